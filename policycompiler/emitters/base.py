@@ -1,0 +1,115 @@
+"""What every emitter shares: the file it yields and the quoting environments of the text formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.runtime import Undefined
+
+from policycompiler.plan import Plan, Scope, Setting, Value
+
+MODE_FILE = 0o644
+MODE_SCRIPT = 0o755
+
+
+class OutputFile(NamedTuple):
+    """One emitted file: a relative POSIX path, its text, its mode, and the settings that it shows."""
+
+    path: str
+    text: str
+    mode: int
+    settings: frozenset[str]
+
+
+class Reading(Plan):
+    """A plan that notes the address of each setting an emitter reads, for `OutputFile.settings`."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._settings = plan._settings
+        self.used: set[str] = set()
+
+    def find(self, scope: Scope, key: str) -> Setting | None:
+        """As `Plan.find`, and noted."""
+        found = super().find(scope, key)
+        if found is not None:
+            self.used.add(found.address)
+        return found
+
+    def keys(self, scope: Scope) -> Mapping[str, Setting]:
+        """As `Plan.keys`, all noted."""
+        found = super().keys(scope)
+        self.used.update(setting.address for setting in found.values())
+        return found
+
+    def file(self, path: str, text: str, mode: int = MODE_FILE) -> OutputFile:
+        """An output file that shows what was read so far."""
+        return OutputFile(path, text, mode, frozenset(self.used))
+
+
+class Raw(str):
+    """Text that is already in the target's syntax and passes through a quoting environment as it is."""
+
+    __slots__ = ()
+
+
+def templates_folder() -> Path:
+    """Where the templates are: beside the package in a checkout, inside it in an installed wheel."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "templates"
+    return inside if inside.is_dir() else package.parent / "templates"
+
+
+@cache
+def environment(quote: Callable[[object], str]) -> Environment:
+    """A Jinja2 environment in which every value is rendered by `quote`; undefined names fail."""
+
+    def finalize(value: object) -> str:
+        # A finalize function switches StrictUndefined off unless it fails by itself.
+        if isinstance(value, Undefined):
+            value._fail_with_undefined_error()
+        return value if isinstance(value, Raw) else quote(value)
+
+    return Environment(
+        loader=FileSystemLoader(templates_folder()),
+        undefined=StrictUndefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - no HTML here; finalize quotes for the target's own format
+    )
+
+
+def render(template: str, quote: Callable[[object], str], context: Mapping[str, object]) -> str:
+    """Render `templates/<template>` with every value quoted by `quote`."""
+    return environment(quote).get_template(template).render(context)
+
+
+def json_text(data: Value | Mapping[str, object]) -> str:
+    """Canonical JSON: sorted keys, two blanks, a final newline."""
+    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+class _QuotedDumper(yaml.SafeDumper):
+    """Every string double-quoted: other YAML readers take `1e3`, `0o17` or `y` for something else."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Repeat shared data instead of writing anchors."""
+        return True
+
+
+_QuotedDumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+
+
+def yaml_text(data: Mapping[str, object]) -> str:
+    """YAML in the order given, one line a value."""
+    return yaml.dump(data, Dumper=_QuotedDumper, sort_keys=False, width=2**20, allow_unicode=True)
