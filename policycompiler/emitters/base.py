@@ -92,6 +92,11 @@ def render(template: str, quote: Callable[[object], str], context: Mapping[str, 
     return environment(quote).get_template(template).render(context)
 
 
+def pattern_order(pattern: str) -> tuple[int, str]:
+    """Sort key of globs: the one with the most fixed characters first, however the YAML orders them."""
+    return -len(pattern.replace("*", "")), pattern
+
+
 def json_text(data: Value | Mapping[str, object]) -> str:
     """Canonical JSON: sorted keys, two blanks, a final newline."""
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,269 @@
+"""`celeryconfig.py`: the settings of the app, for workers, beat and producers alike.
+
+Plain Celery takes it with `app.config_from_object("celeryconfig")`; with a namespace its names carry the
+prefix that Django settings need. It imports nothing but Celery, kombu, the standard library, and the
+modules of the exceptions that tasks are retried on.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from policycompiler.emitters.base import OutputFile, Raw, Reading, pattern_order, render
+from policycompiler.plan import APP, Plan, Scope, Setting, Value
+
+ID = "celeryconfig"
+
+_GROUPS = (
+    ("Broker", ("broker_",)),
+    ("Delivery: safe for a task nobody declared; declared tasks have their own below", ("task_",)),
+    ("Results", ("result_",)),
+    ("Messages", ("accept_", "event_", "control_")),
+    ("Workers", ("worker_",)),
+    ("Everything else", ("",)),
+)
+_NOT_CELERYS = frozenset(
+    {
+        "app",
+        "broker_transport",
+        "broker_url",
+        "broker_url_variable",
+        "broker_version",
+        "celery_version",
+        "environment_file",
+        "executable",
+        "namespace",
+        "result_backend",
+        "result_backend_variable",
+        "service",
+        "state_directory",
+        "user",
+        "visibility_timeout_seconds",
+        "working_directory",
+    }
+)
+_CLASS_OPTIONS = frozenset({"autoretry_for", "dont_autoretry_for", "throws"})
+_LINE = 100
+
+
+class _Line(NamedTuple):
+    """`name = value  # comment`; the value is Python, the comment one line of text or empty."""
+
+    name: Raw
+    value: Raw
+    comment: Raw
+
+
+class _Group(NamedTuple):
+    title: Raw
+    lines: list[_Line]
+
+
+def emit(plan: Plan) -> Iterator[OutputFile]:
+    """One module; compiled once to prove that Python reads it."""
+    reading = Reading(plan)
+    prefix = str(reading.get(APP, "namespace") or "")
+    exact, patterns = _tasks(reading)
+    schedules = dict(_schedules(reading))
+    urls = list(_urls(reading))
+    zones = _zones(reading)
+    text = render(
+        "celeryconfig/celeryconfig.py.j2",
+        python_literal,
+        {
+            "service": Raw(reading.text(APP, "service")),
+            "variables": [name for _, name, _ in urls if name],
+            "imports": [Raw(line) for line in _imports(reading, plan)],
+            "urls": [_Line(_name(key, prefix), value, Raw()) for key, _, value in urls],
+            "groups": list(_groups(reading, prefix)),
+            "queues_name": _name("task_queues", prefix),
+            "queues": [Raw(_queue(reading, scope)) for scope in reading.scopes("queue")],
+            "routes_name": _name("task_routes", prefix),
+            "routes": {scope.name: {"queue": reading.value(scope, "queue")} for scope in _in_order(reading)},
+            "annotations_name": _name("task_annotations", prefix),
+            "annotations": exact,
+            "patterns": patterns,
+            "zones": zones,
+            "schedules_name": _name("beat_schedule", prefix),
+            "schedules": schedules,
+        },
+    )
+    compile(text, "celeryconfig.py", "exec", dont_inherit=True)
+    yield reading.file("celeryconfig.py", text)
+
+
+def python_literal(value: object) -> str:
+    """A value as Python on one line. Text passes through `repr`; expressions are already `Raw`."""
+    if isinstance(value, Raw):
+        return value
+    if isinstance(value, str):
+        # Double quotes where repr would choose single ones, as formatters have it.
+        text = ascii(value)
+        return text if '"' in value or "'" in value else f'"{text[1:-1]}"'
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{python_literal(key)}: {python_literal(item)}" for key, item in value.items())
+        return f"{{{inner}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(python_literal(item) for item in value)}]"
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    message = f"{type(value).__name__} has no Python literal"
+    raise TypeError(message)
+
+
+def _name(key: str, prefix: str) -> Raw:
+    return Raw(f"{prefix}_{key}".upper() if prefix else key)
+
+
+def _urls(reading: Reading) -> Iterator[tuple[str, str, Raw]]:
+    """Setting, environment variable (or empty) and value of each URL."""
+    for key in ("broker_url", "result_backend"):
+        variable = reading.get(APP, f"{key}_variable")
+        literal = reading.get(APP, key)
+        if isinstance(variable, str):
+            yield key, variable, Raw(f"environ[{python_literal(variable)}]")
+        elif literal is not None:
+            yield key, "", Raw(python_literal(literal))
+
+
+def _groups(reading: Reading, prefix: str) -> Iterator[_Group]:
+    rest = {key: setting for key, setting in reading.keys(APP).items() if key not in _NOT_CELERYS}
+    for title, prefixes in _GROUPS:
+        mine = sorted(key for key in rest if key.startswith(prefixes))
+        if mine:
+            lines = [_line(rest.pop(key), prefix) for key in mine]
+            yield _Group(Raw(f"{title} {'-' * (_LINE - len(title) - 3)}"), lines)
+
+
+def _line(setting: Setting, prefix: str) -> _Line:
+    value = python_literal(setting.value)
+    if isinstance(setting.value, dict) and setting.value:
+        items = (f"    {python_literal(key)}: {python_literal(item)}," for key, item in sorted(setting.value.items()))
+        value = "{\n" + "\n".join(items) + "\n}"
+    return _Line(_name(setting.key, prefix), Raw(value), Raw(f"{setting.policy}: {setting.because}"))
+
+
+def _queue(reading: Reading, scope: Scope) -> str:
+    name = python_literal(scope.name)
+    arguments = {
+        "queue_arguments": reading.value(scope, "arguments"),
+        "consumer_arguments": reading.value(scope, "consumer_arguments"),
+    }
+    given = "".join(f", {key}={python_literal(value)}" for key, value in arguments.items() if value)
+    exchange, kind = reading.value(scope, "exchange"), reading.value(scope, "exchange_type")
+    routing_key = python_literal(reading.value(scope, "routing_key"))
+    if reading.value(scope, "broadcast"):
+        return f"Broadcast({name}{given})"
+    if reading.value(scope, "external"):
+        given += ", no_declare=True"
+    where = f"Exchange({python_literal(exchange)}, type={python_literal(kind)})"
+    return f"Queue({name}, {where}, routing_key={routing_key}{given})"
+
+
+def _in_order(reading: Reading) -> list[Scope]:
+    """Exact names first, then patterns from the most to the least specific: the first match wins."""
+    scopes = reading.scopes("task")
+    exact = [scope for scope in scopes if "*" not in scope.name]
+    patterns = [scope for scope in scopes if "*" in scope.name]
+    return exact + sorted(patterns, key=lambda scope: pattern_order(scope.name))
+
+
+def _tasks(reading: Reading) -> tuple[dict[str, Raw], dict[str, Raw]]:
+    """Annotations by exact name and by pattern."""
+    exact: dict[str, Raw] = {}
+    patterns: dict[str, Raw] = {}
+    for scope in _in_order(reading):
+        options: dict[str, Value | Raw] = {"queue": reading.value(scope, "queue")}
+        for key, setting in sorted(reading.keys(scope).items()):
+            if key.startswith("options."):
+                options[key.removeprefix("options.")] = _option(key, setting.value)
+        target = patterns if "*" in scope.name else exact
+        target[scope.name] = Raw(python_literal(options))
+    return exact, patterns
+
+
+def _option(key: str, value: Value) -> Value | Raw:
+    if key.removeprefix("options.") in _CLASS_OPTIONS and isinstance(value, list):
+        return Raw(f"({''.join(f'{name}, ' for name in value).rstrip(' ')})")
+    return value
+
+
+def _schedules(reading: Reading) -> Iterator[tuple[str, Raw]]:
+    app_zone = reading.get(APP, "timezone")
+    for scope in reading.scopes("schedule"):
+        entry: dict[str, object] = {"task": reading.value(scope, "task")}
+        keys = reading.keys(scope)
+        if "cron" in keys:
+            zone = reading.text(scope, "timezone")
+            factory = "crontab" if zone == app_zone else _zone_class(zone)
+            entry["schedule"] = Raw(f"{factory}({_arguments(keys['cron'].value)})")
+        elif "solar" in keys:
+            sun = keys["solar"].value
+            assert isinstance(sun, dict)
+            places = {"event": sun["event"], "lat": sun["latitude"], "lon": sun["longitude"]}
+            entry["schedule"] = Raw(f"solar({_arguments(places)})")
+        else:
+            entry["schedule"] = keys["every_seconds"].value
+        for key in ("args", "kwargs", "options"):
+            if key in keys:
+                entry[key] = keys[key].value
+        yield scope.name, Raw(python_literal(entry))
+
+
+def _arguments(values: Value) -> str:
+    assert isinstance(values, dict)
+    return ", ".join(f"{key}={python_literal(value)}" for key, value in values.items() if value != "*")
+
+
+def _zones(reading: Reading) -> dict[str, Raw]:
+    """Zones other than the app's, each with the name of its crontab class."""
+    app_zone = reading.get(APP, "timezone")
+    zones = {reading.get(scope, "timezone") for scope in reading.scopes("schedule")} - {app_zone, None}
+    return {str(zone): Raw(_zone_class(str(zone))) for zone in sorted(map(str, zones))}
+
+
+def _zone_class(zone: str) -> str:
+    return "Crontab" + "".join(part if part.isalnum() else f"_{ord(part):x}_" for part in zone.replace("/", ""))
+
+
+def _imports(reading: Reading, plan: Plan) -> list[str]:
+    """Import lines, standard library first, as a formatter would sort them."""
+    timings = {key for scope in plan.scopes("schedule") for key in plan.keys(scope)}
+    zones = _zones(reading)
+    patterns = any("*" in scope.name for scope in plan.scopes("task"))
+    queues = plan.scopes("queue")
+    broadcast = any(plan.value(scope, "broadcast") for scope in queues)
+    declared = not all(plan.value(scope, "broadcast") for scope in queues)
+    variables = any(reading.get(APP, f"{key}_variable") for key in ("broker_url", "result_backend"))
+    crons = ["crontab"] if "cron" in timings else []
+    suns = ["solar"] if "solar" in timings else []
+    first = [f"import {module}" for module in _exception_modules(plan)]
+    standard = [
+        *(["from fnmatch import fnmatchcase"] if patterns else []),
+        *(["from os import environ"] if variables else []),
+        *(["from zoneinfo import ZoneInfo"] if zones else []),
+    ]
+    third = [
+        *(["from celery.exceptions import ImproperlyConfigured"] if variables else []),
+        *([f"from celery.schedules import {', '.join(crons + suns)}"] if crons or suns else []),
+        *(["from kombu import Exchange, Queue"] if declared else []),
+        *(["from kombu.common import Broadcast"] if broadcast else []),
+    ]
+    blocks = [block for block in (first + standard, third) if block]
+    return [line for block in blocks for line in ("", *block)][1:]
+
+
+def _exception_modules(plan: Plan) -> list[str]:
+    names: set[str] = set()
+    for scope in plan.scopes("task"):
+        for option in _CLASS_OPTIONS:
+            value = plan.get(scope, f"options.{option}")
+            names.update(_words(value))
+    modules = {name.rpartition(".")[0] for name in names}
+    return sorted(module for module in modules if module and module != builtins.__name__)
+
+
+def _words(value: Value) -> Iterable[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []

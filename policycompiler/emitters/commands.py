@@ -1,0 +1,159 @@
+"""The command lines of workers and beat, the same words for every target that starts a process.
+
+A command is a list of lines, each a list of words, so that a change of one option changes one line of text.
+Words are plain text that the target quotes; where the target puts something of its own inside (the number of
+the process in the node name, say), the caller passes that word as `Raw`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from typing import NamedTuple
+
+from policycompiler.emitters.base import Raw
+from policycompiler.plan import APP, BEAT, Plan, Scope, Setting
+
+
+class RequiredVariable(NamedTuple):
+    """An environment variable that a process cannot do without, and what it holds."""
+
+    name: Raw
+    purpose: Raw
+
+
+def printable(text: str) -> str:
+    """The text itself; raises `ValueError` on control characters, which no target can quote on one line."""
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        message = f"control character in {text!r}"
+        raise ValueError(message)
+    return text
+
+
+def comment(text: str) -> Raw:
+    """Text for a comment line."""
+    return Raw(printable(text))
+
+
+def name(text: str) -> Raw:
+    """A name that needs no quotes in any target; raises `ValueError` on another one."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", text):
+        message = f"not a plain name: {text!r}"
+        raise ValueError(message)
+    return Raw(text)
+
+
+def variable(text: str) -> Raw:
+    """The name of an environment variable; raises `ValueError` on another text."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        message = f"not the name of an environment variable: {text!r}"
+        raise ValueError(message)
+    return Raw(text)
+
+
+def why(setting: Setting) -> Raw:
+    """Who decided a setting and for what reason, for a comment above it."""
+    return comment(f"{setting.policy}: {setting.because}")
+
+
+def whole_seconds(plan: Plan, scope: Scope, key: str) -> int:
+    """A duration rounded up, for targets that take no fractions."""
+    return math.ceil(plan.number(scope, key))
+
+
+def required_variables(plan: Plan) -> list[RequiredVariable]:
+    """The variables that hold the URLs of broker and result backend; none when the workload spells them."""
+    purposes: dict[str, list[str]] = {}
+    for key, purpose in (("broker_url_variable", "broker"), ("result_backend_variable", "result backend")):
+        found = plan.get(APP, key)
+        if found:
+            purposes.setdefault(str(found), []).append(purpose)
+    return [
+        RequiredVariable(variable(found), Raw(" and ".join(purpose))) for found, purpose in purposes.items()
+    ]
+
+
+def worker_environment(plan: Plan, worker: Scope) -> list[tuple[Raw, str]]:
+    """The environment variables a worker is started with: name and value, sorted."""
+    written = plan.get(worker, "environment", {})
+    assert isinstance(written, dict)
+    values = {key: str(value) for key, value in written.items()}
+    pool = plan.text(worker, "pool")
+    if _is_custom(pool):
+        # Celery reads the class from here, and only here, when it sees `--pool custom`.
+        values["CELERY_CUSTOM_WORKER_POOL"] = pool
+    return [(variable(key), values[key]) for key in sorted(values)]
+
+
+def worker_command(plan: Plan, worker: Scope, celery: str, hostname: str) -> list[list[str]]:
+    """How one process of a worker is started; `celery` is the executable, `hostname` the node name."""
+    prefix = plan.get(worker, "command_prefix", [])
+    assert isinstance(prefix, list)
+    pool = plan.text(worker, "pool")
+    lines = [
+        [*map(str, prefix), celery, "--app", plan.text(APP, "app"), "worker"],
+        ["--hostname", hostname],
+        ["--queues", ",".join(plan.texts(worker, "queues"))],
+        [
+            *("--pool", "custom" if _is_custom(pool) else pool),
+            *_slots(plan, worker),
+            *_option(plan, worker, "prefetch_multiplier"),
+        ],
+        [
+            *_option(plan, worker, "max_tasks_per_child"),
+            *_option(plan, worker, "max_memory_per_child"),
+        ],
+        [
+            *_flag(plan, worker, "without_gossip"),
+            *_flag(plan, worker, "without_mingle"),
+            *_flag(plan, worker, "without_heartbeat"),
+        ],
+        [*_flag(plan, worker, "task_events", "--events"), *_option(plan, worker, "log_level", "--loglevel")],
+    ]
+    return [line for line in lines if line]
+
+
+def beat_command(plan: Plan, celery: str, schedule: str) -> list[list[str]]:
+    """How beat is started; `schedule` is the file in which it keeps the time of each last run."""
+    return [
+        [celery, "--app", plan.text(APP, "app"), "beat"],
+        # An empty pidfile is none: the process manager sees to it that there is one beat.
+        ["--scheduler", plan.text(BEAT, "scheduler"), "--schedule", schedule, "--pidfile="],
+        [
+            *_max_interval(plan),
+            *_option(plan, BEAT, "log_level", "--loglevel"),
+        ],
+    ]
+
+
+def _is_custom(pool: str) -> bool:
+    """Whether a pool is a class of the user's, `dotted.path:Class`."""
+    return ":" in pool or "." in pool
+
+
+def _slots(plan: Plan, worker: Scope) -> list[str]:
+    autoscale = plan.get(worker, "autoscale")
+    if isinstance(autoscale, dict):
+        return ["--autoscale", f"{autoscale['max']},{autoscale['min']}"]
+    return _option(plan, worker, "concurrency")
+
+
+def _max_interval(plan: Plan) -> list[str]:
+    if plan.get(BEAT, "max_interval_seconds") is None:
+        return []
+    return ["--max-interval", str(whole_seconds(plan, BEAT, "max_interval_seconds"))]
+
+
+def _option(plan: Plan, scope: Scope, key: str, option: str = "") -> list[str]:
+    """An option with its value, or nothing when the plan has none; named as the key is, unless said."""
+    value = plan.get(scope, key)
+    return [] if value is None else [option or _option_name(key), str(value)]
+
+
+def _flag(plan: Plan, scope: Scope, key: str, option: str = "") -> list[str]:
+    return [option or _option_name(key)] if plan.get(scope, key) else []
+
+
+def _option_name(key: str) -> str:
+    return "--" + key.replace("_", "-")

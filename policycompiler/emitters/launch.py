@@ -1,0 +1,108 @@
+"""Shell scripts that start one process each, and a Procfile that names them.
+
+They are for whoever starts processes by other means than the targets that have units of their own: a
+container's command, a Procfile runner, a terminal. Each script ends in `exec`, so a signal meant for Celery
+reaches Celery. Arguments given to a script are added to the command.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+
+from policycompiler.emitters.base import MODE_SCRIPT, OutputFile, Raw, Reading, render
+from policycompiler.emitters.commands import (
+    beat_command,
+    comment,
+    name,
+    printable,
+    required_variables,
+    whole_seconds,
+    why,
+    worker_command,
+    worker_environment,
+)
+from policycompiler.plan import BEAT, Plan, Scope
+
+ID = "launch"
+
+
+def emit(plan: Plan) -> Iterator[OutputFile]:
+    """A script for each worker, one for beat when there are schedules, and the Procfile."""
+    for worker in plan.scopes("worker"):
+        yield _worker(Reading(plan), worker)
+    if plan.scopes("beat"):
+        yield _beat(Reading(plan))
+    yield _procfile(Reading(plan))
+
+
+def quote(value: object) -> str:
+    """A value as one word of a shell command."""
+    return shlex.quote(printable(str(value)))
+
+
+def _worker(plan: Reading, worker: Scope) -> OutputFile:
+    node_name = quote(plan.text(worker, "node_name") + ".")
+    hostname = Raw(f'{node_name}"${{INSTANCE:-1}}".%h')
+    command, *options = worker_command(plan, worker, "celery", hostname)
+    text = render(
+        "launch/worker.sh",
+        quote,
+        {
+            "name": name(worker.name),
+            "description": comment(plan.text(worker, "description")),
+            "stop_timeout": whole_seconds(plan, worker, "stop_timeout_seconds"),
+            "stop_timeout_why": why(plan.setting(worker, "stop_timeout_seconds")),
+            "required": _checks(plan),
+            "environment": worker_environment(plan, worker),
+            "command": command,
+            "options": options,
+        },
+    )
+    return plan.file(f"launch/{name(worker.name)}.sh", text, MODE_SCRIPT)
+
+
+def _beat(plan: Reading) -> OutputFile:
+    schedule = Raw('"${BEAT_SCHEDULE:-celerybeat-schedule}"')
+    command, *options = beat_command(plan, "celery", schedule)
+    host = plan.get(BEAT, "host")
+    text = render(
+        "launch/beat.sh",
+        quote,
+        {
+            "host": comment(str(host)) if host else None,
+            "stop_timeout": whole_seconds(plan, BEAT, "stop_timeout_seconds"),
+            "required": _checks(plan),
+            "command": command,
+            "options": options,
+        },
+    )
+    return plan.file("launch/beat.sh", text, MODE_SCRIPT)
+
+
+def _checks(plan: Plan) -> list[Raw]:
+    """Shell words that end the script when a required variable is not set."""
+    return [
+        Raw(f'"${{{found.name}:?must hold the URL of the {found.purpose}}}"')
+        for found in required_variables(plan)
+    ]
+
+
+def _procfile(plan: Reading) -> OutputFile:
+    scripts = [BEAT.kind] if plan.scopes("beat") else []
+    scripts += [name(worker.name) for worker in plan.scopes("worker")]
+    return plan.file("Procfile", render("launch/Procfile", quote, {"entries": _entries(scripts)}))
+
+
+def _entries(scripts: Iterable[str]) -> list[tuple[Raw, str]]:
+    """Each script's path behind a name that a Procfile allows, numbered when two would be the same."""
+    paths: dict[Raw, str] = {}
+    for script in scripts:
+        wanted = re.sub(r"[^A-Za-z0-9_-]", "-", script)
+        free, number = Raw(wanted), 1
+        while free in paths:
+            number += 1
+            free = Raw(f"{wanted}-{number}")
+        paths[free] = f"launch/{script}.sh"
+    return list(paths.items())

@@ -1,0 +1,15 @@
+"""`plan.json`: the plan itself, canonical, for other tools and for comparing two compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.emitters.base import MODE_FILE, OutputFile
+from policycompiler.plan import Plan
+
+ID = "plan"
+
+
+def emit(plan: Plan) -> Iterator[OutputFile]:
+    """One file. It shows no setting in particular: a setting that only stands here has no effect."""
+    yield OutputFile("plan.json", plan.to_json(), MODE_FILE, frozenset())

@@ -1,0 +1,165 @@
+"""Made-up courses of events for promtool: in each, every alert of one name fires, or none does.
+
+promtool evaluates all rules for each course, so one course shows all queues at once; with a course for each
+queue the time would grow with the square of their number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from policycompiler.emitters.prometheus_expressions import EXPORTER, Alert, promql_string, selector
+
+STEP_SECONDS = 60
+"""Between two samples. Coarser than scraping, so that the hours of a long window pass quickly."""
+
+
+class Course(NamedTuple):
+    """Series by selector and, where the alert fires at the end, its labels beside the rule's own.
+
+    `fires` is None where it stays silent; `value` is what the alert's value sentence says then.
+    """
+
+    name: str
+    series: Mapping[str, str]
+    fires: Mapping[str, str] | None = None
+    value: str = ""
+
+
+def courses(alert: Alert, steps: int) -> Iterator[Course]:
+    """The courses of one alert, each `steps` samples long; the same names for all alerts of one name."""
+    return _COURSES[alert.name](alert, steps)
+
+
+def steps_until_all_fire(alerts: list[Alert]) -> int:
+    """Samples after which each of these has seen a whole window, and the trouble for long enough."""
+    longest = max(alert.window_seconds + alert.for_seconds for alert in alerts)
+    return math.ceil(longest / STEP_SECONDS) + 2
+
+
+def _exporter_down(_: Alert, steps: int) -> Iterator[Course]:
+    target = {"instance": "exporter:9808", "job": "celery-exporter"}
+    up = f'up{{instance="exporter:9808", {EXPORTER}}}'
+    yield Course("fires when it cannot be scraped", {up: _steady(0, steps)}, target)
+    yield Course("fires when nobody scrapes it", {}, {"job": "celery-exporter"})
+    yield Course("stays silent while it answers", {up: _steady(1, steps)})
+
+
+def _broker_down(alert: Alert, steps: int) -> Iterator[Course]:
+    job = "rabbitmq" if alert.transport == "rabbitmq" else "redis"
+    labels = f'{{instance="broker:9121", job="{job}"}}'
+    target = {"instance": "broker:9121", "job": job}
+    up, down = _steady(1, steps), _steady(0, steps)
+    healthy = {f"up{labels}": up}
+    if job == "redis":
+        healthy[f"redis_up{labels}"] = up
+        lost = {**healthy, f"redis_up{labels}": down}
+        yield Course("fires when the exporter cannot reach it", lost, target, "broker:9121")
+    yield Course("fires when it cannot be scraped", {f"up{labels}": down}, target, "broker:9121")
+    yield Course("stays silent while it answers", healthy)
+
+
+def _no_consumer(alert: Alert, steps: int) -> Iterator[Course]:
+    workers = selector("celery_active_worker_count", alert.queue)
+    yield Course("fires without a worker", {workers: _steady(0, steps)}, _queue(alert))
+    yield Course("stays silent with one worker", {workers: _steady(1, steps)})
+
+
+def _backlog(alert: Alert, steps: int) -> Iterator[Course]:
+    length = selector("celery_queue_length", alert.queue)
+    most = math.floor(alert.threshold)
+    over = {length: _steady(most + 1, steps)}
+    yield Course("fires just above the threshold", over, _queue(alert), str(most + 1))
+    yield Course("stays silent at the threshold", {length: _steady(most, steps)})
+
+
+def _stalled(alert: Alert, steps: int) -> Iterator[Course]:
+    length = selector("celery_queue_length", alert.queue)
+    started = _counter("celery_task_started_total", alert.queue)
+    waiting = _steady(3, steps)
+    # Two samples short of the window: Prometheus 3 leaves out the one on its far edge.
+    window = max(1, alert.window_seconds // STEP_SECONDS - 2)
+    fires = _queue(alert)
+    silence = math.ceil((alert.window_seconds + alert.for_seconds) / STEP_SECONDS) + 1
+    ceased = f"{_steady(4, steps - silence - 1)} {_steady(5, silence)}"
+    yield Course("fires when starts have ceased", {length: waiting, started: ceased}, fires, "3")
+    yield Course("fires when nothing ever started", {length: waiting}, fires, "3")
+    rare = {length: waiting, started: _rare_starts(steps, window)}
+    yield Course("stays silent while the longest tasks run", rare)
+    late = steps - window
+    first = {length: f"_x{late} {_steady(3, window)}", started: f"_x{late} {_steady(4, window)}"}
+    yield Course("stays silent when the first tasks have just started", first)
+    yield Course("stays silent when nothing waits", {length: _steady(0, steps), started: _steady(5, steps)})
+
+
+def _below_minimum(alert: Alert, steps: int) -> Iterator[Course]:
+    workers = selector("celery_active_worker_count", alert.queue)
+    up = f'up{{instance="exporter:9808", {EXPORTER}}}'
+    answers = {up: _steady(1, steps)}
+    fires, fewer = _queue(alert), alert.minimum - 1
+    missing = {**answers, workers: _steady(fewer, steps)}
+    yield Course("fires when one worker is missing", missing, fires, str(fewer))
+    yield Course("fires when the exporter knows no worker", answers, fires, "0")
+    yield Course("stays silent with just enough workers", {**answers, workers: _steady(alert.minimum, steps)})
+    yield Course("stays silent when the exporter is down", {up: _steady(0, steps)})
+
+
+def _failure_rate(alert: Alert, steps: int) -> Iterator[Course]:
+    failed = _counter("celery_task_failed_total", alert.queue, exception="ValueError")
+    succeeded = _counter("celery_task_succeeded_total", alert.queue)
+    window = alert.window_seconds // STEP_SECONDS
+    enough = math.ceil(2 * alert.minimum / window)
+    successes = max(0, math.floor(1 / (2 * alert.threshold)) - 1)
+    fires = _queue(alert)
+    failing = {failed: _growing(enough, steps)}
+    often = {**failing, succeeded: _growing(successes * enough, steps)}
+    share = f"{100 / (1 + successes):.4g}%"
+    yield Course("fires when twice the share fails", often, fires, share)
+    yield Course("fires when nothing has ever succeeded", failing, fires, "100%")
+    successes = math.ceil(2 / alert.threshold) - 1
+    seldom = {**failing, succeeded: _growing(successes * enough, steps)}
+    yield Course("stays silent when half the share fails", seldom)
+    recent = window // 2
+    few = {failed: f"{_steady(0, steps - recent - 1)} {_steady(alert.minimum // 2, recent)}"}
+    yield Course("stays silent when all of a few fail", few)
+
+
+def _queue(alert: Alert) -> dict[str, str]:
+    return {"queue_name": alert.queue}
+
+
+def _counter(metric: str, queue: str, **more: str) -> str:
+    labels = {"queue_name": queue, "hostname": "worker", "name": "some.task", **more}
+    written = ", ".join(f"{name}={promql_string(value)}" for name, value in labels.items())
+    return f"{metric}{{{written}}}"
+
+
+def _steady(value: int, steps: int) -> str:
+    return f"{value}+0x{steps}"
+
+
+def _growing(each: int, steps: int) -> str:
+    return f"0+{each}x{steps}"
+
+
+def _rare_starts(steps: int, apart: int) -> str:
+    """A counter of starts, the last of them `apart` samples before the end and the others as far apart."""
+    lengths = [apart + 1, *[apart] * ((steps - apart) // apart), (steps - apart) % apart]
+    plateaus = enumerate((length for length in reversed(lengths) if length), start=1)
+    return " ".join(_steady(count, length - 1) for count, length in plateaus)
+
+
+_COURSES: Mapping[str, Callable[[Alert, int], Iterator[Course]]] = MappingProxyType(
+    {
+        "CeleryExporterDown": _exporter_down,
+        "CeleryBrokerDown": _broker_down,
+        "CeleryQueueNoConsumer": _no_consumer,
+        "CeleryQueueBacklog": _backlog,
+        "CeleryQueueStalled": _stalled,
+        "CeleryWorkersBelowMinimum": _below_minimum,
+        "CeleryTaskFailureRate": _failure_rate,
+    }
+)

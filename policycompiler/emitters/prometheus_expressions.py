@@ -1,0 +1,118 @@
+"""PromQL of each alert, over the metrics of celery-exporter, redis_exporter and RabbitMQ's own plugin.
+
+Per queue everything comes from celery-exporter, whose label is `queue_name`. It must know the queues by name
+(its `-Q`), and its counters carry the right queue only where producers send task-sent events. Copies of a
+gauge are folded by `max`, since two exporters may watch one broker.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+EXPORTER = 'job="celery-exporter"'
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+class Alert(NamedTuple):
+    """An alert as the plan has it; a number that it has no use for is 0. `transport` is the broker's."""
+
+    name: str
+    queue: str
+    labels: Mapping[str, str]
+    for_seconds: int
+    threshold: float
+    window_seconds: int
+    minimum: int
+    summary: str
+    description: str
+    transport: str
+
+
+def promql_string(text: str) -> str:
+    """A text as a PromQL string; PromQL's escapes include all that JSON writes."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as Prometheus writes them, in the largest unit that leaves no rest: `90m`."""
+    whole = math.ceil(seconds)
+    return next(f"{whole // size}{unit}" for unit, size in _UNITS if whole % size == 0)
+
+
+def expression(alert: Alert) -> str:
+    """What must hold for the alert to be pending."""
+    return _EXPRESSIONS[alert.name](alert)
+
+
+def selector(metric: str, queue: str) -> str:
+    """One metric of one queue: `celery_queue_length{queue_name="mail"}`."""
+    return f"{metric}{{queue_name={promql_string(queue)}}}"
+
+
+def _exporter_down(_: Alert) -> str:
+    return f"up{{{EXPORTER}}} == 0 or absent(up{{{EXPORTER}}})"
+
+
+def _broker_down(alert: Alert) -> str:
+    if alert.transport == "rabbitmq":
+        return 'up{job="rabbitmq"} == 0'
+    return 'redis_up{job="redis"} == 0 or up{job="redis"} == 0'
+
+
+def _no_consumer(alert: Alert) -> str:
+    return f"max by (queue_name) ({selector('celery_active_worker_count', alert.queue)}) == 0"
+
+
+def _backlog(alert: Alert) -> str:
+    return f"{_length(alert)} > {alert.threshold!r}"
+
+
+def _stalled(alert: Alert) -> str:
+    # A counter that appears with its first starts already in it shows no increase: its birth is a start too.
+    started, window = selector("celery_task_started_total", alert.queue), duration(alert.window_seconds)
+    counted = f"sum by (queue_name) (increase({started}[{window}])) > 0"
+    born = f"sum by (queue_name) ({started} > 0 unless {started} offset {window})"
+    return f"{_length(alert)} > 0 unless on (queue_name) ({counted} or {born})"
+
+
+def _below_minimum(alert: Alert) -> str:
+    # A queue that the exporter has never heard of has no series, and must count as one without workers.
+    seen = f"{selector('celery_active_worker_count', alert.queue)}[{duration(alert.window_seconds)}]"
+    # label_replace expands `$1` in its replacement.
+    queue = promql_string(alert.queue.replace("$", "$$"))
+    none = f'label_replace(vector(0), "queue_name", {queue}, "", "")'
+    workers = f"(max by (queue_name) (max_over_time({seen})) or {none})"
+    return f"{workers} < {alert.minimum} and on () max(up{{{EXPORTER}}}) == 1"
+
+
+def _failure_rate(alert: Alert) -> str:
+    window = duration(alert.window_seconds)
+    failed, succeeded = (
+        f"sum by (queue_name) (increase({selector(metric, alert.queue)}[{window}]))"
+        for metric in ("celery_task_failed_total", "celery_task_succeeded_total")
+    )
+    # Where nothing has ever succeeded there is no series of successes, and a plain sum would be empty.
+    runs = f"{failed} + ({succeeded} or 0 * {failed})"
+    return f"{failed} / ({runs} >= {alert.minimum}) > {alert.threshold!r}"
+
+
+def _length(alert: Alert) -> str:
+    return f"max by (queue_name) ({selector('celery_queue_length', alert.queue)})"
+
+
+_EXPRESSIONS: Mapping[str, Callable[[Alert], str]] = MappingProxyType(
+    {
+        "CeleryExporterDown": _exporter_down,
+        "CeleryBrokerDown": _broker_down,
+        "CeleryQueueNoConsumer": _no_consumer,
+        "CeleryQueueBacklog": _backlog,
+        "CeleryQueueStalled": _stalled,
+        "CeleryWorkersBelowMinimum": _below_minimum,
+        "CeleryTaskFailureRate": _failure_rate,
+    }
+)

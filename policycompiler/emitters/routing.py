@@ -1,0 +1,105 @@
+"""`routing.json` for machines and `ROUTING.md` for reviewers: task, queue, worker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from policycompiler.emitters.base import OutputFile, Raw, Reading, json_text, pattern_order, render
+from policycompiler.plan import APP, Plan, Scope, Value
+
+ID = "routing"
+
+FORMAT = 1
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
+
+
+class _Row(NamedTuple):
+    """One task in the table of its queue."""
+
+    name: Raw
+    owner: str
+    runtime: str
+    delivery: str
+    limits: str
+    description: str
+
+
+class _Queue(NamedTuple):
+    name: Raw
+    promise: str
+    workers: list[Raw]
+    rows: list[_Row]
+
+
+def emit(plan: Plan) -> Iterator[OutputFile]:
+    """The table twice: as data, and as text for a pull request."""
+    yield _json(Reading(plan))
+    yield _markdown(Reading(plan))
+
+
+def _json(plan: Reading) -> OutputFile:
+    tasks = plan.scopes("task")
+    patterns = sorted((scope for scope in tasks if "*" in scope.name), key=lambda scope: pattern_order(scope.name))
+    document: dict[str, Value] = {
+        "format": FORMAT,
+        "default_queue": plan.value(APP, "task_default_queue"),
+        "tasks": {
+            scope.name: {"queue": plan.value(scope, "queue"), "workers": plan.value(scope, "workers")}
+            for scope in tasks
+            if "*" not in scope.name
+        },
+        "patterns": [{"match": scope.name, "queue": plan.value(scope, "queue")} for scope in patterns],
+        "queues": {
+            scope.name: {"workers": plan.value(scope, "workers"), "external": plan.value(scope, "external")}
+            for scope in plan.scopes("queue")
+        },
+    }
+    return plan.file("routing.json", json_text(document))
+
+
+def _markdown(plan: Reading) -> OutputFile:
+    queues = [_queue(plan, scope) for scope in plan.scopes("queue") if not plan.value(scope, "external")]
+    external = [_queue(plan, scope) for scope in plan.scopes("queue") if plan.value(scope, "external")]
+    context = {
+        "service": plan.value(APP, "service"),
+        "default_queue": _code(plan.text(APP, "task_default_queue")),
+        "queues": queues,
+        "external": external,
+    }
+    return plan.file("ROUTING.md", render("routing/ROUTING.md.j2", markdown_text, context))
+
+
+def markdown_text(value: object) -> str:
+    """Text that Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\1", str(value))
+
+
+def _queue(plan: Reading, scope: Scope) -> _Queue:
+    wait = f"class {plan.text(scope, 'latency')}: 99 of 100 tasks start within {plan.number(scope, 'queue_wait_seconds'):g} s"
+    owner = plan.get(scope, "owner")
+    promise = f"{wait}; owner {owner}" if owner else wait
+    rows = [_row(plan, Scope("task", name)) for name in plan.texts(scope, "tasks")]
+    return _Queue(_code(scope.name), promise, [_code(name) for name in plan.texts(scope, "workers")], rows)
+
+
+def _row(plan: Reading, scope: Scope) -> _Row:
+    p50, p99 = plan.get(scope, "runtime_p50_seconds"), plan.get(scope, "runtime_p99_seconds")
+    runtime = "not declared" if p99 is None else f"{p99:g} s" if p50 is None else f"{p50:g} s … {p99:g} s"
+    if plan.value(scope, "external"):
+        delivery, limits = "another app's", "another app's"
+    else:
+        delivery = "at least once" if plan.value(scope, "options.acks_late") else "at most once"
+        soft, hard = plan.value(scope, "options.soft_time_limit"), plan.value(scope, "options.time_limit")
+        limits = f"{soft:g} s / {hard:g} s"
+    owner, description = plan.get(scope, "owner"), plan.get(scope, "description")
+    return _Row(
+        _code(scope.name), str(owner or "nobody"), runtime, delivery, limits, str(description or "")
+    )
+
+
+def _code(name: str) -> Raw:
+    """A name as a code span; names hold no backtick and no pipe."""
+    return Raw(f"`{name}`")

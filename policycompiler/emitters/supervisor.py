@@ -1,0 +1,96 @@
+"""Programs for supervisor 4, to be included by a supervisord that runs in the app's folder.
+
+`celery` is looked up on supervisord's PATH, and supervisord's environment holds the secrets. Stopping sends
+TERM to Celery's main process alone and waits for the running tasks.
+
+A worker's variables are set by `env` in front of the command: supervisor's own `environment=` cannot hold
+every value. It loses a quote at an edge, and the line ends at a semicolon behind a blank.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from policycompiler.emitters.base import OutputFile, Raw, Reading, render
+from policycompiler.emitters.commands import (
+    beat_command,
+    comment,
+    name,
+    printable,
+    required_variables,
+    whole_seconds,
+    why,
+    worker_command,
+    worker_environment,
+)
+from policycompiler.plan import APP, BEAT, Plan, Scope
+
+ID = "supervisor"
+
+
+def emit(plan: Plan) -> Iterator[OutputFile]:
+    """One file with a program for each worker, one for beat when there are schedules, and their group."""
+    reading = Reading(plan)
+    service = name(reading.text(APP, "service"))
+    programs = [_worker(reading, service, worker) for worker in reading.scopes("worker")]
+    beat = _beat(reading, service) if reading.scopes("beat") else None
+    names = [str(program["program"]) for program in programs]
+    if beat is not None:
+        names.append(str(beat["program"]))
+    text = render(
+        "supervisor/programs.conf",
+        quote,
+        {
+            "service": service,
+            "required": required_variables(reading),
+            "programs": Raw(",".join(names)),
+            "workers": programs,
+            "beat": beat,
+        },
+    )
+    yield reading.file(f"supervisor/{service}.conf", text)
+
+
+def quote(value: object) -> str:
+    """A number as it is, any other value as one word of `command=`."""
+    if isinstance(value, int):
+        return str(value)
+    word = printable(str(value)).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    # Supervisor cuts the line at `;` or `#` behind a blank and fills in `%(here)s` wherever it stands, in
+    # quotes or not. Closing and opening the quotes parts those, and makes no difference to the word.
+    return '"' + re.sub(r"(?=[;#(])", '""', word) + '"'
+
+
+def _worker(plan: Plan, service: str, worker: Scope) -> dict[str, object]:
+    node_name = quote(plan.text(worker, "node_name"))
+    hostname = Raw(f'{node_name[:-1]}.%(process_num)d.%%h"')
+    lines = worker_command(plan, worker, "celery", hostname)
+    variables = [f"{key}={value}" for key, value in worker_environment(plan, worker)]
+    if variables:
+        lines.insert(0, ["env", *variables])
+    (executable, *arguments), *options = lines
+    return {
+        "program": name(f"{service}-{worker.name}"),
+        "name": name(worker.name),
+        "description": comment(plan.text(worker, "description")),
+        "executable": executable,
+        "arguments": arguments,
+        "options": options,
+        "replicas": int(plan.number(worker, "replicas")),
+        "stop_timeout": whole_seconds(plan, worker, "stop_timeout_seconds"),
+        "stop_timeout_why": why(plan.setting(worker, "stop_timeout_seconds")),
+    }
+
+
+def _beat(plan: Plan, service: str) -> dict[str, object]:
+    (executable, *arguments), *options = beat_command(plan, "celery", "celerybeat-schedule")
+    host = plan.get(BEAT, "host")
+    return {
+        "program": name(f"{service}-{BEAT.kind}"),
+        "host": comment(str(host)) if host else None,
+        "executable": executable,
+        "arguments": arguments,
+        "options": options,
+        "stop_timeout": whole_seconds(plan, BEAT, "stop_timeout_seconds"),
+    }

@@ -1,0 +1,155 @@
+"""Units for systemd 247 and later: a template for each worker, a service for beat, a target for all.
+
+`systemctl start SERVICE-celery.target` starts every process. Stopping sends TERM to Celery's main process
+alone and waits for the running tasks. The units need the user, the folders and the environment file that
+they name; secrets belong in that file, since everybody may read a unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from policycompiler.emitters.base import OutputFile, Raw, Reading, render
+from policycompiler.emitters.commands import (
+    beat_command,
+    comment,
+    name,
+    printable,
+    required_variables,
+    whole_seconds,
+    why,
+    worker_command,
+    worker_environment,
+)
+from policycompiler.plan import APP, BEAT, Plan, Scope
+
+ID = "systemd"
+
+_HOMES = ("/home/", "/root/", "/run/user/")
+
+
+def emit(plan: Plan) -> Iterator[OutputFile]:
+    """A template unit for each worker, the beat service when there are schedules, and the target."""
+    for worker in plan.scopes("worker"):
+        yield _worker(Reading(plan), worker)
+    if plan.scopes("beat"):
+        yield _beat(Reading(plan))
+    yield _target(Reading(plan))
+
+
+def quote(value: object) -> str:
+    """A number as it is, any other value as one argument of `ExecStart=`."""
+    if isinstance(value, int):
+        return str(value)
+    return _quote(value).replace("$", "$$")
+
+
+def _quote(value: object) -> str:
+    """A value as one word where systemd expands no `$`: in `Environment=`, and the path of the executable."""
+    return '"' + _escape(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _escape(value: object) -> str:
+    return printable(str(value)).replace("%", "%%")
+
+
+def _line(text: str) -> Raw:
+    """A value that systemd takes as the rest of the line; raises `ValueError` on one that it would change."""
+    if text != text.strip() or text.endswith("\\"):
+        message = f"systemd would not read the whole of {text!r}"
+        raise ValueError(message)
+    return Raw(_escape(text))
+
+
+def _executable(path: str) -> Raw:
+    """The first word of `ExecStart=`; raises `ValueError` on one that systemd does not take."""
+    if set(path) & set("\"'\\"):
+        message = f"systemd takes no executable with quotes or backslashes: {path!r}"
+        raise ValueError(message)
+    return Raw(_quote(path))
+
+
+def _worker(plan: Reading, worker: Scope) -> OutputFile:
+    service = name(plan.text(APP, "service"))
+    node_name = quote(plan.text(worker, "node_name"))
+    hostname = Raw(f'{node_name[:-1]}.%i.%%h"')
+    command, *options = worker_command(plan, worker, plan.text(APP, "executable"), hostname)
+    environment: list[tuple[str, str]] = [*worker_environment(plan, worker)]
+    if "/" not in command[0]:
+        # systemd looks for a bare name in folders of its own choice; the prefix comes from the app's.
+        command.insert(0, "/usr/bin/env")
+        folder = PurePosixPath(plan.text(APP, "executable")).parent
+        environment.insert(0, ("PATH", f"{folder}:/usr/local/bin:/usr/bin:/bin"))
+    memory = plan.get(worker, "memory_bytes")
+    text = render(
+        "systemd/worker@.service",
+        quote,
+        {
+            "name": name(worker.name),
+            "description": comment(plan.text(worker, "description")),
+            **_installation(plan),
+            "environment": [Raw(_quote(f"{key}={value}")) for key, value in environment],
+            "executable": _executable(command[0]),
+            "arguments": command[1:],
+            "options": options,
+            "stop_timeout": whole_seconds(plan, worker, "stop_timeout_seconds"),
+            "stop_timeout_why": why(plan.setting(worker, "stop_timeout_seconds")),
+            "memory": None if memory is None else int(plan.number(worker, "memory_bytes")),
+            "memory_why": None if memory is None else why(plan.setting(worker, "memory_bytes")),
+        },
+    )
+    return plan.file(f"systemd/{_worker_unit(service, worker, '')}", text)
+
+
+def _beat(plan: Reading) -> OutputFile:
+    service = name(plan.text(APP, "service"))
+    state_directory = name(plan.text(APP, "state_directory"))
+    schedule = f"/var/lib/{state_directory}/schedule"
+    (executable, *arguments), *options = beat_command(plan, plan.text(APP, "executable"), schedule)
+    host = plan.get(BEAT, "host")
+    text = render(
+        "systemd/beat.service",
+        quote,
+        {
+            **_installation(plan),
+            "host": _line(str(host)) if host else None,
+            "state_directory": state_directory,
+            "executable": _executable(executable),
+            "arguments": arguments,
+            "options": options,
+            "stop_timeout": whole_seconds(plan, BEAT, "stop_timeout_seconds"),
+        },
+    )
+    return plan.file(f"systemd/{service}-beat.service", text)
+
+
+def _target(plan: Reading) -> OutputFile:
+    service = name(plan.text(APP, "service"))
+    units = [
+        Raw(_worker_unit(service, worker, str(instance)))
+        for worker in plan.scopes("worker")
+        for instance in range(1, int(plan.number(worker, "replicas")) + 1)
+    ]
+    if plan.scopes("beat"):
+        units.append(Raw(f"{service}-beat.service"))
+    text = render("systemd/celery.target", quote, {"service": service, "units": units})
+    return plan.file(f"systemd/{service}-celery.target", text)
+
+
+def _worker_unit(service: str, worker: Scope, instance: str) -> str:
+    return f"{service}-worker-{name(worker.name)}@{instance}.service"
+
+
+def _installation(plan: Plan) -> dict[str, object]:
+    """What the units of workers and of beat have in common."""
+    folders = [plan.text(APP, "executable"), plan.text(APP, "working_directory")]
+    return {
+        "service": name(plan.text(APP, "service")),
+        "user": _line(plan.text(APP, "user")),
+        "working_directory": _line(plan.text(APP, "working_directory")),
+        "environment_file": _line(plan.text(APP, "environment_file")),
+        "required": required_variables(plan),
+        # An app that is installed in a home would not start with homes hidden.
+        "homes": Raw("read-only" if any(folder.startswith(_HOMES) for folder in folders) else "yes"),
+    }

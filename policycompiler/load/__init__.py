@@ -1,0 +1,96 @@
+"""Text to data: strict YAML with a line and column for every value; several files and an environment to one.
+
+`files` finds and reads, `parse` turns one text into data and marks, `scalars` says what an unquoted
+text means, `merge` applies an environment and makes one document of all files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from policycompiler.diagnostics import Diagnostic, Place, SpecPath
+from policycompiler.load.files import LARGEST_FILE_BYTES, TOO_LARGE, UNREADABLE, find_sources, read_text
+from policycompiler.load.marks import Data, Mapped, Mark, place_in
+from policycompiler.load.merge import (
+    DECLARED_TWICE,
+    UNKNOWN_ENVIRONMENT,
+    UNUSED_DEFAULTS,
+    merged,
+    with_environment,
+)
+from policycompiler.load.parse import (
+    AMBIGUOUS_SCALAR,
+    CONTROL_CHARACTER,
+    DUPLICATE_KEY,
+    INVALID_YAML,
+    NOT_A_MAPPING,
+    UNSUPPORTED_YAML,
+    parse,
+)
+
+__all__ = [
+    "AMBIGUOUS_SCALAR",
+    "CONTROL_CHARACTER",
+    "DECLARED_TWICE",
+    "DUPLICATE_KEY",
+    "INVALID_YAML",
+    "LARGEST_FILE_BYTES",
+    "NOT_A_MAPPING",
+    "TOO_LARGE",
+    "UNKNOWN_ENVIRONMENT",
+    "UNREADABLE",
+    "UNSUPPORTED_YAML",
+    "UNUSED_DEFAULTS",
+    "Data",
+    "Document",
+    "Mark",
+    "Place",
+    "find_sources",
+    "load",
+    "parse",
+    "place_in",
+]
+
+
+class Document(NamedTuple):
+    """The sources of one compile, merged. Its data is shared between entries: read it, do not write it.
+
+    `data` holds every section but `owner`, `defaults` and `environments`, which have already been
+    applied to the file they stand in; `marks` says where its values stand; `texts` are the sources by
+    file name. `per_file` is the data and marks of each file by itself, environment applied, with all
+    that was written there.
+    """
+
+    data: Mapped
+    marks: Mark
+    texts: Mapping[str, str]
+    per_file: tuple[tuple[Mapped, Mark], ...]
+
+    def place(self, path: SpecPath, *, key: bool = False) -> Place:
+        """Where a path of the merged data stands, or the nearest parent there is."""
+        return place_in(self.marks, path, key=key)
+
+
+def load(files: Iterable[Path], environment: str | None = None) -> tuple[Document, list[Diagnostic]]:
+    """Read, check and merge workload files. The document is usable only when no finding is an error."""
+    texts: dict[str, str] = {}
+    findings: list[Diagnostic] = []
+    parsed: list[tuple[Mapped, Mark]] = []
+    unread = False
+    for path in files:
+        before = len(findings)
+        source = read_text(path, findings)
+        if source is not None:
+            texts[source.name] = source.text
+            data, mark = parse(source.text, source.name, findings)
+            if data or len(findings) == before:
+                parsed.append((data, mark))
+                continue
+        unread = True
+    if environment is not None:
+        # A file that could not be read may have been the one with the environment.
+        parsed = with_environment(parsed, environment, [] if unread else findings)
+    data, marks = merged(parsed, findings)
+    return Document(data, marks, texts, tuple(parsed)), findings

@@ -1,0 +1,91 @@
+"""Files and folders to text."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from policycompiler.diagnostics import Diagnostic, Place, error
+from policycompiler.load.marks import Source
+
+LARGEST_FILE_BYTES = 16 * 1024 * 1024
+
+UNREADABLE = error("PC001", "unreadable-file")
+TOO_LARGE = error("PC006", "document-too-large")
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def find_sources(sources: Iterable[Path]) -> list[Path]:
+    """The workload files behind files and folders, in order, each once.
+
+    Of a folder that is every `*.yaml` and `*.yml` below it, sorted; as in a shell, names that begin
+    with a dot do not match and links to folders are not followed. What cannot be listed or is no
+    regular file stays in the result, for `load` to report.
+    """
+    found: list[Path] = []
+    for source in sources:
+        found += _files_below(source) if os.path.isdir(source) else [source]  # noqa: PTH112 - Path.is_dir raises
+    return list(dict.fromkeys(found))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    found: list[Path] = []
+
+    def keep_unlisted(problem: OSError) -> None:
+        found.append(Path(problem.filename))
+
+    for parent, folders, names in os.walk(folder, onerror=keep_unlisted):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(parent, name)
+            for name in names
+            if name.endswith((".yaml", ".yml")) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def read_text(path: Path, findings: list[Diagnostic]) -> Source | None:
+    """A file's name and text, or None and a finding."""
+    # A file name need not be UTF-8, but every output is.
+    name = path.as_posix().encode("utf-8", "backslashreplace").decode()
+    start = Place(name, 1, 1)
+    try:
+        raw = _read_regular(path)
+    except (OSError, ValueError) as problem:
+        reason = (isinstance(problem, OSError) and problem.strerror) or str(problem)
+        findings.append(UNREADABLE.at((), f"cannot be read: {reason}", place=start))
+        return None
+    if len(raw) > LARGEST_FILE_BYTES:
+        message = f"a workload file has at most {LARGEST_FILE_BYTES} bytes"
+        findings.append(TOO_LARGE.at((), message, place=start, help="split it into several files"))
+        return None
+    try:
+        return Source(name, raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as problem:
+        # The codec has cut off a byte order mark before it counts.
+        before = problem.object[: problem.start].decode()
+        place = Source(name, before).place(len(before))
+        message = f"byte 0x{problem.object[problem.start]:02x} is not UTF-8"
+        findings.append(UNREADABLE.at((), message, place=place, help="save the file as UTF-8"))
+        return None
+
+
+def _read_regular(path: Path) -> bytes:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()
+        # Opening a pipe would wait for its writer.
+        message = f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file"
+        raise ValueError(message)
+    with path.open("rb") as file:
+        return file.read(LARGEST_FILE_BYTES + 1)

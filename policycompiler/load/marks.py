@@ -1,0 +1,67 @@
+"""Where values stand: a tree of offsets beside the plain data, turned into lines and columns when asked."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+from policycompiler.diagnostics import Place, SpecPath
+
+Data: TypeAlias = "bool | int | float | str | list[Data] | dict[str, Data] | None"
+Mapped: TypeAlias = dict[str, Data]
+
+# What libyaml counts as the end of a line.
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+
+
+class Source:
+    """One file's name and text."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
+
+    def place(self, offset: int) -> Place:
+        """The line and column of an offset, which counts characters from 0."""
+        line = bisect_right(self._line_starts, offset)
+        return Place(self.name, line, offset - self._line_starts[line - 1] + 1)
+
+
+class Mark(NamedTuple):
+    """Where a value and its key begin, as offsets into their source, and the marks of what it holds.
+
+    What has no key (a list's item, the whole file) gives its own place for it. An alias stands where
+    it is written; what it holds stands at the anchor.
+    """
+
+    source: Source
+    start: int
+    key_start: int
+    children: Mapping[str | int, Mark]
+
+    @property
+    def place(self) -> Place:
+        """Where the value begins."""
+        return self.source.place(self.start)
+
+    @property
+    def key_place(self) -> Place:
+        """Where the value's key begins."""
+        return self.source.place(self.key_start)
+
+
+def place_in(mark: Mark, path: SpecPath, *, key: bool = False) -> Place:
+    """Where a path below a mark stands; of a path that is not there, where its nearest parent stands."""
+    for part in path:
+        child = mark.children.get(part)
+        if child is None:
+            return mark.place
+        mark = child
+    return mark.key_place if key else mark.place

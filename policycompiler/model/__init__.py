@@ -1,0 +1,29 @@
+"""What a user may write, checked: a document in, a typed workload or findings out."""
+
+
+from policycompiler.model.parse import parse, workload_schema
+from policycompiler.model.workload import (
+    Queue,
+    Retry,
+    Runtime,
+    Schedule,
+    TaskFields,
+    Waiver,
+    Worker,
+    WorkerOptions,
+    Workload,
+)
+
+__all__ = [
+    "Queue",
+    "Retry",
+    "Runtime",
+    "Schedule",
+    "TaskFields",
+    "Waiver",
+    "Worker",
+    "WorkerOptions",
+    "Workload",
+    "parse",
+    "workload_schema",
+]

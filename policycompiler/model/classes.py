@@ -1,0 +1,28 @@
+"""Latency classes: the promise that a task's team chooses by a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class LatencyClass(NamedTuple):
+    """A bound on the wait in the queue, and the longest run that can live beside others under it."""
+
+    queue_wait_p99_seconds: int
+    runtime_p99_limit_seconds: int
+
+
+LATENCY_CLASSES: Mapping[str, LatencyClass] = MappingProxyType(
+    {
+        "interactive": LatencyClass(1, 10),
+        "standard": LatencyClass(30, 300),
+        "batch": LatencyClass(900, 21600),
+    }
+)
+"""From the most urgent to the most patient. A run of ten waits (or of batch's six hours) is the most a
+neighbour can bear: a slot that is held longer than that is a slot less for everybody else."""
+
+DEFAULT_CLASS = "standard"
+"""For a task that says nothing: late enough for anything, soon enough that nobody stares at a screen."""

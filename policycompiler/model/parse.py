@@ -1,0 +1,213 @@
+"""From data to the typed workload; what pydantic refuses becomes findings in the user's own words."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import types
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.load import Document, Mark, place_in
+from policycompiler.model.workload import Workload, WorkloadFile
+
+UNKNOWN_KEY = error("PC101", "unknown-key")
+MISSING_KEY = error("PC102", "missing-key")
+WRONG_TYPE = error("PC103", "wrong-type")
+INVALID_VALUE = error("PC104", "invalid-value")
+
+_PER_FILE = ("owner", "defaults", "environments")
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def parse(document: Document) -> tuple[Workload | None, list[Diagnostic]]:
+    """The typed workload, or None and why not. All problems are reported, not only the first."""
+    findings: list[Diagnostic] = []
+    for data, mark in document.per_file:
+        own = {key: data[key] for key in _PER_FILE if key in data}
+        if own:
+            findings += _per_file_findings(own, mark)
+    try:
+        return Workload.model_validate(document.data), findings
+    except ValidationError as refused:
+        return None, findings + list(_findings(refused, document.data, Workload))
+
+
+def workload_schema() -> str:
+    """The JSON Schema of one workload file, for editors, as text."""
+    schema = WorkloadFile.model_json_schema()
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "policycompiler workload, version 1",
+    }
+    return json.dumps(_without_noise({**schema, **head}), indent=2, sort_keys=True) + "\n"
+
+
+def _per_file_findings(own: Mapping[str, Any], mark: Mark) -> Iterator[Diagnostic]:
+    try:
+        WorkloadFile.model_validate({"version": 1, **own})
+    except ValidationError as refused:
+        for finding in _findings(refused, own, WorkloadFile):
+            # These paths lead into one file, not into the merged document.
+            place = place_in(mark, finding.path, key=finding.at_key)
+            kind = type(finding)
+            yield kind(
+                finding.code,
+                finding.name,
+                finding.severity,
+                finding.message,
+                finding.path,
+                finding.help,
+                place=place,
+            )
+
+
+def _findings(
+    refused: ValidationError, data: Mapping[str, Any], model: type[BaseModel]
+) -> Iterator[Diagnostic]:
+    for problem in refused.errors(include_url=False):
+        kind = problem["type"]
+        location: SpecPath = tuple(problem["loc"])
+        at_key = bool(location) and location[-1] == "[key]"
+        path = _path_in(data, location[:-1] if at_key else location)
+        context = problem.get("ctx", {})
+        if kind == "extra_forbidden":
+            yield _unknown_key(path, location, model)
+        elif kind == "missing":
+            where = ".".join(str(part) for part in location[:-1])
+            message = f"`{location[-1]}` is missing" + (f" in `{where}`" if where else "")
+            yield MISSING_KEY.at(location[:-1], message, help=f"add `{location[-1]}:`")
+        elif kind == "literal_error":
+            yield _not_one_of(path, problem["input"], str(context["expected"]))
+        elif kind in _EXPECTED:
+            found = _kind_of(problem["input"])
+            help_text = _type_help(kind, problem["input"])
+            yield WRONG_TYPE.at(path, f"expected {_EXPECTED[kind]}, found {found}", help=help_text)
+        else:
+            yield INVALID_VALUE.at(path, _in_our_words(problem["msg"]), at_key=at_key)
+
+
+def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> Diagnostic:
+    key = str(location[-1])
+    allowed = sorted(_fields_at(model, location[:-1]))
+    near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.6)
+    help_text = f"did you mean `{near[0]}`?" if near else f"allowed: {', '.join(allowed)}"
+    return UNKNOWN_KEY.at(path, f"unknown key `{key}`", help=help_text, at_key=True)
+
+
+def _not_one_of(path: SpecPath, found: object, expected: str) -> Diagnostic:
+    allowed = expected.replace("'", "").replace(" or ", ", ")
+    shown = f"`{found}`" if isinstance(found, str | int | float) and len(str(found)) <= 40 else _kind_of(found)  # noqa: PLR2004
+    near = difflib.get_close_matches(str(found), allowed.split(", "), n=1, cutoff=0.6)
+    help_text = f"did you mean `{near[0]}`?" if near else ""
+    return INVALID_VALUE.at(path, f"found {shown}, allowed: {allowed}", help=help_text)
+
+
+def _kind_of(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+def _type_help(kind: str, found: object) -> str:
+    if kind == "bool_type" and isinstance(found, str):
+        return "write true or false, without quotes; yes, no, on and off are text"
+    if kind == "string_type" and isinstance(found, int | float):
+        return "quote it"
+    return ""
+
+
+def _in_our_words(message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
+
+
+def _path_in(data: object, location: SpecPath) -> SpecPath:
+    """The part of a pydantic location that is in the document; the rest are pydantic's own words."""
+    path: list[str | int] = []
+    for part in location:
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _fields_at(model: type[BaseModel], location: SpecPath) -> list[str]:
+    """The keys allowed at a location."""
+    current: Any = model
+    for part in location:
+        current = _inner(current)
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(str(part))
+            current = field.annotation if field else None
+        elif get_origin(current) in {dict, list}:
+            current = get_args(current)[-1]
+    current = _inner(current)
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return list(current.model_fields)
+    return []
+
+
+def _inner(annotation: Any) -> Any:  # noqa: ANN401 - type forms have no common type
+    """The form without Annotated and `| None`."""
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation = get_args(annotation)[0]
+        elif origin in {Union, types.UnionType}:
+            annotation = next(arg for arg in get_args(annotation) if arg is not type(None))
+        else:
+            return annotation
+
+
+def _without_noise(schema: Any) -> Any:  # noqa: ANN401 - JSON
+    """Drop generated titles and the null alternative: absent is how a workload says nothing."""
+    if isinstance(schema, list):
+        return [_without_noise(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {}
+    for key, value in schema.items():
+        if key == "default" or (key == "title" and isinstance(value, str) and "version" not in value):
+            continue
+        if key == "properties":
+            result[key] = {name: _without_noise(inner) for name, inner in value.items()}
+        else:
+            result[key] = _without_noise(value)
+    options = result.get("anyOf")
+    if options:
+        kept = [option for option in options if option != {"type": "null"}]
+        if len(kept) == 1:
+            del result["anyOf"]
+            result = {**kept[0], **result}
+        else:
+            result["anyOf"] = kept
+    return result

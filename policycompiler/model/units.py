@@ -1,0 +1,258 @@
+"""Quantities and names as users write them, each with its JSON Schema for editors.
+
+Every quantity has a unit in the text (`300ms`, `40/s`, `2GiB`) and becomes a plain number here: seconds,
+occurrences per second, bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+LONGEST_SECONDS = 3660 * 86400
+"""Ten years: nothing a task queue does takes longer, and larger numbers overflow in the targets."""
+
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)")
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)/(s|m|h|d)")
+_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)")
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"B": 1} | {
+    f"{prefix}{unit}": base**power
+    for unit, base in (("B", 1000), ("iB", 1024))
+    for power, prefix in enumerate(("K", "M", "G", "T"), start=1)
+}
+
+
+def _refuse(message: str) -> PydanticCustomError:
+    # The template is the message: braces in user text would otherwise be taken for fields.
+    return PydanticCustomError("invalid_value", "{message}", {"message": message})
+
+
+def _whole(number: float) -> int | float:
+    """1.0 as 1, so that a plan and the files show it as a person would write it."""
+    rounded = round(number, 9)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def parse_duration(value: object) -> int | float:
+    """Seconds of `300ms 5s 2m 1h 30m 1d` (parts add up), or of a bare number of seconds."""
+    seconds: float | None = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
+    elif isinstance(value, str):
+        parts = value.split()
+        matches = [_DURATION.fullmatch(part) for part in parts]
+        if parts and all(matches):
+            seconds = sum(float(match[1]) * _SECONDS[match[2]] for match in matches if match)
+    if seconds is None:
+        raise _refuse("not a duration; write one such as 300ms, 5s, 2m, 1h 30m or 1d")
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise _refuse("a duration is at least 0 and at most 3660d")
+    return _whole(seconds)
+
+
+def parse_positive_duration(value: object) -> int | float:
+    """As `parse_duration`, and more than nothing."""
+    seconds = parse_duration(value)
+    if seconds <= 0:
+        raise _refuse("this duration must be more than 0")
+    return seconds
+
+
+def parse_rate(value: object) -> int | float:
+    """Occurrences per second of `10/s`, `600/m`, `5/h` or `100/d`."""
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise _refuse("not a rate; write one such as 10/s, 600/m, 5/h or 100/d")
+    return _whole(float(match[1]) / _SECONDS[match[2]])
+
+
+def parse_size(value: object) -> int:
+    """Bytes of `64KiB`, `10MB` or `2GiB`."""
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise _refuse("not a size; write one such as 64KiB, 10MB or 2GiB")
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def _quantity(
+    parse: Callable[[object], int | float], pattern: str, examples: list[str], *, bare: bool
+) -> Any:  # noqa: ANN401 - an Annotated form, which has no type of its own
+    text = Annotated[str, Field(pattern=pattern, examples=examples)]
+    shape: Any = Annotated[float, Field(ge=0)] | text if bare else text
+    return BeforeValidator(parse, json_schema_input_type=shape)
+
+
+_DURATION_PATTERN = r"^\d+(\.\d+)?(ms|s|m|h|d)( \d+(\.\d+)?(ms|s|m|h|d))*$"
+_DURATION_EXAMPLES = ["300ms", "5s", "2m", "1h 30m", "1d"]
+
+Duration = Annotated[
+    int | float, _quantity(parse_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, bare=True)
+]
+PositiveDuration = Annotated[
+    int | float, _quantity(parse_positive_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, bare=True)
+]
+Rate = Annotated[
+    int | float,
+    _quantity(parse_rate, r"^\d+(\.\d+)?/(s|m|h|d)$", ["10/s", "600/m", "5/h", "100/d"], bare=False),
+]
+Size = Annotated[
+    int,
+    _quantity(
+        parse_size, r"^\d+(\.\d+)?(B|[KMGT]i?B)$", ["64KiB", "10MB", "2GiB"], bare=False
+    ),
+]
+
+
+def _one_line(value: object) -> object:
+    """A text on one line; the line break that YAML's `|` and `>` leave at the end does not count."""
+    if not isinstance(value, str):
+        return value
+    text = value.rstrip("\n")
+    if not text.isprintable():
+        raise _refuse("this text must stand on one line, without control characters")
+    return text
+
+
+def _environment_value(value: object) -> object:
+    text = _one_line(value)
+    if isinstance(text, str) and ('"' in text or text[:1] == "'" or text[-1:] in {"'", "\\"}):
+        raise _refuse(
+            'a value may not hold `"`, begin or end with a quote, or end with a backslash: '
+            "supervisor cannot carry it"
+        )
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=500), BeforeValidator(_one_line)]
+EnvironmentValue = Annotated[str, StringConstraints(max_length=2000), BeforeValidator(_environment_value)]
+CommandWord = Annotated[
+    str, StringConstraints(min_length=1, max_length=500), BeforeValidator(_environment_value)
+]
+
+
+def _matching(pattern: str, meaning: str, examples: list[str]) -> Any:  # noqa: ANN401 - as above
+    compiled = re.compile(pattern)
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not compiled.fullmatch(value):
+            raise _refuse(meaning)
+        return value
+
+    schema = {"pattern": f"^{pattern}$", "examples": examples}
+    return Annotated[str, BeforeValidator(check), Field(json_schema_extra=schema)]
+
+
+_LETTERS = "letters, digits, `.`, `_` and `-`"
+
+ServiceName = _matching(
+    r"[a-z][a-z0-9-]{0,30}",
+    "a service name is 1 to 31 lowercase letters, digits and `-`, beginning with a letter",
+    ["shop"],
+)
+Owner = _matching(
+    r"[a-z0-9][a-z0-9-]{0,62}",
+    "an owner is 1 to 63 lowercase letters, digits and `-`",
+    ["storefront", "platform"],
+)
+Name = _matching(
+    r"(?!amq\.|celery_delayed)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}",
+    f"a name is 1 to 100 {_LETTERS}, not beginning with `.`, `-`, `amq.` or `celery_delayed`",
+    ["search"],
+)
+NameOrGlob = _matching(
+    r"(?!amq\.|celery_delayed)[A-Za-z0-9_*][A-Za-z0-9._*-]{0,99}",
+    f"a queue here is a name of {_LETTERS}, or a glob with `*`",
+    ["search", "shop.batch.*"],
+)
+TaskName = _matching(
+    r"[A-Za-z_][A-Za-z0-9_.:/@-]{0,254}",
+    f"a task name is {_LETTERS}, `:`, `/` and `@`, beginning with a letter or `_`, at most 255 long",
+    ["shop.mail.send_welcome_email"],
+)
+TaskNameOrGlob = _matching(
+    r"[A-Za-z_*][A-Za-z0-9_.:/@*-]{0,254}",
+    f"a task name is {_LETTERS}, `:`, `/` and `@`, beginning with a letter or `_`; `*` makes it a glob",
+    ["shop.mail.send_welcome_email", "shop.reports.*"],
+)
+DottedName = _matching(
+    r"[A-Za-z_]\w{0,63}(\.[A-Za-z_]\w{0,63}){0,15}",
+    "a dotted Python name such as `smtplib.SMTPServerDisconnected`",
+    ["ConnectionError", "smtplib.SMTPServerDisconnected"],
+)
+ObjectPath = _matching(
+    r"[A-Za-z_]\w{0,63}(\.[A-Za-z_]\w{0,63}){0,15}([:.][A-Za-z_]\w{0,63})?",
+    "a Python path such as `shop.celery_app:app`",
+    ["shop.celery_app:app", "celery.beat:PersistentScheduler"],
+)
+Pool = _matching(
+    r"prefork|threads|gevent|eventlet|solo|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*",
+    "a pool is prefork, threads, gevent, eventlet, solo, or `dotted.path:Class`",
+    ["prefork", "threads"],
+)
+VariableName = _matching(
+    r"[A-Za-z_][A-Za-z0-9_]{0,99}",
+    "an environment variable's name is letters, digits and `_`",
+    ["MALLOC_ARENA_MAX"],
+)
+Version = _matching(
+    r"\d{1,3}(\.\d{1,4}){1,2}",
+    'a version is text such as "5.7"',
+    ["5.7", "7.2"],
+)
+Date = _matching(r"\d{4}-\d{2}-\d{2}", "a date is written 2027-03-31", ["2027-03-31"])
+WebAddress = _matching(
+    r"https?://[^\s\"'<>\\^`{|}@]{1,500}",
+    "a web address begins with http:// or https:// and holds no credentials",
+    ["https://wiki.example.com/runbooks/mail"],
+)
+
+
+RateLimit = _matching(
+    r"\d{1,9}(\.\d{1,6})?/[smh]",
+    "a rate limit is written 10/s, 100/m or 5/h; Celery knows no other unit",
+    ["10/m"],
+)
+RoutingKey = _matching(
+    r"[A-Za-z0-9._*#-]{1,255}", "a routing key is letters, digits, `.`, `_`, `-`, `*` and `#`", ["task.#"]
+)
+
+
+def _number(least: float, *, above: bool) -> Any:  # noqa: ANN401 - as above
+    def check(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _refuse("write a number of seconds")
+        if not (value > least if above else value >= least) or value > LONGEST_SECONDS:
+            raise _refuse(f"a number of seconds {'above' if above else 'of at least'} {least:g}")
+        return value
+
+    limit = Field(gt=least) if above else Field(ge=least)
+    return Annotated[int | float, BeforeValidator(check), limit]
+
+
+Positive = _number(0, above=True)
+NotNegative = _number(0, above=False)
+
+
+def _broker_address(value: object) -> object:
+    if isinstance(value, str):
+        if re.fullmatch(r"\$\{[A-Za-z_][A-Za-z0-9_]{0,99}\}", value):
+            return value
+        if re.fullmatch(r"[a-z][a-z0-9+]*://[^\s\"'\\`${}@]{0,500}", value):
+            return value
+        if "@" in value:
+            raise _refuse("a URL in a workload holds no credentials; write `${CELERY_BROKER_URL}`")
+        raise _refuse("write one environment variable, `${CELERY_BROKER_URL}`, or a URL without credentials")
+    return value
+
+
+Address = Annotated[
+    str,
+    BeforeValidator(_broker_address),
+    Field(examples=["${CELERY_BROKER_URL}", "redis://redis.internal:6379/0"]),
+]

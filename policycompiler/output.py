@@ -1,0 +1,455 @@
+"""The only room that touches the output folder: compare it with what was compiled, show, write.
+
+A write builds the whole new folder beside the old one and swaps the two names, so a kill at any moment
+leaves the old tree or the new one. The manifest in the folder says which files are ours. What is not
+ours is carried over as it is: hard links for files, and links of any kind are never followed.
+
+A process that stands in the folder keeps standing in the old one, which is then deleted. Where the system
+cannot swap two names at one stroke, a kill may leave the old tree under a name that the next write restores.
+Writes into folders of one parent take turns, by a lock on the parent that leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import difflib
+import errno
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from stat import S_IMODE, S_ISDIR, S_ISREG
+from typing import Literal, NamedTuple
+
+from policycompiler.diagnostics import Diagnostic, Place, error
+from policycompiler.emitters.base import MODE_FILE, OutputFile, json_text
+
+MANIFEST = "manifest.json"
+MANIFEST_FORMAT = 1
+MODE_FOLDER = 0o755
+LOCK_WAIT_SECONDS = 30.0
+
+EDITED_BY_HAND = error("PC901", "edited-by-hand")
+NOT_OURS = error("PC902", "not-ours")
+UNWRITABLE_OUTPUT = error("PC903", "unwritable-output")
+UNREADABLE_MANIFEST = error("PC904", "unreadable-manifest")
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
+
+Difference = Literal["stale", "missing", "orphaned", "edited", "foreign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the folder differs from what was compiled, by relative path in order, and what forbids a write.
+
+    A `stale` file is as we wrote it and no longer right, in text or mode; an `orphaned` one we would not
+    write again; an `edited` one we wrote and somebody changed; a `foreign` thing is not ours and stands
+    where a file or a folder of ours has to be.
+    """
+
+    differences: Mapping[str, Difference]
+    problems: tuple[Diagnostic, ...] = ()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the folder is as a write would leave it."""
+        return not self.differences and not self.problems
+
+    def paths(self, difference: Difference) -> tuple[str, ...]:
+        """The paths that differ in one way."""
+        return tuple(path for path, found in self.differences.items() if found == difference)
+
+
+class _View(NamedTuple):
+    """The folder on disk beside what is wanted.
+
+    `seen` has everything by relative path, the folder itself as `.`; `contents` the bytes of regular files
+    that are ours or wanted; `carried` and `standing` are the files and the folders that a write keeps.
+    """
+
+    seen: Mapping[str, os.stat_result]
+    contents: Mapping[str, bytes]
+    differences: Mapping[str, Difference]
+    carried: frozenset[str]
+    standing: frozenset[str]
+    manifest_fault: str
+
+
+def manifest_file(files: Iterable[OutputFile], sources: Mapping[str, str], version: str) -> OutputFile:
+    """The manifest of these files; `sources` maps each source's name to its sha256."""
+    manifest = {
+        "format": MANIFEST_FORMAT,
+        "version": version,
+        "sources": dict(sources),
+        "files": {file.path: _sha256(file.text.encode()) for file in files},
+    }
+    return OutputFile(MANIFEST, json_text(manifest), MODE_FILE, frozenset())
+
+
+def compare(folder: Path, files: Sequence[OutputFile]) -> Comparison:
+    """Hold the folder against the files, manifest included; `problems` are those of a write without force."""
+    wanted = _by_path(files)
+    try:
+        view = _look(_real_folder(folder), wanted)
+    except OSError as fault:
+        return _unwritable(folder, fault)
+    return Comparison(view.differences, tuple(_problems(folder, view, force=False)))
+
+
+def unified_diff(folder: Path, files: Sequence[OutputFile]) -> str:
+    """What a write would change, as `git apply` takes it; empty of a folder that `compare` cannot read."""
+    wanted = _by_path(files)
+    try:
+        view = _look(_real_folder(folder), wanted)
+    except OSError:
+        return ""
+    shown = [path for path in view.differences if path in wanted or path in view.contents]
+    return "".join(_file_diff(path, view, wanted.get(path)) for path in shown)
+
+
+def write(folder: Path, files: Sequence[OutputFile], *, force: bool = False) -> Comparison:
+    """Make the folder hold these files, manifest included, and say what differed.
+
+    With `problems` in the answer nothing was written. `force` overwrites files that were edited by hand or
+    are not ours, and a manifest that cannot be read; it never deletes a folder that is not ours.
+    """
+    wanted = _by_path(files)
+    try:
+        target = _real_folder(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target.parent):
+            _clear_leftovers(target)
+            view = _look(target, wanted)
+            comparison = Comparison(view.differences, tuple(_problems(folder, view, force=force)))
+            if view.differences and not comparison.problems:
+                _replace(target, view, [wanted[path] for path in view.differences if path in wanted])
+            return comparison
+    except OSError as fault:
+        return _unwritable(folder, fault)
+
+
+def _by_path(files: Sequence[OutputFile]) -> dict[str, OutputFile]:
+    """The files by path; a ValueError for paths that could not share one folder, manifest included."""
+    wanted = {file.path: file for file in files}
+    names = [*(file.path for file in files), *_ancestors(wanted)]
+    if len({name.casefold() for name in names}) < len(names):
+        message = f"output paths differ in case only, or are files and folders at once: {sorted(names)}"
+        raise ValueError(message)
+    if outside := [path for path in wanted if not _is_inside(path)]:
+        message = f"output paths are not plain and relative: {outside}"
+        raise ValueError(message)
+    if MANIFEST not in wanted:
+        raise ValueError("the manifest is missing among the output files")
+    return wanted
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path names something below the folder, in its one canonical spelling."""
+    pure = PurePosixPath(path)
+    return (
+        path.isprintable() and path == str(pure) != "." and not pure.is_absolute() and ".." not in pure.parts
+    )
+
+
+def _ancestors(paths: Iterable[str]) -> set[str]:
+    """Every folder that one of these relative paths is in, `.` included."""
+    return {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _real_folder(folder: Path) -> Path:
+    """The folder behind any links; an OSError for one that no compile may replace."""
+    real = Path(os.path.realpath(folder))
+    # Path.home() raises for a user without a home; this stays a name that nothing has.
+    home = Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111
+    for precious, name in ((Path.cwd(), "current"), (home, "home")):
+        if precious.is_relative_to(real):
+            raise OSError(errno.EBUSY, f"it is the {name} folder, or the {name} folder is inside it")
+    if real.exists() and not real.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "it is a file")
+    return real
+
+
+def _unwritable(folder: Path, fault: OSError) -> Comparison:
+    message = f"the output folder {folder} cannot be used: {fault.strerror or fault}"
+    advice = "make it a folder that you may replace, or name another with `-o DIR`"
+    if fault.errno == errno.EAGAIN:
+        advice = "compile again"
+    return Comparison({}, (UNWRITABLE_OUTPUT.at((), message, help=advice),))
+
+
+def _look(folder: Path, wanted: Mapping[str, OutputFile]) -> _View:
+    seen = _survey(folder)
+    owned, fault = _owned(folder, seen)
+    regular = {path for path, status in seen.items() if S_ISREG(status.st_mode)}
+    contents = {path: (folder / path).read_bytes() for path in regular & (owned.keys() | wanted.keys())}
+    differences: dict[str, Difference] = {}
+    for path, data in contents.items():
+        if found := _difference(data, seen[path].st_mode, owned.get(path), wanted.get(path)):
+            differences[path] = found
+    folders = {path for path, status in seen.items() if S_ISDIR(status.st_mode)}
+    leaves = seen.keys() - folders - (contents.keys() - wanted.keys())
+    kept = folders - _ancestors(owned)
+    standing = kept | _ancestors(kept | leaves)
+    for path in wanted.keys() - contents.keys():
+        differences.setdefault(path, "missing")
+        blocking = {path} & standing or {path, *_ancestors([path])} & leaves
+        differences.update(dict.fromkeys(blocking, "foreign"))
+    ordered = dict(sorted(differences.items()))
+    return _View(seen, contents, ordered, frozenset(leaves - ordered.keys()), frozenset(standing), fault)
+
+
+def _survey(folder: Path) -> dict[str, os.stat_result]:
+    """Everything on the folder's file system below it, and itself as `.`; nothing where it is absent."""
+    try:
+        seen = {".": folder.lstat()}
+    except FileNotFoundError:
+        return {}
+    pending = ["."]
+    while pending:
+        at = pending.pop()
+        with os.scandir(folder / at) as entries:
+            for entry in entries:
+                path = str(PurePosixPath(at, entry.name))
+                seen[path] = status = entry.stat(follow_symlinks=False)
+                if S_ISDIR(status.st_mode) and status.st_dev == seen["."].st_dev:
+                    pending.append(path)
+    return seen
+
+
+def _owned(folder: Path, seen: Mapping[str, os.stat_result]) -> tuple[dict[str, str], str]:
+    """The sha256 of each file that the manifest says is ours, itself too; else what is wrong with it."""
+    if MANIFEST not in seen or not S_ISREG(seen[MANIFEST].st_mode):
+        return {}, ""
+    data = (folder / MANIFEST).read_bytes()
+    try:
+        manifest = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}, "it is not JSON"
+    match manifest:
+        case {"format": 1, "files": dict(files)} if all(isinstance(digest, str) for digest in files.values()):
+            if outside := sorted(path for path in files if not _is_inside(path)):
+                return {}, f"it lists {outside[0]!r}, which is no path inside the folder"
+            return {**files, MANIFEST: _sha256(data)}, ""
+    return {}, f"it is not a manifest of format {MANIFEST_FORMAT}"
+
+
+def _difference(data: bytes, mode: int, written: str | None, file: OutputFile | None) -> Difference | None:
+    """How a regular file on disk differs, by its bytes, the hash we wrote it with and what is wanted."""
+    if file is not None and data == file.text.encode():
+        return "stale" if _drifted(mode, file.mode) else None
+    if written is None:
+        return "foreign"
+    if written != _sha256(data):
+        return "edited"
+    return "orphaned" if file is None else "stale"
+
+
+def _drifted(mode: int, wanted: int) -> bool:
+    """Whether a mode matters: executable or not, and private or not. A checkout's umask is no drift."""
+    private = not wanted & 0o077
+    return bool((mode ^ wanted) & 0o100) or (private and bool(mode & 0o077))
+
+
+def _problems(folder: Path, view: _View, *, force: bool) -> Iterator[Diagnostic]:
+    """What forbids a write. A manifest that cannot be read makes everything foreign, so it is said alone."""
+    if view.manifest_fault and not force:
+        place = Place(str(folder / MANIFEST), 1, 1)
+        message = f"{place.file} does not say which files are ours: {view.manifest_fault}"
+        advice = "restore it, or write over the compiled files with `--force`; orphans then stay"
+        yield UNREADABLE_MANIFEST.at((), message, help=advice, place=place)
+        return
+    for path, difference in view.differences.items():
+        place = Place(str(folder / path), 1, 1)
+        if difference == "edited" and not force:
+            message = f"{place.file} was edited by hand after it was compiled"
+            advice = "say it in the workload instead, or write over the edit with `--force`"
+            yield EDITED_BY_HAND.at((), message, help=advice, place=place)
+        elif difference == "foreign" and (path in view.standing or not force):
+            message = f"{place.file} is not ours and stands where a compiled file or folder has to be"
+            advice = "move it away, or choose another folder with `-o DIR`"
+            if path not in view.standing:
+                advice += ", or write over it with `--force`"
+            yield NOT_OURS.at((), message, help=advice, place=place)
+
+
+def _file_diff(path: str, view: _View, file: OutputFile | None) -> str:
+    """One file's difference under git's header, which also shows modes, empty files and binary ones."""
+    data = view.contents.get(path)
+    header = f"diff --git a/{path} b/{path}\n"
+    before = "/dev/null" if data is None else f"a/{path}"
+    after = "/dev/null" if file is None else f"b/{path}"
+    if data is None and file is not None:
+        header += f"new file mode 100{file.mode:03o}\n"
+    elif file is None:
+        header += f"deleted file mode 100{S_IMODE(view.seen[path].st_mode):03o}\n"
+    elif _drifted(mode := S_IMODE(view.seen[path].st_mode), file.mode):
+        header += f"old mode 100{mode:03o}\nnew mode 100{file.mode:03o}\n"
+    try:
+        old_text = (data or b"").decode()
+    except UnicodeDecodeError:
+        return f"{header}Binary files {before} and {after} differ\n"
+    old, new = io.StringIO(old_text).readlines(), io.StringIO(file.text if file else "").readlines()
+    lines = difflib.unified_diff(old, new, before, after)
+    return header + "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+@contextmanager
+def _locked(parent: Path) -> Iterator[None]:
+    """Hold the one write lock of a parent folder; an OSError when another write keeps it for too long."""
+    descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise OSError(errno.EAGAIN, "another compile is writing beside it") from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _prefix(target: Path, role: Literal["new", "old"]) -> str:
+    """How the names of our temporary folders beside a target begin."""
+    return f".{target.name}.policycompiler-{role}-"
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Undo what killed writes left: restore a tree that was set aside, delete the rest."""
+    for path in sorted(target.parent.iterdir()):
+        if path.name.startswith(_prefix(target, "old")) and not target.exists():
+            path.rename(target)
+        elif path.name.startswith((_prefix(target, "old"), _prefix(target, "new"))):
+            _remove_tree(path)
+
+
+def _remove_tree(tree: Path) -> None:
+    """Delete a tree of ours as far as possible; what resists is tried again by the next write."""
+    with suppress(OSError):
+        for _, _, _, descriptor in os.fwalk(tree):
+            os.fchmod(descriptor, 0o700)
+    shutil.rmtree(tree, ignore_errors=True)
+
+
+def _replace(target: Path, view: _View, written: Sequence[OutputFile]) -> None:
+    """Build the new tree beside the target and swap their names."""
+    parent = target.parent
+    if {status.st_dev for status in view.seen.values()} - {parent.stat().st_dev}:
+        raise OSError(errno.EXDEV, "it is a mount point or has one inside; use a folder below it")
+    new = Path(tempfile.mkdtemp(prefix=_prefix(target, "new"), dir=parent))
+    try:
+        _build(new, target, view, written)
+        if _marks(_survey(target)) != _marks(view.seen):
+            raise OSError(errno.EAGAIN, "something else changed it during the write")
+        if not view.seen:
+            new.rename(target)
+        elif not _swapped_at_once(new, target):
+            _swap_in_three_steps(new, target)
+        _sync(parent)
+    finally:
+        _remove_tree(new)
+
+
+def _marks(seen: Mapping[str, os.stat_result]) -> dict[str, tuple[int, ...]]:
+    """What changes about a file when somebody replaces it, writes to it or changes its mode."""
+    return {
+        path: (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns)
+        for path, status in seen.items()
+    }
+
+
+def _build(new: Path, old: Path, view: _View, written: Sequence[OutputFile]) -> None:
+    folders = view.standing | _ancestors(file.path for file in written)
+    for path in sorted(folders):
+        (new / path).mkdir(mode=0o700, exist_ok=True)
+    for path in view.carried:
+        _carry(old / path, new / path, view.seen[path])
+    for file in written:
+        with (new / file.path).open("xb") as stream:
+            stream.write(file.text.encode())
+            stream.flush()
+            os.fchmod(stream.fileno(), file.mode)
+            os.fsync(stream.fileno())
+    for path in sorted(folders, reverse=True):
+        status = view.seen.get(path)
+        if status is not None and S_ISDIR(status.st_mode):
+            _dress(old / path, new / path, status)
+        else:
+            (new / path).chmod(MODE_FOLDER)
+        _sync(new / path)
+    os.utime(new)
+
+
+def _carry(old: Path, new: Path, status: os.stat_result) -> None:
+    """Bring a file, link or pipe into the new tree unchanged: by a hard link, else as a copy."""
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError as fault:
+        if fault.errno not in _NO_HARD_LINKS:
+            raise
+        shutil.copyfile(old, new, follow_symlinks=False)
+        _dress(old, new, status)
+        if S_ISREG(status.st_mode):
+            _sync(new)
+
+
+def _dress(old: Path, new: Path, status: os.stat_result) -> None:
+    """Give the new one the old one's owner, mode, times and extended attributes."""
+    made = new.lstat()
+    if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
+        os.chown(new, status.st_uid, status.st_gid, follow_symlinks=False)
+    shutil.copystat(old, new, follow_symlinks=False)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _swapped_at_once(one: Path, other: Path) -> bool:
+    """Swap the names of two folders at one stroke; false where the system cannot."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL):
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+def _swap_in_three_steps(new: Path, target: Path) -> None:
+    """Swap by way of a third name, which `_clear_leftovers` knows; the target is back when this fails."""
+    aside = target.with_name(_prefix(target, "old") + new.name.removeprefix(_prefix(target, "new")))
+    target.rename(aside)
+    try:
+        new.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+    aside.rename(new)

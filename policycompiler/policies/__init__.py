@@ -1,0 +1,103 @@
+"""The policies, in the order in which they decide, and the loop that applies them.
+
+The order is documentation: what the user wrote comes first, then who goes where, then how each task is
+delivered, then the processes that run it, then what follows from all of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from policycompiler.diagnostics import Diagnostic
+from policycompiler.model import Workload
+from policycompiler.plan import Decision, Plan, PlanDraft
+from policycompiler.policies import (
+    alerts,
+    as_written,
+    beat,
+    broker_connection,
+    concurrency,
+    consumers,
+    declared_facts,
+    expiry,
+    installation,
+    late_acknowledgement,
+    node_names,
+    not_yet_honoured,
+    placement,
+    pool,
+    prefetch,
+    queue_declarations,
+    queue_promises,
+    recycling,
+    results,
+    retries,
+    schedules,
+    serialization,
+    stop_timeout,
+    task_events,
+    time_limits,
+    visibility_timeout,
+    worker_descriptions,
+    worker_lost,
+)
+
+
+class Policy(Protocol):
+    """What a policy module offers."""
+
+    NAME: str
+
+    def apply(self, spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+        """Decide and object, given what the user wrote and what earlier policies have settled."""
+        ...
+
+
+POLICIES: tuple[Policy, ...] = (
+    as_written,
+    declared_facts,
+    placement,
+    consumers,
+    queue_promises,
+    queue_declarations,
+    time_limits,
+    late_acknowledgement,
+    retries,
+    worker_lost,
+    expiry,
+    results,
+    serialization,
+    pool,
+    concurrency,
+    prefetch,
+    recycling,
+    stop_timeout,
+    visibility_timeout,
+    node_names,
+    task_events,
+    worker_descriptions,
+    broker_connection,
+    schedules,
+    beat,
+    installation,
+    alerts,
+    not_yet_honoured,
+)
+
+
+def decide(spec: Workload) -> tuple[Plan, list[Diagnostic]]:
+    """Apply every policy in order. An exception in one goes up with a note that names it."""
+    draft = PlanDraft()
+    findings: list[Diagnostic] = []
+    for policy in POLICIES:
+        try:
+            for item in policy.apply(spec, draft):
+                if isinstance(item, Decision):
+                    draft.settle(item, policy.NAME)
+                else:
+                    findings.append(item)
+        except Exception as bug:
+            bug.add_note(f"while the policy {policy.NAME} was deciding")
+            raise
+    return draft.finished(), findings

@@ -1,0 +1,186 @@
+"""What the user pinned is decided first; later policies may object, none overrides it.
+
+Decides:
+    Identity (`app/service`, `app/app`, `app/celery_version`, …), every `celery.settings` entry, every task
+    option, and every field of `queues:` and `workers:`, under the plan's own key for it.
+
+Because:
+    Whoever knows better than the policies says so under Celery's own name, and must be able to rely on it.
+
+Example:
+    celery:
+      settings: {worker_proc_alive_timeout: 20}
+    tasks:
+      shop.search.reindex: {options: {rate_limit: 10/m}}
+
+    app/worker_proc_alive_timeout = 20
+    task:shop.search.reindex/options.rate_limit = "10/m"
+
+Refuses:
+    PC601 unknown-setting: Celery would ignore it in silence; correct the name.
+    PC602 wrong-setting-type: Celery would keep the wrong type in silence; correct the value.
+    PC603 setting-has-a-section: say it in the section of the workload that it belongs to.
+    PC604 secret-setting: set it in the application, from its environment.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel
+
+from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.model import Workload
+from policycompiler.plan import APP, Constant, Decision, Plan, Scope, Value, Written
+
+NAME = "as-written"
+NEWEST_CELERY = "5.7"
+"""The newest Celery that the policies know; assumed when a workload names none."""
+
+UNKNOWN_SETTING = error("PC601", "unknown-setting")
+WRONG_SETTING_TYPE = error("PC602", "wrong-setting-type")
+SETTING_HAS_A_SECTION = error("PC603", "setting-has-a-section")
+SECRET_SETTING = error("PC604", "secret-setting")
+
+_SECTIONS = {
+    "beat_schedule": "schedules:",
+    "beat_scheduler": "beat.scheduler",
+    "broker_transport": "broker.transport",
+    "broker_transport_options": "broker.options",
+    "broker_url": "broker.url",
+    "result_backend": "results.url",
+    "task_annotations": "tasks.NAME.options",
+    "task_queues": "queues:",
+    "task_routes": "tasks.NAME.queue",
+}
+
+_PINNED = "pinned in the workload"
+_QUEUE_FIELDS = (
+    "broadcast",
+    "external",
+    "exchange",
+    "exchange_type",
+    "routing_key",
+    "consumer_arguments",
+)
+_WORKER_FIELDS = {
+    "pool": "pool",
+    "replicas": "replicas",
+    "memory": "memory_bytes",
+    "stop_timeout": "stop_timeout_seconds",
+    "command_prefix": "command_prefix",
+    "environment": "environment",
+}
+_WORKER_OPTIONS = {
+    "prefetch_multiplier": "prefetch_multiplier",
+    "max_tasks_per_child": "max_tasks_per_child",
+    "max_memory_per_child": "max_memory_per_child",
+    "without_gossip": "without_gossip",
+    "without_mingle": "without_mingle",
+    "without_heartbeat": "without_heartbeat",
+    "heartbeat_interval": "heartbeat_interval",
+    "optimization": "optimization",
+    "disable_prefetch": "disable_prefetch",
+    "loglevel": "log_level",
+}
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """Yield what is written, untouched."""
+    del plan
+    yield from _identity(spec)
+    yield from _settings((spec.celery and spec.celery.settings) or {})
+    for name, task in spec.tasks.items():
+        scope = Scope("task", name)
+        if task.queue is not None:
+            yield _pin(scope, "queue", task.queue, ("tasks", name, "queue"))
+        if task.options is not None:
+            for key in task.options.model_fields_set:
+                value = getattr(task.options, key)
+                if value is not None:
+                    yield _pin(scope, f"options.{key}", value, ("tasks", name, "options", key))
+    for name, queue in spec.queues.items():
+        path: SpecPath = ("queues", name)
+        yield from _fields(Scope("queue", name), queue, {field: field for field in _QUEUE_FIELDS}, path)
+    for name, worker in spec.workers.items():
+        scope, path = Scope("worker", name), ("workers", name)
+        yield from _fields(scope, worker, _WORKER_FIELDS, path)
+        if worker.options is not None:
+            yield from _fields(scope, worker.options, _WORKER_OPTIONS, (*path, "options"))
+        if worker.concurrency is not None:
+            slots = worker.concurrency
+            where = (*path, "concurrency")
+            if slots.min == slots.max:
+                yield _pin(scope, "concurrency", slots.max, where)
+            else:
+                yield _pin(scope, "autoscale", {"min": slots.min, "max": slots.max}, where)
+
+
+def _identity(spec: Workload) -> Iterator[Decision]:
+    yield _pin(APP, "service", spec.service, ("service",))
+    yield _pin(APP, "app", spec.app, ("app",))
+    yield _pin(APP, "broker_transport", spec.broker.transport, ("broker", "transport"))
+    yield from _address("broker_url", spec.broker.url, ("broker", "url"))
+    if spec.broker.version is not None:
+        yield _pin(APP, "broker_version", spec.broker.version, ("broker", "version"))
+    if spec.results is not None and spec.results.url is not None and spec.results.backend != "none":
+        yield from _address("result_backend", spec.results.url, ("results", "url"))
+    celery = spec.celery
+    if celery is not None and celery.namespace is not None:
+        yield _pin(APP, "namespace", celery.namespace, ("celery", "namespace"))
+    if celery is not None and celery.version is not None:
+        yield _pin(APP, "celery_version", celery.version, ("celery", "version"))
+    else:
+        newest = (Constant("NEWEST_CELERY", NEWEST_CELERY),)
+        yield Decision(APP, "celery_version", NEWEST_CELERY, "the newest Celery known", newest)
+
+
+def _settings(settings: Mapping[str, Value]) -> Iterator[Decision | Diagnostic]:
+    """Pinned Celery settings; one that Celery would not understand is refused instead of decided."""
+    if not settings:
+        return
+    # Celery is imported only here: it costs more than the rest of a small compile.
+    from policycompiler.model.celery_settings import expected_type, has_type, known_settings  # noqa: PLC0415
+
+    known = known_settings()
+    for key, value in settings.items():
+        path: SpecPath = ("celery", "settings", key)
+        if key in _SECTIONS:
+            message = f"`{key}` is decided from `{_SECTIONS[key]}`"
+            yield SETTING_HAS_A_SECTION.at(path, message, help=f"say it in `{_SECTIONS[key]}`", at_key=True)
+        elif any(word in key for word in ("password", "secret", "credential")):
+            message = f"`{key}` is a secret; the compiled files are not the place for it"
+            yield SECRET_SETTING.at(path, message, help="set it in the application, from its environment")
+        elif key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+            help_text = f"did you mean `{near[0]}`?" if near else "Celery has no setting of a similar name"
+            message = f"`{key}` is no Celery setting; Celery would ignore it in silence"
+            yield UNKNOWN_SETTING.at(path, message, help=help_text, at_key=True)
+        elif not has_type(key, value):
+            message = f"`{key}` is {expected_type(key)}; Celery would keep the wrong type in silence"
+            yield WRONG_SETTING_TYPE.at(path, message, help=f"write {expected_type(key)}")
+        else:
+            yield _pin(APP, key, value, path)
+
+
+def _address(key: str, address: str, path: SpecPath) -> Iterator[Decision]:
+    """A URL, or the environment variable that holds it, which is a setting of its own."""
+    if address.startswith("${"):
+        yield _pin(APP, f"{key}_variable", address[2:-1], path)
+    else:
+        yield _pin(APP, key, address, path)
+
+
+def _fields(scope: Scope, part: BaseModel, fields: dict[str, str], path: SpecPath) -> Iterator[Decision]:
+    for field, key in fields.items():
+        value = getattr(part, field)
+        if value is not None:
+            yield _pin(scope, key, value, (*path, field))
+
+
+def _pin(scope: Scope, key: str, value: Value, path: SpecPath) -> Decision:
+    return Decision(scope, key, value, _PINNED, (Written(path),))

@@ -1,0 +1,166 @@
+"""Which workers there are and which queues each consumes.
+
+Decides:
+    `worker:NAME/queues` and `worker:NAME/tasks`; `queue:NAME/workers`, `tasks`, `external` and
+    `broadcast`; `task:NAME/workers`.
+
+Because:
+    A queue that nobody consumes swallows work without a sound. Each queue that no `workers:` entry
+    consumes gets a worker of its own name; a queue of another app gets none.
+
+Example:
+    tasks:
+      shop.search.reindex: {queue: search}
+    workers:
+      finder: {queues: [search]}
+
+    worker:finder/queues = ["search"]
+    task:shop.search.reindex/workers = ["finder"]
+
+Refuses:
+    PC402 queue-unconsumed: let a worker consume it, or say that another app does.
+    PC403 queue-pattern-unmatched: correct the glob, or remove it.
+    PC404 worker-without-queues: name its queues.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from policycompiler.diagnostics import Diagnostic, SpecPath, error, warning
+from policycompiler.model import Workload
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Written
+
+NAME = "consumers"
+
+QUEUE_UNCONSUMED = error("PC402", "queue-unconsumed")
+QUEUE_PATTERN_UNMATCHED = warning("PC403", "queue-pattern-unmatched")
+WORKER_WITHOUT_QUEUES = error("PC404", "worker-without-queues")
+
+ONE_WORKER_A_QUEUE = True
+"""One worker has one prefetch and one pool for all its queues, so each promise has its own."""
+
+BROADCAST = False
+"""A task runs once unless its queue is declared a broadcast."""
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """Match queues and workers."""
+    sent: dict[str, list[str]] = {}
+    for name in sorted(spec.tasks):
+        sent.setdefault(plan.text(Scope("task", name), "queue"), []).append(name)
+    produced = _produced(spec, plan)
+    consumed: dict[str, dict[str, Origin]] = {}
+    for name, worker in spec.workers.items():
+        matched, findings = _matched(name, worker.queues, {*produced, *spec.queues})
+        yield from findings
+        for queue, origin in matched.items():
+            consumed.setdefault(queue, {})[name] = origin
+    queues = sorted({*produced, *spec.queues, *consumed})
+    external = {
+        queue
+        for queue in queues
+        if _is_external(spec, queue, sent.get(queue, []), is_consumed=queue in consumed)
+    }
+    for queue in queues:
+        if queue not in consumed and queue not in external:
+            consumed[queue] = {queue: Constant("ONE_WORKER_A_QUEUE", ONE_WORKER_A_QUEUE)}
+    for queue in queues:
+        place: SpecPath = ("queues", queue) if queue in spec.queues else produced.get(queue, ("workers",))
+        workers = sorted(consumed.get(queue, {}))
+        runs_here = queue not in external or any(not spec.tasks[name].external for name in sent.get(queue, []))
+        if runs_here and all(plan.get(Scope("worker", name), "replicas") == 0 for name in workers):
+            message = f"queue {queue} is sent to, but no running worker consumes it"
+            help_text = "let a worker consume it, or mark its tasks `external: true`"
+            yield QUEUE_UNCONSUMED.at(place, message, help=help_text)
+        yield from _queue(plan, Scope("queue", queue), workers, sent.get(queue, []), place, queue in external)
+    yield from _workers(spec, consumed, sent)
+    for name in spec.tasks:
+        scope = Scope("task", name)
+        queue = plan.text(scope, "queue")
+        workers = [] if spec.tasks[name].external else sorted(consumed.get(queue, {}))
+        origins = (Derived(scope, "queue"), Derived(Scope("queue", queue), "workers"))
+        because = "they consume its queue" if workers else "another app runs it"
+        yield Decision(scope, "workers", [*workers], because, origins)
+
+
+def _produced(spec: Workload, plan: Plan) -> dict[str, SpecPath]:
+    """Queues that something is sent to, each with a place in the workload that says so."""
+    produced: dict[str, SpecPath] = {}
+    for name, task in spec.tasks.items():
+        produced.setdefault(plan.text(Scope("task", name), "queue"), ("tasks", name))
+        for index, queue in enumerate(task.call_time_queues or []):
+            produced.setdefault(queue, ("tasks", name, "call_time_queues", index))
+    for name, schedule in spec.schedules.items():
+        queue = schedule.options.queue if schedule.options else None
+        if queue is not None:
+            produced.setdefault(queue, ("schedules", name, "options", "queue"))
+    produced.setdefault(plan.text(APP, "task_default_queue"), ("service",))
+    return produced
+
+
+def _matched(
+    name: str, patterns: list[str] | None, known: set[str]
+) -> tuple[dict[str, Origin], list[Diagnostic]]:
+    """The queues of one `workers:` entry, each with its origin."""
+    path: SpecPath = ("workers", name)
+    if patterns is None and name in known:
+        return {name: Written(path)}, []
+    if not patterns:
+        message = f"worker {name} consumes no queue"
+        return {}, [WORKER_WITHOUT_QUEUES.at(path, message, help="add `queues: [NAME]`")]
+    matched: dict[str, Origin] = {}
+    findings = []
+    for index, pattern in enumerate(patterns):
+        where = (*path, "queues", index)
+        names = [queue for queue in known if fnmatchcase(queue, pattern)] if "*" in pattern else [pattern]
+        if not names:
+            message = f"no queue matches `{pattern}`; there are: {', '.join(sorted(known))}"
+            findings.append(QUEUE_PATTERN_UNMATCHED.at(where, message))
+        for queue in names:
+            matched.setdefault(queue, Written(where))
+    return matched, findings
+
+
+def _is_external(spec: Workload, queue: str, tasks: list[str], *, is_consumed: bool) -> bool:
+    declared = spec.queues[queue].external if queue in spec.queues else None
+    if declared is not None:
+        return declared
+    return not is_consumed and bool(tasks) and all(spec.tasks[name].external for name in tasks)
+
+
+def _queue(
+    plan: Plan, scope: Scope, workers: list[str], tasks: list[str], place: SpecPath, external: bool  # noqa: FBT001
+) -> Iterator[Decision]:
+    from_workers: tuple[Origin, ...] = tuple(Derived(Scope("worker", name), "queues") for name in workers)
+    because = "these workers list it" if workers else "another app consumes it"
+    yield Decision(scope, "workers", [*workers], because, from_workers or (Written(place),))
+    from_tasks: tuple[Origin, ...] = tuple(Derived(Scope("task", name), "queue") for name in tasks)
+    yield Decision(scope, "tasks", [*tasks], "they are routed to it", from_tasks or (Written(place),))
+    if plan.find(scope, "external") is None:
+        because = "another app consumes it" if external else "it is consumed here"
+        yield Decision(scope, "external", external, because, (Written(place),))
+    if plan.find(scope, "broadcast") is None:
+        because = "each message goes to one worker"
+        yield Decision(scope, "broadcast", BROADCAST, because, (Constant("BROADCAST", BROADCAST),))
+
+
+def _workers(
+    spec: Workload, consumed: dict[str, dict[str, Origin]], sent: dict[str, list[str]]
+) -> Iterator[Decision]:
+    queues_of: dict[str, dict[str, Origin]] = {}
+    for queue, workers in consumed.items():
+        for worker, origin in workers.items():
+            queues_of.setdefault(worker, {})[queue] = origin
+    for worker, queues in sorted(queues_of.items()):
+        scope = Scope("worker", worker)
+        origins = tuple(dict.fromkeys(queues[queue] for queue in sorted(queues)))
+        own = any(isinstance(origin, Constant) for origin in origins)
+        because = "no other worker consumes this queue" if own else "as the workload lists them"
+        yield Decision(scope, "queues", [*sorted(queues)], because, origins)
+        tasks = sorted(name for queue in queues for name in sent.get(queue, []) if not spec.tasks[name].external)
+        yield Decision(scope, "tasks", [*tasks], "its queues bring them", (Derived(scope, "queues"),))

@@ -1,0 +1,137 @@
+"""What a team declares about a task, and what stands for it where it declares nothing.
+
+Decides:
+    Of each task: `latency`, `work`, `idempotent`, `external`; and where declared `owner`,
+    `description`, `runtime_p50_seconds`, `runtime_p99_seconds`, `runtime_mean_seconds`,
+    `rate_mean_per_second`, `rate_peak_per_second`, `max_countdown_seconds`.
+
+Because:
+    Other policies and all targets must read one and the same fact. What nobody declared is taken on the
+    safe side: a task is not safe to run twice unless its team says so.
+
+Example:
+    tasks:
+      shop.mail.send: {runtime: {p50: 300ms, p99: 3s}}
+
+    task:shop.mail.send/latency = "standard"
+    task:shop.mail.send/idempotent = false
+    task:shop.mail.send/runtime_p99_seconds = 3
+
+Refuses:
+    PC105 unknown-latency-class: choose one that there is.
+    PC106 runtime-order: p50 is at most p99.
+    PC107 rate-order: the mean rate is at most the peak.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.model import Runtime, TaskFields, Workload
+from policycompiler.model.classes import DEFAULT_CLASS, LATENCY_CLASSES
+from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+
+NAME = "declared-facts"
+
+UNKNOWN_LATENCY_CLASS = error("PC105", "unknown-latency-class")
+RUNTIME_ORDER = error("PC106", "runtime-order")
+RATE_ORDER = error("PC107", "rate-order")
+
+Z99 = 2.326348
+"""The 99th percentile of the standard normal distribution."""
+MEAN_OF_P99 = 0.5
+"""Where one duration stands for nearly all runs, half of it is a cautious mean."""
+DEFAULT_WORK = "io"
+"""Most tasks wait for a database or another service."""
+DEFAULT_IDEMPOTENT = False
+"""Running twice what must run once does more harm than running it once at most."""
+DEFAULT_EXTERNAL = False
+"""A task that is declared is run here."""
+
+_DECLARED = "declared"
+_UNDECLARED = {
+    "latency": (DEFAULT_CLASS, "nothing is declared, so the middle class", "DEFAULT_CLASS"),
+    "work": (DEFAULT_WORK, "nothing is declared, and most tasks wait for others", "DEFAULT_WORK"),
+    "idempotent": (
+        DEFAULT_IDEMPOTENT,
+        "nobody declared that it may run twice without harm",
+        "DEFAULT_IDEMPOTENT",
+    ),
+    "external": (DEFAULT_EXTERNAL, "it is run here", "DEFAULT_EXTERNAL"),
+}
+_DEFAULTS = {
+    key: (value, because, (Constant(constant, value),))
+    for key, (value, because, constant) in _UNDECLARED.items()
+}
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """Carry declared facts into the plan, and defaults for those that everything depends on."""
+    del plan
+    for name, task in spec.tasks.items():
+        scope = Scope("task", name)
+        path: SpecPath = ("tasks", name)
+        yield from _findings(task, path)
+        for key, (default, because, origins) in _DEFAULTS.items():
+            value = getattr(task, key)
+            if value is None or (key == "latency" and value not in LATENCY_CLASSES):
+                yield Decision(scope, key, default, because, origins)
+            else:
+                yield Decision(scope, key, value, _DECLARED, (Written((*path, key)),))
+        for key, value, where in _facts(task):
+            yield Decision(scope, key, value, _DECLARED, (Written((*path, *where)),))
+        if task.runtime is not None:
+            yield _mean(scope, task.runtime)
+
+
+def _mean(scope: Scope, runtime: Runtime) -> Decision:
+    """Run times are right-skewed; the log-normal through the two percentiles has this mean."""
+    p99 = Derived(scope, "runtime_p99_seconds")
+    if runtime.p50 is None:
+        mean = runtime.p99 * MEAN_OF_P99
+        origins: tuple[Origin, ...] = (p99, Constant("MEAN_OF_P99", MEAN_OF_P99))
+        because = "only the longest is declared; most runs are much shorter"
+    else:
+        sigma = math.log(max(runtime.p99 / runtime.p50, 1)) / Z99
+        mean = runtime.p50 * math.exp(sigma**2 / 2)
+        origins = (Derived(scope, "runtime_p50_seconds"), p99, Constant("Z99", Z99))
+        because = "the mean of the log-normal distribution through p50 and p99"
+    return Decision(scope, "runtime_mean_seconds", round(mean, 6), because, origins)
+
+
+def _facts(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:
+    if task.owner is not None:
+        yield "owner", task.owner, ("owner",)
+    if task.description is not None:
+        yield "description", task.description, ("description",)
+    if task.runtime is not None:
+        yield "runtime_p99_seconds", task.runtime.p99, ("runtime", "p99")
+        if task.runtime.p50 is not None:
+            yield "runtime_p50_seconds", task.runtime.p50, ("runtime", "p50")
+    if task.rate is not None:
+        yield "rate_mean_per_second", task.rate.mean, ("rate", "mean")
+        if task.rate.peak is not None:
+            yield "rate_peak_per_second", task.rate.peak, ("rate", "peak")
+    if task.max_countdown is not None:
+        yield "max_countdown_seconds", task.max_countdown, ("max_countdown",)
+
+
+def _findings(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
+    if task.latency is not None and task.latency not in LATENCY_CLASSES:
+        near = difflib.get_close_matches(task.latency, LATENCY_CLASSES, n=1, cutoff=0.6)
+        help_text = f"did you mean `{near[0]}`?" if near else ""
+        message = f"no latency class `{task.latency}`; there are: {', '.join(LATENCY_CLASSES)}"
+        yield UNKNOWN_LATENCY_CLASS.at((*path, "latency"), message, help=help_text)
+    runtime, rate = task.runtime, task.rate
+    if runtime is not None and runtime.p50 is not None and runtime.p50 > runtime.p99:
+        message = f"p50 is {runtime.p50:g} s and p99 {runtime.p99:g} s: half of the runs cannot be longer"
+        yield RUNTIME_ORDER.at((*path, "runtime", "p50"), message, help="swap them")
+    if rate is not None and rate.peak is not None and rate.mean > rate.peak:
+        message = f"the mean rate {rate.mean:g}/s is above the peak {rate.peak:g}/s"
+        yield RATE_ORDER.at((*path, "rate", "mean"), message, help="swap them")

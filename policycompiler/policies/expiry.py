@@ -1,0 +1,39 @@
+"""When a waiting task has become useless and is dropped instead of run.
+
+Decides:
+    `task:NAME/options.expires`, in seconds from the send.
+
+Because:
+    After an outage the tasks that still matter should not wait behind those that no longer do. A
+    producer that has the task registered sends it with this expiry.
+
+Example:
+    tasks:
+      shop.cart.remind: {expires: 1h}
+
+    task:shop.cart.remind/options.expires = 3600
+
+Refuses:
+    Nothing.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.model import Workload
+from policycompiler.plan import Decision, Plan, Scope, Written
+
+NAME = "expiry"
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
+    """Carry a declared expiry into the task's options."""
+    for name, task in spec.tasks.items():
+        scope = Scope("task", name)
+        if task.expires is not None and plan.find(scope, "options.expires") is None:
+            origins = (Written(("tasks", name, "expires")),)
+            yield Decision(scope, "options.expires", task.expires, "declared useless after this", origins)

@@ -1,0 +1,67 @@
+"""What each worker process calls itself.
+
+Decides:
+    `worker:NAME/node_name`; a process adds its instance and host, `worker@NAME.INSTANCE.%h`.
+
+Because:
+    Two nodes of one name confuse remote control without an error. Exporters keep only what stands
+    behind the `@`, so the worker's name belongs there.
+
+Example:
+    tasks: {shop.mail.send: {latency: interactive}}
+
+    worker:shop.interactive.io/node_name = "worker@shop.interactive.io"
+
+Refuses:
+    PC406 node-name-collision: give each worker a name of its own.
+    PC407 reserved-worker-name: choose another name.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error
+from policycompiler.model import Workload
+from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Written
+
+NAME = "node-names"
+
+NODE_NAME_COLLISION = error("PC406", "node-name-collision")
+RESERVED_WORKER_NAME = error("PC407", "reserved-worker-name")
+
+PREFIX = "worker"
+"""What a node is; the part behind the `@` says which."""
+RESERVED = frozenset({"beat", "celery"})
+"""`launch/beat.sh`, `SERVICE-beat.service` and `SERVICE-celery.target` are not workers."""
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """Name every worker after itself, and see that names differ, also where case does not count."""
+    taken: dict[str, SpecPath] = {}
+    for scope in plan.scopes("worker"):
+        written = spec.workers.get(scope.name)
+        path: SpecPath = ("workers", scope.name) if written else ("workers",)
+        origins: tuple[Origin, ...] = (Constant("PREFIX", PREFIX),)
+        name, because = scope.name, "the worker's name, where exporters look for it"
+        if written is not None and written.node_name is not None:
+            name, because = written.node_name, "pinned in the workload"
+            path = (*path, "node_name")
+            origins = (Written(path),)
+        if scope.name.lower() in RESERVED:
+            message = f"a worker may not be called {scope.name}: generated files of that name mean another process"
+            yield RESERVED_WORKER_NAME.at(path, message, help="choose another name")
+        key = name.lower()
+        if key in taken:
+            message = f"two workers would be called {name}; node and file names must differ, also in lower case"
+            related = (Related(taken[key], "the other one"),)
+            yield NODE_NAME_COLLISION.at(path, message, help="give each a name of its own", related=related)
+        taken.setdefault(key, path)
+        yield _decision(scope, name, because, origins)
+
+
+def _decision(scope: Scope, name: str, because: str, origins: tuple[Origin, ...]) -> Decision:
+    return Decision(scope, "node_name", f"{PREFIX}@{name}", because, origins)

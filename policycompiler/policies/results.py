@@ -1,0 +1,109 @@
+"""Whose return values are stored, and for how long.
+
+Decides:
+    `task:NAME/options.ignore_result` and `options.store_errors_even_if_ignored`;
+    `app/task_ignore_result`, `app/result_expires`.
+
+Because:
+    A result that nobody reads costs a write for every task and memory until it expires. Errors are
+    stored all the same: they are few, and somebody will ask. A chord is counted through the results of
+    its parts, so these are kept.
+
+Example:
+    results: {backend: redis, url: "redis://127.0.0.1/1", keep: 1h}
+    tasks:
+      shop.mail.send: {}
+      shop.reports.total: {result: keep}
+
+    task:shop.mail.send/options.ignore_result = true
+    task:shop.reports.total/options.ignore_result = false
+    app/result_expires = 3600
+
+Refuses:
+    PC205 result-without-backend: add `results:`, or say `result: ignore`.
+    PC206 result-backend-without-url: add the URL.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.model import TaskFields, Workload
+from policycompiler.plan import APP, Constant, Decision, Origin, Plan, Scope, Written
+
+NAME = "results"
+
+RESULT_WITHOUT_BACKEND = error("PC205", "result-without-backend")
+RESULT_BACKEND_WITHOUT_URL = error("PC206", "result-backend-without-url")
+
+KEEP_SECONDS = 3600
+"""Long enough for a caller that waits and for a person who looks; Celery's own default is a day."""
+KEEP_UNDECLARED = True
+"""Somebody may wait for the result of a task that nobody declared."""
+IGNORE_BY_DEFAULT = True
+"""Most results are never read."""
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """Keep what is read, and errors."""
+    results = spec.results
+    stores = results is not None and results.backend != "none"
+    if results is not None and stores and results.url is None and results.backend != "rpc":
+        message = f"results are kept in {results.backend}, but there is no URL"
+        yield RESULT_BACKEND_WITHOUT_URL.at(
+            ("results", "backend"), message, help="add `url: ${CELERY_RESULT_BACKEND}`"
+        )
+    if results is not None and results.backend == "rpc" and results.url is None:
+        origins: tuple[Origin, ...] = (Written(("results", "backend")),)
+        yield Decision(APP, "result_backend", "rpc://", "results travel over the broker", origins)
+    for name, task in spec.tasks.items():
+        scope = Scope("task", name)
+        if task.result == "keep" and not stores:
+            message = f"{name} keeps its result, but the workload has no place for results"
+            path = ("tasks", name, "result")
+            yield RESULT_WITHOUT_BACKEND.at(path, message, help="add `results:`, or say `result: ignore`")
+        yield from _of_task(plan, scope, task, stores=stores)
+    yield from _of_app(spec, plan, stores=stores)
+
+
+def _of_task(plan: Plan, scope: Scope, task: TaskFields, *, stores: bool) -> Iterator[Decision]:
+    path = ("tasks", scope.name)
+    origin: Origin = Constant("IGNORE_BY_DEFAULT", IGNORE_BY_DEFAULT)
+    ignored, because = True, "nobody declared that anybody reads it"
+    if task.result is not None:
+        ignored, because = task.result == "ignore", "declared"
+        origin = Written((*path, "result"))
+    elif stores and task.canvas and "chord" in task.canvas:
+        ignored, because = False, "a chord counts the results of its parts"
+        origin = Written((*path, "canvas"))
+    if plan.find(scope, "options.ignore_result") is None:
+        yield Decision(scope, "options.ignore_result", ignored, because, (origin,))
+    key = "options.store_errors_even_if_ignored"
+    if ignored and stores and plan.find(scope, key) is None:
+        because = "errors are few, and somebody will ask"
+        yield Decision(scope, key, True, because, (origin, Written(("results",))))
+
+
+def _of_app(spec: Workload, plan: Plan, *, stores: bool) -> Iterator[Decision]:
+    if plan.find(APP, "task_ignore_result") is None:
+        if stores:
+            because = "somebody may wait for the result of a task that nobody declared"
+            origins: tuple[Origin, ...] = (
+                Written(("results",)),
+                Constant("KEEP_UNDECLARED", KEEP_UNDECLARED),
+            )
+        else:
+            because = "the workload has no place for results"
+            origins = (Constant("RESULTS_BACKEND", "none"),)
+        yield Decision(APP, "task_ignore_result", not stores, because, origins)
+    if stores and plan.find(APP, "result_expires") is None:
+        keep = spec.results.keep if spec.results else None
+        if keep is None:
+            because, origins = "long enough for whoever waits", (Constant("KEEP_SECONDS", KEEP_SECONDS),)
+        else:
+            because, origins = "declared", (Written(("results", "keep")),)
+        yield Decision(APP, "result_expires", KEEP_SECONDS if keep is None else keep, because, origins)

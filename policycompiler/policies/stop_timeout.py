@@ -1,0 +1,89 @@
+"""How long a stop waits for running tasks before it kills them.
+
+Decides:
+    `worker:NAME/stop_timeout_seconds`, read alike by systemd, supervisor and every other target.
+
+Because:
+    A worker that is told to stop finishes its running tasks first. Killed before that, it loses those
+    acknowledged early, and no exit status says so. The longest hard limit bounds the wait.
+
+Example:
+    tasks: {shop.reports.yearly: {latency: batch, runtime: 2h}}
+
+    worker:shop.batch.io/stop_timeout_seconds = 10398
+
+Refuses:
+    PC305 stop-timeout-short: raise the pin, or shorten the task's limit.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from policycompiler.diagnostics import Diagnostic, Related, error
+from policycompiler.model import Workload
+from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope
+
+NAME = "stop-timeout"
+
+STOP_TIMEOUT_SHORT = error("PC305", "stop-timeout-short")
+
+MARGIN_SECONDS = 30
+"""To acknowledge, close connections and leave; a worker on a loaded machine takes seconds for it."""
+LEAST_MARGIN_SECONDS = 10
+"""Less than this above the longest run and the last task is killed while it ends."""
+
+
+class _Run(NamedTuple):
+    seconds: float
+    scope: Scope
+    key: str
+    lost_when_killed: bool
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """Wait for the longest run that its worker may have begun."""
+    del spec
+    default_queue = plan.text(APP, "task_default_queue")
+    undeclared = _Run(plan.number(APP, "task_time_limit"), APP, "task_time_limit", lost_when_killed=True)
+    for scope in plan.scopes("worker"):
+        mine = [_run(plan, Scope("task", name)) for name in plan.texts(scope, "tasks")]
+        if not mine or default_queue in plan.texts(scope, "queues"):
+            mine = [*mine, undeclared]
+        longest = max(mine)
+        if plan.find(scope, "stop_timeout_seconds") is None:
+            because = "the longest hard limit of its tasks, and time to leave"
+            origins = (Derived(longest.scope, longest.key), Constant("MARGIN_SECONDS", MARGIN_SECONDS))
+            timeout = longest.seconds + MARGIN_SECONDS
+            yield Decision(scope, "stop_timeout_seconds", timeout, because, origins)
+        else:
+            lost = [run for run in mine if run.lost_when_killed]
+            if lost:
+                yield from _objection(plan, scope, max(lost))
+
+
+def _run(plan: Plan, scope: Scope) -> _Run:
+    key = "options.time_limit"
+    lost_when_killed = not plan.value(scope, "options.acks_late")
+    return _Run(plan.number(scope, key), scope, key, lost_when_killed)
+
+
+def _objection(plan: Plan, scope: Scope, longest: _Run) -> Iterator[Diagnostic]:
+    pinned = plan.number(scope, "stop_timeout_seconds")
+    needed = longest.seconds + LEAST_MARGIN_SECONDS
+    if pinned >= needed:
+        return
+    name = longest.scope.name or "a task that nobody declared"
+    message = (
+        f"a stop of {scope.name} waits {pinned:g} s, but {name} may run {longest.seconds:g} s "
+        "and is lost when it is killed"
+    )
+    related = ()
+    if longest.scope.name:
+        related = (Related(("tasks", longest.scope.name), f"hard limit {longest.seconds:g} s"),)
+    help_text = f"wait at least {needed:g} s, or shorten the task's limit"
+    yield STOP_TIMEOUT_SHORT.at(("workers", scope.name, "stop_timeout"), message, help=help_text, related=related)

@@ -1,0 +1,91 @@
+"""What happens to a task whose worker process dies under it (killed for memory, say).
+
+Decides:
+    Of late-acknowledged tasks `task:NAME/options.retry_on_worker_lost` and `options.max_retries`
+    (Celery 5.7), or `options.reject_on_worker_lost`; and `app/task_reject_on_worker_lost`.
+
+Because:
+    A late-acknowledged task whose process dies is by default acknowledged all the same and lost. Putting
+    it back with `task_reject_on_worker_lost` repeats a task that kills its worker for ever, unless a quorum
+    queue counts deliveries. Celery 5.7 retries it instead, and counts.
+
+Example:
+    tasks:
+      shop.mail.send: {idempotent: true}
+
+    task:shop.mail.send/options.retry_on_worker_lost = true
+    task:shop.mail.send/options.max_retries = 3
+    app/task_reject_on_worker_lost = false
+
+Refuses:
+    PC202 worker-lost-loop: drop the pin; the compiler bounds it.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.model import Workload
+from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope
+
+NAME = "worker-lost"
+
+WORKER_LOST_LOOP = error("PC202", "worker-lost-loop")
+
+FIRST_CELERY_WITH_RETRY = (5, 7)
+"""`retry_on_worker_lost` is new in Celery 5.7; older ones ignore it in silence."""
+RESTARTS = 3
+"""How often a task may kill its worker before it counts as failed."""
+PUT_BACK_UNDECLARED = False
+"""An undeclared task that kills its worker would kill the next one too, for ever."""
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """Bounded retries for what is acknowledged late."""
+    version = tuple(int(part) for part in plan.text(APP, "celery_version").split(".")[:2])
+    counts = version >= FIRST_CELERY_WITH_RETRY
+    for name in spec.tasks:
+        scope = Scope("task", name)
+        if plan.value(scope, "external") or not plan.value(scope, "options.acks_late"):
+            continue
+        bounded = _delivery_limit(plan, scope)
+        if plan.get(scope, "options.reject_on_worker_lost") and not bounded and not counts:
+            message = f"{name} is put back for ever when it kills its worker: nothing counts how often"
+            path = ("tasks", name, "options", "reject_on_worker_lost")
+            yield WORKER_LOST_LOOP.at(path, message, help="remove it, or use a quorum queue with a delivery limit")
+        if counts:
+            yield from _retry(plan, scope)
+        elif plan.find(scope, "options.reject_on_worker_lost") is None:
+            because = (
+                "the queue's delivery limit ends a task that keeps killing its worker"
+                if bounded
+                else "nothing would end a task that keeps killing its worker, so it counts as failed"
+            )
+            origins = (Derived(APP, "celery_version"), Derived(scope, "queue"))
+            yield Decision(scope, "options.reject_on_worker_lost", bounded, because, origins)
+    if plan.find(APP, "task_reject_on_worker_lost") is None:
+        because = "an undeclared task that kills its worker would do so for ever"
+        origins_app = (Constant("PUT_BACK_UNDECLARED", PUT_BACK_UNDECLARED),)
+        yield Decision(APP, "task_reject_on_worker_lost", PUT_BACK_UNDECLARED, because, origins_app)
+
+
+def _retry(plan: Plan, scope: Scope) -> Iterator[Decision]:
+    if plan.find(scope, "options.retry_on_worker_lost") is None:
+        because = "safe to run twice, so a run that died with its process is retried, and counted"
+        origins = (Derived(scope, "options.acks_late"), Derived(APP, "celery_version"))
+        yield Decision(scope, "options.retry_on_worker_lost", True, because, origins)
+    decided = plan.find(scope, "options.max_retries")
+    if decided is None or (decided.value == 0 and decided.policy != "as-written"):
+        because = "a task that keeps killing its worker counts as failed after this many restarts"
+        origins_limit = (Derived(scope, "options.retry_on_worker_lost"), Constant("RESTARTS", RESTARTS))
+        overrides = decided is not None
+        yield Decision(scope, "options.max_retries", RESTARTS, because, origins_limit, overrides)
+
+
+def _delivery_limit(plan: Plan, scope: Scope) -> bool:
+    arguments = plan.value(Scope("queue", plan.text(scope, "queue")), "arguments")
+    return isinstance(arguments, dict) and "x-delivery-limit" in arguments

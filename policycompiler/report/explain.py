@@ -1,0 +1,256 @@
+"""Why a setting has its value: the policy, the reason, and every origin down to the workload's lines."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+
+from policycompiler.diagnostics import Place, SpecPath
+from policycompiler.load import Data, Document
+from policycompiler.plan import (
+    Constant,
+    Derived,
+    Origin,
+    Plan,
+    Scope,
+    Setting,
+    Value,
+    Written,
+    scope_from_text,
+)
+from policycompiler.report.findings import place_data
+from policycompiler.report.text import clean, clipped, table
+from policycompiler.report.values import duration, flow, is_duration, masked_data, value_text
+
+FORMAT = 1
+LONGEST_VALUE = 60
+MOST_USERS = 20
+FILES_WIDTH = 88
+_OPTIONS = "options."
+
+
+class UnknownAddressError(LookupError):
+    """An address at which nothing is decided; `nearest` are addresses that it may have meant."""
+
+    def __init__(self, address: str, nearest: tuple[str, ...]) -> None:
+        super().__init__(f"nothing is decided about `{clean(address)}`")
+        self.address = address
+        self.nearest = nearest
+
+
+def explain(plan: Plan, document: Document, address: str, files: Mapping[str, Sequence[str]]) -> str:
+    """The explanation of one setting (`task:NAME/key`), or the list of a scope's settings (`task:NAME`).
+
+    `files` are the emitted files that show a setting, by its address. A task option may be named
+    without its `options.`. Raises `UnknownAddressError`. Ends with a newline.
+    """
+    settings = _asked(plan, address)
+    if address == str(settings[0].scope):
+        lines = _list(settings)
+    else:
+        lines = _explanation(plan, document, settings[0], files.get(settings[0].address, ()))
+    return "\n".join(lines) + "\n"
+
+
+def _asked(plan: Plan, address: str) -> list[Setting]:
+    """The settings at an address: one, or all of a scope."""
+    whole_scope = plan.keys(scope_from_text(address))
+    if whole_scope:
+        return [whole_scope[key] for key in sorted(whole_scope, key=_short_key)]
+    scope_text, _, key = address.rpartition("/")
+    scope = scope_from_text(scope_text)
+    setting = plan.find(scope, key) or plan.find(scope, _OPTIONS + key)
+    if setting is None:
+        raise UnknownAddressError(address, _nearest(plan, address))
+    return [setting]
+
+
+def _nearest(plan: Plan, address: str) -> tuple[str, ...]:
+    scope_text, _, key = address.rpartition("/")
+    scope = scope_from_text(scope_text)
+    keys = plan.keys(scope)
+    if keys:
+        names = get_close_matches(_short_key(key), [_short_key(name) for name in keys])
+        return tuple(f"{scope}/{name}" for name in names) or (scope_text,)
+    wanted = scope_text or address
+    scopes = {str(setting.scope): setting.scope for setting in plan}
+    same_name = [text for text, scope in scopes.items() if wanted and scope.name == wanted]
+    found = same_name or get_close_matches(wanted, scopes)
+    return tuple(f"{text}/{key}" if _decided(plan, scopes[text], key) else text for text in found)
+
+
+def _decided(plan: Plan, scope: Scope, key: str) -> bool:
+    return plan.find(scope, key) is not None or plan.find(scope, _OPTIONS + key) is not None
+
+
+def _short_key(key: str) -> str:
+    return key.removeprefix(_OPTIONS)
+
+
+def _scope_title(scope: Scope) -> str:
+    return f"{scope.kind} {scope.name}".rstrip()
+
+
+def _title(scope: Scope, key: str) -> str:
+    return f"{_scope_title(scope)} · {_short_key(key)}"
+
+
+def _list(settings: Sequence[Setting]) -> list[str]:
+    rows = [
+        (
+            f"  {_short_key(setting.key)}",
+            "= " + clipped(value_text(setting.key, setting.value), LONGEST_VALUE),
+            f"policy {setting.policy}",
+        )
+        for setting in settings
+    ]
+    return [clean(_scope_title(settings[0].scope)), *table(rows)]
+
+
+def _explanation(plan: Plan, document: Document, setting: Setting, files: Sequence[str]) -> list[str]:
+    value = value_text(setting.key, setting.value)
+    lines = [clean(f"{_title(setting.scope, setting.key)} = {value}{_in_words(setting, value)}")]
+    lines += _section("by", [clean(setting.policy)])
+    lines += _section("because", [clean(setting.because)])
+    shown = {(setting.scope, setting.key)}
+    lines += _section("from", table(_origin_rows(plan, document, setting, "", shown)))
+    lines += _section("used by", [*table(_user_rows(plan, setting)), *_file_lines(files)])
+    return lines
+
+
+def _section(label: str, lines: Sequence[str]) -> list[str]:
+    labels = [label] + [""] * (len(lines) - 1)
+    return [f"  {each:<7}  {line}" for each, line in zip(labels, lines, strict=False)]
+
+
+def _in_words(setting: Setting, value: str) -> str:
+    if not is_duration(setting.key) or not isinstance(setting.value, int | float):
+        return ""
+    words = duration(setting.value)
+    return "" if words == value else f" ({words})"
+
+
+def _origin_rows(
+    plan: Plan, document: Document, setting: Setting, indent: str, shown: set[tuple[Scope, str]]
+) -> Iterator[tuple[str, str]]:
+    """What each origin is, and where it stands; those of a derived setting below it, once."""
+    for origin in setting.origins:
+        match origin:
+            case Written(path):
+                what, place = _written(document, setting.scope, path)
+                yield indent + what, f"{place.file}:{place.line}:{place.column}"
+            case Constant(name, value):
+                text = clipped(flow(value), LONGEST_VALUE)
+                yield f"{indent}constant {name} = {text}", f"policy {setting.policy}"
+            case Derived(scope, key):
+                source = plan.find(scope, key)
+                if source is None:
+                    yield f"{indent}{_title(scope, key)}", "not decided"
+                    continue
+                text = clipped(value_text(key, source.value), LONGEST_VALUE)
+                repeated = (scope, key) in shown
+                shown.add((scope, key))
+                where = "shown above" if repeated else f"policy {source.policy}"
+                yield f"{indent}{_title(scope, key)} = {text}", where
+                if not repeated:
+                    yield from _origin_rows(plan, document, source, indent + "  ", shown)
+
+
+def _written(document: Document, scope: Scope, path: SpecPath) -> tuple[str, Place]:
+    """A path of the workload with its value, told from the entry of the scope where it lies in it."""
+    entry = (f"{scope.kind}s", scope.name)
+    below = path[2:] if path[:2] == entry and len(path) > len(entry) else path
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in below).removeprefix(".")
+    value: Data = document.data
+    for part in path:
+        match value, part:
+            case dict(), str() if part in value:
+                value = value[part]
+            case list(), int() if part < len(value):
+                value = value[part]
+            case _:
+                return f"{name} is not given", document.place(path)
+    # The place of a block mapping is its first key, lines below the name that a reader looks for.
+    place = document.place(path, key=isinstance(value, dict))
+    return f"{name} = {clipped(flow(value), LONGEST_VALUE)}", place
+
+
+def _user_rows(plan: Plan, used: Setting) -> list[tuple[str, str]]:
+    users = _users(plan).get((used.scope, used.key), ())
+    rows = [
+        (_title(user.scope, user.key), "= " + clipped(value_text(user.key, user.value), LONGEST_VALUE))
+        for user in users[:MOST_USERS]
+    ]
+    if len(users) > MOST_USERS:
+        rows.append((f"… and {len(users) - MOST_USERS} more", ""))
+    return rows
+
+
+def _users(plan: Plan) -> Mapping[tuple[Scope, str], list[Setting]]:
+    """The settings that derive from each setting."""
+    users: defaultdict[tuple[Scope, str], list[Setting]] = defaultdict(list)
+    for setting in plan:
+        for origin in dict.fromkeys(setting.origins):
+            if isinstance(origin, Derived):
+                users[origin.scope, origin.key].append(setting)
+    return users
+
+
+def _file_lines(files: Sequence[str]) -> list[str]:
+    names = ", ".join(clean(file) for file in files)
+    return textwrap.wrap(names, FILES_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def explain_json(plan: Plan, document: Document, address: str, files: Mapping[str, Sequence[str]]) -> str:
+    """The same for machines: the settings asked for and all they derive from, by address.
+
+    Raises `UnknownAddressError`. Ends with a newline.
+    """
+    asked = _asked(plan, address)
+    reached: dict[str, Setting] = {}
+    waiting = list(asked)
+    while waiting:
+        setting = waiting.pop()
+        if setting.address not in reached:
+            reached[setting.address] = setting
+            sources = (plan.find(*origin) for origin in setting.origins if isinstance(origin, Derived))
+            waiting += [source for source in sources if source is not None]
+    users = _users(plan)
+    report = {
+        "format": FORMAT,
+        "asked": [setting.address for setting in asked],
+        "settings": {
+            name: _setting_data(
+                document, setting, users.get((setting.scope, setting.key), ()), files.get(name, ())
+            )
+            for name, setting in sorted(reached.items())
+        },
+    }
+    # ASCII, so that no control or bidirectional character reaches a terminal.
+    return json.dumps(report, indent=2) + "\n"
+
+
+def _setting_data(
+    document: Document, setting: Setting, users: Sequence[Setting], files: Sequence[str]
+) -> dict[str, Value]:
+    return {
+        "value": masked_data(setting.value),
+        "policy": setting.policy,
+        "because": masked_data(setting.because),
+        "origins": [_origin_data(document, origin) for origin in setting.origins],
+        "used_by": [user.address for user in users],
+        "files": list(files),
+    }
+
+
+def _origin_data(document: Document, origin: Origin) -> dict[str, Value]:
+    match origin:
+        case Written(path):
+            return {"spec": list(path), **place_data(document.place(path))}
+        case Derived(scope, key):
+            return {"setting": f"{scope}/{key}"}
+        case Constant(name, value):
+            return {"constant": name, "value": masked_data(value)}

@@ -1,0 +1,59 @@
+"""One line a task: where it runs, how it is delivered, its limits and retries."""
+
+from __future__ import annotations
+
+from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.report.text import table
+from policycompiler.report.values import duration
+
+HEADER = ("task", "queue", "worker", "delivery", "limits", "retries")
+_UNKNOWN = "–"  # noqa: RUF001 - a dash for people
+
+
+def overview(plan: Plan) -> str:
+    """The table of all tasks, ending with a newline."""
+    rows = [HEADER, *(_row(plan, scope) for scope in plan.scopes("task"))]
+    return "\n".join(table(rows)) + "\n"
+
+
+def _row(plan: Plan, scope: Scope) -> tuple[str, ...]:
+    queue = plan.get(scope, "queue")
+    where = (scope.name, _UNKNOWN if queue is None else str(queue))
+    if plan.get(scope, "external"):
+        return (*where, "external", _UNKNOWN, _UNKNOWN, _UNKNOWN)
+    workers = plan.get(scope, "workers")
+    names = ", ".join(map(str, workers)) if isinstance(workers, list) else ""
+    return (*where, names or "none", _delivery(plan, scope), _limits(plan, scope), _retries(plan, scope))
+
+
+def _delivery(plan: Plan, scope: Scope) -> str:
+    late = plan.get(scope, "options.acks_late", plan.get(APP, "task_acks_late", default=False))
+    return "at least once" if late else "at most once"
+
+
+def _limits(plan: Plan, scope: Scope) -> str:
+    """The soft limit and the hard one."""
+    soft = plan.get(scope, "options.soft_time_limit", plan.get(APP, "task_soft_time_limit"))
+    hard = plan.get(scope, "options.time_limit", plan.get(APP, "task_time_limit"))
+    if not soft and not hard:
+        return "none"
+    return f"{_duration(soft)} / {_duration(hard)}"
+
+
+def _duration(value: Value) -> str:
+    return duration(value) if isinstance(value, int | float) and value else _UNKNOWN
+
+
+def _retries(plan: Plan, scope: Scope) -> str:
+    """How many, and how far apart: `5, ≤ 5 min apart`."""
+    if plan.find(scope, "options.max_retries") is None:
+        return "none"
+    most = plan.get(scope, "options.max_retries")
+    if most == 0:
+        return "none"
+    count = "unlimited" if most is None else str(most)
+    longest = plan.get(scope, "options.retry_backoff_max")
+    if longest is not None:
+        return f"{count}, ≤ {_duration(longest)} apart"
+    fixed = plan.get(scope, "options.default_retry_delay")
+    return count if fixed is None else f"{count}, {_duration(fixed)} apart"

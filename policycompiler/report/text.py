@@ -1,0 +1,79 @@
+"""Text that is safe to print: no secret, no control character, and columns that line up.
+
+Workloads, file names and messages quote what somebody else wrote; all of it passes through here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+MASK = "***"
+GAP = "  "
+# Up to the last `@` of the word: an unescaped `/` or `@` in a password must not uncover the rest of it.
+# `\/` is how a double-quoted YAML text may write `/`.
+_CREDENTIALS = re.compile(r"(:\\?/\\?/)(?:(?!:\\?/\\?/)\S)+@")
+
+
+def masked(text: str) -> str:
+    """The text with the user and password of every URL replaced: `redis://***@host`."""
+    return _CREDENTIALS.sub(rf"\1{MASK}@", text) if "@" in text else text
+
+
+def visible(text: str) -> str:
+    r"""The text with every character that a terminal would obey or hide written out: `\x1b`, `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def clean(text: str) -> str:
+    """The text as one line that may be printed."""
+    return visible(masked(text))
+
+
+def cells(line: str, *, tab: str = "    ") -> list[str]:
+    """What to print for each character of a source line; a masked password is one cell and empty ones."""
+    printed = [tab if char == "\t" else visible(char) for char in line]
+    for found in _CREDENTIALS.finditer(line):
+        start, end = found.end(1), found.end() - 1
+        printed[start:end] = [MASK] + [""] * (end - start - 1)
+    return printed
+
+
+def width(text: str) -> int:
+    """How many terminal columns printable text takes: two for wide East Asian characters and emoji."""
+    if text.isascii():
+        return len(text)
+    return sum(_char_width(char) for char in text)
+
+
+def _char_width(char: str) -> int:
+    if unicodedata.category(char) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def clipped(text: str, longest: int) -> str:
+    """The text, or its beginning and an ellipsis. Mask before: a cut URL is no longer recognised."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 task`, `38 tasks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """The rows as lines, cells made printable and each column as wide as its widest cell."""
+    cleaned = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(map(width, column)) for column in zip(*cleaned, strict=True)]
+    return [
+        GAP.join(
+            cell + " " * (fitted - width(cell)) for cell, fitted in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in cleaned
+    ]

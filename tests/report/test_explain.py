@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from policycompiler.load import Document, load
+from policycompiler.plan import (
+    APP,
+    Constant,
+    Decision,
+    Derived,
+    Plan,
+    PlanDraft,
+    Scope,
+    Written,
+)
+from policycompiler.report.explain import UnknownAddressError, explain, explain_json
+
+WORKLOAD = """\
+broker: {url: "redis://shop:s3cret@host/0"}
+tasks:
+  shop.reports.yearly:
+    runtime: {p50: 40m, p99: 2h}
+    retry:
+      on: [ConnectionError]
+      max: 3
+"""
+YEARLY = Scope("task", "shop.reports.yearly")
+BATCH = Scope("worker", "shop.batch.cpu")
+ENTRY = ("tasks", "shop.reports.yearly")
+
+
+@pytest.fixture
+def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Document:
+    monkeypatch.chdir(tmp_path)
+    path = Path("reports.yaml")
+    path.write_text(WORKLOAD, encoding="utf-8")
+    document, findings = load([path])
+    assert findings == []
+    return document
+
+
+def plan_by(decisions: Iterable[tuple[str, Decision]]) -> Plan:
+    draft = PlanDraft()
+    for policy, decision in decisions:
+        draft.settle(decision, policy)
+    return draft.finished()
+
+
+PLAN = plan_by(
+    [
+        (
+            "as-written",
+            Decision(YEARLY, "runtime_p99_seconds", 7200, "declared", (Written((*ENTRY, "runtime", "p99")),)),
+        ),
+        (
+            "time-limits",
+            Decision(
+                YEARLY,
+                "options.time_limit",
+                8640,
+                "a run past its 99th percentile by a fifth is stuck, not slow",
+                (Written((*ENTRY, "runtime", "p99")), Constant("HARD_OVER_P99", 1.2)),
+            ),
+        ),
+        (
+            "late-acknowledgement",
+            Decision(
+                YEARLY,
+                "options.acks_late",
+                value=True,
+                because="safe to run twice",
+                origins=(Written((*ENTRY, "idempotent")),),
+            ),
+        ),
+        (
+            "stop-timeouts",
+            Decision(
+                BATCH,
+                "stop_timeout_seconds",
+                8670,
+                "a stop waits for the longest run",
+                (Derived(YEARLY, "options.time_limit"), Constant("MARGIN_SECONDS", 30)),
+            ),
+        ),
+        (
+            "redis-visibility-timeout",
+            Decision(
+                APP,
+                "visibility_timeout",
+                12960,
+                "longest late-acknowledged run, with margin",
+                (
+                    Derived(BATCH, "stop_timeout_seconds"),
+                    Derived(YEARLY, "options.time_limit"),
+                    Derived(YEARLY, "queue"),
+                    Written(("tasks", "shop.reports.yearly", "retry")),
+                ),
+            ),
+        ),
+        (
+            "as-written",
+            Decision(
+                APP, "broker_url", "redis://shop:s3cret@host/0", "declared", (Written(("broker", "url")),)
+            ),
+        ),
+    ]
+)
+
+
+def test_a_setting_is_explained_from_its_policy_to_its_line_and_its_users(document: Document) -> None:
+    files = {"task:shop.reports.yearly/options.time_limit": ["celeryconfig.py", "launch/shop.batch.cpu.sh"]}
+    assert explain(PLAN, document, "task:shop.reports.yearly/time_limit", files) == dedent("""\
+        task shop.reports.yearly · time_limit = 8640 s (2 h 24 min)
+          by       time-limits
+          because  a run past its 99th percentile by a fifth is stuck, not slow
+          from     runtime.p99 = 2h              reports.yaml:4:30
+                   constant HARD_OVER_P99 = 1.2  policy time-limits
+          used by  app · visibility_timeout                      = 12960 s
+                   worker shop.batch.cpu · stop_timeout_seconds  = 8670 s
+                   celeryconfig.py, launch/shop.batch.cpu.sh
+        """)
+
+
+def test_derived_origins_are_followed_down_and_shown_once(document: Document) -> None:
+    assert explain(PLAN, document, "app/visibility_timeout", {}) == dedent("""\
+        app · visibility_timeout = 12960 s (3 h 36 min)
+          by       redis-visibility-timeout
+          because  longest late-acknowledged run, with margin
+          from     worker shop.batch.cpu · stop_timeout_seconds = 8670 s              policy stop-timeouts
+                     task shop.reports.yearly · time_limit = 8640 s                   policy time-limits
+                       runtime.p99 = 2h                                               reports.yaml:4:30
+                       constant HARD_OVER_P99 = 1.2                                   policy time-limits
+                     constant MARGIN_SECONDS = 30                                     policy stop-timeouts
+                   task shop.reports.yearly · time_limit = 8640 s                     shown above
+                   task shop.reports.yearly · queue                                   not decided
+                   tasks.shop.reports.yearly.retry = {on: [ConnectionError], max: 3}  reports.yaml:5:5
+        """)
+
+
+def test_what_the_workload_leaves_out_is_said(document: Document) -> None:
+    assert explain(PLAN, document, "task:shop.reports.yearly/acks_late", {}) == dedent("""\
+        task shop.reports.yearly · acks_late = true
+          by       late-acknowledgement
+          because  safe to run twice
+          from     idempotent is not given  reports.yaml:4:5
+        """)
+
+
+def test_settings_that_derive_from_each_other_end(document: Document) -> None:
+    one, two = Derived(APP, "one"), Derived(APP, "two")
+    plan = plan_by([("p", Decision(APP, "one", 1, "b", (two,))), ("p", Decision(APP, "two", 2, "b", (one,)))])
+    assert explain(plan, document, "app/one", {}) == dedent("""\
+        app · one = 1
+          by       p
+          because  b
+          from     app · two = 2    policy p
+                     app · one = 1  shown above
+          used by  app · two  = 2
+        """)
+    assert list(json.loads(explain_json(plan, document, "app/one", {}))["settings"]) == ["app/one", "app/two"]
+
+
+def test_a_scope_alone_lists_its_settings(document: Document) -> None:
+    assert explain(PLAN, document, "task:shop.reports.yearly", {}) == dedent("""\
+        task shop.reports.yearly
+          acks_late            = true    policy late-acknowledgement
+          runtime_p99_seconds  = 7200 s  policy as-written
+          time_limit           = 8640 s  policy time-limits
+        """)
+    assert explain(PLAN, document, "app", {}).splitlines()[0] == "app"
+
+
+def test_a_setting_with_many_users_names_the_first(document: Document) -> None:
+    source = Decision(APP, "margin", 1, "b", (Constant("ONE", 1),))
+    users = [
+        Decision(Scope("task", f"t{number:03}"), "queue", "q", "b", (Derived(APP, "margin"),))
+        for number in range(50)
+    ]
+    lines = explain(
+        plan_by(("p", each) for each in (source, *users)), document, "app/margin", {}
+    ).splitlines()
+    assert lines[4] == "  used by  task t000 · queue  = q"
+    assert lines[23:] == ["           task t019 · queue  = q", "           … and 30 more"]
+
+
+@pytest.mark.parametrize(
+    ("address", "nearest"),
+    [
+        ("task:shop.reports.yearly/time_limt", ("task:shop.reports.yearly/time_limit",)),
+        ("task:shop.reports.yearly/zzz", ("task:shop.reports.yearly",)),
+        ("task:shop.report.yearly/time_limit", ("task:shop.reports.yearly/time_limit",)),
+        ("shop.reports.yearly/time_limit", ("task:shop.reports.yearly/time_limit",)),
+        ("shop.batch.cpu", ("worker:shop.batch.cpu",)),
+        ("worker:shop.batch.cpu/", ("worker:shop.batch.cpu",)),
+        ("zzzz", ()),
+        ("", ()),
+    ],
+)
+def test_an_unknown_address_has_its_nearest(
+    document: Document, address: str, nearest: tuple[str, ...]
+) -> None:
+    with pytest.raises(UnknownAddressError, match=f"^nothing is decided about `{address}`$") as caught:
+        explain(PLAN, document, address, {})
+    assert caught.value.nearest == nearest
+
+
+def test_passwords_and_control_characters_are_not_printed(document: Document) -> None:
+    assert explain(PLAN, document, "app/broker_url", {}) == dedent("""\
+        app · broker_url = redis://***@host/0
+          by       as-written
+          because  declared
+          from     broker.url = redis://***@host/0  reports.yaml:1:15
+        """)
+    assert "s3cret" not in explain_json(PLAN, document, "app", {})
+    long = "redis://shop:" + "s3cret" * 50 + "@host\x1b[2J"
+    plan = plan_by([("p\x1b", Decision(APP, "u\x1b", [long], "b\x1b", (Constant("C\x1b", long),)))])
+    for address in ("app", "app/u\x1b"):
+        text = explain(plan, document, address, {"app/u\x1b": ["f\x1b"]})
+        assert "s3cret" not in text
+        assert "\x1b" not in text
+        assert r"u\x1b" in text
+
+
+def test_json_holds_the_setting_and_all_it_derives_from(document: Document) -> None:
+    files = {"worker:shop.batch.cpu/stop_timeout_seconds": ["Procfile"]}
+    report = json.loads(explain_json(PLAN, document, "worker:shop.batch.cpu/stop_timeout_seconds", files))
+    assert report == {
+        "format": 1,
+        "asked": ["worker:shop.batch.cpu/stop_timeout_seconds"],
+        "settings": {
+            "task:shop.reports.yearly/options.time_limit": {
+                "value": 8640,
+                "policy": "time-limits",
+                "because": "a run past its 99th percentile by a fifth is stuck, not slow",
+                "origins": [
+                    {"spec": [*ENTRY, "runtime", "p99"], "file": "reports.yaml", "line": 4, "column": 30},
+                    {"constant": "HARD_OVER_P99", "value": 1.2},
+                ],
+                "used_by": ["app/visibility_timeout", "worker:shop.batch.cpu/stop_timeout_seconds"],
+                "files": [],
+            },
+            "worker:shop.batch.cpu/stop_timeout_seconds": {
+                "value": 8670,
+                "policy": "stop-timeouts",
+                "because": "a stop waits for the longest run",
+                "origins": [
+                    {"setting": "task:shop.reports.yearly/options.time_limit"},
+                    {"constant": "MARGIN_SECONDS", "value": 30},
+                ],
+                "used_by": ["app/visibility_timeout"],
+                "files": ["Procfile"],
+            },
+        },
+    }

@@ -1,0 +1,149 @@
+"""Private Redis and RabbitMQ servers for tests: real ones, on free ports of 127.0.0.1, gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import redis
+from kombu import Connection
+from kombu.exceptions import OperationalError
+from processes import EndedEarlyError, running, wait_until
+from tools import needs
+
+HOST = "127.0.0.1"
+# Another process may take a port between the moment it is found free and the moment a server binds it.
+ATTEMPTS = 3
+# Debian's wrapper on PATH insists on the system's own user and folders; the script behind it does not.
+DEBIAN_RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+class Server(NamedTuple):
+    """A server that answers, and the processes that were started for it."""
+
+    url: str
+    pids: tuple[int, ...]
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """The URL of an empty Redis that keeps nothing on disk; `folder` gets its log."""
+    with start_redis(folder) as server:
+        yield server.url
+
+
+@contextmanager
+def rabbitmq_server(folder: Path) -> Iterator[str]:
+    """The URL of an empty RabbitMQ with its own epmd, cookie and data in `folder`."""
+    with start_rabbitmq(folder) as server:
+        yield server.url
+
+
+@contextmanager
+def start_redis(folder: Path) -> Iterator[Server]:
+    """`redis_server`, with its process ids."""
+    with _first_that_starts(lambda: _redis(folder)) as server:
+        yield server
+
+
+@contextmanager
+def start_rabbitmq(folder: Path) -> Iterator[Server]:
+    """`rabbitmq_server`, with the process ids of the node's script and of its epmd."""
+    with _first_that_starts(lambda: _rabbitmq(folder)) as server:
+        yield server
+
+
+@contextmanager
+def _first_that_starts(start: Callable[[], AbstractContextManager[Server]]) -> Iterator[Server]:
+    with ExitStack() as stack:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                server = stack.enter_context(start())
+                break
+            except EndedEarlyError:
+                if attempt == ATTEMPTS:
+                    raise
+        yield server
+
+
+@contextmanager
+def _redis(folder: Path) -> Iterator[Server]:
+    port, log = free_port(), folder / "redis.log"
+    url = f"redis://{HOST}:{port}/0"
+    command = [needs("redis-server"), "--bind", HOST, "--port", str(port), "--dir", str(folder)]
+    with running([*command, "--save", "", "--appendonly", "no"], log=log) as process:
+
+        def answers() -> bool:
+            try:
+                with redis.Redis.from_url(url) as client:
+                    return bool(client.info("server")["process_id"] == process.pid)
+            except redis.ConnectionError:
+                return False
+
+        wait_until(answers, "Redis answers", process=process, log=log)
+        yield Server(url, (process.pid,))
+
+
+@contextmanager
+def _rabbitmq(folder: Path) -> Iterator[Server]:
+    script = str(DEBIAN_RABBITMQ) if DEBIAN_RABBITMQ.exists() else needs("rabbitmq-server")
+    port, epmd_port, log = free_port(), free_port(), folder / "rabbitmq.log"
+    environment = _rabbitmq_environment(folder, port, epmd_port)
+    url = f"amqp://guest:guest@{HOST}:{port}//"
+    # Started here, because one started by the node would daemonise and outlive it.
+    epmd = [needs("epmd"), "-address", HOST, "-port", str(epmd_port)]
+    with (
+        running(epmd, log=log, environment=environment) as mapper,
+        running([script], log=log, environment=environment, folder=folder) as process,
+    ):
+
+        def answers() -> bool:
+            try:
+                with Connection(url, connect_timeout=5) as connection:
+                    connection.ensure_connection(max_retries=1, timeout=5)
+            except (OperationalError, OSError):
+                return False
+            return True
+
+        wait_until(answers, "RabbitMQ answers", seconds=120, process=process, log=log)
+        yield Server(url, (process.pid, mapper.pid))
+
+
+def _rabbitmq_environment(folder: Path, port: int, epmd_port: int) -> dict[str, str]:
+    """All that the node reads: nothing is inherited but the search path."""
+    configuration = folder / "rabbitmq.conf"
+    configuration.write_text("log.console = true\nlog.file = false\n")
+    nothing = folder / "nothing"
+    nothing.touch()
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),  # where Erlang keeps the cookie
+        "ERL_EPMD_ADDRESS": HOST,
+        "ERL_EPMD_PORT": str(epmd_port),
+        "RABBITMQ_NODENAME": f"test-{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": HOST,
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "RABBITMQ_CONF_ENV_FILE": str(nothing),
+        "RABBITMQ_CONFIG_FILE": str(configuration),
+        "RABBITMQ_CONFIG_FILES": str(folder / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_PID_FILE": str(folder / "rabbitmq.pid"),
+    }
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
