@@ -8,7 +8,9 @@ this same pipe with another tap at its end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os.path
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +21,16 @@ from policycompiler.plan import Plan
 
 
 class Compilation(NamedTuple):
-    """What came of a compile. There is no plan where the text is not a workload, and no file after an error."""
+    """What came of a compile. There is no plan where the text is not a workload, and no file after an error.
+
+    `sources` maps each file to the sha256 of its text, by a name that is the same on every machine.
+    """
 
     document: load.Document
     plan: Plan | None
     files: list[OutputFile]
     diagnostics: list[Diagnostic]
+    sources: Mapping[str, str]
 
     @property
     def failed(self) -> bool:
@@ -43,15 +49,26 @@ def compile_workload(
     `environment` names the overlay of `environments:` to apply, `targets` the kinds of output wanted; none
     stops after the plan. Everything a user can get wrong is a diagnostic; an exception is a bug.
     """
-    document, diagnostics = load.load(load.find_sources(sources), environment)
-    plan, files = None, []
+    paths = load.find_sources(sources)
+    document, diagnostics = load.load(paths, environment)
+    plan = None
     if not any(finding.severity is Severity.ERROR for finding in diagnostics):
         workload, refused = model.parse(document)
         diagnostics = [*diagnostics, *refused]
         if workload is not None:
             plan, objections = policies.decide(workload)
             diagnostics = [*diagnostics, *objections]
-    compilation = Compilation(document, plan, files, diagnostics)
+    compilation = Compilation(document, plan, [], diagnostics, _hashes(document.texts))
     if plan is not None and not compilation.failed:
         compilation = compilation._replace(files=emitters.emit(plan, targets))
     return compilation
+
+
+def _hashes(texts: Mapping[str, str]) -> dict[str, str]:
+    """By path below the folder that all sources share."""
+    folders = [os.path.dirname(os.path.abspath(name)) for name in texts]  # noqa: PTH100, PTH120 - no links followed
+    shared = os.path.commonpath(folders) if folders else ""
+    return {
+        Path(os.path.relpath(name, shared)).as_posix(): sha256(text.encode()).hexdigest()
+        for name, text in texts.items()
+    }

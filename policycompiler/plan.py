@@ -14,7 +14,7 @@ from policycompiler.diagnostics import SpecPath
 
 FORMAT = 1
 
-Value: TypeAlias = "None | bool | int | float | str | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 
 
 class Scope(NamedTuple):
@@ -98,10 +98,8 @@ class ConflictError(Exception):
 class Plan:
     """Settings by scope and key. Read-only for everybody but the policy runner."""
 
-    def __init__(self, settings: Mapping[Scope, Mapping[str, Setting]] | None = None) -> None:
-        self._settings: dict[Scope, dict[str, Setting]] = {
-            scope: dict(keys) for scope, keys in (settings or {}).items()
-        }
+    def __init__(self, settings: dict[Scope, dict[str, Setting]] | None = None) -> None:
+        self._settings = {} if settings is None else settings
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plan) and self.to_json() == other.to_json()
@@ -167,20 +165,17 @@ class Plan:
 
     def to_json(self) -> str:
         """The canonical text: sorted, no clock, no host, no absolute path, no line numbers."""
-        scopes = {
-            str(scope): {
-                key: {
-                    "value": setting.value,
-                    "policy": setting.policy,
-                    "because": setting.because,
-                    "origins": [_origin_to_data(origin) for origin in setting.origins],
-                }
+        # One line a setting: a change is one line of a diff, and the encoder without indent is the fast one.
+        encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+        scopes = []
+        for scope in sorted(self._settings):
+            lines = ",\n".join(
+                f"   {encode(key)}: {encode(_setting_to_data(setting))}"
                 for key, setting in sorted(self._settings[scope].items())
-            }
-            for scope in sorted(self._settings)
-        }
-        document = {"format": FORMAT, "settings": scopes}
-        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+            )
+            scopes.append(f"  {encode(str(scope))}: {{\n{lines}\n  }}")
+        body = ",\n".join(scopes)
+        return f'{{\n "format": {FORMAT},\n "settings": {{\n{body}\n }}\n}}\n'
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -199,6 +194,9 @@ class Plan:
 class PlanDraft(Plan):
     """A plan that is being decided; only the policy runner holds one."""
 
+    def __init__(self) -> None:
+        super().__init__({})
+
     def settle(self, decision: Decision, policy: str) -> None:
         """Make a decision a setting. Raises `ConflictError` on a second decider or a missing origin."""
         scope, key, value, because, origins, overrides = decision
@@ -214,9 +212,16 @@ class PlanDraft(Plan):
 
     def finished(self) -> Plan:
         """The plan, for reading only."""
-        plan = Plan()
-        plan._settings = self._settings
-        return plan
+        return Plan(self._settings)
+
+
+def _setting_to_data(setting: Setting) -> dict[str, Value]:
+    return {
+        "value": setting.value,
+        "policy": setting.policy,
+        "because": setting.because,
+        "origins": [_origin_to_data(origin) for origin in setting.origins],
+    }
 
 
 def _origin_to_data(origin: Origin) -> dict[str, Value]:

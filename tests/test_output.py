@@ -81,6 +81,11 @@ def refused(folder: Path, files: list[OutputFile], *, force: bool = False) -> Co
     return result
 
 
+def importing_us() -> dict[str, str]:
+    """An environment in which another Python imports the package under test."""
+    return {**os.environ, "PYTHONPATH": str(Path(output.__file__).parent.parent)}
+
+
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
     return tmp_path / "build"
@@ -191,6 +196,13 @@ def test_nothing_is_touched_when_nothing_changed(build: Path) -> None:
     assert write(build, OLD).fresh
     assert {path: path.stat().st_ino for path in build.rglob("*")} == before
     assert (build.stat().st_mtime_ns, build.parent.stat().st_mtime_ns) == (1, 2)
+
+
+def test_a_folder_says_by_its_time_that_it_was_written(build: Path) -> None:
+    written(build, OLD)
+    os.utime(build, ns=(1, 1))
+    written(build, NEW)
+    assert build.stat().st_mtime_ns > 1
 
 
 def test_an_unchanged_file_among_changed_ones_keeps_its_time(build: Path) -> None:
@@ -543,6 +555,41 @@ def test_a_disk_that_takes_no_more_is_a_finding_and_leaves_the_old_tree(build: P
     assert codes(result) == [("PC903", "unwritable-output")]
 
 
+WRITER_ON_A_MOUNT = """
+set -e
+mkdir -p "$1/build$2"
+mount -t tmpfs none "$1/build$2"
+echo precious > "$1/build$2/file"
+"$3" -c "
+import sys
+from pathlib import Path
+from policycompiler.output import manifest_file, write
+result = write(Path(sys.argv[1]), [manifest_file([], {}, '1')])
+print([problem.message for problem in result.problems])
+" "$1/build"
+cat "$1/build$2/file"
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run(["unshare", "-rm", "true"], check=False).returncode != 0,
+    reason="needs a mount namespace of its own",
+)
+@pytest.mark.parametrize("where", ["", "/data"], ids=["the-folder", "inside"])
+def test_a_mounted_file_system_is_not_moved(tmp_path: Path, where: str) -> None:
+    answer = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", WRITER_ON_A_MOUNT, "sh", str(tmp_path), where, sys.executable],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=importing_us(),
+    )
+    assert "mount point" in answer.stdout
+    assert answer.stdout.endswith("\nprecious\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["build"]
+
+
 # One writer at a time
 
 
@@ -655,7 +702,7 @@ def _killed_writer(folder: Path, files: list[OutputFile], *, at_once: bool) -> I
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(output.__file__).parent.parent)},
+        env=importing_us(),
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -700,6 +747,7 @@ def test_a_write_that_is_killed_leaves_the_old_tree_or_the_new_one_and_the_next_
             reset()
             code = write_until(step)
             if code == 0:
+                assert snapshot(build.parent).keys() == {"build", *(f"build/{name}" for name in new)}
                 break
             assert code == -signal.SIGKILL
             if not first and not build.exists():

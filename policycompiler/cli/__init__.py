@@ -1,0 +1,44 @@
+"""The command line: arguments in, exit code out. What is decided or formatted happens elsewhere.
+
+Exit codes: 0 nothing at or above the threshold; 1 findings, or stale output; 2 wrong use, or a bug;
+3 nothing matched the sources.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import traceback
+
+import click
+
+from policycompiler import __version__
+from policycompiler.cli.check import check
+from policycompiler.cli.compile import compile_
+from policycompiler.cli.explain import explain
+from policycompiler.cli.init import init
+from policycompiler.cli.schema import schema
+
+EXIT_WRONG_USE_OR_BUG = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="policycompiler")
+def cli() -> None:
+    """Compile a short workload YAML into a Celery deployment that agrees with itself and says why."""
+
+
+for command in (init, check, compile_, explain, schema):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; a bug ends with a traceback and exit code 2, never with a finding's code."""
+    # A compile builds much and frees nothing: the collector would only look at it again and again.
+    gc.disable()
+    try:
+        cli(prog_name="policycompiler")
+    except Exception:  # noqa: BLE001 - whatever it is, it is ours, and must not look like a finding
+        traceback.print_exc()
+        click.echo("This is a bug in policycompiler; nothing was written.", err=True)
+        sys.exit(EXIT_WRONG_USE_OR_BUG)

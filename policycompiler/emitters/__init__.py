@@ -20,17 +20,15 @@ class Emitter(Protocol):
         ...
 
 
-EMITTERS: tuple[Emitter, ...] = (celeryconfig, routing, launch, systemd, supervisor, prometheus, plan_file)
+EMITTERS: tuple[Emitter, ...] = (celeryconfig, routing, launch, systemd, supervisor, prometheus)
 
 TARGETS = tuple(emitter.ID for emitter in EMITTERS)
 
 
 def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:
-    """The files of these targets, by path. An exception in an emitter goes up with a note that names it."""
+    """The files of these targets and the plan, by path. A bug in an emitter goes up naming it."""
     files: dict[str, OutputFile] = {}
-    for emitter in EMITTERS:
-        if emitter.ID not in targets:
-            continue
+    for emitter in (*(emitter for emitter in EMITTERS if emitter.ID in targets), plan_file):
         try:
             for file in emitter.emit(plan):
                 assert file.path not in files, f"two emitters write {file.path}"

@@ -31,8 +31,7 @@ class Reading(Plan):
     """A plan that notes the address of each setting an emitter reads, for `OutputFile.settings`."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self._settings = plan._settings
+        super().__init__(plan._settings)  # noqa: SLF001 - a view of the same settings
         self.used: set[str] = set()
 
     def find(self, scope: Scope, key: str) -> Setting | None:
@@ -73,7 +72,7 @@ def environment(quote: Callable[[object], str]) -> Environment:
     def finalize(value: object) -> str:
         # A finalize function switches StrictUndefined off unless it fails by itself.
         if isinstance(value, Undefined):
-            value._fail_with_undefined_error()
+            value._fail_with_undefined_error()  # noqa: SLF001 - Jinja2's own hook for this
         return value if isinstance(value, Raw) else quote(value)
 
     return Environment(
@@ -107,6 +106,7 @@ class _QuotedDumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: object) -> bool:
         """Repeat shared data instead of writing anchors."""
+        del data
         return True
 
 

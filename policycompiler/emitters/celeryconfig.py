@@ -140,7 +140,10 @@ def _groups(reading: Reading, prefix: str) -> Iterator[_Group]:
 def _line(setting: Setting, prefix: str) -> _Line:
     value = python_literal(setting.value)
     if isinstance(setting.value, dict) and setting.value:
-        items = (f"    {python_literal(key)}: {python_literal(item)}," for key, item in sorted(setting.value.items()))
+        items = (
+            f"    {python_literal(key)}: {python_literal(item)},"
+            for key, item in sorted(setting.value.items())
+        )
         value = "{\n" + "\n".join(items) + "\n}"
     return _Line(_name(setting.key, prefix), Raw(value), Raw(f"{setting.policy}: {setting.because}"))
 
@@ -225,7 +228,9 @@ def _zones(reading: Reading) -> dict[str, Raw]:
 
 
 def _zone_class(zone: str) -> str:
-    return "Crontab" + "".join(part if part.isalnum() else f"_{ord(part):x}_" for part in zone.replace("/", ""))
+    return "Crontab" + "".join(
+        part if part.isalnum() else f"_{ord(part):x}_" for part in zone.replace("/", "")
+    )
 
 
 def _imports(reading: Reading, plan: Plan) -> list[str]:

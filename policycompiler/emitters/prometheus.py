@@ -18,6 +18,7 @@ from policycompiler.emitters.base import OutputFile, Reading, yaml_text
 from policycompiler.emitters.prometheus_cases import (
     STEP_SECONDS,
     courses,
+    steps_between_evaluations,
     steps_until_all_fire,
 )
 from policycompiler.emitters.prometheus_expressions import Alert, duration, expression
@@ -132,10 +133,11 @@ def _description(text: str, sentence: str, value: str) -> str:
 
 def _tests(service: str, alerts: Sequence[Alert]) -> dict[str, object]:
     by_name = groupby(sorted(alerts, key=_name), key=_name)
+    every = steps_between_evaluations(alerts)
     return {
         "rule_files": [f"{service}.rules.yaml"],
-        "evaluation_interval": duration(STEP_SECONDS),
-        "tests": [test for _, group in by_name for test in _tests_of(list(group))],
+        "evaluation_interval": duration(every * STEP_SECONDS),
+        "tests": [test for _, group in by_name for test in _tests_of(list(group), every)],
     }
 
 
@@ -143,9 +145,9 @@ def _name(alert: Alert) -> str:
     return alert.name
 
 
-def _tests_of(alerts: list[Alert]) -> Iterator[dict[str, object]]:
+def _tests_of(alerts: Sequence[Alert], every: int) -> Iterator[dict[str, object]]:
     """The promtool tests of the alerts of one name: each course of events, for all their queues."""
-    name, steps = alerts[0].name, steps_until_all_fire(alerts)
+    name, steps = alerts[0].name, steps_until_all_fire(alerts, every)
     soonest = min(alert.for_seconds for alert in alerts) - STEP_SECONDS
     for together in zip(*(courses(alert, steps) for alert in alerts), strict=True):
         fired = [

@@ -7,14 +7,16 @@ queue the time would grow with the square of their number.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from policycompiler.emitters.prometheus_expressions import EXPORTER, Alert, promql_string, selector
 
 STEP_SECONDS = 60
-"""Between two samples. Coarser than scraping, so that the hours of a long window pass quickly."""
+"""Between two samples: coarser than scraping, and well within the five minutes that Prometheus looks back."""
+MOST_EVALUATIONS = 120
+"""In one course, about: with a window of hours, rules are evaluated less often so that tests take seconds."""
 
 
 class Course(NamedTuple):
@@ -34,10 +36,19 @@ def courses(alert: Alert, steps: int) -> Iterator[Course]:
     return _COURSES[alert.name](alert, steps)
 
 
-def steps_until_all_fire(alerts: list[Alert]) -> int:
-    """Samples after which each of these has seen a whole window, and the trouble for long enough."""
-    longest = max(alert.window_seconds + alert.for_seconds for alert in alerts)
-    return math.ceil(longest / STEP_SECONDS) + 2
+def steps_between_evaluations(alerts: Sequence[Alert]) -> int:
+    """How many samples apart promtool evaluates the rules, which is the same in all courses."""
+    return math.ceil(_longest(alerts) / MOST_EVALUATIONS)
+
+
+def steps_until_all_fire(alerts: Sequence[Alert], every: int) -> int:
+    """Samples until each of these has seen a whole window and then the trouble, evaluated `every` so many."""
+    # The trouble is noticed up to one evaluation late, and found old enough up to one more.
+    return math.ceil(_longest(alerts) / every + 2) * every
+
+
+def _longest(alerts: Sequence[Alert]) -> int:
+    return max(math.ceil((alert.window_seconds + alert.for_seconds) / STEP_SECONDS) for alert in alerts)
 
 
 def _exporter_down(_: Alert, steps: int) -> Iterator[Course]:
@@ -83,9 +94,8 @@ def _stalled(alert: Alert, steps: int) -> Iterator[Course]:
     # Two samples short of the window: Prometheus 3 leaves out the one on its far edge.
     window = max(1, alert.window_seconds // STEP_SECONDS - 2)
     fires = _queue(alert)
-    silence = math.ceil((alert.window_seconds + alert.for_seconds) / STEP_SECONDS) + 1
-    ceased = f"{_steady(4, steps - silence - 1)} {_steady(5, silence)}"
-    yield Course("fires when starts have ceased", {length: waiting, started: ceased}, fires, "3")
+    ceased = {length: waiting, started: f"4 {_steady(5, steps - 1)}"}
+    yield Course("fires when starts have ceased", ceased, fires, "3")
     yield Course("fires when nothing ever started", {length: waiting}, fires, "3")
     rare = {length: waiting, started: _rare_starts(steps, window)}
     yield Course("stays silent while the longest tasks run", rare)

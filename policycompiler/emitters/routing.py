@@ -42,7 +42,9 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
 
 def _json(plan: Reading) -> OutputFile:
     tasks = plan.scopes("task")
-    patterns = sorted((scope for scope in tasks if "*" in scope.name), key=lambda scope: pattern_order(scope.name))
+    patterns = sorted(
+        (scope for scope in tasks if "*" in scope.name), key=lambda scope: pattern_order(scope.name)
+    )
     document: dict[str, Value] = {
         "format": FORMAT,
         "default_queue": plan.value(APP, "task_default_queue"),
@@ -78,7 +80,8 @@ def markdown_text(value: object) -> str:
 
 
 def _queue(plan: Reading, scope: Scope) -> _Queue:
-    wait = f"class {plan.text(scope, 'latency')}: 99 of 100 tasks start within {plan.number(scope, 'queue_wait_seconds'):g} s"
+    seconds = plan.number(scope, "queue_wait_seconds")
+    wait = f"class {plan.text(scope, 'latency')}: 99 of 100 tasks start within {seconds:g} s"
     owner = plan.get(scope, "owner")
     promise = f"{wait}; owner {owner}" if owner else wait
     rows = [_row(plan, Scope("task", name)) for name in plan.texts(scope, "tasks")]
@@ -95,9 +98,7 @@ def _row(plan: Reading, scope: Scope) -> _Row:
         soft, hard = plan.value(scope, "options.soft_time_limit"), plan.value(scope, "options.time_limit")
         limits = f"{soft:g} s / {hard:g} s"
     owner, description = plan.get(scope, "owner"), plan.get(scope, "description")
-    return _Row(
-        _code(scope.name), str(owner or "nobody"), runtime, delivery, limits, str(description or "")
-    )
+    return _Row(_code(scope.name), str(owner or "nobody"), runtime, delivery, limits, str(description or ""))
 
 
 def _code(name: str) -> Raw:

@@ -1,6 +1,5 @@
 """What a user may write, checked: a document in, a typed workload or findings out."""
 
-
 from policycompiler.model.parse import parse, workload_schema
 from policycompiler.model.workload import (
     Queue,

@@ -5,6 +5,7 @@ Importing this module imports Celery.
 
 from __future__ import annotations
 
+import types
 from functools import cache
 
 from celery.app.defaults import NAMESPACES, flatten
@@ -20,6 +21,15 @@ _READ_BUT_NOT_LISTED = {
 }
 """Celery 5.7 reads these without listing them among its defaults."""
 
+_TYPES: dict[str, type | types.UnionType] = {
+    "string": str,
+    "int": int,
+    "float": int | float,
+    "bool": bool,
+    "dict": dict,
+    "list": list,
+    "tuple": list,
+}
 _EXPECTED = {
     "string": "text",
     "int": "a whole number",
@@ -48,21 +58,10 @@ def has_type(setting: str, value: JsonValue) -> bool:
     """Whether Celery understands the value. null means Celery's own default everywhere."""
     if value is None:
         return True
-    match known_settings()[setting]:
-        case "string":
-            return isinstance(value, str)
-        case "int":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "float":
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case "bool":
-            return isinstance(value, bool)
-        case "dict":
-            return isinstance(value, dict)
-        case "list" | "tuple":
-            return isinstance(value, list)
-        case _:
-            return True
+    kind = known_settings()[setting]
+    if isinstance(value, bool):
+        return kind in {"bool", "any"}
+    return isinstance(value, _TYPES.get(kind, object))
 
 
 def expected_type(setting: str) -> str:

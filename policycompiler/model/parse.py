@@ -19,6 +19,9 @@ MISSING_KEY = error("PC102", "missing-key")
 WRONG_TYPE = error("PC103", "wrong-type")
 INVALID_VALUE = error("PC104", "invalid-value")
 
+LONGEST_ECHO = 40
+"""Characters of a wrong word that a message repeats; longer ones are no misspelling."""
+
 _PER_FILE = ("owner", "defaults", "environments")
 
 _EXPECTED = {
@@ -111,7 +114,7 @@ def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> 
 
 def _not_one_of(path: SpecPath, found: object, expected: str) -> Diagnostic:
     allowed = expected.replace("'", "").replace(" or ", ", ")
-    shown = f"`{found}`" if isinstance(found, str | int | float) and len(str(found)) <= 40 else _kind_of(found)  # noqa: PLR2004
+    shown = f"`{found}`" if isinstance(found, str) and len(found) <= LONGEST_ECHO else _kind_of(found)
     near = difflib.get_close_matches(str(found), allowed.split(", "), n=1, cutoff=0.6)
     help_text = f"did you mean `{near[0]}`?" if near else ""
     return INVALID_VALUE.at(path, f"found {shown}, allowed: {allowed}", help=help_text)
@@ -146,17 +149,15 @@ def _in_our_words(message: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _path_in(data: object, location: SpecPath) -> SpecPath:
+def _path_in(data: Any, location: SpecPath) -> SpecPath:  # noqa: ANN401 - JSON
     """The part of a pydantic location that is in the document; the rest are pydantic's own words."""
     path: list[str | int] = []
     for part in location:
-        if isinstance(data, dict) and part in data:
+        in_mapping = isinstance(data, dict) and part in data
+        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if in_mapping or in_list:
             data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        else:
-            continue
-        path.append(part)
+            path.append(part)
     return tuple(path)
 
 
@@ -194,7 +195,7 @@ def _without_noise(schema: Any) -> Any:  # noqa: ANN401 - JSON
         return [_without_noise(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "default" or (key == "title" and isinstance(value, str) and "version" not in value):
             continue
@@ -202,6 +203,8 @@ def _without_noise(schema: Any) -> Any:  # noqa: ANN401 - JSON
             result[key] = {name: _without_noise(inner) for name, inner in value.items()}
         else:
             result[key] = _without_noise(value)
+    if "patternProperties" in result:
+        result["additionalProperties"] = False
     options = result.get("anyOf")
     if options:
         kept = [option for option in options if option != {"type": "null"}]

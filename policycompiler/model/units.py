@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 LONGEST_SECONDS = 3660 * 86400
@@ -91,9 +92,7 @@ def _quantity(
 _DURATION_PATTERN = r"^\d+(\.\d+)?(ms|s|m|h|d)( \d+(\.\d+)?(ms|s|m|h|d))*$"
 _DURATION_EXAMPLES = ["300ms", "5s", "2m", "1h 30m", "1d"]
 
-Duration = Annotated[
-    int | float, _quantity(parse_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, bare=True)
-]
+Duration = Annotated[int | float, _quantity(parse_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, bare=True)]
 PositiveDuration = Annotated[
     int | float, _quantity(parse_positive_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, bare=True)
 ]
@@ -103,9 +102,7 @@ Rate = Annotated[
 ]
 Size = Annotated[
     int,
-    _quantity(
-        parse_size, r"^\d+(\.\d+)?(B|[KMGT]i?B)$", ["64KiB", "10MB", "2GiB"], bare=False
-    ),
+    _quantity(parse_size, r"^\d+(\.\d+)?(B|[KMGT]i?B)$", ["64KiB", "10MB", "2GiB"], bare=False),
 ]
 
 
@@ -119,21 +116,16 @@ def _one_line(value: object) -> object:
     return text
 
 
-def _environment_value(value: object) -> object:
+def _command_word(value: object) -> object:
     text = _one_line(value)
-    if isinstance(text, str) and ('"' in text or text[:1] == "'" or text[-1:] in {"'", "\\"}):
-        raise _refuse(
-            'a value may not hold `"`, begin or end with a quote, or end with a backslash: '
-            "supervisor cannot carry it"
-        )
+    if isinstance(text, str) and any(character in text for character in "\"'\\"):
+        raise _refuse("a command word holds no quotes and no backslash: systemd cannot carry them in a path")
     return text
 
 
 Text = Annotated[str, StringConstraints(max_length=500), BeforeValidator(_one_line)]
-EnvironmentValue = Annotated[str, StringConstraints(max_length=2000), BeforeValidator(_environment_value)]
-CommandWord = Annotated[
-    str, StringConstraints(min_length=1, max_length=500), BeforeValidator(_environment_value)
-]
+EnvironmentValue = Annotated[str, StringConstraints(max_length=2000), BeforeValidator(_one_line)]
+CommandWord = Annotated[str, StringConstraints(min_length=1, max_length=500), BeforeValidator(_command_word)]
 
 
 def _matching(pattern: str, meaning: str, examples: list[str]) -> Any:  # noqa: ANN401 - as above
@@ -144,7 +136,7 @@ def _matching(pattern: str, meaning: str, examples: list[str]) -> Any:  # noqa: 
             raise _refuse(meaning)
         return value
 
-    schema = {"pattern": f"^{pattern}$", "examples": examples}
+    schema: JsonDict = {"pattern": f"^{pattern}$", "examples": [*examples]}
     return Annotated[str, BeforeValidator(check), Field(json_schema_extra=schema)]
 
 
@@ -228,7 +220,8 @@ def _number(least: float, *, above: bool) -> Any:  # noqa: ANN401 - as above
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _refuse("write a number of seconds")
         if not (value > least if above else value >= least) or value > LONGEST_SECONDS:
-            raise _refuse(f"a number of seconds {'above' if above else 'of at least'} {least:g}")
+            meaning = f"a number of seconds {'above' if above else 'of at least'} {least:g}"
+            raise _refuse(meaning)
         return value
 
     limit = Field(gt=least) if above else Field(ge=least)

@@ -67,7 +67,9 @@ class Retry(Part):
         None, description="exception classes that are retried; without it only the task's own retry() calls"
     )
     max: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="retries after the first run")
-    delay: PositiveDuration | None = Field(None, description="wait before the first retry; it doubles each time")
+    delay: PositiveDuration | None = Field(
+        None, description="wait before the first retry; it doubles each time"
+    )
     max_delay: PositiveDuration | None = Field(None, description="longest wait between two runs")
     jitter: bool | None = Field(None, description="spread retries at random below the wait")
 
@@ -197,7 +199,9 @@ class Queue(Part):
 
     type: Literal["classic", "quorum"] | None = Field(None, description="RabbitMQ's queue type")
     dead_letter: bool | None = Field(None, description="keep messages of tasks that failed for good")
-    priorities: Annotated[int, Field(ge=1, le=10)] | None = Field(None, description="how many priority levels")
+    priorities: Annotated[int, Field(ge=1, le=10)] | None = Field(
+        None, description="how many priority levels"
+    )
     broadcast: bool | None = Field(None, description="every worker gets every message")
     external: bool | None = Field(None, description="consumed or produced by another app")
     exchange: Name | None = Field(None, description="AMQP exchange")

@@ -34,7 +34,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, error
-from policycompiler.model import Workload
+from policycompiler.model import Worker, Workload
 from policycompiler.plan import APP, Constant, Decision, Plan, Scope, Value, Written
 
 NAME = "as-written"
@@ -59,14 +59,10 @@ _SECTIONS = {
 }
 
 _PINNED = "pinned in the workload"
-_QUEUE_FIELDS = (
-    "broadcast",
-    "external",
-    "exchange",
-    "exchange_type",
-    "routing_key",
-    "consumer_arguments",
-)
+_QUEUE_FIELDS = {
+    field: field
+    for field in ("broadcast", "external", "exchange", "exchange_type", "routing_key", "consumer_arguments")
+}
 _WORKER_FIELDS = {
     "pool": "pool",
     "replicas": "replicas",
@@ -99,25 +95,24 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         if task.queue is not None:
             yield _pin(scope, "queue", task.queue, ("tasks", name, "queue"))
         if task.options is not None:
-            for key in task.options.model_fields_set:
-                value = getattr(task.options, key)
-                if value is not None:
-                    yield _pin(scope, f"options.{key}", value, ("tasks", name, "options", key))
+            written = {key: f"options.{key}" for key in sorted(task.options.model_fields_set)}
+            yield from _fields(scope, task.options, written, ("tasks", name, "options"))
     for name, queue in spec.queues.items():
-        path: SpecPath = ("queues", name)
-        yield from _fields(Scope("queue", name), queue, {field: field for field in _QUEUE_FIELDS}, path)
+        yield from _fields(Scope("queue", name), queue, _QUEUE_FIELDS, ("queues", name))
     for name, worker in spec.workers.items():
-        scope, path = Scope("worker", name), ("workers", name)
-        yield from _fields(scope, worker, _WORKER_FIELDS, path)
-        if worker.options is not None:
-            yield from _fields(scope, worker.options, _WORKER_OPTIONS, (*path, "options"))
-        if worker.concurrency is not None:
-            slots = worker.concurrency
-            where = (*path, "concurrency")
-            if slots.min == slots.max:
-                yield _pin(scope, "concurrency", slots.max, where)
-            else:
-                yield _pin(scope, "autoscale", {"min": slots.min, "max": slots.max}, where)
+        yield from _worker(Scope("worker", name), worker, ("workers", name))
+
+
+def _worker(scope: Scope, worker: Worker, path: SpecPath) -> Iterator[Decision]:
+    yield from _fields(scope, worker, _WORKER_FIELDS, path)
+    if worker.options is not None:
+        yield from _fields(scope, worker.options, _WORKER_OPTIONS, (*path, "options"))
+    if worker.concurrency is not None:
+        slots, where = worker.concurrency, (*path, "concurrency")
+        if slots.min == slots.max:
+            yield _pin(scope, "concurrency", slots.max, where)
+        else:
+            yield _pin(scope, "autoscale", {"min": slots.min, "max": slots.max}, where)
 
 
 def _identity(spec: Workload) -> Iterator[Decision]:

@@ -48,7 +48,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     for name, worker in spec.workers.items():
         if worker.options is not None and worker.options.beat:
             message = (
-                f"worker {name} runs a beat of its own: beside the one beat, or with a second process of {name}, "
+                f"worker {name} runs a beat of its own: beside the one beat, or with a second process, "
                 "every schedule is sent twice"
             )
             help_text = "remove `beat: true`; the compiler emits one beat process"
@@ -61,7 +61,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         yield Decision(BEAT, "scheduler", written.scheduler, "pinned in the workload", origins)
     else:
         constant = (Constant("SCHEDULER", SCHEDULER),)
-        yield Decision(BEAT, "scheduler", SCHEDULER, "keeps its state in one file, needs nothing else", constant)
+        yield Decision(
+            BEAT, "scheduler", SCHEDULER, "keeps its state in one file, needs nothing else", constant
+        )
     if written is not None and written.host is not None:
         yield Decision(BEAT, "host", written.host, "declared", (Written(("beat", "host")),))
     numbers: dict[str, tuple[Value, str]] = {

@@ -57,7 +57,11 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             "RETRY_ON_STARTUP",
             "workers and broker start in any order",
         ),
-        "broker_connection_max_retries": (MAX_RETRIES, "MAX_RETRIES", "a worker that gives up needs a person"),
+        "broker_connection_max_retries": (
+            MAX_RETRIES,
+            "MAX_RETRIES",
+            "a worker that gives up needs a person",
+        ),
         "worker_cancel_long_running_tasks_on_connection_loss": (
             CANCEL_ON_LOSS,
             "CANCEL_ON_LOSS",
@@ -73,12 +77,16 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 
 def _pool_limit(plan: Plan) -> Decision:
-    shared = [scope for scope in plan.scopes("worker") if plan.value(scope, "pool") not in {"prefork", "solo"}]
+    shared = [
+        scope for scope in plan.scopes("worker") if plan.value(scope, "pool") not in {"prefork", "solo"}
+    ]
     slots = [(value, scope) for scope in shared if isinstance(value := plan.get(scope, "concurrency"), int)]
     most, scope = max(slots, default=(0, APP))
     if most <= POOL_LIMIT:
         origins: tuple[Origin, ...] = (Constant("POOL_LIMIT", POOL_LIMIT),)
-        return Decision(APP, "broker_pool_limit", POOL_LIMIT, "enough for a process with few threads", origins)
+        return Decision(
+            APP, "broker_pool_limit", POOL_LIMIT, "enough for a process with few threads", origins
+        )
     limit = min(most, MOST_CONNECTIONS)
     origins = (Derived(scope, "concurrency"), Constant("MOST_CONNECTIONS", MOST_CONNECTIONS))
     return Decision(APP, "broker_pool_limit", limit, "as many as slots that publish at once", origins)

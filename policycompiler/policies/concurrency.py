@@ -71,7 +71,9 @@ def _slots(plan: Plan, scope: Scope, tasks: list[Scope]) -> Iterator[Decision]:
         yield Decision(scope, "concurrency", math.ceil(slots / processes), because, origins)
     if replicas is None:
         bound = Constant("MOST_SLOTS", MOST_SLOTS)
-        why = f"{slots} slots, at most {MOST_SLOTS} in a process" if processes > 1 else "one process is enough"
+        why = (
+            f"{slots} slots, at most {MOST_SLOTS} in a process" if processes > 1 else "one process is enough"
+        )
         yield Decision(scope, "replicas", processes, why, (*origins, bound))
 
 
@@ -100,4 +102,8 @@ def _wanted(plan: Plan, tasks: list[Scope]) -> tuple[int, str, tuple[Origin, ...
             return needed, because, (*origins, *bounds)
     modest = Constant(f"SLOTS_UNDECLARED[{kind}]", SLOTS_UNDECLARED[kind])
     verb = "compute" if kind == "cpu" else "wait for others"
-    return SLOTS_UNDECLARED[kind], f"a modest number for tasks that {verb}: not all rates are declared", (modest,)
+    return (
+        SLOTS_UNDECLARED[kind],
+        f"a modest number for tasks that {verb}: not all rates are declared",
+        (modest,),
+    )

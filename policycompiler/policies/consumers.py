@@ -72,7 +72,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     for queue in queues:
         place: SpecPath = ("queues", queue) if queue in spec.queues else produced.get(queue, ("workers",))
         workers = sorted(consumed.get(queue, {}))
-        runs_here = queue not in external or any(not spec.tasks[name].external for name in sent.get(queue, []))
+        runs_here = queue not in external or any(
+            not spec.tasks[name].external for name in sent.get(queue, [])
+        )
         if runs_here and all(plan.get(Scope("worker", name), "replicas") == 0 for name in workers):
             message = f"queue {queue} is sent to, but no running worker consumes it"
             help_text = "let a worker consume it, or mark its tasks `external: true`"
@@ -134,7 +136,12 @@ def _is_external(spec: Workload, queue: str, tasks: list[str], *, is_consumed: b
 
 
 def _queue(
-    plan: Plan, scope: Scope, workers: list[str], tasks: list[str], place: SpecPath, external: bool  # noqa: FBT001
+    plan: Plan,
+    scope: Scope,
+    workers: list[str],
+    tasks: list[str],
+    place: SpecPath,
+    external: bool,  # noqa: FBT001
 ) -> Iterator[Decision]:
     from_workers: tuple[Origin, ...] = tuple(Derived(Scope("worker", name), "queues") for name in workers)
     because = "these workers list it" if workers else "another app consumes it"
@@ -162,5 +169,7 @@ def _workers(
         own = any(isinstance(origin, Constant) for origin in origins)
         because = "no other worker consumes this queue" if own else "as the workload lists them"
         yield Decision(scope, "queues", [*sorted(queues)], because, origins)
-        tasks = sorted(name for queue in queues for name in sent.get(queue, []) if not spec.tasks[name].external)
+        tasks = sorted(
+            name for queue in queues for name in sent.get(queue, []) if not spec.tasks[name].external
+        )
         yield Decision(scope, "tasks", [*tasks], "its queues bring them", (Derived(scope, "queues"),))

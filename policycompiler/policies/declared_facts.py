@@ -55,7 +55,7 @@ DEFAULT_EXTERNAL = False
 """A task that is declared is run here."""
 
 _DECLARED = "declared"
-_UNDECLARED = {
+_UNDECLARED: dict[str, tuple[Value, str, str]] = {
     "latency": (DEFAULT_CLASS, "nothing is declared, so the middle class", "DEFAULT_CLASS"),
     "work": (DEFAULT_WORK, "nothing is declared, and most tasks wait for others", "DEFAULT_WORK"),
     "idempotent": (

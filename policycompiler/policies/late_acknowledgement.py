@@ -58,8 +58,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             yield _objection(name)
     if plan.find(APP, "task_acks_late") is None:
         because = "nobody said that an undeclared task may run twice"
-        origins = (Constant("UNDECLARED_ACKS_LATE", UNDECLARED_ACKS_LATE),)
-        yield Decision(APP, "task_acks_late", UNDECLARED_ACKS_LATE, because, origins)
+        undeclared = (Constant("UNDECLARED_ACKS_LATE", UNDECLARED_ACKS_LATE),)
+        yield Decision(APP, "task_acks_late", UNDECLARED_ACKS_LATE, because, undeclared)
     elif plan.value(APP, "task_acks_late"):
         message = "`task_acks_late: true` repeats every task that nobody declared when a worker dies"
         help_text = "remove it; tasks declared `idempotent: true` are acknowledged late anyway"
@@ -67,7 +67,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 
 def _objection(name: str) -> Diagnostic:
-    message = f"{name} is acknowledged late, so it runs again when a worker dies, but it is not safe to run twice"
+    message = (
+        f"{name} is acknowledged late, so it runs again when a worker dies, but it is not safe to run twice"
+    )
     help_text = "remove `acks_late`, or make the task idempotent and declare it"
     related = (Related(("tasks", name, "idempotent"), "declared here"),)
     return LATE_ACK_NON_IDEMPOTENT.at(

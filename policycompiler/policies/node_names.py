@@ -52,11 +52,15 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             path = (*path, "node_name")
             origins = (Written(path),)
         if scope.name.lower() in RESERVED:
-            message = f"a worker may not be called {scope.name}: generated files of that name mean another process"
+            message = (
+                f"a worker may not be called {scope.name}: generated files of that name mean another process"
+            )
             yield RESERVED_WORKER_NAME.at(path, message, help="choose another name")
         key = name.lower()
         if key in taken:
-            message = f"two workers would be called {name}; node and file names must differ, also in lower case"
+            message = (
+                f"two workers would be called {name}; node and file names must differ, also in lower case"
+            )
             related = (Related(taken[key], "the other one"),)
             yield NODE_NAME_COLLISION.at(path, message, help="give each a name of its own", related=related)
         taken.setdefault(key, path)

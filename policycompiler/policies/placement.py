@@ -68,8 +68,12 @@ def _own_class(plan: Plan, scope: Scope, service: str) -> Decision:
     p99 = plan.get(scope, "runtime_p99_seconds")
     limit = LATENCY_CLASSES[latency].runtime_p99_limit_seconds
     if not isinstance(p99, int | float) or p99 <= limit:
-        return Decision(scope, "queue", queue, "shared by tasks of one latency class and kind of work", origins)
-    because = f"its runs may take {p99:g} s; a class `{latency}` task of more than {limit} s starves the others"
+        return Decision(
+            scope, "queue", queue, "shared by tasks of one latency class and kind of work", origins
+        )
+    because = (
+        f"its runs may take {p99:g} s; a class `{latency}` task of more than {limit} s starves the others"
+    )
     origins += (
         Derived(scope, "runtime_p99_seconds"),
         Constant(f"latency_classes.{latency}.runtime_p99_limit_seconds", limit),

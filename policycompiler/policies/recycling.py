@@ -27,7 +27,7 @@ import math
 from collections.abc import Iterator
 
 from policycompiler.model import Workload
-from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope, Written
+from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Written
 
 NAME = "recycling"
 

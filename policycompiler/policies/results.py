@@ -44,6 +44,8 @@ KEEP_SECONDS = 3600
 """Long enough for a caller that waits and for a person who looks; Celery's own default is a day."""
 KEEP_UNDECLARED = True
 """Somebody may wait for the result of a task that nobody declared."""
+STORE_ERRORS = True
+"""They are few, and somebody will ask."""
 IGNORE_BY_DEFAULT = True
 """Most results are never read."""
 
@@ -85,7 +87,8 @@ def _of_task(plan: Plan, scope: Scope, task: TaskFields, *, stores: bool) -> Ite
     key = "options.store_errors_even_if_ignored"
     if ignored and stores and plan.find(scope, key) is None:
         because = "errors are few, and somebody will ask"
-        yield Decision(scope, key, True, because, (origin, Written(("results",))))
+        origins = (Constant("STORE_ERRORS", STORE_ERRORS), Written(("results",)))
+        yield Decision(scope, key, STORE_ERRORS, because, origins)
 
 
 def _of_app(spec: Workload, plan: Plan, *, stores: bool) -> Iterator[Decision]:

@@ -81,7 +81,9 @@ def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
             "retry_backoff": (
                 first,
                 "the first wait; it doubles each time",
-                Written((*base, "delay")) if retry.delay else Constant("FIRST_DELAY_SECONDS", FIRST_DELAY_SECONDS),
+                Written((*base, "delay"))
+                if retry.delay
+                else Constant("FIRST_DELAY_SECONDS", FIRST_DELAY_SECONDS),
             ),
             "retry_backoff_max": (
                 longest,
@@ -113,8 +115,13 @@ def _objections(plan: Plan, scope: Scope, name: str) -> Iterator[Diagnostic]:
         return
     if retries == 0:
         return
-    written = [origin.path for key in ("options.max_retries", "options.autoretry_for")
-               if (found := plan.find(scope, key)) for origin in found.origins if isinstance(origin, Written)]
+    written = [
+        origin.path
+        for key in ("options.max_retries", "options.autoretry_for")
+        if (found := plan.find(scope, key))
+        for origin in found.origins
+        if isinstance(origin, Written)
+    ]
     how_often = "on errors" if retries is None else f"{retries} time{'s' if retries != 1 else ''}"
     message = f"{name} would retry {how_often}, but it is not safe to run twice"
     help_text = (

@@ -35,13 +35,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, error
 from policycompiler.model import Schedule, Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.plan import APP, Constant, Decision, Origin, Plan, Scope, Value, Written
 
 NAME = "schedules"
 
@@ -157,11 +157,11 @@ def _decisions(scope: Scope, schedule: Schedule, path: SpecPath) -> Iterator[Dec
         if value is not None:
             yield Decision(scope, key, value, "declared", (Written((*path, key)),))
     if schedule.cron is not None:
+        zone: tuple[Origin, ...] = (Written((*path, "timezone")),)
+        because = "declared"
         if schedule.timezone is None:
-            because, zone_origins = "no zone is declared", (Derived(APP, "timezone"), Constant("TIMEZONE", TIMEZONE))
-        else:
-            because, zone_origins = "declared", (Written((*path, "timezone")),)
-        yield Decision(scope, "timezone", schedule.timezone or TIMEZONE, because, zone_origins)
+            zone, because = (Constant("TIMEZONE", TIMEZONE),), "no zone is declared"
+        yield Decision(scope, "timezone", schedule.timezone or TIMEZONE, because, zone)
     options, because, origins = _options(schedule, path)
     if options:
         yield Decision(scope, "options", options, because, origins)
@@ -179,7 +179,7 @@ def _timing(schedule: Schedule) -> tuple[str, Value]:
     return "every_seconds", schedule.every
 
 
-def _options(schedule: Schedule, path: SpecPath) -> tuple[Mapping[str, Value], str, tuple[Origin, ...]]:
+def _options(schedule: Schedule, path: SpecPath) -> tuple[dict[str, Value], str, tuple[Origin, ...]]:
     options: dict[str, Value] = {}
     origins: tuple[Origin, ...] = ()
     because = "declared"

@@ -46,7 +46,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     if plan.find(APP, "accept_content") is None:
         wanted = sorted({SERIALIZER, plan.text(APP, "task_serializer"), plan.text(APP, "result_serializer")})
         origins = (*json, Derived(APP, "task_serializer"), Derived(APP, "result_serializer"))
-        yield Decision(APP, "accept_content", [*wanted], "what is sent, and Celery's control messages", origins)
+        yield Decision(
+            APP, "accept_content", [*wanted], "what is sent, and Celery's control messages", origins
+        )
     accepted = plan.value(APP, "accept_content")
     if isinstance(accepted, list) and plan.value(APP, "task_serializer") not in accepted:
         message = f"tasks are sent as {plan.value(APP, 'task_serializer')}, which no worker accepts"

@@ -82,8 +82,10 @@ def _objection(plan: Plan, scope: Scope, longest: _Run) -> Iterator[Diagnostic]:
         f"a stop of {scope.name} waits {pinned:g} s, but {name} may run {longest.seconds:g} s "
         "and is lost when it is killed"
     )
-    related = ()
+    related: tuple[Related, ...] = ()
     if longest.scope.name:
         related = (Related(("tasks", longest.scope.name), f"hard limit {longest.seconds:g} s"),)
     help_text = f"wait at least {needed:g} s, or shorten the task's limit"
-    yield STOP_TIMEOUT_SHORT.at(("workers", scope.name, "stop_timeout"), message, help=help_text, related=related)
+    yield STOP_TIMEOUT_SHORT.at(
+        ("workers", scope.name, "stop_timeout"), message, help=help_text, related=related
+    )

@@ -54,6 +54,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         scope = Scope("task", name)
         if plan.value(scope, "external"):
             continue
+        origin: Origin
         p99 = plan.get(scope, "runtime_p99_seconds")
         if isinstance(p99, int | float):
             longest, origin = p99, Derived(scope, "runtime_p99_seconds")
@@ -94,7 +95,10 @@ def _limits(
         because = "leaves time to clean up before the pinned hard limit"
         yield Decision(scope, soft_key, soft, because, (Derived(scope, hard_key), *hard_origins))
     if hard is None:
-        by_share, by_floor = math.ceil(_number(soft) * HARD_OVER_SOFT), _number(soft) + SHORTEST_CLEANUP_SECONDS
+        by_share, by_floor = (
+            math.ceil(_number(soft) * HARD_OVER_SOFT),
+            _number(soft) + SHORTEST_CLEANUP_SECONDS,
+        )
         if by_floor > by_share:
             hard_origins = (Constant("SHORTEST_CLEANUP_SECONDS", SHORTEST_CLEANUP_SECONDS),)
         because = "time to clean up after the soft limit, then SIGKILL"
@@ -104,7 +108,7 @@ def _limits(
         soft_path = (*path, soft_key.removeprefix("options."))
         hard_path = (*path, hard_key.removeprefix("options."))
         message = (
-            f"the soft limit of {soft} s is above the hard limit of {hard} s: Celery refuses to send such a task"
+            f"the soft limit of {soft} s is above the hard limit of {hard} s: Celery refuses such a send"
         )
         related = (Related(hard_path, "the hard limit"),)
         help_text = "the soft limit comes first; swap them, or pin only one"

@@ -56,7 +56,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         if plan.get(scope, "options.reject_on_worker_lost") and not bounded and not counts:
             message = f"{name} is put back for ever when it kills its worker: nothing counts how often"
             path = ("tasks", name, "options", "reject_on_worker_lost")
-            yield WORKER_LOST_LOOP.at(path, message, help="remove it, or use a quorum queue with a delivery limit")
+            yield WORKER_LOST_LOOP.at(
+                path, message, help="remove it, or use a quorum queue with a delivery limit"
+            )
         if counts:
             yield from _retry(plan, scope)
         elif plan.find(scope, "options.reject_on_worker_lost") is None:
@@ -77,7 +79,8 @@ def _retry(plan: Plan, scope: Scope) -> Iterator[Decision]:
     if plan.find(scope, "options.retry_on_worker_lost") is None:
         because = "safe to run twice, so a run that died with its process is retried, and counted"
         origins = (Derived(scope, "options.acks_late"), Derived(APP, "celery_version"))
-        yield Decision(scope, "options.retry_on_worker_lost", True, because, origins)
+        late = plan.value(scope, "options.acks_late")
+        yield Decision(scope, "options.retry_on_worker_lost", late, because, origins)
     decided = plan.find(scope, "options.max_retries")
     if decided is None or (decided.value == 0 and decided.policy != "as-written"):
         because = "a task that keeps killing its worker counts as failed after this many restarts"

@@ -32,6 +32,10 @@ FILES_WIDTH = 88
 _OPTIONS = "options."
 
 
+KINDS = ("app", "beat", "task", "queue", "worker", "schedule", "alert")
+"""What settings are about, as an address begins."""
+
+
 class UnknownAddressError(LookupError):
     """An address at which nothing is decided; `nearest` are addresses that it may have meant."""
 
@@ -39,6 +43,11 @@ class UnknownAddressError(LookupError):
         super().__init__(f"nothing is decided about `{clean(address)}`")
         self.address = address
         self.nearest = nearest
+
+
+def is_address(text: str) -> bool:
+    """Whether a word on the command line is meant as an address rather than as a path."""
+    return scope_from_text(text.partition("/")[0]).kind in KINDS
 
 
 def explain(plan: Plan, document: Document, address: str, files: Mapping[str, Sequence[str]]) -> str:

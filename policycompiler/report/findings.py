@@ -17,6 +17,9 @@ FORMAT = 1
 
 OutputFormat: TypeAlias = Literal["full", "concise", "json"]
 
+FORMATS: tuple[OutputFormat, ...] = ("full", "concise", "json")
+"""What `render` can make, the default first."""
+
 _COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
 
 

@@ -203,7 +203,7 @@ def test_yaml_that_ends_too_early_is_shown_at_its_end() -> None:
     document, findings = load_text("a: [1,\n")
     (headline, *lines) = full(document, *findings).splitlines()
     assert headline.startswith("a.yaml:2:1: error[PC002] invalid-yaml: ")
-    assert lines == ["  |", "2 |", "  | ^"]
+    assert lines == ["  |", "2 |", "  | ^ while parsing a flow node"]
 
 
 def load_text(text: str) -> tuple[Document, list[Diagnostic]]:
@@ -211,7 +211,13 @@ def load_text(text: str) -> tuple[Document, list[Diagnostic]]:
     return load([Path("a.yaml")])
 
 
-@pytest.mark.parametrize("break_", ["\n", "\r\n", "\r", "\x85", "\u2028"])
+@pytest.mark.parametrize("break_", ["\x85", "\u2028"])
+def test_a_line_ends_before_a_refused_line_break(break_: str) -> None:
+    document, findings = load_text(f"a: 1{break_}b: 2\n")
+    assert full(document, *findings).splitlines()[2:] == ["1 | a: 1", "  |     ^", "  = help: remove it"]
+
+
+@pytest.mark.parametrize("break_", ["\n", "\r\n", "\r"])
 def test_lines_are_counted_as_the_loader_counts_them(break_: str) -> None:
     document = document_of(a=f"a: 1{break_}# two{break_}b: 333{break_}")
     assert full(document, LATE.at(("b",), "m")).splitlines()[2:] == ["3 | b: 333", "  |    ^^^"]

@@ -1,0 +1,56 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check-types install fix golden schema bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/product ## compile examples/shop into build/ and show what came out
+	$(BIN)/policycompiler compile examples/shop --output build
+	@find build -type f | LC_ALL=C sort
+	$(BIN)/policycompiler explain examples/shop
+
+test: lint install ## everything that CI runs, on the installed wheel
+	$(BIN)/pytest -n auto --dist loadfile
+
+lint: $(VENV)/dev ## formatting, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(VENV)/dev ## build the wheel and install it over the old one
+	rm -rf dist
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
+
+fix: $(VENV)/dev ## mend formatting and what lint can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+golden: install ## accept the compiled output of the examples as it is now; then read `git diff`
+	$(BIN)/pytest --update-golden tests/test_examples.py
+
+schema: install ## write schemas/ anew from the model
+	$(BIN)/policycompiler schema workload > schemas/workload.schema.json
+
+bench: install ## speed and memory of a compile, as ratios
+	$(BIN)/python tests/bench.py
+
+clean: ## remove everything that can be made again
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --group dev
+	$(BIN)/pip install --quiet .
+	touch $@
+
+$(VENV)/product: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet .
+	touch $@

@@ -1,0 +1,5 @@
+"""`python -m policycompiler`."""
+
+from policycompiler.cli import main
+
+main()

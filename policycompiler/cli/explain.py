@@ -1,0 +1,45 @@
+"""`policycompiler explain`: why a setting has its value."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from policycompiler import report
+from policycompiler.cli import options
+
+
+@click.command()
+@click.argument("sources", nargs=-1, metavar="SOURCE... [ADDRESS]")
+@options.common
+def explain(sources: tuple[str, ...], **common: object) -> None:
+    """Say why a setting has its value, down to the line of the workload.
+
+    ADDRESS is a scope and a key, such as task:shop.mail.send/acks_late or app/broker_pool_limit; a scope
+    alone lists its settings; without an address, an overview of every task.
+    """
+    run = options.Run(**common)  # type: ignore[arg-type]  # click has checked them
+    address = (
+        sources[-1] if sources and report.is_address(sources[-1]) and not Path(sources[-1]).exists() else None
+    )
+    paths = tuple(Path(source) for source in (sources[:-1] if address else sources))
+    compilation = options.compiled(paths, run)
+    if compilation.failed or compilation.plan is None:
+        options.print_findings(compilation, run)
+        sys.exit(options.EXIT_FINDINGS)
+    plan, document = compilation.plan, compilation.document
+    if address is None:
+        click.echo(report.overview(plan), nl=False)
+        return
+    files: dict[str, list[str]] = {}
+    for file in compilation.files:
+        for setting in file.settings:
+            files.setdefault(setting, []).append(file.path)
+    show = report.explain_json if run.output_format == "json" else report.explain
+    try:
+        click.echo(show(plan, document, address, files), nl=False)
+    except report.UnknownAddressError as unknown:
+        click.echo(str(unknown), err=True)
+        sys.exit(options.EXIT_FINDINGS)

@@ -1,0 +1,67 @@
+"""`[tool.policycompiler]` of pyproject.toml, or policycompiler.toml: what the command line leaves out."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+FILES = ("policycompiler.toml", "pyproject.toml")
+KEYS = {"sources": list, "env": str, "output": str, "targets": list}
+
+
+class Project(NamedTuple):
+    """Defaults of the command line; paths are relative to the folder of the file that names them."""
+
+    sources: tuple[Path, ...] = ()
+    env: str | None = None
+    output: Path = Path("build")
+    targets: tuple[str, ...] = ()
+
+
+def read_project() -> Project:
+    """The project's defaults from the current folder. What cannot be read is wrong use."""
+    for name in FILES:
+        path = Path(name)
+        if path.is_file():
+            table = _table(path)
+            if table is not None:
+                return _project(table, name)
+    return Project()
+
+
+def _table(path: Path) -> dict[str, object] | None:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        message = f"{path}: {problem}"
+        raise click.UsageError(message) from None
+    if path.name == "pyproject.toml":
+        table = document.get("tool", {}).get("policycompiler")
+        return table if isinstance(table, dict) else None
+    return document
+
+
+def _project(table: dict[str, object], name: str) -> Project:
+    for key, value in table.items():
+        kind = KEYS.get(key)
+        if kind is None:
+            message = f"{name}: unknown key `{key}`; allowed: {', '.join(KEYS)}"
+            raise click.UsageError(message)
+        if not isinstance(value, kind) or (
+            isinstance(value, list) and not all(isinstance(v, str) for v in value)
+        ):
+            message = f"{name}: `{key}` is {'a list of texts' if kind is list else 'a text'}"
+            raise click.UsageError(message)
+    sources, targets = table.get("sources", []), table.get("targets", [])
+    assert isinstance(sources, list)
+    assert isinstance(targets, list)
+    env = table.get("env")
+    return Project(
+        tuple(Path(source) for source in sources),
+        env if isinstance(env, str) else None,
+        Path(str(table.get("output", "build"))),
+        tuple(targets),
+    )
