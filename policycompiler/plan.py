@@ -165,17 +165,17 @@ class Plan:
 
     def to_json(self) -> str:
         """The canonical text: sorted, no clock, no host, no absolute path, no line numbers."""
-        # One line a setting: a change is one line of a diff, and the encoder without indent is the fast one.
-        encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
-        scopes = []
-        for scope in sorted(self._settings):
-            lines = ",\n".join(
-                f"   {encode(key)}: {encode(_setting_to_data(setting))}"
-                for key, setting in sorted(self._settings[scope].items())
-            )
-            scopes.append(f"  {encode(str(scope))}: {{\n{lines}\n  }}")
-        body = ",\n".join(scopes)
-        return f'{{\n "format": {FORMAT},\n "settings": {{\n{body}\n }}\n}}\n'
+        document = {
+            "format": FORMAT,
+            "settings": {
+                str(scope): {
+                    key: _setting_to_data(setting) for key, setting in sorted(self._settings[scope].items())
+                }
+                for scope in sorted(self._settings)
+            },
+        }
+        # A line an item, so that a change is a line of a diff; an indent would cost the fast encoder.
+        return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",\n", ": ")) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Plan:

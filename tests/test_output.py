@@ -83,7 +83,7 @@ def refused(folder: Path, files: list[OutputFile], *, force: bool = False) -> Co
 
 def importing_us() -> dict[str, str]:
     """An environment in which another Python imports the package under test."""
-    return {**os.environ, "PYTHONPATH": str(Path(output.__file__).parent.parent)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ Decides:
 
 Because:
     A queue's promise says when waiting is trouble: more messages than its workers start within the promise
-    will break it. Silence must not depend on luck either. A stop waits for running tasks, and meanwhile no
-    worker answers, so patience is longer than the stop; the longest run is not a stall, so the stalled
-    window is longer than that. A batch queue may therefore lack workers for hours before it says so, but
-    its backlog tells sooner. No alert exists where celery-exporter sees nothing: it measures queues on
-    Redis and RabbitMQ only, a broadcast queue or another app's has no place in its figures, and without
-    task events it knows of no start and no failure.
+    will break it. A worker that stops waits for its tasks and answers nobody meanwhile, so a restart is not
+    mistaken for a loss; and a slot that the longest task holds is not stalled, so the window is longer than
+    that task. A batch queue may thus stall for hours before it says so, but its backlog tells sooner. No
+    alert exists where celery-exporter sees nothing: it measures queues on Redis and RabbitMQ only, a
+    broadcast queue or another app's has no place in its figures, and without task events it knows of no
+    start and no failure.
 
 Example:
     tasks:
@@ -60,12 +60,14 @@ BROKER_PATIENCE_SECONDS = 60
 """Two scrapes: without a broker nothing runs and nothing can be sent."""
 RESTART_SECONDS = 300
 """A worker that starts imports the app, connects, and is seen by one scrape or two."""
+LONGEST_SILENCE_SECONDS = 900
+"""Of a worker that waits for its last tasks: after this long its queue breaks the most patient promise."""
 WORKERS_SEEN_WITHIN_SECONDS = 180
 """A worker that misses the exporter's question is counted again within six scrapes."""
 URGENT_WAIT_SECONDS = 60
 """Whoever is promised a start within a minute is waiting for it; other queues can wait for office hours."""
-ASSUMED_RUN_SECONDS = 1
-"""Of a task that declares no run time, for the backlog alone. Most runs are shorter: it errs to a low one."""
+ASSUMED_RUN_SECONDS = 10
+"""Of a task that declares no run time, for the backlog alone. Most are shorter: better too early a ticket."""
 BACKLOG_FLOOR = 10
 """Fewer messages than this come and go between two scrapes in any queue that is used."""
 ASSUMED_LONGEST_RUN_SECONDS = 3600
@@ -175,8 +177,8 @@ def _no_consumer(plan: Plan, queue: _Queue) -> Iterator[Decision]:
         "for_seconds": _stop_and_restart(plan, queue),
     }
     description = (
-        f"No worker has consumed {queue.scope.name} for {_span(choices['for_seconds'])}, longer than a "
-        f"restart takes. Expected: {', '.join(worker.name for worker in queue.workers)}."
+        f"No worker has consumed {queue.scope.name} for {_span(choices['for_seconds'])}. "
+        f"Expected: {', '.join(worker.name for worker in queue.workers)}."
     )
     summary = f"Queue {queue.scope.name} has no worker"
     yield from _decide(plan, "CeleryQueueNoConsumer", queue.scope, choices, summary, description)
@@ -186,9 +188,12 @@ def _backlog(plan: Plan, queue: _Queue) -> Iterator[Decision]:
     promise = plan.number(queue.scope, "queue_wait_seconds")
     slots, slot_origins = _slots(plan, queue)
     run, run_origins = _mean_run(plan, queue)
-    threshold = max(BACKLOG_FLOOR, _two_digits_up(slots / run * promise))
+    drained = _two_digits_up(slots / run * promise)
+    threshold = max(BACKLOG_FLOOR, drained)
     wait = Derived(queue.scope, "queue_wait_seconds")
-    because = f"{slots:g} slots with runs of {run:g} s start about so many within the promised {promise:g} s"
+    because = f"{slots:g} slots with runs of {run:g} s start about {drained} in the promised {promise:g} s"
+    if drained < BACKLOG_FLOOR:
+        because += f", and fewer than {BACKLOG_FLOOR} come and go anyway"
     origins = (wait, *slot_origins, *run_origins, Constant("BACKLOG_FLOOR", BACKLOG_FLOOR))
     patience = max(SHORTEST_PATIENCE_SECONDS, _minutes(promise))
     least = Constant("SHORTEST_PATIENCE_SECONDS", SHORTEST_PATIENCE_SECONDS)
@@ -216,7 +221,7 @@ def _below_minimum(plan: Plan, queue: _Queue) -> Iterator[Decision]:
         ),
     }
     description = (
-        f"Fewer than {queue.replicas} processes have consumed {queue.scope.name} for "
+        f"Fewer processes than the expected {queue.replicas} have consumed {queue.scope.name} for "
         f"{_span(choices['for_seconds'])}."
     )
     summary = f"Queue {queue.scope.name} lacks workers"
@@ -280,16 +285,21 @@ def _severity(plan: Plan, queue: _Queue) -> _Choice:
 
 def _stop_and_restart(plan: Plan, queue: _Queue) -> _Choice:
     stops = [Derived(worker, "stop_timeout_seconds") for worker in queue.workers]
-    origins: tuple[Origin, ...] = (*stops, Constant("RESTART_SECONDS", RESTART_SECONDS))
     longest = max(plan.number(stop.scope, stop.key) for stop in stops)
-    because = f"a worker that stops is silent for up to {longest:g} s, and then starts again"
+    silence = min(longest, LONGEST_SILENCE_SECONDS)
+    because = f"a worker that stops may be silent for {longest:g} s, of which {silence:g} s are borne"
+    origins: tuple[Origin, ...] = (
+        *stops,
+        Constant("LONGEST_SILENCE_SECONDS", LONGEST_SILENCE_SECONDS),
+        Constant("RESTART_SECONDS", RESTART_SECONDS),
+    )
     solo = [Derived(worker, "pool") for worker in queue.workers if plan.value(worker, "pool") == "solo"]
     if solo:
         run, origin = _longest_run(plan, queue)
-        longest = max(longest, run)
-        because = f"a solo worker is silent while it runs a task, for up to {longest:g} s"
+        silence = max(silence, run)
+        because = f"a solo worker is silent while it runs a task, for up to {run:g} s"
         origins += (*solo, origin)
-    return _Choice(_minutes(longest + RESTART_SECONDS), because, origins)
+    return _Choice(_minutes(silence + RESTART_SECONDS), because, origins)
 
 
 def _slots(plan: Plan, queue: _Queue) -> tuple[float, list[Origin]]:
@@ -307,7 +317,7 @@ def _slots(plan: Plan, queue: _Queue) -> tuple[float, list[Origin]]:
 
 
 def _mean_run(plan: Plan, queue: _Queue) -> tuple[float, list[Origin]]:
-    """Seconds of a run: the tasks' medians, each as often as it is sent if all of them say how often."""
+    """Seconds of a run: the tasks' means, each as often as it is sent if all of them say how often."""
     weighted = all(_positive(plan, task, "rate_mean_per_second") for task in queue.tasks)
     seconds, weights, origins = 0.0, 0.0, dict[Origin, None]()
     for task in queue.tasks:
@@ -323,9 +333,8 @@ def _mean_run(plan: Plan, queue: _Queue) -> tuple[float, list[Origin]]:
 
 
 def _run(plan: Plan, task: Scope) -> tuple[float, Origin]:
-    for key in ("runtime_p50_seconds", "runtime_p99_seconds"):
-        if seconds := _positive(plan, task, key):
-            return seconds, Derived(task, key)
+    if seconds := _positive(plan, task, "runtime_mean_seconds"):
+        return seconds, Derived(task, "runtime_mean_seconds")
     return ASSUMED_RUN_SECONDS, _ASSUMED_RUN
 
 

@@ -93,11 +93,11 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 def _produced(spec: Workload, plan: Plan) -> dict[str, SpecPath]:
     """Queues that something is sent to, each with a place in the workload that says so."""
     produced: dict[str, SpecPath] = {}
-    for name, task in spec.tasks.items():
+    for name, task in sorted(spec.tasks.items()):
         produced.setdefault(plan.text(Scope("task", name), "queue"), ("tasks", name))
         for index, queue in enumerate(task.call_time_queues or []):
             produced.setdefault(queue, ("tasks", name, "call_time_queues", index))
-    for name, schedule in spec.schedules.items():
+    for name, schedule in sorted(spec.schedules.items()):
         queue = schedule.options.queue if schedule.options else None
         if queue is not None:
             produced.setdefault(queue, ("schedules", name, "options", "queue"))

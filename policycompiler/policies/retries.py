@@ -2,7 +2,7 @@
 
 Decides:
     `task:NAME/options.autoretry_for`, `max_retries`, `retry_backoff`, `retry_backoff_max`,
-    `retry_jitter`; and `task:NAME/longest_delay_seconds`, the longest countdown, ETA or retry wait.
+    `retry_jitter`.
 
 Because:
     A retry runs the whole task again, so only what may run twice is retried. Waits double, so that a
@@ -16,7 +16,6 @@ Example:
     task:shop.mail.send/options.autoretry_for = ["ConnectionError"]
     task:shop.mail.send/options.max_retries = 5
     task:shop.mail.send/options.retry_backoff_max = 300
-    task:shop.mail.send/longest_delay_seconds = 300
 
 Refuses:
     PC204 retry-non-idempotent: write `retry: none`, or make the task safe to run twice and declare it.
@@ -46,19 +45,16 @@ LONGEST_DELAY_SECONDS = 600
 """Celery's own default for retry_backoff_max."""
 JITTER = True
 """Tasks that failed together must not come back together."""
-DEFAULT_RETRY_DELAY_SECONDS = 180
-"""What Celery waits in a task's own `retry()` call that names no countdown."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Retry options of tasks that declare a retry, and the longest delay of all tasks."""
+    """Retry options of tasks that declare a retry."""
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if not plan.value(scope, "external"):
             if task.retry is not None:
                 yield from _options(plan, scope, task.retry)
             yield from _objections(plan, scope, name)
-        yield _longest_delay(plan, scope)
 
 
 def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
@@ -130,22 +126,3 @@ def _objections(plan: Plan, scope: Scope, name: str) -> Iterator[Diagnostic]:
     )
     related = (Related(("tasks", name, "idempotent"), "declared here"),)
     yield RETRY_NON_IDEMPOTENT.at(written[0], message, help=help_text, related=related)
-
-
-def _longest_delay(plan: Plan, scope: Scope) -> Decision:
-    """Every delayed message is held by a worker or by the broker: the longest one bounds their patience."""
-    delays: dict[Origin, float] = {}
-    for key in ("max_countdown_seconds", "options.retry_backoff_max", "options.default_retry_delay"):
-        value = plan.get(scope, key)
-        if isinstance(value, int | float):
-            delays[Derived(scope, key)] = value
-    if plan.get(scope, "options.max_retries") and not plan.get(scope, "options.autoretry_for"):
-        origin = Constant("DEFAULT_RETRY_DELAY_SECONDS", DEFAULT_RETRY_DELAY_SECONDS)
-        delays[origin] = DEFAULT_RETRY_DELAY_SECONDS
-    if not delays:
-        none = (Constant("NO_DELAY_SECONDS", 0),)
-        return Decision(scope, "longest_delay_seconds", 0, "no delay is declared", none)
-    longest = max(delays.values())
-    origins = tuple(origin for origin, delay in delays.items() if delay == longest)
-    because = "the longest countdown, ETA or wait before a retry"
-    return Decision(scope, "longest_delay_seconds", longest, because, origins)

@@ -40,7 +40,8 @@ class UnknownAddressError(LookupError):
     """An address at which nothing is decided; `nearest` are addresses that it may have meant."""
 
     def __init__(self, address: str, nearest: tuple[str, ...]) -> None:
-        super().__init__(f"nothing is decided about `{clean(address)}`")
+        near = f"; there are: {', '.join(nearest)}" if nearest else ""
+        super().__init__(f"nothing is decided about `{clean(address)}`{near}")
         self.address = address
         self.nearest = nearest
 

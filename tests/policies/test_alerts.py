@@ -1,0 +1,338 @@
+"""Which alerts there are, with which numbers, and that promtool can prove them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+from plans import plan_of
+from tools import needs
+
+from policycompiler.emitters import prometheus
+from policycompiler.model import Workload
+from policycompiler.plan import (
+    Constant,
+    Decision,
+    Derived,
+    Plan,
+    PlanDraft,
+    Scope,
+    UndecidedError,
+    Value,
+)
+from policycompiler.policies import alerts
+
+Keys = Mapping[str, Value]
+
+MAIL = Scope("queue", "mail")
+MAILER = Scope("worker", "mailer")
+SEND = Scope("task", "shop.mail.send")
+
+PLAN: Mapping[str, Keys] = {
+    "app": {
+        "service": "shop",
+        "broker_transport": "redis",
+        "task_time_limit": 432,
+        "task_send_sent_event": True,
+    },
+    "queue:mail": {
+        "queue_wait_seconds": 1,
+        "latency": "interactive",
+        "owner": "storefront",
+        "external": False,
+        "broadcast": False,
+        "workers": ["mailer"],
+    },
+    "worker:mailer": {
+        "queues": ["mail"],
+        "pool": "threads",
+        "concurrency": 18,
+        "replicas": 2,
+        "stop_timeout_seconds": 36,
+        "task_events": True,
+    },
+    "task:shop.mail.send": {
+        "queue": "mail",
+        "options.time_limit": 6,
+        "runtime_mean_seconds": 0.3,
+        "runtime_p99_seconds": 3,
+    },
+}
+
+
+def changed(**changes: Keys) -> dict[str, dict[str, Value]]:
+    """PLAN with some keys replaced or added; `kind__name` stands for `kind:name`, and null removes."""
+    scopes = {scope: dict(keys) for scope, keys in PLAN.items()}
+    for scope_name, keys in changes.items():
+        scope = scopes.setdefault(scope_name.replace("__", ":"), {})
+        scope.update(keys)
+        for key in [key for key, value in scope.items() if value is None]:
+            del scope[key]
+    return scopes
+
+
+def decisions(scopes: Mapping[str, Keys]) -> list[Decision]:
+    return list(alerts.apply(cast("Workload", None), plan_of(scopes)))
+
+
+def decided(scopes: Mapping[str, Keys]) -> Plan:
+    """The plan with the alerts settled in it; a second decider or a missing origin raises."""
+    draft = PlanDraft()
+    for setting in plan_of(scopes):
+        draft.settle(Decision(*setting[:5]), setting.policy)
+    for decision in decisions(scopes):
+        draft.settle(decision, alerts.NAME)
+    return draft.finished()
+
+
+def value(scopes: Mapping[str, Keys], name: str, key: str) -> Value:
+    return decided(scopes).value(Scope("alert", name), key)
+
+
+def names(scopes: Mapping[str, Keys]) -> set[str]:
+    return {scope.name for scope in decided(scopes).scopes("alert")}
+
+
+def test_each_queue_that_runs_here_has_its_alerts_and_the_app_has_two():
+    assert names(PLAN) == {
+        "CeleryExporterDown",
+        "CeleryBrokerDown",
+        "CeleryQueueNoConsumer:mail",
+        "CeleryQueueBacklog:mail",
+        "CeleryQueueStalled:mail",
+        "CeleryWorkersBelowMinimum:mail",
+        "CeleryTaskFailureRate:mail",
+    }
+
+
+@pytest.mark.parametrize("transport", ["sqs", "filesystem", "memory"])
+def test_there_are_no_alerts_where_the_exporter_sees_nothing(transport):
+    assert decisions(changed(app={"broker_transport": transport})) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"queue__mail": {"external": True}},
+        {"queue__mail": {"broadcast": True}},
+        {"queue__mail": {"workers": []}},
+        {"worker__mailer": {"replicas": 0}},
+    ],
+    ids=["external", "broadcast", "no worker", "no replica"],
+)
+def test_a_queue_is_left_out_when_it_is(changes):
+    assert names(changed(**changes)) == {"CeleryExporterDown", "CeleryBrokerDown"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"worker__mailer": {"task_events": False}}, {"app": {"task_send_sent_event": False}}],
+    ids=["workers", "senders"],
+)
+def test_alerts_that_count_starts_and_failures_are_left_out_without_events_of(changes):
+    missing = {"CeleryQueueStalled:mail", "CeleryTaskFailureRate:mail"}
+    assert names(PLAN) - names(changed(**changes)) == missing
+
+
+def test_an_alert_has_the_keys_that_its_expression_needs():
+    plan = decided(PLAN)
+    common = {"alert", "queue", "team", "severity", "for_seconds", "summary", "description"}
+    own = {scope.name.partition(":")[0]: set(plan.keys(scope)) - common for scope in plan.scopes("alert")}
+    assert own == {
+        "CeleryExporterDown": set(),
+        "CeleryBrokerDown": set(),
+        "CeleryQueueNoConsumer": set(),
+        "CeleryQueueBacklog": {"threshold"},
+        "CeleryQueueStalled": {"window_seconds"},
+        "CeleryWorkersBelowMinimum": {"minimum", "window_seconds"},
+        "CeleryTaskFailureRate": {"threshold", "minimum", "window_seconds"},
+    }
+    assert all(common <= set(plan.keys(scope)) for scope in plan.scopes("alert"))
+
+
+def test_a_backlog_is_what_the_slots_start_within_the_promise_with_its_reason_and_origins():
+    (threshold,) = (
+        decision
+        for decision in decisions(PLAN)
+        if decision.key == "threshold" and decision.scope.name == "CeleryQueueBacklog:mail"
+    )
+    assert threshold == Decision(
+        Scope("alert", "CeleryQueueBacklog:mail"),
+        "threshold",
+        120,
+        "36 slots with runs of 0.3 s start about 120 in the promised 1 s",
+        (
+            Derived(MAIL, "queue_wait_seconds"),
+            Derived(MAILER, "concurrency"),
+            Derived(MAILER, "replicas"),
+            Derived(MAILER, "queues"),
+            Derived(SEND, "runtime_mean_seconds"),
+            Constant("BACKLOG_FLOOR", 10),
+        ),
+    )
+
+
+OTHER = {"queue": "mail", "options.time_limit": 60, "runtime_mean_seconds": 10}
+PATIENT: Mapping[str, Keys] = {"queue__mail": {"queue_wait_seconds": 30}}
+
+BACKLOGS: Mapping[str, tuple[Mapping[str, Keys], int]] = {
+    "a longer promise": (PATIENT, 3600),
+    "rounded up to two digits": ({"task__shop.mail.send": {"runtime_mean_seconds": 0.291}}, 130),
+    "autoscale counts as its most": (
+        {"worker__mailer": {"concurrency": None, "autoscale": {"min": 2, "max": 9}}},
+        60,
+    ),
+    "a worker serves its queues in turn": ({"worker__mailer": {"queues": ["mail", "search", "more"]}}, 40),
+    "no run time is known": (
+        {**PATIENT, "task__shop.mail.send": {"runtime_mean_seconds": None}},
+        110,
+    ),
+    "no task is declared": ({**PATIENT, "task__shop.mail.send": {"queue": "other"}}, 110),
+    "few slots": ({"worker__mailer": {"concurrency": 1, "replicas": 1}}, 10),
+    "two tasks of unknown rate count alike": ({**PATIENT, "task__other": OTHER}, 210),
+    "a task counts as often as it is sent": (
+        {
+            "task__shop.mail.send": {"rate_mean_per_second": 999.0},
+            "task__other": {**OTHER, "rate_mean_per_second": 1.0},
+        },
+        120,
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "threshold"), BACKLOGS.values(), ids=BACKLOGS)
+def test_the_backlog_threshold_when(changes, threshold):
+    assert value(changed(**changes), "CeleryQueueBacklog:mail", "threshold") == threshold
+
+
+def test_a_backlog_is_borne_for_as_long_as_the_promise():
+    batch = changed(queue__mail={"queue_wait_seconds": 890.5})
+    assert value(PLAN, "CeleryQueueBacklog:mail", "for_seconds") == 300
+    assert value(batch, "CeleryQueueBacklog:mail", "for_seconds") == 900
+
+
+SHARED = {
+    "worker__mailer": {"queues": ["mail", "search"]},
+    "task__reindex": {"queue": "search", "options.time_limit": 3500},
+}
+WINDOWS: Mapping[str, tuple[Mapping[str, Keys], int]] = {
+    "undeclared tasks may come": ({}, 600),
+    "the app's limit is the longest": ({"app": {"task_time_limit": 3540.5}}, 3660),
+    "the queue's task is the longest": ({"task__shop.mail.send": {"options.time_limit": 3500}}, 3600),
+    "a task of another queue blocks its workers": (SHARED, 3600),
+    "nothing has a limit": (
+        {"app": {"task_time_limit": None}, "task__shop.mail.send": {"options.time_limit": None}},
+        3660,
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "window"), WINDOWS.values(), ids=WINDOWS)
+def test_the_stalled_window_is_longer_than_the_longest_run_when(changes, window):
+    assert value(changed(**changes), "CeleryQueueStalled:mail", "window_seconds") == window
+
+
+PATIENCE: Mapping[str, tuple[Keys, int]] = {
+    "stops soon": ({}, 360),
+    "may stop for hours": ({"stop_timeout_seconds": 31134}, 1200),
+    "is solo and busy": ({"pool": "solo"}, 780),
+}
+
+
+@pytest.mark.parametrize("name", ["CeleryQueueNoConsumer:mail", "CeleryWorkersBelowMinimum:mail"])
+@pytest.mark.parametrize(("worker", "seconds"), PATIENCE.values(), ids=PATIENCE)
+def test_lost_workers_are_borne_for_a_stop_and_a_start_when_a_worker(name, worker, seconds):
+    assert value(changed(worker__mailer=worker), name, "for_seconds") == seconds
+
+
+def test_the_minimum_is_the_replicas_of_all_its_workers():
+    more = {**PLAN["worker:mailer"], "replicas": 3}
+    plan = changed(queue__mail={"workers": ["mailer", "more"]}, worker__more=more)
+    assert value(plan, "CeleryWorkersBelowMinimum:mail", "minimum") == 5
+
+
+FAILURE_WINDOWS: Mapping[str, tuple[Keys, int]] = {
+    "no rate is declared": ({}, 3600),
+    "tasks come often": ({"rate_mean_per_second": 5}, 600),
+    "tasks come every half minute": ({"rate_mean_per_second": 1 / 30}, 1200),
+    "tasks come once a day": ({"rate_mean_per_second": 1 / 86400}, 21600),
+}
+
+
+@pytest.mark.parametrize(("task", "window"), FAILURE_WINDOWS.values(), ids=FAILURE_WINDOWS)
+def test_the_failure_window_holds_enough_runs_when(task, window):
+    assert value(
+        changed(**{"task__shop.mail.send": task}), "CeleryTaskFailureRate:mail", "window_seconds"
+    ) == (window)
+
+
+def severities(scopes: Mapping[str, Keys]) -> dict[str, Value]:
+    plan = decided(scopes)
+    return {scope.name.partition(":")[0]: plan.value(scope, "severity") for scope in plan.scopes("alert")}
+
+
+def test_only_a_queue_that_promises_a_start_within_a_minute_calls_somebody():
+    urgent = severities(PLAN)
+    assert {name for name, severity in urgent.items() if severity == "critical"} == {
+        "CeleryExporterDown",
+        "CeleryBrokerDown",
+        "CeleryQueueNoConsumer",
+        "CeleryQueueStalled",
+    }
+    patient = severities(changed(queue__mail={"queue_wait_seconds": 900}))
+    assert {name for name, severity in patient.items() if severity == "critical"} == {
+        "CeleryExporterDown",
+        "CeleryBrokerDown",
+    }
+    assert set(urgent.values()) == set(patient.values()) == {"critical", "warning"}
+
+
+def test_the_team_is_the_queues_owner_or_nobody():
+    assert value(PLAN, "CeleryQueueStalled:mail", "team") == "storefront"
+    assert value(changed(queue__mail={"owner": None}), "CeleryQueueStalled:mail", "team") is None
+    assert value(PLAN, "CeleryExporterDown", "team") is None
+
+
+def test_every_origin_is_a_setting_of_the_plan_or_a_constant_of_the_policy():
+    plan = decided(changed(**SHARED, queue__mail={"owner": None}))
+    own = [setting for setting in plan if setting.policy == alerts.NAME]
+    assert len(own) > 50
+    for setting in own:
+        for origin in setting.origins:
+            if isinstance(origin, Derived):
+                assert plan.find(origin.scope, origin.key) is not None, (setting.address, origin)
+            else:
+                assert isinstance(origin, Constant)
+                assert getattr(alerts, origin.name, origin.value) == origin.value
+
+
+def test_it_stands_too_early_when_the_workers_are_not_decided():
+    with pytest.raises(UndecidedError, match="worker:mailer/stop_timeout_seconds"):
+        decisions(changed(worker__mailer={"stop_timeout_seconds": None}))
+
+
+@pytest.mark.parametrize("transport", ["redis", "rabbitmq"])
+def test_promtool_proves_the_alerts(transport, tmp_path):
+    batch = {**PLAN["queue:mail"], "queue_wait_seconds": 900, "owner": None, "workers": ["reporter"]}
+    reporter = {**PLAN["worker:mailer"], "queues": ["reports"], "stop_timeout_seconds": 31134}
+    report = {"queue": "reports", "options.time_limit": 31104, "rate_mean_per_second": 0.001}
+    scopes = changed(
+        app={"broker_transport": transport},
+        queue__reports=batch,
+        worker__reporter=reporter,
+        task__report=report,
+    )
+    paths = []
+    for file in prometheus.emit(decided(scopes)):
+        path = tmp_path / file.path
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(file.text, "utf-8")
+        paths.append(str(path))
+    rules, tests = paths
+    for command in (["check", "rules", "--lint=all", "--lint-fatal", rules], ["test", "rules", tests]):
+        done = subprocess.run(
+            [needs("promtool"), *command], capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
