@@ -41,6 +41,10 @@ _EXPECTED = {
 }
 
 
+_NUMBERS = frozenset({"int", "float"})
+_NULL_BY_DEFAULT = frozenset(key for key, option in flatten(NAMESPACES) if option.default is None)
+
+
 @cache
 def known_settings() -> dict[str, str]:
     """Setting names with Celery's own word for their type; `any` where every value is taken."""
@@ -55,10 +59,10 @@ def _type_name(declared: object) -> str:
 
 
 def has_type(setting: str, value: JsonValue) -> bool:
-    """Whether Celery understands the value. null means Celery's own default everywhere."""
-    if value is None:
-        return True
+    """Whether Celery understands the value. null is no limit where there is a number, else a default."""
     kind = known_settings()[setting]
+    if value is None:
+        return kind in _NUMBERS or setting in _NULL_BY_DEFAULT or setting in _READ_BUT_NOT_LISTED
     if isinstance(value, bool):
         return kind in {"bool", "any"}
     return isinstance(value, _TYPES.get(kind, object))

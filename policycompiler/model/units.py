@@ -17,9 +17,9 @@ from pydantic_core import PydanticCustomError
 LONGEST_SECONDS = 3660 * 86400
 """Ten years: nothing a task queue does takes longer, and larger numbers overflow in the targets."""
 
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)")
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)/(s|m|h|d)")
-_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)")
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)", re.ASCII)
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)/(s|m|h|d)", re.ASCII)
+_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"B": 1} | {
@@ -129,7 +129,7 @@ CommandWord = Annotated[str, StringConstraints(min_length=1, max_length=500), Be
 
 
 def _matching(pattern: str, meaning: str, examples: list[str]) -> Any:  # noqa: ANN401 - as above
-    compiled = re.compile(pattern)
+    compiled = re.compile(pattern, re.ASCII)
 
     def check(value: object) -> object:
         if isinstance(value, str) and not compiled.fullmatch(value):

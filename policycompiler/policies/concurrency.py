@@ -17,7 +17,7 @@ Example:
     worker:shop.interactive.io/replicas = 1
 
 Refuses:
-    Nothing.
+    PC408 autoscale-order: min is at most max.
 
 Parameters:
     None.
@@ -28,10 +28,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.model import Workload
 from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope
 
 NAME = "concurrency"
+
+AUTOSCALE_ORDER = error("PC408", "autoscale-order")
 
 BUSY_AT_PEAK = 0.7
 """Above about 70 % busy, waits grow faster than load (M/M/c)."""
@@ -45,9 +48,13 @@ REPLICAS = 1
 """One process a worker, unless its slots ask for more."""
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Slots and processes of every worker that does not pin them."""
-    del spec
+    for name, worker in spec.workers.items():
+        slots = worker.concurrency
+        if slots is not None and slots.min > slots.max:
+            message = f"the pool shrinks to {slots.min} slots and grows to {slots.max}: min is at most max"
+            yield AUTOSCALE_ORDER.at(("workers", name, "concurrency", "min"), message, help="swap them")
     for scope in plan.scopes("worker"):
         pinned = plan.find(scope, "concurrency") or plan.find(scope, "autoscale")
         if pinned is None:

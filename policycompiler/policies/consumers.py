@@ -55,8 +55,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         sent.setdefault(plan.text(Scope("task", name), "queue"), []).append(name)
     produced = _produced(spec, plan)
     consumed: dict[str, dict[str, Origin]] = {}
+    known = sorted({*produced, *spec.queues})
+    ours = [queue for queue in known if not _is_external(spec, queue, sent.get(queue, []), is_consumed=False)]
     for name, worker in spec.workers.items():
-        matched, findings = _matched(name, worker.queues, {*produced, *spec.queues})
+        matched, findings = _matched(name, worker.queues, known, ours)
         yield from findings
         for queue, origin in matched.items():
             consumed.setdefault(queue, {})[name] = origin
@@ -106,25 +108,25 @@ def _produced(spec: Workload, plan: Plan) -> dict[str, SpecPath]:
 
 
 def _matched(
-    name: str, patterns: list[str] | None, known: set[str]
+    name: str, patterns: list[str] | None, known: list[str], ours: list[str]
 ) -> tuple[dict[str, Origin], list[Diagnostic]]:
-    """The queues of one `workers:` entry, each with its origin."""
+    """The queues of one `workers:` entry, each with its origin. No glob takes another app's queue."""
     path: SpecPath = ("workers", name)
     if patterns is None and name in known:
         return {name: Written(path)}, []
-    if not patterns:
-        message = f"worker {name} consumes no queue"
-        return {}, [WORKER_WITHOUT_QUEUES.at(path, message, help="add `queues: [NAME]`")]
     matched: dict[str, Origin] = {}
     findings = []
-    for index, pattern in enumerate(patterns):
+    for index, pattern in enumerate(patterns or []):
         where = (*path, "queues", index)
-        names = [queue for queue in known if fnmatchcase(queue, pattern)] if "*" in pattern else [pattern]
+        names = [queue for queue in ours if fnmatchcase(queue, pattern)] if "*" in pattern else [pattern]
         if not names:
-            message = f"no queue matches `{pattern}`; there are: {', '.join(sorted(known))}"
+            message = f"no queue matches `{pattern}`; there are: {', '.join(ours)}"
             findings.append(QUEUE_PATTERN_UNMATCHED.at(where, message))
         for queue in names:
             matched.setdefault(queue, Written(where))
+    if not matched:
+        message = f"worker {name} consumes no queue"
+        findings.append(WORKER_WITHOUT_QUEUES.at(path, message, help="add `queues: [NAME]`"))
     return matched, findings
 
 
@@ -159,13 +161,14 @@ def _queue(
 def _workers(
     spec: Workload, consumed: dict[str, dict[str, Origin]], sent: dict[str, list[str]]
 ) -> Iterator[Decision]:
-    queues_of: dict[str, dict[str, Origin]] = {}
+    queues_of: dict[str, dict[str, Origin]] = {name: {} for name in spec.workers}
     for queue, workers in consumed.items():
         for worker, origin in workers.items():
             queues_of.setdefault(worker, {})[queue] = origin
     for worker, queues in sorted(queues_of.items()):
         scope = Scope("worker", worker)
         origins = tuple(dict.fromkeys(queues[queue] for queue in sorted(queues)))
+        origins = origins or (Written(("workers", worker)),)
         own = any(isinstance(origin, Constant) for origin in origins)
         because = "no other worker consumes this queue" if own else "as the workload lists them"
         yield Decision(scope, "queues", [*sorted(queues)], because, origins)

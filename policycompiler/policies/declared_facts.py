@@ -99,7 +99,8 @@ def _mean(scope: Scope, runtime: Runtime) -> Decision:
         because = "only the longest is declared; most runs are much shorter"
     else:
         sigma = math.log(max(runtime.p99 / runtime.p50, 1)) / Z99
-        mean = runtime.p50 * math.exp(sigma**2 / 2)
+        # Beyond a few hundredfold the distribution's tail is fiction.
+        mean = min(runtime.p50 * math.exp(sigma**2 / 2), max(runtime.p99, runtime.p50))
         origins = (Derived(scope, "runtime_p50_seconds"), p99, Constant("Z99", Z99))
         because = "the mean of the log-normal distribution through p50 and p99"
     return Decision(scope, "runtime_mean_seconds", round(mean, 6), because, origins)

@@ -135,17 +135,11 @@ def _cron_problem(text: str) -> str | None:
             crontab(**{key: field})
         except (ValueError, ParseException) as problem:
             return f"the field {key} is `{field}`: {problem}"
-    if not _some_day(fields[2], fields[3]):
+    try:
+        crontab(day_of_month=fields[2], month_of_year=fields[3])
+    except ValueError:
         return f"no year has a day {fields[2]} in month {fields[3]}"
     return None
-
-
-def _some_day(day_of_month: str, month_of_year: str) -> bool:
-    from celery.schedules import crontab  # noqa: PLC0415 - slow to import
-
-    longest = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
-    parsed = crontab(day_of_month=day_of_month, month_of_year=month_of_year)
-    return any(min(parsed.day_of_month) <= longest.get(month, 31) for month in parsed.month_of_year)
 
 
 def _decisions(scope: Scope, schedule: Schedule, path: SpecPath) -> Iterator[Decision]:

@@ -79,17 +79,20 @@ def _limits(
     """Decide what is not pinned, so that the two agree; object to pins that cannot."""
     soft_key, hard_key = keys
     soft, hard = plan.get(scope, soft_key), plan.get(scope, hard_key)
-    for key, pinned in ((soft_key, soft), (hard_key, hard)):
-        if pinned is not None and not _is_seconds(pinned):
-            where = (*path, key.removeprefix("options."))
-            yield LIMIT_NOT_A_NUMBER.at(where, "a time limit is a number of seconds above 0")
-            return
+    pins = [pin for key in keys if (pin := plan.find(scope, key))]
+    refused = [pin for pin in pins if not _is_seconds(pin.value)]
+    for pin in refused:
+        where = (*path, pin.key.removeprefix("options."))
+        yield LIMIT_NOT_A_NUMBER.at(where, "a time limit is a number of seconds above 0", help="write seconds")
+    if refused:
+        # The compile fails; until then other policies have a number to read.
+        soft = hard = None
     hard_origins: tuple[Origin, ...] = (Constant("HARD_OVER_SOFT", HARD_OVER_SOFT),)
     if soft is None and hard is None:
         soft = math.ceil(longest * SOFT_OVER_P99)
         because = "a run past its 99th percentile by a fifth is stuck, not slow"
         origins = (origin, Constant("SOFT_OVER_P99", SOFT_OVER_P99))
-        yield Decision(scope, soft_key, soft, because, origins)
+        yield Decision(scope, soft_key, soft, because, origins, bool(refused))
     elif soft is None:
         soft = max(1, math.floor(_number(hard) / HARD_OVER_SOFT))
         because = "leaves time to clean up before the pinned hard limit"
@@ -103,7 +106,9 @@ def _limits(
             hard_origins = (Constant("SHORTEST_CLEANUP_SECONDS", SHORTEST_CLEANUP_SECONDS),)
         because = "time to clean up after the soft limit, then SIGKILL"
         hard = max(by_share, by_floor)
-        yield Decision(scope, hard_key, hard, because, (Derived(scope, soft_key), *hard_origins))
+        yield Decision(
+            scope, hard_key, hard, because, (Derived(scope, soft_key), *hard_origins), bool(refused)
+        )
     if _number(soft) > _number(hard):
         soft_path = (*path, soft_key.removeprefix("options."))
         hard_path = (*path, hard_key.removeprefix("options."))

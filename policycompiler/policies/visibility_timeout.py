@@ -67,7 +67,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         return
     holds = [hold for name in spec.tasks for hold in _task_holds(plan, name)]
     holds += [hold for scope in plan.scopes("worker") for hold in _reserve(plan, scope)]
-    longest = max(holds, default=None)
+    longest = max(holds, key=lambda hold: (hold.seconds, hold.origin), default=None)
     needed = math.ceil(longest.seconds * MARGIN) if longest else 0
     pinned, pin_path = _pinned(spec)
     if pinned is not None:

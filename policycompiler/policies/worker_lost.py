@@ -47,12 +47,13 @@ PUT_BACK_UNDECLARED = False
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Bounded retries for what is acknowledged late."""
     version = tuple(int(part) for part in plan.text(APP, "celery_version").split(".")[:2])
-    counts = version >= FIRST_CELERY_WITH_RETRY
+    retries = version >= FIRST_CELERY_WITH_RETRY
     for name in spec.tasks:
         scope = Scope("task", name)
         if plan.value(scope, "external") or not plan.value(scope, "options.acks_late"):
             continue
         bounded = _delivery_limit(plan, scope)
+        counts = retries and plan.get(scope, "options.retry_on_worker_lost") is not False
         if plan.get(scope, "options.reject_on_worker_lost") and not bounded and not counts:
             message = f"{name} is put back for ever when it kills its worker: nothing counts how often"
             path = ("tasks", name, "options", "reject_on_worker_lost")
@@ -61,7 +62,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             )
         if counts:
             yield from _retry(plan, scope)
-        elif plan.find(scope, "options.reject_on_worker_lost") is None:
+        elif not retries and plan.find(scope, "options.reject_on_worker_lost") is None:
             because = (
                 "the queue's delivery limit ends a task that keeps killing its worker"
                 if bounded

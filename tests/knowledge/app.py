@@ -1,0 +1,117 @@
+"""The app that these tests ask about Celery: `celery --app knowledge.app worker`, with `SETTINGS=FILE`.
+
+A test makes the same app from the same settings, so that it sends as a producer that has the tasks. The file
+is a pickle, because settings hold queues, exception classes and schedules.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import witness
+from celery import Celery, signals
+from celery.exceptions import SoftTimeLimitExceeded
+from celery.schedules import crontab
+
+RELEASE_SECONDS = 60
+"""How long a held task waits before it gives up; no test comes near it."""
+
+
+class CrontabKolkata(crontab):
+    """A crontab that brings its own zone, as a generated `celeryconfig.py` has it; half an hour off UTC."""
+
+    tz = ZoneInfo("Asia/Kolkata")
+
+
+class ByPattern:
+    """An annotation that gives options to every task whose name begins so."""
+
+    def __init__(self, prefix: str, options: Mapping[str, object]):
+        self.prefix, self.options = prefix, options
+
+    def annotate(self, task):
+        return dict(self.options) if task.name.startswith(self.prefix) else None
+
+    def annotate_any(self):
+        return None
+
+
+def make(settings: Mapping[str, object]) -> Celery:
+    """An app with these settings and all tasks."""
+    app = Celery("knowledge", set_as_current=False)
+    app.config_from_object(dict(settings))
+    for task in (quick, nap, compute, hold, shrug, die, fail):
+        app.task(name=task.__name__)(task)
+    app.task(name="again", bind=True)(again)
+    return app
+
+
+def quick():
+    """End at once."""
+
+
+def nap(seconds):
+    """Wait, as for a slow service."""
+    time.sleep(seconds)
+
+
+def compute(seconds):
+    """Keep the processor and never yield."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def hold(path):
+    """Run until the test makes the file."""
+    end = time.monotonic() + RELEASE_SECONDS
+    while not Path(path).exists():
+        if time.monotonic() > end:
+            message = f"nobody made {path}"
+            raise TimeoutError(message)
+        time.sleep(0.05)
+
+
+def shrug(seconds):
+    """Catch the soft limit and go on."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            time.sleep(end - time.monotonic())
+        except SoftTimeLimitExceeded:
+            witness._append({"event": "soft limit", "task": "shrug"})
+
+
+def die():
+    """Lose the process, as the kernel ends one for its memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail():
+    """Meet a dependency that is down."""
+    raise ConnectionError
+
+
+def again(self):
+    """Ask for a retry."""
+    raise self.retry(countdown=0)
+
+
+def _record_ready(**_ignored):
+    witness._append({"event": "ready", "task": None})
+
+
+def _record_retry(sender, reason, **_ignored):
+    witness._append({"event": "retry", "task": sender.name, "wait": reason.when})
+
+
+if "SETTINGS" in os.environ:
+    app = make(pickle.loads(Path(os.environ["SETTINGS"]).read_bytes()))
+    signals.worker_ready.connect(_record_ready, weak=False)
+    signals.task_retry.connect(_record_retry, weak=False)

@@ -1,0 +1,64 @@
+"""Servers for the tests of this folder, one of a kind a test process, and labs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count, cycle
+from pathlib import Path
+
+import pytest
+import redis
+from servers import rabbitmq_server, redis_server
+
+from knowledge.lab import OpenLab, open_lab
+
+DATABASES = cycle(range(16))
+QUEUES = count(1)
+
+
+@pytest.fixture(scope="session")
+def redis_address(tmp_path_factory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url.removesuffix("/0")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(tmp_path_factory) -> Iterator[str]:
+    with rabbitmq_server(tmp_path_factory.mktemp("rabbitmq")) as url:
+        yield url
+
+
+@pytest.fixture
+def database(redis_address) -> Iterator[redis.Redis]:
+    """An empty database; what its messages wait for is the same for all that use it, so no two tests do."""
+    with redis.Redis.from_url(f"{redis_address}/{next(DATABASES)}", decode_responses=True) as client:
+        client.flushdb()
+        yield client
+
+
+@pytest.fixture
+def on_redis(redis_address, database, tmp_path) -> Iterator[OpenLab]:
+    """Opens labs on the test's database; each call is an app with settings of its own."""
+    number = database.get_connection_kwargs()["db"]
+    base = {"broker_url": f"{redis_address}/{number}", "worker_lost_wait": 0.5}
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(open_lab(_folder(tmp_path), base | settings))
+
+
+@pytest.fixture
+def on_rabbitmq(rabbitmq_url, tmp_path) -> Iterator[OpenLab]:
+    """Opens labs on RabbitMQ whose default queue nobody else has."""
+    base = {"broker_url": rabbitmq_url, "worker_lost_wait": 0.5}
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(open_lab(_folder(tmp_path), base | settings))
+
+
+@pytest.fixture
+def queue_name() -> str:
+    """The name of a queue that no other test of this process has."""
+    return f"queue{next(QUEUES)}"
+
+
+def _folder(parent: Path) -> Path:
+    return parent / f"lab{len(list(parent.glob('lab*'))) + 1}"

@@ -1,0 +1,105 @@
+"""One app under observation: a producer in the test, workers and beats beside it, and what they did."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from subprocess import Popen
+
+import witness
+from celery import Celery
+from celery.result import AsyncResult
+from kombu import pools
+from processes import running, wait_until
+
+from knowledge.app import make
+
+TESTS = Path(__file__).parents[1]
+# Mingle waits a second at every start; nothing here needs either.
+QUIET = ("--without-gossip", "--without-mingle")
+
+OpenLab = Callable[..., "Lab"]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """An app, its settings, and the folder in which its processes leave logs and records."""
+
+    app: Celery
+    folder: Path
+    _processes: ExitStack
+    _numbers: Iterator[int]
+
+    def send(self, task: str, *args: object, **options: object) -> AsyncResult:
+        """Send as a producer that has the task registered."""
+        return self.app.tasks[task].apply_async(args, **options)
+
+    def worker(self, *flags: str, pool: str = "prefork", slots: int = 1) -> Popen[bytes]:
+        """Start a worker and wait until it takes messages."""
+        earlier = len(self.events("ready"))
+        words = ("--pool", pool, "--concurrency", str(slots), *QUIET, *flags)
+        process, log = self._start("worker", words)
+        wait_until(
+            lambda: len(self.events("ready")) > earlier, "the worker is ready", process=process, log=log
+        )
+        return process
+
+    def beat(self, *flags: str) -> Popen[bytes]:
+        """Start beat, which keeps its state below the folder."""
+        schedule = ("--schedule", str(self.folder / "schedule"), "--pidfile=")
+        return self._start("beat", (*schedule, *flags))[0]
+
+    def celery(self, *words: str) -> tuple[Popen[bytes], Path]:
+        """Start any command of Celery's; the process and its log."""
+        return self._start(words[0], words[1:])
+
+    def events(self, event: str, task: str | None = None) -> list[dict]:
+        """What workers recorded so far: of one kind, and of one task where that is given."""
+        return [
+            found
+            for found in witness.events(self.folder / "witness")
+            if found["event"] == event and task in (None, found["task"])
+        ]
+
+    def wait_for(self, event: str, task: str | None = None, *, times: int = 1, seconds: float = 30) -> None:
+        """Wait until something was recorded so often."""
+        wait_until(
+            lambda: len(self.events(event, task)) >= times, f"{times} x {event} of {task}", seconds=seconds
+        )
+
+    def logs(self) -> str:
+        """All that the processes said so far."""
+        return "".join(log.read_text() for log in sorted(self.folder.glob("*.log")))
+
+    def _start(self, command: str, words: tuple[str, ...]) -> tuple[Popen[bytes], Path]:
+        log = self.folder / f"{command}-{next(self._numbers)}.log"
+        celery = (sys.executable, "-m", "celery", "--app", "knowledge.app", command)
+        process = running(
+            (*celery, *words),
+            log=log,
+            folder=self.folder,
+            stop_seconds=0,
+            environment={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(TESTS),
+                "SETTINGS": str(self.folder / "settings"),
+                "WITNESS": str(self.folder / "witness"),
+            },
+        )
+        return self._processes.enter_context(process), log
+
+
+@contextmanager
+def open_lab(folder: Path, settings: Mapping[str, object]) -> Iterator[Lab]:
+    """A lab whose processes are killed when the block is left."""
+    folder.mkdir()
+    (folder / "settings").write_bytes(pickle.dumps(dict(settings)))
+    with ExitStack() as processes:
+        yield Lab(make(settings), folder, processes, count(1))
+    pools.reset()
