@@ -144,6 +144,7 @@ class CrontabEuropeParis(crontab):
 
     tz = ZoneInfo("Europe/Paris")
 
+
 beat_schedule = {
     "daily-sales": {"task": "shop.reports.daily_sales", "schedule": CrontabEuropeParis(minute="30", hour="6"), "kwargs": {"currency": "EUR"}, "options": {"expires": 10800}},
     "monthly-stock-value": {"task": "shop.reports.stock_value", "schedule": crontab(minute="0", hour="4", day_of_month="1"), "options": {"expires": 43200}},
