@@ -167,7 +167,7 @@ FACTS = {
 def test_nothing_is_decided_and_then_dropped(sources: list[Path], environment: str | None) -> None:
     compilation = compiled(sources, environment)
     plan = plan_of(compilation)
-    shown = {address for file in compilation.files for address in file.settings}
+    shown = {address for file in compilation.files for address in file.addresses}
     facts = {
         setting.address
         for setting in plan

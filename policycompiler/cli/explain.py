@@ -35,7 +35,7 @@ def explain(sources: tuple[str, ...], **common: object) -> None:
         return
     files: dict[str, list[str]] = {}
     for file in compilation.files:
-        for setting in file.settings:
+        for setting in file.addresses:
             files.setdefault(setting, []).append(file.path)
     show = report.explain_json if run.output_format == "json" else report.explain
     try:

@@ -24,27 +24,32 @@ class OutputFile(NamedTuple):
     path: str
     text: str
     mode: int
-    settings: frozenset[str]
+    settings: frozenset[tuple[Scope, str]]
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The settings as users name them."""
+        return frozenset(f"{scope}/{key}" for scope, key in self.settings)
 
 
 class Reading(Plan):
-    """A plan that notes the address of each setting an emitter reads, for `OutputFile.settings`."""
+    """A plan that notes scope and key of each setting an emitter reads, for `OutputFile.settings`."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan._settings)  # noqa: SLF001 - a view of the same settings
-        self.used: set[str] = set()
+        self.used: set[tuple[Scope, str]] = set()
 
     def find(self, scope: Scope, key: str) -> Setting | None:
         """As `Plan.find`, and noted."""
         found = super().find(scope, key)
         if found is not None:
-            self.used.add(found.address)
+            self.used.add((scope, key))
         return found
 
     def keys(self, scope: Scope) -> Mapping[str, Setting]:
         """As `Plan.keys`, all noted."""
         found = super().keys(scope)
-        self.used.update(setting.address for setting in found.values())
+        self.used.update([(scope, key) for key in found])
         return found
 
     def file(self, path: str, text: str, mode: int = MODE_FILE) -> OutputFile:
@@ -101,7 +106,7 @@ def json_text(data: Value | Mapping[str, object]) -> str:
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-class _QuotedDumper(yaml.SafeDumper):
+class _QuotedDumper(yaml.CSafeDumper):
     """Every string double-quoted: other YAML readers take `1e3`, `0o17` or `y` for something else."""
 
     def ignore_aliases(self, data: object) -> bool:

@@ -68,7 +68,6 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     exact, patterns = _tasks(reading)
     schedules = dict(_schedules(reading))
     urls = list(_urls(reading))
-    zones = _zones(reading)
     text = render(
         "celeryconfig/celeryconfig.py.j2",
         python_literal,
@@ -85,7 +84,6 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
             "annotations_name": _name("task_annotations", prefix),
             "annotations": exact,
             "patterns": patterns,
-            "zones": zones,
             "schedules_name": _name("beat_schedule", prefix),
             "schedules": schedules,
         },
@@ -199,9 +197,9 @@ def _schedules(reading: Reading) -> Iterator[tuple[str, Raw]]:
         entry: dict[str, object] = {"task": reading.value(scope, "task")}
         keys = reading.keys(scope)
         if "cron" in keys:
-            zone = reading.text(scope, "timezone")
-            factory = "crontab" if zone == app_zone else _zone_class(zone)
-            entry["schedule"] = Raw(f"{factory}({_arguments(keys['cron'].value)})")
+            zone, fields = reading.text(scope, "timezone"), _arguments(keys["cron"].value)
+            own = f"ZonedCrontab({', '.join(filter(None, (python_literal(zone), fields)))})"
+            entry["schedule"] = Raw(f"crontab({fields})" if zone == app_zone else own)
         elif "solar" in keys:
             sun = keys["solar"].value
             assert isinstance(sun, dict)
@@ -220,39 +218,24 @@ def _arguments(values: Value) -> str:
     return ", ".join(f"{key}={python_literal(value)}" for key, value in values.items() if value != "*")
 
 
-def _zones(reading: Reading) -> dict[str, Raw]:
-    """Zones other than the app's, each with the name of its crontab class."""
-    app_zone = reading.get(APP, "timezone")
-    zones = {reading.get(scope, "timezone") for scope in reading.scopes("schedule")} - {app_zone, None}
-    return {str(zone): Raw(_zone_class(str(zone))) for zone in sorted(map(str, zones))}
-
-
-def _zone_class(zone: str) -> str:
-    return "Crontab" + "".join(
-        part if part.isalnum() else f"_{ord(part):x}_" for part in zone.replace("/", "")
-    )
-
-
 def _imports(reading: Reading, plan: Plan) -> list[str]:
     """Import lines, standard library first, as a formatter would sort them."""
-    timings = {key for scope in plan.scopes("schedule") for key in plan.keys(scope)}
-    zones = _zones(reading)
+    schedules = plan.scopes("schedule")
+    suns = ["solar"] if any("solar" in plan.keys(scope) for scope in schedules) else []
     patterns = any("*" in scope.name for scope in plan.scopes("task"))
     queues = plan.scopes("queue")
     broadcast = any(plan.value(scope, "broadcast") for scope in queues)
     declared = not all(plan.value(scope, "broadcast") for scope in queues)
     variables = any(reading.get(APP, f"{key}_variable") for key in ("broker_url", "result_backend"))
-    crons = ["crontab"] if "cron" in timings else []
-    suns = ["solar"] if "solar" in timings else []
     first = [f"import {module}" for module in _exception_modules(plan)]
     standard = [
         *(["from fnmatch import fnmatchcase"] if patterns else []),
         *(["from os import environ"] if variables else []),
-        *(["from zoneinfo import ZoneInfo"] if zones else []),
+        *(["from zoneinfo import ZoneInfo"] if schedules else []),
     ]
     third = [
         *(["from celery.exceptions import ImproperlyConfigured"] if variables else []),
-        *([f"from celery.schedules import {', '.join(crons + suns)}"] if crons or suns else []),
+        *([f"from celery.schedules import {', '.join(['crontab', *suns])}"] if schedules else []),
         *(["from kombu import Exchange, Queue"] if declared else []),
         *(["from kombu.common import Broadcast"] if broadcast else []),
     ]

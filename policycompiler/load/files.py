@@ -34,7 +34,19 @@ def find_sources(sources: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for source in sources:
         found += _files_below(source) if os.path.isdir(source) else [source]  # noqa: PTH112 - Path.is_dir raises
-    return list(dict.fromkeys(found))
+    once: dict[object, Path] = {}
+    for path in found:
+        once.setdefault(_identity(path), path)
+    return list(once.values())
+
+
+def _identity(path: Path) -> object:
+    """What two names of one file have in common."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return path
+    return status.st_dev, status.st_ino
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -24,6 +24,8 @@ DEEPEST_LEVEL = 32
 MOST_VALUES = 1_000_000
 MOST_ANCHORS = 100
 MOST_ALIASED_VALUES = 10_000
+MOST_FINDINGS = 1000
+"""Of one file; after these the rest of it is not read."""
 
 INVALID_YAML = error("PC002", "invalid-yaml")
 DUPLICATE_KEY = error("PC003", "duplicate-key")
@@ -36,6 +38,8 @@ NOT_A_MAPPING = error("PC008", "not-a-mapping")
 _CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufeff\ufffe\uffff"
 _CONTROL_IN_FILE = re.compile(f"[{_CONTROL}]")
 _CONTROL_IN_VALUE = re.compile(f"[\r{_CONTROL}]")
+
+_DIRECTIVE = re.compile(r"%(?<![^\r\n]%)")
 
 _NO_CHILDREN: Mapping[str | int, Mark] = MappingProxyType({})
 # What Mark(…) does, in half the time.
@@ -93,6 +97,7 @@ class _Builder:
     def __init__(self, source: Source, findings: list[Diagnostic]) -> None:
         self.source = source
         self.findings = findings
+        self.reported = 0
         self.values = 0
         self.aliased_values = 0
         # None while the anchored value is being built.
@@ -102,10 +107,7 @@ class _Builder:
         self.plain_values: dict[str, Plain] = {}
 
     def document(self) -> tuple[Mapped, Mark]:
-        found = _CONTROL_IN_FILE.search(self.source.text)
-        if found:
-            message = f"the character U+{ord(found[0]):04X} may not stand in a workload"
-            self.stop(CONTROL_CHARACTER, found.start(), message, "remove it")
+        self.refuse_unsafe_text()
         events = yaml.parse(self.source.text, yaml.CSafeLoader)
         self.next_event = cast("Callable[[], _Event]", events.__next__)
         self.next_event()
@@ -122,6 +124,18 @@ class _Builder:
         if not isinstance(value, dict):
             self.not_a_mapping(mark.start, value)
         return value, mark
+
+    def refuse_unsafe_text(self) -> None:
+        """Refuse what libyaml should not see: its time grows with the square of the number of directives."""
+        found = _CONTROL_IN_FILE.search(self.source.text)
+        if found:
+            message = f"the character U+{ord(found[0]):04X} may not stand in a workload"
+            self.stop(CONTROL_CHARACTER, found.start(), message, "remove it")
+        found = _DIRECTIVE.search(self.source.text)
+        if found:
+            self.stop(
+                UNSUPPORTED_YAML, found.start(), "directives (`%` on a new line) are not read", "remove it"
+            )
 
     def not_a_mapping(self, offset: int, value: Data) -> NoReturn:
         found = "nothing" if value is None else "a list" if isinstance(value, list) else "a single value"
@@ -163,10 +177,7 @@ class _Builder:
                 children[key] = mark
                 continue
             first = Related((), "first given here", children[key].key_place)
-            place = self.source.place(key_start)
-            self.findings.append(
-                DUPLICATE_KEY.at((), f"`{key}` is given twice", place=place, related=(first,))
-            )
+            self.report(DUPLICATE_KEY, key_start, f"`{key}` is given twice", related=(first,))
         return result
 
     def sequence(self, children: dict[str | int, Mark], depth: int) -> list[Data]:
@@ -208,9 +219,8 @@ class _Builder:
         try:
             value = plain_value(text)
         except AmbiguousScalarError as problem:
-            place = self.source.place(start)
             help_text = "quote it if it is text; write a plain decimal number otherwise"
-            self.findings.append(AMBIGUOUS_SCALAR.at((), str(problem), place=place, help=help_text))
+            self.report(AMBIGUOUS_SCALAR, start, str(problem), help_text)
             return text
         self.plain_values[text] = value
         return value
@@ -256,10 +266,25 @@ class _Builder:
     def refuse_control(self, text: str, start: int) -> None:
         found = None if text.isprintable() else _CONTROL_IN_VALUE.search(text)
         if found:
-            message = f"a text holds the character U+{ord(found[0]):04X}"
-            place = self.source.place(start)
-            self.findings.append(CONTROL_CHARACTER.at((), message, place=place, help="remove it"))
+            self.report(
+                CONTROL_CHARACTER, start, f"a text holds the character U+{ord(found[0]):04X}", "remove it"
+            )
+
+    def report(
+        self,
+        finding: Finding,
+        offset: int,
+        message: str,
+        help_text: str = "",
+        related: tuple[Related, ...] = (),
+    ) -> None:
+        """Write a finding down and go on."""
+        place = self.source.place(offset)
+        self.findings.append(finding.at((), message, place=place, help=help_text, related=related))
+        self.reported += 1
+        if self.reported >= MOST_FINDINGS:
+            raise _StopError
 
     def stop(self, finding: Finding, offset: int, message: str, help_text: str) -> NoReturn:
-        self.findings.append(finding.at((), message, place=self.source.place(offset), help=help_text))
+        self.report(finding, offset, message, help_text)
         raise _StopError

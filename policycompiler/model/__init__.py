@@ -1,6 +1,7 @@
 """What a user may write, checked: a document in, a typed workload or findings out."""
 
 from policycompiler.model.parse import parse, workload_schema
+from policycompiler.model.units import is_name
 from policycompiler.model.workload import (
     Queue,
     Retry,
@@ -23,6 +24,7 @@ __all__ = [
     "Worker",
     "WorkerOptions",
     "Workload",
+    "is_name",
     "parse",
     "workload_schema",
 ]

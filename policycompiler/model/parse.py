@@ -6,21 +6,26 @@ import difflib
 import json
 import types
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, error
-from policycompiler.load import Document, Mark, place_in
+from policycompiler.load import TOO_LARGE, Document, Mark, place_in
+from policycompiler.model.anywhere import INVALID_VALUE, refused_anywhere
 from policycompiler.model.workload import Workload, WorkloadFile
 
 UNKNOWN_KEY = error("PC101", "unknown-key")
 MISSING_KEY = error("PC102", "missing-key")
 WRONG_TYPE = error("PC103", "wrong-type")
-INVALID_VALUE = error("PC104", "invalid-value")
 
 LONGEST_ECHO = 40
 """Characters of a wrong word that a message repeats; longer ones are no misspelling."""
+
+MOST_FINDINGS = 1000
+"""More than anybody reads before mending the first ones."""
 
 _PER_FILE = ("owner", "defaults", "environments")
 
@@ -36,18 +41,45 @@ _EXPECTED = {
     "model_attributes_type": "a mapping",
 }
 
+_LIMITS = {
+    "greater_than_equal": "this is at least {ge:g}",
+    "less_than_equal": "this is at most {le:g}",
+    "string_pattern_mismatch": "this text must match {pattern}",
+    "string_too_long": "this text has at most {max_length} characters",
+    "string_too_short": "this text must not be empty",
+}
+
 
 def parse(document: Document) -> tuple[Workload | None, list[Diagnostic]]:
-    """The typed workload, or None and why not. All problems are reported, not only the first."""
-    findings: list[Diagnostic] = []
+    """The typed workload, or None and why not. All problems are reported, up to `MOST_FINDINGS` of a kind."""
+    findings = list(islice(_refused_anywhere(document), MOST_FINDINGS))
+    if any(finding.code == TOO_LARGE.code for finding in findings):
+        return None, findings
+    secret = {finding.place for finding in findings}
     for data, mark in document.per_file:
         own = {key: data[key] for key in _PER_FILE if key in data}
         if own:
-            findings += _per_file_findings(own, mark)
+            findings += islice(_per_file_findings(own, mark), MOST_FINDINGS)
     try:
-        return Workload.model_validate(document.data), findings
+        workload = Workload.model_validate(document.data)
     except ValidationError as refused:
-        return None, findings + list(_findings(refused, document.data, Workload))
+        more = islice(_findings(refused, document.data, Workload), MOST_FINDINGS)
+        # What holds a password is refused for that alone.
+        findings += [found for found in more if document.place(found.path, key=found.at_key) not in secret]
+        return None, findings
+    return workload, findings
+
+
+def _refused_anywhere(document: Document) -> Iterator[Diagnostic]:
+    """Also in an environment that is not applied."""
+    for data, mark in document.per_file:
+        for finding in refused_anywhere(data):
+            yield _placed(finding, mark)
+
+
+def _placed(finding: Diagnostic, mark: Mark) -> Diagnostic:
+    """With the place of a path that leads into one file, not into the merged document."""
+    return replace(finding, place=place_in(mark, finding.path, key=finding.at_key))
 
 
 def workload_schema() -> str:
@@ -65,18 +97,7 @@ def _per_file_findings(own: Mapping[str, Any], mark: Mark) -> Iterator[Diagnosti
         WorkloadFile.model_validate({"version": 1, **own})
     except ValidationError as refused:
         for finding in _findings(refused, own, WorkloadFile):
-            # These paths lead into one file, not into the merged document.
-            place = place_in(mark, finding.path, key=finding.at_key)
-            kind = type(finding)
-            yield kind(
-                finding.code,
-                finding.name,
-                finding.severity,
-                finding.message,
-                finding.path,
-                finding.help,
-                place=place,
-            )
+            yield _placed(finding, mark)
 
 
 def _findings(
@@ -101,7 +122,8 @@ def _findings(
             help_text = _type_help(kind, problem["input"])
             yield WRONG_TYPE.at(path, f"expected {_EXPECTED[kind]}, found {found}", help=help_text)
         else:
-            yield INVALID_VALUE.at(path, _in_our_words(problem["msg"]), at_key=at_key)
+            message = _LIMITS[kind].format(**context) if kind in _LIMITS else _in_our_words(problem["msg"])
+            yield INVALID_VALUE.at(path, message, at_key=at_key)
 
 
 def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> Diagnostic:
@@ -114,6 +136,10 @@ def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> 
 
 def _not_one_of(path: SpecPath, found: object, expected: str) -> Diagnostic:
     allowed = expected.replace("'", "").replace(" or ", ", ")
+    if found == allowed:
+        return WRONG_TYPE.at(
+            path, f"expected the number {allowed}, found text", help="write it without quotes"
+        )
     shown = f"`{found}`" if isinstance(found, str) and len(found) <= LONGEST_ECHO else _kind_of(found)
     near = difflib.get_close_matches(str(found), allowed.split(", "), n=1, cutoff=0.6)
     help_text = f"did you mean `{near[0]}`?" if near else ""
@@ -190,7 +216,7 @@ def _inner(annotation: Any) -> Any:  # noqa: ANN401 - type forms have no common 
 
 
 def _without_noise(schema: Any) -> Any:  # noqa: ANN401 - JSON
-    """Drop generated titles and the null alternative: absent is how a workload says nothing."""
+    """Drop generated titles, and null as a field's value: absent is how a workload says nothing."""
     if isinstance(schema, list):
         return [_without_noise(item) for item in schema]
     if not isinstance(schema, dict):
@@ -200,17 +226,15 @@ def _without_noise(schema: Any) -> Any:  # noqa: ANN401 - JSON
         if key == "default" or (key == "title" and isinstance(value, str) and "version" not in value):
             continue
         if key == "properties":
-            result[key] = {name: _without_noise(inner) for name, inner in value.items()}
+            result[key] = {name: _without_null(_without_noise(inner)) for name, inner in value.items()}
         else:
             result[key] = _without_noise(value)
     if "patternProperties" in result:
         result["additionalProperties"] = False
-    options = result.get("anyOf")
-    if options:
-        kept = [option for option in options if option != {"type": "null"}]
-        if len(kept) == 1:
-            del result["anyOf"]
-            result = {**kept[0], **result}
-        else:
-            result["anyOf"] = kept
     return result
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kept = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**kept[0], **rest} if len(kept) == 1 else {**rest, "anyOf": kept} if kept else rest

@@ -6,6 +6,7 @@ occurrences per second, bytes.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -29,7 +30,8 @@ _BYTES = {"B": 1} | {
 }
 
 
-def _refuse(message: str) -> PydanticCustomError:
+def refuse(message: str) -> PydanticCustomError:
+    """What a validator raises; the message is for the user."""
     # The template is the message: braces in user text would otherwise be taken for fields.
     return PydanticCustomError("invalid_value", "{message}", {"message": message})
 
@@ -51,9 +53,9 @@ def parse_duration(value: object) -> int | float:
         if parts and all(matches):
             seconds = sum(float(match[1]) * _SECONDS[match[2]] for match in matches if match)
     if seconds is None:
-        raise _refuse("not a duration; write one such as 300ms, 5s, 2m, 1h 30m or 1d")
+        raise refuse("not a duration; write one such as 300ms, 5s, 2m, 1h 30m or 1d")
     if not 0 <= seconds <= LONGEST_SECONDS:
-        raise _refuse("a duration is at least 0 and at most 3660d")
+        raise refuse("a duration is at least 0 and at most 3660d")
     return _whole(seconds)
 
 
@@ -61,7 +63,7 @@ def parse_positive_duration(value: object) -> int | float:
     """As `parse_duration`, and more than nothing."""
     seconds = parse_duration(value)
     if seconds <= 0:
-        raise _refuse("this duration must be more than 0")
+        raise refuse("this duration must be more than 0")
     return seconds
 
 
@@ -69,7 +71,7 @@ def parse_rate(value: object) -> int | float:
     """Occurrences per second of `10/s`, `600/m`, `5/h` or `100/d`."""
     match = _RATE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise _refuse("not a rate; write one such as 10/s, 600/m, 5/h or 100/d")
+        raise refuse("not a rate; write one such as 10/s, 600/m, 5/h or 100/d")
     return _whole(float(match[1]) / _SECONDS[match[2]])
 
 
@@ -77,32 +79,34 @@ def parse_size(value: object) -> int:
     """Bytes of `64KiB`, `10MB` or `2GiB`."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise _refuse("not a size; write one such as 64KiB, 10MB or 2GiB")
+        raise refuse("not a size; write one such as 64KiB, 10MB or 2GiB")
     return int(float(match[1]) * _BYTES[match[2]])
 
 
 def _quantity(
-    parse: Callable[[object], int | float], pattern: str, examples: list[str], *, bare: bool
+    parse: Callable[[object], int | float], pattern: str, examples: list[str], bare: object = None
 ) -> Any:  # noqa: ANN401 - an Annotated form, which has no type of its own
     text = Annotated[str, Field(pattern=pattern, examples=examples)]
-    shape: Any = Annotated[float, Field(ge=0)] | text if bare else text
+    shape: Any = text if bare is None else Annotated[float, bare] | text
     return BeforeValidator(parse, json_schema_input_type=shape)
 
 
 _DURATION_PATTERN = r"^\d+(\.\d+)?(ms|s|m|h|d)( \d+(\.\d+)?(ms|s|m|h|d))*$"
 _DURATION_EXAMPLES = ["300ms", "5s", "2m", "1h 30m", "1d"]
 
-Duration = Annotated[int | float, _quantity(parse_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, bare=True)]
+Duration = Annotated[
+    int | float, _quantity(parse_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, Field(ge=0))
+]
 PositiveDuration = Annotated[
-    int | float, _quantity(parse_positive_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, bare=True)
+    int | float, _quantity(parse_positive_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, Field(gt=0))
 ]
 Rate = Annotated[
     int | float,
-    _quantity(parse_rate, r"^\d+(\.\d+)?/(s|m|h|d)$", ["10/s", "600/m", "5/h", "100/d"], bare=False),
+    _quantity(parse_rate, r"^\d+(\.\d+)?/(s|m|h|d)$", ["10/s", "600/m", "5/h", "100/d"]),
 ]
 Size = Annotated[
     int,
-    _quantity(parse_size, r"^\d+(\.\d+)?(B|[KMGT]i?B)$", ["64KiB", "10MB", "2GiB"], bare=False),
+    _quantity(parse_size, r"^\d+(\.\d+)?(B|[KMGT]i?B)$", ["64KiB", "10MB", "2GiB"]),
 ]
 
 
@@ -112,14 +116,14 @@ def _one_line(value: object) -> object:
         return value
     text = value.rstrip("\n")
     if not text.isprintable():
-        raise _refuse("this text must stand on one line, without control characters")
+        raise refuse("this text must stand on one line, without control or invisible characters")
     return text
 
 
 def _command_word(value: object) -> object:
     text = _one_line(value)
     if isinstance(text, str) and any(character in text for character in "\"'\\"):
-        raise _refuse("a command word holds no quotes and no backslash: systemd cannot carry them in a path")
+        raise refuse("a command word holds no quotes and no backslash: systemd cannot carry them in a path")
     return text
 
 
@@ -128,12 +132,17 @@ EnvironmentValue = Annotated[str, StringConstraints(max_length=2000), BeforeVali
 CommandWord = Annotated[str, StringConstraints(min_length=1, max_length=500), BeforeValidator(_command_word)]
 
 
-def _matching(pattern: str, meaning: str, examples: list[str]) -> Any:  # noqa: ANN401 - as above
+def _has_keyword(text: str, *, python: bool) -> bool:
+    """Whether a text that will be Python has a part such as `class`, which is no name there."""
+    return python and any(keyword.iskeyword(part) for part in text.split("."))
+
+
+def _matching(pattern: str, meaning: str, examples: list[str], *, python: bool = False) -> Any:  # noqa: ANN401 - as above
     compiled = re.compile(pattern, re.ASCII)
 
     def check(value: object) -> object:
-        if isinstance(value, str) and not compiled.fullmatch(value):
-            raise _refuse(meaning)
+        if isinstance(value, str) and (not compiled.fullmatch(value) or _has_keyword(value, python=python)):
+            raise refuse(meaning)
         return value
 
     schema: JsonDict = {"pattern": f"^{pattern}$", "examples": [*examples]}
@@ -141,6 +150,12 @@ def _matching(pattern: str, meaning: str, examples: list[str]) -> Any:  # noqa: 
 
 
 _LETTERS = "letters, digits, `.`, `_` and `-`"
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is the name of a queue, a worker and the like."""
+    return re.fullmatch(_NAME, text) is not None
+
 
 ServiceName = _matching(
     r"[a-z][a-z0-9-]{0,30}",
@@ -152,8 +167,9 @@ Owner = _matching(
     "an owner is 1 to 63 lowercase letters, digits and `-`",
     ["storefront", "platform"],
 )
+_NAME = r"(?!amq\.|celery_delayed)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
 Name = _matching(
-    r"(?!amq\.|celery_delayed)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}",
+    _NAME,
     f"a name is 1 to 100 {_LETTERS}, not beginning with `.`, `-`, `amq.` or `celery_delayed`",
     ["search"],
 )
@@ -174,22 +190,23 @@ TaskNameOrGlob = _matching(
 )
 DottedName = _matching(
     r"[A-Za-z_]\w{0,63}(\.[A-Za-z_]\w{0,63}){0,15}",
-    "a dotted Python name such as `smtplib.SMTPServerDisconnected`",
+    "write a dotted Python name such as `smtplib.SMTPServerDisconnected`",
     ["ConnectionError", "smtplib.SMTPServerDisconnected"],
+    python=True,
 )
 ObjectPath = _matching(
     r"[A-Za-z_]\w{0,63}(\.[A-Za-z_]\w{0,63}){0,15}([:.][A-Za-z_]\w{0,63})?",
-    "a Python path such as `shop.celery_app:app`",
+    "write a Python path such as `shop.celery_app:app`",
     ["shop.celery_app:app", "celery.beat:PersistentScheduler"],
 )
 Pool = _matching(
-    r"prefork|threads|gevent|eventlet|solo|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*",
+    r"(prefork|threads|gevent|eventlet|solo|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)",
     "a pool is prefork, threads, gevent, eventlet, solo, or `dotted.path:Class`",
     ["prefork", "threads"],
 )
 VariableName = _matching(
     r"[A-Za-z_][A-Za-z0-9_]{0,99}",
-    "an environment variable's name is letters, digits and `_`",
+    "an environment variable's name is letters, digits and `_`, not beginning with a digit",
     ["MALLOC_ARENA_MAX"],
 )
 Version = _matching(
@@ -203,8 +220,12 @@ WebAddress = _matching(
     "a web address begins with http:// or https:// and holds no credentials",
     ["https://wiki.example.com/runbooks/mail"],
 )
-
-
+Namespace = _matching(
+    r"([A-Z][A-Z0-9_]{0,30})?", "a namespace is uppercase letters, digits and `_`, or empty", ["CELERY"]
+)
+FindingName = _matching(
+    r"[A-Za-z0-9-]{1,80}", "a finding is its name or its code", ["missing-idempotency", "PC201"]
+)
 RateLimit = _matching(
     r"\d{1,9}(\.\d{1,6})?/[smh]",
     "a rate limit is written 10/s, 100/m or 5/h; Celery knows no other unit",
@@ -218,34 +239,47 @@ RoutingKey = _matching(
 def _number(least: float, *, above: bool) -> Any:  # noqa: ANN401 - as above
     def check(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _refuse("write a number of seconds")
+            raise refuse("write a number of seconds")
         if not (value > least if above else value >= least) or value > LONGEST_SECONDS:
             meaning = f"a number of seconds {'above' if above else 'of at least'} {least:g}"
-            raise _refuse(meaning)
+            raise refuse(meaning)
         return value
 
     limit = Field(gt=least) if above else Field(ge=least)
-    return Annotated[int | float, BeforeValidator(check), limit]
+    return Annotated[int | float, BeforeValidator(check, json_schema_input_type=Annotated[float, limit])]
 
 
+def _whole_number(value: object) -> object:
+    # To Python true, 1.0 and 1 are equal, and pydantic lets each pass for a literal 1.
+    if isinstance(value, bool | float):
+        raise refuse("write a whole number, 1 rather than 1.0 or true")
+    return value
+
+
+WholeNumber = BeforeValidator(_whole_number)
+"""To be put beside a literal number."""
 Positive = _number(0, above=True)
 NotNegative = _number(0, above=False)
 
 
+_ADDRESS = r"\$\{[A-Za-z_][A-Za-z0-9_]{0,99}\}|[a-z][a-z0-9+]*://[^\s\"'\\`${}@]{0,500}"
+
+
 def _broker_address(value: object) -> object:
     if isinstance(value, str):
-        if re.fullmatch(r"\$\{[A-Za-z_][A-Za-z0-9_]{0,99}\}", value):
-            return value
-        if re.fullmatch(r"[a-z][a-z0-9+]*://[^\s\"'\\`${}@]{0,500}", value):
+        if re.fullmatch(_ADDRESS, value):
             return value
         if "@" in value:
-            raise _refuse("a URL in a workload holds no credentials; write `${CELERY_BROKER_URL}`")
-        raise _refuse("write one environment variable, `${CELERY_BROKER_URL}`, or a URL without credentials")
+            raise refuse("a URL in a workload holds no credentials; write `${CELERY_BROKER_URL}`")
+        raise refuse("write one environment variable, `${CELERY_BROKER_URL}`, or a URL without credentials")
     return value
 
 
 Address = Annotated[
     str,
     BeforeValidator(_broker_address),
-    Field(examples=["${CELERY_BROKER_URL}", "redis://redis.internal:6379/0"]),
+    Field(
+        examples=["${CELERY_BROKER_URL}", "redis://redis.internal:6379/0"],
+        json_schema_extra={"pattern": f"^({_ADDRESS})$"},
+    ),
 ]

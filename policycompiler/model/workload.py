@@ -3,8 +3,6 @@
 An absent value is None; defaults are decisions of policies. Field names are public.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
@@ -16,8 +14,10 @@ from policycompiler.model.units import (
     DottedName,
     Duration,
     EnvironmentValue,
+    FindingName,
     Name,
     NameOrGlob,
+    Namespace,
     NotNegative,
     ObjectPath,
     Owner,
@@ -35,6 +35,8 @@ from policycompiler.model.units import (
     VariableName,
     Version,
     WebAddress,
+    WholeNumber,
+    refuse,
 )
 
 Options = dict[str, JsonValue]
@@ -43,7 +45,8 @@ Options = dict[str, JsonValue]
 class Part(BaseModel):
     """Base of everything in a workload: immutable, strict about types, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    # Deferred: only the whole workload is ever validated, and each part built by itself costs start-up time.
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
 
 class Runtime(Part):
@@ -83,38 +86,56 @@ def _scalar_to(key: str) -> BeforeValidator:
 
 
 def _retry_or_none(value: object) -> object:
+    if isinstance(value, str) and value != "none":
+        raise refuse("write `none`, or a mapping such as {on: [ConnectionError], max: 5}")
     return {"on": [], "max": 0} if value == "none" else value
 
 
 class TaskOptions(Part):
     """Celery's task options, by their own names; each can be set by an annotation."""
 
-    acks_late: bool | None = None
-    acks_on_failure: bool | None = None
-    acks_on_timeout: bool | None = None
-    autoretry_for: list[DottedName] | None = None
-    compression: str | None = None
+    acks_late: bool | None = Field(None, description="acknowledge after the run, not before")
+    acks_on_failure: bool | None = Field(None, description="late: acknowledge also after a failure")
+    acks_on_timeout: bool | None = Field(None, description="late: acknowledge also after a time limit")
+    autoretry_for: list[DottedName] | None = Field(None, description="exception classes that are retried")
+    compression: str | None = Field(None, description="of the message body: gzip, zstd, …")
     default_retry_delay: NotNegative | None = Field(None, description="in seconds")
-    delivery_mode: Literal[1, 2] | None = Field(None, description="1 transient, 2 persistent")
-    dont_autoretry_for: list[DottedName] | None = None
+    delivery_mode: Annotated[Literal[1, 2], WholeNumber] | None = Field(
+        None, description="1 transient, 2 persistent"
+    )
+    dont_autoretry_for: list[DottedName] | None = Field(
+        None, description="exception classes that are never retried"
+    )
     expires: Positive | None = Field(None, description="in seconds")
-    ignore_result: bool | None = None
-    max_retries: Annotated[int, Field(ge=0, le=100000)] | None = None
-    priority: Annotated[int, Field(ge=0, le=255)] | None = None
+    ignore_result: bool | None = Field(None, description="do not store the return value")
+    max_retries: Annotated[int, Field(ge=0, le=100000)] | None = Field(
+        None, description="retries after the first run"
+    )
+    priority: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        None, description="of the message, as the broker understands it"
+    )
     rate_limit: RateLimit | None = Field(None, description="of each worker process, not of all together")
-    reject_on_worker_lost: bool | None = None
+    reject_on_worker_lost: bool | None = Field(
+        None, description="put the message back when the process dies under it"
+    )
     retry_backoff: Annotated[int, Field(ge=0)] | None = Field(None, description="first wait in seconds")
     retry_backoff_max: Annotated[int, Field(ge=1)] | None = Field(None, description="in seconds")
-    retry_jitter: bool | None = None
-    retry_on_worker_lost: bool | None = None
-    send_events: bool | None = None
-    serializer: str | None = None
+    retry_jitter: bool | None = Field(None, description="spread retries at random below the wait")
+    retry_on_worker_lost: bool | None = Field(
+        None, description="retry, and count, when the process dies under it (Celery 5.7)"
+    )
+    send_events: bool | None = Field(None, description="tell monitors about this task")
+    serializer: str | None = Field(None, description="how the arguments are written: json, msgpack, …")
     soft_time_limit: Positive | None = Field(None, description="in seconds")
-    store_errors_even_if_ignored: bool | None = None
-    throws: list[DottedName] | None = None
+    store_errors_even_if_ignored: bool | None = Field(
+        None, description="store errors although results are ignored"
+    )
+    throws: list[DottedName] | None = Field(
+        None, description="expected exception classes, logged without a traceback"
+    )
     time_limit: Positive | None = Field(None, description="in seconds")
-    track_started: bool | None = None
-    trail: bool | None = None
+    track_started: bool | None = Field(None, description="report when a run begins")
+    trail: bool | None = Field(None, description="keep a list of the tasks that this one calls")
 
 
 class TaskFields(Part):
@@ -166,8 +187,8 @@ class Celery(Part):
     """The Celery that runs the workload."""
 
     version: Version | None = Field(None, description="the Celery that runs; newest known by default")
-    namespace: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]{0,30})?$")] | None = Field(
-        None, description="prefix of the settings, CELERY for Django; none by default", examples=["CELERY"]
+    namespace: Namespace | None = Field(
+        None, description="prefix of the settings, CELERY for Django; none by default"
     )
     settings: Options | None = Field(None, description="pins, by Celery's own lowercase setting names")
 
@@ -189,7 +210,9 @@ class Broker(Part):
 class Results(Part):
     """Where return values are kept."""
 
-    backend: Literal["redis", "database", "rpc", "memcached", "mongodb", "s3", "none"]
+    backend: Literal["redis", "database", "rpc", "memcached", "mongodb", "s3", "none"] = Field(
+        description="the kind of store; none keeps nothing"
+    )
     url: Address | None = Field(None, description="one environment variable, or a URL without credentials")
     keep: PositiveDuration | None = Field(None, description="how long results stay readable")
 
@@ -214,23 +237,31 @@ class Queue(Part):
 class Autoscale(Part):
     """Bounds of a pool that grows and shrinks with the load."""
 
-    min: Annotated[int, Field(ge=0, le=10000)]
-    max: Annotated[int, Field(ge=1, le=10000)]
+    min: Annotated[int, Field(ge=0, le=10000)] = Field(description="slots of an idle pool")
+    max: Annotated[int, Field(ge=1, le=10000)] = Field(description="slots of a busy pool")
 
 
 class WorkerOptions(Part):
     """`celery worker` options, by their own names."""
 
-    prefetch_multiplier: Annotated[int, Field(ge=0, le=10000)] | None = None
-    max_tasks_per_child: Annotated[int, Field(ge=1)] | None = None
+    prefetch_multiplier: Annotated[int, Field(ge=0, le=10000)] | None = Field(
+        None, description="messages taken ahead for each slot; 0 is without bound"
+    )
+    max_tasks_per_child: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="runs after which a pool process is replaced"
+    )
     max_memory_per_child: Annotated[int, Field(ge=1)] | None = Field(None, description="in KiB")
-    without_gossip: bool | None = None
-    without_mingle: bool | None = None
-    without_heartbeat: bool | None = None
+    without_gossip: bool | None = Field(None, description="do not listen to other workers' events")
+    without_mingle: bool | None = Field(None, description="do not ask other workers at the start")
+    without_heartbeat: bool | None = Field(None, description="send no heartbeat events")
     heartbeat_interval: Annotated[int, Field(ge=1)] | None = Field(None, description="in seconds")
-    optimization: Literal["default", "fair"] | None = None
-    disable_prefetch: bool | None = None
-    loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = None
+    optimization: Literal["default", "fair"] | None = Field(
+        None, description="fair: hand a task only to a free pool process"
+    )
+    disable_prefetch: bool | None = Field(None, description="take a message only when a slot is free")
+    loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = Field(
+        None, description="least severe message that is logged"
+    )
     beat: bool | None = Field(None, description="run beat inside this worker (-B)")
 
 
@@ -238,7 +269,11 @@ _Slots = Annotated[int, Field(ge=1, le=10000)]
 
 
 def _slots_or_autoscale(value: object) -> object:
-    return {"min": value, "max": value} if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, dict) or value is None:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise refuse("write a whole number of slots, or {min: 2, max: 10} to autoscale")
+    return {"min": value, "max": value}
 
 
 class Worker(Part):
@@ -266,24 +301,28 @@ class Worker(Part):
 class Solar(Part):
     """A moment of the sun at a place."""
 
-    event: str
-    latitude: Annotated[float, Field(ge=-90, le=90)]
-    longitude: Annotated[float, Field(ge=-180, le=180)]
+    event: str = Field(
+        description="Celery's name of the moment", examples=["sunrise", "sunset", "solar_noon"]
+    )
+    latitude: Annotated[float, Field(ge=-90, le=90)] = Field(description="degrees, north is positive")
+    longitude: Annotated[float, Field(ge=-180, le=180)] = Field(description="degrees, east is positive")
 
 
 class ScheduleOptions(Part):
     """Celery's `apply_async` options for a periodic task."""
 
-    compression: str | None = None
-    countdown: NotNegative | None = Field(None, description="in seconds")
+    compression: str | None = Field(None, description="of the message body: gzip, zstd, …")
+    countdown: NotNegative | None = Field(None, description="wait before the run, in seconds")
     expires: Positive | None = Field(None, description="in seconds")
-    headers: dict[str, JsonValue] | None = None
-    ignore_result: bool | None = None
-    priority: Annotated[int, Field(ge=0, le=255)] | None = None
-    queue: Name | None = None
-    routing_key: RoutingKey | None = None
-    serializer: str | None = None
-    shadow: str | None = None
+    headers: dict[str, JsonValue] | None = Field(None, description="added to the message")
+    ignore_result: bool | None = Field(None, description="do not store the return value")
+    priority: Annotated[int, Field(ge=0, le=255)] | None = Field(
+        None, description="of the message, as the broker understands it"
+    )
+    queue: Name | None = Field(None, description="sent here, whatever the task's own queue")
+    routing_key: RoutingKey | None = Field(None, description="AMQP routing key")
+    serializer: str | None = Field(None, description="how the arguments are written: json, msgpack, …")
+    shadow: str | None = Field(None, description="name shown in logs and monitors")
     soft_time_limit: Positive | None = Field(None, description="in seconds")
     time_limit: Positive | None = Field(None, description="in seconds")
 
@@ -291,22 +330,24 @@ class ScheduleOptions(Part):
 class Schedule(Part):
     """A periodic task: exactly one of cron, every and solar."""
 
-    task: TaskName
+    task: TaskName = Field(description="the task's full name")
     cron: Annotated[str, Field(max_length=200)] | None = Field(
         None, description="minute hour day-of-month month day-of-week", examples=["0 3 * * *"]
     )
-    every: PositiveDuration | None = None
-    solar: Solar | None = None
+    every: PositiveDuration | None = Field(None, description="interval from one send to the next")
+    solar: Solar | None = Field(None, description="a moment of the sun at a place")
     timezone: Annotated[str, Field(max_length=64)] | None = Field(
         None, description="zone the cron is read in; UTC by default", examples=["Europe/Paris"]
     )
-    args: list[JsonValue] | None = None
-    kwargs: dict[str, JsonValue] | None = None
+    args: list[JsonValue] | None = Field(None, description="positional arguments")
+    kwargs: dict[str, JsonValue] | None = Field(
+        None, description="arguments by name", examples=[{"full": True}]
+    )
     expires: PositiveDuration | None = Field(None, description="a run that has waited longer is dropped")
     enabled: bool | None = Field(None, description="false: kept, but not sent")
     options: ScheduleOptions | None = Field(None, description="Celery's own apply_async options")
-    owner: Owner | None = None
-    description: Text | None = None
+    owner: Owner | None = Field(None, description="the team")
+    description: Text | None = Field(None, description="what it is for, for people")
 
 
 class Beat(Part):
@@ -319,19 +360,21 @@ class Beat(Part):
 class Host(Part):
     """A machine, its budget and what it runs."""
 
-    cores: Annotated[int, Field(ge=1, le=4096)] | None = None
-    memory: Size | None = None
-    workers: dict[Name, Annotated[int, Field(ge=0, le=1000)]] | None = None
+    cores: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="processor cores")
+    memory: Size | None = Field(None, description="memory for workers")
+    workers: dict[Name, Annotated[int, Field(ge=0, le=1000)]] | None = Field(
+        None, description="how many processes of each worker", examples=[{"search": 2}]
+    )
 
 
 class Waiver(Part):
     """A finding that somebody answers for until a date."""
 
-    finding: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,80}$")]
-    at: Text
-    reason: Text
-    owner: Owner
-    expires: Date
+    finding: FindingName = Field(description="name or code")
+    at: Text = Field(description="a path or glob in the workload", examples=["tasks.shop.legacy.*"])
+    reason: Text = Field(description="why it is borne, for whoever reviews it")
+    owner: Owner = Field(description="the team that answers for it")
+    expires: Date = Field(description="the last day it holds")
 
 
 def _nothing_said(value: object) -> object:
@@ -364,16 +407,16 @@ class Sections(Part):
 class Workload(Sections):
     """All files of one compile, merged: one Celery app."""
 
-    version: Literal[1]
-    service: ServiceName
-    app: ObjectPath
-    broker: Broker
+    version: Annotated[Literal[1], WholeNumber] = Field(description="version of this language")
+    service: ServiceName = Field(description="names everything that is emitted")
+    app: ObjectPath = Field(description="what `celery -A` gets")
+    broker: Broker = Field(description="where messages are kept")
 
 
 class WorkloadFile(Sections):
     """One workload file, as an editor checks it: anything may stand in another file of the compile."""
 
-    version: Literal[1] = Field(description="version of this language")
+    version: Annotated[Literal[1], WholeNumber] = Field(description="version of this language")
     service: ServiceName | None = Field(None, description="names everything that is emitted")
     app: ObjectPath | None = Field(None, description="what `celery -A` gets")
     owner: Owner | None = Field(None, description="team of this file's tasks and schedules")

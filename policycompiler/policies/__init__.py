@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from policycompiler.diagnostics import Diagnostic
+from policycompiler.diagnostics import Diagnostic, Severity
 from policycompiler.model import Workload
 from policycompiler.plan import Decision, Plan, PlanDraft
 from policycompiler.policies import (
@@ -86,10 +86,15 @@ POLICIES: tuple[Policy, ...] = (
 )
 
 
+MOST_ERRORS = 1000
+"""More than anybody reads before mending the first ones; what comes after them is not looked for."""
+
+
 def decide(spec: Workload) -> tuple[Plan, list[Diagnostic]]:
     """Apply every policy in order. An exception in one goes up with a note that names it."""
     draft = PlanDraft()
     findings: list[Diagnostic] = []
+    errors = 0
     for policy in POLICIES:
         try:
             for item in policy.apply(spec, draft):
@@ -97,6 +102,9 @@ def decide(spec: Workload) -> tuple[Plan, list[Diagnostic]]:
                     draft.settle(item, policy.NAME)
                 else:
                     findings.append(item)
+                    errors += item.severity is Severity.ERROR
+                if errors >= MOST_ERRORS:
+                    return draft.finished(), findings
         except Exception as bug:
             bug.add_note(f"while the policy {policy.NAME} was deciding")
             raise

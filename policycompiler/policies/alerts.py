@@ -22,7 +22,7 @@ Example:
     workers:
       mail: {queues: [mail], concurrency: 18, replicas: 2, stop_timeout: 30s}
 
-    alert:CeleryQueueBacklog:mail/threshold = 120
+    alert:CeleryQueueBacklog:mail/threshold = 74
     alert:CeleryQueueBacklog:mail/team = "storefront"
     alert:CeleryQueueNoConsumer:mail/severity = "critical"
     alert:CeleryQueueNoConsumer:mail/for_seconds = 360

@@ -34,7 +34,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, error
-from policycompiler.model import Worker, Workload
+from policycompiler.model import Worker, Workload, is_name
 from policycompiler.plan import APP, Constant, Decision, Plan, Scope, Value, Written
 
 NAME = "as-written"
@@ -115,11 +115,15 @@ def _worker(scope: Scope, worker: Worker, path: SpecPath) -> Iterator[Decision]:
             yield _pin(scope, "autoscale", {"min": slots.min, "max": slots.max}, where)
 
 
-def _identity(spec: Workload) -> Iterator[Decision]:
+def _identity(spec: Workload) -> Iterator[Decision | Diagnostic]:
     yield _pin(APP, "service", spec.service, ("service",))
     yield _pin(APP, "app", spec.app, ("app",))
     yield _pin(APP, "broker_transport", spec.broker.transport, ("broker", "transport"))
     yield from _address("broker_url", spec.broker.url, ("broker", "url"))
+    timeout = (spec.broker.options or {}).get("visibility_timeout", 1)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
+        path: SpecPath = ("broker", "options", "visibility_timeout")
+        yield WRONG_SETTING_TYPE.at(path, "`visibility_timeout` is a number of seconds", help="write seconds")
     if spec.broker.version is not None:
         yield _pin(APP, "broker_version", spec.broker.version, ("broker", "version"))
     if spec.results is not None and spec.results.url is not None and spec.results.backend != "none":
@@ -158,6 +162,8 @@ def _settings(settings: Mapping[str, Value]) -> Iterator[Decision | Diagnostic]:
         elif not has_type(key, value):
             message = f"`{key}` is {expected_type(key)}; Celery would keep the wrong type in silence"
             yield WRONG_SETTING_TYPE.at(path, message, help=f"write {expected_type(key)}")
+        elif key == "task_default_queue" and not is_name(str(value)):
+            yield WRONG_SETTING_TYPE.at(path, f"`{key}` is the name of a queue", help="write a queue's name")
         else:
             yield _pin(APP, key, value, path)
 

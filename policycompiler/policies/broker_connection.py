@@ -113,6 +113,6 @@ def _transport_options(spec: Workload, plan: Plan) -> Iterator[Decision | Diagno
         related = (Related(("broker", "visibility_timeout"), "also given here"),)
         message = "the visibility timeout is given twice"
         yield VISIBILITY_TIMEOUT_TWICE.at(path, message, help="keep one of them", related=related)
-    options = {**written, **options}
+    options = {**options, **written}
     if options:
         yield Decision(APP, "broker_transport_options", options, "; ".join(reasons), origins)

@@ -103,7 +103,11 @@ def _wanted(plan: Plan, tasks: list[Scope]) -> tuple[int, str, tuple[Origin, ...
     kind = "cpu" if works == {"cpu"} else "io"
     needed = max(FEWEST_SLOTS, math.ceil(load / BUSY_AT_PEAK))
     if needed > SLOTS_UNDECLARED[kind] or not undeclared:
-        because = f"{load:.3g} busy slots at the peak, kept below {BUSY_AT_PEAK:.0%} busy"
+        because = (
+            f"{load:.3g} busy slots at the peak, kept below {BUSY_AT_PEAK:.0%} busy"
+            if load > FEWEST_SLOTS * BUSY_AT_PEAK
+            else "hardly anything to do, but one slow run must not stop a queue"
+        )
         bounds = (Constant("BUSY_AT_PEAK", BUSY_AT_PEAK), Constant("FEWEST_SLOTS", FEWEST_SLOTS))
         if tasks:
             return needed, because, (*origins, *bounds)

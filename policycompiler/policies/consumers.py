@@ -78,7 +78,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             not spec.tasks[name].external for name in sent.get(queue, [])
         )
         if runs_here and all(plan.get(Scope("worker", name), "replicas") == 0 for name in workers):
-            message = f"queue {queue} is sent to, but no running worker consumes it"
+            message = f"no running worker consumes queue {queue}"
             help_text = "let a worker consume it, or mark its tasks `external: true`"
             yield QUEUE_UNCONSUMED.at(place, message, help=help_text)
         yield from _queue(plan, Scope("queue", queue), workers, sent.get(queue, []), place, queue in external)

@@ -44,7 +44,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     taken: dict[str, SpecPath] = {}
     for scope in plan.scopes("worker"):
         written = spec.workers.get(scope.name)
-        path: SpecPath = ("workers", scope.name) if written else ("workers",)
+        path = _place(spec, plan, scope.name)
         origins: tuple[Origin, ...] = (Constant("PREFIX", PREFIX),)
         name, because = scope.name, "the worker's name, where exporters look for it"
         if written is not None and written.node_name is not None:
@@ -65,6 +65,16 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             yield NODE_NAME_COLLISION.at(path, message, help="give each a name of its own", related=related)
         taken.setdefault(key, path)
         yield _decision(scope, name, because, origins)
+
+
+def _place(spec: Workload, plan: Plan, name: str) -> SpecPath:
+    """What in the workload a worker is there for."""
+    if name in spec.workers:
+        return ("workers", name)
+    if name in spec.queues:
+        return ("queues", name)
+    tasks = plan.texts(Scope("queue", name), "tasks")
+    return ("tasks", tasks[0]) if tasks else ("workers",)
 
 
 def _decision(scope: Scope, name: str, because: str, origins: tuple[Origin, ...]) -> Decision:

@@ -75,7 +75,7 @@ def _objections(spec: Workload, scope: Scope, pool: str, tasks: list[str]) -> It
             help_text = "use `pool: prefork`, or another worker for this task"
             yield POOL_CPU_GREEN.at(("tasks", name, "work"), message, help=help_text, related=here)
     if unkept:
-        others = f" and {len(unkept) - 1} more" if len(unkept) > 1 else ""
+        others = f" (or one of {len(unkept) - 1} more)" if len(unkept) > 1 else ""
         message = f"the pool {pool} keeps no time limit: a stuck {unkept[0]}{others} holds its slot for ever"
         help_text = "use `pool: prefork`, or give the calls inside the task timeouts of their own"
         yield POOL_TIME_LIMIT_UNKEPT.at(where, message, help=help_text)

@@ -19,6 +19,7 @@ Example:
 
 Refuses:
     PC204 retry-non-idempotent: write `retry: none`, or make the task safe to run twice and declare it.
+    PC208 unknown-exception: write the module of an exception that is not built in.
 
 Parameters:
     None.
@@ -26,16 +27,19 @@ Parameters:
 
 from __future__ import annotations
 
+import builtins
+import difflib
 import math
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Related, error
-from policycompiler.model import Retry, Workload
-from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error
+from policycompiler.model import Retry, TaskFields, Workload
+from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Value, Written
 
 NAME = "retries"
 
 RETRY_NON_IDEMPOTENT = error("PC204", "retry-non-idempotent")
+UNKNOWN_EXCEPTION = error("PC208", "unknown-exception")
 
 MAX_RETRIES = 3
 """Celery's own default: enough for a restart of a dependency, few enough to notice a real failure."""
@@ -45,16 +49,41 @@ LONGEST_DELAY_SECONDS = 600
 """Celery's own default for retry_backoff_max."""
 JITTER = True
 """Tasks that failed together must not come back together."""
+EXCEPTION_OPTIONS = ("autoretry_for", "dont_autoretry_for", "throws")
+
+_BUILT_IN = frozenset(
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+)
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Retry options of tasks that declare a retry."""
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
+        yield from _exceptions(task, ("tasks", name))
         if not plan.value(scope, "external"):
             if task.retry is not None:
                 yield from _options(plan, scope, task.retry)
             yield from _objections(plan, scope, name)
+
+
+def _exceptions(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
+    """A name without a module that Python does not know: the emitted settings could not be imported."""
+    written: list[tuple[SpecPath, list[str]]] = []
+    if task.retry is not None:
+        written.append(((*path, "retry", "on"), task.retry.on or []))
+    if task.options is not None:
+        written += [((*path, "options", key), getattr(task.options, key) or []) for key in EXCEPTION_OPTIONS]
+    for where, names in written:
+        for index, name in enumerate(names):
+            if "." not in name and name not in _BUILT_IN:
+                near = difflib.get_close_matches(name, sorted(_BUILT_IN), n=1, cutoff=0.8)
+                meant = f"did you mean `{near[0]}`? " if near else ""
+                message = f"`{name}` is no built-in exception"
+                help_text = f"{meant}write its module too, such as `smtplib.SMTPServerDisconnected`"
+                yield UNKNOWN_EXCEPTION.at((*where, index), message, help=help_text)
 
 
 def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
@@ -64,7 +93,7 @@ def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
     decided: dict[str, tuple[Value, str, Origin]] = {
         "max_retries": (
             most,
-            "declared" if most else "declared: no retries",
+            _why_so_many(retry),
             Constant("MAX_RETRIES", MAX_RETRIES) if retry.max is None else Written((*base, "max")),
         )
     }
@@ -98,6 +127,12 @@ def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
         if plan.find(scope, f"options.{key}") is None:
             origins = (origin,) if isinstance(origin, Written) else (declared, origin)
             yield Decision(scope, f"options.{key}", value, because, origins)
+
+
+def _why_so_many(retry: Retry) -> str:
+    if retry.max is None:
+        return "enough for a dependency that restarts, few enough to notice a real failure"
+    return "declared" if retry.max else "declared: no retries"
 
 
 def _objections(plan: Plan, scope: Scope, name: str) -> Iterator[Diagnostic]:

@@ -41,7 +41,7 @@ from zoneinfo import ZoneInfo
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, error
 from policycompiler.model import Schedule, Workload
-from policycompiler.plan import APP, Constant, Decision, Origin, Plan, Scope, Value, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 
 NAME = "schedules"
 
@@ -60,22 +60,29 @@ EXPIRES_OF_INTERVAL = 0.9
 CRON_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 KINDS = ("cron", "every", "solar")
 
+_ZONE_HELP = "write one such as Europe/Paris or UTC"
+
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Check every schedule, carry the enabled ones into the plan."""
+    path: SpecPath
     if plan.find(APP, "timezone") is None:
         because = "has no daylight saving; a schedule may name its own zone"
         yield Decision(APP, "timezone", TIMEZONE, because, (Constant("TIMEZONE", TIMEZONE),))
+    elif not _is_zone(str(plan.value(APP, "timezone") or TIMEZONE)):
+        message = f"no time zone `{plan.value(APP, 'timezone')}`"
+        path = ("celery", "settings", "timezone")
+        yield SCHEDULE_TIMEZONE.at(path, message, help=_ZONE_HELP)
     if plan.find(APP, "enable_utc") is None:
         origins = (Constant("ENABLE_UTC", ENABLE_UTC),)
         yield Decision(APP, "enable_utc", ENABLE_UTC, "machines in two zones agree", origins)
     globs = [name for name in spec.tasks if "*" in name]
     for name, schedule in sorted(spec.schedules.items()):
-        path: SpecPath = ("schedules", name)
+        path = ("schedules", name)
         findings = [*_task_findings(spec, globs, schedule, path), *_time_findings(schedule, path)]
         yield from findings
         if not findings and schedule.enabled is not False:
-            yield from _decisions(Scope("schedule", name), schedule, path)
+            yield from _decisions(plan, Scope("schedule", name), schedule, path)
 
 
 def _task_findings(
@@ -96,10 +103,11 @@ def _time_findings(schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]:
     if len(given) != 1:
         found = " and ".join(given) or "none of them"
         message = f"a schedule has exactly one of cron, every and solar; found {found}"
-        yield SCHEDULE_KIND.at((*path, given[-1]) if given else path, message, help="keep one of them")
+        help_text = "keep one of them" if given else "add one of them"
+        yield SCHEDULE_KIND.at((*path, given[-1]) if given else path, message, help=help_text)
     if schedule.timezone is not None and not _is_zone(schedule.timezone):
         message = f"no time zone `{schedule.timezone}`"
-        yield SCHEDULE_TIMEZONE.at((*path, "timezone"), message, help="write one such as Europe/Paris or UTC")
+        yield SCHEDULE_TIMEZONE.at((*path, "timezone"), message, help=_ZONE_HELP)
     if schedule.cron is not None:
         problem = _cron_problem(schedule.cron)
         if problem:
@@ -142,7 +150,7 @@ def _cron_problem(text: str) -> str | None:
     return None
 
 
-def _decisions(scope: Scope, schedule: Schedule, path: SpecPath) -> Iterator[Decision]:
+def _decisions(plan: Plan, scope: Scope, schedule: Schedule, path: SpecPath) -> Iterator[Decision]:
     timing = _timing(schedule)
     yield Decision(scope, *timing, "declared", (Written((*path, _kind(schedule))),))
     yield Decision(scope, "task", schedule.task, "declared", (Written((*path, "task")),))
@@ -151,11 +159,12 @@ def _decisions(scope: Scope, schedule: Schedule, path: SpecPath) -> Iterator[Dec
         if value is not None:
             yield Decision(scope, key, value, "declared", (Written((*path, key)),))
     if schedule.cron is not None:
-        zone: tuple[Origin, ...] = (Written((*path, "timezone")),)
+        zone = schedule.timezone or plan.value(APP, "timezone") or TIMEZONE
+        origin: Origin = Written((*path, "timezone"))
         because = "declared"
         if schedule.timezone is None:
-            zone, because = (Constant("TIMEZONE", TIMEZONE),), "no zone is declared"
-        yield Decision(scope, "timezone", schedule.timezone or TIMEZONE, because, zone)
+            origin, because = Derived(APP, "timezone"), "no zone is declared, so the app's"
+        yield Decision(scope, "timezone", zone, because, (origin,))
     options, because, origins = _options(schedule, path)
     if options:
         yield Decision(scope, "options", options, because, origins)

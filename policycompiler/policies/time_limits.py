@@ -83,7 +83,9 @@ def _limits(
     refused = [pin for pin in pins if not _is_seconds(pin.value)]
     for pin in refused:
         where = (*path, pin.key.removeprefix("options."))
-        yield LIMIT_NOT_A_NUMBER.at(where, "a time limit is a number of seconds above 0", help="write seconds")
+        yield LIMIT_NOT_A_NUMBER.at(
+            where, "a time limit is a number of seconds above 0", help="write seconds"
+        )
     if refused:
         # The compile fails; until then other policies have a number to read.
         soft = hard = None

@@ -73,7 +73,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     if pinned is not None:
         because, origins = "pinned in the workload", (Written(pin_path),)
         yield Decision(APP, "visibility_timeout_seconds", pinned, because, origins)
-        yield from _objections(holds, pinned, max(needed, LEAST_SECONDS), pin_path)
+        most = SQS_MOST_SECONDS if transport == "sqs" else math.inf
+        set_to = min(max(needed, LEAST_SECONDS), most)
+        help_text = f"remove the pin (the compiler then sets {set_to:g} s), or make the task's times shorter"
+        yield from _objections(holds, pinned, pin_path, help_text)
         return
     least: Origin = Constant("LEAST_SECONDS", LEAST_SECONDS)
     if longest is None or needed <= LEAST_SECONDS:
@@ -81,8 +84,14 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         yield Decision(APP, "visibility_timeout_seconds", LEAST_SECONDS, because, (least,))
         return
     if transport == "sqs" and needed > SQS_MOST_SECONDS:
-        yield from _objections(holds, SQS_MOST_SECONDS, needed, ("broker", "transport"))
-        needed = SQS_MOST_SECONDS
+        help_text = f"SQS allows at most {SQS_MOST_SECONDS} s: make the task's times shorter"
+        yield from _objections(holds, SQS_MOST_SECONDS, ("broker", "transport"), help_text)
+        because = f"{longest.what} {longest.seconds:g} s, and SQS allows no more than this"
+        most_origin = Constant("SQS_MOST_SECONDS", SQS_MOST_SECONDS)
+        yield Decision(
+            APP, "visibility_timeout_seconds", SQS_MOST_SECONDS, because, (longest.origin, most_origin)
+        )
+        return
     because = f"{longest.what} {longest.seconds:g} s, and half as much again"
     yield Decision(
         APP, "visibility_timeout_seconds", needed, because, (longest.origin, Constant("MARGIN", MARGIN))
@@ -101,7 +110,7 @@ def _pinned(spec: Workload) -> tuple[int | float | None, SpecPath]:
 def _task_holds(plan: Plan, name: str) -> Iterator[_Hold]:
     scope = Scope("task", name)
     base: SpecPath = ("tasks", name)
-    if plan.get(scope, "options.acks_late"):
+    if plan.get(scope, "options.acks_late") and not plan.value(scope, "external"):
         limit = plan.number(scope, "options.time_limit")
         what = f"{name} may run"
         origin = Derived(scope, "options.time_limit")
@@ -138,7 +147,7 @@ def _reserve(plan: Plan, scope: Scope) -> Iterator[_Hold]:
 
 
 def _objections(
-    holds: list[_Hold], timeout: float, needed: float, timeout_path: SpecPath
+    holds: list[_Hold], timeout: float, timeout_path: SpecPath, help_text: str
 ) -> Iterator[Diagnostic]:
     for hold in holds:
         if hold.seconds < timeout:
@@ -147,5 +156,4 @@ def _objections(
             f"a message is given to a second worker after {timeout:g} s, but {hold.what} {hold.seconds:g} s"
         )
         related = (Related(hold.path, f"{hold.what} {hold.seconds:g} s"),)
-        help_text = f"remove the pin (the compiler then sets {needed:g} s), or make the task's times shorter"
         yield hold.finding.at(timeout_path, message, help=help_text, related=related)

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Place
-from policycompiler.report.text import cells, clean, width
+from policycompiler.report.text import cells, clean, sentence, visible, width
 
 WIDEST_LINE = 120
 LEAD = 40
@@ -72,7 +72,7 @@ def excerpt(
             else:
                 lines += [f"{gutter.remark} {clean(mark.note)}" for mark in marks_of_line if mark.note]
     if help_text:
-        lines.append(f"{gutter.remark} help: {clean(help_text)}")
+        lines.append(f"{gutter.remark} help: {visible(sentence(help_text))}")
     return lines
 
 

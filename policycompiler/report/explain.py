@@ -181,6 +181,9 @@ def _written(document: Document, scope: Scope, path: SpecPath) -> tuple[str, Pla
                 value = value[part]
             case list(), int() if part < len(value):
                 value = value[part]
+            case str() | int() | float(), _ if part == path[-1]:
+                # The short form: `rate: 2/h` stands for `rate: {mean: 2/h}`.
+                return _written(document, scope, path[:-1])
             case _:
                 return f"{name} is not given", document.place(path)
     # The place of a block mapping is its first key, lines below the name that a reader looks for.

@@ -11,7 +11,7 @@ from policycompiler.diagnostics import Diagnostic, Place, Severity, SpecPath
 from policycompiler.load import Document
 from policycompiler.plan import Plan
 from policycompiler.report.excerpt import Label, excerpt, lines_of
-from policycompiler.report.text import clean, counted, masked
+from policycompiler.report.text import clean, counted, masked, sentence, visible
 
 FORMAT = 1
 
@@ -99,7 +99,7 @@ def _headline(finding: Located, *, color: bool) -> str:
     if color:
         verdict = f"\x1b[{_COLORS[diagnostic.severity]}m{verdict}\x1b[0m"
     where = f"{clean(place.file)}:{place.line}:{place.column}: " if place.file else ""
-    return f"{where}{verdict} {diagnostic.name}: {clean(diagnostic.message)}"
+    return f"{where}{verdict} {diagnostic.name}: {visible(sentence(diagnostic.message))}"
 
 
 def _summary(findings: Sequence[Located], document: Document, plan: Plan | None) -> str:
@@ -149,15 +149,19 @@ def _finding_data(finding: Located) -> dict[str, object]:
         "code": diagnostic.code,
         "name": diagnostic.name,
         "severity": diagnostic.severity,
-        "message": masked(diagnostic.message),
-        "path": list(diagnostic.path),
+        "message": sentence(diagnostic.message),
+        "path": _path_data(diagnostic.path),
         **place_data(finding.place),
-        "help": masked(diagnostic.help),
+        "help": sentence(diagnostic.help),
         "related": [
-            {"note": masked(other.note), "path": list(other.path), **place_data(other.place)}
+            {"note": sentence(other.note), "path": _path_data(other.path), **place_data(other.place)}
             for other in finding.related
         ],
     }
+
+
+def _path_data(path: SpecPath) -> list[str | int]:
+    return [sentence(part) if isinstance(part, str) else part for part in path]
 
 
 def place_data(place: Place) -> dict[str, str | int | None]:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 MASK = "***"
+LONGEST_MESSAGE = 1000
 GAP = "  "
 # Up to the last `@` of the word: an unescaped `/` or `@` in a password must not uncover the rest of it.
 # `\/` is how a double-quoted YAML text may write `/`.
@@ -60,6 +61,11 @@ def _char_width(char: str) -> int:
 def clipped(text: str, longest: int) -> str:
     """The text, or its beginning and an ellipsis. Mask before: a cut URL is no longer recognised."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def sentence(text: str) -> str:
+    """What a finding says, passwords masked, no longer than anybody reads: it quotes what was found."""
+    return clipped(masked(text), LONGEST_MESSAGE)
 
 
 def counted(number: int, noun: str) -> str:

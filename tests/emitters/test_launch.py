@@ -169,7 +169,7 @@ def test_names_that_a_procfile_cannot_tell_apart_are_numbered():
 
 
 def test_a_script_shows_the_settings_of_its_own_worker():
-    shown = everything()["launch/shop.batch.cpu.sh"].settings
+    shown = everything()["launch/shop.batch.cpu.sh"].addresses
     assert "worker:shop.batch.cpu/concurrency" in shown
     assert "app/broker_url_variable" in shown
     assert not {address for address in shown if "interactive" in address or address.startswith("beat")}

@@ -272,7 +272,7 @@ def test_labels_that_are_null_are_left_out():
 def test_both_files_show_every_setting_of_every_alert():
     plan = PLANS["redis"]
     for file in files(plan):
-        assert {setting.address for setting in plan} == set(file.settings)
+        assert {setting.address for setting in plan} == set(file.addresses)
 
 
 def test_a_plan_without_alerts_gives_no_files():

@@ -210,5 +210,5 @@ def test_the_file_shows_the_settings_of_every_process():
         "worker:shop.interactive.io/replicas",
         "worker:shop.batch.cpu/queues",
         "beat/host",
-    } <= file.settings
-    assert "worker:shop.batch.cpu/memory_bytes" not in file.settings
+    } <= file.addresses
+    assert "worker:shop.batch.cpu/memory_bytes" not in file.addresses

@@ -275,10 +275,10 @@ def test_a_path_that_systemd_would_read_differently_is_refused(folder):
 
 def test_a_unit_shows_the_settings_of_its_own_worker():
     found = files(everything())
-    shown = found["systemd/shop-worker-shop.batch.cpu@.service"].settings
+    shown = found["systemd/shop-worker-shop.batch.cpu@.service"].addresses
     assert {"worker:shop.batch.cpu/memory_bytes", "app/user", "app/broker_url_variable"} <= shown
     assert not {address for address in shown if "interactive" in address or address.startswith("beat")}
-    assert found["systemd/shop-celery.target"].settings == {
+    assert found["systemd/shop-celery.target"].addresses == {
         "app/service",
         "worker:shop.batch.cpu/replicas",
         "worker:shop.interactive.io/replicas",

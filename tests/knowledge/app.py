@@ -46,14 +46,21 @@ def make(settings: Mapping[str, object]) -> Celery:
     """An app with these settings and all tasks."""
     app = Celery("knowledge", set_as_current=False)
     app.config_from_object(dict(settings))
-    for task in (quick, nap, compute, hold, shrug, die, fail):
-        app.task(name=task.__name__)(task)
-    app.task(name="again", bind=True)(again)
+    # Not shared: Celery would give them to every other app of the process.
+    for task in (quick, nap, compute, hold, shrug, echo, tell, die, fail):
+        app.task(name=task.__name__, shared=False)(task)
+    app.task(name="ignored_echo", shared=False)(echo)
+    app.task(name="again", bind=True, shared=False)(again)
     return app
 
 
 def quick():
     """End at once."""
+
+
+def echo(value):
+    """Return what is given."""
+    return value
 
 
 def nap(seconds):
@@ -86,6 +93,11 @@ def shrug(seconds):
             time.sleep(end - time.monotonic())
         except SoftTimeLimitExceeded:
             witness._append({"event": "soft limit", "task": "shrug"})
+
+
+def tell(values):
+    """Record what a chord's parts returned."""
+    witness._append({"event": "told", "task": "tell", "values": values})
 
 
 def die():

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from servers import rabbitmq_server, redis_server
-
 from knowledge.lab import OpenLab, open_lab
+from servers import rabbitmq_server, redis_server
 
 DATABASES = cycle(range(16))
 QUEUES = count(1)
@@ -38,10 +37,15 @@ def database(redis_address) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def on_redis(redis_address, database, tmp_path) -> Iterator[OpenLab]:
+def redis_url(redis_address, database) -> str:
+    """Where the test's database is, for results too."""
+    return f"{redis_address}/{database.get_connection_kwargs()['db']}"
+
+
+@pytest.fixture
+def on_redis(redis_url, tmp_path) -> Iterator[OpenLab]:
     """Opens labs on the test's database; each call is an app with settings of its own."""
-    number = database.get_connection_kwargs()["db"]
-    base = {"broker_url": f"{redis_address}/{number}", "worker_lost_wait": 0.5}
+    base = {"broker_url": redis_url, "worker_lost_wait": 0.5}
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(open_lab(_folder(tmp_path), base | settings))
 

@@ -15,12 +15,14 @@ from subprocess import Popen
 import witness
 from celery import Celery
 from celery.result import AsyncResult
+from knowledge.app import make
 from kombu import pools
 from processes import running, wait_until
 
-from knowledge.app import make
-
 TESTS = Path(__file__).parents[1]
+NODES = count(1)
+# Nothing here takes ten seconds on a machine that does nothing else.
+DEADLINE_SECONDS = 60
 # Mingle waits a second at every start; nothing here needs either.
 QUIET = ("--without-gossip", "--without-mingle")
 
@@ -40,13 +42,25 @@ class Lab:
         """Send as a producer that has the task registered."""
         return self.app.tasks[task].apply_async(args, **options)
 
+    def stranger(self) -> Celery:
+        """A producer that has the same settings and none of the tasks."""
+        app = Celery("stranger", set_as_current=False)
+        app.config_from_object(pickle.loads((self.folder / "settings").read_bytes()))
+        return app
+
     def worker(self, *flags: str, pool: str = "prefork", slots: int = 1) -> Popen[bytes]:
         """Start a worker and wait until it takes messages."""
         earlier = len(self.events("ready"))
-        words = ("--pool", pool, "--concurrency", str(slots), *QUIET, *flags)
+        # A node name of its own: on RabbitMQ a killed worker's may stay taken for a moment.
+        name = ("--hostname", f"node{next(NODES)}@%h")
+        words = (*name, "--pool", pool, "--concurrency", str(slots), *QUIET, *flags)
         process, log = self._start("worker", words)
         wait_until(
-            lambda: len(self.events("ready")) > earlier, "the worker is ready", process=process, log=log
+            lambda: len(self.events("ready")) > earlier,
+            "the worker is ready",
+            seconds=DEADLINE_SECONDS,
+            process=process,
+            log=log,
         )
         return process
 
@@ -67,7 +81,9 @@ class Lab:
             if found["event"] == event and task in (None, found["task"])
         ]
 
-    def wait_for(self, event: str, task: str | None = None, *, times: int = 1, seconds: float = 30) -> None:
+    def wait_for(
+        self, event: str, task: str | None = None, *, times: int = 1, seconds: float = DEADLINE_SECONDS
+    ) -> None:
         """Wait until something was recorded so often."""
         wait_until(
             lambda: len(self.events(event, task)) >= times, f"{times} x {event} of {task}", seconds=seconds

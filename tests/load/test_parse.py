@@ -35,6 +35,18 @@ waivers:
 - {at: tasks.*, expires: 2027-03-31}
 """
 
+AMBIGUOUS = (
+    "010", "08", "0o17", "0O17", "0x1F", "-0x1f", "0b11", "1_000", "1__0", "-_1", "12:30", "00:30",
+    "12:30:45", "1:30.5", "1e3", "1E+3", "1.5e3", ".5", "-.5", "+.5", ".5e+1", "1_0.5",
+    "685_230.15", "+.inf", "-.INF", ".inf", ".nan", ".NaN", "=", "<<", "1234567890123456789",
+    "1.0e+999",
+)  # fmt: skip
+ONLY_TEXT = (
+    "yes", "no", "on", "off", "Yes", "NO", "y", "n", "2027-03-31", "2001-12-14T21:59:43.10-05:00",
+    "5.7.0", "100ms", "10/m", "99.9%", "0abc", "0xZZ", "1.2.3.4", "12:99", "3306:3306", "-x", "+x",
+    ".x", "._", "1e", "0x", "0b2", ".", "+.", "nULL", "tRUE", ".iNf", "==",
+)  # fmt: skip
+
 
 def read(text):
     findings = []
@@ -71,7 +83,12 @@ def assert_marks_are_those_of_compose(text, data, mark):
             for index, child in enumerate(node.value):
                 walk(child, value[index], (*path, index))
 
+    lines = re.split("\r\n|[\r\n]", text)
+
     def place_of(node):
+        if node.start_mark.line == len(lines):
+            # libyaml ends a text without a line break on a line of its own.
+            return Place("w.yaml", len(lines), len(lines[-1]) + 1)
         return Place("w.yaml", node.start_mark.line + 1, node.start_mark.column + 1)
 
     walk(root, data, ())
@@ -115,7 +132,7 @@ def test_ten_thousand_damaged_workloads_are_read_as_pyyaml_does_or_refused_with_
     assert 500 < accepted_count < 9_500
 
 
-@settings(derandomize=True, deadline=None, max_examples=3000)
+@settings(derandomize=True, deadline=None, max_examples=1500)
 @given(
     st.one_of(
         st.text("0123456789_.:eE+-", max_size=8),
@@ -138,11 +155,7 @@ def test_an_unquoted_text_is_accepted_only_if_yaml_1_1_and_1_2_agree_about_it(te
         assert same(data["k"], yaml_1_2_value(text))
 
 
-@pytest.mark.parametrize(
-    "text",
-    "010 08 0o17 0O17 0x1F -0x1f 0b11 1_000 1__0 -_1 12:30 00:30 12:30:45 1:30.5 1e3 1E+3 1.5e3 .5 -.5 +.5 .5e+1"
-    " 1_0.5 685_230.15 +.inf -.INF .inf .nan .NaN = << 1234567890123456789 1.0e+999".split(),
-)
+@pytest.mark.parametrize("text", AMBIGUOUS)
 def test_a_text_that_readers_disagree_about_is_refused(text):
     for source, column in ((f"k: {text}", 4), (f"k: [a, {text}]", 8), (f"k: {{a: {text} }}", 8)):
         _, _, findings = read(source)
@@ -151,20 +164,20 @@ def test_a_text_that_readers_disagree_about_is_refused(text):
         ]
 
 
-@pytest.mark.parametrize(
-    "text",
-    "yes no on off Yes NO y n 2027-03-31 2001-12-14T21:59:43.10-05:00 5.7.0 100ms 10/m 99.9% 0abc 0xZZ 1.2.3.4 12:99"
-    " 3306:3306 -x +x .x ._ - 1e 0x 0b2 . +. nULL tRUE .iNf ==".split(),
-)
+@pytest.mark.parametrize("text", ONLY_TEXT)
 def test_a_text_that_only_looks_special_stays_text(text):
-    assert accepted(f"k: [{text}]" if text != "-" else "k: a\nj: '-'")[0]["k"] in ([text], "a")
-    assert same(yaml.load(f"k: {text}x", ReferenceLoader)["k"], f"{text}x")
+    assert accepted(f"k: [{text}]")[0] == yaml.load(f"k: [{text}]", ReferenceLoader) == {"k": [text]}
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0", 0), ("-0", 0), ("+5", 5), ("999999999999999999", 10**18 - 1), ("1.", 1.0), ("1.5e+3", 1500.0)]
-    + [
+    [
+        ("0", 0),
+        ("-0", 0),
+        ("+5", 5),
+        ("999999999999999999", 10**18 - 1),
+        ("1.", 1.0),
+        ("1.5e+3", 1500.0),
         ("true", True),
         ("FALSE", False),
         ("~", None),
@@ -197,7 +210,7 @@ def test_keys_are_text_as_it_is_written():
         ("a: 1\r\nb: 2\r\n", ("b",), (2, 4), (2, 1)),
         ("a: 1\rb: 2\r", ("b",), (2, 4), (2, 1)),
         ("a:\t1", ("a",), (1, 4), (1, 1)),
-        ("{😀: 😀😀, b: 1}", ("b",), (1, 13), (1, 10)),
+        ("{😀: 😀😀, b: 1}", ("b",), (1, 12), (1, 9)),
         ("a: &x {b: 1}\nc: *x", ("a",), (1, 4), (1, 1)),
         ("a: &x {b: 1}\nc: *x", ("c",), (2, 4), (2, 1)),
         ("a: &x {b: 1}\nc: *x", ("c", "b"), (1, 11), (1, 8)),
@@ -231,7 +244,8 @@ def test_a_value_and_its_key_stand_where_they_were_written(text, path, place, ke
         ("!!str a: 1", "unsupported-yaml", 1, 1),
         ("&k a: 1", "unsupported-yaml", 1, 1),
         ("a: 1\n---\nb: 1", "unsupported-yaml", 2, 1),
-        ("a: 1\n...\nb: 1", "unsupported-yaml", 3, 1),
+        ("a: 1\n...\n---\nb: 1", "unsupported-yaml", 3, 1),
+        ("a: 1\n...\nb: 1", "invalid-yaml", 3, 1),
         ("? [a]\n: 1", "unsupported-yaml", 1, 3),
         ("? {a: b}\n: 1", "unsupported-yaml", 1, 3),
         ("a: &x 1\n*x : 2", "unsupported-yaml", 2, 1),
@@ -243,11 +257,13 @@ def test_a_value_and_its_key_stand_where_they_were_written(text, path, place, ke
         ("a: 'x\nb: 1\n", "invalid-yaml", 3, 1),
         ("a: 1\n b: 1", "invalid-yaml", 2, 3),
         ("a:\n\tb: 1", "invalid-yaml", 2, 1),
-        ("a: [1", "invalid-yaml", 1, 7),
+        ("a: [1", "invalid-yaml", 1, 6),
         ("a: %x", "invalid-yaml", 1, 4),
         ('a: "\\ud800"', "invalid-yaml", 1, 7),
-        ('a: "\\q"', "invalid-yaml", 1, 6),
-        ("%YAML 3.0\n---\na: 1", "invalid-yaml", 1, 1),
+        ('a: "\\q"', "invalid-yaml", 1, 5),
+        ("%YAML 1.1\n---\na: 1", "unsupported-yaml", 1, 1),
+        ("# c\r%TAG !a! b", "unsupported-yaml", 2, 1),
+        ("a: 1\n...\n" + "%TAG !a! b\n" * 100_000, "unsupported-yaml", 3, 1),
         ('a: "x\\u0000"', "control-character", 1, 4),
         ('a: "\\x1b[31m"', "control-character", 1, 4),
         ('a: {b: "\\r"}', "control-character", 1, 8),
@@ -275,7 +291,7 @@ def test_a_value_and_its_key_stand_where_they_were_written(text, path, place, ke
         ("".join(f"{' ' * n}k:\n" for n in range(2000)), "document-too-large", 34, 34),
         ("a: [" + ",".join(f"&n{n} x" for n in range(101)) + "]", "document-too-large", 1, 695),
         ("a: &a [" + "x," * 5000 + "]\nb: [*a, *a]", "document-too-large", 2, 9),
-        ("a: [" + "x," * 1_000_000 + "]", "document-too-large", 1, 2_000_003),
+        ("a: [" + "x," * 1_000_000 + "]", "document-too-large", 1, 2_000_001),
     ],
 )
 def test_what_is_not_read_is_refused_where_it_stands(text, name, line, column):
@@ -291,28 +307,29 @@ def test_a_bomb_of_aliases_is_refused_before_it_goes_off():
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["k: " + "1" * LARGEST_FILE_BYTES + "x", "k: " + "1_" * 500_000 + "x", "k: 1" + ":5" * 500_000 + "x"]
-    + [
-        "k: " + "-" * 500_000,
-        "k: '" + "\n" * 500_000,
-        "? " * 500_000,
-        "k: |\n" + "\n" * 500_000,
-        "#" * 500_000,
-    ]
-    + [
-        "!" * 500_000,
-        "%" * 500_000,
-        "k: [" + "'a'" * 100_000,
-        "&a" * 500_000,
-        "---\n" * 500_000,
-        "\\" * 500_000,
+    ("text", "name"),
+    [
+        ("k: " + "1" * (LARGEST_FILE_BYTES - 10) + "x", None),
+        ("k: " + "-" * 500_000, None),
+        ("k: |\n" + "\n" * 500_000, None),
+        ("k: " + "1_" * 500_000, "ambiguous-scalar"),
+        ("k: 1" + ":5" * 500_000, "ambiguous-scalar"),
+        ("k: " + "9" * 500_000 + ".0", "ambiguous-scalar"),
+        ("k: '" + "\n" * 500_000, "invalid-yaml"),
+        ("k: [" + "'a'" * 100_000, "invalid-yaml"),
+        ("!" * 500_000, "unsupported-yaml"),
+        ("&a" * 500_000, "invalid-yaml"),
+        ("#" * 500_000, "not-a-mapping"),
+        ("\\" * 500_000, "not-a-mapping"),
+        ("? " * 500_000, "unsupported-yaml"),
+        ("%" * 500_000, "unsupported-yaml"),
+        ("---\n" * 500_000, "unsupported-yaml"),
     ],
-    ids=range(14),
+    ids=range(15),
 )
-def test_long_runs_of_one_thing_end(text):
-    data, _, findings = read(text)
-    assert findings or len(data["k"]) > 100_000 or data["k"] == ""
+def test_a_long_run_of_one_thing_ends_with_one_answer(text, name):
+    _, _, findings = read(text)
+    assert [finding.name for finding in findings] == ([name] if name else [])
 
 
 def test_thirty_two_levels_and_a_hundred_anchors_are_allowed():
@@ -329,6 +346,11 @@ def test_everything_that_can_be_stepped_over_is_reported_in_one_run():
         ("control-character", 3),
         ("ambiguous-scalar", 4),
     ]
+
+
+def test_a_file_full_of_problems_is_not_read_to_the_end():
+    _, _, findings = read("a: [" + "010, " * 5000 + "]")
+    assert len(findings) == 1000
 
 
 def test_a_duplicate_key_shows_the_first_one():
@@ -351,28 +373,27 @@ def test_an_open_quote_shows_where_it_was_opened():
         "u: `hunter2`",
         "u: %hunter2",
         "%hunter2\n---\n",
-    ]
-    + [
         "u: &hunter2 x\nv: &hunter2 y",
         "u: 'hunter2",
         "u: hunter2: x",
         "- hunter2",
         "hunter2",
         "u: &hunter2 [*hunter2]",
-    ]
-    + [
         'u: "hunter2\\0"',
         "u: hunter2\x00",
         "u: hunter2\nu: hunter2",
         '"u": "hunter2" "',
         "u: [hunter2",
-        "u: <<\n hunter2",
-    ]
-    + ["u: {hunter2]", "u: |hunter2", "u: >-hunter2", "u:\n\thunter2: x"],
+        "u: *hunter2\nv: [<<]",
+        "u: {hunter2]",
+        "u: |hunter2",
+        "u: >-hunter2",
+        "u:\n\thunter2: x",
+    ],
 )
 def test_a_finding_never_repeats_a_value_that_may_be_secret(text):
     _, _, findings = read(text)
-    assert findings or text == "u: <<\n hunter2"
+    assert findings
     assert "hunter2" not in repr(findings)
 
 

@@ -204,9 +204,23 @@ def test_a_setting_with_many_users_names_the_first(document: Document) -> None:
 def test_an_unknown_address_has_its_nearest(
     document: Document, address: str, nearest: tuple[str, ...]
 ) -> None:
-    with pytest.raises(UnknownAddressError, match=f"^nothing is decided about `{address}`$") as caught:
+    with pytest.raises(UnknownAddressError) as caught:
         explain(PLAN, document, address, {})
     assert caught.value.nearest == nearest
+    there_are = f"; there are: {', '.join(nearest)}" if nearest else ""
+    assert str(caught.value) == f"nothing is decided about `{address}`{there_are}"
+
+
+def test_a_short_form_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    source = tmp_path / "w.yaml"
+    source.write_text("tasks: {t: {rate: 2/h}}")
+    document, _ = load([source])
+    written = Decision(
+        Scope("task", "t"), "rate_mean_per_second", 1, "declared", (Written(("tasks", "t", "rate", "mean")),)
+    )
+    assert "from     rate = 2/h  " in explain(
+        plan_by([("p", written)]), document, "task:t/rate_mean_per_second", {}
+    )
 
 
 def test_passwords_and_control_characters_are_not_printed(document: Document) -> None:

@@ -139,14 +139,23 @@ class _ByPattern:
 task_annotations = (_annotations, _ByPattern())
 
 
-class CrontabEuropeParis(crontab):
-    """A crontab that is read in the zone "Europe/Paris" whatever zone the app has."""
+class ZonedCrontab(crontab):
+    """A crontab that is read in a zone of its own, whatever zone the app has.
 
-    tz = ZoneInfo("Europe/Paris")
+    It stands here whether or not it is used: beat finds it by name in the schedule file of an earlier run.
+    """
+
+    def __init__(self, zone, *fields, **options):
+        super().__init__(*fields, **options)
+        self.tz = ZoneInfo(zone)
+
+    def __reduce__(self):
+        kind, fields, options = super().__reduce__()
+        return kind, (self.tz.key, *fields), options
 
 
 beat_schedule = {
-    "daily-sales": {"task": "shop.reports.daily_sales", "schedule": CrontabEuropeParis(minute="30", hour="6"), "kwargs": {"currency": "EUR"}, "options": {"expires": 10800}},
+    "daily-sales": {"task": "shop.reports.daily_sales", "schedule": ZonedCrontab("Europe/Paris", minute="30", hour="6"), "kwargs": {"currency": "EUR"}, "options": {"expires": 10800}},
     "monthly-stock-value": {"task": "shop.reports.stock_value", "schedule": crontab(minute="0", hour="4", day_of_month="1"), "options": {"expires": 43200}},
     "release-reservations": {"task": "shop.inventory.release_reservations", "schedule": crontab(minute="15"), "options": {"expires": 1800}},
     "sync-stock": {"task": "shop.inventory.sync_stock", "schedule": 300, "options": {"expires": 240}},

@@ -1,0 +1,98 @@
+"""Speed and memory of a compile, as ratios to reading the same file with PyYAML's fastest loader.
+
+Prints JSON: for each number of tasks the whole-process CPU time (user and system, imports and all) and the
+peak memory of `policycompiler compile`, each divided by that of `python -c 'yaml.load(…, CSafeLoader)'`. Runs
+alternate, so that other load on the machine falls on both; the figure is the ratio of the medians.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROUNDS = {100: 9, 1_000: 7, 10_000: 3}
+
+READ = "import sys, yaml; yaml.load(open(sys.argv[1]), yaml.CSafeLoader)"
+
+CLASSES = ("interactive", "standard", "batch")
+RUNTIMES = {"interactive": ("100ms", "2s"), "standard": ("2s", "30s"), "batch": ("40s", "10m")}
+
+
+class Cost(NamedTuple):
+    """What one process used: CPU seconds, and KiB of memory at its peak."""
+
+    cpu_seconds: float
+    peak_kib: float
+
+
+def workload(tasks: int) -> Iterator[str]:
+    """Lines of a workload of so many tasks, some fifteen lines each, and a schedule for one in fifty."""
+    yield from ("version: 1", "service: bench", "app: bench.app:app")
+    yield from ("broker: {transport: redis, url: '${CELERY_BROKER_URL}'}",)
+    yield from ("results: {backend: redis, url: '${CELERY_RESULT_BACKEND}', keep: 1h}", "tasks:")
+    for index in range(tasks):
+        latency = CLASSES[index % 3]
+        p50, p99 = RUNTIMES[latency]
+        yield f"  bench.module_{index % 50}.task_{index}:"
+        yield f"    description: what task number {index} does, in a few words  # and a comment"
+        yield f"    latency: {latency}"
+        yield f"    work: {'cpu' if index % 5 == 0 else 'io'}"
+        yield f"    idempotent: {'true' if index % 2 else 'false'}"
+        yield from ("    runtime:", f"      p50: {p50}", f"      p99: {p99}")
+        yield from ("    rate:", f"      mean: {1 + index % 9}/d", f"      peak: {1 + index % 9}/h")
+        yield f"    owner: team-{index % 7}"
+        yield f"    result: {'keep' if index % 11 == 0 else 'ignore'}"
+        yield f"    retry: {'{on: [ConnectionError], max: 5, max_delay: 5m}' if index % 2 else 'none'}"
+        yield "    expires: 6h"
+    yield "schedules:"
+    for index in range(0, tasks, 50):
+        yield f"  every-{index}: {{task: bench.module_{index % 50}.task_{index}, every: {5 + index % 50}m}}"
+
+
+def cost(command: list[str]) -> Cost:
+    """Run a command to its end and ask the kernel what it used."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        message = f"{command[0]} ended with status {status}"
+        raise SystemExit(message)
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+
+
+def ratios(tasks: int, folder: Path) -> dict[str, float]:
+    """Compile over read, for a workload of so many tasks."""
+    source = folder / f"{tasks}.yaml"
+    source.write_text("\n".join(workload(tasks)) + "\n")
+    read = [sys.executable, "-c", READ, str(source)]
+    reads, compiles = [], []
+    for round_number in range(ROUNDS[tasks]):
+        output = str(folder / f"{tasks}-{round_number}")
+        reads.append(cost(read))
+        compiles.append(cost([sys.executable, "-m", "policycompiler", "compile", str(source), "-qo", output]))
+    return {
+        "cpu": _ratio([c.cpu_seconds for c in compiles], [r.cpu_seconds for r in reads]),
+        "peak_memory": _ratio([c.peak_kib for c in compiles], [r.peak_kib for r in reads]),
+    }
+
+
+def _ratio(measured: list[float], base: list[float]) -> float:
+    return round(statistics.median(measured) / statistics.median(base), 2)
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        ratios_of = {str(tasks): ratios(tasks, Path(folder)) for tasks in ROUNDS}
+    sys.stdout.write(json.dumps(ratios_of, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

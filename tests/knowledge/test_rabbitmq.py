@@ -1,0 +1,181 @@
+"""What RabbitMQ 3.10 adds: quorum queues, delivery limits, confirmed publishes, lost connections.
+
+On it rest the policies queue-declarations, broker-connection, worker-lost and task-events.
+"""
+
+from __future__ import annotations
+
+import pytest
+from celery.exceptions import OperationalError
+from kombu import Connection, Exchange, Queue
+from processes import wait_until
+
+pytestmark = pytest.mark.server
+
+ONE_AHEAD = ("--prefetch-multiplier", "1")
+
+
+def queue(name: str, kind: str = "direct", **arguments: object) -> Queue:
+    return Queue(name, Exchange(name, type=kind), routing_key=name, queue_arguments=arguments)
+
+
+def quorum(name: str, kind: str = "topic", limit: int = 3) -> Queue:
+    """As queue-declarations has it."""
+    return queue(name, kind, **{"x-queue-type": "quorum", "x-delivery-limit": limit})
+
+
+def settings(declared: Queue) -> dict[str, object]:
+    return {
+        "task_queues": (declared,),
+        "task_default_queue": declared.name,
+        "task_default_exchange": declared.exchange.name,
+        "task_default_exchange_type": declared.exchange.type,
+        "task_default_routing_key": declared.routing_key,
+        "task_create_missing_queues": False,
+        "broker_transport_options": {"confirm_publish": True},
+    }
+
+
+def depth(url: str, name: str) -> int:
+    """Messages that no worker has taken."""
+    with Connection(url) as connection, connection.channel() as channel:
+        return channel.queue_declare(name, passive=True).message_count
+
+
+def scheduled(lab) -> int:
+    """Messages that the worker holds until they are due."""
+    (found,) = lab.app.control.inspect(timeout=10, limit=1).scheduled().values()
+    return len(found)
+
+
+def overfill(lab) -> None:
+    """Send far more than a queue of length 1 takes; a quorum queue closes a few messages late."""
+    for _ in range(50):
+        lab.send("quick", retry=False)
+
+
+def test_delayed_tasks_of_a_quorum_queue_behind_a_topic_exchange_do_not_occupy_a_worker(
+    on_rabbitmq, queue_name
+):
+    lab = on_rabbitmq(**settings(quorum(queue_name)))
+    lab.worker(*ONE_AHEAD)
+    for _ in range(4):
+        lab.send("nap", 0, countdown=600)
+    lab.send("quick")
+    lab.wait_for("end", "quick")
+    assert scheduled(lab) == 0
+    assert lab.events("start", "nap") == []
+
+
+def test_a_delayed_task_of_a_quorum_queue_behind_a_topic_exchange_runs_when_it_is_due(
+    on_rabbitmq, queue_name
+):
+    lab = on_rabbitmq(**settings(quorum(queue_name)))
+    lab.worker(*ONE_AHEAD)
+    lab.send("quick", countdown=2)
+    lab.wait_for("end", "quick")
+    assert lab.events("start", "quick")[0]["routing_key"].endswith(f".{queue_name}")
+
+
+def test_delayed_tasks_of_a_quorum_queue_behind_a_direct_exchange_occupy_a_worker(
+    on_rabbitmq, rabbitmq_url, queue_name
+):
+    """Why the exchange is a topic; the tasks behind them wait as long as they do."""
+    lab = on_rabbitmq(**settings(quorum(queue_name, "direct")))
+    for _ in range(2):
+        lab.send("nap", 0, countdown=600)
+    lab.worker(*ONE_AHEAD)
+    wait_until(lambda: scheduled(lab) == 1, "the worker holds what its prefetch limit allows")
+    lab.send("quick")
+    wait_until(lambda: depth(rabbitmq_url, queue_name) == 2, "the others are left in the queue")
+    assert scheduled(lab) == 1
+    assert lab.events("start") == []
+
+
+def test_delayed_tasks_of_a_classic_queue_do_not_occupy_a_worker_on_rabbitmq_3(on_rabbitmq, queue_name):
+    lab = on_rabbitmq(**settings(queue(queue_name)))
+    for _ in range(4):
+        lab.send("nap", 0, countdown=600)
+    lab.worker(*ONE_AHEAD)
+    lab.send("quick")
+    lab.wait_for("end", "quick")
+    assert scheduled(lab) == 4
+
+
+def test_a_countdown_below_a_second_is_refused_by_a_quorum_queue(on_rabbitmq, queue_name):
+    """Why the first wait of a retry is rounded up to a whole second."""
+    lab = on_rabbitmq(**settings(quorum(queue_name)))
+    with pytest.raises(ValueError, match="positive"):
+        lab.send("quick", countdown=0.5)
+
+
+def test_a_delivery_limit_of_2_gives_3_deliveries(on_rabbitmq, rabbitmq_url, queue_name):
+    """The broker says itself when it gives up, by moving the message to another queue."""
+    dead = f"{queue_name}-dead"
+    declared = quorum(queue_name, limit=2)
+    declared.queue_arguments |= {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
+    lab = on_rabbitmq(
+        **settings(declared),
+        task_annotations={"die": {"acks_late": True, "reject_on_worker_lost": True}},
+    )
+    with Connection(rabbitmq_url) as connection, connection.SimpleQueue(dead) as letters:
+        lab.worker(*ONE_AHEAD)
+        lab.send("die")
+        letter = letters.get(timeout=60)
+        letter.ack()
+    assert letter.headers["x-death"][0]["reason"] == "delivery_limit"
+    assert len(lab.events("start", "die")) == 3
+
+
+def test_a_late_message_goes_to_another_worker_when_its_own_is_killed(on_rabbitmq, queue_name):
+    lab = on_rabbitmq(**settings(queue(queue_name)), task_annotations={"nap": {"acks_late": True}})
+    first = lab.worker(*ONE_AHEAD)
+    lab.send("nap", 600)
+    lab.wait_for("start", "nap")
+    lab.worker(*ONE_AHEAD)
+    first.kill()
+    lab.wait_for("start", "nap", times=2)
+    assert [start["redelivered"] for start in lab.events("start", "nap")] == [False, True]
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_with_confirm_publish_a_message_that_the_broker_did_not_take_is_an_error(
+    on_rabbitmq, rabbitmq_url, queue_name, kind
+):
+    full = queue(queue_name, **{"x-queue-type": kind, "x-max-length": 1, "x-overflow": "reject-publish"})
+    lab = on_rabbitmq(**settings(full))
+    with pytest.raises(OperationalError):
+        overfill(lab)
+    assert depth(rabbitmq_url, queue_name) >= 1
+
+
+def test_without_confirm_publish_it_vanishes_without_an_error(on_rabbitmq, rabbitmq_url, queue_name):
+    full = queue(queue_name, **{"x-max-length": 1, "x-overflow": "reject-publish"})
+    lab = on_rabbitmq(**settings(full) | {"broker_transport_options": {}})
+    overfill(lab)
+    wait_until(lambda: depth(rabbitmq_url, queue_name) == 1, "one message was taken")
+
+
+def test_a_queue_that_is_not_declared_by_the_sender_takes_messages(on_rabbitmq, queue_name):
+    """How an external queue is emitted: `no_declare=True`, on a direct exchange, and its app declares it."""
+    theirs, ours = queue(f"{queue_name}-theirs"), queue(queue_name)
+    external = Queue(
+        theirs.name, Exchange(theirs.name, type="direct"), routing_key=theirs.name, no_declare=True
+    )
+    sender = on_rabbitmq(**settings(ours) | {"task_queues": (ours, external)})
+    consumer = on_rabbitmq(**settings(theirs))
+    consumer.worker()
+    sender.send("quick", queue=theirs.name)
+    consumer.wait_for("end", "quick")
+
+
+def test_a_sender_of_a_queue_that_it_does_not_declare_leaves_no_queue_behind(
+    on_rabbitmq, rabbitmq_url, queue_name
+):
+    """A message to an external queue that nobody has declared is lost, also where publishes are confirmed."""
+    theirs = queue(f"{queue_name}-theirs")
+    external = Queue(theirs.name, theirs.exchange, routing_key=theirs.name, no_declare=True)
+    sender = on_rabbitmq(**settings(queue(queue_name)) | {"task_queues": (queue(queue_name), external)})
+    sender.send("quick", queue=theirs.name)
+    with Connection(rabbitmq_url) as connection, pytest.raises(connection.channel_errors, match="no queue"):
+        connection.default_channel.queue_declare(theirs.name, passive=True)

@@ -1,0 +1,368 @@
+"""What is pinned is decided as it is; what Celery would not understand is refused."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies import as_written
+
+DECIDES = {
+    "identity": (
+        "tasks: {}",
+        {
+            "app/service": ("shop", "pinned in the workload"),
+            "app/app": ("shop.celery_app:app", "pinned in the workload"),
+            "app/broker_transport": ("redis", "pinned in the workload"),
+            "app/broker_url_variable": ("CELERY_BROKER_URL", "pinned in the workload"),
+            "app/celery_version": ("5.7", "the newest Celery known"),
+        },
+    ),
+    "a URL without credentials": (
+        (
+            "broker: {transport: redis, url: 'redis://127.0.0.1:6379/0', version: '7.2'}\n"
+            "results: {backend: redis, url: '${R}'}\n"
+            "celery: {version: '5.6', namespace: CELERY}"
+        ),
+        {
+            "app/broker_url": ("redis://127.0.0.1:6379/0", "pinned in the workload"),
+            "app/broker_version": ("7.2", "pinned in the workload"),
+            "app/result_backend_variable": ("R", "pinned in the workload"),
+            "app/celery_version": ("5.6", "pinned in the workload"),
+            "app/namespace": ("CELERY", "pinned in the workload"),
+        },
+    ),
+    "settings": (
+        (
+            "celery: {settings: {worker_proc_alive_timeout: 20, task_acks_late: true, "
+            "result_expires: null, accept_content: [json, yaml]}}"
+        ),
+        {
+            "app/worker_proc_alive_timeout": (20, "pinned in the workload"),
+            "app/task_acks_late": (True, "pinned in the workload"),
+            "app/result_expires": (None, "pinned in the workload"),
+            "app/accept_content": (["json", "yaml"], "pinned in the workload"),
+        },
+    ),
+    "task options and queue": (
+        (
+            "tasks: {shop.a: {queue: search, options: {rate_limit: 10/m, time_limit: 5, "
+            "acks_late: false, throws: [KeyError]}}}"
+        ),
+        {
+            "task:shop.a/queue": ("search", "pinned in the workload"),
+            "task:shop.a/options.rate_limit": ("10/m", "pinned in the workload"),
+            "task:shop.a/options.time_limit": (5, "pinned in the workload"),
+            "task:shop.a/options.acks_late": (False, "pinned in the workload"),
+            "task:shop.a/options.throws": (["KeyError"], "pinned in the workload"),
+        },
+    ),
+    "options of another app's task": (
+        "tasks: {shop.a: {external: true, queue: partner, options: {expires: 5}}}",
+        {
+            "task:shop.a/options.expires": (5, "pinned in the workload"),
+        },
+    ),
+    "a glob": (
+        "tasks: {shop.*: {queue: search}}",
+        {
+            "task:shop.*/queue": ("search", "pinned in the workload"),
+        },
+    ),
+    "a queue spelt out": (
+        (
+            "queues: {legacy: {exchange: tasks, exchange_type: topic, routing_key: task.#, "
+            "consumer_arguments: {x-priority: 5}, broadcast: true, external: false}}"
+        ),
+        {
+            "queue:legacy/exchange": ("tasks", "pinned in the workload"),
+            "queue:legacy/exchange_type": ("topic", "pinned in the workload"),
+            "queue:legacy/routing_key": ("task.#", "pinned in the workload"),
+            "queue:legacy/consumer_arguments": ({"x-priority": 5}, "pinned in the workload"),
+            "queue:legacy/broadcast": (True, "pinned in the workload"),
+            "queue:legacy/external": (False, "pinned in the workload"),
+        },
+    ),
+    "a worker with everything": (
+        (
+            "workers: {w: {queues: [q], pool: threads, concurrency: 8, replicas: 0, memory: "
+            "2GiB, stop_timeout: 10m, command_prefix: [nice, celery], environment: {A: b}, "
+            "options: {prefetch_multiplier: 2, max_tasks_per_child: 5, max_memory_per_child: "
+            "9, without_gossip: false, without_mingle: true, without_heartbeat: true, "
+            "heartbeat_interval: 3, optimization: fair, disable_prefetch: true, loglevel: "
+            "DEBUG}}}"
+        ),
+        {
+            "worker:w/pool": ("threads", "pinned in the workload"),
+            "worker:w/concurrency": (8, "pinned in the workload"),
+            "worker:w/replicas": (0, "pinned in the workload"),
+            "worker:w/memory_bytes": (2147483648, "pinned in the workload"),
+            "worker:w/stop_timeout_seconds": (600, "pinned in the workload"),
+            "worker:w/command_prefix": (["nice", "celery"], "pinned in the workload"),
+            "worker:w/environment": ({"A": "b"}, "pinned in the workload"),
+            "worker:w/prefetch_multiplier": (2, "pinned in the workload"),
+            "worker:w/max_tasks_per_child": (5, "pinned in the workload"),
+            "worker:w/max_memory_per_child": (9, "pinned in the workload"),
+            "worker:w/without_gossip": (False, "pinned in the workload"),
+            "worker:w/without_mingle": (True, "pinned in the workload"),
+            "worker:w/without_heartbeat": (True, "pinned in the workload"),
+            "worker:w/heartbeat_interval": (3, "pinned in the workload"),
+            "worker:w/optimization": ("fair", "pinned in the workload"),
+            "worker:w/disable_prefetch": (True, "pinned in the workload"),
+            "worker:w/log_level": ("DEBUG", "pinned in the workload"),
+        },
+    ),
+    "autoscale": (
+        "workers: {w: {concurrency: {min: 2, max: 10}}}",
+        {
+            "worker:w/autoscale": ({"min": 2, "max": 10}, "pinned in the workload"),
+        },
+    ),
+    "bounds that agree are no autoscale": (
+        "workers: {w: {concurrency: {min: 4, max: 4}}}",
+        {
+            "worker:w/concurrency": (4, "pinned in the workload"),
+        },
+    ),
+}
+STAYS_SILENT = {
+    "nothing is said of the task": ("tasks: {shop.a: }", ["task:shop.a/queue"]),
+    "no result is stored": ("results: {backend: none, url: '${R}'}", ["app/result_backend_variable"]),
+    "no version of the broker": ("tasks: {}", ["app/broker_version", "app/namespace"]),
+    "autoscale pins no slots": ("workers: {w: {concurrency: {min: 2, max: 10}}}", ["worker:w/concurrency"]),
+    "what is refused": ("celery: {settings: {task_ack_late: true}}", ["app/task_ack_late"]),
+}
+LEADS_TO = {
+    "a setting": (
+        "celery: {settings: {worker_proc_alive_timeout: 20}}",
+        "app/worker_proc_alive_timeout",
+        ["1:48"],
+    ),
+    "an option": (
+        "tasks:\n  shop.a:\n    options: {rate_limit: 10/m}",
+        "task:shop.a/options.rate_limit",
+        ["3:27"],
+    ),
+    "a worker's option": ("workers: {w: {options: {loglevel: DEBUG}}}", "worker:w/log_level", ["1:35"]),
+    "the newest Celery": ("tasks: {}", "app/celery_version", ["NEWEST_CELERY"]),
+}
+REFUSES = {
+    "a misspelt setting": (
+        "celery: {settings: {task_ack_late: true}}",
+        [
+            Found(
+                "unknown-setting",
+                "1:21",
+                "`task_ack_late` is no Celery setting; Celery would ignore it in silence",
+                "did you mean `task_acks_late`?",
+            ),
+        ],
+    ),
+    "a setting that resembles none": (
+        "celery: {settings: {zzzzzz: 1}}",
+        [
+            Found(
+                "unknown-setting",
+                "1:21",
+                "`zzzzzz` is no Celery setting; Celery would ignore it in silence",
+                "Celery has no setting of a similar name",
+            ),
+        ],
+    ),
+    "text for a number": (
+        "celery: {settings: {worker_prefetch_multiplier: '4'}}",
+        [
+            Found(
+                "wrong-setting-type",
+                "1:49",
+                (
+                    "`worker_prefetch_multiplier` is a whole number; Celery would keep the wrong type "
+                    "in silence"
+                ),
+                "write a whole number",
+            ),
+        ],
+    ),
+    "text for a truth": (
+        "celery: {settings: {task_acks_late: yes}}",
+        [
+            Found(
+                "wrong-setting-type",
+                "1:37",
+                "`task_acks_late` is true or false; Celery would keep the wrong type in silence",
+                "write true or false",
+            ),
+        ],
+    ),
+    "a number for a text": (
+        "celery: {settings: {task_serializer: 3}}",
+        [
+            Found(
+                "wrong-setting-type",
+                "1:38",
+                "`task_serializer` is text; Celery would keep the wrong type in silence",
+                "write text",
+            ),
+        ],
+    ),
+    "one word for a list": (
+        "celery: {settings: {accept_content: json}}",
+        [
+            Found(
+                "wrong-setting-type",
+                "1:37",
+                "`accept_content` is a list; Celery would keep the wrong type in silence",
+                "write a list",
+            ),
+        ],
+    ),
+    "a list for a mapping": (
+        "celery: {settings: {result_backend_transport_options: [1]}}",
+        [
+            Found(
+                "wrong-setting-type",
+                "1:55",
+                (
+                    "`result_backend_transport_options` is a mapping; Celery would keep the wrong type "
+                    "in silence"
+                ),
+                "write a mapping",
+            ),
+        ],
+    ),
+    "nothing where Celery needs a word": (
+        "celery: {settings: {task_serializer: null}}",
+        [
+            Found(
+                "wrong-setting-type",
+                "1:38",
+                "`task_serializer` is text; Celery would keep the wrong type in silence",
+                "write text",
+            ),
+        ],
+    ),
+    "nothing where Celery needs a truth": (
+        "celery: {settings: {task_acks_late: null}}",
+        [
+            Found(
+                "wrong-setting-type",
+                "1:37",
+                "`task_acks_late` is true or false; Celery would keep the wrong type in silence",
+                "write true or false",
+            ),
+        ],
+    ),
+    "the default queue is no name": (
+        "celery: {settings: {task_default_queue: 'a,b'}}",
+        [
+            Found(
+                "wrong-setting-type",
+                "1:41",
+                "`task_default_queue` is the name of a queue",
+                "write a queue's name",
+            ),
+        ],
+    ),
+    "a setting of another section": (
+        "celery: {settings: {task_routes: {}}}",
+        [
+            Found(
+                "setting-has-a-section",
+                "1:21",
+                "`task_routes` is decided from `tasks.NAME.queue`",
+                "say it in `tasks.NAME.queue`",
+            ),
+        ],
+    ),
+    "the broker": (
+        "celery: {settings: {broker_url: 'redis://h/0'}}",
+        [
+            Found(
+                "setting-has-a-section",
+                "1:21",
+                "`broker_url` is decided from `broker.url`",
+                "say it in `broker.url`",
+            ),
+        ],
+    ),
+    "the schedule": (
+        "celery: {settings: {beat_schedule: {}}}",
+        [
+            Found(
+                "setting-has-a-section",
+                "1:21",
+                "`beat_schedule` is decided from `schedules:`",
+                "say it in `schedules:`",
+            ),
+        ],
+    ),
+    "a password": (
+        "celery: {settings: {broker_password: hunter2}}",
+        [
+            Found(
+                "secret-setting",
+                "1:38",
+                "`broker_password` is a secret; the compiled files are not the place for it",
+                "set it in the application, from its environment",
+            ),
+        ],
+    ),
+    "a key": (
+        "celery: {settings: {s3_secret_access_key: abc}}",
+        [
+            Found(
+                "secret-setting",
+                "1:43",
+                "`s3_secret_access_key` is a secret; the compiled files are not the place for it",
+                "set it in the application, from its environment",
+            ),
+        ],
+    ),
+    "a visibility timeout that is text": (
+        "broker: {transport: redis, url: '${U}', options: {visibility_timeout: 1h}}",
+        [
+            Found(
+                "wrong-setting-type", "1:71", "`visibility_timeout` is a number of seconds", "write seconds"
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "every setting is well spelt": (
+        "celery: {settings: {task_acks_late: true, worker_concurrency: 4, task_serializer: json}}"
+    ),
+    "no limit is a number's null": (
+        "celery: {settings: {broker_connection_max_retries: null, result_expires: null}}"
+    ),
+    "null is Celery's own default": ("celery: {settings: {timezone: null, task_default_exchange: null}}"),
+    "a whole number for any number": "celery: {settings: {broker_connection_timeout: 4}}",
+    "a visibility timeout in seconds": (
+        "broker: {transport: redis, url: '${U}', options: {visibility_timeout: 7200}}"
+    ),
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(as_written, fragment).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(as_written, fragment).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(as_written, fragment).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(as_written, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(as_written, fragment).findings == []

@@ -1,0 +1,180 @@
+"""As many slots as the busiest minutes need."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies import concurrency
+
+DECIDES = {
+    "what is known of the peak": (
+        ("tasks: {shop.a: {runtime: {p50: 300ms, p99: 300ms}, rate: {mean: 5/s, peak: 40/s}}}"),
+        {
+            "worker:shop.standard.io/concurrency": (18, "12 busy slots at the peak, kept below 70% busy"),
+            "worker:shop.standard.io/replicas": (1, "one process is enough"),
+        },
+    ),
+    "the mean stands for the peak": (
+        "tasks: {shop.a: {runtime: {p50: 1s, p99: 1s}, rate: 7/s}}",
+        {
+            "worker:shop.standard.io/concurrency": (10, "7 busy slots at the peak, kept below 70% busy"),
+        },
+    ),
+    "hardly anything to do": (
+        "tasks: {shop.a: {runtime: 1s, rate: 1/d}}",
+        {
+            "worker:shop.standard.io/concurrency": (
+                2,
+                "hardly anything to do, but one slow run must not stop a queue",
+            ),
+        },
+    ),
+    "nothing but a name": (
+        "tasks: {shop.a: }",
+        {
+            "worker:shop.standard.io/concurrency": (
+                4,
+                "a modest number for tasks that wait for others: not all rates are declared",
+            ),
+            "worker:shop.standard.io/replicas": (1, "one process is enough"),
+        },
+    ),
+    "tasks that compute": (
+        "tasks: {shop.a: {work: cpu}}",
+        {
+            "worker:shop.standard.cpu/concurrency": (
+                2,
+                "a modest number for tasks that compute: not all rates are declared",
+            ),
+        },
+    ),
+    "no task": (
+        "queues: {q: {}}",
+        {
+            "worker:q/concurrency": (
+                4,
+                "a modest number for tasks that wait for others: not all rates are declared",
+            ),
+        },
+    ),
+    "one of two is not known": (
+        "tasks: {shop.a: {runtime: {p50: 1s, p99: 1s}, rate: 7/s}, shop.b: }",
+        {
+            "worker:shop.standard.io/concurrency": (10, "7 busy slots at the peak, kept below 70% busy"),
+        },
+    ),
+    "more than one process holds": (
+        "tasks: {shop.a: {runtime: {p50: 1s, p99: 1s}, rate: 70/s}}",
+        {
+            "worker:shop.standard.io/concurrency": (25, "70 busy slots at the peak, kept below 70% busy"),
+            "worker:shop.standard.io/replicas": (4, "100 slots, at most 32 in a process"),
+        },
+    ),
+    "replicas are pinned": (
+        ("tasks: {shop.a: {queue: q, runtime: {p50: 1s, p99: 1s}, rate: 70/s}}\nworkers: {q: {replicas: 5}}"),
+        {
+            "worker:q/concurrency": (20, "70 busy slots at the peak, kept below 70% busy"),
+        },
+    ),
+    "no replica runs": (
+        "queues: {q: {}}\nworkers: {q: {replicas: 0}}",
+        {
+            "worker:q/concurrency": (
+                4,
+                "a modest number for tasks that wait for others: not all rates are declared",
+            ),
+        },
+    ),
+    "solo": (
+        "tasks: {shop.a: {queue: q, runtime: 1s, rate: 70/s}}\nworkers: {q: {pool: solo}}",
+        {
+            "worker:q/concurrency": (1, "a solo pool has one slot"),
+            "worker:q/replicas": (1, "one process is enough"),
+        },
+    ),
+    "slots are pinned": (
+        "tasks: {shop.a: {queue: q}}\nworkers: {q: {concurrency: 8}}",
+        {
+            "worker:q/replicas": (1, "one process"),
+        },
+    ),
+    "autoscale": (
+        "tasks: {shop.a: {queue: q}}\nworkers: {q: {concurrency: {min: 2, max: 9}}}",
+        {
+            "worker:q/replicas": (1, "one process"),
+        },
+    ),
+}
+STAYS_SILENT = {
+    "both are pinned": (
+        "queues: {q: {}}\nworkers: {q: {concurrency: 8, replicas: 2}}",
+        ["worker:q/concurrency", "worker:q/replicas"],
+    ),
+    "autoscale has no fixed slots": (
+        "queues: {q: {}}\nworkers: {q: {concurrency: {min: 2, max: 9}}}",
+        ["worker:q/concurrency"],
+    ),
+    "replicas are pinned": ("queues: {q: {}}\nworkers: {q: {replicas: 0}}", ["worker:q/replicas"]),
+}
+LEADS_TO = {
+    "the peak": (
+        "tasks: {shop.a: {runtime: 1s, rate: {mean: 5/s, peak: 40/s}}}",
+        "worker:shop.standard.io/concurrency",
+        [
+            "task:shop.a/rate_peak_per_second",
+            "task:shop.a/runtime_mean_seconds",
+            "BUSY_AT_PEAK",
+            "FEWEST_SLOTS",
+        ],
+    ),
+    "the policy": ("tasks: {shop.a: }", "worker:shop.standard.io/concurrency", ["SLOTS_UNDECLARED[io]"]),
+    "the bound": (
+        "tasks: {shop.a: }",
+        "worker:shop.standard.io/replicas",
+        ["SLOTS_UNDECLARED[io]", "MOST_SLOTS"],
+    ),
+}
+REFUSES = {
+    "it shrinks above what it grows to": (
+        "queues: {q: {}}\nworkers: {q: {concurrency: {min: 5, max: 2}}}",
+        [
+            Found(
+                "autoscale-order",
+                "2:34",
+                "the pool shrinks to 5 slots and grows to 2: min is at most max",
+                "swap them",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "it grows": "queues: {q: {}}\nworkers: {q: {concurrency: {min: 2, max: 5}}}",
+    "it stays": "queues: {q: {}}\nworkers: {q: {concurrency: {min: 2, max: 2}}}",
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(concurrency, fragment).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(concurrency, fragment).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(concurrency, fragment).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(concurrency, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(concurrency, fragment).findings == []

@@ -1,0 +1,244 @@
+"""Every queue is consumed by somebody who is known."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies import consumers
+
+DECIDES = {
+    "a queue of nobody gets a worker": (
+        "tasks: {shop.a: }",
+        {
+            "queue:shop.standard.io/workers": (["shop.standard.io"], "these workers list it"),
+            "queue:shop.standard.io/tasks": (["shop.a"], "they are routed to it"),
+            "queue:shop.standard.io/external": (False, "it is consumed here"),
+            "queue:shop.standard.io/broadcast": (False, "each message goes to one worker"),
+            "worker:shop.standard.io/queues": (["shop.standard.io"], "no other worker consumes this queue"),
+            "worker:shop.standard.io/tasks": (["shop.a"], "its queues bring them"),
+            "task:shop.a/workers": (["shop.standard.io"], "they consume its queue"),
+        },
+    ),
+    "a worker lists it": (
+        ("tasks: {shop.a: {queue: search}}\nworkers: {w: {queues: [search, shop.standard.io]}}"),
+        {
+            "queue:search/workers": (["w"], "these workers list it"),
+            "worker:w/queues": (["search", "shop.standard.io"], "as the workload lists them"),
+            "worker:w/tasks": (["shop.a"], "its queues bring them"),
+            "task:shop.a/workers": (["w"], "they consume its queue"),
+        },
+    ),
+    "a worker of the queue's name": (
+        "tasks: {shop.a: {queue: search}}\nworkers: {search: {}}",
+        {
+            "worker:search/queues": (["search"], "as the workload lists them"),
+        },
+    ),
+    "several workers on one queue": (
+        ("tasks: {shop.a: {queue: search}}\nworkers: {w: {queues: [search]}, v: {queues: [search]}}"),
+        {
+            "queue:search/workers": (["v", "w"], "these workers list it"),
+            "task:shop.a/workers": (["v", "w"], "they consume its queue"),
+            "worker:v/tasks": (["shop.a"], "its queues bring them"),
+            "worker:w/tasks": (["shop.a"], "its queues bring them"),
+        },
+    ),
+    "a glob": (
+        ("tasks: {shop.a: {queue: mail-in}, shop.b: {queue: mail-out}}\nworkers: {w: {queues: ['mail-*']}}"),
+        {
+            "worker:w/queues": (["mail-in", "mail-out"], "as the workload lists them"),
+            "worker:w/tasks": (["shop.a", "shop.b"], "its queues bring them"),
+        },
+    ),
+    "another app's task": (
+        "tasks: {shop.a: {external: true, queue: partner}}",
+        {
+            "queue:partner/workers": ([], "another app consumes it"),
+            "queue:partner/external": (True, "another app consumes it"),
+            "queue:partner/tasks": (["shop.a"], "they are routed to it"),
+            "task:shop.a/workers": ([], "another app runs it"),
+        },
+    ),
+    "no glob takes another app's queue": (
+        "tasks: {shop.a: {external: true, queue: partner}}\nworkers: {w: {queues: ['*']}}",
+        {
+            "worker:w/queues": (["shop.standard.io"], "as the workload lists them"),
+            "queue:partner/external": (True, "another app consumes it"),
+        },
+    ),
+    "both apps send and one consumes": (
+        ("tasks: {shop.a: {external: true, queue: partner}}\nworkers: {w: {queues: [partner]}}"),
+        {
+            "queue:partner/external": (False, "it is consumed here"),
+            "worker:w/tasks": ([], "its queues bring them"),
+            "task:shop.a/workers": ([], "another app runs it"),
+        },
+    ),
+    "chosen at call time": (
+        "tasks: {shop.a: {call_time_queues: [urgent]}}",
+        {
+            "queue:urgent/workers": (["urgent"], "these workers list it"),
+            "queue:urgent/tasks": ([], "they are routed to it"),
+            "worker:urgent/tasks": ([], "its queues bring them"),
+        },
+    ),
+    "chosen by a schedule": (
+        ("tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1m, options: {queue: timed}}}"),
+        {
+            "worker:timed/queues": (["timed"], "no other worker consumes this queue"),
+        },
+    ),
+    "declared and never sent to": (
+        "queues: {spare: {}}",
+        {
+            "worker:spare/queues": (["spare"], "no other worker consumes this queue"),
+        },
+    ),
+    "declared another app's": (
+        "queues: {inbox: {external: true}}",
+        {
+            "queue:inbox/workers": ([], "another app consumes it"),
+            "queue:inbox/tasks": ([], "they are routed to it"),
+        },
+    ),
+    "a worker of no queue keeps its place in the plan": (
+        "workers: {w: {pool: threads}}",
+        {
+            "worker:w/queues": ([], "as the workload lists them"),
+            "worker:w/tasks": ([], "its queues bring them"),
+        },
+    ),
+}
+STAYS_SILENT = {
+    "another app's queue has no worker": (
+        "queues: {inbox: {external: true}}",
+        ["worker:inbox/queues", "queue:inbox/external"],
+    ),
+    "broadcast is pinned": ("queues: {all: {broadcast: true}}", ["queue:all/broadcast"]),
+}
+LEADS_TO = {
+    "the list": (
+        "tasks: {shop.a: {queue: search}}\nworkers: {w: {queues: [search]}}",
+        "worker:w/queues",
+        ["2:24"],
+    ),
+    "the worker of that name": (
+        "tasks: {shop.a: {queue: search}}\nworkers: {search: {}}",
+        "worker:search/queues",
+        ["2:19"],
+    ),
+    "the policy": ("tasks: {shop.a: }", "worker:shop.standard.io/queues", ["ONE_WORKER_A_QUEUE"]),
+    "the workers": (
+        "tasks: {shop.a: }",
+        "queue:shop.standard.io/workers",
+        ["worker:shop.standard.io/queues"],
+    ),
+    "the task": ("tasks: {shop.a: }", "queue:shop.standard.io/external", ["1:17"]),
+    "the call": ("tasks: {shop.a: {call_time_queues: [urgent]}}", "queue:urgent/tasks", ["1:37"]),
+}
+REFUSES = {
+    "no replica runs": (
+        "tasks: {shop.a: {queue: search}}\nworkers: {search: {replicas: 0}}",
+        [
+            Found(
+                "queue-unconsumed",
+                "1:17",
+                "no running worker consumes queue search",
+                "let a worker consume it, or mark its tasks `external: true`",
+            ),
+        ],
+    ),
+    "said to be another app's": (
+        "tasks: {shop.a: {queue: inbox}}\nqueues: {inbox: {external: true}}",
+        [
+            Found(
+                "queue-unconsumed",
+                "2:17",
+                "no running worker consumes queue inbox",
+                "let a worker consume it, or mark its tasks `external: true`",
+            ),
+        ],
+    ),
+    "a glob of one pattern matches nothing": (
+        "tasks: {shop.a: {queue: search}}\nworkers: {w: {queues: [search, 'mail-*']}}",
+        [
+            Found(
+                "queue-pattern-unmatched",
+                "2:32",
+                "no queue matches `mail-*`; there are: search, shop.standard.io",
+                "",
+            ),
+        ],
+    ),
+    "a glob matches nothing at all": (
+        "tasks: {shop.a: {queue: search}}\nworkers: {w: {queues: ['mail-*']}}",
+        [
+            Found(
+                "queue-pattern-unmatched",
+                "2:24",
+                "no queue matches `mail-*`; there are: search, shop.standard.io",
+                "",
+            ),
+            Found("worker-without-queues", "2:14", "worker w consumes no queue", "add `queues: [NAME]`"),
+        ],
+    ),
+    "a glob matches only another app's queue": (
+        ("tasks: {shop.a: {external: true, queue: partner}}\nworkers: {w: {queues: ['part*']}}"),
+        [
+            Found(
+                "queue-pattern-unmatched", "2:24", "no queue matches `part*`; there are: shop.standard.io", ""
+            ),
+            Found("worker-without-queues", "2:14", "worker w consumes no queue", "add `queues: [NAME]`"),
+        ],
+    ),
+    "no queue and no queue of its name": (
+        "workers: {w: {}}",
+        [
+            Found("worker-without-queues", "1:14", "worker w consumes no queue", "add `queues: [NAME]`"),
+        ],
+    ),
+    "an empty list": (
+        "workers: {w: {queues: []}}",
+        [
+            Found("worker-without-queues", "1:14", "worker w consumes no queue", "add `queues: [NAME]`"),
+        ],
+    ),
+}
+ACCEPTS = {
+    "one of two workers runs": (
+        "tasks: {shop.a: {queue: search}}\n"
+        "workers: {w: {queues: [search], replicas: 0}, v: {queues: [search]}}"
+    ),
+    "another app's task on another app's queue": (
+        "tasks: {shop.a: {external: true, queue: inbox}}\nqueues: {inbox: {external: true}}"
+    ),
+    "a glob that matches": "tasks: {shop.a: {queue: search}}\nworkers: {w: {queues: ['sea*']}}",
+    "a queue that nothing is sent to": "workers: {w: {queues: [inbox]}}",
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(consumers, fragment).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(consumers, fragment).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(consumers, fragment).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(consumers, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(consumers, fragment).findings == []

@@ -1,0 +1,178 @@
+"""Every queue is declared, as this broker needs it."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import after
+
+from policycompiler.policies import queue_declarations
+
+DECIDES = {
+    "Redis has one kind": (
+        "tasks: {shop.a: }",
+        {
+            "queue:shop.standard.io/exchange": ("shop.standard.io", "an exchange of the queue's own name"),
+            "queue:shop.standard.io/exchange_type": ("direct", "this broker has one kind of queue"),
+            "queue:shop.standard.io/routing_key": ("shop.standard.io", "the queue's own name"),
+            "queue:shop.standard.io/arguments": ({}, "none are needed"),
+            "queue:shop.standard.io/consumer_arguments": ({}, "none are needed"),
+            "app/task_create_missing_queues": (
+                False,
+                "a misspelt queue name is an error, not a queue that nobody reads",
+            ),
+            "app/task_default_exchange": ("shop.standard.io", "as the default queue is declared"),
+            "app/task_default_exchange_type": ("direct", "as the default queue is declared"),
+            "app/task_default_routing_key": ("shop.standard.io", "as the default queue is declared"),
+        },
+    ),
+    "RabbitMQ of unknown version": (
+        "broker: {transport: rabbitmq, url: '${U}'}\ntasks: {shop.a: }",
+        {
+            "queue:shop.standard.io/exchange_type": (
+                "topic",
+                "no version is declared, and only this delays well on every RabbitMQ",
+            ),
+            "queue:shop.standard.io/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 3},
+                "no version is declared, and only this delays well on every RabbitMQ",
+            ),
+            "app/task_default_exchange_type": ("topic", "as the default queue is declared"),
+        },
+    ),
+    "RabbitMQ 4": (
+        "broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\ntasks: {shop.a: }",
+        {
+            "queue:shop.standard.io/exchange_type": (
+                "topic",
+                "RabbitMQ 4 and later delay well only this way",
+            ),
+            "queue:shop.standard.io/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 3},
+                "RabbitMQ 4 and later delay well only this way",
+            ),
+        },
+    ),
+    "RabbitMQ 3": (
+        "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\ntasks: {shop.a: }",
+        {
+            "queue:shop.standard.io/exchange_type": (
+                "direct",
+                "RabbitMQ 3 delays well with the simpler kind",
+            ),
+            "queue:shop.standard.io/arguments": ({}, "none are needed"),
+        },
+    ),
+    "pinned to classic": (
+        ("broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\nqueues: {q: {type: classic}}"),
+        {
+            "queue:q/exchange_type": ("direct", "the queue type is pinned"),
+            "queue:q/arguments": ({}, "none are needed"),
+        },
+    ),
+    "pinned to quorum": (
+        ("broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\nqueues: {q: {type: quorum}}"),
+        {
+            "queue:q/exchange_type": ("topic", "the queue type is pinned"),
+            "queue:q/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 3},
+                "the queue type is pinned",
+            ),
+        },
+    ),
+    "arguments are added": (
+        ("broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-message-ttl: 60000}}}"),
+        {
+            "queue:q/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 3, "x-message-ttl": 60000},
+                "no version is declared, and only this delays well on every RabbitMQ",
+            ),
+        },
+    ),
+    "arguments that are pinned win": (
+        ("broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-delivery-limit: 9}}}"),
+        {
+            "queue:q/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 9},
+                "no version is declared, and only this delays well on every RabbitMQ",
+            ),
+        },
+    ),
+    "a broadcast is no quorum queue": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {broadcast: true}}",
+        {
+            "queue:q/arguments": ({}, "none are needed"),
+        },
+    ),
+    "another app declares its own": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {external: true}}",
+        {
+            "queue:q/arguments": ({}, "none are needed"),
+            "queue:q/exchange_type": ("direct", "the app that consumes it declares it; this one only sends"),
+        },
+    ),
+    "the rest of one that is spelt out": (
+        "queues: {q: {exchange: tasks}}",
+        {
+            "queue:q/exchange_type": ("direct", "this broker has one kind of queue"),
+            "queue:q/routing_key": ("q", "the queue's own name"),
+        },
+    ),
+}
+STAYS_SILENT = {
+    "it is spelt out": (
+        (
+            "queues: {q: {exchange: tasks, exchange_type: topic, routing_key: task.#, "
+            "consumer_arguments: {x-priority: 5}}}"
+        ),
+        ["queue:q/exchange", "queue:q/exchange_type", "queue:q/routing_key", "queue:q/consumer_arguments"],
+    ),
+    "settings are pinned": (
+        (
+            "celery: {settings: {task_create_missing_queues: true, task_default_exchange: x, "
+            "task_default_exchange_type: topic, task_default_routing_key: y}}"
+        ),
+        [
+            "app/task_create_missing_queues",
+            "app/task_default_exchange",
+            "app/task_default_exchange_type",
+            "app/task_default_routing_key",
+        ],
+    ),
+}
+LEADS_TO = {
+    "the broker": ("tasks: {shop.a: }", "queue:shop.standard.io/exchange_type", ["app/broker_transport"]),
+    "the version": (
+        "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\ntasks: {shop.a: }",
+        "queue:shop.standard.io/exchange_type",
+        ["app/broker_version"],
+    ),
+    "the type and what is pinned": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {type: quorum, arguments: {x-message-ttl: 1}}}"
+        ),
+        "queue:q/arguments",
+        ["2:20", "REDELIVERIES", "2:39"],
+    ),
+    "the default queue": (
+        "tasks: {shop.a: }",
+        "app/task_default_exchange",
+        ["queue:shop.standard.io/exchange"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(queue_declarations, fragment).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(queue_declarations, fragment).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(queue_declarations, fragment).origins[address] == places

@@ -1,0 +1,182 @@
+"""Every run has a soft and a hard limit that agree."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies import time_limits
+
+DECIDES = {
+    "from the longest run": (
+        "tasks: {shop.a: {runtime: {p50: 40m, p99: 2h}}}",
+        {
+            "task:shop.a/options.soft_time_limit": (
+                8640,
+                "a run past its 99th percentile by a fifth is stuck, not slow",
+            ),
+            "task:shop.a/options.time_limit": (10368, "time to clean up after the soft limit, then SIGKILL"),
+        },
+    ),
+    "from the class": (
+        "tasks: {shop.a: }",
+        {
+            "task:shop.a/options.soft_time_limit": (
+                360,
+                "a run past its 99th percentile by a fifth is stuck, not slow",
+            ),
+            "task:shop.a/options.time_limit": (432, "time to clean up after the soft limit, then SIGKILL"),
+            "app/task_soft_time_limit": (360, "a run past its 99th percentile by a fifth is stuck, not slow"),
+            "app/task_time_limit": (432, "time to clean up after the soft limit, then SIGKILL"),
+        },
+    ),
+    "a short task has time to clean up": (
+        "tasks: {shop.a: {runtime: 300ms}}",
+        {
+            "task:shop.a/options.soft_time_limit": (
+                1,
+                "a run past its 99th percentile by a fifth is stuck, not slow",
+            ),
+            "task:shop.a/options.time_limit": (6, "time to clean up after the soft limit, then SIGKILL"),
+        },
+    ),
+    "the hard limit is pinned": (
+        "tasks: {shop.a: {options: {time_limit: 120}}}",
+        {
+            "task:shop.a/options.soft_time_limit": (
+                100,
+                "leaves time to clean up before the pinned hard limit",
+            ),
+        },
+    ),
+    "a hard limit of one second": (
+        "tasks: {shop.a: {options: {time_limit: 1}}}",
+        {
+            "task:shop.a/options.soft_time_limit": (
+                1,
+                "leaves time to clean up before the pinned hard limit",
+            ),
+        },
+    ),
+    "the soft limit is pinned": (
+        "tasks: {shop.a: {options: {soft_time_limit: 100}}}",
+        {
+            "task:shop.a/options.time_limit": (120, "time to clean up after the soft limit, then SIGKILL"),
+        },
+    ),
+    "the app's hard limit is pinned": (
+        "celery: {settings: {task_time_limit: 60}}",
+        {
+            "app/task_soft_time_limit": (50, "leaves time to clean up before the pinned hard limit"),
+        },
+    ),
+    "a glob": (
+        "tasks: {shop.*: {runtime: 10s}}",
+        {
+            "task:shop.*/options.time_limit": (17, "time to clean up after the soft limit, then SIGKILL"),
+        },
+    ),
+}
+STAYS_SILENT = {
+    "another app's task": (
+        "tasks: {shop.a: {external: true, queue: q}}",
+        ["task:shop.a/options.time_limit", "task:shop.a/options.soft_time_limit"],
+    ),
+    "both are pinned": (
+        "tasks: {shop.a: {options: {soft_time_limit: 5, time_limit: 9}}}",
+        ["task:shop.a/options.time_limit", "task:shop.a/options.soft_time_limit"],
+    ),
+}
+LEADS_TO = {
+    "the run time": (
+        "tasks: {shop.a: {runtime: 10s}}",
+        "task:shop.a/options.soft_time_limit",
+        ["task:shop.a/runtime_p99_seconds", "SOFT_OVER_P99"],
+    ),
+    "the class": (
+        "tasks: {shop.a: {}}",
+        "task:shop.a/options.soft_time_limit",
+        ["latency_classes.standard.runtime_p99_limit_seconds", "SOFT_OVER_P99"],
+    ),
+    "the soft limit": (
+        "tasks: {shop.a: {runtime: 100s}}",
+        "task:shop.a/options.time_limit",
+        ["task:shop.a/options.soft_time_limit", "HARD_OVER_SOFT"],
+    ),
+    "the least clean-up": (
+        "tasks: {shop.a: {runtime: 1s}}",
+        "task:shop.a/options.time_limit",
+        ["task:shop.a/options.soft_time_limit", "SHORTEST_CLEANUP_SECONDS"],
+    ),
+}
+REFUSES = {
+    "soft over hard": (
+        "tasks: {shop.a: {options: {soft_time_limit: 100, time_limit: 60}}}",
+        [
+            Found(
+                "soft-over-hard",
+                "1:45",
+                ("the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send"),
+                "the soft limit comes first; swap them, or pin only one",
+            ),
+        ],
+    ),
+    "the app's soft over hard": (
+        "celery: {settings: {task_soft_time_limit: 100, task_time_limit: 60}}",
+        [
+            Found(
+                "soft-over-hard",
+                "1:43",
+                ("the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send"),
+                "the soft limit comes first; swap them, or pin only one",
+            ),
+        ],
+    ),
+    "no limit": (
+        "celery: {settings: {task_time_limit: null}}",
+        [
+            Found(
+                "limit-not-a-number", "1:38", "a time limit is a number of seconds above 0", "write seconds"
+            ),
+        ],
+    ),
+    "a limit of nothing": (
+        "celery: {settings: {task_soft_time_limit: 0}}",
+        [
+            Found(
+                "limit-not-a-number", "1:43", "a time limit is a number of seconds above 0", "write seconds"
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "soft and hard are equal": "tasks: {shop.a: {options: {soft_time_limit: 60, time_limit: 60}}}",
+    "only one is pinned": "tasks: {shop.a: {options: {soft_time_limit: 100}}}",
+    "the app's limits agree": "celery: {settings: {task_soft_time_limit: 50, task_time_limit: 60}}",
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(time_limits, fragment).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(time_limits, fragment).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(time_limits, fragment).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(time_limits, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(time_limits, fragment).findings == []
