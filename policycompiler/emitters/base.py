@@ -46,12 +46,6 @@ class Reading(Plan):
             self.used.add((scope, key))
         return found
 
-    def keys(self, scope: Scope) -> Mapping[str, Setting]:
-        """As `Plan.keys`, all noted."""
-        found = super().keys(scope)
-        self.used.update([(scope, key) for key in found])
-        return found
-
     def file(self, path: str, text: str, mode: int = MODE_FILE) -> OutputFile:
         """An output file that shows what was read so far."""
         return OutputFile(path, text, mode, frozenset(self.used))

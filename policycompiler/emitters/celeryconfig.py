@@ -94,6 +94,8 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
 
 def python_literal(value: object) -> str:
     """A value as Python on one line. Text passes through `repr`; expressions are already `Raw`."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
     if isinstance(value, Raw):
         return value
     if isinstance(value, str):
@@ -105,8 +107,6 @@ def python_literal(value: object) -> str:
         return f"{{{inner}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(python_literal(item) for item in value)}]"
-    if value is None or isinstance(value, bool | int | float):
-        return repr(value)
     message = f"{type(value).__name__} has no Python literal"
     raise TypeError(message)
 
@@ -127,11 +127,12 @@ def _urls(reading: Reading) -> Iterator[tuple[str, str, Raw]]:
 
 
 def _groups(reading: Reading, prefix: str) -> Iterator[_Group]:
-    rest = {key: setting for key, setting in reading.keys(APP).items() if key not in _NOT_CELERYS}
+    rest = set(reading.keys(APP)) - _NOT_CELERYS
     for title, prefixes in _GROUPS:
         mine = sorted(key for key in rest if key.startswith(prefixes))
+        rest.difference_update(mine)
         if mine:
-            lines = [_line(rest.pop(key), prefix) for key in mine]
+            lines = [_line(reading.setting(APP, key), prefix) for key in mine]
             yield _Group(Raw(f"{title} {'-' * (_LINE - len(title) - 3)}"), lines)
 
 
@@ -176,19 +177,20 @@ def _tasks(reading: Reading) -> tuple[dict[str, Raw], dict[str, Raw]]:
     exact: dict[str, Raw] = {}
     patterns: dict[str, Raw] = {}
     for scope in _in_order(reading):
-        options: dict[str, Value | Raw] = {"queue": reading.value(scope, "queue")}
-        for key, setting in sorted(reading.keys(scope).items()):
-            if key.startswith("options."):
-                options[key.removeprefix("options.")] = _option(key, setting.value)
+        options = [f'"queue": {python_literal(reading.value(scope, "queue"))}']
+        for key in sorted(reading.keys(scope)):
+            kind, _, option = key.partition(".")
+            if kind == "options":
+                options.append(f'"{option}": {_option(option, reading.value(scope, key))}')
         target = patterns if "*" in scope.name else exact
-        target[scope.name] = Raw(python_literal(options))
+        target[scope.name] = Raw(f"{{{', '.join(options)}}}")
     return exact, patterns
 
 
-def _option(key: str, value: Value) -> Value | Raw:
-    if key.removeprefix("options.") in _CLASS_OPTIONS and isinstance(value, list):
-        return Raw(f"({''.join(f'{name}, ' for name in value).rstrip(' ')})")
-    return value
+def _option(option: str, value: Value) -> str:
+    if option in _CLASS_OPTIONS and isinstance(value, list):
+        return f"({''.join(f'{name}, ' for name in value).rstrip(' ')})"
+    return python_literal(value)
 
 
 def _schedules(reading: Reading) -> Iterator[tuple[str, Raw]]:
@@ -197,19 +199,19 @@ def _schedules(reading: Reading) -> Iterator[tuple[str, Raw]]:
         entry: dict[str, object] = {"task": reading.value(scope, "task")}
         keys = reading.keys(scope)
         if "cron" in keys:
-            zone, fields = reading.text(scope, "timezone"), _arguments(keys["cron"].value)
+            zone, fields = reading.text(scope, "timezone"), _arguments(reading.value(scope, "cron"))
             own = f"ZonedCrontab({', '.join(filter(None, (python_literal(zone), fields)))})"
             entry["schedule"] = Raw(f"crontab({fields})" if zone == app_zone else own)
         elif "solar" in keys:
-            sun = keys["solar"].value
+            sun = reading.value(scope, "solar")
             assert isinstance(sun, dict)
             places = {"event": sun["event"], "lat": sun["latitude"], "lon": sun["longitude"]}
             entry["schedule"] = Raw(f"solar({_arguments(places)})")
         else:
-            entry["schedule"] = keys["every_seconds"].value
+            entry["schedule"] = reading.value(scope, "every_seconds")
         for key in ("args", "kwargs", "options"):
             if key in keys:
-                entry[key] = keys[key].value
+                entry[key] = reading.value(scope, key)
         yield scope.name, Raw(python_literal(entry))
 
 
