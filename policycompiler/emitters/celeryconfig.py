@@ -73,6 +73,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         python_literal,
         {
             "service": Raw(reading.text(APP, "service")),
+            "written_for": Raw(_written_for(reading)),
             "variables": [name for _, name, _ in urls if name],
             "imports": [Raw(line) for line in _imports(reading, plan)],
             "urls": [_Line(_name(key, prefix), value, Raw()) for key, _, value in urls],
@@ -113,6 +114,12 @@ def python_literal(value: object) -> str:
 
 def _name(key: str, prefix: str) -> Raw:
     return Raw(f"{prefix}_{key}".upper() if prefix else key)
+
+
+def _written_for(reading: Reading) -> str:
+    """What must run for these settings to be the right ones."""
+    broker, version = reading.text(APP, "broker_transport"), reading.get(APP, "broker_version")
+    return f"Celery {reading.text(APP, 'celery_version')} on {broker}{f' {version}' if version else ''}"
 
 
 def _urls(reading: Reading) -> Iterator[tuple[str, str, Raw]]:

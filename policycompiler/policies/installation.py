@@ -2,7 +2,7 @@
 
 Decides:
     `app/user`, `app/working_directory`, `app/executable`, `app/environment_file`,
-    `app/state_directory`.
+    and with schedules `app/state_directory`.
 
 Because:
     A unit needs absolute paths, and an operator must be able to guess them: one folder, one user and one
@@ -54,5 +54,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     del spec
     service = plan.text(APP, "service")
     for key, pattern in PATHS.items():
+        if key == "state_directory" and not plan.scopes("schedule"):
+            continue
         origins = (Derived(APP, "service"), Constant(f"PATHS[{key}]", pattern))
         yield Decision(APP, key, pattern.format(service=service), _BECAUSE[key], origins)
