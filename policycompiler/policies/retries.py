@@ -20,6 +20,7 @@ Example:
 Refuses:
     PC204 retry-non-idempotent: write `retry: none`, or make the task safe to run twice and declare it.
     PC208 unknown-exception: write the module of an exception that is not built in.
+    PC209 retry-delay-order: the first wait is at most the longest.
 
 Parameters:
     None.
@@ -40,6 +41,7 @@ NAME = "retries"
 
 RETRY_NON_IDEMPOTENT = error("PC204", "retry-non-idempotent")
 UNKNOWN_EXCEPTION = error("PC208", "unknown-exception")
+RETRY_DELAY_ORDER = error("PC209", "retry-delay-order")
 
 MAX_RETRIES = 3
 """Celery's own default: enough for a restart of a dependency, few enough to notice a real failure."""
@@ -65,6 +67,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         yield from _exceptions(task, ("tasks", name))
         if not plan.value(scope, "external"):
             if task.retry is not None:
+                yield from _delay_order(task.retry, ("tasks", name, "retry"))
                 yield from _options(plan, scope, task.retry)
             yield from _objections(plan, scope, name)
 
@@ -84,6 +87,12 @@ def _exceptions(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
                 message = f"`{name}` is no built-in exception"
                 help_text = f"{meant}write its module too, such as `smtplib.SMTPServerDisconnected`"
                 yield UNKNOWN_EXCEPTION.at((*where, index), message, help=help_text)
+
+
+def _delay_order(retry: Retry, path: SpecPath) -> Iterator[Diagnostic]:
+    if retry.delay is not None and retry.max_delay is not None and retry.delay > retry.max_delay:
+        message = f"the first wait is {retry.delay:g} s, the longest {retry.max_delay:g} s"
+        yield RETRY_DELAY_ORDER.at((*path, "delay"), message, help="swap them")
 
 
 def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:

@@ -26,6 +26,8 @@ Refuses:
     PC504 schedule-cron: correct the field.
     PC505 schedule-timezone: use a name of the IANA database.
     PC506 schedule-solar: use an event that Celery knows.
+    PC507 expires-twice: keep one of them.
+    PC508 timezone-unused: remove it; only a crontab is read in a zone.
 
 Parameters:
     None.
@@ -39,7 +41,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.model import Schedule, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 
@@ -50,6 +52,8 @@ SCHEDULE_KIND = error("PC503", "schedule-kind")
 SCHEDULE_CRON = error("PC504", "schedule-cron")
 SCHEDULE_TIMEZONE = error("PC505", "schedule-timezone")
 SCHEDULE_SOLAR = error("PC506", "schedule-solar")
+EXPIRES_TWICE = error("PC507", "expires-twice")
+TIMEZONE_UNUSED = warning("PC508", "timezone-unused")
 
 TIMEZONE = "UTC"
 """Has no daylight saving: nothing runs twice, late or not at all."""
@@ -81,6 +85,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         path = ("schedules", name)
         findings = [*_task_findings(spec, globs, schedule, path), *_time_findings(schedule, path)]
         yield from findings
+        yield from _option_findings(schedule, path)
         if not findings and schedule.enabled is not False:
             yield from _decisions(plan, Scope("schedule", name), schedule, path)
 
@@ -121,6 +126,19 @@ def _time_findings(schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]:
         if schedule.solar.event not in events:
             message = f"no event of the sun `{schedule.solar.event}`; there are: {', '.join(events)}"
             yield SCHEDULE_SOLAR.at((*path, "solar", "event"), message)
+
+
+def _option_findings(schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]:
+    """What is said twice, or in vain."""
+    if schedule.expires is not None and schedule.options is not None and schedule.options.expires is not None:
+        related = (Related((*path, "expires"), "also given here"),)
+        message = "the expiry is given twice"
+        yield EXPIRES_TWICE.at(
+            (*path, "options", "expires"), message, help="keep one of them", related=related
+        )
+    if schedule.timezone is not None and schedule.cron is None:
+        message = "only a cron is read in a zone; here it changes nothing"
+        yield TIMEZONE_UNUSED.at((*path, "timezone"), message, help="remove it")
 
 
 def _is_zone(name: str) -> bool:

@@ -19,6 +19,8 @@ Refuses:
     PC312 eta-over-visibility: remove the pin, or keep due times in a database and poll it.
     PC313 retry-delay-over-visibility: remove the pin, or lower the wait.
     PC314 reserve-over-visibility: remove the pin, or lower the prefetch multiplier.
+    PC315 visibility-timeout-unused: remove it; only Redis and SQS have one.
+    PC316 visibility-timeout-over-sqs: lower it, or remove it.
 
 Parameters:
     None.
@@ -30,7 +32,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from policycompiler.diagnostics import Diagnostic, Finding, Related, SpecPath, error
+from policycompiler.diagnostics import Diagnostic, Finding, Related, SpecPath, error, warning
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Written
 
@@ -40,6 +42,8 @@ LATE_ACK_RUN_OVER_VISIBILITY = error("PC311", "late-ack-run-over-visibility")
 ETA_OVER_VISIBILITY = error("PC312", "eta-over-visibility")
 RETRY_DELAY_OVER_VISIBILITY = error("PC313", "retry-delay-over-visibility")
 RESERVE_OVER_VISIBILITY = error("PC314", "reserve-over-visibility")
+VISIBILITY_TIMEOUT_UNUSED = warning("PC315", "visibility-timeout-unused")
+VISIBILITY_TIMEOUT_OVER_SQS = error("PC316", "visibility-timeout-over-sqs")
 
 MARGIN = 1.5
 """The sweep that restores messages runs every 100 s or so, and machines stall: half as much again."""
@@ -63,39 +67,44 @@ class _Hold(NamedTuple):
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Longer than anything that holds a message; pins that are shorter are refused."""
     transport = plan.text(APP, "broker_transport")
+    pinned, pin_path = _pinned(spec)
     if transport not in TRANSPORTS:
+        if pinned is not None:
+            message = f"{transport} has no visibility timeout; this one changes nothing"
+            yield VISIBILITY_TIMEOUT_UNUSED.at(pin_path, message, help="remove it")
         return
     holds = [hold for name in spec.tasks for hold in _task_holds(plan, name)]
     holds += [hold for scope in plan.scopes("worker") for hold in _reserve(plan, scope)]
     longest = max(holds, key=lambda hold: (hold.seconds, hold.origin), default=None)
-    needed = math.ceil(longest.seconds * MARGIN) if longest else 0
-    pinned, pin_path = _pinned(spec)
+    needed = max(LEAST_SECONDS, math.ceil(longest.seconds * MARGIN) if longest else 0)
+    most = SQS_MOST_SECONDS if transport == "sqs" else math.inf
     if pinned is not None:
-        because, origins = "pinned in the workload", (Written(pin_path),)
-        yield Decision(APP, "visibility_timeout_seconds", pinned, because, origins)
-        most = SQS_MOST_SECONDS if transport == "sqs" else math.inf
-        set_to = min(max(needed, LEAST_SECONDS), most)
-        help_text = f"remove the pin (the compiler then sets {set_to:g} s), or make the task's times shorter"
-        yield from _objections(holds, pinned, pin_path, help_text)
-        return
-    least: Origin = Constant("LEAST_SECONDS", LEAST_SECONDS)
-    if longest is None or needed <= LEAST_SECONDS:
-        because = "Celery's own default: nothing declared holds a message for longer"
-        yield Decision(APP, "visibility_timeout_seconds", LEAST_SECONDS, because, (least,))
-        return
-    if transport == "sqs" and needed > SQS_MOST_SECONDS:
-        help_text = f"SQS allows at most {SQS_MOST_SECONDS} s: make the task's times shorter"
-        yield from _objections(holds, SQS_MOST_SECONDS, ("broker", "transport"), help_text)
-        because = f"{longest.what} {longest.seconds:g} s, and SQS allows no more than this"
-        most_origin = Constant("SQS_MOST_SECONDS", SQS_MOST_SECONDS)
-        yield Decision(
-            APP, "visibility_timeout_seconds", SQS_MOST_SECONDS, because, (longest.origin, most_origin)
+        origins = (Written(pin_path),)
+        yield Decision(APP, "visibility_timeout_seconds", pinned, "pinned in the workload", origins)
+        help_text = (
+            f"remove the pin (the compiler then sets {min(needed, most):g} s), or make the times shorter"
         )
-        return
+        yield from _objections(holds, pinned, pin_path, help_text)
+        if pinned > most:
+            message = f"a visibility timeout of {pinned:g} s; SQS allows at most {most:g} s"
+            yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help="lower it, or remove it")
+    elif longest is not None and needed > most:
+        help_text = f"SQS allows at most {most:g} s: make the times shorter"
+        yield from _objections(holds, most, ("broker", "transport"), help_text)
+        because = f"{longest.what} {longest.seconds:g} s, and SQS allows no more than this"
+        limited = (longest.origin, Constant("SQS_MOST_SECONDS", SQS_MOST_SECONDS))
+        yield Decision(APP, "visibility_timeout_seconds", SQS_MOST_SECONDS, because, limited)
+    else:
+        yield _decided(longest, needed)
+
+
+def _decided(longest: _Hold | None, needed: int) -> Decision:
+    key = "visibility_timeout_seconds"
+    if longest is None or needed == LEAST_SECONDS:
+        because = "Celery's own default: nothing declared holds a message for longer"
+        return Decision(APP, key, needed, because, (Constant("LEAST_SECONDS", LEAST_SECONDS),))
     because = f"{longest.what} {longest.seconds:g} s, and half as much again"
-    yield Decision(
-        APP, "visibility_timeout_seconds", needed, because, (longest.origin, Constant("MARGIN", MARGIN))
-    )
+    return Decision(APP, key, needed, because, (longest.origin, Constant("MARGIN", MARGIN)))
 
 
 def _pinned(spec: Workload) -> tuple[int | float | None, SpecPath]:

@@ -64,14 +64,9 @@ class Lab:
         )
         return process
 
-    def beat(self, *flags: str) -> Popen[bytes]:
+    def beat(self) -> Popen[bytes]:
         """Start beat, which keeps its state below the folder."""
-        schedule = ("--schedule", str(self.folder / "schedule"), "--pidfile=")
-        return self._start("beat", (*schedule, *flags))[0]
-
-    def celery(self, *words: str) -> tuple[Popen[bytes], Path]:
-        """Start any command of Celery's; the process and its log."""
-        return self._start(words[0], words[1:])
+        return self._start("beat", ("--schedule", str(self.folder / "schedule"), "--pidfile="))[0]
 
     def events(self, event: str, task: str | None = None) -> list[dict]:
         """What workers recorded so far: of one kind, and of one task where that is given."""
@@ -117,5 +112,9 @@ def open_lab(folder: Path, settings: Mapping[str, object]) -> Iterator[Lab]:
     folder.mkdir()
     (folder / "settings").write_bytes(pickle.dumps(dict(settings)))
     with ExitStack() as processes:
-        yield Lab(make(settings), folder, processes, count(1))
+        lab = Lab(make(settings), folder, processes, count(1))
+        yield lab
     pools.reset()
+    if "result_backend" in settings:
+        lab.app.backend.result_consumer.stop()
+        lab.app.backend.client.close()

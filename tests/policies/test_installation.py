@@ -18,8 +18,12 @@ DECIDES = {
             ),
             "app/executable": ("/opt/corner-shop/venv/bin/celery", "the service's own virtual environment"),
             "app/environment_file": ("/etc/corner-shop/celery.env", "the only place for secrets"),
-            "app/state_directory": ("corner-shop-beat", "beat's own folder below /var/lib"),
+            "app/state_directory": None,
         },
+    ),
+    "a service with schedules": (
+        "service: corner-shop\ntasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1h}}",
+        {"app/state_directory": ("corner-shop-beat", "beat's own folder below /var/lib")},
     ),
 }
 LEADS_TO = {

@@ -105,6 +105,10 @@ LEADS_TO = {
     ),
 }
 REFUSES = {
+    "a first wait above the longest": (
+        "tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 2m, max_delay: 1m}}}",
+        [Found("retry-delay-order", "1:66", "the first wait is 120 s, the longest 60 s", "swap them")],
+    ),
     "declared not safe": (
         "tasks: {shop.a: {idempotent: false, retry: {on: [ConnectionError], max: 3}}}",
         [

@@ -153,6 +153,21 @@ LEADS_TO = {
     ),
 }
 REFUSES = {
+    "two expiries": (
+        "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1h, expires: 5m, options: {expires: 60}}}",
+        [Found("expires-twice", "2:74", "the expiry is given twice", "keep one of them")],
+    ),
+    "a zone for an interval": (
+        "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1h, timezone: Europe/Paris}}",
+        [
+            Found(
+                "timezone-unused",
+                "2:52",
+                "only a cron is read in a zone; here it changes nothing",
+                "remove it",
+            )
+        ],
+    ),
     "a misspelt task": (
         "tasks: {shop.mail.send: }\nschedules: {s: {task: shop.mail.sent, every: 1m}}",
         [

@@ -121,6 +121,28 @@ LEADS_TO = {
     "the policy": ("tasks: {}", "app/visibility_timeout_seconds", ["LEAST_SECONDS"]),
 }
 REFUSES = {
+    "a broker that has none": (
+        "broker: {transport: rabbitmq, url: '${U}', visibility_timeout: 1h}\ntasks: {shop.a: }",
+        [
+            Found(
+                "visibility-timeout-unused",
+                "1:64",
+                "rabbitmq has no visibility timeout; this one changes nothing",
+                "remove it",
+            )
+        ],
+    ),
+    "a pin that SQS refuses": (
+        "broker: {transport: sqs, url: '${U}', visibility_timeout: 13h}\ntasks: {shop.a: }",
+        [
+            Found(
+                "visibility-timeout-over-sqs",
+                "1:59",
+                "a visibility timeout of 46800 s; SQS allows at most 43200 s",
+                "lower it, or remove it",
+            )
+        ],
+    ),
     "a run is longer than the pin": (
         (
             "broker: {transport: redis, url: '${U}', visibility_timeout: 1h}\n"
@@ -131,7 +153,7 @@ REFUSES = {
                 "late-ack-run-over-visibility",
                 "1:61",
                 "a message is given to a second worker after 3600 s, but shop.a may run 10368 s",
-                "remove the pin (the compiler then sets 15552 s), or make the task's times shorter",
+                "remove the pin (the compiler then sets 15552 s), or make the times shorter",
             ),
         ],
     ),
@@ -148,7 +170,7 @@ REFUSES = {
                     "a message is given to a second worker after 3600 s, but shop.a may be sent with a "
                     "countdown of 86400 s"
                 ),
-                "remove the pin (the compiler then sets 129600 s), or make the task's times shorter",
+                "remove the pin (the compiler then sets 129600 s), or make the times shorter",
             ),
         ],
     ),
@@ -163,7 +185,7 @@ REFUSES = {
                 "retry-delay-over-visibility",
                 "1:61",
                 ("a message is given to a second worker after 3600 s, but a retry of shop.a may wait 7200 s"),
-                "remove the pin (the compiler then sets 10800 s), or make the task's times shorter",
+                "remove the pin (the compiler then sets 10800 s), or make the times shorter",
             ),
         ],
     ),
@@ -177,7 +199,7 @@ REFUSES = {
                     "a message is given to a second worker after 600 s, but in reserve behind shop.a, "
                     "a message of shop.standard.io.long may be held 692 s"
                 ),
-                "remove the pin (the compiler then sets 3600 s), or make the task's times shorter",
+                "remove the pin (the compiler then sets 3600 s), or make the times shorter",
             ),
         ],
     ),
@@ -191,7 +213,7 @@ REFUSES = {
                     "a message is given to a second worker after 43200 s, but shop.a may be sent with "
                     "a countdown of 46800 s"
                 ),
-                "SQS allows at most 43200 s: make the task's times shorter",
+                "SQS allows at most 43200 s: make the times shorter",
             ),
         ],
     ),
@@ -208,7 +230,7 @@ REFUSES = {
                     "a message is given to a second worker after 3600 s, but shop.a may be sent with a "
                     "countdown of 46800 s"
                 ),
-                "remove the pin (the compiler then sets 43200 s), or make the task's times shorter",
+                "remove the pin (the compiler then sets 43200 s), or make the times shorter",
             ),
         ],
     ),
