@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from policycompiler.emitters.base import templates_folder
+from policycompiler.emitters.base import shipped
 
 STARTER = "workload.yaml"
 
@@ -16,7 +16,7 @@ STARTER = "workload.yaml"
 def init(folder: Path) -> None:
     """Write a commented starter workload that compiles cleanly; never over an existing file."""
     path = folder / STARTER
-    text = (templates_folder() / "init" / STARTER).read_text(encoding="utf-8")
+    text = (shipped("templates") / "init" / STARTER).read_text(encoding="utf-8")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:

@@ -1,16 +1,16 @@
-"""`policycompiler schema`: the JSON Schema of what a user may write."""
+"""`policycompiler schema`: the JSON Schemas of what a user writes and of what the program prints."""
 
 from __future__ import annotations
 
 import click
 
-from policycompiler.model import workload_schema
+from policycompiler.emitters.base import shipped
 
-SCHEMAS = {"workload": workload_schema}
+WHAT = ("workload", "plan", "findings")
 
 
 @click.command()
-@click.argument("what", type=click.Choice(list(SCHEMAS)), default="workload")
+@click.argument("what", type=click.Choice(WHAT), default=WHAT[0])
 def schema(what: str) -> None:
-    """Print the JSON Schema of a workload file, for editors."""
-    click.echo(SCHEMAS[what](), nl=False)
+    """Print a JSON Schema: of a workload file for editors, of plan.json, or of findings as JSON."""
+    click.echo((shipped("schemas") / f"{what}.schema.json").read_text(encoding="utf-8"), nl=False)

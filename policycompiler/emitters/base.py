@@ -57,11 +57,11 @@ class Raw(str):
     __slots__ = ()
 
 
-def templates_folder() -> Path:
-    """Where the templates are: beside the package in a checkout, inside it in an installed wheel."""
+def shipped(folder: str) -> Path:
+    """A folder of the distribution: beside the package in a checkout, inside it in an installed wheel."""
     package = Path(__file__).resolve().parent.parent
-    inside = package / "templates"
-    return inside if inside.is_dir() else package.parent / "templates"
+    inside = package / folder
+    return inside if inside.is_dir() else package.parent / folder
 
 
 @cache
@@ -75,7 +75,7 @@ def environment(quote: Callable[[object], str]) -> Environment:
         return value if isinstance(value, Raw) else quote(value)
 
     return Environment(
-        loader=FileSystemLoader(templates_folder()),
+        loader=FileSystemLoader(shipped("templates")),
         undefined=StrictUndefined,
         finalize=finalize,
         trim_blocks=True,

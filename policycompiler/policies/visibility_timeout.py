@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, Finding, Related, SpecPath, error, warning
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope, Written
 
 NAME = "visibility-timeout"
 

@@ -11,7 +11,7 @@ from policycompiler.diagnostics import Diagnostic, Place, Severity, SpecPath
 from policycompiler.load import Document
 from policycompiler.plan import Plan
 from policycompiler.report.excerpt import Label, excerpt, lines_of
-from policycompiler.report.text import clean, counted, masked, sentence, visible
+from policycompiler.report.text import clean, counted, sentence, visible
 
 FORMAT = 1
 

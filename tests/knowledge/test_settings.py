@@ -164,3 +164,14 @@ def test_a_message_of_a_type_that_is_not_accepted_is_refused_unread(on_redis, da
     assert lab.events("start", "nap") == []
     assert "untrusted content" in lab.logs()
     assert (database.llen("celery"), database.hlen("unacked")) == (0, 0)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("accepted", "answers"), [(["json"], 1), (["yaml"], 0)])
+def test_a_worker_that_does_not_accept_json_does_not_understand_control_messages(on_redis, accepted, answers):
+    """The refusal stands in its log; how long nobody answers is not what is observed."""
+    lab = on_redis(accept_content=accepted)
+    lab.worker()
+    found = lab.stranger().control.ping(timeout=5, limit=1) or []
+    assert len(found) == answers
+    assert ("untrusted content of type json" in lab.logs()) == (answers == 0)
