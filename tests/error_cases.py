@@ -12,15 +12,12 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from workloads import HEAD
+
 FOLDER = Path(__file__).parent / "errors"
 FIRST_FILE = "workload.yaml"
 
-NEEDED = {
-    "version": "version: 1",
-    "service": "service: shop",
-    "app": "app: shop.celery_app:app",
-    "broker": 'broker: {transport: redis, url: "${CELERY_BROKER_URL}"}',
-}
+NEEDED = {key: f"{key}: {value}" for key, value in HEAD.items()}
 
 _EXPECTED = re.compile(r"( *)\^ (PC\d{3}) ([a-z-]+): (.+)")
 
