@@ -50,9 +50,10 @@ def compile_workload(
     stops after the plan. Everything a user can get wrong is a diagnostic; an exception is a bug.
     """
     paths = load.find_sources(sources)
-    document, diagnostics = load.load(paths, environment)
+    document, diagnostics = load.load(paths, environment if paths else None)
     plan = None
-    if not any(finding.severity is Severity.ERROR for finding in diagnostics):
+    # Of no file at all, nothing can be said: not even what it lacks.
+    if paths and not any(finding.severity is Severity.ERROR for finding in diagnostics):
         workload, refused = model.parse(document)
         diagnostics = [*diagnostics, *refused]
         if workload is not None:

@@ -189,7 +189,8 @@ def _unwritable(folder: Path, fault: OSError) -> Comparison:
     advice = "make it a folder that you may replace, or name another with `-o DIR`"
     if fault.errno == errno.EAGAIN:
         advice = "compile again"
-    return Comparison({}, (UNWRITABLE_OUTPUT.at((), message, help=advice),))
+    place = Place(str(folder), 1, 1)
+    return Comparison({}, (UNWRITABLE_OUTPUT.at((), message, help=advice, place=place),))
 
 
 def _look(folder: Path, wanted: Mapping[str, OutputFile]) -> _View:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.emitters.base import OutputFile
 from policycompiler.load import parse

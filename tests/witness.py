@@ -19,7 +19,7 @@ def starts(path: Path) -> list[dict]:
 
 
 def ends(path: Path) -> list[dict]:
-    """The ends recorded so far; a run that was lost has a start and no end."""
+    """The ends recorded so far; of a run that was lost there is none, or one without a state."""
     return [event for event in events(path) if event["event"] == "end"]
 
 

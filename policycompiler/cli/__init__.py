@@ -6,6 +6,7 @@ Exit codes: 0 nothing at or above the threshold; 1 findings, or stale output; 2 
 
 from __future__ import annotations
 
+import errno
 import gc
 import sys
 import traceback
@@ -38,6 +39,11 @@ def main() -> None:
     gc.disable()
     try:
         cli(prog_name="policycompiler")
+    except OSError as problem:
+        if problem.errno != errno.ENOSPC:
+            raise
+        click.echo(f"Error: {problem.strerror}", err=True)
+        sys.exit(EXIT_WRONG_USE_OR_BUG)
     except Exception:  # noqa: BLE001 - whatever it is, it is ours, and must not look like a finding
         traceback.print_exc()
         click.echo("This is a bug in policycompiler; nothing was written.", err=True)

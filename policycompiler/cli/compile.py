@@ -60,12 +60,13 @@ def compile_(
     compare = only_check or only_diff
     comparison = output.compare(folder, files) if compare else output.write(folder, files, force=force)
     options.print_findings(compilation, run, comparison.problems if not only_check else ())
-    if not run.quiet:
+    refused = not compare and bool(comparison.problems)
+    if not run.quiet and not refused:
         click.echo(
             report.comparison_text(folder, comparison, written=not compare), nl=False, err=not only_check
         )
     stale = only_check and not comparison.fresh
-    sys.exit(options.EXIT_FINDINGS if stale or (not compare and comparison.problems) else 0)
+    sys.exit(options.EXIT_FINDINGS if stale or refused else 0)
 
 
 def _of_target(files: list[OutputFile]) -> list[tuple[str, str]]:

@@ -31,7 +31,8 @@ def explain(sources: tuple[str, ...], **common: object) -> None:
         sys.exit(options.EXIT_FINDINGS)
     plan, document = compilation.plan, compilation.document
     if address is None:
-        click.echo(report.overview(plan), nl=False)
+        show_all = report.overview_json if run.output_format == "json" else report.overview
+        click.echo(show_all(plan), nl=False)
         return
     files: dict[str, list[str]] = {}
     for file in compilation.files:

@@ -77,7 +77,10 @@ def compiled(paths: tuple[Path, ...], run: Run, targets: tuple[str, ...] = TARGE
     """Compile what the command line or the project names. Ends the program when that is nothing."""
     project = read_project()
     compilation = compile_workload(
-        paths or project.sources, environment=run.env or project.env, targets=targets
+        paths or project.sources,
+        # An empty name comes of an empty variable, and is no environment either.
+        environment=project.env if run.env is None else run.env,
+        targets=targets,
     )
     if not compilation.document.texts and not compilation.diagnostics:
         click.echo("nothing to read: name a workload file or a folder with .yaml files", err=True)

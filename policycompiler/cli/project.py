@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import click
 
+from policycompiler.emitters import TARGETS
+
 FILES = ("policycompiler.toml", "pyproject.toml")
 KEYS = {"sources": list, "env": str, "output": str, "targets": list}
 
@@ -39,8 +41,11 @@ def _table(path: Path) -> dict[str, object] | None:
         message = f"{path}: {problem}"
         raise click.UsageError(message) from None
     if path.name == "pyproject.toml":
-        table = document.get("tool", {}).get("policycompiler")
-        return table if isinstance(table, dict) else None
+        tool = document.get("tool", {})
+        found = tool.get("policycompiler") if isinstance(tool, dict) else None
+        if found is not None and not isinstance(found, dict):
+            raise click.UsageError("pyproject.toml: `tool.policycompiler` is a table")
+        return found
     return document
 
 
@@ -58,6 +63,9 @@ def _project(table: dict[str, object], name: str) -> Project:
     sources, targets = table.get("sources", []), table.get("targets", [])
     assert isinstance(sources, list)
     assert isinstance(targets, list)
+    if unknown := sorted(set(targets) - set(TARGETS)):
+        message = f"{name}: unknown target `{unknown[0]}`; allowed: {', '.join(TARGETS)}"
+        raise click.UsageError(message)
     env = table.get("env")
     return Project(
         tuple(Path(source) for source in sources),

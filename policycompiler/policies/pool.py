@@ -5,7 +5,7 @@ Decides:
 
 Because:
     Only prefork keeps both time limits, survives a task that kills its process, and can recycle
-    processes; threads, gevent, eventlet and solo ignore limits in silence
+    processes; the others ignore limits in silence, but for gevent, which keeps the hard limit of a task that waits
     (https://docs.celeryq.dev/en/stable/userguide/concurrency/index.html). Slots that wait are cheaper in
     the other pools: who needs hundreds of them pins one and gives each call a timeout of its own.
 
@@ -64,7 +64,7 @@ def _objections(spec: Workload, scope: Scope, pool: str, tasks: list[str]) -> It
         task = spec.tasks[name]
         pinned = [limit for limit in LIMITS if task.options and getattr(task.options, limit) is not None]
         for limit in pinned:
-            message = f"{name} pins {limit}, which the pool {pool} ignores in silence"
+            message = f"{name} pins {limit}, which the pool {pool} does not keep"
             help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
             path = ("tasks", name, "options", limit)
             yield POOL_TIME_LIMIT_INERT.at(path, message, help=help_text, related=here)

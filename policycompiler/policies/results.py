@@ -6,7 +6,7 @@ Decides:
 
 Because:
     A result that nobody reads costs a write for every task and memory until it expires. Errors are
-    stored all the same: they are few, and somebody will ask. A chord is counted through the results of
+    stored all the same: they are few, and somebody will ask. The body of a chord is given the results of
     its parts, so these are kept.
 
 Example:
@@ -80,7 +80,7 @@ def _of_task(plan: Plan, scope: Scope, task: TaskFields, *, stores: bool) -> Ite
         ignored, because = task.result == "ignore", "declared"
         origin = Written((*path, "result"))
     elif stores and task.canvas and "chord" in task.canvas:
-        ignored, because = False, "a chord counts the results of its parts"
+        ignored, because = False, "the body of a chord is given the results of its parts"
         origin = Written((*path, "canvas"))
     if plan.find(scope, "options.ignore_result") is None:
         yield Decision(scope, "options.ignore_result", ignored, because, (origin,))

@@ -6,8 +6,9 @@ Decides:
 
 Because:
     Exporters and Flower live on task events, and know a task's queue only from the event of its send.
-    Gossip is worth its traffic only to who writes election code. On RabbitMQ, Celery 5.7 slows a gevent
-    or eventlet worker to some ten tasks a second unless gossip and event heartbeats are off.
+    Gossip is worth its traffic only to who writes election code. On RabbitMQ, Celery 5.7 holds a gevent
+    or eventlet worker to some ten tasks a second while it sends any event at all, so such a worker sends
+    none; `celery.settings: {broker_heartbeat: 0}` is the other way out, and keeps the events.
 
 Example:
     tasks: {shop.mail.send: {latency: interactive}}
@@ -47,38 +48,56 @@ TRANSPORTS_WITHOUT_EVENTS = frozenset({"sqs", "filesystem"})
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
-    """Events on, wherever the broker can carry them."""
+    """Events on, wherever the broker can carry them and the pool can bear them."""
     del spec
-    transport = Derived(APP, "broker_transport")
-    events = plan.text(APP, "broker_transport") not in TRANSPORTS_WITHOUT_EVENTS
-    because = "exporters and Flower live on them" if events else "this broker cannot carry them"
-    for key in ("worker_send_task_events", "task_send_sent_event"):
-        if plan.find(APP, key) is None:
-            yield Decision(APP, key, events, because, (transport,))
+    carried = plan.text(APP, "broker_transport") not in TRANSPORTS_WITHOUT_EVENTS
+    slowed = {scope for scope in plan.scopes("worker") if _slows(plan, scope)}
+    transport: tuple[Origin, ...] = (Derived(APP, "broker_transport"),)
+    because = "exporters and Flower live on them" if carried else "this broker cannot carry them"
+    if plan.find(APP, "task_send_sent_event") is None:
+        yield Decision(APP, "task_send_sent_event", carried, because, transport)
+    pinned = plan.get(APP, "worker_send_task_events")
+    if pinned is None:
+        origins = (*transport, *(Derived(scope, "pool") for scope in sorted(slowed)))
+        if slowed:
+            because = "each worker's own flag says so, as one of them must not send any"
+        yield Decision(APP, "worker_send_task_events", carried and not slowed, because, origins)
     for scope in plan.scopes("worker"):
-        for key, value, why, origins in _flags(plan, scope):
+        decided = _flags(
+            plan, scope, sends=bool(carried if pinned is None else pinned), slowed=scope in slowed
+        )
+        for key, value, why, origins in decided:
             if plan.find(scope, key) is None:
                 yield Decision(scope, key, value, why, origins)
 
 
-def _flags(plan: Plan, scope: Scope) -> Iterator[tuple[str, Value, str, tuple[Origin, ...]]]:
-    yield (
-        "task_events",
-        plan.value(APP, "worker_send_task_events"),
-        "as the app's setting says",
-        (Derived(APP, "worker_send_task_events"),),
-    )
-    gossip: tuple[Origin, ...] = (Constant("WITHOUT_GOSSIP", WITHOUT_GOSSIP),)
-    yield "without_gossip", WITHOUT_GOSSIP, "nothing here uses it", gossip
-    mingle: tuple[Origin, ...] = (Constant("WITHOUT_MINGLE", WITHOUT_MINGLE),)
-    yield "without_mingle", WITHOUT_MINGLE, "a starting worker learns which tasks were revoked", mingle
+def _slows(plan: Plan, scope: Scope) -> bool:
+    """Whether events would hold this worker to ten tasks a second."""
     version = tuple(int(part) for part in plan.text(APP, "celery_version").split(".")[:2])
-    slow = (
+    return (
         plan.value(APP, "broker_transport") == "rabbitmq"
         and plan.value(scope, "pool") in GREEN
         and version == CELERY_WITH_SLOW_GREEN
+        and plan.get(APP, "broker_heartbeat") != 0
     )
-    why = "its events would slow this pool to ten tasks a second" if slow else "monitors know it is alive"
-    origins = (Derived(scope, "pool"), Derived(APP, "broker_transport"), Derived(APP, "celery_version"))
-    yield "without_heartbeat", slow, why, origins
+
+
+def _flags(
+    plan: Plan, scope: Scope, *, sends: bool, slowed: bool
+) -> Iterator[tuple[str, Value, str, tuple[Origin, ...]]]:
+    if slowed:
+        why = "with any events this pool is held to ten tasks a second"
+        three = (Derived(scope, "pool"), Derived(APP, "broker_transport"), Derived(APP, "celery_version"))
+        yield "task_events", False, why, three
+        yield "without_heartbeat", True, why, three
+    else:
+        app = plan.setting(APP, "worker_send_task_events")
+        origin = Derived(APP, "broker_transport") if sends and not app.value else Derived(APP, app.key)
+        why = "exporters and Flower live on them" if sends else "as the app's setting says"
+        yield "task_events", sends, why, (origin,)
+        yield "without_heartbeat", False, "monitors know it is alive", (Derived(scope, "pool"),)
+    gossip = (Constant("WITHOUT_GOSSIP", WITHOUT_GOSSIP),)
+    yield "without_gossip", WITHOUT_GOSSIP, "nothing here uses it", gossip
+    mingle = (Constant("WITHOUT_MINGLE", WITHOUT_MINGLE),)
+    yield "without_mingle", WITHOUT_MINGLE, "a starting worker learns which tasks were revoked", mingle
     yield "log_level", LOG_LEVEL, "one line a task", (Constant("LOG_LEVEL", LOG_LEVEL),)

@@ -106,7 +106,7 @@ def _limits(
         )
         if by_floor > by_share:
             hard_origins = (Constant("SHORTEST_CLEANUP_SECONDS", SHORTEST_CLEANUP_SECONDS),)
-        because = "time to clean up after the soft limit, then SIGKILL"
+        because = "time to clean up after the soft limit, then its process is killed"
         hard = max(by_share, by_floor)
         yield Decision(
             scope, hard_key, hard, because, (Derived(scope, soft_key), *hard_origins), bool(refused)

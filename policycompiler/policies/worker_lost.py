@@ -1,13 +1,15 @@
 """What happens to a task whose worker process dies under it (killed for memory, say).
 
 Decides:
-    Of late-acknowledged tasks `task:NAME/options.retry_on_worker_lost` and `options.max_retries`
-    (Celery 5.7), or `options.reject_on_worker_lost`; and `app/task_reject_on_worker_lost`.
+    Of late-acknowledged tasks `task:NAME/options.retry_on_worker_lost`, `options.max_retries` and
+    `options.default_retry_delay` (Celery 5.7), or `options.reject_on_worker_lost`; and
+    `app/task_reject_on_worker_lost`.
 
 Because:
     A late-acknowledged task whose process dies is by default acknowledged all the same and lost. Putting
     it back with `task_reject_on_worker_lost` repeats a task that kills its worker for ever, unless a quorum
-    queue counts deliveries. Celery 5.7 retries it instead, and counts.
+    queue counts deliveries. Celery 5.7 retries it instead, and counts; it waits `default_retry_delay`, three
+    minutes unless it is told otherwise.
 
 Example:
     tasks:
@@ -15,6 +17,7 @@ Example:
 
     task:shop.mail.send/options.retry_on_worker_lost = true
     task:shop.mail.send/options.max_retries = 3
+    task:shop.mail.send/options.default_retry_delay = 5
     app/task_reject_on_worker_lost = false
 
 Refuses:
@@ -40,6 +43,8 @@ FIRST_CELERY_WITH_RETRY = (5, 7)
 """`retry_on_worker_lost` is new in Celery 5.7; older ones ignore it in silence."""
 RESTARTS = 3
 """How often a task may kill its worker before it counts as failed."""
+RESTART_DELAY_SECONDS = 5
+"""Time for what killed the process (memory, mostly) to pass; Celery's own 180 s would be an outage."""
 PUT_BACK_UNDECLARED = False
 """An undeclared task that kills its worker would kill the next one too, for ever."""
 
@@ -88,6 +93,10 @@ def _retry(plan: Plan, scope: Scope) -> Iterator[Decision]:
         origins_limit = (Derived(scope, "options.retry_on_worker_lost"), Constant("RESTARTS", RESTARTS))
         overrides = decided is not None
         yield Decision(scope, "options.max_retries", RESTARTS, because, origins_limit, overrides)
+    if plan.find(scope, "options.default_retry_delay") is None:
+        because = "Celery would wait three minutes before it restarts what died with its process"
+        delay = (Constant("RESTART_DELAY_SECONDS", RESTART_DELAY_SECONDS),)
+        yield Decision(scope, "options.default_retry_delay", RESTART_DELAY_SECONDS, because, delay)
 
 
 def _delivery_limit(plan: Plan, scope: Scope) -> bool:

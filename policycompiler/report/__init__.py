@@ -3,7 +3,7 @@
 from policycompiler.report.comparison import comparison_text, files_text
 from policycompiler.report.explain import UnknownAddressError, explain, explain_json, is_address
 from policycompiler.report.findings import FORMATS, OutputFormat, render
-from policycompiler.report.overview import overview
+from policycompiler.report.overview import overview, overview_json
 
 __all__ = [
     "FORMATS",
@@ -15,5 +15,6 @@ __all__ = [
     "files_text",
     "is_address",
     "overview",
+    "overview_json",
     "render",
 ]

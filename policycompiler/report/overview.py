@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from policycompiler.plan import APP, Plan, Scope, Value
 from policycompiler.report.text import table
 from policycompiler.report.values import duration
 
 HEADER = ("task", "queue", "worker", "delivery", "limits", "retries")
+FORMAT = 1
 _UNKNOWN = "–"  # noqa: RUF001 - a dash for people
 
 
@@ -14,6 +17,13 @@ def overview(plan: Plan) -> str:
     """The table of all tasks, ending with a newline."""
     rows = [HEADER, *(_row(plan, scope) for scope in plan.scopes("task"))]
     return "\n".join(table(rows)) + "\n"
+
+
+def overview_json(plan: Plan) -> str:
+    """The same for machines, ending with a newline."""
+    tasks = [dict(zip(HEADER, _row(plan, scope), strict=True)) for scope in plan.scopes("task")]
+    # ASCII, so that no control or bidirectional character reaches a terminal.
+    return json.dumps({"format": FORMAT, "tasks": tasks}, indent=2) + "\n"
 
 
 def _row(plan: Plan, scope: Scope) -> tuple[str, ...]:

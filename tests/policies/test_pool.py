@@ -68,13 +68,13 @@ REFUSES = {
             Found(
                 "pool-time-limit-inert",
                 "1:70",
-                "shop.a pins time_limit, which the pool eventlet ignores in silence",
+                "shop.a pins time_limit, which the pool eventlet does not keep",
                 "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
             ),
             Found(
                 "pool-time-limit-inert",
                 "1:55",
-                "shop.a pins soft_time_limit, which the pool eventlet ignores in silence",
+                "shop.a pins soft_time_limit, which the pool eventlet does not keep",
                 "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
             ),
         ],
@@ -85,7 +85,7 @@ REFUSES = {
             Found(
                 "pool-time-limit-inert",
                 "1:61",
-                "shop.a pins time_limit, which the pool threads ignores in silence",
+                "shop.a pins time_limit, which the pool threads does not keep",
                 "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
             ),
             Found(

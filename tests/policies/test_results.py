@@ -45,7 +45,10 @@ DECIDES = {
     "a chord counts": (
         'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {canvas: [chain, chord]}}',
         {
-            "task:shop.a/options.ignore_result": (False, "a chord counts the results of its parts"),
+            "task:shop.a/options.ignore_result": (
+                False,
+                "the body of a chord is given the results of its parts",
+            ),
         },
     ),
     "a chain does not": (

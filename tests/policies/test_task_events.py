@@ -13,7 +13,7 @@ DECIDES = {
         {
             "app/worker_send_task_events": (True, "exporters and Flower live on them"),
             "app/task_send_sent_event": (True, "exporters and Flower live on them"),
-            "worker:shop.standard.io/task_events": (True, "as the app's setting says"),
+            "worker:shop.standard.io/task_events": (True, "exporters and Flower live on them"),
             "worker:shop.standard.io/without_gossip": (True, "nothing here uses it"),
             "worker:shop.standard.io/without_mingle": (
                 False,
@@ -32,10 +32,30 @@ DECIDES = {
         },
     ),
     "gevent on RabbitMQ is slow with them": (
-        ("broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {}}\nworkers: {q: {pool: gevent}}"),
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {}}\n"
+            "tasks: {shop.a: }\n"
+            "workers: {q: {pool: gevent}}"
+        ),
         {
-            "worker:q/without_heartbeat": (True, "its events would slow this pool to ten tasks a second"),
+            "worker:q/task_events": (False, "with any events this pool is held to ten tasks a second"),
+            "worker:q/without_heartbeat": (True, "with any events this pool is held to ten tasks a second"),
+            "worker:shop.standard.io/task_events": (True, "exporters and Flower live on them"),
+            "app/worker_send_task_events": (
+                False,
+                "each worker's own flag says so, as one of them must not send any",
+            ),
         },
+    ),
+    "gevent without AMQP heartbeats is not": (
+        (
+            "celery: {settings: {broker_heartbeat: 0}}\n"
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {}}\n"
+            "workers: {q: {pool: gevent}}"
+        ),
+        {"worker:q/task_events": (True, "exporters and Flower live on them")},
     ),
     "Celery 5.6 was not": (
         (
@@ -88,9 +108,9 @@ LEADS_TO = {
         ["app/worker_send_task_events"],
     ),
     "all three": (
-        "tasks: {shop.a: }",
-        "worker:shop.standard.io/without_heartbeat",
-        ["worker:shop.standard.io/pool", "app/broker_transport", "app/celery_version"],
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {}}\nworkers: {q: {pool: gevent}}",
+        "worker:q/task_events",
+        ["worker:q/pool", "app/broker_transport", "app/celery_version"],
     ),
 }
 

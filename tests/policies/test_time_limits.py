@@ -15,7 +15,10 @@ DECIDES = {
                 8640,
                 "a run past its 99th percentile by a fifth is stuck, not slow",
             ),
-            "task:shop.a/options.time_limit": (10368, "time to clean up after the soft limit, then SIGKILL"),
+            "task:shop.a/options.time_limit": (
+                10368,
+                "time to clean up after the soft limit, then its process is killed",
+            ),
         },
     ),
     "from the class": (
@@ -25,9 +28,12 @@ DECIDES = {
                 360,
                 "a run past its 99th percentile by a fifth is stuck, not slow",
             ),
-            "task:shop.a/options.time_limit": (432, "time to clean up after the soft limit, then SIGKILL"),
+            "task:shop.a/options.time_limit": (
+                432,
+                "time to clean up after the soft limit, then its process is killed",
+            ),
             "app/task_soft_time_limit": (360, "a run past its 99th percentile by a fifth is stuck, not slow"),
-            "app/task_time_limit": (432, "time to clean up after the soft limit, then SIGKILL"),
+            "app/task_time_limit": (432, "time to clean up after the soft limit, then its process is killed"),
         },
     ),
     "a short task has time to clean up": (
@@ -37,7 +43,10 @@ DECIDES = {
                 1,
                 "a run past its 99th percentile by a fifth is stuck, not slow",
             ),
-            "task:shop.a/options.time_limit": (6, "time to clean up after the soft limit, then SIGKILL"),
+            "task:shop.a/options.time_limit": (
+                6,
+                "time to clean up after the soft limit, then its process is killed",
+            ),
         },
     ),
     "the hard limit is pinned": (
@@ -61,7 +70,10 @@ DECIDES = {
     "the soft limit is pinned": (
         "tasks: {shop.a: {options: {soft_time_limit: 100}}}",
         {
-            "task:shop.a/options.time_limit": (120, "time to clean up after the soft limit, then SIGKILL"),
+            "task:shop.a/options.time_limit": (
+                120,
+                "time to clean up after the soft limit, then its process is killed",
+            ),
         },
     ),
     "the app's hard limit is pinned": (
@@ -73,7 +85,10 @@ DECIDES = {
     "a glob": (
         "tasks: {shop.*: {runtime: 10s}}",
         {
-            "task:shop.*/options.time_limit": (17, "time to clean up after the soft limit, then SIGKILL"),
+            "task:shop.*/options.time_limit": (
+                17,
+                "time to clean up after the soft limit, then its process is killed",
+            ),
         },
     ),
 }

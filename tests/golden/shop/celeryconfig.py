@@ -56,7 +56,7 @@ task_send_sent_event = True
 task_serializer = "json"
 # time-limits: a run past its 99th percentile by a fifth is stuck, not slow
 task_soft_time_limit = 360
-# time-limits: time to clean up after the soft limit, then SIGKILL
+# time-limits: time to clean up after the soft limit, then its process is killed
 task_time_limit = 432
 
 # Results ------------------------------------------------------------------------------------------
@@ -107,19 +107,19 @@ task_routes = {
 
 # The queue stands here too: one in a task's decorator would beat the route.
 _annotations = {
-    "shop.images.make_thumbnails": {"queue": "shop.standard.cpu", "acks_late": True, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 8, "store_errors_even_if_ignored": True, "time_limit": 13},
-    "shop.inventory.release_reservations": {"queue": "shop.standard.io", "acks_late": True, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 3, "store_errors_even_if_ignored": True, "time_limit": 8},
-    "shop.inventory.sync_stock": {"queue": "shop.standard.io", "acks_late": True, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 24, "store_errors_even_if_ignored": True, "time_limit": 29},
+    "shop.images.make_thumbnails": {"queue": "shop.standard.cpu", "acks_late": True, "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 8, "store_errors_even_if_ignored": True, "time_limit": 13},
+    "shop.inventory.release_reservations": {"queue": "shop.standard.io", "acks_late": True, "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 3, "store_errors_even_if_ignored": True, "time_limit": 8},
+    "shop.inventory.sync_stock": {"queue": "shop.standard.io", "acks_late": True, "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 24, "store_errors_even_if_ignored": True, "time_limit": 29},
     "shop.mail.send_newsletter": {"queue": "shop.standard.io", "acks_late": False, "ignore_result": True, "max_retries": 0, "soft_time_limit": 6, "store_errors_even_if_ignored": True, "time_limit": 11},
-    "shop.mail.send_welcome_email": {"queue": "shop.interactive.io", "acks_late": True, "autoretry_for": (smtplib.SMTPServerDisconnected, ConnectionError,), "ignore_result": True, "max_retries": 5, "retry_backoff": 1, "retry_backoff_max": 300, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 4, "store_errors_even_if_ignored": True, "time_limit": 9},
+    "shop.mail.send_welcome_email": {"queue": "shop.interactive.io", "acks_late": True, "autoretry_for": (smtplib.SMTPServerDisconnected, ConnectionError,), "default_retry_delay": 5, "ignore_result": True, "max_retries": 5, "retry_backoff": 1, "retry_backoff_max": 300, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 4, "store_errors_even_if_ignored": True, "time_limit": 9},
     "shop.payments.charge_card": {"queue": "shop.interactive.io", "acks_late": False, "ignore_result": False, "max_retries": 0, "soft_time_limit": 10, "time_limit": 15},
-    "shop.payments.refund": {"queue": "shop.standard.io", "acks_late": True, "autoretry_for": (ConnectionError, TimeoutError,), "ignore_result": False, "max_retries": 8, "retry_backoff": 1, "retry_backoff_max": 600, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 12, "time_limit": 17},
-    "shop.reports.customer_export": {"queue": "shop.standard.io", "acks_late": True, "autoretry_for": (urllib.error.URLError,), "ignore_result": False, "max_retries": 3, "retry_backoff": 1, "retry_backoff_max": 60, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 18, "time_limit": 23},
-    "shop.search.index_product": {"queue": "search", "acks_late": True, "autoretry_for": (urllib.error.URLError, TimeoutError,), "ignore_result": True, "max_retries": 3, "retry_backoff": 1, "retry_backoff_max": 60, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 2, "store_errors_even_if_ignored": True, "time_limit": 7},
-    "shop.search.reindex": {"queue": "search", "acks_late": True, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 24, "store_errors_even_if_ignored": True, "time_limit": 29},
+    "shop.payments.refund": {"queue": "shop.standard.io", "acks_late": True, "autoretry_for": (ConnectionError, TimeoutError,), "default_retry_delay": 5, "ignore_result": False, "max_retries": 8, "retry_backoff": 1, "retry_backoff_max": 600, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 12, "time_limit": 17},
+    "shop.reports.customer_export": {"queue": "shop.standard.io", "acks_late": True, "autoretry_for": (urllib.error.URLError,), "default_retry_delay": 5, "ignore_result": False, "max_retries": 3, "retry_backoff": 1, "retry_backoff_max": 60, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 18, "time_limit": 23},
+    "shop.search.index_product": {"queue": "search", "acks_late": True, "autoretry_for": (urllib.error.URLError, TimeoutError,), "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_backoff": 1, "retry_backoff_max": 60, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 2, "store_errors_even_if_ignored": True, "time_limit": 7},
+    "shop.search.reindex": {"queue": "search", "acks_late": True, "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 24, "store_errors_even_if_ignored": True, "time_limit": 29},
 }
 _patterns = {
-    "shop.reports.*": {"queue": "shop.batch.cpu", "acks_late": True, "ignore_result": False, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 720, "time_limit": 864},
+    "shop.reports.*": {"queue": "shop.batch.cpu", "acks_late": True, "default_retry_delay": 5, "ignore_result": False, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 720, "time_limit": 864},
 }
 
 
