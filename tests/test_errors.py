@@ -1,4 +1,4 @@
-"""Every bad workload of `errors/`, and some that only code can write: found, named, placed; nothing written."""
+"""Every bad workload of `errors/`, and some that only code can write: found, named, placed; none written."""
 
 from __future__ import annotations
 

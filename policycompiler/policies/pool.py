@@ -5,9 +5,9 @@ Decides:
 
 Because:
     Only prefork keeps both time limits, survives a task that kills its process, and can recycle
-    processes; the others ignore limits in silence, but for gevent, which keeps the hard limit of a task that waits
-    (https://docs.celeryq.dev/en/stable/userguide/concurrency/index.html). Slots that wait are cheaper in
-    the other pools: who needs hundreds of them pins one and gives each call a timeout of its own.
+    processes. The others ignore limits in silence, but for gevent, which keeps the hard limit of a task
+    that waits (https://docs.celeryq.dev/en/stable/userguide/concurrency/index.html). Slots that wait are
+    cheaper there: who needs hundreds of them pins such a pool and gives each call a timeout of its own.
 
 Example:
     tasks: {shop.mail.send: {latency: interactive}}
