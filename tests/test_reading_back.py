@@ -66,7 +66,8 @@ def queue_of(app: Celery, name: str) -> str:
 def task_in(app: Celery, name: str, **decorator: object) -> Task:
     """A task of that name as its code would define it."""
 
-    @app.task(name=name, **decorator)
+    # Not shared: other tests of this process have apps of their own.
+    @app.task(name=name, shared=False, **decorator)
     def body():
         pass
 

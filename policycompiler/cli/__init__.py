@@ -39,12 +39,10 @@ def main() -> None:
     gc.disable()
     try:
         cli(prog_name="policycompiler")
-    except OSError as problem:
-        if problem.errno != errno.ENOSPC:
-            raise
-        click.echo(f"Error: {problem.strerror}", err=True)
-        sys.exit(EXIT_WRONG_USE_OR_BUG)
-    except Exception:  # noqa: BLE001 - whatever it is, it is ours, and must not look like a finding
-        traceback.print_exc()
-        click.echo("This is a bug in policycompiler; nothing was written.", err=True)
+    except Exception as problem:  # noqa: BLE001 - whatever it is, it must not look like a finding
+        if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+            click.echo(f"Error: cannot write: {problem.strerror}", err=True)
+        else:
+            traceback.print_exc()
+            click.echo("This is a bug in policycompiler; nothing was written.", err=True)
         sys.exit(EXIT_WRONG_USE_OR_BUG)

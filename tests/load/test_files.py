@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -91,18 +92,34 @@ def test_a_pipe_and_a_dangling_link_in_a_folder_are_reported_not_passed_over(tmp
     ]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_reported(tmp_path):
-    (tmp_path / "closed").mkdir()
-    (tmp_path / "closed" / "a.yaml").write_text("version: 1")
-    (tmp_path / "b.yaml").write_text("version: 1")
-    (tmp_path / "b.yaml").chmod(0)
-    (tmp_path / "closed").chmod(0)
-    try:
-        found = problems(*find_sources([tmp_path, tmp_path / "closed" / "a.yaml"]))
-    finally:
-        (tmp_path / "closed").chmod(0o700)
-    assert [(message, place.file.removeprefix(f"{tmp_path}/")) for _, message, place in found] == [
+@pytest.fixture
+def open_folder():
+    """A folder that everybody may enter: pytest's own are closed to other users."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def nobody():
+    """Root may read everything, so whoever is root is somebody else for the test."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+
+
+def test_what_may_not_be_read_is_reported(open_folder, request):
+    (open_folder / "closed").mkdir()
+    (open_folder / "closed" / "a.yaml").write_text("version: 1")
+    (open_folder / "b.yaml").write_text("version: 1")
+    (open_folder / "b.yaml").chmod(0)
+    (open_folder / "closed").chmod(0)
+    request.getfixturevalue("nobody")
+    found = problems(*find_sources([open_folder, open_folder / "closed" / "a.yaml"]))
+    assert [(message, place.file.removeprefix(f"{open_folder}/")) for _, message, place in found] == [
         ("cannot be read: Permission denied", "b.yaml"),
         ("cannot be read: Permission denied", "closed"),
         ("cannot be read: Permission denied", "closed/a.yaml"),
