@@ -442,3 +442,37 @@ def test_an_address_without_a_password_is_no_secret(text, tmp_path):
     needed = "\n".join(NEEDED.values())
     path.write_text(f"{needed}\ntasks: {{shop.mail.send: {{description: '{text}'}}}}\n", "utf-8")
     assert compile_workload([path]).diagnostics == []
+
+
+@pytest.mark.parametrize("output_format", ["full", "concise", "json"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "broker: {transport: redis, url: '${U}', options: {sentinel_kwargs: {password: hunter2}}}",
+        "celery: {settings: {redis_password: hunter2}}",
+        "workers: {w: {environment: {DB_PASSWORD: 'hunter2 and more', MODE: x}}}",
+        "workers: {w: {environment: {DJANGO_SECRET_KEY: hunter2}}}",
+        "schedules: {s: {task: t, every: 1h, kwargs: {token: hunter2}}}",
+        'environments: {prod: {workers: {w: {environment: {"API-KEY": "hunter2"}}}}}',
+    ],
+)
+def test_a_value_that_is_called_a_secret_is_refused_and_never_shown(line, output_format, tmp_path):
+    path = tmp_path / "workload.yaml"
+    section = line.partition(":")[0]
+    needed = "\n".join(text for key, text in NEEDED.items() if key != section)
+    path.write_text(f"{needed}\n{line}\n", "utf-8")
+    found = CliRunner().invoke(cli, ["check", str(path), "--output-format", output_format])
+    assert found.exit_code == 1
+    assert "secret-value" in found.stdout
+    assert "hunter2" not in found.output
+
+
+@pytest.mark.parametrize(
+    "entry", ["token_type: bearer", "password_reset: true", "tokens: [1]", "secrets: {}"]
+)
+def test_a_name_that_only_resembles_a_secret_is_none(entry, tmp_path):
+    path = tmp_path / "workload.yaml"
+    needed = "\n".join(NEEDED.values())
+    schedule = f"schedules: {{s: {{task: shop.refresh_token, every: 1h, kwargs: {{{entry}}}}}}}"
+    path.write_text(f"{needed}\ntasks: {{shop.refresh_token: }}\n{schedule}\n", "utf-8")
+    assert compile_workload([path]).diagnostics == []

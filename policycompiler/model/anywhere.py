@@ -1,14 +1,16 @@
-"""What is refused wherever it stands: passwords in URLs, and more entries than anybody has."""
+"""What is refused wherever it stands: passwords, and more entries than anybody has."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, error
 from policycompiler.load import TOO_LARGE, Data
 
 INVALID_VALUE = error("PC104", "invalid-value")
+SECRET_VALUE = error("PC109", "secret-value")
 
 MOST_ENTRIES = 20_000
 """Of one list or mapping. Every task becomes dozens of settings; this many still fit into half a gigabyte."""
@@ -16,13 +18,20 @@ MOST_ENTRIES = 20_000
 # A user, perhaps empty, and a password. What follows a host is a port, and an `@` behind that is no secret.
 # `\/` is how JSON inside a text may write `/`.
 _URL_WITH_PASSWORD = re.compile(r":\\?/\\?/[^\s/?#:\[]*:(?!\d{1,5}(?:[/?#]|$))\S+@")
+_SECRET_NAME = re.compile(
+    r"(?:^|[_-])(?:password|passwd|passphrase|secret|secret_key|api_?key|access_key|credentials?|token)$",
+    re.IGNORECASE,
+)
 
 
 def refused_anywhere(data: Data, path: SpecPath = ()) -> Iterator[Diagnostic]:
     """The findings about data of any kind; a workload is read by everybody, and written into many files."""
+    # Nearly always nothing is, and finding that out without paths is several times cheaper.
+    if not path and not _is_refused(data):
+        return
     match data:
-        case str():
-            yield from _credentials(data, path, at_key=False)
+        case str() if _holds_password(data):
+            yield _credentials(path, at_key=False)
         case list():
             yield from _too_many(len(data), path)
             for index, item in enumerate(data):
@@ -30,15 +39,49 @@ def refused_anywhere(data: Data, path: SpecPath = ()) -> Iterator[Diagnostic]:
         case dict():
             yield from _too_many(len(data), path)
             for key, value in data.items():
-                yield from _credentials(key, (*path, key), at_key=True)
+                if _holds_password(key):
+                    yield _credentials((*path, key), at_key=True)
+                if _is_secret(key, value):
+                    yield _secret(key, (*path, key))
                 yield from refused_anywhere(value, (*path, key))
 
 
-def _credentials(text: str, path: SpecPath, *, at_key: bool) -> Iterator[Diagnostic]:
-    if "@" in text and _URL_WITH_PASSWORD.search(text):
-        message = "this text holds credentials: a URL with a password"
-        help_text = "let the running process read it, as in `url: ${CELERY_BROKER_URL}`"
-        yield INVALID_VALUE.at(path, message, help=help_text, at_key=at_key)
+def _is_refused(data: Data) -> bool:
+    if isinstance(data, str):
+        return _holds_password(data)
+    if isinstance(data, dict):
+        if len(data) > MOST_ENTRIES:
+            return True
+        return any(
+            _holds_password(key) or _is_secret(key, value) or _is_refused(value)
+            for key, value in data.items()
+        )
+    return isinstance(data, list) and (len(data) > MOST_ENTRIES or any(map(_is_refused, data)))
+
+
+def _holds_password(text: str) -> bool:
+    return "@" in text and _URL_WITH_PASSWORD.search(text) is not None
+
+
+def _is_secret(key: str, value: Data) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool) and _names_secret(key)
+
+
+@lru_cache(maxsize=1000)
+def _names_secret(key: str) -> bool:
+    return _SECRET_NAME.search(key) is not None
+
+
+def _credentials(path: SpecPath, *, at_key: bool) -> Diagnostic:
+    message = "this text holds credentials: a URL with a password"
+    help_text = "let the running process read it, as in `url: ${CELERY_BROKER_URL}`"
+    return INVALID_VALUE.at(path, message, help=help_text, at_key=at_key)
+
+
+def _secret(key: str, path: SpecPath) -> Diagnostic:
+    message = f"`{key}` names a secret; a workload and what is made of it are no place for one"
+    help_text = "let the application read it from its environment"
+    return SECRET_VALUE.at(path, message, help=help_text, at_key=True)
 
 
 def _too_many(number: int, path: SpecPath) -> Iterator[Diagnostic]:

@@ -20,7 +20,6 @@ Refuses:
     PC601 unknown-setting: Celery would ignore it in silence; correct the name.
     PC602 wrong-setting-type: Celery would keep the wrong type in silence; correct the value.
     PC603 setting-has-a-section: say it in the section of the workload that it belongs to.
-    PC604 secret-setting: set it in the application, from its environment.
 
 Parameters:
     None.
@@ -44,7 +43,6 @@ NEWEST_CELERY = "5.7"
 UNKNOWN_SETTING = error("PC601", "unknown-setting")
 WRONG_SETTING_TYPE = error("PC602", "wrong-setting-type")
 SETTING_HAS_A_SECTION = error("PC603", "setting-has-a-section")
-SECRET_SETTING = error("PC604", "secret-setting")
 
 _SECTIONS = {
     "beat_schedule": "schedules:",
@@ -151,9 +149,6 @@ def _settings(settings: Mapping[str, Value]) -> Iterator[Decision | Diagnostic]:
         if key in _SECTIONS:
             message = f"`{key}` is decided from `{_SECTIONS[key]}`"
             yield SETTING_HAS_A_SECTION.at(path, message, help=f"say it in `{_SECTIONS[key]}`", at_key=True)
-        elif any(word in key for word in ("password", "secret", "credential")):
-            message = f"`{key}` is a secret; the compiled files are not the place for it"
-            yield SECRET_SETTING.at(path, message, help="set it in the application, from its environment")
         elif key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
             help_text = f"did you mean `{near[0]}`?" if near else "Celery has no setting of a similar name"

@@ -17,9 +17,32 @@ GAP = "  "
 _CREDENTIALS = re.compile(r"(:\\?/\\?/)(?:(?!:\\?/\\?/)\S)+@")
 
 
+# The scalar of a key that names a secret, in YAML or in what `explain` prints.
+_SECRET_VALUE = re.compile(
+    r"""(?ix) (?:^|[\s{,"'_-])
+    (?:password|passwd|passphrase|secret|secret_key|api_?key|access_key|credentials?|token)
+    ["']? \s* [:=] \s+ (?P<value> [^\s{\[,}\#] [^,}]* )"""
+)
+
+
 def masked(text: str) -> str:
-    """The text with the user and password of every URL replaced: `redis://***@host`."""
-    return _CREDENTIALS.sub(rf"\1{MASK}@", text) if "@" in text else text
+    """The text with secrets replaced: the user and password of a URL, the value of a key such as `token`."""
+    for start, end in reversed(_secrets(text)):
+        text = f"{text[:start]}{MASK}{text[end:]}"
+    return text
+
+
+def _secrets(text: str) -> list[tuple[int, int]]:
+    """Where secrets begin and end, in order, without overlap."""
+    spans = [(found.end(1), found.end() - 1) for found in _CREDENTIALS.finditer(text)] if "@" in text else []
+    spans += [found.span("value") for found in _SECRET_VALUE.finditer(text)]
+    apart: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if apart and start < apart[-1][1]:
+            apart[-1] = (apart[-1][0], max(end, apart[-1][1]))
+        else:
+            apart.append((start, end))
+    return apart
 
 
 def visible(text: str) -> str:
@@ -39,8 +62,7 @@ def clean(text: str) -> str:
 def cells(line: str, *, tab: str = "    ") -> list[str]:
     """What to print for each character of a source line; a masked password is one cell and empty ones."""
     printed = [tab if char == "\t" else visible(char) for char in line]
-    for found in _CREDENTIALS.finditer(line):
-        start, end = found.end(1), found.end() - 1
+    for start, end in _secrets(line):
         printed[start:end] = [MASK] + [""] * (end - start - 1)
     return printed
 

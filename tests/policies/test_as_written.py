@@ -296,28 +296,6 @@ REFUSES = {
             ),
         ],
     ),
-    "a password": (
-        "celery: {settings: {broker_password: hunter2}}",
-        [
-            Found(
-                "secret-setting",
-                "1:38",
-                "`broker_password` is a secret; the compiled files are not the place for it",
-                "set it in the application, from its environment",
-            ),
-        ],
-    ),
-    "a key": (
-        "celery: {settings: {s3_secret_access_key: abc}}",
-        [
-            Found(
-                "secret-setting",
-                "1:43",
-                "`s3_secret_access_key` is a secret; the compiled files are not the place for it",
-                "set it in the application, from its environment",
-            ),
-        ],
-    ),
     "a visibility timeout that is text": (
         "broker: {transport: redis, url: '${U}', options: {visibility_timeout: 1h}}",
         [
