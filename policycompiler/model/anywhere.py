@@ -19,7 +19,7 @@ MOST_ENTRIES = 20_000
 # `\/` is how JSON inside a text may write `/`.
 _URL_WITH_PASSWORD = re.compile(r":\\?/\\?/[^\s/?#:\[]*:(?!\d{1,5}(?:[/?#]|$))\S+@")
 _SECRET_NAME = re.compile(
-    r"(?:^|[_-])(?:password|passwd|passphrase|secret|secret_key|api_?key|access_key|credentials?|token)$",
+    r"(?:^|[_-])(?:password|passwd|passphrase|secret|(?:secret|api|access)[_-]?key|credentials?|token)$",
     re.IGNORECASE,
 )
 

@@ -20,7 +20,7 @@ _CREDENTIALS = re.compile(r"(:\\?/\\?/)(?:(?!:\\?/\\?/)\S)+@")
 # The scalar of a key that names a secret, in YAML or in what `explain` prints.
 _SECRET_VALUE = re.compile(
     r"""(?ix) (?:^|[\s{,"'_-])
-    (?:password|passwd|passphrase|secret|secret_key|api_?key|access_key|credentials?|token)
+    (?:password|passwd|passphrase|secret|(?:secret|api|access)[_-]?key|credentials?|token)
     ["']? \s* [:=] \s+ (?P<value> [^\s{\[,}\#] [^,}]* )"""
 )
 
