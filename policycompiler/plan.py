@@ -214,7 +214,7 @@ class PlanDraft(Plan):
         return Plan(self._settings)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+_encode = json.JSONEncoder(sort_keys=True).encode
 _json = lru_cache(maxsize=100_000)(_encode)
 """Of texts, most of which come again and again: a plan of many tasks is written several times faster."""
 
