@@ -21,9 +21,8 @@ from threading import Thread
 
 import pytest
 
-from policycompiler import output
 from policycompiler.emitters.base import MODE_FILE, MODE_SCRIPT, OutputFile
-from policycompiler.output import MANIFEST, Comparison, compare, manifest_file, unified_diff, write
+from policycompiler.output import MANIFEST, Comparison, compare, manifest_file, tree, unified_diff, write
 
 Tree = dict[str, tuple[int, bytes | str | None]]
 
@@ -606,7 +605,7 @@ def _lock_of(parent: Path) -> Iterator[int]:
 def test_a_second_writer_is_refused_when_the_first_takes_too_long(
     build: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output, "LOCK_WAIT_SECONDS", 0)
+    monkeypatch.setattr(tree, "LOCK_WAIT_SECONDS", 0)
     with _lock_of(build.parent):
         result = refused(build, OLD)
     assert codes(result) == [("PC903", "unwritable-output")]
@@ -623,7 +622,7 @@ def test_a_second_writer_waits_for_the_first(build: Path, monkeypatch: pytest.Mo
             waits.append(seconds)
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
-        monkeypatch.setattr(output.time, "sleep", first_ends)
+        monkeypatch.setattr(tree.time, "sleep", first_ends)
         written(build, OLD)
     assert len(waits) == 1
 
@@ -647,30 +646,29 @@ def test_a_folder_that_changes_during_the_write_is_not_replaced(
     build: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written(build, OLD)
-    really_build = output._build
+    really_build = tree.build
 
     def build_while_somebody_saves(*args: object) -> None:
         really_build(*args)
         (build / "notes").write_text("new\n")
 
-    monkeypatch.setattr(output, "_build", build_while_somebody_saves)
+    monkeypatch.setattr(tree, "build", build_while_somebody_saves)
     assert codes(write(build, NEW)) == [("PC903", "unwritable-output")]
     assert (build / "notes").read_text() == "new\n"
     assert compare(build, OLD).fresh
 
-
-# Killed at every step
 
 KILLED_WRITER = """
 import os, signal, sys
 from pathlib import Path
 from policycompiler import output
 from policycompiler.emitters.base import OutputFile
+from policycompiler.output import tree
 
 folder, at_once, *texts = eval(sys.stdin.readline())
 files = [OutputFile(path, text, mode, frozenset()) for path, text, mode in texts]
 if not at_once:
-    output._swapped_at_once = lambda *_: False
+    tree.swapped_at_once = lambda *_: False
 STEPS = ("os.", "open", "shutil.", "tempfile.", "ctypes.", "fcntl.")
 
 def die_at(last):
@@ -771,7 +769,7 @@ def test_this_machine_swaps_two_folders_at_one_stroke(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).write_text(name)
-    assert output._swapped_at_once(tmp_path / "one", tmp_path / "other") or sys.platform != "linux"
+    assert tree.swapped_at_once(tmp_path / "one", tmp_path / "other") or sys.platform != "linux"
     if sys.platform == "linux":
         assert names(tmp_path) == {"one", "one/other", "other", "other/one"}
 
@@ -781,7 +779,7 @@ def test_a_swap_by_renames_that_fails_puts_the_old_folder_back(tmp_path: Path) -
     target.mkdir()
     (target / "old").touch()
     with pytest.raises(FileNotFoundError):
-        output._swap_in_three_steps(tmp_path / ".build.policycompiler-new-absent", target)
+        tree.swap_in_three_steps(tmp_path / ".build.policycompiler-new-absent", target)
     assert names(tmp_path) == {"build", "build/old"}
 
 

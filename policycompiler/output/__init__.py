@@ -11,19 +11,13 @@ Writes into folders of one parent take turns, by a lock on the parent that leave
 
 from __future__ import annotations
 
-import ctypes
 import difflib
 import errno
-import fcntl
 import hashlib
 import io
 import json
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from stat import S_IMODE, S_ISDIR, S_ISREG
@@ -31,20 +25,16 @@ from typing import Literal, NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, Place, error
 from policycompiler.emitters.base import MODE_FILE, OutputFile, json_text
+from policycompiler.output import tree
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
-MODE_FOLDER = 0o755
-LOCK_WAIT_SECONDS = 30.0
 
 EDITED_BY_HAND = error("PC901", "edited-by-hand")
 NOT_OURS = error("PC902", "not-ours")
 UNWRITABLE_OUTPUT = error("PC903", "unwritable-output")
 UNREADABLE_MANIFEST = error("PC904", "unreadable-manifest")
 
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
-_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 
 Difference = Literal["stale", "missing", "orphaned", "edited", "foreign"]
 
@@ -128,12 +118,13 @@ def write(folder: Path, files: Sequence[OutputFile], *, force: bool = False) -> 
     try:
         target = _real_folder(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.parent):
-            _clear_leftovers(target)
+        with tree.locked(target.parent):
+            tree.clear_leftovers(target)
             view = _look(target, wanted)
             comparison = Comparison(view.differences, tuple(_problems(folder, view, force=force)))
             if view.differences and not comparison.problems:
-                _replace(target, view, [wanted[path] for path in view.differences if path in wanted])
+                written = [wanted[path] for path in view.differences if path in wanted]
+                tree.replace(target, view.seen, view.carried, view.standing, written)
             return comparison
     except OSError as fault:
         return _unwritable(folder, fault)
@@ -142,7 +133,7 @@ def write(folder: Path, files: Sequence[OutputFile], *, force: bool = False) -> 
 def _by_path(files: Sequence[OutputFile]) -> dict[str, OutputFile]:
     """The files by path; a ValueError for paths that could not share one folder, manifest included."""
     wanted = {file.path: file for file in files}
-    names = [*(file.path for file in files), *_ancestors(wanted)]
+    names = [*(file.path for file in files), *tree.ancestors(wanted)]
     if len({name.casefold() for name in names}) < len(names):
         message = f"output paths differ in case only, or are files and folders at once: {sorted(names)}"
         raise ValueError(message)
@@ -160,11 +151,6 @@ def _is_inside(path: str) -> bool:
     return (
         path.isprintable() and path == str(pure) != "." and not pure.is_absolute() and ".." not in pure.parts
     )
-
-
-def _ancestors(paths: Iterable[str]) -> set[str]:
-    """Every folder that one of these relative paths is in, `.` included."""
-    return {str(parent) for path in paths for parent in PurePosixPath(path).parents}
 
 
 def _sha256(data: bytes) -> str:
@@ -194,7 +180,7 @@ def _unwritable(folder: Path, fault: OSError) -> Comparison:
 
 
 def _look(folder: Path, wanted: Mapping[str, OutputFile]) -> _View:
-    seen = _survey(folder)
+    seen = tree.survey(folder)
     owned, fault = _owned(folder, seen)
     regular = {path for path, status in seen.items() if S_ISREG(status.st_mode)}
     contents = {path: (folder / path).read_bytes() for path in regular & (owned.keys() | wanted.keys())}
@@ -204,32 +190,14 @@ def _look(folder: Path, wanted: Mapping[str, OutputFile]) -> _View:
             differences[path] = found
     folders = {path for path, status in seen.items() if S_ISDIR(status.st_mode)}
     leaves = seen.keys() - folders - (contents.keys() - wanted.keys())
-    kept = folders - _ancestors(owned)
-    standing = kept | _ancestors(kept | leaves)
+    kept = folders - tree.ancestors(owned)
+    standing = kept | tree.ancestors(kept | leaves)
     for path in wanted.keys() - contents.keys():
         differences.setdefault(path, "missing")
-        blocking = {path} & standing or {path, *_ancestors([path])} & leaves
+        blocking = {path} & standing or {path, *tree.ancestors([path])} & leaves
         differences.update(dict.fromkeys(blocking, "foreign"))
     ordered = dict(sorted(differences.items()))
     return _View(seen, contents, ordered, frozenset(leaves - ordered.keys()), frozenset(standing), fault)
-
-
-def _survey(folder: Path) -> dict[str, os.stat_result]:
-    """Everything on the folder's file system below it, and itself as `.`; nothing where it is absent."""
-    try:
-        seen = {".": folder.lstat()}
-    except FileNotFoundError:
-        return {}
-    pending = ["."]
-    while pending:
-        at = pending.pop()
-        with os.scandir(folder / at) as entries:
-            for entry in entries:
-                path = str(PurePosixPath(at, entry.name))
-                seen[path] = status = entry.stat(follow_symlinks=False)
-                if S_ISDIR(status.st_mode) and status.st_dev == seen["."].st_dev:
-                    pending.append(path)
-    return seen
 
 
 def _owned(folder: Path, seen: Mapping[str, os.stat_result]) -> tuple[dict[str, str], str]:
@@ -309,148 +277,3 @@ def _file_diff(path: str, view: _View, file: OutputFile | None) -> str:
     return header + "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
-
-
-@contextmanager
-def _locked(parent: Path) -> Iterator[None]:
-    """Hold the one write lock of a parent folder; an OSError when another write keeps it for too long."""
-    descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        deadline = time.monotonic() + LOCK_WAIT_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise OSError(errno.EAGAIN, "another compile is writing beside it") from None
-                time.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _prefix(target: Path, role: Literal["new", "old"]) -> str:
-    """How the names of our temporary folders beside a target begin."""
-    return f".{target.name}.policycompiler-{role}-"
-
-
-def _clear_leftovers(target: Path) -> None:
-    """Undo what killed writes left: restore a tree that was set aside, delete the rest."""
-    for path in sorted(target.parent.iterdir()):
-        if path.name.startswith(_prefix(target, "old")) and not target.exists():
-            path.rename(target)
-        elif path.name.startswith((_prefix(target, "old"), _prefix(target, "new"))):
-            _remove_tree(path)
-
-
-def _remove_tree(tree: Path) -> None:
-    """Delete a tree of ours as far as possible; what resists is tried again by the next write."""
-    with suppress(OSError):
-        for _, _, _, descriptor in os.fwalk(tree):
-            os.fchmod(descriptor, 0o700)
-    shutil.rmtree(tree, ignore_errors=True)
-
-
-def _replace(target: Path, view: _View, written: Sequence[OutputFile]) -> None:
-    """Build the new tree beside the target and swap their names."""
-    parent = target.parent
-    if {status.st_dev for status in view.seen.values()} - {parent.stat().st_dev}:
-        raise OSError(errno.EXDEV, "it is a mount point or has one inside; use a folder below it")
-    new = Path(tempfile.mkdtemp(prefix=_prefix(target, "new"), dir=parent))
-    try:
-        _build(new, target, view, written)
-        if _marks(_survey(target)) != _marks(view.seen):
-            raise OSError(errno.EAGAIN, "something else changed it during the write")
-        if not view.seen:
-            new.rename(target)
-        elif not _swapped_at_once(new, target):
-            _swap_in_three_steps(new, target)
-        _sync(parent)
-    finally:
-        _remove_tree(new)
-
-
-def _marks(seen: Mapping[str, os.stat_result]) -> dict[str, tuple[int, ...]]:
-    """What changes about a file when somebody replaces it, writes to it or changes its mode."""
-    return {
-        path: (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns)
-        for path, status in seen.items()
-    }
-
-
-def _build(new: Path, old: Path, view: _View, written: Sequence[OutputFile]) -> None:
-    folders = view.standing | _ancestors(file.path for file in written)
-    for path in sorted(folders):
-        (new / path).mkdir(mode=0o700, exist_ok=True)
-    for path in view.carried:
-        _carry(old / path, new / path, view.seen[path])
-    for file in written:
-        with (new / file.path).open("xb") as stream:
-            stream.write(file.text.encode())
-            stream.flush()
-            os.fchmod(stream.fileno(), file.mode)
-            os.fsync(stream.fileno())
-    for path in sorted(folders, reverse=True):
-        status = view.seen.get(path)
-        if status is not None and S_ISDIR(status.st_mode):
-            _dress(old / path, new / path, status)
-        else:
-            (new / path).chmod(MODE_FOLDER)
-        _sync(new / path)
-    os.utime(new)
-
-
-def _carry(old: Path, new: Path, status: os.stat_result) -> None:
-    """Bring a file, link or pipe into the new tree unchanged: by a hard link, else as a copy."""
-    try:
-        os.link(old, new, follow_symlinks=False)
-    except OSError as fault:
-        if fault.errno not in _NO_HARD_LINKS:
-            raise
-        shutil.copyfile(old, new, follow_symlinks=False)
-        _dress(old, new, status)
-        if S_ISREG(status.st_mode):
-            _sync(new)
-
-
-def _dress(old: Path, new: Path, status: os.stat_result) -> None:
-    """Give the new one the old one's owner, mode, times and extended attributes."""
-    made = new.lstat()
-    if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
-        os.chown(new, status.st_uid, status.st_gid, follow_symlinks=False)
-    shutil.copystat(old, new, follow_symlinks=False)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _swapped_at_once(one: Path, other: Path) -> bool:
-    """Swap the names of two folders at one stroke; false where the system cannot."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "renameat2"):
-        return False
-    names = os.fsencode(one), os.fsencode(other)
-    if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.ENOSYS, errno.EINVAL):
-        return False
-    raise OSError(number, os.strerror(number))
-
-
-def _swap_in_three_steps(new: Path, target: Path) -> None:
-    """Swap by way of a third name, which `_clear_leftovers` knows; the target is back when this fails."""
-    aside = target.with_name(_prefix(target, "old") + new.name.removeprefix(_prefix(target, "new")))
-    target.rename(aside)
-    try:
-        new.rename(target)
-    except BaseException:
-        aside.rename(target)
-        raise
-    aside.rename(new)
