@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-types install fix golden schema bench clean
+.PHONY: help demo test lint install fix golden docs schema bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,7 +34,10 @@ fix: $(VENV)/dev ## mend formatting and what lint can mend
 golden: install ## accept the compiled output of the examples as it is now; then read `git diff`
 	$(BIN)/pytest --update-golden tests/test_examples.py
 
-schema: install ## write schemas/ anew from the model
+docs: install ## write docs/policies.md anew from the policies
+	$(BIN)/pytest --update-golden tests/test_docs.py -k policies
+
+schema: install ## write the workload's schema anew from the model
 	$(BIN)/python -c 'from policycompiler.model import workload_schema as s; print(s(), end="")' \
 	  > schemas/workload.schema.json
 

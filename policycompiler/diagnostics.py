@@ -6,6 +6,8 @@ only `report` turns a path into a line and a column.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -107,3 +109,16 @@ def warning(code: str, name: str) -> Finding:
 def info(code: str, name: str) -> Finding:
     """A finding that only informs."""
     return Finding(code, name, Severity.INFO)
+
+
+def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
+    """A question that names the known word most like a misspelt one; empty when none is like enough.
+
+    `likeness` is from 0 to 1, as `difflib` measures it.
+    """
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=likeness)
+    return f"did you mean `{near[0]}`?" if near else ""
+
+
+SECRET_WORDS = r"password|passwd|passphrase|secret|(?:secret|api|access)[_-]?key|credentials?|token"  # noqa: S105
+"""What the name of a secret ends with, as a regular expression: model refuses one, report masks its value."""

@@ -146,6 +146,15 @@ class Plan:
         assert isinstance(value, int | float), f"{scope}/{key} is {value!r}"
         return value
 
+    def number_if_any(self, scope: Scope, key: str) -> float | None:
+        """The value of a setting, or None when nobody has decided it or it is no number."""
+        value = self.get(scope, key)
+        return value if isinstance(value, int | float) else None
+
+    def version(self, scope: Scope, key: str) -> tuple[int, ...]:
+        """The value of a setting that must be a version: major and minor number, `5.7.1` as (5, 7)."""
+        return tuple(int(part) for part in self.text(scope, key).split(".")[:2])
+
     def text(self, scope: Scope, key: str) -> str:
         """The value of a setting that must be text."""
         value = self.value(scope, key)
@@ -178,8 +187,11 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """The plan that `to_json` wrote."""
+        """The plan that `to_json` wrote. Raises `ValueError` on a plan of another format."""
         document = json.loads(text)
+        if document.get("format") != FORMAT:
+            message = f"a plan of format {document.get('format')!r}; this version reads format {FORMAT}"
+            raise ValueError(message)
         plan = PlanDraft()
         for scope_text, keys in document["settings"].items():
             scope = scope_from_text(scope_text)

@@ -23,8 +23,8 @@ from error_cases import NEEDED
 from yaml_texts import ReferenceLoader
 
 from policycompiler.compiler import Compilation, compile_workload
+from policycompiler.load import lines_of
 from policycompiler.report import FORMATS, render
-from policycompiler.report.excerpt import lines_of
 from policycompiler.report.findings import located
 
 SEEDS = 20

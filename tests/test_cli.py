@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+import policycompiler
 from policycompiler import __version__
 from policycompiler.cli import cli
 from policycompiler.emitters import TARGETS
@@ -26,7 +28,7 @@ tasks:
   shop.mail.send: {latency: interactive, idempotent: true, runtime: 3s}
 environments:
   staging: {tasks: {shop.mail.send: {runtime: 1s}}}
-  broken: {tasks: {shop.mail.send: {runtime: soon}}}
+  broken: {tasks: {shop.mail.send: {idempotent: false, retry: {on: [OSError]}}}}
 """
 WARNING = WORKLOAD.replace(
     "environments:", "workers: {mail: {queues: [mail, 'x.*']}}\nqueues: {mail: {}}\nenvironments:"
@@ -74,6 +76,56 @@ def test_the_module_is_the_program():
     )
 
 
+@pytest.mark.parametrize(
+    "arguments", [[], ["no-such-command"], ["check", "--env"], ["init", "."]], ids=" ".join
+)
+def test_wrong_use_of_the_program_ends_with_2_and_no_traceback(arguments):
+    found = program(*arguments)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.startswith(("Usage: policycompiler ", "Error: "))
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize(("text", "code"), [(WORKLOAD, 0), (BROKEN, 1), ("", 1)])
+def test_the_program_ends_as_its_command_does(text, code):
+    put(text)
+    assert program("check", "workload.yaml").returncode == code
+    assert program("check", "--help").returncode == 0
+
+
+def test_importing_the_module_runs_nothing():
+    found = subprocess.run(
+        [sys.executable, "-c", "import policycompiler.__main__"], capture_output=True, check=True
+    )
+    assert (found.stdout, found.stderr) == (b"", b"")
+
+
+def test_a_program_gets_all_it_needs_from_the_package_itself():
+    compilation = policycompiler.compile_workload([Path("workload.yaml")])
+    assert isinstance(compilation, policycompiler.Compilation)
+    assert isinstance(compilation.plan, policycompiler.Plan)
+    put(BROKEN)
+    (finding,) = policycompiler.compile_workload([Path("workload.yaml")]).diagnostics
+    assert isinstance(finding, policycompiler.Diagnostic)
+    assert finding.severity is policycompiler.Severity.ERROR
+    assert set(policycompiler.__all__) <= vars(policycompiler).keys()
+
+
+def test_an_interrupt_ends_with_130_and_no_traceback():
+    tasks = "".join(f"  shop.t{number}: {{latncy: batch}}\n" for number in range(1000))
+    put(WORKLOAD.partition("tasks:")[0] + "tasks:\n" + tasks)
+    command = [sys.executable, "-m", "policycompiler", "check", "workload.yaml"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        # The rest is more than a pipe holds: the program is still printing.
+        first = process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        rest, noise = process.communicate(timeout=60)
+    assert (first, process.returncode) == (b"w", 130)
+    assert b"1000 errors" not in rest
+    assert noise.split() == [b"Interrupted."]
+
+
 def test_without_a_command_the_commands_are_shown_as_wrong_use():
     found = run()
     assert found.exit_code == 2
@@ -104,6 +156,10 @@ def test_every_command_has_help_and_every_option_too(name):
         ["check", "--output-format", "xml"],
         ["check", "--fail-on", "never"],
         ["check", "--color", "blue"],
+        ["explain", "workload.yaml", "--fail-on", "info"],
+        ["explain", "workload.yaml", "--output-file", "found"],
+        ["explain", "workload.yaml", "--output-format", "concise"],
+        ["explain", "workload.yaml", "--quiet"],
         ["compile", "--target", "kubernetes"],
         ["compile", "--stdout"],
         ["compile", "--stdout", "--target", "launch", "--target", "systemd"],
@@ -396,6 +452,27 @@ class TestCompile:
         assert all(text in found.stdout for text in written)
         assert (found.stdout == written[0]) == (len(written) == 1)
 
+    @pytest.mark.parametrize("more", [[], ["--quiet"], ["--output-format", "concise"]], ids=" ".join)
+    def test_what_is_printed_is_the_files_alone_and_findings_stand_aside(self, more):
+        put(WARNING)
+        found = run("compile", "workload.yaml", "--stdout", "--target", "celeryconfig", *more)
+        assert found.exit_code == 0
+        assert "workload.yaml:7:" in found.stderr
+        assert "warning[PC" in found.stderr
+        run("compile", "workload.yaml")
+        assert found.stdout == Path("build/celeryconfig.py").read_text("utf-8")
+        put(BROKEN)
+        found = run("compile", "workload.yaml", "--stdout", "--target", "celeryconfig", *more)
+        assert (found.exit_code, found.stdout) == (1, "")
+        assert "unknown key `latncy`" in found.stderr
+
+    def test_a_folder_inside_of_a_source_is_not_read_again(self):
+        for folder in ("build", "build", "out/deep"):
+            found = run("compile", ".", "-o", folder)
+            assert found.exit_code == 0, found.output
+        assert found.stderr == f"wrote {len(tree('out'))} files to out/deep\n"
+        assert run("compile", ".", "--check").exit_code == 0
+
     def test_a_check_says_what_is_stale_and_writes_nothing(self):
         found = run("compile", "workload.yaml", "--check")
         assert found.exit_code == 1
@@ -425,8 +502,10 @@ class TestCompile:
         run("compile", "workload.yaml")
         put(WORKLOAD.replace("runtime: 3s", "runtime: 4s"))
         before = tree("build")
-        found = run("compile", "workload.yaml", "--diff", "--quiet")
-        assert (found.exit_code, found.stderr) == (0, "")
+        found = run("compile", "workload.yaml", "--diff")
+        assert found.exit_code == 0
+        assert "nothing to report" in found.stderr
+        assert run("compile", "workload.yaml", "--diff", "--quiet").output == found.stdout
         assert tree("build") == before
         put(found.stdout, "change.diff")
         subprocess.run(["git", "apply", "--directory=build", "change.diff"], check=True, capture_output=True)

@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
+from inspect import cleandoc
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner
 
 from policycompiler.cli import cli
+from policycompiler.cli.project import KEYS
+from policycompiler.emitters import TARGETS
 from policycompiler.model import workload_schema
-from policycompiler.policies import not_yet_honoured
+from policycompiler.policies import POLICIES, not_yet_honoured
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 LANGUAGE = (ROOT / "docs" / "workload.md").read_text()
+MANUAL = ROOT / "docs" / "policies.md"
+SHOP = ROOT / "examples" / "shop"
 
 
 def fields() -> list[str]:
@@ -39,7 +46,12 @@ def test_the_language_page_names_every_field(field: str) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    [*not_yet_honoured.TASK_FIELDS, *not_yet_honoured.QUEUE_FIELDS, *not_yet_honoured.SCHEDULE_FIELDS],
+    [
+        *not_yet_honoured.TASK_FIELDS,
+        *not_yet_honoured.QUEUE_FIELDS,
+        *not_yet_honoured.SCHEDULE_FIELDS,
+        *("canvas", "hosts", "waivers", "owner"),
+    ],
 )
 def test_the_language_page_says_what_is_not_followed_yet(field: str) -> None:
     assert f"`{field}`" in LANGUAGE.partition("## Not followed yet")[2]
@@ -48,6 +60,67 @@ def test_the_language_page_says_what_is_not_followed_yet(field: str) -> None:
 @pytest.mark.parametrize("command", sorted(cli.commands))
 def test_the_readme_names_every_command(command: str) -> None:
     assert f"policycompiler {command}" in README
+
+
+@pytest.mark.parametrize(
+    "option", [option.opts[0] for option in cli.commands["compile"].params if option.opts[0].startswith("-")]
+)
+def test_the_readme_names_every_option_of_compile(option: str) -> None:
+    assert re.search(rf"[` \[]{option}\b", README)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_readme_names_every_target(target: str) -> None:
+    assert f"`{target}`" in README
+
+
+def test_the_project_file_in_the_readme_has_every_key_and_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown = README.partition("```toml\n")[2].partition("```")[0]
+    assert tomllib.loads(shown).keys() == KEYS.keys()
+    (tmp_path / "policycompiler.toml").write_text(shown)
+    (tmp_path / "workloads").mkdir()
+    for source in SHOP.glob("*.yaml"):
+        (tmp_path / "workloads" / source.name).write_text(source.read_text())
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli, ["compile"]).exit_code == 0
+    assert Path(tomllib.loads(shown)["output"], "celeryconfig.py").is_file()
+
+
+def test_the_library_example_in_the_readme_prints_the_routes_of_the_shop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    exec(README.partition("```python\n")[2].partition("```")[0], {})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == json.loads((ROOT / "tests/golden/shop/routing.json").read_text())
+
+
+def manual() -> str:
+    """The page of all policies, made from their docstrings."""
+    pages = [page(policy.NAME, cleandoc(policy.__doc__ or "")) for policy in POLICIES]
+    head = "In the order in which they decide. Made from their docstrings by `make docs`."
+    return "\n\n".join(["# The policies", head, *pages]) + "\n"
+
+
+def page(name: str, docstring: str) -> str:
+    summary, *parts = re.split(r"(?m)^([A-Z][a-z]+):\n", docstring)
+    blocks = [f"## {name}", summary.strip()]
+    for heading, indented in zip(parts[::2], parts[1::2], strict=True):
+        text = dedent(indented).strip()
+        if heading == "Example":
+            text = f"```text\n{text}\n```"
+        if heading == "Refuses":
+            text = re.sub(r"(?m)^(PC\d+)", r"- `\1`", text)
+        blocks += [f"**{heading}**", text]
+    return "\n\n".join(blocks)
+
+
+def test_the_page_of_the_policies_is_what_their_docstrings_say(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--update-golden"):
+        MANUAL.write_text(manual(), encoding="utf-8")
+    assert MANUAL.read_text(encoding="utf-8") == manual(), "run `make docs`"
 
 
 def test_the_workload_in_the_readme_is_the_minimal_example() -> None:

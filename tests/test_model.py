@@ -349,7 +349,7 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:33",
-            "this text holds credentials: a URL with a password",
+            "this text holds credentials, such as a URL with a password",
             "let the running process read it, as in `url: ${CELERY_BROKER_URL}`",
         ),
     ),
@@ -384,7 +384,10 @@ REFUSED = [
             "did you mean `redis`?",
         ),
     ),
-    ("celery: {version: new}", Found("invalid-value", "1:19", 'a version is text such as "5.7"', "")),
+    (
+        "celery: {version: new}",
+        Found("invalid-value", "1:19", 'a version is one to three numbers, such as "5.7"', ""),
+    ),
     (
         "celery: {namespace: celery}",
         Found("invalid-value", "1:21", "a namespace is uppercase letters, digits and `_`, or empty", ""),

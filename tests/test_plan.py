@@ -23,7 +23,8 @@ from policycompiler.plan import (
     scope_from_text,
 )
 
-ROOT = Path(__file__).parent.parent
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 TASK = Scope("task", "shop.mail.send")
 ORIGINS = (
     Written(("tasks", "shop.mail.send", "call_time_queues", 0)),
@@ -81,6 +82,12 @@ def test_a_plan_reads_back_equal_from_its_text(value: Value) -> None:
     assert again == plan
 
 
+@pytest.mark.parametrize("head", ["", '"format": 2, ', '"format": "1", '])
+def test_a_plan_of_another_format_is_refused(head: str) -> None:
+    with pytest.raises(ValueError, match="this version reads format 1"):
+        Plan.from_json(f'{{{head}"settings": {{}}}}')
+
+
 def test_the_text_of_a_plan_does_not_depend_on_the_order_of_decisions() -> None:
     keys = ["queue", "options.acks_late", "workers"]
     texts = set()
@@ -117,21 +124,26 @@ def documented() -> dict[str, set[str]]:
 
 
 def decided() -> dict[str, set[str]]:
-    """Scope kinds and the keys that the examples' plans have."""
+    """Scope kinds and the keys that the plans of the examples and of the workloads with everything have."""
     found: dict[str, set[str]] = {}
-    for sources, environment in (("shop", None), ("shop", "rabbitmq"), ("minimal.yaml", None)):
-        plan = compile_workload([ROOT / "examples" / sources], environment=environment, targets=()).plan
-        assert plan is not None
+    for source, environment in (
+        *((ROOT / "examples" / "shop", name) for name in (None, "rabbitmq")),
+        (ROOT / "examples" / "minimal.yaml", None),
+        *((path, None) for path in sorted((TESTS / "everything").glob("*.yaml"))),
+    ):
+        plan = compile_workload([source], environment=environment, targets=()).plan
+        assert plan is not None, source
         for setting in plan:
             found.setdefault(setting.scope.kind, set()).add(setting.key)
     return found
 
 
-def test_the_page_lists_every_key_that_is_decided() -> None:
+def test_the_page_lists_every_key_that_is_decided_and_no_other() -> None:
     from celery.app.defaults import SETTING_KEYS  # noqa: PLC0415 - only this test needs it
 
-    page = documented()
-    for kind, keys in decided().items():
-        own = {key for key in keys if not key.startswith("options.")}
-        celerys = SETTING_KEYS if kind == "app" else set()
-        assert own - page[kind] - set(celerys) == set(), kind
+    page, plans = documented(), decided()
+    assert page.keys() == plans.keys()
+    for kind, keys in plans.items():
+        own = {"options" if key.startswith("options.") and kind == "task" else key for key in keys}
+        celerys = set(SETTING_KEYS) if kind == "app" else set()
+        assert own - celerys == page[kind] - celerys, kind

@@ -1,7 +1,7 @@
 """The command line: arguments in, exit code out. What is decided or formatted happens elsewhere.
 
 Exit codes: 0 nothing at or above the threshold; 1 findings, or stale output; 2 wrong use, or a bug;
-3 nothing matched the sources.
+3 nothing matched the sources; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from policycompiler.cli.init import init
 from policycompiler.cli.schema import schema
 
 EXIT_WRONG_USE_OR_BUG = 2
+EXIT_INTERRUPTED = 130
+"""As shells have it: 128 and the number of the signal."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,15 +36,21 @@ for command in (init, check, compile_, explain, schema):
 
 
 def main() -> None:
-    """Run the command line; a bug ends with a traceback and exit code 2, never with a finding's code."""
+    """Run the command line; neither a bug nor Ctrl-C ends with a finding's exit code."""
     # A compile builds much and frees nothing: the collector would only look at it again and again.
     gc.disable()
     try:
-        cli(prog_name="policycompiler")
+        sys.exit(cli(prog_name="policycompiler", standalone_mode=False))
+    except click.ClickException as wrong_use:
+        wrong_use.show()
+        sys.exit(wrong_use.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
     except Exception as problem:  # noqa: BLE001 - whatever it is, it must not look like a finding
         if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
             click.echo(f"Error: cannot write: {problem.strerror}", err=True)
         else:
             traceback.print_exc()
-            click.echo("This is a bug in policycompiler; nothing was written.", err=True)
+            click.echo("This is a bug in policycompiler.", err=True)
         sys.exit(EXIT_WRONG_USE_OR_BUG)

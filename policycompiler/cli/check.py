@@ -13,9 +13,8 @@ from policycompiler.cli import options
 @click.command()
 @options.sources
 @options.common
-def check(sources: tuple[Path, ...], **common: object) -> None:
+def check(sources: tuple[Path, ...], run: options.Run) -> None:
     """Check workload files and print what is wrong with them."""
-    run = options.Run(**common)  # type: ignore[arg-type]  # click has checked them
     compilation = options.compiled(sources, run)
     options.print_findings(compilation, run)
     sys.exit(options.exit_code(compilation.diagnostics, run))

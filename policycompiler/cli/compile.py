@@ -9,8 +9,7 @@ import click
 
 from policycompiler import __version__, output, report
 from policycompiler.cli import options
-from policycompiler.emitters import TARGETS
-from policycompiler.emitters.base import OutputFile
+from policycompiler.emitters import TARGETS, plan_file
 
 
 @click.command("compile")
@@ -37,29 +36,31 @@ def compile_(
     only_check: bool,
     only_diff: bool,
     force: bool,
-    **common: object,
+    run: options.Run,
 ) -> None:
     """Compile workload files into a folder; it then holds these targets, and the plan, and nothing stale."""
-    run = options.Run(**common)  # type: ignore[arg-type]  # click has checked them
-    project = options.project()
-    targets = targets or project.targets or TARGETS
-    folder = folder or project.output
+    targets = targets or run.project.targets or TARGETS
+    folder = folder or run.project.output
     if to_stdout and len(targets) != 1:
         raise click.UsageError("--stdout prints one target: add --target ID")
     compilation = options.compiled(sources, run, targets)
     code = options.exit_code(compilation.diagnostics, run)
+    aside = to_stdout or only_diff
     if compilation.failed or code:
-        options.print_findings(compilation, run)
+        options.print_findings(compilation, run, aside=aside)
         sys.exit(code or options.EXIT_FINDINGS)
     if to_stdout:
-        click.echo(report.files_text(_of_target(compilation.files)), nl=False)
+        # The files are the summary.
+        options.print_findings(compilation, run._replace(quiet=True), aside=aside)
+        shown = [(file.path, file.text) for file in compilation.files if file.path != plan_file.PATH]
+        click.echo(report.files_text(shown), nl=False)
         sys.exit(0)
     files = [*compilation.files, output.manifest_file(compilation.files, compilation.sources, __version__)]
     if only_diff:
         click.echo(output.unified_diff(folder, files), nl=False)
     compare = only_check or only_diff
     comparison = output.compare(folder, files) if compare else output.write(folder, files, force=force)
-    options.print_findings(compilation, run, comparison.problems if not only_check else ())
+    options.print_findings(compilation, run, () if only_check else comparison.problems, aside=aside)
     refused = not compare and bool(comparison.problems)
     if not run.quiet and not refused:
         click.echo(
@@ -67,7 +68,3 @@ def compile_(
         )
     stale = only_check and not comparison.fresh
     sys.exit(options.EXIT_FINDINGS if stale or refused else 0)
-
-
-def _of_target(files: list[OutputFile]) -> list[tuple[str, str]]:
-    return [(file.path, file.text) for file in files if file.path != "plan.json"]

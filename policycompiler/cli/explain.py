@@ -13,14 +13,13 @@ from policycompiler.cli import options
 
 @click.command()
 @click.argument("sources", nargs=-1, metavar="SOURCE... [ADDRESS]")
-@options.common
-def explain(sources: tuple[str, ...], **common: object) -> None:
+@options.for_answers
+def explain(sources: tuple[str, ...], run: options.Run) -> None:
     """Say why a setting has its value, down to the line of the workload.
 
     ADDRESS is a scope and a key, such as task:shop.mail.send/acks_late or app/broker_pool_limit; a scope
     alone lists its settings; without an address, an overview of every task.
     """
-    run = options.Run(**common)  # type: ignore[arg-type]  # click has checked them
     address = (
         sources[-1] if sources and report.is_address(sources[-1]) and not Path(sources[-1]).exists() else None
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -55,6 +56,21 @@ class Raw(str):
     """Text that is already in the target's syntax and passes through a quoting environment as it is."""
 
     __slots__ = ()
+
+
+def one_line(value: object) -> str:
+    """A text or a whole number as text that can stand on one line.
+
+    Raises `TypeError` on any other type, and `ValueError` on control characters, which no target can quote.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        message = f"{value!r} is neither text nor a whole number"
+        raise TypeError(message)
+    text = str(value)
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        message = f"control character in {text!r}"
+        raise ValueError(message)
+    return text
 
 
 def shipped(folder: str) -> Path:

@@ -8,6 +8,7 @@ modules of the exceptions that tasks are retried on.
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -66,7 +67,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     reading = Reading(plan)
     prefix = str(reading.get(APP, "namespace") or "")
     exact, patterns = _tasks(reading)
-    schedules = dict(_schedules(reading))
+    schedules = list(_schedules(reading))
     urls = list(_urls(reading))
     text = render(
         "celeryconfig/celeryconfig.py.j2",
@@ -81,7 +82,9 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
             "queues_name": _name("task_queues", prefix),
             "queues": [Raw(_queue(reading, scope)) for scope in reading.scopes("queue")],
             "routes_name": _name("task_routes", prefix),
-            "routes": {scope.name: {"queue": reading.value(scope, "queue")} for scope in _in_order(reading)},
+            "routes": [
+                (scope.name, {"queue": reading.value(scope, "queue")}) for scope in _in_order(reading)
+            ],
             "annotations_name": _name("task_annotations", prefix),
             "annotations": exact,
             "patterns": patterns,
@@ -95,7 +98,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
 
 def python_literal(value: object) -> str:
     """A value as Python on one line. Text passes through `repr`; expressions are already `Raw`."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return repr(value)
     if isinstance(value, Raw):
         return value
@@ -108,7 +111,7 @@ def python_literal(value: object) -> str:
         return f"{{{inner}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(python_literal(item) for item in value)}]"
-    message = f"{type(value).__name__} has no Python literal"
+    message = f"{value!r} has no Python literal"
     raise TypeError(message)
 
 
@@ -161,14 +164,15 @@ def _queue(reading: Reading, scope: Scope) -> str:
         "consumer_arguments": reading.value(scope, "consumer_arguments"),
     }
     given = "".join(f", {key}={python_literal(value)}" for key, value in arguments.items() if value)
-    exchange, kind = reading.value(scope, "exchange"), reading.value(scope, "exchange_type")
-    routing_key = python_literal(reading.value(scope, "routing_key"))
-    if reading.value(scope, "broadcast"):
-        return f"Broadcast({name}{given})"
+    exchange = python_literal(reading.value(scope, "exchange"))
+    given = f", routing_key={python_literal(reading.value(scope, 'routing_key'))}{given}"
     if reading.value(scope, "external"):
         given += ", no_declare=True"
-    where = f"Exchange({python_literal(exchange)}, type={python_literal(kind)})"
-    return f"Queue({name}, {where}, routing_key={routing_key}{given})"
+    if reading.value(scope, "broadcast"):
+        # The exchange that copies each message to every queue bound to it, whatever else is planned.
+        return f'Broadcast({name}, exchange=Exchange({exchange}, type="fanout"){given})'
+    kind = python_literal(reading.value(scope, "exchange_type"))
+    return f"Queue({name}, Exchange({exchange}, type={kind}){given})"
 
 
 def _in_order(reading: Reading) -> list[Scope]:
@@ -179,10 +183,10 @@ def _in_order(reading: Reading) -> list[Scope]:
     return exact + sorted(patterns, key=lambda scope: pattern_order(scope.name))
 
 
-def _tasks(reading: Reading) -> tuple[dict[str, Raw], dict[str, Raw]]:
-    """Annotations by exact name and by pattern."""
-    exact: dict[str, Raw] = {}
-    patterns: dict[str, Raw] = {}
+def _tasks(reading: Reading) -> tuple[list[tuple[str, Raw]], list[tuple[str, Raw]]]:
+    """Annotations of exact names, and of patterns, each with its name."""
+    exact: list[tuple[str, Raw]] = []
+    patterns: list[tuple[str, Raw]] = []
     for scope in _in_order(reading):
         options = [f'"queue": {python_literal(reading.value(scope, "queue"))}']
         for key in sorted(reading.keys(scope)):
@@ -190,7 +194,7 @@ def _tasks(reading: Reading) -> tuple[dict[str, Raw], dict[str, Raw]]:
             if kind == "options":
                 options.append(f'"{option}": {_option(option, reading.value(scope, key))}')
         target = patterns if "*" in scope.name else exact
-        target[scope.name] = Raw(f"{{{', '.join(options)}}}")
+        target.append((scope.name, Raw(f"{{{', '.join(options)}}}")))
     return exact, patterns
 
 
@@ -234,7 +238,9 @@ def _imports(reading: Reading, plan: Plan) -> list[str]:
     patterns = any("*" in scope.name for scope in plan.scopes("task"))
     queues = plan.scopes("queue")
     broadcast = any(plan.value(scope, "broadcast") for scope in queues)
-    declared = not all(plan.value(scope, "broadcast") for scope in queues)
+    kombu = ["Exchange"] if broadcast else []
+    if not all(plan.value(scope, "broadcast") for scope in queues):
+        kombu = ["Exchange", "Queue"]
     variables = any(reading.get(APP, f"{key}_variable") for key in ("broker_url", "result_backend"))
     first = [f"import {module}" for module in _exception_modules(plan)]
     standard = [
@@ -245,7 +251,7 @@ def _imports(reading: Reading, plan: Plan) -> list[str]:
     third = [
         *(["from celery.exceptions import ImproperlyConfigured"] if variables else []),
         *([f"from celery.schedules import {', '.join(['crontab', *suns])}"] if schedules else []),
-        *(["from kombu import Exchange, Queue"] if declared else []),
+        *([f"from kombu import {', '.join(kombu)}"] if kombu else []),
         *(["from kombu.common import Broadcast"] if broadcast else []),
     ]
     blocks = [block for block in (first + standard, third) if block]

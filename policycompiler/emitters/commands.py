@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from typing import NamedTuple
 
-from policycompiler.emitters.base import Raw
+from policycompiler.emitters.base import Raw, one_line
 from policycompiler.plan import APP, BEAT, Plan, Scope, Setting
 
 
@@ -23,17 +22,9 @@ class RequiredVariable(NamedTuple):
     purpose: Raw
 
 
-def printable(text: str) -> str:
-    """The text itself; raises `ValueError` on control characters, which no target can quote on one line."""
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
-        message = f"control character in {text!r}"
-        raise ValueError(message)
-    return text
-
-
 def comment(text: str) -> Raw:
     """Text for a comment line."""
-    return Raw(printable(text))
+    return Raw(one_line(text))
 
 
 def name(text: str) -> Raw:
@@ -60,6 +51,25 @@ def why(setting: Setting) -> Raw:
 def whole_seconds(plan: Plan, scope: Scope, key: str) -> int:
     """A duration rounded up, for targets that take no fractions."""
     return math.ceil(plan.number(scope, key))
+
+
+def worker_facts(plan: Plan, worker: Scope) -> dict[str, object]:
+    """What every target says of a worker beside its command: which it is, and how long a stop takes."""
+    return {
+        "name": name(worker.name),
+        "description": comment(plan.text(worker, "description")),
+        "stop_timeout": whole_seconds(plan, worker, "stop_timeout_seconds"),
+        "stop_timeout_why": why(plan.setting(worker, "stop_timeout_seconds")),
+    }
+
+
+def beat_facts(plan: Plan) -> dict[str, object]:
+    """What every target says of beat beside its command: where it runs, and how long a stop takes."""
+    host = plan.get(BEAT, "host")
+    return {
+        "host": name(str(host)) if host else None,
+        "stop_timeout": whole_seconds(plan, BEAT, "stop_timeout_seconds"),
+    }
 
 
 def required_variables(plan: Plan) -> list[RequiredVariable]:
@@ -99,6 +109,8 @@ def worker_command(plan: Plan, worker: Scope, celery: str, hostname: str) -> lis
             *("--pool", "custom" if _is_custom(pool) else pool),
             *_slots(plan, worker),
             *_option(plan, worker, "prefetch_multiplier"),
+            *_option(plan, worker, "optimization"),
+            *_flag(plan, worker, "disable_prefetch"),
         ],
         [
             *_option(plan, worker, "max_tasks_per_child"),
@@ -108,6 +120,7 @@ def worker_command(plan: Plan, worker: Scope, celery: str, hostname: str) -> lis
             *_flag(plan, worker, "without_gossip"),
             *_flag(plan, worker, "without_mingle"),
             *_flag(plan, worker, "without_heartbeat"),
+            *_option(plan, worker, "heartbeat_interval"),
         ],
         [*_flag(plan, worker, "task_events", "--events"), *_option(plan, worker, "log_level", "--loglevel")],
     ]

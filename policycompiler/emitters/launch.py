@@ -11,17 +11,15 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 
-from policycompiler.emitters.base import MODE_SCRIPT, OutputFile, Raw, Reading, render
+from policycompiler.emitters.base import MODE_SCRIPT, OutputFile, Raw, Reading, one_line, render
 from policycompiler.emitters.commands import (
     beat_command,
-    comment,
+    beat_facts,
     name,
-    printable,
     required_variables,
-    whole_seconds,
-    why,
     worker_command,
     worker_environment,
+    worker_facts,
 )
 from policycompiler.plan import BEAT, Plan, Scope
 
@@ -39,7 +37,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
 
 def quote(value: object) -> str:
     """A value as one word of a shell command."""
-    return shlex.quote(printable(str(value)))
+    return shlex.quote(one_line(value))
 
 
 def _worker(plan: Reading, worker: Scope) -> OutputFile:
@@ -50,10 +48,7 @@ def _worker(plan: Reading, worker: Scope) -> OutputFile:
         "launch/worker.sh",
         quote,
         {
-            "name": name(worker.name),
-            "description": comment(plan.text(worker, "description")),
-            "stop_timeout": whole_seconds(plan, worker, "stop_timeout_seconds"),
-            "stop_timeout_why": why(plan.setting(worker, "stop_timeout_seconds")),
+            **worker_facts(plan, worker),
             "required": _checks(plan),
             "environment": worker_environment(plan, worker),
             "command": command,
@@ -66,13 +61,11 @@ def _worker(plan: Reading, worker: Scope) -> OutputFile:
 def _beat(plan: Reading) -> OutputFile:
     schedule = Raw('"${BEAT_SCHEDULE:-celerybeat-schedule}"')
     command, *options = beat_command(plan, "celery", schedule)
-    host = plan.get(BEAT, "host")
     text = render(
         "launch/beat.sh",
         quote,
         {
-            "host": comment(str(host)) if host else None,
-            "stop_timeout": whole_seconds(plan, BEAT, "stop_timeout_seconds"),
+            **beat_facts(plan),
             "required": _checks(plan),
             "command": command,
             "options": options,

@@ -8,8 +8,9 @@ from policycompiler.emitters.base import MODE_FILE, OutputFile
 from policycompiler.plan import Plan
 
 ID = "plan"
+PATH = "plan.json"
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
     """One file. It shows no setting in particular: a setting that only stands here has no effect."""
-    yield OutputFile("plan.json", plan.to_json(), MODE_FILE, frozenset())
+    yield OutputFile(PATH, plan.to_json(), MODE_FILE, frozenset())

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, json_text, pattern_order, render
+from policycompiler.emitters.base import OutputFile, Raw, Reading, json_text, one_line, pattern_order, render
 from policycompiler.plan import APP, Plan, Scope, Value
 
 ID = "routing"
@@ -32,6 +32,13 @@ class _Queue(NamedTuple):
     promise: str
     workers: list[Raw]
     rows: list[_Row]
+
+
+class _External(NamedTuple):
+    """A queue of another app, and the tasks that are sent there, each with what becomes of it."""
+
+    name: Raw
+    tasks: list[tuple[Raw, str]]
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
@@ -64,7 +71,7 @@ def _json(plan: Reading) -> OutputFile:
 
 def _markdown(plan: Reading) -> OutputFile:
     queues = [_queue(plan, scope) for scope in plan.scopes("queue") if not plan.value(scope, "external")]
-    external = [_queue(plan, scope) for scope in plan.scopes("queue") if plan.value(scope, "external")]
+    external = [_external(plan, scope) for scope in plan.scopes("queue") if plan.value(scope, "external")]
     context = {
         "service": plan.value(APP, "service"),
         "default_queue": _code(plan.text(APP, "task_default_queue")),
@@ -75,8 +82,8 @@ def _markdown(plan: Reading) -> OutputFile:
 
 
 def markdown_text(value: object) -> str:
-    """Text that Markdown shows as it is."""
-    return _MARKDOWN.sub(r"\\\1", str(value))
+    """Text that Markdown shows as it is; raises on anything but text on one line."""
+    return _MARKDOWN.sub(r"\\\1", one_line(value))
 
 
 def _queue(plan: Reading, scope: Scope) -> _Queue:
@@ -86,6 +93,18 @@ def _queue(plan: Reading, scope: Scope) -> _Queue:
     promise = f"{wait}; owner {owner}" if owner else wait
     rows = [_row(plan, Scope("task", name)) for name in plan.texts(scope, "tasks")]
     return _Queue(_code(scope.name), promise, [_code(name) for name in plan.texts(scope, "workers")], rows)
+
+
+def _external(plan: Reading, scope: Scope) -> _External:
+    tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
+    return _External(_code(scope.name), [(_code(task.name), _fate(plan, task)) for task in tasks])
+
+
+def _fate(plan: Reading, task: Scope) -> str:
+    """What this app does with a task of another app's queue, and who sees to it."""
+    fate = "only sent" if plan.value(task, "external") else "run here too"
+    owner = plan.get(task, "owner")
+    return f"{fate}, by {owner}" if owner else fate
 
 
 def _row(plan: Reading, scope: Scope) -> _Row:

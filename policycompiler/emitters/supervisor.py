@@ -12,21 +12,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, render
+from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line, render
 from policycompiler.emitters.commands import (
     beat_command,
-    comment,
+    beat_facts,
     name,
-    printable,
     required_variables,
-    whole_seconds,
-    why,
     worker_command,
     worker_environment,
+    worker_facts,
 )
 from policycompiler.plan import APP, BEAT, Plan, Scope
 
 ID = "supervisor"
+
+START_RETRIES = 10_000
+"""Supervisor always gives up in the end. It waits a second longer before each start, so this many take a year
+and a half: whatever is missing is back by then, and a worker is never found given up after an outage."""
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
@@ -47,6 +49,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
             "programs": Raw(",".join(names)),
             "workers": programs,
             "beat": beat,
+            "start_retries": START_RETRIES,
         },
     )
     yield reading.file(f"supervisor/{service}.conf", text)
@@ -55,11 +58,11 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
 def quote(value: object) -> str:
     """A number as it is, any other value as one word of `command=`."""
     if isinstance(value, int):
-        return str(value)
-    word = printable(str(value)).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+        return one_line(value)
+    text = one_line(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     # Supervisor cuts the line at `;` or `#` behind a blank and fills in `%(here)s` wherever it stands, in
     # quotes or not. Closing and opening the quotes parts those, and makes no difference to the word.
-    return '"' + re.sub(r"(?=[;#(])", '""', word) + '"'
+    return '"' + re.sub(r"(?=[;#(])", '""', text) + '"'
 
 
 def _worker(plan: Plan, service: str, worker: Scope) -> dict[str, object]:
@@ -72,25 +75,20 @@ def _worker(plan: Plan, service: str, worker: Scope) -> dict[str, object]:
     (executable, *arguments), *options = lines
     return {
         "program": name(f"{service}-{worker.name}"),
-        "name": name(worker.name),
-        "description": comment(plan.text(worker, "description")),
+        **worker_facts(plan, worker),
         "executable": executable,
         "arguments": arguments,
         "options": options,
         "replicas": int(plan.number(worker, "replicas")),
-        "stop_timeout": whole_seconds(plan, worker, "stop_timeout_seconds"),
-        "stop_timeout_why": why(plan.setting(worker, "stop_timeout_seconds")),
     }
 
 
 def _beat(plan: Plan, service: str) -> dict[str, object]:
     (executable, *arguments), *options = beat_command(plan, "celery", "celerybeat-schedule")
-    host = plan.get(BEAT, "host")
     return {
         "program": name(f"{service}-{BEAT.kind}"),
-        "host": comment(str(host)) if host else None,
+        **beat_facts(plan),
         "executable": executable,
         "arguments": arguments,
         "options": options,
-        "stop_timeout": whole_seconds(plan, BEAT, "stop_timeout_seconds"),
     }

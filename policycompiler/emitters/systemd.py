@@ -10,21 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, render
+from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line, render
 from policycompiler.emitters.commands import (
     beat_command,
-    comment,
+    beat_facts,
     name,
-    printable,
     required_variables,
-    whole_seconds,
     why,
     worker_command,
     worker_environment,
+    worker_facts,
 )
-from policycompiler.plan import APP, BEAT, Plan, Scope
+from policycompiler.plan import APP, Plan, Scope
 
 ID = "systemd"
+
+RESTART_SECONDS = 5
+"""From a process's end to its next start: soon enough for queues to stay short, and not a busy loop."""
 
 _HOMES = ("/home/", "/root/", "/run/user/")
 
@@ -40,9 +42,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
 
 def quote(value: object) -> str:
     """A number as it is, any other value as one argument of `ExecStart=`."""
-    if isinstance(value, int):
-        return str(value)
-    return _quote(value).replace("$", "$$")
+    return one_line(value) if isinstance(value, int) else _quote(value).replace("$", "$$")
 
 
 def _quote(value: object) -> str:
@@ -51,7 +51,7 @@ def _quote(value: object) -> str:
 
 
 def _escape(value: object) -> str:
-    return printable(str(value)).replace("%", "%%")
+    return one_line(value).replace("%", "%%")
 
 
 def _line(text: str) -> Raw:
@@ -86,15 +86,12 @@ def _worker(plan: Reading, worker: Scope) -> OutputFile:
         "systemd/worker@.service",
         quote,
         {
-            "name": name(worker.name),
-            "description": comment(plan.text(worker, "description")),
+            **worker_facts(plan, worker),
             **_installation(plan),
             "environment": [Raw(_quote(f"{key}={value}")) for key, value in environment],
             "executable": _executable(command[0]),
             "arguments": command[1:],
             "options": options,
-            "stop_timeout": whole_seconds(plan, worker, "stop_timeout_seconds"),
-            "stop_timeout_why": why(plan.setting(worker, "stop_timeout_seconds")),
             "memory": None if memory is None else int(plan.number(worker, "memory_bytes")),
             "memory_why": None if memory is None else why(plan.setting(worker, "memory_bytes")),
         },
@@ -107,18 +104,16 @@ def _beat(plan: Reading) -> OutputFile:
     state_directory = name(plan.text(APP, "state_directory"))
     schedule = f"/var/lib/{state_directory}/schedule"
     (executable, *arguments), *options = beat_command(plan, plan.text(APP, "executable"), schedule)
-    host = plan.get(BEAT, "host")
     text = render(
         "systemd/beat.service",
         quote,
         {
+            **beat_facts(plan),
             **_installation(plan),
-            "host": _line(str(host)) if host else None,
             "state_directory": state_directory,
             "executable": _executable(executable),
             "arguments": arguments,
             "options": options,
-            "stop_timeout": whole_seconds(plan, BEAT, "stop_timeout_seconds"),
         },
     )
     return plan.file(f"systemd/{service}-beat.service", text)
@@ -150,6 +145,7 @@ def _installation(plan: Plan) -> dict[str, object]:
         "working_directory": _line(plan.text(APP, "working_directory")),
         "environment_file": _line(plan.text(APP, "environment_file")),
         "required": required_variables(plan),
+        "restart_seconds": RESTART_SECONDS,
         # An app that is installed in a home would not start with homes hidden.
         "homes": Raw("read-only" if any(folder.startswith(_HOMES) for folder in folders) else "yes"),
     }

@@ -11,43 +11,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, Place, SpecPath
-from policycompiler.load.files import LARGEST_FILE_BYTES, TOO_LARGE, UNREADABLE, find_sources, read_text
-from policycompiler.load.marks import Data, Mapped, Mark, place_in
-from policycompiler.load.merge import (
-    DECLARED_TWICE,
-    UNKNOWN_ENVIRONMENT,
-    UNUSED_DEFAULTS,
-    merged,
-    with_environment,
-)
-from policycompiler.load.parse import (
-    AMBIGUOUS_SCALAR,
-    CONTROL_CHARACTER,
-    DUPLICATE_KEY,
-    INVALID_YAML,
-    NOT_A_MAPPING,
-    UNSUPPORTED_YAML,
-    parse,
-)
+from policycompiler.load.files import TOO_LARGE, find_sources, read_text
+from policycompiler.load.marks import Data, Mapped, Mark, lines_of, place_in
+from policycompiler.load.merge import merged, with_environment
+from policycompiler.load.parse import parse
 
 __all__ = [
-    "AMBIGUOUS_SCALAR",
-    "CONTROL_CHARACTER",
-    "DECLARED_TWICE",
-    "DUPLICATE_KEY",
-    "INVALID_YAML",
-    "LARGEST_FILE_BYTES",
-    "NOT_A_MAPPING",
     "TOO_LARGE",
-    "UNKNOWN_ENVIRONMENT",
-    "UNREADABLE",
-    "UNSUPPORTED_YAML",
-    "UNUSED_DEFAULTS",
     "Data",
     "Document",
     "Mark",
-    "Place",
     "find_sources",
+    "lines_of",
     "load",
     "parse",
     "place_in",

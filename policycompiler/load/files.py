@@ -11,6 +11,8 @@ from policycompiler.diagnostics import Diagnostic, Place, error
 from policycompiler.load.marks import Source
 
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
+COMPILED = frozenset({"manifest.json", "plan.json"})
+"""A folder that holds these is what a compile wrote, not what one reads."""
 
 UNREADABLE = error("PC001", "unreadable-file")
 TOO_LARGE = error("PC006", "document-too-large")
@@ -28,8 +30,8 @@ def find_sources(sources: Iterable[Path]) -> list[Path]:
     """The workload files behind files and folders, in order, each once.
 
     Of a folder that is every `*.yaml` and `*.yml` below it, sorted; as in a shell, names that begin
-    with a dot do not match and links to folders are not followed. What cannot be listed or is no
-    regular file stays in the result, for `load` to report.
+    with a dot do not match and links to folders are not followed; nothing in a compiled folder counts.
+    What cannot be listed or is no regular file stays in the result, for `load` to report.
     """
     found: list[Path] = []
     for source in sources:
@@ -56,6 +58,9 @@ def _files_below(folder: Path) -> list[Path]:
         found.append(Path(problem.filename))
 
     for parent, folders, names in os.walk(folder, onerror=keep_unlisted):
+        if COMPILED.issubset(names):
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(parent, name)

@@ -34,6 +34,11 @@ class Source:
         return Place(self.name, line, offset - self._line_starts[line - 1] + 1)
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a source as its places count them, without their ends."""
+    return _LINE_BREAK.split(text)
+
+
 class Mark(NamedTuple):
     """Where a value and its key begin, as offsets into their source, and the marks of what it holds.
 

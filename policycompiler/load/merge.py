@@ -73,7 +73,13 @@ def merged(parsed: Sequence[tuple[Mapped, Mark]], findings: list[Diagnostic]) ->
     if not parsed:
         return {}, Mark(Source("", ""), 0, 0, {})
     files = [_own_sections(data, mark, findings) for data, mark in parsed]
-    return _merged_mappings(files, (), findings)
+    data, marks = _merged_mappings(files, (), findings)
+    for one, mark in parsed:
+        if "service" in one and "owner" in one:
+            # The owner of the file that names the service answers for what no team owns alone.
+            owned: Mapped = {**data, "owner": one["owner"]}
+            return owned, marks._replace(children={**marks.children, "owner": mark.children["owner"]})
+    return data, marks
 
 
 def _own_sections(data: Mapped, mark: Mark, findings: list[Diagnostic]) -> tuple[Mapped, Mark]:

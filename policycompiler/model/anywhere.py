@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.diagnostics import SECRET_WORDS, Diagnostic, SpecPath, error
 from policycompiler.load import TOO_LARGE, Data
 
 INVALID_VALUE = error("PC104", "invalid-value")
@@ -18,10 +18,8 @@ MOST_ENTRIES = 20_000
 # A user, perhaps empty, and a password. What follows a host is a port, and an `@` behind that is no secret.
 # `\/` is how JSON inside a text may write `/`.
 _URL_WITH_PASSWORD = re.compile(r":\\?/\\?/[^\s/?#:\[]*:(?!\d{1,5}(?:[/?#]|$))\S+@")
-_SECRET_NAME = re.compile(
-    r"(?:^|[_-])(?:password|passwd|passphrase|secret|(?:secret|api|access)[_-]?key|credentials?|token)$",
-    re.IGNORECASE,
-)
+_SECRET_ASSIGNED = re.compile(rf"(?:^|[?&;\s_-])(?:{SECRET_WORDS})=[^\s&;$]", re.IGNORECASE)
+_SECRET_NAME = re.compile(rf"(?:^|[_-])(?:{SECRET_WORDS})$", re.IGNORECASE)
 
 
 def refused_anywhere(data: Data, path: SpecPath = ()) -> Iterator[Diagnostic]:
@@ -60,7 +58,10 @@ def _is_refused(data: Data) -> bool:
 
 
 def _holds_password(text: str) -> bool:
-    return "@" in text and _URL_WITH_PASSWORD.search(text) is not None
+    """In a URL, before its host or among its parameters, or as an option of a command."""
+    if "@" in text and _URL_WITH_PASSWORD.search(text):
+        return True
+    return "=" in text and _SECRET_ASSIGNED.search(text) is not None
 
 
 def _is_secret(key: str, value: Data) -> bool:
@@ -73,7 +74,7 @@ def _names_secret(key: str) -> bool:
 
 
 def _credentials(path: SpecPath, *, at_key: bool) -> Diagnostic:
-    message = "this text holds credentials: a URL with a password"
+    message = "this text holds credentials, such as a URL with a password"
     help_text = "let the running process read it, as in `url: ${CELERY_BROKER_URL}`"
     return INVALID_VALUE.at(path, message, help=help_text, at_key=at_key)
 

@@ -21,6 +21,19 @@ _READ_BUT_NOT_LISTED = {
 }
 """Celery 5.7 reads these without listing them among its defaults."""
 
+_DECLARED_WRONG = {
+    "broker_use_ssl": "any",
+    "cassandra_port": "int",
+    "redis_backend_use_ssl": "any",
+    "task_default_delivery_mode": "any",
+    "task_default_priority": "int",
+    "task_default_rate_limit": "any",
+}
+"""Celery's own list says text, true or a mapping; what reads these takes numbers, or true and a mapping."""
+
+_OTHERS = ("redbeat_",)
+"""Beginnings of settings that well-known schedulers read from the same place."""
+
 _TYPES: dict[str, type | types.UnionType] = {
     "string": str,
     "int": int,
@@ -49,7 +62,12 @@ _NULL_BY_DEFAULT = frozenset(key for key, option in flatten(NAMESPACES) if optio
 def known_settings() -> dict[str, str]:
     """Setting names with Celery's own word for their type; `any` where every value is taken."""
     listed = {key: _type_name(option.type) for key, option in flatten(NAMESPACES)}
-    return listed | _READ_BUT_NOT_LISTED
+    return listed | _READ_BUT_NOT_LISTED | _DECLARED_WRONG
+
+
+def is_known(setting: str) -> bool:
+    """Whether Celery, or a scheduler that we know of, reads the setting."""
+    return setting in known_settings() or setting.startswith(_OTHERS)
 
 
 def _type_name(declared: object) -> str:
@@ -60,9 +78,9 @@ def _type_name(declared: object) -> str:
 
 def has_type(setting: str, value: JsonValue) -> bool:
     """Whether Celery understands the value. null is no limit where there is a number, else a default."""
-    kind = known_settings()[setting]
+    kind = known_settings().get(setting, "any")
     if value is None:
-        return kind in _NUMBERS or setting in _NULL_BY_DEFAULT or setting in _READ_BUT_NOT_LISTED
+        return kind in {*_NUMBERS, "any"} or setting in _NULL_BY_DEFAULT or setting in _READ_BUT_NOT_LISTED
     if isinstance(value, bool):
         return kind in {"bool", "any"}
     return isinstance(value, _TYPES.get(kind, object))

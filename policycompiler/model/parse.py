@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import types
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.load import TOO_LARGE, Document, Mark, place_in
 from policycompiler.model.anywhere import INVALID_VALUE, refused_anywhere
 from policycompiler.model.workload import Workload, WorkloadFile
@@ -60,6 +59,7 @@ def parse(document: Document) -> tuple[Workload | None, list[Diagnostic]]:
         own = {key: data[key] for key in _PER_FILE if key in data}
         if own:
             findings += islice(_per_file_findings(own, mark), MOST_FINDINGS)
+        findings += islice(_overlay_findings(data.get("environments"), mark), MOST_FINDINGS)
     try:
         workload = Workload.model_validate(document.data)
     except ValidationError as refused:
@@ -100,11 +100,25 @@ def _per_file_findings(own: Mapping[str, Any], mark: Mark) -> Iterator[Diagnosti
             yield _placed(finding, mark)
 
 
+def _overlay_findings(environments: object, mark: Mark) -> Iterator[Diagnostic]:
+    """The form of overlays, applied or not. A patch may say a part only, and removes with null."""
+    for name, patch in environments.items() if isinstance(environments, dict) else ():
+        try:
+            WorkloadFile.model_validate(
+                {"version": 1, **patch} if isinstance(patch, dict) else {"version": 1}
+            )
+        except ValidationError as refused:
+            for finding in _findings(refused, patch, WorkloadFile, partial=True):
+                yield _placed(replace(finding, path=("environments", name, *finding.path)), mark)
+
+
 def _findings(
-    refused: ValidationError, data: Mapping[str, Any], model: type[BaseModel]
+    refused: ValidationError, data: Mapping[str, Any], model: type[BaseModel], *, partial: bool = False
 ) -> Iterator[Diagnostic]:
     for problem in refused.errors(include_url=False):
         kind = problem["type"]
+        if partial and (kind == "missing" or problem["input"] is None):
+            continue
         location: SpecPath = tuple(problem["loc"])
         at_key = bool(location) and location[-1] == "[key]"
         path = _path_in(data, location[:-1] if at_key else location)
@@ -129,8 +143,7 @@ def _findings(
 def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> Diagnostic:
     key = str(location[-1])
     allowed = sorted(_fields_at(model, location[:-1]))
-    near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.6)
-    help_text = f"did you mean `{near[0]}`?" if near else f"allowed: {', '.join(allowed)}"
+    help_text = did_you_mean(key, allowed) or f"allowed: {', '.join(allowed)}"
     return UNKNOWN_KEY.at(path, f"unknown key `{key}`", help=help_text, at_key=True)
 
 
@@ -141,8 +154,7 @@ def _not_one_of(path: SpecPath, found: object, expected: str) -> Diagnostic:
             path, f"expected the number {allowed}, found text", help="write it without quotes"
         )
     shown = f"`{found}`" if isinstance(found, str) and len(found) <= LONGEST_ECHO else _kind_of(found)
-    near = difflib.get_close_matches(str(found), allowed.split(", "), n=1, cutoff=0.6)
-    help_text = f"did you mean `{near[0]}`?" if near else ""
+    help_text = did_you_mean(str(found), allowed.split(", "))
     return INVALID_VALUE.at(path, f"found {shown}, allowed: {allowed}", help=help_text)
 
 

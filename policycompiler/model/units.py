@@ -210,8 +210,8 @@ VariableName = _matching(
     ["MALLOC_ARENA_MAX"],
 )
 Version = _matching(
-    r"\d{1,3}(\.\d{1,4}){1,2}",
-    'a version is text such as "5.7"',
+    r"\d{1,3}(\.\d{1,4}){0,2}",
+    'a version is one to three numbers, such as "5.7"',
     ["5.7", "7.2"],
 )
 Date = _matching(r"\d{4}-\d{2}-\d{2}", "a date is written 2027-03-31", ["2027-03-31"])

@@ -410,6 +410,7 @@ class Workload(Sections):
     version: Annotated[Literal[1], WholeNumber] = Field(description="version of this language")
     service: ServiceName = Field(description="names everything that is emitted")
     app: ObjectPath = Field(description="what `celery -A` gets")
+    owner: Owner | None = Field(None, description="who answers for what no team owns alone")
     broker: Broker = Field(description="where messages are kept")
 
 

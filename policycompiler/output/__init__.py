@@ -56,10 +56,6 @@ class Comparison:
         """Whether the folder is as a write would leave it."""
         return not self.differences and not self.problems
 
-    def paths(self, difference: Difference) -> tuple[str, ...]:
-        """The paths that differ in one way."""
-        return tuple(path for path, found in self.differences.items() if found == difference)
-
 
 class _View(NamedTuple):
     """The folder on disk beside what is wanted.
@@ -210,7 +206,9 @@ def _owned(folder: Path, seen: Mapping[str, os.stat_result]) -> tuple[dict[str, 
     except (ValueError, RecursionError):
         return {}, "it is not JSON"
     match manifest:
-        case {"format": 1, "files": dict(files)} if all(isinstance(digest, str) for digest in files.values()):
+        case {"format": format_, "files": dict(files)} if format_ == MANIFEST_FORMAT and all(
+            isinstance(digest, str) for digest in files.values()
+        ):
             if outside := sorted(path for path in files if not _is_inside(path)):
                 return {}, f"it lists {outside[0]!r}, which is no path inside the folder"
             return {**files, MANIFEST: _sha256(data)}, ""

@@ -14,10 +14,12 @@ from policycompiler.model import Workload
 from policycompiler.plan import Decision, Plan, PlanDraft
 from policycompiler.policies import (
     alerts,
+    app_wide_pins,
     as_written,
     beat,
     broker_connection,
     concurrency,
+    consumer_timeout,
     consumers,
     declared_facts,
     expiry,
@@ -59,6 +61,7 @@ POLICIES: tuple[Policy, ...] = (
     declared_facts,
     placement,
     consumers,
+    app_wide_pins,
     queue_promises,
     queue_declarations,
     time_limits,
@@ -74,6 +77,7 @@ POLICIES: tuple[Policy, ...] = (
     recycling,
     stop_timeout,
     visibility_timeout,
+    consumer_timeout,
     node_names,
     task_events,
     worker_descriptions,

@@ -82,8 +82,9 @@ FAILED_SHARE = 0.05
 """One run in twenty: more than accidents, fewer than an outage."""
 LEAST_RUNS = 20
 """One failure among fewer would be above the share by itself."""
+NO_TEAM = None
+"""Of an alert of a service that names no owner."""
 
-_NO_TEAM = Constant("NO_TEAM", None)
 _ASSUMED_RUN = Constant("ASSUMED_RUN_SECONDS", ASSUMED_RUN_SECONDS)
 
 
@@ -375,20 +376,29 @@ def _decide(
 ) -> Iterator[Decision]:
     """One alert, whole."""
     if queue is None:
-        scope, cause, team = Scope("alert", alert), Derived(APP, "broker_transport"), None
+        scope, cause = Scope("alert", alert), Derived(APP, "broker_transport")
         because = "it can be watched on this transport"
     else:
         scope, cause = Scope("alert", f"{alert}:{queue.name}"), Derived(queue, "workers")
-        team, because = plan.get(queue, "owner"), "it runs here"
-    of_team = (Derived(queue, "owner"),) if queue and team else (_NO_TEAM,)
+        because = "it runs here"
+    team, whose, of_team = _team(plan, queue)
     numbers = tuple(Derived(scope, key) for key in choices)
     yield Decision(scope, "alert", alert, because, (cause,))
     yield Decision(scope, "queue", queue.name if queue else None, because, (cause,))
-    yield Decision(scope, "team", team, "the queue's owner" if team else "no single owner", of_team)
+    yield Decision(scope, "team", team, whose, of_team)
     for key, (value, why, origins) in choices.items():
         yield Decision(scope, key, value, why, origins)
     yield Decision(scope, "summary", summary, "says what is wrong", (cause,))
     yield Decision(scope, "description", description, "says by how much, from the alert's numbers", numbers)
+
+
+def _team(plan: Plan, queue: Scope | None) -> tuple[Value, str, tuple[Origin, ...]]:
+    """Who is told: the queue's owner, else the service's."""
+    if queue is not None and plan.find(queue, "owner"):
+        return plan.value(queue, "owner"), "the queue's owner", (Derived(queue, "owner"),)
+    if plan.find(APP, "owner"):
+        return plan.value(APP, "owner"), "no single owner, so the service's", (Derived(APP, "owner"),)
+    return NO_TEAM, "nobody is declared its owner", (Constant("NO_TEAM", NO_TEAM),)
 
 
 def _constant(name: str, value: Value, because: str) -> _Choice:
@@ -397,8 +407,7 @@ def _constant(name: str, value: Value, because: str) -> _Choice:
 
 def _positive(plan: Plan, scope: Scope, key: str) -> float:
     """A number, or 0 when it is null or undecided."""
-    value = plan.get(scope, key)
-    return value if isinstance(value, int | float) else 0
+    return plan.number_if_any(scope, key) or 0
 
 
 def _minutes(seconds: float) -> int:

@@ -1,8 +1,14 @@
 """What the user pinned is decided first; later policies may object, none overrides it.
 
 Decides:
-    Identity (`app/service`, `app/app`, `app/celery_version`, …), every `celery.settings` entry, every task
-    option, and every field of `queues:` and `workers:`, under the plan's own key for it.
+    `app/service`, `app`, `owner`, `namespace`, `celery_version`, `broker_transport`, `broker_version`,
+    `broker_url` or `broker_url_variable`, and `result_backend` or `result_backend_variable`; every entry of
+    `celery.settings` and every task option, by its own name. Where pinned:
+    `task:NAME/queue`; `queue:NAME/exchange`, `exchange_type`, `routing_key`, `consumer_arguments`,
+    `broadcast`, `external`; `worker:NAME/pool`, `concurrency` or `autoscale`, `replicas`, `memory_bytes`,
+    `stop_timeout_seconds`, `command_prefix`, `environment`, `prefetch_multiplier`, `max_tasks_per_child`,
+    `max_memory_per_child`, `without_gossip`, `without_mingle`, `without_heartbeat`, `heartbeat_interval`,
+    `optimization`, `disable_prefetch`, `log_level`.
 
 Because:
     Whoever knows better than the policies says so under Celery's own name, and must be able to rely on it.
@@ -27,12 +33,11 @@ Parameters:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.model import Worker, Workload, is_name
 from policycompiler.plan import APP, Constant, Decision, Plan, Scope, Value, Written
 
@@ -57,6 +62,7 @@ _SECTIONS = {
 }
 
 _PINNED = "pinned in the workload"
+_DECLARED = "declared"
 _QUEUE_FIELDS = {
     field: field
     for field in ("broadcast", "external", "exchange", "exchange_type", "routing_key", "consumer_arguments")
@@ -114,23 +120,25 @@ def _worker(scope: Scope, worker: Worker, path: SpecPath) -> Iterator[Decision]:
 
 
 def _identity(spec: Workload) -> Iterator[Decision | Diagnostic]:
-    yield _pin(APP, "service", spec.service, ("service",))
-    yield _pin(APP, "app", spec.app, ("app",))
-    yield _pin(APP, "broker_transport", spec.broker.transport, ("broker", "transport"))
+    yield _declared("service", spec.service, ("service",))
+    yield _declared("app", spec.app, ("app",))
+    if spec.owner is not None:
+        yield _declared("owner", spec.owner, ("owner",))
+    yield _declared("broker_transport", spec.broker.transport, ("broker", "transport"))
     yield from _address("broker_url", spec.broker.url, ("broker", "url"))
     timeout = (spec.broker.options or {}).get("visibility_timeout", 1)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
         path: SpecPath = ("broker", "options", "visibility_timeout")
         yield WRONG_SETTING_TYPE.at(path, "`visibility_timeout` is a number of seconds", help="write seconds")
     if spec.broker.version is not None:
-        yield _pin(APP, "broker_version", spec.broker.version, ("broker", "version"))
+        yield _declared("broker_version", spec.broker.version, ("broker", "version"))
     if spec.results is not None and spec.results.url is not None and spec.results.backend != "none":
         yield from _address("result_backend", spec.results.url, ("results", "url"))
     celery = spec.celery
     if celery is not None and celery.namespace is not None:
-        yield _pin(APP, "namespace", celery.namespace, ("celery", "namespace"))
+        yield _declared("namespace", celery.namespace, ("celery", "namespace"))
     if celery is not None and celery.version is not None:
-        yield _pin(APP, "celery_version", celery.version, ("celery", "version"))
+        yield _declared("celery_version", celery.version, ("celery", "version"))
     else:
         newest = (Constant("NEWEST_CELERY", NEWEST_CELERY),)
         yield Decision(APP, "celery_version", NEWEST_CELERY, "the newest Celery known", newest)
@@ -141,22 +149,24 @@ def _settings(settings: Mapping[str, Value]) -> Iterator[Decision | Diagnostic]:
     if not settings:
         return
     # Celery is imported only here: it costs more than the rest of a small compile.
-    from policycompiler.model.celery_settings import expected_type, has_type, known_settings  # noqa: PLC0415
+    from policycompiler.model import celery_settings  # noqa: PLC0415
 
-    known = known_settings()
     for key, value in settings.items():
         path: SpecPath = ("celery", "settings", key)
         if key in _SECTIONS:
             message = f"`{key}` is decided from `{_SECTIONS[key]}`"
             yield SETTING_HAS_A_SECTION.at(path, message, help=f"say it in `{_SECTIONS[key]}`", at_key=True)
-        elif key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-            help_text = f"did you mean `{near[0]}`?" if near else "Celery has no setting of a similar name"
+        elif not celery_settings.is_known(key):
+            help_text = (
+                did_you_mean(key, celery_settings.known_settings())
+                or "Celery has no setting of a similar name"
+            )
             message = f"`{key}` is no Celery setting; Celery would ignore it in silence"
             yield UNKNOWN_SETTING.at(path, message, help=help_text, at_key=True)
-        elif not has_type(key, value):
-            message = f"`{key}` is {expected_type(key)}; Celery would keep the wrong type in silence"
-            yield WRONG_SETTING_TYPE.at(path, message, help=f"write {expected_type(key)}")
+        elif not celery_settings.has_type(key, value):
+            expected = celery_settings.expected_type(key)
+            message = f"`{key}` is {expected}; Celery would keep the wrong type in silence"
+            yield WRONG_SETTING_TYPE.at(path, message, help=f"write {expected}")
         elif key == "task_default_queue" and not is_name(str(value)):
             yield WRONG_SETTING_TYPE.at(path, f"`{key}` is the name of a queue", help="write a queue's name")
         else:
@@ -166,9 +176,9 @@ def _settings(settings: Mapping[str, Value]) -> Iterator[Decision | Diagnostic]:
 def _address(key: str, address: str, path: SpecPath) -> Iterator[Decision]:
     """A URL, or the environment variable that holds it, which is a setting of its own."""
     if address.startswith("${"):
-        yield _pin(APP, f"{key}_variable", address[2:-1], path)
+        yield _declared(f"{key}_variable", address[2:-1], path)
     else:
-        yield _pin(APP, key, address, path)
+        yield _declared(key, address, path)
 
 
 def _fields(scope: Scope, part: BaseModel, fields: dict[str, str], path: SpecPath) -> Iterator[Decision]:
@@ -180,3 +190,7 @@ def _fields(scope: Scope, part: BaseModel, fields: dict[str, str], path: SpecPat
 
 def _pin(scope: Scope, key: str, value: Value, path: SpecPath) -> Decision:
     return Decision(scope, key, value, _PINNED, (Written(path),))
+
+
+def _declared(key: str, value: Value, path: SpecPath) -> Decision:
+    return Decision(APP, key, value, _DECLARED, (Written(path),))

@@ -1,8 +1,8 @@
 """The one process that sends periodic tasks.
 
 Decides:
-    Where there is an enabled schedule: `beat/scheduler`, `beat/host`, `beat/max_interval_seconds`,
-    `beat/stop_timeout_seconds`, `beat/log_level`.
+    Where there is an enabled schedule, or a `beat:` section: `beat/scheduler`, `beat/host`,
+    `beat/max_interval_seconds`, `beat/stop_timeout_seconds`, `beat/log_level`.
 
 Because:
     Two beats send everything twice, and nothing tells them of each other. So there is one process, in a
@@ -27,7 +27,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.model import Workload
-from policycompiler.plan import BEAT, Constant, Decision, Plan, Value, Written
+from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Plan, Value, Written
 
 NAME = "beat"
 
@@ -53,9 +53,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             )
             help_text = "remove `beat: true`; the compiler emits one beat process"
             yield BEAT_MULTIPLE.at(("workers", name, "options", "beat"), message, help=help_text)
-    if not plan.scopes("schedule"):
-        return
     written = spec.beat
+    # A scheduler of its own may keep entries that no workload knows (in a database, say).
+    if not plan.scopes("schedule") and written is None:
+        return
     if written is not None and written.scheduler is not None:
         origins = (Written(("beat", "scheduler")),)
         yield Decision(BEAT, "scheduler", written.scheduler, "pinned in the workload", origins)
@@ -71,5 +72,12 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         "stop_timeout_seconds": (STOP_TIMEOUT_SECONDS, "it has nothing to finish but its state file"),
         "log_level": (LOG_LEVEL, "one line a task that it sends"),
     }
+    interval = plan.find(APP, "beat_max_loop_interval")
+    if interval is not None and interval.value:
+        origins_interval = (Derived(APP, interval.key),)
+        yield Decision(
+            BEAT, "max_interval_seconds", interval.value, "pinned in the workload", origins_interval
+        )
+        del numbers["max_interval_seconds"]
     for key, (value, because) in numbers.items():
         yield Decision(BEAT, key, value, because, (Constant(key.upper(), value),))

@@ -89,12 +89,12 @@ def _wanted(plan: Plan, tasks: list[Scope]) -> tuple[int, str, tuple[Origin, ...
     load, origins, undeclared = 0.0, [], False
     for task in tasks:
         rate_key = "rate_peak_per_second"
-        rate = plan.get(task, rate_key)
+        rate = plan.number_if_any(task, rate_key)
         if rate is None:
             rate_key = "rate_mean_per_second"
-            rate = plan.get(task, rate_key)
-        runtime = plan.get(task, "runtime_mean_seconds")
-        if isinstance(rate, int | float) and isinstance(runtime, int | float):
+            rate = plan.number_if_any(task, rate_key)
+        runtime = plan.number_if_any(task, "runtime_mean_seconds")
+        if rate is not None and runtime is not None:
             load += rate * runtime
             origins += [Derived(task, rate_key), Derived(task, "runtime_mean_seconds")]
         else:

@@ -28,11 +28,10 @@ Parameters:
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.model import Runtime, TaskFields, Workload
 from policycompiler.model.classes import DEFAULT_CLASS, LATENCY_CLASSES
 from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
@@ -125,8 +124,7 @@ def _facts(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:
 
 def _findings(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
     if task.latency is not None and task.latency not in LATENCY_CLASSES:
-        near = difflib.get_close_matches(task.latency, LATENCY_CLASSES, n=1, cutoff=0.6)
-        help_text = f"did you mean `{near[0]}`?" if near else ""
+        help_text = did_you_mean(task.latency, LATENCY_CLASSES)
         message = f"no latency class `{task.latency}`; there are: {', '.join(LATENCY_CLASSES)}"
         yield UNKNOWN_LATENCY_CLASS.at((*path, "latency"), message, help=help_text)
     runtime, rate = task.runtime, task.rate

@@ -2,7 +2,7 @@
 
 Decides:
     `app/user`, `app/working_directory`, `app/executable`, `app/environment_file`,
-    and with schedules `app/state_directory`.
+    and where beat runs `app/state_directory`.
 
 Because:
     A unit needs absolute paths, and an operator must be able to guess them: one folder, one user and one
@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Plan
+from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Plan
 
 NAME = "installation"
 
@@ -54,7 +54,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     del spec
     service = plan.text(APP, "service")
     for key, pattern in PATHS.items():
-        if key == "state_directory" and not plan.scopes("schedule"):
+        if key == "state_directory" and plan.find(BEAT, "scheduler") is None:
             continue
         origins = (Derived(APP, "service"), Constant(f"PATHS[{key}]", pattern))
         yield Decision(APP, key, pattern.format(service=service), _BECAUSE[key], origins)

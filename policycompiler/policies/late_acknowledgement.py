@@ -30,7 +30,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, error
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope
+from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope, Written
 
 NAME = "late-acknowledgement"
 
@@ -55,7 +55,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             origins = (Derived(scope, "idempotent"),)
             yield Decision(scope, "options.acks_late", bool(idempotent), because, origins)
         elif plan.value(scope, "options.acks_late") and not idempotent:
-            yield _objection(name)
+            yield _objection(plan, scope)
     if plan.find(APP, "task_acks_late") is None:
         because = "nobody said that an undeclared task may run twice"
         undeclared = (Constant("UNDECLARED_ACKS_LATE", UNDECLARED_ACKS_LATE),)
@@ -66,12 +66,13 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         yield LATE_ACK_NON_IDEMPOTENT.at(("celery", "settings", "task_acks_late"), message, help=help_text)
 
 
-def _objection(name: str) -> Diagnostic:
+def _objection(plan: Plan, scope: Scope) -> Diagnostic:
+    name = scope.name
     message = (
         f"{name} is acknowledged late, so it runs again when a worker dies, but it is not safe to run twice"
     )
     help_text = "remove `acks_late`, or make the task idempotent and declare it"
-    related = (Related(("tasks", name, "idempotent"), "declared here"),)
-    return LATE_ACK_NON_IDEMPOTENT.at(
-        ("tasks", name, "options", "acks_late"), message, help=help_text, related=related
-    )
+    declared = plan.setting(scope, "idempotent").origins[0]
+    related = (Related(declared.path, "declared here"),) if isinstance(declared, Written) else ()
+    path = ("tasks", name, "options", "acks_late")
+    return LATE_ACK_NON_IDEMPOTENT.at(path, message, help=help_text, related=related)

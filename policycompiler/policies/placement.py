@@ -38,8 +38,9 @@ NAME = "placement"
 
 EXTERNAL_WITHOUT_QUEUE = error("PC401", "external-without-queue")
 
-_PATIENCE = ("standard", "batch", "interactive")
-"""Where a task that nobody declared harms least: not among the interactive ones if it can be helped."""
+_UNDECLARED_ORDER = (DEFAULT_CLASS, "batch", "interactive")
+"""The classes in which a task that nobody declared harms and suffers least, the best first: the middle one,
+then the patient one, and among the urgent ones only if there is no other."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -65,9 +66,9 @@ def _own_class(plan: Plan, scope: Scope, service: str) -> Decision:
         Derived(scope, "latency"),
         Derived(scope, "work"),
     )
-    p99 = plan.get(scope, "runtime_p99_seconds")
+    p99 = plan.number_if_any(scope, "runtime_p99_seconds")
     limit = LATENCY_CLASSES[latency].runtime_p99_limit_seconds
-    if not isinstance(p99, int | float) or p99 <= limit:
+    if p99 is None or p99 <= limit:
         return Decision(
             scope, "queue", queue, "shared by tasks of one latency class and kind of work", origins
         )
@@ -85,11 +86,13 @@ def _default_queue(spec: Workload, plan: Plan, service: str) -> Decision:
     tasks = [Scope("task", name) for name, task in spec.tasks.items() if not task.external]
     pinned = {scope for scope in tasks if spec.tasks[scope.name].queue is not None}
     own = {plan.text(scope, "queue"): scope for scope in sorted(tasks, reverse=True) if scope not in pinned}
-    for latency in _PATIENCE:
+    for latency in _UNDECLARED_ORDER:
         for suffix in ("io", "cpu", "io.long", "cpu.long"):
             queue = f"{service}.{latency}.{suffix}"
             if queue in own:
-                because = "tasks that nobody declared join the most patient queue there is"
+                because = f"tasks that nobody declared join those of class `{latency}`"
+                if latency == _UNDECLARED_ORDER[-1]:
+                    because += ", as there is no other"
                 return Decision(APP, "task_default_queue", queue, because, (Derived(own[queue], "queue"),))
     origins = (Derived(APP, "service"), Constant("DEFAULT_CLASS", DEFAULT_CLASS))
     because = "tasks that nobody declared get a queue of the middle class"

@@ -2,7 +2,8 @@
 
 Decides:
     `queue:NAME/exchange`, `exchange_type`, `routing_key`, `arguments`,
-    `consumer_arguments`; `app/task_create_missing_queues` and the exchange of the default queue.
+    `consumer_arguments`; `app/task_create_missing_queues`, and of the default queue
+    `app/task_default_exchange`, `task_default_exchange_type` and `task_default_routing_key`.
 
 Because:
     With `task_create_missing_queues` a misspelt queue name makes a queue that nobody reads; without
@@ -10,7 +11,8 @@ Because:
     global prefetch for classic queues, so a countdown or a delayed retry would hold a worker's slot
     there; quorum queues behind a topic exchange delay natively
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html). Up to
-    RabbitMQ 3 classic queues do all that Celery needs.
+    RabbitMQ 3 a worker may take further messages of a classic queue while it holds delayed ones, which
+    serves for delays shorter than the broker's `consumer_timeout`, half an hour unless it is raised.
 
 Example:
     tasks:
@@ -20,7 +22,7 @@ Example:
     app/task_create_missing_queues = false
 
 Refuses:
-    Nothing.
+    PC411 queue-type-unused: remove it; it is for RabbitMQ.
 
 Parameters:
     None.
@@ -30,23 +32,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policycompiler.diagnostics import Diagnostic, warning
 from policycompiler.model import Queue, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 
 NAME = "queue-declarations"
 
+QUEUE_TYPE_UNUSED = warning("PC411", "queue-type-unused")
+
 FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH = 4
 """RabbitMQ 4.0 removed it for classic queues (rabbitmq-server release notes 4.0)."""
 REDELIVERIES = 3
 """How often a message that kills its worker may come back before the broker drops it."""
-
-
+FOLLOWED_ARGUMENTS = {"redis": frozenset({"x-expires"})}
+"""Queue arguments that kombu follows itself on a broker without AMQP; it ignores all others there."""
+FIRST_CELERY_WITH_QUORUM = (5, 5)
+"""Older ones ask for a global prefetch, which quorum queues refuse: the worker ends at its start."""
 CREATE_MISSING_QUEUES = False
 """Celery would make a queue for every misspelt name; nobody would ever read it."""
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Declare every queue, and nothing else."""
+    transport = plan.text(APP, "broker_transport")
+    if transport != "rabbitmq":
+        for name, queue in spec.queues.items():
+            yield from _unused(transport, name, queue)
     for scope in plan.scopes("queue"):
         written = spec.queues.get(scope.name)
         yield from _queue(plan, scope, written)
@@ -60,6 +71,22 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
         if plan.find(APP, name) is None:
             because = "as the default queue is declared"
             yield Decision(APP, name, plan.value(default, key), because, (Derived(default, key),))
+
+
+def _unused(transport: str, name: str, queue: Queue) -> Iterator[Diagnostic]:
+    """What only RabbitMQ understands."""
+    followed = FOLLOWED_ARGUMENTS.get(transport, frozenset())
+    unused = {
+        "type": queue.type is not None,
+        "arguments": not followed.issuperset(queue.arguments or {}),
+        "consumer_arguments": bool(queue.consumer_arguments),
+    }
+    for field in (field for field, given in unused.items() if given):
+        message = f"{transport} knows no `{field}` of a queue; this changes nothing"
+        if field == "arguments" and followed:
+            message = f"of a queue's `arguments` {transport} knows only {', '.join(followed)}"
+        path = ("queues", name, field)
+        yield QUEUE_TYPE_UNUSED.at(path, message, help="remove it, or use RabbitMQ", at_key=True)
 
 
 def _queue(plan: Plan, scope: Scope, written: Queue | None) -> Iterator[Decision]:
@@ -86,16 +113,25 @@ def _queue(plan: Plan, scope: Scope, written: Queue | None) -> Iterator[Decision
 
 def _is_quorum(plan: Plan, scope: Scope, written: Queue | None) -> tuple[bool, str, Origin]:
     """Whether it is a quorum queue, why, and who says so."""
+    if plan.text(APP, "broker_transport") != "rabbitmq":
+        return False, "this broker has one kind of queue", Derived(APP, "broker_transport")
     if written is not None and written.type is not None:
         return written.type == "quorum", "the queue type is pinned", Written(("queues", scope.name, "type"))
     if plan.value(scope, "external"):
         return False, "the app that consumes it declares it; this one only sends", Derived(scope, "external")
-    if plan.text(APP, "broker_transport") != "rabbitmq":
-        return False, "this broker has one kind of queue", Derived(APP, "broker_transport")
-    version = plan.get(APP, "broker_version")
-    if version is None:
+    return _of_versions(plan)
+
+
+def _of_versions(plan: Plan) -> tuple[bool, str, Origin]:
+    if plan.version(APP, "celery_version") < FIRST_CELERY_WITH_QUORUM:
+        return False, "this Celery cannot consume quorum queues", Derived(APP, "celery_version")
+    if plan.find(APP, "broker_version") is None:
         newest = Constant("FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH", FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH)
         return True, "no version is declared, and only this delays well on every RabbitMQ", newest
-    if int(str(version).split(".", maxsplit=1)[0]) >= FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH:
+    if plan.version(APP, "broker_version")[0] >= FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH:
         return True, "RabbitMQ 4 and later delay well only this way", Derived(APP, "broker_version")
-    return False, "RabbitMQ 3 delays well with the simpler kind", Derived(APP, "broker_version")
+    return (
+        False,
+        "RabbitMQ 3 delays for less than half an hour with the simpler kind",
+        Derived(APP, "broker_version"),
+    )

@@ -2,7 +2,7 @@
 
 Decides:
     `task:NAME/options.ignore_result` and `options.store_errors_even_if_ignored`;
-    `app/task_ignore_result`, `app/result_expires`.
+    `app/task_ignore_result`, `app/result_expires`, and for `rpc` without a URL `app/result_backend`.
 
 Because:
     A result that nobody reads costs a write for every task and memory until it expires. Errors are
@@ -46,6 +46,8 @@ KEEP_UNDECLARED = True
 """Somebody may wait for the result of a task that nobody declared."""
 STORE_ERRORS = True
 """They are few, and somebody will ask."""
+IGNORE_WITHOUT_BACKEND = True
+"""There is nowhere to keep them."""
 IGNORE_BY_DEFAULT = True
 """Most results are never read."""
 
@@ -101,7 +103,8 @@ def _of_app(spec: Workload, plan: Plan, *, stores: bool) -> Iterator[Decision]:
             )
         else:
             because = "the workload has no place for results"
-            origins = (Constant("RESULTS_BACKEND", "none"),)
+            without = Constant("IGNORE_WITHOUT_BACKEND", IGNORE_WITHOUT_BACKEND)
+            origins = (Written(("results", "backend")),) if spec.results else (without,)
         yield Decision(APP, "task_ignore_result", not stores, because, origins)
     if stores and plan.find(APP, "result_expires") is None:
         keep = spec.results.keep if spec.results else None

@@ -2,12 +2,13 @@
 
 Decides:
     `task:NAME/options.autoretry_for`, `max_retries`, `retry_backoff`, `retry_backoff_max`,
-    `retry_jitter`.
+    `retry_jitter`; where no error is named, `default_retry_delay` instead of the waits.
 
 Because:
     A retry runs the whole task again, so only what may run twice is retried. Waits double, so that a
     dependency that is down is not hammered, and are spread at random, so that it is not hammered all at
     once when it returns (https://docs.celeryq.dev/en/stable/userguide/tasks.html#automatic-retry-for-known-exceptions).
+    Without a named error only the task itself retries, and what it waits for has another name.
 
 Example:
     tasks:
@@ -21,6 +22,7 @@ Refuses:
     PC204 retry-non-idempotent: write `retry: none`, or make the task safe to run twice and declare it.
     PC208 unknown-exception: write the module of an exception that is not built in.
     PC209 retry-delay-order: the first wait is at most the longest.
+    PC210 retry-without-errors: name the errors in `on`, or remove what only automatic retries have.
 
 Parameters:
     None.
@@ -29,11 +31,10 @@ Parameters:
 from __future__ import annotations
 
 import builtins
-import difflib
 import math
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, did_you_mean, error, warning
 from policycompiler.model import Retry, TaskFields, Workload
 from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Value, Written
 
@@ -42,6 +43,7 @@ NAME = "retries"
 RETRY_NON_IDEMPOTENT = error("PC204", "retry-non-idempotent")
 UNKNOWN_EXCEPTION = error("PC208", "unknown-exception")
 RETRY_DELAY_ORDER = error("PC209", "retry-delay-order")
+RETRY_WITHOUT_ERRORS = warning("PC210", "retry-without-errors")
 
 MAX_RETRIES = 3
 """Celery's own default: enough for a restart of a dependency, few enough to notice a real failure."""
@@ -68,6 +70,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         if not plan.value(scope, "external"):
             if task.retry is not None:
                 yield from _delay_order(task.retry, ("tasks", name, "retry"))
+                if not _is_automatic(plan, scope, task.retry):
+                    yield from _without_errors(task.retry, ("tasks", name, "retry"))
                 yield from _options(plan, scope, task.retry)
             yield from _objections(plan, scope, name)
 
@@ -82,11 +86,11 @@ def _exceptions(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
     for where, names in written:
         for index, name in enumerate(names):
             if "." not in name and name not in _BUILT_IN:
-                near = difflib.get_close_matches(name, sorted(_BUILT_IN), n=1, cutoff=0.8)
-                meant = f"did you mean `{near[0]}`? " if near else ""
+                # Half of all exceptions end in Error: only what is very like a built-in one is meant for it.
+                meant = did_you_mean(name, sorted(_BUILT_IN), likeness=0.8)
                 message = f"`{name}` is no built-in exception"
-                help_text = f"{meant}write its module too, such as `smtplib.SMTPServerDisconnected`"
-                yield UNKNOWN_EXCEPTION.at((*where, index), message, help=help_text)
+                help_text = "write its module too, such as `smtplib.SMTPServerDisconnected`"
+                yield UNKNOWN_EXCEPTION.at((*where, index), message, help=f"{meant} {help_text}".strip())
 
 
 def _delay_order(retry: Retry, path: SpecPath) -> Iterator[Diagnostic]:
@@ -95,47 +99,60 @@ def _delay_order(retry: Retry, path: SpecPath) -> Iterator[Diagnostic]:
         yield RETRY_DELAY_ORDER.at((*path, "delay"), message, help="swap them")
 
 
+def _without_errors(retry: Retry, path: SpecPath) -> Iterator[Diagnostic]:
+    for field in ("max_delay", "jitter"):
+        if getattr(retry, field) is not None:
+            message = f"`{field}` is of automatic retries only, and no error is named that is retried"
+            help_text = "add `on: [ConnectionError]` or the like, or remove it"
+            yield RETRY_WITHOUT_ERRORS.at((*path, field), message, help=help_text, at_key=True)
+
+
 def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
-    base = ("tasks", scope.name, "retry")
-    declared: Origin = Written(base)
-    most = MAX_RETRIES if retry.max is None else retry.max
-    decided: dict[str, tuple[Value, str, Origin]] = {
-        "max_retries": (
-            most,
-            _why_so_many(retry),
-            Constant("MAX_RETRIES", MAX_RETRIES) if retry.max is None else Written((*base, "max")),
-        )
-    }
-    if retry.on and most:
-        first = max(1, math.ceil(retry.delay or FIRST_DELAY_SECONDS))
-        longest = max(first, math.ceil(retry.max_delay or LONGEST_DELAY_SECONDS))
-        jitter = JITTER if retry.jitter is None else retry.jitter
-        decided |= {
-            "autoretry_for": ([*retry.on], "declared", Written((*base, "on"))),
-            "retry_backoff": (
-                first,
-                "the first wait; it doubles each time",
-                Written((*base, "delay"))
-                if retry.delay
-                else Constant("FIRST_DELAY_SECONDS", FIRST_DELAY_SECONDS),
-            ),
-            "retry_backoff_max": (
-                longest,
-                "the longest wait between two runs",
-                Written((*base, "max_delay"))
-                if retry.max_delay
-                else Constant("LONGEST_DELAY_SECONDS", LONGEST_DELAY_SECONDS),
-            ),
-            "retry_jitter": (
-                jitter,
-                "tasks that failed together must not come back together" if jitter else "declared",
-                Constant("JITTER", JITTER) if retry.jitter is None else Written((*base, "jitter")),
-            ),
-        }
-    for key, (value, because, origin) in decided.items():
+    """What the declaration comes to, except where it is pinned."""
+    declared: Origin = Written(("tasks", scope.name, "retry"))
+    for key, (value, because, origin) in _decided(scope, retry, automatic=_is_automatic(plan, scope, retry)):
         if plan.find(scope, f"options.{key}") is None:
             origins = (origin,) if isinstance(origin, Written) else (declared, origin)
             yield Decision(scope, f"options.{key}", value, because, origins)
+
+
+def _is_automatic(plan: Plan, scope: Scope, retry: Retry) -> bool:
+    """Whether errors are named, here or by the option."""
+    return bool(retry.on or plan.get(scope, "options.autoretry_for"))
+
+
+def _decided(
+    scope: Scope, retry: Retry, *, automatic: bool
+) -> Iterator[tuple[str, tuple[Value, str, Origin]]]:
+    base = ("tasks", scope.name, "retry")
+
+    def choice(field: str, value: Value, because: str, constant: Constant) -> tuple[Value, str, Origin]:
+        return value, because, constant if getattr(retry, field) is None else Written((*base, field))
+
+    most = MAX_RETRIES if retry.max is None else retry.max
+    yield "max_retries", choice("max", most, _why_so_many(retry), Constant("MAX_RETRIES", MAX_RETRIES))
+    if not automatic:
+        if retry.delay is not None:
+            because = "declared, for the task's own retry calls"
+            yield "default_retry_delay", (retry.delay, because, Written((*base, "delay")))
+        return
+    if not most:
+        return
+    if retry.on:
+        yield "autoretry_for", ([*retry.on], "declared", Written((*base, "on")))
+    first = max(1, math.ceil(retry.delay or FIRST_DELAY_SECONDS))
+    because = "the first wait; it doubles each time"
+    yield (
+        "retry_backoff",
+        choice("delay", first, because, Constant("FIRST_DELAY_SECONDS", FIRST_DELAY_SECONDS)),
+    )
+    longest = max(first, math.ceil(retry.max_delay or LONGEST_DELAY_SECONDS))
+    because = "the longest wait between two runs"
+    constant = Constant("LONGEST_DELAY_SECONDS", LONGEST_DELAY_SECONDS)
+    yield "retry_backoff_max", choice("max_delay", longest, because, constant)
+    jitter = JITTER if retry.jitter is None else retry.jitter
+    because = "tasks that failed together must not come back together" if jitter else "declared"
+    yield "retry_jitter", choice("jitter", jitter, because, Constant("JITTER", JITTER))
 
 
 def _why_so_many(retry: Retry) -> str:
@@ -168,5 +185,6 @@ def _objections(plan: Plan, scope: Scope, name: str) -> Iterator[Diagnostic]:
         "write `retry: none`, or make the task idempotent (for instance by a key stored with its effect) "
         "and declare it"
     )
-    related = (Related(("tasks", name, "idempotent"), "declared here"),)
+    declared = plan.setting(scope, "idempotent").origins[0]
+    related = (Related(declared.path, "declared here"),) if isinstance(declared, Written) else ()
     yield RETRY_NON_IDEMPOTENT.at(written[0], message, help=help_text, related=related)

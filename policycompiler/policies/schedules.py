@@ -35,13 +35,12 @@ Parameters:
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, did_you_mean, error, warning
 from policycompiler.model import Schedule, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 
@@ -97,8 +96,7 @@ def _task_findings(
     if task in spec.tasks or task.startswith("celery."):
         return
     if not any(fnmatchcase(task, glob) for glob in globs):
-        near = difflib.get_close_matches(task, spec.tasks, n=1, cutoff=0.6)
-        help_text = f"did you mean `{near[0]}`?" if near else "declare it under `tasks:`"
+        help_text = did_you_mean(task, spec.tasks) or "declare it under `tasks:`"
         message = f"no task `{task}` is declared; beat would send it all the same"
         yield BEAT_UNKNOWN_TASK.at((*path, "task"), message, help=help_text)
 

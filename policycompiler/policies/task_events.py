@@ -73,11 +73,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
 
 def _slows(plan: Plan, scope: Scope) -> bool:
     """Whether events would hold this worker to ten tasks a second."""
-    version = tuple(int(part) for part in plan.text(APP, "celery_version").split(".")[:2])
     return (
         plan.value(APP, "broker_transport") == "rabbitmq"
         and plan.value(scope, "pool") in GREEN
-        and version == CELERY_WITH_SLOW_GREEN
+        and plan.version(APP, "celery_version") == CELERY_WITH_SLOW_GREEN
         and plan.get(APP, "broker_heartbeat") != 0
     )
 

@@ -7,7 +7,8 @@ Decides:
 Because:
     A run without a limit can hold its slot for ever, and no stop can wait for it. A run past its 99th
     percentile by a fifth is stuck, not slow: it gets SoftTimeLimitExceeded, time to clean up, and then
-    SIGKILL. A soft limit above the hard one makes Celery refuse every send with ValueError
+    SIGKILL. Where no run time is declared, the longest run that its class bears stands for it. A soft
+    limit above the hard one makes Celery refuse every send with ValueError
     (https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits).
 
 Example:
@@ -29,8 +30,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from policycompiler.diagnostics import Diagnostic, Related, error
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error
 from policycompiler.model import Workload
 from policycompiler.model.classes import DEFAULT_CLASS, LATENCY_CLASSES
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value
@@ -48,37 +50,45 @@ SHORTEST_CLEANUP_SECONDS = 5
 """A rollback and a log line need a few seconds however short the task is."""
 
 
+class _Longest(NamedTuple):
+    """How long the longest run is, where that is from, and why a fifth more is too long."""
+
+    seconds: float
+    origin: Origin
+    because: str
+
+
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Limits for every task run here, then for the undeclared ones."""
     for name in spec.tasks:
         scope = Scope("task", name)
         if plan.value(scope, "external"):
             continue
-        origin: Origin
-        p99 = plan.get(scope, "runtime_p99_seconds")
-        if isinstance(p99, int | float):
-            longest, origin = p99, Derived(scope, "runtime_p99_seconds")
-        else:
-            longest, origin = _class_limit(plan.text(scope, "latency"))
         keys = ("options.soft_time_limit", "options.time_limit")
-        path = ("tasks", name, "options")
-        yield from _limits(plan, scope, keys, longest, origin, path)
-    longest, origin = _class_limit(DEFAULT_CLASS)
+        yield from _limits(plan, scope, keys, _longest(plan, scope), ("tasks", name, "options"))
     keys = ("task_soft_time_limit", "task_time_limit")
-    yield from _limits(plan, APP, keys, longest, origin, ("celery", "settings"))
+    yield from _limits(plan, APP, keys, _of_class(DEFAULT_CLASS), ("celery", "settings"))
 
 
-def _class_limit(latency: str) -> tuple[float, Origin]:
+def _longest(plan: Plan, scope: Scope) -> _Longest:
+    p99 = plan.number_if_any(scope, "runtime_p99_seconds")
+    if p99 is None:
+        return _of_class(plan.text(scope, "latency"))
+    because = "a run past its 99th percentile by a fifth is stuck, not slow"
+    return _Longest(p99, Derived(scope, "runtime_p99_seconds"), because)
+
+
+def _of_class(latency: str) -> _Longest:
     limit = LATENCY_CLASSES[latency].runtime_p99_limit_seconds
-    return limit, Constant(f"latency_classes.{latency}.runtime_p99_limit_seconds", limit)
+    origin = Constant(f"latency_classes.{latency}.runtime_p99_limit_seconds", limit)
+    return _Longest(limit, origin, f"no run time is declared: the longest of class `{latency}`, and a fifth")
 
 
 def _limits(
-    plan: Plan, scope: Scope, keys: tuple[str, str], longest: float, origin: Origin, path: tuple[str, ...]
+    plan: Plan, scope: Scope, keys: tuple[str, str], longest: _Longest, path: SpecPath
 ) -> Iterator[Decision | Diagnostic]:
     """Decide what is not pinned, so that the two agree; object to pins that cannot."""
     soft_key, hard_key = keys
-    soft, hard = plan.get(scope, soft_key), plan.get(scope, hard_key)
     pins = [pin for key in keys if (pin := plan.find(scope, key))]
     refused = [pin for pin in pins if not _is_seconds(pin.value)]
     for pin in refused:
@@ -86,34 +96,21 @@ def _limits(
         yield LIMIT_NOT_A_NUMBER.at(
             where, "a time limit is a number of seconds above 0", help="write seconds"
         )
-    if refused:
-        # The compile fails; until then other policies have a number to read.
-        soft = hard = None
-    hard_origins: tuple[Origin, ...] = (Constant("HARD_OVER_SOFT", HARD_OVER_SOFT),)
-    if soft is None and hard is None:
-        soft = math.ceil(longest * SOFT_OVER_P99)
-        because = "a run past its 99th percentile by a fifth is stuck, not slow"
-        origins = (origin, Constant("SOFT_OVER_P99", SOFT_OVER_P99))
-        yield Decision(scope, soft_key, soft, because, origins, bool(refused))
-    elif soft is None:
-        soft = max(1, math.floor(_number(hard) / HARD_OVER_SOFT))
-        because = "leaves time to clean up before the pinned hard limit"
-        yield Decision(scope, soft_key, soft, because, (Derived(scope, hard_key), *hard_origins))
+    # Where a pin is refused the compile fails; until then other policies have a number to read.
+    overrides = bool(refused)
+    soft = None if refused else plan.number_if_any(scope, soft_key)
+    hard = None if refused else plan.number_if_any(scope, hard_key)
+    if soft is None:
+        soft, because, origins = (
+            _soft(longest) if hard is None else _soft_below(hard, Derived(scope, hard_key))
+        )
+        yield Decision(scope, soft_key, soft, because, origins, overrides)
     if hard is None:
-        by_share, by_floor = (
-            math.ceil(_number(soft) * HARD_OVER_SOFT),
-            _number(soft) + SHORTEST_CLEANUP_SECONDS,
-        )
-        if by_floor > by_share:
-            hard_origins = (Constant("SHORTEST_CLEANUP_SECONDS", SHORTEST_CLEANUP_SECONDS),)
+        hard, origin = _hard_above(soft)
         because = "time to clean up after the soft limit, then its process is killed"
-        hard = max(by_share, by_floor)
-        yield Decision(
-            scope, hard_key, hard, because, (Derived(scope, soft_key), *hard_origins), bool(refused)
-        )
-    if _number(soft) > _number(hard):
-        soft_path = (*path, soft_key.removeprefix("options."))
-        hard_path = (*path, hard_key.removeprefix("options."))
+        yield Decision(scope, hard_key, hard, because, (Derived(scope, soft_key), origin), overrides)
+    if soft > hard:
+        soft_path, hard_path = ((*path, key.removeprefix("options.")) for key in keys)
         message = (
             f"the soft limit of {soft} s is above the hard limit of {hard} s: Celery refuses such a send"
         )
@@ -122,10 +119,26 @@ def _limits(
         yield SOFT_OVER_HARD.at(soft_path, message, help=help_text, related=related)
 
 
+def _soft(longest: _Longest) -> tuple[float, str, tuple[Origin, ...]]:
+    soft = math.ceil(longest.seconds * SOFT_OVER_P99)
+    return soft, longest.because, (longest.origin, Constant("SOFT_OVER_P99", SOFT_OVER_P99))
+
+
+def _soft_below(hard: float, origin: Derived) -> tuple[float, str, tuple[Origin, ...]]:
+    soft = min(hard, max(1, math.floor(hard / HARD_OVER_SOFT)))
+    if soft == hard:
+        because = "the pinned hard limit is too short to leave time to clean up"
+    else:
+        because = "leaves time to clean up before the pinned hard limit"
+    return soft, because, (origin, Constant("HARD_OVER_SOFT", HARD_OVER_SOFT))
+
+
+def _hard_above(soft: float) -> tuple[float, Origin]:
+    by_share, by_floor = math.ceil(soft * HARD_OVER_SOFT), soft + SHORTEST_CLEANUP_SECONDS
+    if by_floor > by_share:
+        return by_floor, Constant("SHORTEST_CLEANUP_SECONDS", SHORTEST_CLEANUP_SECONDS)
+    return by_share, Constant("HARD_OVER_SOFT", HARD_OVER_SOFT)
+
+
 def _is_seconds(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-
-
-def _number(value: Value) -> float:
-    assert isinstance(value, int | float)
-    return value

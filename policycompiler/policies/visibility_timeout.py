@@ -119,21 +119,28 @@ def _pinned(spec: Workload) -> tuple[int | float | None, SpecPath]:
 def _task_holds(plan: Plan, name: str) -> Iterator[_Hold]:
     scope = Scope("task", name)
     base: SpecPath = ("tasks", name)
+    limit = 0.0
     if plan.get(scope, "options.acks_late") and not plan.value(scope, "external"):
         limit = plan.number(scope, "options.time_limit")
         what = f"{name} may run"
         origin = Derived(scope, "options.time_limit")
         yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, what, (*base, "runtime"))
-    countdown = plan.get(scope, "max_countdown_seconds")
-    if isinstance(countdown, int | float):
+    # One delivery of what is acknowledged late lasts from the wait to the end of the run.
+    then_run = f" and then run {limit:g} s, together" if limit else ""
+    countdown = plan.number_if_any(scope, "max_countdown_seconds")
+    if countdown is not None:
         origin = Derived(scope, "max_countdown_seconds")
-        what = f"{name} may be sent with a countdown of"
-        yield _Hold(countdown, origin, ETA_OVER_VISIBILITY, what, (*base, "max_countdown"))
+        wait = f" {countdown:g} s{then_run}" if limit else ""
+        what = f"{name} may be sent with a countdown of{wait}"
+        yield _Hold(countdown + limit, origin, ETA_OVER_VISIBILITY, what, (*base, "max_countdown"))
     for key in ("options.retry_backoff_max", "options.default_retry_delay"):
-        delay = plan.get(scope, key)
-        if isinstance(delay, int | float):
-            what = f"a retry of {name} may wait"
-            yield _Hold(delay, Derived(scope, key), RETRY_DELAY_OVER_VISIBILITY, what, (*base, "retry"))
+        delay = plan.number_if_any(scope, key)
+        if delay is not None:
+            wait = f" {delay:g} s{then_run}" if limit else ""
+            what = f"a retry of {name} may wait{wait}"
+            yield _Hold(
+                delay + limit, Derived(scope, key), RETRY_DELAY_OVER_VISIBILITY, what, (*base, "retry")
+            )
 
 
 def _reserve(plan: Plan, scope: Scope) -> Iterator[_Hold]:

@@ -1,19 +1,21 @@
 """What happens to a task whose worker process dies under it (killed for memory, say).
 
 Decides:
-    Of late-acknowledged tasks `task:NAME/options.retry_on_worker_lost`, `options.max_retries` and
-    `options.default_retry_delay` (Celery 5.7), or `options.reject_on_worker_lost`; and
-    `app/task_reject_on_worker_lost`.
+    Of late-acknowledged tasks `task:NAME/options.retry_on_worker_lost` and, where `retry` is declared,
+    `options.max_retries` and `options.default_retry_delay` (Celery 5.7), or
+    `options.reject_on_worker_lost`; and `app/task_reject_on_worker_lost`.
 
 Because:
     A late-acknowledged task whose process dies is by default acknowledged all the same and lost. Putting
     it back with `task_reject_on_worker_lost` repeats a task that kills its worker for ever, unless a quorum
-    queue counts deliveries. Celery 5.7 retries it instead, and counts; it waits `default_retry_delay`, three
-    minutes unless it is told otherwise.
+    queue counts deliveries. Celery 5.7 retries it instead, and counts in `max_retries`, so a task that is
+    declared to retry no error gets this many all the same; it waits `default_retry_delay`, three minutes
+    unless it is told otherwise. Where nothing is declared about retries, a decorator's own numbers stand,
+    and else Celery's: three times, three minutes apart.
 
 Example:
     tasks:
-      shop.mail.send: {idempotent: true}
+      shop.mail.send: {idempotent: true, retry: none}
 
     task:shop.mail.send/options.retry_on_worker_lost = true
     task:shop.mail.send/options.max_retries = 3
@@ -32,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
-from policycompiler.model import Workload
+from policycompiler.model import TaskFields, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope
 
 NAME = "worker-lost"
@@ -51,9 +53,8 @@ PUT_BACK_UNDECLARED = False
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Bounded retries for what is acknowledged late."""
-    version = tuple(int(part) for part in plan.text(APP, "celery_version").split(".")[:2])
-    retries = version >= FIRST_CELERY_WITH_RETRY
-    for name in spec.tasks:
+    retries = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_RETRY
+    for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if plan.value(scope, "external") or not plan.value(scope, "options.acks_late"):
             continue
@@ -66,7 +67,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
                 path, message, help="remove it, or use a quorum queue with a delivery limit"
             )
         if counts:
-            yield from _retry(plan, scope)
+            yield from _retry(plan, scope, task)
         elif not retries and plan.find(scope, "options.reject_on_worker_lost") is None:
             because = (
                 "the queue's delivery limit ends a task that keeps killing its worker"
@@ -81,18 +82,26 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         yield Decision(APP, "task_reject_on_worker_lost", PUT_BACK_UNDECLARED, because, origins_app)
 
 
-def _retry(plan: Plan, scope: Scope) -> Iterator[Decision]:
+def _retry(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
     if plan.find(scope, "options.retry_on_worker_lost") is None:
         because = "safe to run twice, so a run that died with its process is retried, and counted"
         origins = (Derived(scope, "options.acks_late"), Derived(APP, "celery_version"))
         late = plan.value(scope, "options.acks_late")
         yield Decision(scope, "options.retry_on_worker_lost", late, because, origins)
     decided = plan.find(scope, "options.max_retries")
-    if decided is None or (decided.value == 0 and decided.policy != "as-written"):
-        because = "a task that keeps killing its worker counts as failed after this many restarts"
-        origins_limit = (Derived(scope, "options.retry_on_worker_lost"), Constant("RESTARTS", RESTARTS))
-        overrides = decided is not None
-        yield Decision(scope, "options.max_retries", RESTARTS, because, origins_limit, overrides)
+    pinned = task.options is not None and task.options.max_retries is not None
+    if decided is None:
+        # Nothing is declared about retries, so the decorator's number stands; without one, Celery's own 3.
+        return
+    if decided.value == 0 and not pinned:
+        because = (
+            "no error is retried; these are restarts of a run that died with its process, and one that "
+            "keeps dying counts as failed after them"
+        )
+        lost = (Derived(scope, "options.retry_on_worker_lost"), Constant("RESTARTS", RESTARTS))
+        yield Decision(
+            scope, "options.max_retries", RESTARTS, because, (*lost, *decided.origins), overrides=True
+        )
     if plan.find(scope, "options.default_retry_delay") is None:
         because = "Celery would wait three minutes before it restarts what died with its process"
         delay = (Constant("RESTART_DELAY_SECONDS", RESTART_DELAY_SECONDS),)

@@ -15,8 +15,6 @@ WIDEST_LINE = 120
 LEAD = 40
 """Columns shown before the word when a line is wider than `WIDEST_LINE` and has to be cut."""
 
-# What libyaml counts as the end of a line.
-_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _QUOTED = r'"(?:\\.|[^"\\])*"?|\'(?:\'\'|[^\'])*\'?|[\[{]'
 _BLOCK_WORD = re.compile(rf"{_QUOTED}|\S.*?(?=,?\s*$|:\s|:$|\s+\#)")
 _FLOW_WORD = re.compile(rf"{_QUOTED}|\S.*?(?=\s*[,\]}}]|\s*$|:\s|:$|\s+\#)")
@@ -33,11 +31,6 @@ class _Marked(NamedTuple):
     place: Place
     sign: str
     note: str
-
-
-def lines_of(text: str) -> list[str]:
-    """The lines of a source as its places count them."""
-    return _LINE_BREAK.split(text)
 
 
 def excerpt(

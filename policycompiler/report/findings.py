@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import Diagnostic, Place, Severity, SpecPath
-from policycompiler.load import Document
+from policycompiler.load import Document, lines_of
 from policycompiler.plan import Plan
-from policycompiler.report.excerpt import Label, excerpt, lines_of
+from policycompiler.report.excerpt import Label, excerpt
 from policycompiler.report.text import clean, counted, sentence, visible
 
 FORMAT = 1

@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from policycompiler.diagnostics import SECRET_WORDS
+
 MASK = "***"
 LONGEST_MESSAGE = 1000
 GAP = "  "
@@ -16,12 +18,10 @@ GAP = "  "
 # `\/` is how a double-quoted YAML text may write `/`.
 _CREDENTIALS = re.compile(r"(:\\?/\\?/)(?:(?!:\\?/\\?/)\S)+@")
 
-
 # The scalar of a key that names a secret, in YAML or in what `explain` prints.
 _SECRET_VALUE = re.compile(
-    r"""(?ix) (?:^|[\s{,"'_-])
-    (?:password|passwd|passphrase|secret|(?:secret|api|access)[_-]?key|credentials?|token)
-    ["']? \s* [:=] \s+ (?P<value> [^\s{\[,}\#] [^,}]* )"""
+    rf"""(?ix) (?:^|[\s{{,"'_?&;-]) (?:{SECRET_WORDS})
+    (?: ["']? \s* : \s+ | \s* = \s* ) (?P<value> [^\s{{\[,}}\#] [^,}}]* )"""
 )
 
 

@@ -12,6 +12,7 @@ from celery.bin.worker import worker
 from fleet import fleet
 from plans import plan_of
 
+from policycompiler.emitters import launch, supervisor, systemd
 from policycompiler.emitters.commands import (
     beat_command,
     comment,
@@ -86,6 +87,26 @@ def test_what_the_plan_leaves_open_is_left_out():
     }
     expected = "--queues shop.batch.cpu --pool prefork --concurrency 4 --loglevel INFO"
     assert words(fleet(changes))[6:] == expected.split()
+
+
+def test_celery_reads_what_is_only_there_where_it_is_pinned():
+    plan = fleet({"heartbeat_interval": 7, "optimization": "fair", "disable_prefetch": True})
+    found = read(worker, words(plan)[4:])
+    assert (found["heartbeat_interval"], found["optimization"]) == (7, "fair")
+    assert found["disable_prefetch"] is True
+    unpinned = read(worker, words(fleet())[4:])
+    assert (unpinned["heartbeat_interval"], unpinned["optimization"]) == (None, "default")
+    assert unpinned["disable_prefetch"] is False
+    assert read(worker, words(fleet({"optimization": "default"}))[4:])["optimization"] == "default"
+    assert "--disable-prefetch" not in words(fleet({"disable_prefetch": False}))
+
+
+@pytest.mark.parametrize("emitter", [launch, systemd, supervisor], ids=lambda emitter: emitter.ID)
+def test_every_target_carries_each_pinned_option(emitter):
+    pinned: dict[str, Value] = {"heartbeat_interval": 7, "optimization": "fair", "disable_prefetch": True}
+    text = "".join(file.text for file in emitter.emit(fleet(pinned))).replace('"', "")
+    for words_of_option in ("--heartbeat-interval 7", "--optimization fair", "--disable-prefetch"):
+        assert f" {words_of_option}" in text
 
 
 def test_a_prefix_stands_before_celery():

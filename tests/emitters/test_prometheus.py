@@ -15,7 +15,7 @@ from tools import needs
 from policycompiler.emitters import prometheus
 from policycompiler.emitters.base import OutputFile
 from policycompiler.emitters.prometheus import template_text
-from policycompiler.emitters.prometheus_expressions import duration, promql_string
+from policycompiler.emitters.prometheus.expressions import duration, promql_string
 from policycompiler.plan import Plan, Value
 
 HOSTILE = "a\"b\\c$1{{ .Labels }}}}{{`é`}} #:'\u2028\x85\t\nz{"

@@ -183,6 +183,12 @@ def test_a_process_is_started_again_whatever_ended_it(tmp_path):
         assert process.autorestart.__name__ == "RestartUnconditionally"
 
 
+def test_failing_starts_are_tried_for_more_than_a_year(tmp_path):
+    for process in programs(tmp_path, everything()).values():
+        # Before the start after the n-th failure supervisor waits n seconds.
+        assert sum(range(1, process.startretries + 1)) > 365 * 24 * 60 * 60
+
+
 def test_every_text_survives_supervisors_reading(tmp_path):
     command = shlex.split(programs(tmp_path, hostile_fleet())["shop-shop.batch.cpu_1"].command)
     variables = [f"{name}={value}" for name, value in HOSTILE_ENVIRONMENT.items()]

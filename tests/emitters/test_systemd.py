@@ -167,6 +167,14 @@ def test_a_worker_is_started_again_whatever_ended_it(root):
     assert property_of(dump, "MemoryMax").startswith(str(4 * 1024**3))
 
 
+@pytest.mark.parametrize("unit", [BATCH, BEAT])
+def test_a_unit_is_never_given_up(unit):
+    text = files(everything())[f"systemd/{unit.replace('@1', '@')}"].text
+    head, _, service = text.partition("[Service]")
+    assert "\nStartLimitIntervalSec=0\n" in head
+    assert "\nRestartSec=5s\n" in service
+
+
 def test_a_worker_without_a_memory_budget_has_no_limit():
     assert "MemoryMax" not in files(fleet({"memory_bytes": None}))[f"systemd/{BATCH.replace('1', '')}"].text
 

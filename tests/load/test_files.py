@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policycompiler.load import LARGEST_FILE_BYTES, Place, find_sources, load
+from policycompiler.diagnostics import Place
+from policycompiler.load import find_sources, load
+from policycompiler.load.files import LARGEST_FILE_BYTES
 
 
 def problems(*paths):
@@ -35,6 +37,22 @@ def test_of_a_folder_every_yaml_file_below_it_is_found_sorted(tmp_path):
         "b.yml",
         "sub/deep/c.yaml",
     ]
+
+
+@pytest.mark.parametrize(
+    ("beside", "skipped"),
+    [
+        pytest.param(["manifest.json", "plan.json"], True, id="compiled"),
+        pytest.param(["manifest.json"], False, id="some web app"),
+        pytest.param(["plan.json"], False, id="a plan"),
+    ],
+)
+def test_a_folder_that_a_compile_wrote_is_skipped_with_all_below_it(tmp_path, beside, *, skipped):
+    (tmp_path / "out" / "prometheus").mkdir(parents=True)
+    for name in ("a.yaml", "out/b.yaml", "out/prometheus/c.yaml", *(f"out/{name}" for name in beside)):
+        (tmp_path / name).touch()
+    found = {path.relative_to(tmp_path).as_posix() for path in find_sources([tmp_path])}
+    assert found == {"a.yaml"} | (set() if skipped else {"out/b.yaml", "out/prometheus/c.yaml"})
 
 
 def test_sources_keep_their_order_and_come_once(tmp_path):

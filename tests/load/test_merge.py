@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policycompiler.diagnostics import Severity
-from policycompiler.load import Place, load, place_in
+from policycompiler.diagnostics import Place, Severity
+from policycompiler.load import load, place_in
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yaml_texts import ReferenceLoader, mutated, token_texts, yaml_1_2_value, yaml_texts
 
-from policycompiler.load import LARGEST_FILE_BYTES, Place, parse, place_in
+from policycompiler.diagnostics import Place
+from policycompiler.load import parse, place_in
+from policycompiler.load.files import LARGEST_FILE_BYTES
 
 WORKLOAD = """\
 version: 1

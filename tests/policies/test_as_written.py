@@ -11,10 +11,10 @@ DECIDES = {
     "identity": (
         "tasks: {}",
         {
-            "app/service": ("shop", "pinned in the workload"),
-            "app/app": ("shop.celery_app:app", "pinned in the workload"),
-            "app/broker_transport": ("redis", "pinned in the workload"),
-            "app/broker_url_variable": ("CELERY_BROKER_URL", "pinned in the workload"),
+            "app/service": ("shop", "declared"),
+            "app/app": ("shop.celery_app:app", "declared"),
+            "app/broker_transport": ("redis", "declared"),
+            "app/broker_url_variable": ("CELERY_BROKER_URL", "declared"),
             "app/celery_version": ("5.7", "the newest Celery known"),
         },
     ),
@@ -25,11 +25,11 @@ DECIDES = {
             "celery: {version: '5.6', namespace: CELERY}"
         ),
         {
-            "app/broker_url": ("redis://127.0.0.1:6379/0", "pinned in the workload"),
-            "app/broker_version": ("7.2", "pinned in the workload"),
-            "app/result_backend_variable": ("R", "pinned in the workload"),
-            "app/celery_version": ("5.6", "pinned in the workload"),
-            "app/namespace": ("CELERY", "pinned in the workload"),
+            "app/broker_url": ("redis://127.0.0.1:6379/0", "declared"),
+            "app/broker_version": ("7.2", "declared"),
+            "app/result_backend_variable": ("R", "declared"),
+            "app/celery_version": ("5.6", "declared"),
+            "app/namespace": ("CELERY", "declared"),
         },
     ),
     "settings": (

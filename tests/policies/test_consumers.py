@@ -79,8 +79,8 @@ DECIDES = {
         "tasks: {shop.a: {call_time_queues: [urgent]}}",
         {
             "queue:urgent/workers": (["urgent"], "these workers list it"),
-            "queue:urgent/tasks": ([], "they are routed to it"),
-            "worker:urgent/tasks": ([], "its queues bring them"),
+            "queue:urgent/tasks": (["shop.a"], "routed to it, or sent to it by choice"),
+            "worker:urgent/tasks": (["shop.a"], "its queues bring them"),
         },
     ),
     "chosen by a schedule": (
@@ -138,6 +138,17 @@ LEADS_TO = {
     "the call": ("tasks: {shop.a: {call_time_queues: [urgent]}}", "queue:urgent/tasks", ["1:37"]),
 }
 REFUSES = {
+    "a queue of nobody": (
+        "tasks: {shop.a: {queue: email}}\nworkers: {w: {queues: [emial]}}",
+        [
+            Found(
+                "queue-unknown",
+                "2:24",
+                "nothing is sent to queue emial, and no `queues:` entry declares it",
+                "did you mean `email`?",
+            )
+        ],
+    ),
     "no replica runs": (
         "tasks: {shop.a: {queue: search}}\nworkers: {search: {replicas: 0}}",
         [
@@ -214,7 +225,7 @@ ACCEPTS = {
         "tasks: {shop.a: {external: true, queue: inbox}}\nqueues: {inbox: {external: true}}"
     ),
     "a glob that matches": "tasks: {shop.a: {queue: search}}\nworkers: {w: {queues: ['sea*']}}",
-    "a queue that nothing is sent to": "workers: {w: {queues: [inbox]}}",
+    "a queue that nothing is sent to": "queues: {inbox: {}}\nworkers: {w: {queues: [inbox]}}",
 }
 
 

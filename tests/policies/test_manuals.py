@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
@@ -20,12 +21,15 @@ import policycompiler.load
 import policycompiler.model
 from policycompiler import policies
 from policycompiler.diagnostics import Finding
-from policycompiler.plan import scope_from_text
+from policycompiler.model.celery_settings import known_settings
+from policycompiler.plan import APP, Constant, Setting, scope_from_text
 from policycompiler.policies import POLICIES
 
 HEADINGS = ["Decides", "Because", "Example", "Refuses", "Parameters"]
 ROOMS = [policycompiler.load, policycompiler.model, policies]
 BY_NAME = {policy.NAME: policy for policy in POLICIES}
+TESTS = Path(__file__).parent.parent
+BROKERS = ("redis", "rabbitmq", "sqs", "filesystem", "memory")
 
 every_policy = pytest.mark.parametrize("policy", BY_NAME.values(), ids=BY_NAME)
 
@@ -105,3 +109,66 @@ def test_the_example_of_a_manual_holds(policy):
             assert setting.value == json.loads(value)
             own = own or setting.policy == policy.NAME
     assert own, "the example shows nothing of this policy"
+
+
+def texts() -> Iterator[str]:
+    """The language, whole, on each broker; the examples of the manuals; all fragments of the tables."""
+    language = (TESTS / "language.yaml").read_text()
+    yield from (language.replace("transport: redis", f"transport: {broker}") for broker in BROKERS)
+    yield from (workload(example(policy)[0]) for policy in BY_NAME.values())
+    for found in iter_modules([str(Path(__file__).parent)]):
+        tables = vars(import_module(f"policies.{found.name}"))
+        for table in ("DECIDES", "LEADS_TO", "ACCEPTS"):
+            rows = tables.get(table, {}).values()
+            yield from (workload(row if isinstance(row, str) else row[0]) for row in rows)
+
+
+@cache
+def settled() -> list[Setting]:
+    """Each kind of decision once: its policy, kind of scope, key and origins."""
+    found = {}
+    for text in texts():
+        plan = compiled(text).plan
+        for setting in plan or ():
+            constants = tuple(origin for origin in setting.origins if isinstance(origin, Constant))
+            found[setting.policy, setting.scope.kind, setting.key, repr(constants)] = setting
+    return list(found.values())
+
+
+def pins_celerys_own(setting: Setting) -> bool:
+    """Whether it is a task option or an app's setting, all of which can be pinned."""
+    option = setting.key.startswith("options.")
+    return setting.policy == "as-written" and (
+        option or (setting.scope == APP and setting.key in known_settings())
+    )
+
+
+@every_policy
+def test_a_manual_names_every_key_that_its_policy_decides(policy):
+    text = sections(policy)["Decides"]
+    named = {word for span in re.findall(r"`([^`]+)`", text) for word in re.split(r"[/.: ]", span)}
+    keys = {
+        setting.key.removeprefix("options.")
+        for setting in settled()
+        if setting.policy == policy.NAME and not pins_celerys_own(setting)
+    }
+    assert keys - named == set()
+    assert keys or text.strip() == "Nothing."
+
+
+def test_every_constant_is_a_name_of_the_deciding_policy_with_its_value():
+    constants = [
+        (setting, origin)
+        for setting in settled()
+        for origin in setting.origins
+        if isinstance(origin, Constant)
+    ]
+    assert len({origin.name for _, origin in constants}) > 40
+    for setting, constant in constants:
+        head, *rest = re.split(r"[.\[]", constant.name.rstrip("]"))
+        # Said in lower case, as it is no word of the policy's own but the table of all.
+        value = vars(BY_NAME[setting.policy])[head.upper()]
+        for part in rest:
+            value = value[part] if part in value else getattr(value, part)
+        assert value == constant.value, (setting.address, constant)
+        assert type(value) is type(constant.value), (setting.address, constant)

@@ -37,6 +37,16 @@ REFUSES = {
             ),
         ],
     ),
+    "a canvas without a chord": (
+        "tasks: {shop.a: {canvas: [chain, group]}}",
+        [
+            Found(
+                "not-yet-honoured",
+                "1:18",
+                "`canvas` without `chord` is checked for form, and no output follows it yet",
+            ),
+        ],
+    ),
     "of a queue": (
         "queues: {q: {dead_letter: true, priorities: 3}}",
         [
@@ -82,6 +92,7 @@ ACCEPTS = {
     "nothing of it is said": (
         "tasks: {shop.a: {latency: batch, description: A.}}\nqueues: {q: {broadcast: true}}"
     ),
+    "a chord": "tasks: {shop.a: {canvas: [group, chord]}}",
     "an owner for the file": ("owner: team\ntasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1m}}"),
 }
 

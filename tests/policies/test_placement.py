@@ -17,7 +17,7 @@ DECIDES = {
             ),
             "app/task_default_queue": (
                 "shop.standard.io",
-                "tasks that nobody declared join the most patient queue there is",
+                "tasks that nobody declared join those of class `standard`",
             ),
         },
     ),
@@ -27,7 +27,7 @@ DECIDES = {
             "task:shop.a/queue": ("shop.batch.cpu", "shared by tasks of one latency class and kind of work"),
             "app/task_default_queue": (
                 "shop.batch.cpu",
-                "tasks that nobody declared join the most patient queue there is",
+                "tasks that nobody declared join those of class `batch`",
             ),
         },
     ),
@@ -49,7 +49,7 @@ DECIDES = {
             ),
             "app/task_default_queue": (
                 "shop.interactive.io.long",
-                "tasks that nobody declared join the most patient queue there is",
+                "tasks that nobody declared join those of class `interactive`, as there is no other",
             ),
         },
     ),
@@ -58,7 +58,16 @@ DECIDES = {
         {
             "app/task_default_queue": (
                 "shop.batch.cpu",
-                "tasks that nobody declared join the most patient queue there is",
+                "tasks that nobody declared join those of class `batch`",
+            ),
+        },
+    ),
+    "undeclared tasks join the middle class rather than the most patient": (
+        "tasks: {shop.a: {latency: batch}, shop.b: {latency: standard}, shop.c: {latency: interactive}}",
+        {
+            "app/task_default_queue": (
+                "shop.standard.io",
+                "tasks that nobody declared join those of class `standard`",
             ),
         },
     ),

@@ -22,7 +22,43 @@ DECIDES = {
         {
             "worker:shop.standard.io/prefetch_multiplier": (
                 4,
-                "all its tasks are short: the trip to the broker costs more than a reserve",
+                (
+                    "all its tasks are short: the trip to the broker costs more than a reserve, "
+                    "which is done within the promised 30 s"
+                ),
+            ),
+        },
+    ),
+    "a reserve that is just done within the promise": (
+        "tasks: {shop.a: {latency: interactive, runtime: 250ms}}",
+        {
+            "worker:shop.interactive.io/prefetch_multiplier": (
+                4,
+                (
+                    "all its tasks are short: the trip to the broker costs more than a reserve, "
+                    "which is done within the promised 1 s"
+                ),
+            ),
+        },
+    ),
+    "a reserve that breaks the promise": (
+        "tasks: {shop.a: {latency: interactive, runtime: 251ms}}",
+        {
+            "worker:shop.interactive.io/prefetch_multiplier": (
+                1,
+                "a message held in reserve waits behind running tasks while another worker may be idle",
+            ),
+        },
+    ),
+    "a reserve that breaks the most urgent promise of several": (
+        (
+            "tasks: {shop.a: {latency: interactive, queue: a, runtime: 300ms}, shop.b: {queue: b, "
+            "runtime: 300ms}}\nworkers: {both: {queues: [a, b]}}"
+        ),
+        {
+            "worker:both/prefetch_multiplier": (
+                1,
+                "a message held in reserve waits behind running tasks while another worker may be idle",
             ),
         },
     ),
@@ -64,7 +100,12 @@ LEADS_TO = {
     "the longest": (
         "tasks: {shop.a: {runtime: 300ms}, shop.b: {runtime: 500ms}}",
         "worker:shop.standard.io/prefetch_multiplier",
-        ["task:shop.b/runtime_p99_seconds", "SHORT_RUN_SECONDS", "SHORT_TASKS_A_SLOT"],
+        [
+            "task:shop.b/runtime_p99_seconds",
+            "queue:shop.standard.io/queue_wait_seconds",
+            "SHORT_RUN_SECONDS",
+            "SHORT_TASKS_A_SLOT",
+        ],
     ),
     "the policy": ("tasks: {shop.a: }", "worker:shop.standard.io/prefetch_multiplier", ["ONE_A_SLOT"]),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import after
+from workloads import Found, after
 
 from policycompiler.policies import queue_declarations
 
@@ -57,7 +57,7 @@ DECIDES = {
         {
             "queue:shop.standard.io/exchange_type": (
                 "direct",
-                "RabbitMQ 3 delays well with the simpler kind",
+                "RabbitMQ 3 delays for less than half an hour with the simpler kind",
             ),
             "queue:shop.standard.io/arguments": ({}, "none are needed"),
         },
@@ -110,6 +110,13 @@ DECIDES = {
             "queue:q/exchange_type": ("direct", "the app that consumes it declares it; this one only sends"),
         },
     ),
+    "a pinned type is RabbitMQ's": (
+        "queues: {q: {type: quorum}}",
+        {
+            "queue:q/exchange_type": ("direct", "this broker has one kind of queue"),
+            "queue:q/arguments": ({}, "none are needed"),
+        },
+    ),
     "the rest of one that is spelt out": (
         "queues: {q: {exchange: tasks}}",
         {
@@ -160,6 +167,41 @@ LEADS_TO = {
         ["queue:shop.standard.io/exchange"],
     ),
 }
+REFUSES = {
+    "what only RabbitMQ knows": (
+        (
+            "broker: {transport: filesystem, url: '${U}'}\n"
+            "queues: {q: {type: classic, arguments: {x-expires: 1}, consumer_arguments: {x-priority: 1}}}"
+        ),
+        [
+            Found(
+                "queue-type-unused",
+                f"2:{column}",
+                f"filesystem knows no `{field}` of a queue; this changes nothing",
+                "remove it, or use RabbitMQ",
+            )
+            for field, column in (("type", 14), ("arguments", 29), ("consumer_arguments", 56))
+        ],
+    ),
+    "arguments that Redis does not know": (
+        "queues: {q: {arguments: {x-expires: 60000, x-message-ttl: 60000}}}",
+        [
+            Found(
+                "queue-type-unused",
+                "1:14",
+                "of a queue's `arguments` redis knows only x-expires",
+                "remove it, or use RabbitMQ",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "an argument that Redis knows": "queues: {q: {arguments: {x-expires: 60000}}}",
+    "all of it on RabbitMQ": (
+        "broker: {transport: rabbitmq, url: '${U}'}\n"
+        "queues: {q: {type: classic, arguments: {x-expires: 1}, consumer_arguments: {x-priority: 1}}}"
+    ),
+}
 
 
 @pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
@@ -176,3 +218,13 @@ def test_it_stays_silent(fragment, addresses):
 @pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
 def test_its_origins_lead_to(fragment, address, places):
     assert after(queue_declarations, fragment).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(queue_declarations, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(queue_declarations, fragment).findings == []

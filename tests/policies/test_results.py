@@ -104,6 +104,12 @@ STAYS_SILENT = {
     "rpc at an address": ("results: {backend: rpc, url: '${R}'}", ["app/result_backend"]),
 }
 LEADS_TO = {
+    "a place for results that is none": (
+        "results: {backend: none}\ntasks: {shop.a: }",
+        "app/task_ignore_result",
+        ["1:20"],
+    ),
+    "no word about results": ("tasks: {shop.a: }", "app/task_ignore_result", ["IGNORE_WITHOUT_BACKEND"]),
     "the declaration": (
         'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {result: keep}}',
         "task:shop.a/options.ignore_result",

@@ -53,6 +53,23 @@ DECIDES = {
             "task:shop.a/options.max_retries": (4, "declared"),
         },
     ),
+    "a wait before the task's own retry calls": (
+        "tasks: {shop.a: {idempotent: true, retry: {delay: 500ms}}}",
+        {
+            "task:shop.a/options.default_retry_delay": (0.5, "declared, for the task's own retry calls"),
+        },
+    ),
+    "errors that are pinned are retried as declared": (
+        (
+            "tasks: {shop.a: {idempotent: true, retry: {delay: 2s, max_delay: 5m, jitter: false}, options: "
+            "{autoretry_for: [OSError]}}}"
+        ),
+        {
+            "task:shop.a/options.retry_backoff": (2, "the first wait; it doubles each time"),
+            "task:shop.a/options.retry_backoff_max": (300, "the longest wait between two runs"),
+            "task:shop.a/options.retry_jitter": (False, "declared"),
+        },
+    ),
     "none": (
         "tasks: {shop.a: {retry: none}}",
         {
@@ -72,6 +89,14 @@ STAYS_SILENT = {
     "no error is named": (
         "tasks: {shop.a: {idempotent: true, retry: {max: 4}}}",
         ["task:shop.a/options.autoretry_for", "task:shop.a/options.retry_backoff"],
+    ),
+    "an error is named": (
+        "tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 2s}}}",
+        ["task:shop.a/options.default_retry_delay"],
+    ),
+    "the wait before the task's own retry calls is pinned": (
+        "tasks: {shop.a: {idempotent: true, retry: {delay: 2s}, options: {default_retry_delay: 9}}}",
+        ["task:shop.a/options.default_retry_delay"],
     ),
     "all is pinned": (
         (
@@ -98,6 +123,11 @@ LEADS_TO = {
         "task:shop.a/options.max_retries",
         ["1:64"],
     ),
+    "the declared wait": (
+        "tasks: {shop.a: {idempotent: true, retry: {delay: 2s}}}",
+        "task:shop.a/options.default_retry_delay",
+        ["1:51"],
+    ),
     "the policy and the declaration": (
         "tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}",
         "task:shop.a/options.retry_backoff_max",
@@ -108,6 +138,23 @@ REFUSES = {
     "a first wait above the longest": (
         "tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 2m, max_delay: 1m}}}",
         [Found("retry-delay-order", "1:66", "the first wait is 120 s, the longest 60 s", "swap them")],
+    ),
+    "what only automatic retries have": (
+        "tasks: {shop.a: {idempotent: true, retry: {delay: 1s, max_delay: 1m, jitter: false}}}",
+        [
+            Found(
+                "retry-without-errors",
+                "1:55",
+                "`max_delay` is of automatic retries only, and no error is named that is retried",
+                "add `on: [ConnectionError]` or the like, or remove it",
+            ),
+            Found(
+                "retry-without-errors",
+                "1:70",
+                "`jitter` is of automatic retries only, and no error is named that is retried",
+                "add `on: [ConnectionError]` or the like, or remove it",
+            ),
+        ],
     ),
     "declared not safe": (
         "tasks: {shop.a: {idempotent: false, retry: {on: [ConnectionError], max: 3}}}",
@@ -257,6 +304,9 @@ ACCEPTS = {
     "declared safe": "tasks: {shop.a: {idempotent: true, retry: {on: [ConnectionError], max: 3}}}",
     "none": "tasks: {shop.a: {idempotent: false, retry: none}}",
     "pinned to none": "tasks: {shop.a: {options: {max_retries: 0, autoretry_for: [KeyError]}}}",
+    "errors that are pinned": (
+        "tasks: {shop.a: {idempotent: true, retry: {jitter: false}, options: {autoretry_for: [OSError]}}}"
+    ),
     "another app's": "tasks: {shop.a: {external: true, queue: q, retry: {max: 3}}}",
     "a name with its module": (
         "tasks: {shop.a: {idempotent: true, retry: {on: [requests.Timeout, OSError]}}}"

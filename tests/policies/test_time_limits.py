@@ -26,13 +26,16 @@ DECIDES = {
         {
             "task:shop.a/options.soft_time_limit": (
                 360,
-                "a run past its 99th percentile by a fifth is stuck, not slow",
+                "no run time is declared: the longest of class `standard`, and a fifth",
             ),
             "task:shop.a/options.time_limit": (
                 432,
                 "time to clean up after the soft limit, then its process is killed",
             ),
-            "app/task_soft_time_limit": (360, "a run past its 99th percentile by a fifth is stuck, not slow"),
+            "app/task_soft_time_limit": (
+                360,
+                "no run time is declared: the longest of class `standard`, and a fifth",
+            ),
             "app/task_time_limit": (432, "time to clean up after the soft limit, then its process is killed"),
         },
     ),
@@ -63,7 +66,16 @@ DECIDES = {
         {
             "task:shop.a/options.soft_time_limit": (
                 1,
-                "leaves time to clean up before the pinned hard limit",
+                "the pinned hard limit is too short to leave time to clean up",
+            ),
+        },
+    ),
+    "a hard limit of less than a second": (
+        "tasks: {shop.a: {options: {time_limit: 0.5}}}",
+        {
+            "task:shop.a/options.soft_time_limit": (
+                0.5,
+                "the pinned hard limit is too short to leave time to clean up",
             ),
         },
     ),
@@ -166,6 +178,7 @@ REFUSES = {
 }
 ACCEPTS = {
     "soft and hard are equal": "tasks: {shop.a: {options: {soft_time_limit: 60, time_limit: 60}}}",
+    "a hard limit of less than a second": "tasks: {shop.a: {options: {time_limit: 0.5}}}",
     "only one is pinned": "tasks: {shop.a: {options: {soft_time_limit: 100}}}",
     "the app's limits agree": "celery: {settings: {task_soft_time_limit: 50, task_time_limit: 60}}",
 }

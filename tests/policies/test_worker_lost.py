@@ -15,10 +15,8 @@ DECIDES = {
                 True,
                 "safe to run twice, so a run that died with its process is retried, and counted",
             ),
-            "task:shop.a/options.max_retries": (
-                3,
-                "a task that keeps killing its worker counts as failed after this many restarts",
-            ),
+            "task:shop.a/options.max_retries": None,
+            "task:shop.a/options.default_retry_delay": None,
             "app/task_reject_on_worker_lost": (
                 False,
                 "an undeclared task that kills its worker would do so for ever",
@@ -30,7 +28,19 @@ DECIDES = {
         {
             "task:shop.a/options.max_retries": (
                 3,
-                "a task that keeps killing its worker counts as failed after this many restarts",
+                (
+                    "no error is retried; these are restarts of a run that died with its process, and one "
+                    "that keeps dying counts as failed after them"
+                ),
+            ),
+        },
+    ),
+    "a restart does not wait three minutes": (
+        "tasks: {shop.a: {idempotent: true, retry: none}}",
+        {
+            "task:shop.a/options.default_retry_delay": (
+                5,
+                "Celery would wait three minutes before it restarts what died with its process",
             ),
         },
     ),
@@ -70,6 +80,10 @@ STAYS_SILENT = {
         "tasks: {shop.a: {idempotent: true, retry: {max: 7}}}",
         ["task:shop.a/options.max_retries"],
     ),
+    "a wait before the task's own retries is declared": (
+        "tasks: {shop.a: {idempotent: true, retry: {delay: 20s}}}",
+        ["task:shop.a/options.default_retry_delay"],
+    ),
     "pinned to none": (
         "tasks: {shop.a: {idempotent: true, options: {max_retries: 0}}}",
         ["task:shop.a/options.max_retries"],
@@ -97,10 +111,10 @@ LEADS_TO = {
         "task:shop.a/options.retry_on_worker_lost",
         ["task:shop.a/options.acks_late", "app/celery_version"],
     ),
-    "the bound": (
-        "tasks: {shop.a: {idempotent: true}}",
+    "the bound, and what was declared instead": (
+        "tasks: {shop.a: {idempotent: true, retry: none}}",
         "task:shop.a/options.max_retries",
-        ["task:shop.a/options.retry_on_worker_lost", "RESTARTS"],
+        ["task:shop.a/options.retry_on_worker_lost", "RESTARTS", "1:43"],
     ),
     "the version and the queue": (
         "celery: {version: '5.6'}\ntasks: {shop.a: {idempotent: true}}",

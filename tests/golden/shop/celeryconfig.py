@@ -42,7 +42,7 @@ task_create_missing_queues = False
 task_default_exchange = "shop.standard.io"
 # queue-declarations: as the default queue is declared
 task_default_exchange_type = "direct"
-# placement: tasks that nobody declared join the most patient queue there is
+# placement: tasks that nobody declared join those of class `standard`
 task_default_queue = "shop.standard.io"
 # queue-declarations: as the default queue is declared
 task_default_routing_key = "shop.standard.io"
@@ -54,7 +54,7 @@ task_reject_on_worker_lost = False
 task_send_sent_event = True
 # serialization: every client reads it, and reading it runs no code
 task_serializer = "json"
-# time-limits: a run past its 99th percentile by a fifth is stuck, not slow
+# time-limits: no run time is declared: the longest of class `standard`, and a fifth
 task_soft_time_limit = 360
 # time-limits: time to clean up after the soft limit, then its process is killed
 task_time_limit = 432
@@ -78,6 +78,8 @@ worker_send_task_events = True
 # Everything else ----------------------------------------------------------------------------------
 # schedules: machines in two zones agree
 enable_utc = True
+# as-written: declared
+owner = "platform"
 # schedules: has no daylight saving; a schedule may name its own zone
 timezone = "UTC"
 
@@ -107,19 +109,19 @@ task_routes = {
 
 # The queue stands here too: one in a task's decorator would beat the route.
 _annotations = {
-    "shop.images.make_thumbnails": {"queue": "shop.standard.cpu", "acks_late": True, "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 8, "store_errors_even_if_ignored": True, "time_limit": 13},
-    "shop.inventory.release_reservations": {"queue": "shop.standard.io", "acks_late": True, "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 3, "store_errors_even_if_ignored": True, "time_limit": 8},
-    "shop.inventory.sync_stock": {"queue": "shop.standard.io", "acks_late": True, "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 24, "store_errors_even_if_ignored": True, "time_limit": 29},
+    "shop.images.make_thumbnails": {"queue": "shop.standard.cpu", "acks_late": True, "ignore_result": True, "retry_on_worker_lost": True, "soft_time_limit": 8, "store_errors_even_if_ignored": True, "time_limit": 13},
+    "shop.inventory.release_reservations": {"queue": "shop.standard.io", "acks_late": True, "ignore_result": True, "retry_on_worker_lost": True, "soft_time_limit": 3, "store_errors_even_if_ignored": True, "time_limit": 8},
+    "shop.inventory.sync_stock": {"queue": "shop.standard.io", "acks_late": True, "ignore_result": True, "retry_on_worker_lost": True, "soft_time_limit": 24, "store_errors_even_if_ignored": True, "time_limit": 29},
     "shop.mail.send_newsletter": {"queue": "shop.standard.io", "acks_late": False, "ignore_result": True, "max_retries": 0, "soft_time_limit": 6, "store_errors_even_if_ignored": True, "time_limit": 11},
     "shop.mail.send_welcome_email": {"queue": "shop.interactive.io", "acks_late": True, "autoretry_for": (smtplib.SMTPServerDisconnected, ConnectionError,), "default_retry_delay": 5, "ignore_result": True, "max_retries": 5, "retry_backoff": 1, "retry_backoff_max": 300, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 4, "store_errors_even_if_ignored": True, "time_limit": 9},
     "shop.payments.charge_card": {"queue": "shop.interactive.io", "acks_late": False, "ignore_result": False, "max_retries": 0, "soft_time_limit": 10, "time_limit": 15},
     "shop.payments.refund": {"queue": "shop.standard.io", "acks_late": True, "autoretry_for": (ConnectionError, TimeoutError,), "default_retry_delay": 5, "ignore_result": False, "max_retries": 8, "retry_backoff": 1, "retry_backoff_max": 600, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 12, "time_limit": 17},
     "shop.reports.customer_export": {"queue": "shop.standard.io", "acks_late": True, "autoretry_for": (urllib.error.URLError,), "default_retry_delay": 5, "ignore_result": False, "max_retries": 3, "retry_backoff": 1, "retry_backoff_max": 60, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 18, "time_limit": 23},
     "shop.search.index_product": {"queue": "search", "acks_late": True, "autoretry_for": (urllib.error.URLError, TimeoutError,), "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_backoff": 1, "retry_backoff_max": 60, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 2, "store_errors_even_if_ignored": True, "time_limit": 7},
-    "shop.search.reindex": {"queue": "search", "acks_late": True, "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 24, "store_errors_even_if_ignored": True, "time_limit": 29},
+    "shop.search.reindex": {"queue": "search", "acks_late": True, "ignore_result": True, "retry_on_worker_lost": True, "soft_time_limit": 24, "store_errors_even_if_ignored": True, "time_limit": 29},
 }
 _patterns = {
-    "shop.reports.*": {"queue": "shop.batch.cpu", "acks_late": True, "default_retry_delay": 5, "ignore_result": False, "max_retries": 3, "retry_on_worker_lost": True, "soft_time_limit": 720, "time_limit": 864},
+    "shop.reports.*": {"queue": "shop.batch.cpu", "acks_late": True, "ignore_result": False, "retry_on_worker_lost": True, "soft_time_limit": 720, "time_limit": 864},
 }
 
 

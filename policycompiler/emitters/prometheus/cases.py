@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from policycompiler.emitters.prometheus_expressions import EXPORTER, Alert, promql_string, selector
+from policycompiler.emitters.prometheus.expressions import EXPORTER, Alert, promql_string, selector
 
 STEP_SECONDS = 60
 """Between two samples: coarser than scraping, and well within the five minutes that Prometheus looks back."""

@@ -15,13 +15,13 @@ from itertools import groupby
 from types import MappingProxyType
 
 from policycompiler.emitters.base import OutputFile, Reading, yaml_text
-from policycompiler.emitters.prometheus_cases import (
+from policycompiler.emitters.prometheus.cases import (
     STEP_SECONDS,
     courses,
     steps_between_evaluations,
     steps_until_all_fire,
 )
-from policycompiler.emitters.prometheus_expressions import Alert, duration, expression
+from policycompiler.emitters.prometheus.expressions import Alert, duration, expression
 from policycompiler.plan import APP, Plan, Scope
 
 ID = "prometheus"

@@ -1,0 +1,120 @@
+"""RabbitMQ closes the channel of a worker that holds a message for too long, and the worker exits.
+
+Decides:
+    Nothing.
+
+Because:
+    A message that is not acknowledged within RabbitMQ's `consumer_timeout`, half an hour unless it is
+    raised, costs its worker the channel and with it every task that runs there, whatever the kind of queue
+    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). A message is held while a task runs
+    that is acknowledged late; and, where the broker does not delay natively, through a countdown or the wait
+    before a retry. Nothing in a workload tells of a `consumer_timeout` that
+    rabbitmq.conf raises; the argument `x-consumer-timeout` of a queue or a consumer, in milliseconds, raises
+    it for that queue, from RabbitMQ 3.12 on.
+
+Example:
+    broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
+    tasks: {shop.reports.yearly: {latency: batch, idempotent: true, runtime: 2h}}
+
+    refuses unacked-over-consumer-timeout
+
+Refuses:
+    PC317 unacked-over-consumer-timeout: declare the queue's higher limit, or make the times shorter.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.model import Workload
+from policycompiler.plan import APP, Plan, Scope
+
+NAME = "consumer-timeout"
+
+UNACKED_OVER_CONSUMER_TIMEOUT = error("PC317", "unacked-over-consumer-timeout")
+
+CONSUMER_TIMEOUT_SECONDS = 1800
+"""RabbitMQ's own default."""
+ARGUMENT = "x-consumer-timeout"
+"""Of a queue or a consumer, in milliseconds."""
+FIRST_RABBITMQ_WITH_ARGUMENT = (3, 12)
+"""Older ones ignore the argument."""
+
+
+class _Hold(NamedTuple):
+    """Something that keeps a message unacknowledged, and what to do when it takes too long."""
+
+    seconds: float
+    what: str
+    path: SpecPath
+    instead: str
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Nothing holds a message for as long as RabbitMQ bears."""
+    if plan.text(APP, "broker_transport") != "rabbitmq":
+        return
+    has_quorum = any(_is_quorum(plan, queue) for queue in plan.scopes("queue"))
+    for name in spec.tasks:
+        task = Scope("task", name)
+        queue = Scope("queue", plan.text(task, "queue"))
+        if plan.value(task, "external"):
+            continue
+        limit = _limit(plan, queue)
+        # Celery delays natively as soon as one queue is a quorum queue, but never behind a direct exchange.
+        delays = has_quorum and plan.value(queue, "exchange_type") != "direct"
+        for hold in _holds(plan, task, delays=delays):
+            if hold.seconds >= limit:
+                message = (
+                    f"{hold.what} {hold.seconds:g} s, but RabbitMQ closes the channel of a worker that holds "
+                    f"a message of queue {queue.name} for {limit:g} s, and the worker exits"
+                )
+                help_text = f"{hold.instead}, or give the queue a higher limit: {_higher(queue.name)}"
+                yield UNACKED_OVER_CONSUMER_TIMEOUT.at(hold.path, message, help=help_text)
+
+
+def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
+    """Each time for which a message of this task may be held; `delays` when the broker waits by itself."""
+    path: SpecPath = ("tasks", task.name)
+    if plan.get(task, "options.acks_late"):
+        limit = plan.number(task, "options.time_limit")
+        instead = "split the task, or acknowledge it early"
+        yield _Hold(limit, f"{task.name} is acknowledged late and may run", (*path, "runtime"), instead)
+    if delays:
+        return
+    countdown = plan.number_if_any(task, "max_countdown_seconds")
+    if countdown is not None:
+        what = f"{task.name} may be sent with a countdown of"
+        instead = "use a quorum queue, which delays in the broker"
+        yield _Hold(countdown, what, (*path, "max_countdown"), instead)
+    for key in ("options.retry_backoff_max", "options.default_retry_delay"):
+        delay = plan.number_if_any(task, key)
+        if delay is not None:
+            instead = "lower the wait, or use a quorum queue, which delays in the broker"
+            yield _Hold(delay, f"a retry of {task.name} may wait", (*path, "retry"), instead)
+
+
+def _higher(queue: str) -> str:
+    return f"`queues: {{{queue}: {{arguments: {{{ARGUMENT}: MILLISECONDS}}}}}}` (RabbitMQ 3.12 and later)"
+
+
+def _is_quorum(plan: Plan, queue: Scope) -> bool:
+    arguments = plan.value(queue, "arguments")
+    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
+
+
+def _limit(plan: Plan, queue: Scope) -> float:
+    """Seconds for which RabbitMQ lets a message of this queue be held; a consumer's own limit comes first."""
+    version = plan.version(APP, "broker_version") if plan.find(APP, "broker_version") else None
+    if version is None or version >= FIRST_RABBITMQ_WITH_ARGUMENT:
+        for key in ("consumer_arguments", "arguments"):
+            arguments = plan.value(queue, key)
+            declared = arguments.get(ARGUMENT) if isinstance(arguments, dict) else None
+            if isinstance(declared, int) and declared > 0:
+                return declared / 1000
+    return CONSUMER_TIMEOUT_SECONDS

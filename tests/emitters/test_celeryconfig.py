@@ -1,0 +1,77 @@
+"""Queues of kinds that the example shop has none of, read back by Celery; and values as Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from compiled import configured_app
+from plans import plan_of
+
+from policycompiler.emitters import celeryconfig
+from policycompiler.emitters.celeryconfig import python_literal
+from policycompiler.plan import Plan, Value
+
+QUEUE: dict[str, Value] = {
+    "exchange_type": "direct",
+    "arguments": {},
+    "consumer_arguments": {},
+    "broadcast": False,
+    "external": False,
+}
+
+
+def plan() -> Plan:
+    """A queue of each kind, and a task that goes to all who listen."""
+    queues = {
+        "news": {"broadcast": True, "exchange": "newsroom", "routing_key": "all"},
+        "others": {"external": True, "exchange": "others", "routing_key": "others"},
+        "own": {"exchange": "own.exchange", "exchange_type": "topic", "routing_key": "own.#"},
+    }
+    return plan_of(
+        {
+            "app": {
+                "service": "shop",
+                "celery_version": "5.7",
+                "broker_transport": "redis",
+                "broker_url_variable": "CELERY_BROKER_URL",
+                "task_default_queue": "own",
+            },
+            "task:shop.news.tell": {"queue": "news"},
+            **{f"queue:{name}": QUEUE | queue for name, queue in queues.items()},
+        }
+    )
+
+
+def configured(folder: Path) -> Celery:
+    (file,) = celeryconfig.emit(plan())
+    (folder / file.path).write_text(file.text, "utf-8")
+    return configured_app(folder, {"CELERY_BROKER_URL": "memory://"})
+
+
+def test_each_queue_is_declared_as_planned(tmp_path):
+    queues = configured(tmp_path).amqp.queues
+    assert {
+        name: (queue.exchange.name, queue.exchange.type, queue.routing_key, bool(queue.no_declare))
+        for name, queue in ((name, queues[name]) for name in ("news", "others", "own"))
+    } == {
+        "news": ("newsroom", "fanout", "all", False),
+        "others": ("others", "direct", "others", True),
+        "own": ("own.exchange", "topic", "own.#", False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "literal"),
+    [
+        (None, "None"),
+        (1e300, "1e+300"),
+        ("it's", '"it\'s"'),
+        (["a", {"b": True}], '["a", {"b": True}]'),
+        ("\N{GRINNING FACE}\n", '"\\U0001f600\\n"'),
+    ],
+)
+def test_a_value_is_written_as_formatters_have_it(value, literal):
+    assert python_literal(value) == literal
+    assert eval(literal) == value

@@ -1,0 +1,108 @@
+"""The loop over the emitters, and what their files say that they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from plans import plan_of
+
+from policycompiler import emitters
+from policycompiler.compiler import compile_workload
+from policycompiler.emitters.base import MODE_FILE, OutputFile
+from policycompiler.plan import Plan, Setting, Value
+
+EVERYTHING = Path(__file__).parent.parent / "everything"
+
+NOTHING = plan_of({"app": {"service": "shop"}})
+
+
+def broken(plan: Plan) -> Iterator[OutputFile]:
+    yield OutputFile("broken.txt", plan.text(plan.scopes("app")[0], "missing"), MODE_FILE, frozenset())
+
+
+def writing(*paths: str):
+    def emit(plan: Plan) -> Iterator[OutputFile]:
+        for path in paths:
+            yield OutputFile(path, str(len(plan)), MODE_FILE, frozenset())
+
+    return emit
+
+
+def use(monkeypatch: pytest.MonkeyPatch, **emits: object) -> tuple[str, ...]:
+    """Let these be the emitters; their names."""
+    found = tuple(SimpleNamespace(ID=name, emit=emit) for name, emit in emits.items())
+    monkeypatch.setattr(emitters, "EMITTERS", found)
+    return tuple(emits)
+
+
+def test_a_bug_in_an_emitter_goes_up_and_names_it(monkeypatch):
+    targets = use(monkeypatch, fine=writing("a"), faulty=broken)
+    with pytest.raises(LookupError, match="app/missing") as caught:
+        emitters.emit(NOTHING, targets)
+    assert caught.value.__notes__ == ["while the emitter faulty was at work"]
+
+
+def test_two_emitters_that_write_one_path_are_a_bug(monkeypatch):
+    targets = use(monkeypatch, first=writing("a", "b"), second=writing("c", "b"))
+    with pytest.raises(AssertionError, match="two emitters write b") as caught:
+        emitters.emit(NOTHING, targets)
+    assert caught.value.__notes__ == ["while the emitter second was at work"]
+
+
+def test_files_come_by_path_and_the_plan_is_always_among_them(monkeypatch):
+    targets = use(monkeypatch, first=writing("z", "b"), second=writing("q"), third=writing("x"))
+    found = [file.path for file in emitters.emit(NOTHING, targets[:2])]
+    assert found == ["b", "plan.json", "q", "z"]
+
+
+def another(value: Value) -> Value:
+    """A value of the same kind that is not the same."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, dict):
+        return {**{key: another(item) for key, item in value.items()}, "another": "1"}
+    if isinstance(value, list):
+        return value[:-1] if value else ["another"]
+    if isinstance(value, str):
+        # The one word that is looked at more closely than for whether it is the same.
+        return "redis" if value == "rabbitmq" else "rabbitmq" if value == "redis" else f"{value}x"
+    return 1 if value is None else 12 * value + 1
+
+
+def changed(plan: Plan, setting: Setting) -> Plan:
+    """The plan with another value for one setting."""
+    settings = {scope: dict(keys) for scope, keys in plan._settings.items()}
+    settings[setting.scope][setting.key] = setting._replace(value=another(setting.value))
+    return Plan(settings)
+
+
+def texts(emitter: emitters.Emitter, plan: Plan) -> dict[str, str]:
+    return {file.path: file.text for file in emitter.emit(plan)}
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+@pytest.mark.parametrize("emitter", emitters.EMITTERS, ids=lambda emitter: emitter.ID)
+def test_a_file_claims_those_settings_that_change_it_and_no_others(emitter, broker):
+    plan = compile_workload([EVERYTHING / f"{broker}.yaml"]).plan
+    files = list(emitter.emit(plan))
+    assert files
+    claimed = {file.path: file.addresses for file in files}
+    changing: dict[str, set[str]] = {file.path: set() for file in files}
+    for setting in plan:
+        try:
+            now = texts(emitter, changed(plan, setting))
+        except (ValueError, LookupError, AssertionError):
+            # A value that the target refuses: some file would have shown it.
+            assert any(setting.address in addresses for addresses in claimed.values())
+            refused = {path for path, addresses in claimed.items() if setting.address in addresses}
+        else:
+            refused = set()
+        for file in files:
+            if file.path in refused or (not refused and now.get(file.path) != file.text):
+                changing[file.path].add(setting.address)
+    for path, addresses in claimed.items():
+        assert (path, addresses - changing[path]) == (path, set())
+        assert (path, changing[path] - addresses) == (path, set())

@@ -1,0 +1,148 @@
+"""RabbitMQ closes the channel of no worker for a message that it holds too long."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies import consumer_timeout
+
+QUORUM = "broker: {transport: rabbitmq, url: '${U}'}\n"
+CLASSIC = "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\n"
+HIGHER = (
+    "or give the queue a higher limit: `queues: {q: {arguments: {x-consumer-timeout: MILLISECONDS}}}` "
+    "(RabbitMQ 3.12 and later)"
+)
+
+
+def closes(what: str, limit: str = "1800") -> str:
+    """The message of a finding about queue `q`."""
+    return (
+        f"{what} s, but RabbitMQ closes the channel of a worker that holds a message of queue q for "
+        f"{limit} s, and the worker exits"
+    )
+
+
+SPLIT = f"split the task, or acknowledge it early, {HIGHER}"
+DELAY = f"use a quorum queue, which delays in the broker, {HIGHER}"
+LOWER = f"lower the wait, or use a quorum queue, which delays in the broker, {HIGHER}"
+
+REFUSES = {
+    "a run that is acknowledged late, on a quorum queue": (
+        f"{QUORUM}tasks: {{shop.a: {{queue: q, idempotent: true, runtime: 21m}}}}",
+        [
+            Found(
+                "unacked-over-consumer-timeout",
+                "2:55",
+                closes("shop.a is acknowledged late and may run 1815"),
+                SPLIT,
+            ),
+        ],
+    ),
+    "the same on a classic queue": (
+        f"{CLASSIC}tasks: {{shop.a: {{queue: q, idempotent: true, options: {{time_limit: 1800}}}}}}",
+        [
+            Found(
+                "unacked-over-consumer-timeout",
+                "2:17",
+                closes("shop.a is acknowledged late and may run 1800"),
+                SPLIT,
+            ),
+        ],
+    ),
+    "a countdown on a classic queue": (
+        f"{CLASSIC}tasks: {{shop.a: {{queue: q, max_countdown: 30m}}}}",
+        [
+            Found(
+                "unacked-over-consumer-timeout",
+                "2:43",
+                closes("shop.a may be sent with a countdown of 1800"),
+                DELAY,
+            ),
+        ],
+    ),
+    "a countdown behind a direct exchange": (
+        (
+            f"{QUORUM}queues: {{q: {{exchange_type: direct}}}}\n"
+            "tasks: {shop.a: {queue: q, max_countdown: 1h}}"
+        ),
+        [
+            Found(
+                "unacked-over-consumer-timeout",
+                "3:43",
+                closes("shop.a may be sent with a countdown of 3600"),
+                DELAY,
+            ),
+        ],
+    ),
+    "waits before a retry on a classic queue": (
+        (
+            f"{CLASSIC}tasks: {{shop.a: {{queue: q, idempotent: true, "
+            "options: {default_retry_delay: 1801}, retry: {on: [OSError], max_delay: 40m}}}"
+        ),
+        [
+            Found("unacked-over-consumer-timeout", "2:91", closes("a retry of shop.a may wait 2400"), LOWER),
+            Found("unacked-over-consumer-timeout", "2:91", closes("a retry of shop.a may wait 1801"), LOWER),
+        ],
+    ),
+    "a limit that is not raised enough": (
+        (
+            f"{CLASSIC}queues: {{q: {{arguments: {{x-consumer-timeout: 7200000}}}}}}\n"
+            "tasks: {shop.a: {queue: q, max_countdown: 2h}}"
+        ),
+        [
+            Found(
+                "unacked-over-consumer-timeout",
+                "3:43",
+                closes("shop.a may be sent with a countdown of 7200", "7200"),
+                DELAY,
+            ),
+        ],
+    ),
+    "a limit that this RabbitMQ does not know": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}', version: '3.11'}\n"
+            "queues: {q: {arguments: {x-consumer-timeout: 7200000}}}\n"
+            "tasks: {shop.a: {queue: q, max_countdown: 1h}}"
+        ),
+        [
+            Found(
+                "unacked-over-consumer-timeout",
+                "3:43",
+                closes("shop.a may be sent with a countdown of 3600"),
+                DELAY,
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "a run that is acknowledged early": (
+        f"{QUORUM}tasks: {{shop.a: {{queue: q, latency: batch, runtime: 2h}}}}"
+    ),
+    "a shorter run": f"{QUORUM}tasks: {{shop.a: {{idempotent: true, options: {{time_limit: 1799}}}}}}",
+    "delays that the broker keeps": (
+        f"{QUORUM}tasks: {{shop.a: {{idempotent: true, max_countdown: 1d, retry: {{on: [OSError], "
+        "max_delay: 2h}}}"
+    ),
+    "a limit of the queue": (
+        f"{CLASSIC}queues: {{q: {{arguments: {{x-consumer-timeout: 7200000}}}}}}\n"
+        "tasks: {shop.a: {queue: q, max_countdown: 1h}}"
+    ),
+    "a limit of its consumers before that of the queue": (
+        f"{QUORUM}queues: {{q: {{arguments: {{x-consumer-timeout: 1000}}, "
+        "consumer_arguments: {x-consumer-timeout: 7200000}}}\n"
+        "tasks: {shop.a: {queue: q, idempotent: true, latency: batch, runtime: 1h}}"
+    ),
+    "another app's task": (f"{CLASSIC}tasks: {{shop.a: {{external: true, queue: q, max_countdown: 1h}}}}"),
+    "another broker": "tasks: {shop.a: {idempotent: true, max_countdown: 1h, latency: batch, runtime: 2h}}",
+}
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(consumer_timeout, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(consumer_timeout, fragment).findings == []

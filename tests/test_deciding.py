@@ -1,0 +1,58 @@
+"""The loop over the policies: a mistake in their order, or in one of them, is never silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from workloads import document_of, workload
+
+from policycompiler import model, policies
+from policycompiler.diagnostics import Diagnostic
+from policycompiler.model import Workload
+from policycompiler.plan import APP, ConflictError, Constant, Decision, Plan, UndecidedError, Value
+
+
+def policy(name: str, *, reads: str = "", decides: str = "", value: Value = 1) -> SimpleNamespace:
+    """A policy that reads one setting of the app, decides another, and names its value as the origin."""
+
+    def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+        assert spec.service == "shop"
+        found = plan.value(APP, reads) if reads else value
+        if decides:
+            yield Decision(APP, decides, found, "the test says so", (Constant("VALUE", found),))
+
+    return SimpleNamespace(NAME=name, apply=apply)
+
+
+def decide(monkeypatch: pytest.MonkeyPatch, *order: SimpleNamespace) -> Plan:
+    """What these policies decide, in this order."""
+    spec, _ = model.parse(document_of(workload("")))
+    monkeypatch.setattr(policies, "POLICIES", order)
+    plan, findings = policies.decide(spec)
+    assert findings == []
+    return plan
+
+
+def test_a_policy_reads_what_one_before_it_has_decided(monkeypatch):
+    plan = decide(
+        monkeypatch, policy("first", decides="a", value=7), policy("second", reads="a", decides="b")
+    )
+    assert [(setting.key, setting.value, setting.policy) for setting in plan] == [
+        ("a", 7, "first"),
+        ("b", 7, "second"),
+    ]
+
+
+def test_a_policy_that_reads_what_is_decided_later_fails_and_is_named(monkeypatch):
+    early, late = policy("early", reads="a", decides="b"), policy("late", decides="a")
+    with pytest.raises(UndecidedError, match=r"^nobody has decided app/a\n") as caught:
+        decide(monkeypatch, early, late)
+    assert caught.value.__notes__ == ["while the policy early was deciding"]
+
+
+def test_a_policy_that_decides_what_is_decided_fails_and_both_are_named(monkeypatch):
+    with pytest.raises(ConflictError, match=r"^second decides app/a, which first has decided\n") as caught:
+        decide(monkeypatch, policy("first", decides="a"), policy("second", decides="a"))
+    assert caught.value.__notes__ == ["while the policy second was deciding"]
