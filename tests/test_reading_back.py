@@ -113,7 +113,7 @@ def test_every_declared_task_is_routed_as_routing_json_says(app, build):
 def test_the_options_of_every_declared_task_arrive_on_the_task(app, plan):
     for scope in plan.scopes("task"):
         task, wanted = task_in(app, concrete(scope)), options_of(plan, scope)
-        assert {"time_limit", "soft_time_limit", "acks_late", "max_retries"} <= wanted.keys()
+        assert {"time_limit", "soft_time_limit", "acks_late"} <= wanted.keys()
         assert {option: getattr(task, option) for option in wanted} == wanted
 
 

@@ -57,15 +57,17 @@ def parse(document: Document) -> tuple[Workload | None, list[Diagnostic]]:
     secret = {finding.place for finding in findings}
     for data, mark in document.per_file:
         own = {key: data[key] for key in _PER_FILE if key in data}
-        if own:
-            findings += islice(_per_file_findings(own, mark), MOST_FINDINGS)
-        findings += islice(_overlay_findings(data.get("environments"), mark), MOST_FINDINGS)
+        more = islice(_per_file_findings(own, mark), MOST_FINDINGS)
+        overlays = islice(_overlay_findings(data.get("environments"), mark), MOST_FINDINGS)
+        # What holds a password is refused for that alone.
+        findings += [found for found in (*more, *overlays) if found.place not in secret]
     try:
         workload = Workload.model_validate(document.data)
     except ValidationError as refused:
-        more = islice(_findings(refused, document.data, Workload), MOST_FINDINGS)
-        # What holds a password is refused for that alone.
-        findings += [found for found in more if document.place(found.path, key=found.at_key) not in secret]
+        for found in islice(_findings(refused, document.data, Workload), MOST_FINDINGS):
+            # The owner has been refused in its own file.
+            if found.path != ("owner",) and document.place(found.path, key=found.at_key) not in secret:
+                findings.append(found)
         return None, findings
     return workload, findings
 
