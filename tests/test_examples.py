@@ -153,7 +153,7 @@ def test_explain_has_an_answer_for_every_setting(sources: list[Path], environmen
 
 
 FACTS = {
-    "app": {"visibility_timeout_seconds"},
+    "app": {"owner", "visibility_timeout_seconds"},
     "queue": {"latency", "owner", "queue_wait_seconds"},
     "schedule": {"timezone"},
     "task": {

@@ -25,7 +25,9 @@ def ends(path: Path) -> list[dict]:
 
 def events(path: Path) -> list[dict]:
     """All that is recorded so far; nothing while no worker has written."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    # A reader may come in the middle of a line.
+    whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def _record_start(task, task_id, **_ignored):

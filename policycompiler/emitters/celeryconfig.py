@@ -36,6 +36,7 @@ _NOT_CELERYS = frozenset(
         "environment_file",
         "executable",
         "namespace",
+        "owner",
         "result_backend",
         "result_backend_variable",
         "service",

@@ -78,8 +78,6 @@ worker_send_task_events = True
 # Everything else ----------------------------------------------------------------------------------
 # schedules: machines in two zones agree
 enable_utc = True
-# as-written: declared
-owner = "platform"
 # schedules: has no daylight saving; a schedule may name its own zone
 timezone = "UTC"
 
