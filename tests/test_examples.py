@@ -258,6 +258,15 @@ def test_the_order_of_keys_and_files_does_not_change_the_output(seed: int, tmp_p
     assert texts(compiled([tmp_path]).files) == texts(compiled([SHOP]).files)
 
 
+@pytest.mark.parametrize("source", sorted((Path(__file__).parent / "everything").glob("*.yaml")), ids=str)
+def test_the_order_of_keys_does_not_change_the_output_of_any_field(source: Path, tmp_path: Path) -> None:
+    data, _ = parse(source.read_text(), source.name, [])
+    (tmp_path / source.name).write_text(json.dumps(_shuffled(data, random.Random(7))))
+    shuffled, original = (compile_workload([path]) for path in (tmp_path / source.name, source))
+    assert shuffled.files
+    assert texts(shuffled.files) == texts(original.files)
+
+
 def _shuffled(data: object, shuffle: random.Random) -> object:
     if isinstance(data, dict):
         keys = list(data)

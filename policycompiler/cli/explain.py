@@ -20,9 +20,10 @@ def explain(sources: tuple[str, ...], run: options.Run) -> None:
     ADDRESS is a scope and a key, such as task:shop.mail.send/acks_late or app/broker_pool_limit; a scope
     alone lists its settings; without an address, an overview of every task.
     """
-    address = (
-        sources[-1] if sources and report.is_address(sources[-1]) and not Path(sources[-1]).exists() else None
-    )
+    last = sources[-1] if sources else ""
+    # Behind a source, what is no file can only be meant as an address.
+    meant = report.is_address(last) or (len(sources) > 1 and not last.endswith((".yaml", ".yml")))
+    address = last if meant and not Path(last).exists() else None
     paths = tuple(Path(source) for source in (sources[:-1] if address else sources))
     compilation = options.compiled(paths, run)
     if compilation.failed or compilation.plan is None:

@@ -70,12 +70,14 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     exact, patterns = _tasks(reading)
     schedules = list(_schedules(reading))
     urls = list(_urls(reading))
+    arguments = f'"celeryconfig", namespace="{prefix}"' if prefix else '"celeryconfig"'
     text = render(
         "celeryconfig/celeryconfig.py.j2",
         python_literal,
         {
             "service": Raw(reading.text(APP, "service")),
             "written_for": Raw(_written_for(reading)),
+            "use": Raw(f"app.config_from_object({arguments})"),
             "variables": [name for _, name, _ in urls if name],
             "imports": [Raw(line) for line in _imports(reading, plan)],
             "urls": [_Line(_name(key, prefix), value, Raw()) for key, _, value in urls],
@@ -108,7 +110,9 @@ def python_literal(value: object) -> str:
         text = ascii(value)
         return text if '"' in value or "'" in value else f'"{text[1:-1]}"'
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{python_literal(key)}: {python_literal(item)}" for key, item in value.items())
+        # Sorted: the order of keys in a workload has no meaning.
+        items = sorted(value.items())
+        inner = ", ".join(f"{python_literal(key)}: {python_literal(item)}" for key, item in items)
         return f"{{{inner}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(python_literal(item) for item in value)}]"
@@ -208,23 +212,22 @@ def _option(option: str, value: Value) -> str:
 def _schedules(reading: Reading) -> Iterator[tuple[str, Raw]]:
     app_zone = reading.get(APP, "timezone")
     for scope in reading.scopes("schedule"):
-        entry: dict[str, object] = {"task": reading.value(scope, "task")}
+        entry: list[tuple[str, object]] = [("task", reading.value(scope, "task"))]
         keys = reading.keys(scope)
         if "cron" in keys:
             zone, fields = reading.text(scope, "timezone"), _arguments(reading.value(scope, "cron"))
             own = f"ZonedCrontab({', '.join(filter(None, (python_literal(zone), fields)))})"
-            entry["schedule"] = Raw(f"crontab({fields})" if zone == app_zone else own)
+            entry.append(("schedule", Raw(f"crontab({fields})" if zone == app_zone else own)))
         elif "solar" in keys:
             sun = reading.value(scope, "solar")
             assert isinstance(sun, dict)
             places = {"event": sun["event"], "lat": sun["latitude"], "lon": sun["longitude"]}
-            entry["schedule"] = Raw(f"solar({_arguments(places)})")
+            entry.append(("schedule", Raw(f"solar({_arguments(places)})")))
         else:
-            entry["schedule"] = reading.value(scope, "every_seconds")
-        for key in ("args", "kwargs", "options"):
-            if key in keys:
-                entry[key] = reading.value(scope, key)
-        yield scope.name, Raw(python_literal(entry))
+            entry.append(("schedule", reading.value(scope, "every_seconds")))
+        entry += [(key, reading.value(scope, key)) for key in ("args", "kwargs", "options") if key in keys]
+        items = (f'"{key}": {python_literal(value)}' for key, value in entry)
+        yield scope.name, Raw(f"{{{', '.join(items)}}}")
 
 
 def _arguments(values: Value) -> str:
