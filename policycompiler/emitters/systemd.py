@@ -28,8 +28,6 @@ ID = "systemd"
 RESTART_SECONDS = 5
 """From a process's end to its next start: soon enough for queues to stay short, and not a busy loop."""
 
-_HOMES = ("/home/", "/root/", "/run/user/")
-
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
     """A template unit for each worker, the beat service when there are schedules, and the target."""
@@ -138,7 +136,6 @@ def _worker_unit(service: str, worker: Scope, instance: str) -> str:
 
 def _installation(plan: Plan) -> dict[str, object]:
     """What the units of workers and of beat have in common."""
-    folders = [plan.text(APP, "executable"), plan.text(APP, "working_directory")]
     return {
         "service": name(plan.text(APP, "service")),
         "user": _line(plan.text(APP, "user")),
@@ -146,6 +143,4 @@ def _installation(plan: Plan) -> dict[str, object]:
         "environment_file": _line(plan.text(APP, "environment_file")),
         "required": required_variables(plan),
         "restart_seconds": RESTART_SECONDS,
-        # An app that is installed in a home would not start with homes hidden.
-        "homes": Raw("read-only" if any(folder.startswith(_HOMES) for folder in folders) else "yes"),
     }

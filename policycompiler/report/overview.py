@@ -57,7 +57,7 @@ def _duration(value: Value) -> str:
 def _retries(plan: Plan, scope: Scope) -> str:
     """How many, and how far apart: `5, ≤ 5 min apart`."""
     if plan.find(scope, "options.max_retries") is None:
-        return "none"
+        return "not declared"
     most = plan.get(scope, "options.max_retries")
     if most == 0:
         return "none"

@@ -260,14 +260,6 @@ def test_a_path_that_systemd_does_not_execute_is_refused(path):
         files(fleet(app={"executable": path}))
 
 
-def test_an_app_in_a_home_can_see_it(root):
-    install(root / "home/shop/venv/bin/celery")
-    put(root, fleet(app={"executable": "/home/shop/venv/bin/celery"}))
-    assert property_of(loaded(root, BATCH), "ProtectHome") == "read-only"
-    put(root, fleet())
-    assert property_of(loaded(root, BATCH), "ProtectHome") == "yes"
-
-
 def test_a_description_cannot_break_out_of_its_comment(root):
     put(root, fleet({"description": "50% of $HOME; [Service] \\"}))
     assert complaints(root, BATCH) == (0, "")
