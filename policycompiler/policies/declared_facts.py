@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.model import Runtime, TaskFields, Workload
@@ -73,6 +74,7 @@ _DEFAULTS = {
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Carry declared facts into the plan, and defaults for those that everything depends on."""
     del plan
+    delayed = _delayed(spec)
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         path: SpecPath = ("tasks", name)
@@ -87,6 +89,23 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             yield Decision(scope, key, value, _DECLARED, (Written((*path, *where)),))
         if task.runtime is not None:
             yield _mean(scope, task.runtime)
+        waits = [(task.max_countdown, (*path, "max_countdown"))] if task.max_countdown is not None else []
+        longest = max([*waits, *delayed.get(name, [])], default=None)
+        if longest is not None:
+            yield Decision(scope, "max_countdown_seconds", longest[0], _DECLARED, (Written(longest[1]),))
+
+
+def _delayed(spec: Workload) -> dict[str, list[tuple[int | float, SpecPath]]]:
+    """Countdowns with which schedules send, by the entry that declares the task."""
+    delayed: dict[str, list[tuple[int | float, SpecPath]]] = {}
+    globs = [name for name in spec.tasks if "*" in name]
+    for name, schedule in spec.schedules.items():
+        if schedule.options is not None and schedule.options.countdown is not None:
+            declared = [schedule.task] if schedule.task in spec.tasks else globs
+            for task in (entry for entry in declared if fnmatchcase(schedule.task, entry)):
+                path: SpecPath = ("schedules", name, "options", "countdown")
+                delayed.setdefault(task, []).append((schedule.options.countdown, path))
+    return delayed
 
 
 def _mean(scope: Scope, runtime: Runtime) -> Decision:
@@ -118,8 +137,6 @@ def _facts(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:
         yield "rate_mean_per_second", task.rate.mean, ("rate", "mean")
         if task.rate.peak is not None:
             yield "rate_peak_per_second", task.rate.peak, ("rate", "peak")
-    if task.max_countdown is not None:
-        yield "max_countdown_seconds", task.max_countdown, ("max_countdown",)
 
 
 def _findings(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:

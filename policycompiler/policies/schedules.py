@@ -28,6 +28,7 @@ Refuses:
     PC506 schedule-solar: use an event that Celery knows.
     PC507 expires-twice: keep one of them.
     PC508 timezone-unused: remove it; only a crontab is read in a zone.
+    PC509 schedule-limit-above-task: lower it, or declare the longer run time with the task.
 
 Parameters:
     None.
@@ -53,6 +54,7 @@ SCHEDULE_TIMEZONE = error("PC505", "schedule-timezone")
 SCHEDULE_SOLAR = error("PC506", "schedule-solar")
 EXPIRES_TWICE = error("PC507", "expires-twice")
 TIMEZONE_UNUSED = warning("PC508", "timezone-unused")
+SCHEDULE_LIMIT_ABOVE_TASK = error("PC509", "schedule-limit-above-task")
 
 TIMEZONE = "UTC"
 """Has no daylight saving: nothing runs twice, late or not at all."""
@@ -85,6 +87,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         findings = [*_task_findings(spec, globs, schedule, path), *_time_findings(schedule, path)]
         yield from findings
         yield from _option_findings(schedule, path)
+        candidates = [schedule.task] if schedule.task in spec.tasks else globs
+        yield from _limit_findings(plan, candidates, schedule, path)
         if not findings and schedule.enabled is not False:
             yield from _decisions(plan, Scope("schedule", name), schedule, path)
 
@@ -137,6 +141,27 @@ def _option_findings(schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]
     if schedule.timezone is not None and schedule.cron is None:
         message = "only a cron is read in a zone; here it changes nothing"
         yield TIMEZONE_UNUSED.at((*path, "timezone"), message, help="remove it")
+
+
+def _limit_findings(
+    plan: Plan, candidates: list[str], schedule: Schedule, path: SpecPath
+) -> Iterator[Diagnostic]:
+    """Limits that travel with the message beat the task's own, on which every stop and timeout counts."""
+    names = [name for name in candidates if fnmatchcase(schedule.task, name)]
+    if not names or schedule.options is None:
+        return
+    hard = plan.number_if_any(Scope("task", names[0]), "options.time_limit")
+    for key in ("soft_time_limit", "time_limit"):
+        limit = getattr(schedule.options, key)
+        if limit is not None and hard is not None and limit > hard:
+            message = (
+                f"a {key} of {limit:g} s; stops and timeouts count on the task's hard limit of {hard:g} s"
+            )
+            related = (Related(("tasks", names[0]), f"hard limit {hard:g} s"),)
+            help_text = "lower it, or declare the longer run time with the task"
+            yield SCHEDULE_LIMIT_ABOVE_TASK.at(
+                (*path, "options", key), message, help=help_text, related=related
+            )
 
 
 def _is_zone(name: str) -> bool:

@@ -153,6 +153,20 @@ LEADS_TO = {
     ),
 }
 REFUSES = {
+    "a limit above the task's": (
+        (
+            "tasks: {shop.*: {runtime: 10s}}\n"
+            "schedules: {s: {task: shop.a, every: 1h, options: {time_limit: 60, soft_time_limit: 5}}}"
+        ),
+        [
+            Found(
+                "schedule-limit-above-task",
+                "2:64",
+                "a time_limit of 60 s; stops and timeouts count on the task's hard limit of 17 s",
+                "lower it, or declare the longer run time with the task",
+            )
+        ],
+    ),
     "two expiries": (
         "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1h, expires: 5m, options: {expires: 60}}}",
         [Found("expires-twice", "2:74", "the expiry is given twice", "keep one of them")],

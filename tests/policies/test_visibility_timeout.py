@@ -124,6 +124,24 @@ LEADS_TO = {
     "the policy": ("tasks: {}", "app/visibility_timeout_seconds", ["LEAST_SECONDS"]),
 }
 REFUSES = {
+    "a schedule sends with a countdown longer than the pin": (
+        (
+            "broker: {transport: redis, url: '${U}', visibility_timeout: 1h}\n"
+            "tasks: {shop.*: {}}\n"
+            "schedules: {s: {task: shop.a, every: 2d, options: {countdown: 86400}}}"
+        ),
+        [
+            Found(
+                "eta-over-visibility",
+                "1:61",
+                (
+                    "a message is given to a second worker after 3600 s, but shop.* may be sent with a "
+                    "countdown of 86400 s"
+                ),
+                "remove the pin (the compiler then sets 129600 s), or make the times shorter",
+            ),
+        ],
+    ),
     "a broker that has none": (
         "broker: {transport: rabbitmq, url: '${U}', visibility_timeout: 1h}\ntasks: {shop.a: }",
         [
