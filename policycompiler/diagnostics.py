@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 SpecPath = tuple[str | int, ...]
 
@@ -26,6 +26,19 @@ class Severity(StrEnum):
     def rank(self) -> int:
         """0 for an error, growing as it gets milder."""
         return list(Severity).index(self)
+
+
+class Profile(StrEnum):
+    """How much a policy file asks for; each holds the findings of those before it, ordered by `rank`."""
+
+    MINIMAL = "minimal"
+    STANDARD = "standard"
+    STRICT = "strict"
+
+    @property
+    def rank(self) -> int:
+        """0 for the one that asks least."""
+        return list(Profile).index(self)
 
 
 class Place(NamedTuple):
@@ -44,33 +57,51 @@ class Related(NamedTuple):
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One finding.
+class Remove(NamedTuple):
+    """An edit: take a key with its value, or an item of a list, out of the workload."""
 
-    `message` says what was found and what is allowed, `help` what to do. `path` leads to the value;
-    `place` is set only where no path can exist (a file that does not parse). `at_key` says that the
-    key itself is at fault rather than its value.
+    path: SpecPath
+
+
+class Rename(NamedTuple):
+    """An edit: the key at a path gets another name."""
+
+    path: SpecPath
+    key: str
+
+
+class Replace(NamedTuple):
+    """An edit: the scalar at a path gets another value."""
+
+    path: SpecPath
+    value: str | int | float | bool
+
+
+Fix: TypeAlias = tuple[Remove | Rename | Replace, ...]
+"""Edits of the workload that mend a finding and cannot change its meaning for the worse."""
+
+
+class Waived(NamedTuple):
+    """Who answers for a finding, why, and the last day of it, as 2027-03-31."""
+
+    reason: str
+    owner: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The fixed part of a diagnostic: a stable code, a name that reads well after "allow", a severity.
+
+    Profiles that ask for less than `profile` do not have it. `fatal` says that no output can be made: such
+    a finding keeps its severity whatever a policy file says, and cannot be waived.
     """
 
     code: str
     name: str
     severity: Severity
-    message: str
-    path: SpecPath = ()
-    help: str = ""
-    related: tuple[Related, ...] = ()
-    place: Place | None = None
-    at_key: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The fixed part of a diagnostic: a stable code, a name that reads well after "allow", a severity."""
-
-    code: str
-    name: str
-    severity: Severity
+    profile: Profile = Profile.STANDARD
+    fatal: bool = False
 
     def at(
         self,
@@ -81,34 +112,62 @@ class Finding:
         related: tuple[Related, ...] = (),
         place: Place | None = None,
         at_key: bool = False,
+        fix: Fix = (),
     ) -> Diagnostic:
         """This finding at a path of the workload."""
-        return Diagnostic(
-            self.code,
-            self.name,
-            self.severity,
-            message,
-            path,
-            help,
-            related,
-            place,
-            at_key,
-        )
+        return Diagnostic(self, self.severity, message, path, help, related, place, at_key, fix)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding at one place.
+
+    `message` says what was found and what is allowed, `help` what to do. `path` leads to the value;
+    `place` is set only where no path can exist (a file that does not parse). `at_key` says that the
+    key itself is at fault rather than its value. `severity` is the finding's own until the policy file has
+    been heard; `waived` says who answers for it, if anybody does.
+    """
+
+    finding: Finding
+    severity: Severity
+    message: str
+    path: SpecPath = ()
+    help: str = ""
+    related: tuple[Related, ...] = ()
+    place: Place | None = None
+    at_key: bool = False
+    fix: Fix = ()
+    waived: Waived | None = None
+
+    @property
+    def code(self) -> str:
+        """The finding's stable code."""
+        return self.finding.code
+
+    @property
+    def name(self) -> str:
+        """The finding's name."""
+        return self.finding.name
+
+
+def fatal(code: str, name: str) -> Finding:
+    """A finding that no output can be made from."""
+    return Finding(code, name, Severity.ERROR, Profile.MINIMAL, fatal=True)
 
 
 def error(code: str, name: str) -> Finding:
-    """A finding that stops the compile."""
-    return Finding(code, name, Severity.ERROR)
+    """A finding that stops the compile unless the policy file says less: work lost, doubled or stuck."""
+    return Finding(code, name, Severity.ERROR, Profile.MINIMAL)
 
 
-def warning(code: str, name: str) -> Finding:
+def warning(code: str, name: str, profile: Profile = Profile.STANDARD) -> Finding:
     """A finding that is printed and lets the compile go on."""
-    return Finding(code, name, Severity.WARNING)
+    return Finding(code, name, Severity.WARNING, profile)
 
 
-def info(code: str, name: str) -> Finding:
+def info(code: str, name: str, profile: Profile = Profile.STANDARD) -> Finding:
     """A finding that only informs."""
-    return Finding(code, name, Severity.INFO)
+    return Finding(code, name, Severity.INFO, profile)
 
 
 def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:

@@ -58,7 +58,14 @@ class Constant(NamedTuple):
     value: Value
 
 
-Origin = Written | Derived | Constant
+class Parameter(NamedTuple):
+    """An origin that is a number or word of the policy file, or what stands for it there: its path."""
+
+    path: SpecPath
+    value: Value
+
+
+Origin = Written | Derived | Constant | Parameter
 
 
 class Decision(NamedTuple):
@@ -246,15 +253,23 @@ def _origin_to_json(origin: Origin) -> str:
         return f'{{"spec": [{path}]}}'
     if isinstance(origin, Derived):
         return f'{{"setting": {_json(f"{origin.scope}/{origin.key}")}}}'
+    if isinstance(origin, Parameter):
+        path = ", ".join([_json(part) for part in origin.path])
+        return f'{{"parameter": [{path}], "value": {_encode(origin.value)}}}'
     return f'{{"constant": {_json(origin.name)}, "value": {_encode(origin.value)}}}'
 
 
 def _origin_from_data(data: Mapping[str, Value]) -> Origin:
     if "spec" in data:
-        path = data["spec"]
-        assert isinstance(path, list)
-        return Written(tuple(part if isinstance(part, int) else str(part) for part in path))
+        return Written(_path_from_data(data["spec"]))
+    if "parameter" in data:
+        return Parameter(_path_from_data(data["parameter"]), data["value"])
     if "setting" in data:
         scope, _, key = str(data["setting"]).rpartition("/")
         return Derived(scope_from_text(scope), key)
     return Constant(str(data["constant"]), data["value"])
+
+
+def _path_from_data(path: Value) -> SpecPath:
+    assert isinstance(path, list)
+    return tuple(part if isinstance(part, int) else str(part) for part in path)

@@ -29,7 +29,7 @@ TASK = Scope("task", "shop.mail.send")
 ORIGINS = (
     Written(("tasks", "shop.mail.send", "call_time_queues", 0)),
     Derived(Scope("queue", "a/b:c"), "queue_wait_seconds"),
-    Constant("HARD_OVER_SOFT", 1.2),
+    Constant("parameters.time-limits.hard_over_soft", 1.2),
 )
 
 

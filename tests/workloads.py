@@ -11,8 +11,19 @@ from typing import NamedTuple
 from policycompiler import load, model
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.diagnostics import Diagnostic, Place, Severity
-from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, PlanDraft, Setting, Value, Written
-from policycompiler.policies import POLICIES, Policy
+from policycompiler.plan import (
+    Constant,
+    Decision,
+    Derived,
+    Origin,
+    Parameter,
+    Plan,
+    PlanDraft,
+    Setting,
+    Value,
+    Written,
+)
+from policycompiler.policies import POLICIES, Policy, proposals
 
 HEAD = {
     "version": "1",
@@ -74,7 +85,7 @@ def after(policy: Policy, fragment: str) -> Outcome:
     draft = PlanDraft()
     objections: list[Diagnostic] = []
     for each in POLICIES[: POLICIES.index(policy) + 1]:
-        for item in each.apply(spec, draft):
+        for item in proposals(each, spec, draft):
             if isinstance(item, Decision):
                 draft.settle(item, each.NAME)
             elif each is policy:
@@ -111,6 +122,8 @@ def _origin(document: load.Document, origin: Origin) -> str:
             return f"{scope}/{key}"
         case Constant(name):
             return name
+        case Parameter(path):
+            return ".".join(str(part) for part in path)
 
 
 def _at(place: Place) -> str:

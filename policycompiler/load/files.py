@@ -7,15 +7,15 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from policycompiler.diagnostics import Diagnostic, Place, error
+from policycompiler.diagnostics import Diagnostic, Place, fatal
 from policycompiler.load.marks import Source
 
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
 COMPILED = frozenset({"manifest.json", "plan.json"})
 """A folder that holds these is what a compile wrote, not what one reads."""
 
-UNREADABLE = error("PC001", "unreadable-file")
-TOO_LARGE = error("PC006", "document-too-large")
+UNREADABLE = fatal("PC001", "unreadable-file")
+TOO_LARGE = fatal("PC006", "document-too-large")
 
 _KINDS = {
     stat.S_IFDIR: "a folder",

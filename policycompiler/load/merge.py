@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from policycompiler.diagnostics import Diagnostic, Place, Related, SpecPath, error, info
+from policycompiler.diagnostics import Diagnostic, Place, Related, SpecPath, fatal, info
 from policycompiler.load.marks import Data, Mapped, Mark, Source
 
-DECLARED_TWICE = error("PC009", "declared-twice")
-UNKNOWN_ENVIRONMENT = error("PC010", "unknown-environment")
+DECLARED_TWICE = fatal("PC009", "declared-twice")
+UNKNOWN_ENVIRONMENT = fatal("PC010", "unknown-environment")
 UNUSED_DEFAULTS = info("PC011", "unused-defaults")
 
 _NAMED_SECTIONS = ("tasks", "queues", "workers", "schedules", "hosts")

@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol, cast
 import yaml
 from yaml.events import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent
 
-from policycompiler.diagnostics import Diagnostic, Finding, Related, error
+from policycompiler.diagnostics import Diagnostic, Finding, Related, fatal
 from policycompiler.load.files import TOO_LARGE
 from policycompiler.load.marks import Data, Mapped, Mark, Source
 from policycompiler.load.scalars import AmbiguousScalarError, Plain, plain_value
@@ -27,12 +27,12 @@ MOST_ALIASED_VALUES = 10_000
 MOST_FINDINGS = 1000
 """Of one file; after these the rest of it is not read."""
 
-INVALID_YAML = error("PC002", "invalid-yaml")
-DUPLICATE_KEY = error("PC003", "duplicate-key")
-UNSUPPORTED_YAML = error("PC004", "unsupported-yaml")
-AMBIGUOUS_SCALAR = error("PC005", "ambiguous-scalar")
-CONTROL_CHARACTER = error("PC007", "control-character")
-NOT_A_MAPPING = error("PC008", "not-a-mapping")
+INVALID_YAML = fatal("PC002", "invalid-yaml")
+DUPLICATE_KEY = fatal("PC003", "duplicate-key")
+UNSUPPORTED_YAML = fatal("PC004", "unsupported-yaml")
+AMBIGUOUS_SCALAR = fatal("PC005", "ambiguous-scalar")
+CONTROL_CHARACTER = fatal("PC007", "control-character")
+NOT_A_MAPPING = fatal("PC008", "not-a-mapping")
 
 # Besides control characters: half a character, line breaks that editors do not show, byte order marks.
 _CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufeff\ufffe\uffff"

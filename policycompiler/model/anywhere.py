@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from policycompiler.diagnostics import SECRET_WORDS, Diagnostic, SpecPath, error
+from policycompiler.diagnostics import SECRET_WORDS, Diagnostic, SpecPath, fatal
 from policycompiler.load import TOO_LARGE, Data
 
-INVALID_VALUE = error("PC104", "invalid-value")
-SECRET_VALUE = error("PC109", "secret-value")
+INVALID_VALUE = fatal("PC104", "invalid-value")
+SECRET_VALUE = fatal("PC109", "secret-value")
 
 MOST_ENTRIES = 20_000
 """Of one list or mapping. Every task becomes dozens of settings; this many still fit into half a gigabyte."""

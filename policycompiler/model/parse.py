@@ -11,14 +11,14 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
+from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, fatal
 from policycompiler.load import TOO_LARGE, Document, Mark, place_in
 from policycompiler.model.anywhere import INVALID_VALUE, refused_anywhere
 from policycompiler.model.workload import Workload, WorkloadFile
 
-UNKNOWN_KEY = error("PC101", "unknown-key")
-MISSING_KEY = error("PC102", "missing-key")
-WRONG_TYPE = error("PC103", "wrong-type")
+UNKNOWN_KEY = fatal("PC101", "unknown-key")
+MISSING_KEY = fatal("PC102", "missing-key")
+WRONG_TYPE = fatal("PC103", "wrong-type")
 
 LONGEST_ECHO = 40
 """Characters of a wrong word that a message repeats; longer ones are no misspelling."""

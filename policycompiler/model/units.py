@@ -214,6 +214,11 @@ Version = _matching(
     'a version is one to three numbers, such as "5.7"',
     ["5.7", "7.2"],
 )
+VersionRange = _matching(
+    r"(>=|<=|==|>|<)\d{1,3}(\.\d{1,4}){0,2}(, ?(>=|<=|==|>|<)\d{1,3}(\.\d{1,4}){0,2}){0,3}",
+    'a range of versions is written ">=5.5" or ">=5.5,<5.8"',
+    [">=5.5", ">=5.5,<5.8"],
+)
 Date = _matching(r"\d{4}-\d{2}-\d{2}", "a date is written 2027-03-31", ["2027-03-31"])
 WebAddress = _matching(
     r"https?://[^\s\"'<>\\^`{|}@]{1,500}",

@@ -5,8 +5,9 @@ An absent value is None; defaults are decisions of policies. Field names are pub
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PrivateAttr
 
+from policycompiler.model.classes import LATENCY_CLASSES, LatencyClasses
 from policycompiler.model.units import (
     Address,
     CommandWord,
@@ -412,6 +413,19 @@ class Workload(Sections):
     app: ObjectPath = Field(description="what `celery -A` gets")
     owner: Owner | None = Field(None, description="who answers for what no team owns alone")
     broker: Broker = Field(description="where messages are kept")
+
+    _latency_classes: LatencyClasses = PrivateAttr(default_factory=lambda: LATENCY_CLASSES)
+
+    @property
+    def latency_classes(self) -> LatencyClasses:
+        """The promises that tasks may choose from: those of the policy file."""
+        return self._latency_classes
+
+    def under(self, latency_classes: LatencyClasses) -> "Workload":
+        """The same workload with a policy file's promises."""
+        same = self.model_copy()
+        same._latency_classes = latency_classes  # noqa: SLF001 - its own
+        return same
 
 
 class WorkloadFile(Sections):

@@ -23,17 +23,17 @@ from pathlib import Path, PurePosixPath
 from stat import S_IMODE, S_ISDIR, S_ISREG
 from typing import Literal, NamedTuple
 
-from policycompiler.diagnostics import Diagnostic, Place, error
+from policycompiler.diagnostics import Diagnostic, Place, fatal
 from policycompiler.emitters.base import MODE_FILE, OutputFile, json_text
 from policycompiler.output import tree
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
 
-EDITED_BY_HAND = error("PC901", "edited-by-hand")
-NOT_OURS = error("PC902", "not-ours")
-UNWRITABLE_OUTPUT = error("PC903", "unwritable-output")
-UNREADABLE_MANIFEST = error("PC904", "unreadable-manifest")
+EDITED_BY_HAND = fatal("PC901", "edited-by-hand")
+NOT_OURS = fatal("PC902", "not-ours")
+UNWRITABLE_OUTPUT = fatal("PC903", "unwritable-output")
+UNREADABLE_MANIFEST = fatal("PC904", "unreadable-manifest")
 
 
 Difference = Literal["stale", "missing", "orphaned", "edited", "foreign"]

@@ -6,11 +6,12 @@ delivered, then the processes that run it, then what follows from all of that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Protocol, TypeAlias
 
 from policycompiler.diagnostics import Diagnostic, Severity
-from policycompiler.model import Workload
+from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Decision, Plan, PlanDraft
 from policycompiler.policies import (
     alerts,
@@ -51,8 +52,12 @@ class Policy(Protocol):
 
     NAME: str
 
-    def apply(self, spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-        """Decide and object, given what the user wrote and what earlier policies have settled."""
+    @property
+    def apply(self) -> Callable[..., Iterator[Decision | Diagnostic]]:
+        """`apply(spec, plan)` decides and objects, given what the user wrote and what has been settled.
+
+        A policy that a policy file can tune has a class `Parameters`, and gets one as third argument.
+        """
         ...
 
 
@@ -90,18 +95,38 @@ POLICIES: tuple[Policy, ...] = (
 )
 
 
+Tuning: TypeAlias = Mapping[str, PolicyParameters]
+"""What a policy file sets, by the policy's name."""
+
+UNTUNED: Tuning = MappingProxyType({})
+
 MOST_ERRORS = 1000
 """More than anybody reads before mending the first ones; what comes after them is not looked for."""
 
 
-def decide(spec: Workload) -> tuple[Plan, list[Diagnostic]]:
+def tunable(policy: Policy) -> type[PolicyParameters] | None:
+    """What a policy file can set of a policy."""
+    return getattr(policy, "Parameters", None)
+
+
+def proposals(
+    policy: Policy, spec: Workload, plan: Plan, tuning: Tuning = UNTUNED
+) -> Iterator[Decision | Diagnostic]:
+    """What one policy decides and objects to."""
+    parameters = tunable(policy)
+    if parameters is None:
+        return policy.apply(spec, plan)
+    return policy.apply(spec, plan, tuning.get(policy.NAME) or parameters())
+
+
+def decide(spec: Workload, tuning: Tuning = UNTUNED) -> tuple[Plan, list[Diagnostic]]:
     """Apply every policy in order. An exception in one goes up with a note that names it."""
     draft = PlanDraft()
     findings: list[Diagnostic] = []
     errors = 0
     for policy in POLICIES:
         try:
-            for item in policy.apply(spec, draft):
+            for item in proposals(policy, spec, draft, tuning):
                 if isinstance(item, Decision):
                     draft.settle(item, policy.NAME)
                 else:

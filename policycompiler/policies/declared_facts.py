@@ -34,7 +34,7 @@ from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.model import Runtime, TaskFields, Workload
-from policycompiler.model.classes import DEFAULT_CLASS, LATENCY_CLASSES
+from policycompiler.model.classes import DEFAULT_CLASS, LatencyClasses
 from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 
 NAME = "declared-facts"
@@ -78,10 +78,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         path: SpecPath = ("tasks", name)
-        yield from _findings(task, path)
+        yield from _findings(task, path, spec.latency_classes)
         for key, (default, because, origins) in _DEFAULTS.items():
             value = getattr(task, key)
-            if value is None or (key == "latency" and value not in LATENCY_CLASSES):
+            if value is None or (key == "latency" and value not in spec.latency_classes):
                 yield Decision(scope, key, default, because, origins)
             else:
                 yield Decision(scope, key, value, _DECLARED, (Written((*path, key)),))
@@ -139,10 +139,10 @@ def _facts(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:
             yield "rate_peak_per_second", task.rate.peak, ("rate", "peak")
 
 
-def _findings(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
-    if task.latency is not None and task.latency not in LATENCY_CLASSES:
-        help_text = did_you_mean(task.latency, LATENCY_CLASSES)
-        message = f"no latency class `{task.latency}`; there are: {', '.join(LATENCY_CLASSES)}"
+def _findings(task: TaskFields, path: SpecPath, classes: LatencyClasses) -> Iterator[Diagnostic]:
+    if task.latency is not None and task.latency not in classes:
+        help_text = did_you_mean(task.latency, classes)
+        message = f"no latency class `{task.latency}`; there are: {', '.join(classes)}"
         yield UNKNOWN_LATENCY_CLASS.at((*path, "latency"), message, help=help_text)
     runtime, rate = task.runtime, task.rate
     if runtime is not None and runtime.p50 is not None and runtime.p50 > runtime.p99:

@@ -31,16 +31,12 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.model import Workload
-from policycompiler.model.classes import DEFAULT_CLASS, LATENCY_CLASSES
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope
+from policycompiler.model.classes import DEFAULT_CLASS
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope
 
 NAME = "placement"
 
 EXTERNAL_WITHOUT_QUEUE = error("PC401", "external-without-queue")
-
-_UNDECLARED_ORDER = (DEFAULT_CLASS, "batch", "interactive")
-"""The classes in which a task that nobody declared harms and suffers least, the best first: the middle one,
-then the patient one, and among the urgent ones only if there is no other."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -53,12 +49,12 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             path = ("tasks", name, "external")
             yield EXTERNAL_WITHOUT_QUEUE.at(path, message, help="add `queue: NAME`")
         if plan.find(scope, "queue") is None:
-            yield _own_class(plan, scope, service)
+            yield _own_class(spec, plan, scope, service)
     if plan.find(APP, "task_default_queue") is None:
         yield _default_queue(spec, plan, service)
 
 
-def _own_class(plan: Plan, scope: Scope, service: str) -> Decision:
+def _own_class(spec: Workload, plan: Plan, scope: Scope, service: str) -> Decision:
     latency, work = plan.text(scope, "latency"), plan.text(scope, "work")
     queue = f"{service}.{latency}.{work}"
     origins: tuple[Origin, ...] = (
@@ -67,7 +63,7 @@ def _own_class(plan: Plan, scope: Scope, service: str) -> Decision:
         Derived(scope, "work"),
     )
     p99 = plan.number_if_any(scope, "runtime_p99_seconds")
-    limit = LATENCY_CLASSES[latency].runtime_p99_limit_seconds
+    limit = spec.latency_classes[latency].runtime_p99_limit_seconds
     if p99 is None or p99 <= limit:
         return Decision(
             scope, "queue", queue, "shared by tasks of one latency class and kind of work", origins
@@ -77,7 +73,7 @@ def _own_class(plan: Plan, scope: Scope, service: str) -> Decision:
     )
     origins += (
         Derived(scope, "runtime_p99_seconds"),
-        Constant(f"latency_classes.{latency}.runtime_p99_limit_seconds", limit),
+        Parameter(("latency_classes", latency, "runtime_p99_limit"), limit),
     )
     return Decision(scope, "queue", f"{queue}.long", because, origins)
 
@@ -86,12 +82,15 @@ def _default_queue(spec: Workload, plan: Plan, service: str) -> Decision:
     tasks = [Scope("task", name) for name, task in spec.tasks.items() if not task.external]
     pinned = {scope for scope in tasks if spec.tasks[scope.name].queue is not None}
     own = {plan.text(scope, "queue"): scope for scope in sorted(tasks, reverse=True) if scope not in pinned}
-    for latency in _UNDECLARED_ORDER:
+    # Where it harms and suffers least: the middle class, then the patient ones, the urgent ones last.
+    patient_first = [*spec.latency_classes][::-1]
+    order = [DEFAULT_CLASS, *(name for name in patient_first if name != DEFAULT_CLASS)]
+    for latency in order:
         for suffix in ("io", "cpu", "io.long", "cpu.long"):
             queue = f"{service}.{latency}.{suffix}"
             if queue in own:
                 because = f"tasks that nobody declared join those of class `{latency}`"
-                if latency == _UNDECLARED_ORDER[-1]:
+                if latency == order[-1]:
                     because += ", as there is no other"
                 return Decision(APP, "task_default_queue", queue, because, (Derived(own[queue], "queue"),))
     origins = (Derived(APP, "service"), Constant("DEFAULT_CLASS", DEFAULT_CLASS))

@@ -29,16 +29,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.model import Workload
-from policycompiler.model.classes import DEFAULT_CLASS, LATENCY_CLASSES
-from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope
+from policycompiler.model.classes import DEFAULT_CLASS
+from policycompiler.plan import Constant, Decision, Derived, Origin, Parameter, Plan, Scope
 
 NAME = "queue-promises"
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     """Sum up each queue's tasks."""
-    del spec
-    urgency = {name: rank for rank, name in enumerate(LATENCY_CLASSES)}
+    urgency = {name: rank for rank, name in enumerate(spec.latency_classes)}
     for scope in plan.scopes("queue"):
         tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
         origin: Origin
@@ -50,8 +49,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
             latency = DEFAULT_CLASS
             origin, because = Constant("DEFAULT_CLASS", DEFAULT_CLASS), "no declared task is sent to it"
         yield Decision(scope, "latency", latency, because, (origin,))
-        wait = LATENCY_CLASSES[latency].queue_wait_p99_seconds
-        bound = Constant(f"latency_classes.{latency}.queue_wait_p99_seconds", wait)
+        wait = spec.latency_classes[latency].queue_wait_p99_seconds
+        bound = Parameter(("latency_classes", latency, "queue_wait_p99"), wait)
         why = f"the promise of class `{latency}`: 99 of 100 tasks start within it"
         yield Decision(scope, "queue_wait_seconds", wait, why, (Derived(scope, "latency"), bound))
         owners = {plan.get(task, "owner") for task in tasks}

@@ -14,6 +14,7 @@ from policycompiler.plan import (
     Constant,
     Derived,
     Origin,
+    Parameter,
     Plan,
     Scope,
     Setting,
@@ -152,6 +153,9 @@ def _origin_rows(
             case Written(path):
                 what, place = _written(document, setting.scope, path)
                 yield indent + what, f"{place.file}:{place.line}:{place.column}"
+            case Parameter(path, value):
+                text = clipped(flow(value), LONGEST_VALUE)
+                yield f"{indent}parameter {'.'.join(map(str, path))} = {text}", "policy file"
             case Constant(name, value):
                 text = clipped(flow(value), LONGEST_VALUE)
                 yield f"{indent}constant {name} = {text}", f"policy {setting.policy}"
@@ -265,5 +269,7 @@ def _origin_data(document: Document, origin: Origin) -> dict[str, Value]:
             return {"spec": list(path), **place_data(document.place(path))}
         case Derived(scope, key):
             return {"setting": f"{scope}/{key}"}
+        case Parameter(path, value):
+            return {"parameter": list(path), "value": masked_data(value)}
         case Constant(name, value):
             return {"constant": name, "value": masked_data(value)}

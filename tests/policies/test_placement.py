@@ -126,7 +126,7 @@ LEADS_TO = {
             "task:shop.a/latency",
             "task:shop.a/work",
             "task:shop.a/runtime_p99_seconds",
-            "latency_classes.interactive.runtime_p99_limit_seconds",
+            "latency_classes.interactive.runtime_p99_limit",
         ],
     ),
     "the task that it joins": (

@@ -64,7 +64,7 @@ LEADS_TO = {
     "the class": (
         "tasks: {shop.a: {queue: q}}",
         "queue:q/queue_wait_seconds",
-        ["queue:q/latency", "latency_classes.standard.queue_wait_p99_seconds"],
+        ["queue:q/latency", "latency_classes.standard.queue_wait_p99"],
     ),
 }
 

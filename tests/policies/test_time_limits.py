@@ -13,7 +13,7 @@ DECIDES = {
         {
             "task:shop.a/options.soft_time_limit": (
                 8640,
-                "a run past its 99th percentile by a fifth is stuck, not slow",
+                "a run well past its 99th percentile is stuck, not slow",
             ),
             "task:shop.a/options.time_limit": (
                 10368,
@@ -26,7 +26,7 @@ DECIDES = {
         {
             "task:shop.a/options.soft_time_limit": (
                 360,
-                "no run time is declared: the longest of class `standard`, and a fifth",
+                "no run time is declared: the longest of class `standard`, and a margin",
             ),
             "task:shop.a/options.time_limit": (
                 432,
@@ -34,7 +34,7 @@ DECIDES = {
             ),
             "app/task_soft_time_limit": (
                 360,
-                "no run time is declared: the longest of class `standard`, and a fifth",
+                "no run time is declared: the longest of class `standard`, and a margin",
             ),
             "app/task_time_limit": (432, "time to clean up after the soft limit, then its process is killed"),
         },
@@ -44,7 +44,7 @@ DECIDES = {
         {
             "task:shop.a/options.soft_time_limit": (
                 1,
-                "a run past its 99th percentile by a fifth is stuck, not slow",
+                "a run well past its 99th percentile is stuck, not slow",
             ),
             "task:shop.a/options.time_limit": (
                 6,
@@ -118,17 +118,17 @@ LEADS_TO = {
     "the run time": (
         "tasks: {shop.a: {runtime: 10s}}",
         "task:shop.a/options.soft_time_limit",
-        ["task:shop.a/runtime_p99_seconds", "SOFT_OVER_P99"],
+        ["task:shop.a/runtime_p99_seconds", "parameters.time-limits.soft_over_p99"],
     ),
     "the class": (
         "tasks: {shop.a: {}}",
         "task:shop.a/options.soft_time_limit",
-        ["latency_classes.standard.runtime_p99_limit_seconds", "SOFT_OVER_P99"],
+        ["latency_classes.standard.runtime_p99_limit", "parameters.time-limits.soft_over_p99"],
     ),
     "the soft limit": (
         "tasks: {shop.a: {runtime: 100s}}",
         "task:shop.a/options.time_limit",
-        ["task:shop.a/options.soft_time_limit", "HARD_OVER_SOFT"],
+        ["task:shop.a/options.soft_time_limit", "parameters.time-limits.hard_over_soft"],
     ),
     "the least clean-up": (
         "tasks: {shop.a: {runtime: 1s}}",

@@ -63,7 +63,7 @@ PLAN = plan_by(
                 YEARLY,
                 "options.time_limit",
                 8640,
-                "a run past its 99th percentile by a fifth is stuck, not slow",
+                "a run well past its 99th percentile is stuck, not slow",
                 (Written((*ENTRY, "runtime", "p99")), Constant("HARD_OVER_P99", 1.2)),
             ),
         ),
@@ -117,7 +117,7 @@ def test_a_setting_is_explained_from_its_policy_to_its_line_and_its_users(docume
     assert explain(PLAN, document, "task:shop.reports.yearly/time_limit", files) == dedent("""\
         task shop.reports.yearly · time_limit = 8640 s (2 h 24 min)
           by       time-limits
-          because  a run past its 99th percentile by a fifth is stuck, not slow
+          because  a run well past its 99th percentile is stuck, not slow
           from     runtime.p99 = 2h              reports.yaml:4:30
                    constant HARD_OVER_P99 = 1.2  policy time-limits
           used by  app · visibility_timeout                      = 12960 s
@@ -250,7 +250,7 @@ def test_json_holds_the_setting_and_all_it_derives_from(document: Document) -> N
             "task:shop.reports.yearly/options.time_limit": {
                 "value": 8640,
                 "policy": "time-limits",
-                "because": "a run past its 99th percentile by a fifth is stuck, not slow",
+                "because": "a run well past its 99th percentile is stuck, not slow",
                 "origins": [
                     {"spec": [*ENTRY, "runtime", "p99"], "file": "reports.yaml", "line": 4, "column": 30},
                     {"constant": "HARD_OVER_P99", "value": 1.2},

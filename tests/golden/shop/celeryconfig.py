@@ -54,7 +54,7 @@ task_reject_on_worker_lost = False
 task_send_sent_event = True
 # serialization: every client reads it, and reading it runs no code
 task_serializer = "json"
-# time-limits: no run time is declared: the longest of class `standard`, and a fifth
+# time-limits: no run time is declared: the longest of class `standard`, and a margin
 task_soft_time_limit = 360
 # time-limits: time to clean up after the soft limit, then its process is killed
 task_time_limit = 432
