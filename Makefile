@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint install fix golden docs schema bench clean
+.PHONY: help demo test lint install fix golden docs schema celery-versions knowledge bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,12 +34,20 @@ fix: $(VENV)/dev ## mend formatting and what lint can mend
 golden: install ## accept the compiled output of the examples as it is now; then read `git diff`
 	$(BIN)/pytest --update-golden tests/test_examples.py
 
-docs: install ## write docs/policies.md anew from the policies
-	$(BIN)/pytest --update-golden tests/test_docs.py -k policies
+docs: install ## write docs/policies.md and docs/findings.md anew from the docstrings
+	$(BIN)/pytest --update-golden tests/test_docs.py -k pages_of_the_manual
 
-schema: install ## write the workload's schema anew from the model
+schema: install ## write the schemas of workload and policy file anew from the model
 	$(BIN)/python -c 'from policycompiler.model import workload_schema as s; print(s(), end="")' \
 	  > schemas/workload.schema.json
+	$(BIN)/python -c 'from policycompiler.policies import policy_schema as s; print(s(), end="")' \
+	  > schemas/policy.schema.json
+
+celery-versions: ## read anew from the packages what each Celery takes; then read `git diff`
+	$(PYTHON) .ci/celery_versions.py
+
+knowledge: ## hold tests/knowledge against Celery 5.5, 5.6 and 5.7; needs Redis and RabbitMQ
+	$(PYTHON) .ci/knowledge_by_version.py
 
 bench: install ## speed and memory of a compile, as ratios
 	$(BIN)/python tests/bench.py

@@ -1,9 +1,29 @@
 """policycompiler: from a short workload YAML to a Celery deployment that explains itself."""
 
-from policycompiler.compiler import Compilation, compile_workload
-from policycompiler.diagnostics import Diagnostic, Severity
-from policycompiler.plan import Plan
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from policycompiler.compiler import Compilation, compile_workload
+    from policycompiler.diagnostics import Diagnostic, Severity
+    from policycompiler.plan import Plan
 
 __version__ = "0.1.0"
 
 __all__ = ["Compilation", "Diagnostic", "Plan", "Severity", "__version__", "compile_workload"]
+
+_ROOMS = {
+    "Compilation": "compiler",
+    "Diagnostic": "diagnostics",
+    "Plan": "plan",
+    "Severity": "diagnostics",
+    "compile_workload": "compiler",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Celery imports this package whenever it starts, for `celery policy`; it need not pay for the compiler.
+    if name in _ROOMS:
+        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -1,29 +1,42 @@
 """The whole way: load → model → policies → plan → emit.
 
 Text becomes a checked model of what a team wrote (`load`, `model`); an ordered list of policies turns it
-into a plan in which every setting knows who decided it and why (`policies`, `plan`); emitters lay the plan
-out as files (`emitters`); `output` alone writes them, and `report` alone formats for people. Every command is
-this same pipe with another tap at its end.
+into a plan in which every setting knows who decided it and why (`policies`, `plan`); what was found is judged
+by the policy file, the waivers and the baseline (`judge`); emitters lay the plan out as files (`emitters`);
+`output` alone writes them, and `report` alone formats for people. Every command is this same pipe with
+another tap at its end.
+
+Refuses:
+    PC708 unknown-target: correct the name; `policycompiler compile --help` lists them.
+        when: a policy file names a target that there is not.
 """
 
 from __future__ import annotations
 
 import os.path
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from policycompiler import baseline as baselines
 from policycompiler import emitters, load, model, policies
-from policycompiler.diagnostics import Diagnostic, Severity
+from policycompiler.diagnostics import Diagnostic, Severity, did_you_mean, fatal
 from policycompiler.emitters.base import OutputFile
+from policycompiler.judge import judge, rules_refused
 from policycompiler.plan import Plan
+
+UNKNOWN_TARGET = fatal("PC708", "unknown-target")
 
 
 class Compilation(NamedTuple):
     """What came of a compile. There is no plan where the text is not a workload, and no file after an error.
 
-    `sources` maps each file to the sha256 of its text, by a name that is the same on every machine.
+    `sources` maps each file to the sha256 of its text, by a name that is the same on every machine. `hidden`
+    counts the findings that a baseline hides. `misruled` says that the policy file or the baseline could not
+    be read: nothing has been looked at.
     """
 
     document: load.Document
@@ -31,38 +44,102 @@ class Compilation(NamedTuple):
     files: list[OutputFile]
     diagnostics: list[Diagnostic]
     sources: Mapping[str, str]
+    hidden: int = 0
+    misruled: bool = False
 
     @property
     def failed(self) -> bool:
-        """Whether a finding is an error."""
-        return any(finding.severity is Severity.ERROR for finding in self.diagnostics)
+        """Whether a finding is an error that nobody answers for."""
+        return any(each.severity is Severity.ERROR and each.waived is None for each in self.diagnostics)
+
+
+class _Rules(NamedTuple):
+    """A policy file, read; the one that says nothing where there is none."""
+
+    policy: model.PolicyFile
+    tuning: policies.Tuning
+    file: load.OneFile | None
 
 
 def compile_workload(
     sources: Iterable[Path],
     *,
     environment: str | None = None,
-    targets: Sequence[str] = emitters.TARGETS,
+    policy: Path | None = None,
+    baseline: Path | None = None,
+    targets: Sequence[str] | None = None,
+    today: date | None = None,
+    heed_waivers: bool = True,
 ) -> Compilation:
     """Compile workload files and folders, in memory; nothing is written.
 
-    `environment` names the overlay of `environments:` to apply, `targets` the kinds of output wanted; none
-    stops after the plan. Everything a user can get wrong is a diagnostic; an exception is a bug.
+    `environment` names the overlay of `environments:` to apply, `policy` the policy file and `baseline` the
+    findings to hide. `targets` are the kinds of output wanted, by default those of the policy file; none
+    stops after the plan. `today` decides which waivers have expired. Everything a user can get wrong is a
+    diagnostic; an exception is a bug.
     """
-    paths = load.find_sources(sources)
+    paths = load.find_sources(sources, leave_out=policy)
+    rules, refused = _read_rules(policy)
+    known, unread = baselines.read(baseline) if baseline else (baselines.NO_BASELINE, [])
     document, diagnostics = load.load(paths, environment if paths else None)
+    if rules.file is not None:
+        texts = {**document.texts, rules.file.name: rules.file.text}
+        document = document._replace(texts=texts, policy=rules.file.mark)
+    hashes = _hashes(document.texts)
+    if refused or unread:
+        return Compilation(document, None, [], [*refused, *unread], hashes, misruled=True)
     plan = None
+    waivers: Sequence[load.Data] = ()
     # Of no file at all, nothing can be said: not even what it lacks.
     if paths and not any(finding.severity is Severity.ERROR for finding in diagnostics):
-        workload, refused = model.parse(document)
-        diagnostics = [*diagnostics, *refused]
+        workload, malformed = model.parse(document)
+        diagnostics = [*diagnostics, *malformed]
         if workload is not None:
-            plan, objections = policies.decide(workload)
+            waivers = workload.waivers
+            plan, objections = policies.decide(workload.under(rules.policy), rules.tuning)
             diagnostics = [*diagnostics, *objections]
-    compilation = Compilation(document, plan, [], diagnostics, _hashes(document.texts))
+    # A waiver ends with the day of whoever reads it.
+    judged = judge(
+        diagnostics,
+        waivers if heed_waivers else (),
+        rules.policy,
+        today or date.today(),  # noqa: DTZ011
+        known,
+    )
+    compilation = Compilation(document, plan, [], judged.diagnostics, hashes, judged.hidden)
     if plan is not None and not compilation.failed:
-        compilation = compilation._replace(files=emitters.emit(plan, targets))
+        wanted = rules.policy.targets or emitters.TARGETS if targets is None else targets
+        compilation = compilation._replace(files=emitters.emit(plan, wanted))
     return compilation
+
+
+def _read_rules(path: Path | None) -> tuple[_Rules, list[Diagnostic]]:
+    nothing = _Rules(model.PolicyFile(version=1), policies.UNTUNED, None)
+    if path is None:
+        return nothing, []
+    file, findings = load.load_one(path)
+    if file is None or findings:
+        return nothing._replace(file=file), findings
+    policy, refused = model.parse_policy_file(file)
+    if policy is None:
+        return nothing._replace(file=file), refused
+    tuning, untyped = policies.tune(policy)
+    refused = [
+        finding if finding.place else _placed(finding, file)
+        for finding in (*untyped, *rules_refused(policy), *_unknown_targets(policy))
+    ]
+    return _Rules(policy, tuning, file), refused
+
+
+def _unknown_targets(policy: model.PolicyFile) -> Iterable[Diagnostic]:
+    for index, target in enumerate(policy.targets or ()):
+        if target not in emitters.TARGETS:
+            help_text = did_you_mean(target, emitters.TARGETS) or f"there are: {', '.join(emitters.TARGETS)}"
+            yield UNKNOWN_TARGET.at(("targets", index), f"there is no target `{target}`", help=help_text)
+
+
+def _placed(finding: Diagnostic, file: load.OneFile) -> Diagnostic:
+    return replace(finding, place=load.place_in(file.mark, finding.path, key=finding.at_key))
 
 
 def _hashes(texts: Mapping[str, str]) -> dict[str, str]:

@@ -174,6 +174,19 @@ class Plan:
         assert isinstance(value, list), f"{scope}/{key} is {value!r}"
         return [str(item) for item in value]
 
+    def written(self, scope: Scope, key: str) -> SpecPath | None:
+        """Where the workload pins a setting, also one that is handed down; None where a policy decided."""
+        found = self.find(scope, key)
+        while found is not None:
+            origin = found.origins[0]
+            if isinstance(origin, Written):
+                return origin.path
+            handed_down = isinstance(origin, Derived) and len(found.origins) == 1
+            found = (
+                self.find(origin.scope, origin.key) if isinstance(origin, Derived) and handed_down else None
+            )
+        return None
+
     def __iter__(self) -> Iterator[Setting]:
         for scope in sorted(self._settings):
             keys = self._settings[scope]

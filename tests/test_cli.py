@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import policycompiler
-from policycompiler import __version__
+from policycompiler import __version__, report
 from policycompiler.cli import cli
 from policycompiler.emitters import TARGETS
 
@@ -33,7 +33,7 @@ environments:
 WARNING = WORKLOAD.replace(
     "environments:", "workers: {mail: {queues: [mail, 'x.*']}}\nqueues: {mail: {}}\nenvironments:"
 )
-INFO = WORKLOAD.replace("runtime: 3s}\n", "runtime: 3s, critical: true}\n", 1)
+INFO = WORKLOAD.replace("runtime: 3s}\n", "runtime: 3s, options: {compression: zstd}}\n", 1)
 BROKEN = WORKLOAD.replace("latency: interactive", "latncy: interactive")
 
 COMMANDS = ["check", "compile", "explain"]
@@ -108,7 +108,9 @@ def test_a_program_gets_all_it_needs_from_the_package_itself():
     (finding,) = policycompiler.compile_workload([Path("workload.yaml")]).diagnostics
     assert isinstance(finding, policycompiler.Diagnostic)
     assert finding.severity is policycompiler.Severity.ERROR
-    assert set(policycompiler.__all__) <= vars(policycompiler).keys()
+    assert all(hasattr(policycompiler, name) for name in policycompiler.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        policycompiler.nothing  # noqa: B018
 
 
 def test_an_interrupt_ends_with_130_and_no_traceback():
@@ -185,12 +187,19 @@ class TestInit:
         Path("workload.yaml").unlink()
         found = run("init")
         assert (found.exit_code, found.stderr) == (0, "")
-        assert "policycompiler compile workload.yaml" in found.stdout
-        assert run("compile", "workload.yaml", "--fail-on", "info").exit_code == 0
+        assert (
+            found.stdout
+            == "wrote workload.yaml, policy.yaml, policycompiler.toml; next: policycompiler compile\n"
+        )
+        assert run("compile", "--fail-on", "info").exit_code == 0
+        assert run("check", ".", "--fail-on", "info").exit_code == 0
 
     def test_a_new_folder_is_made(self):
-        assert run("init", "a/b").exit_code == 0
-        assert run("check", "a").exit_code == 0
+        found = run("init", "a/b")
+        assert found.exit_code == 0
+        assert found.stdout.endswith("next: cd a/b; policycompiler compile\n")
+        assert run("check", "a", "--policy", "a/b/policy.yaml").exit_code == 0
+        assert "name such a file with `--policy`" in run("check", "a").stdout
 
     def test_a_second_time_nothing_is_written(self):
         found = run("init")
@@ -283,6 +292,7 @@ class TestCheck:
             "6 |   shop.mail.send: {latncy: interactive, idempotent: true, runtime: 3s}\n"
             "  |                    ^^^^^^\n"
             "  = help: did you mean `latency`?\n"
+            "  = more: policycompiler finding PC101\n"
             "\n"
             "1 error in 1 file, 1 task\n"
         )
@@ -311,7 +321,15 @@ class TestCheck:
         assert (found.exit_code, found.stderr) == (1, "")
         document = json.loads(found.stdout)
         assert document["format"] == 1
-        assert document["summary"] == {"errors": 1, "warnings": 0, "infos": 0, "files": 1, "tasks": 1}
+        assert document["summary"] == {
+            "errors": 1,
+            "warnings": 0,
+            "infos": 0,
+            "waived": 0,
+            "hidden_by_baseline": 0,
+            "files": 1,
+            "tasks": 1,
+        }
         (finding,) = document["findings"]
         assert finding == {
             "code": "PC101",
@@ -323,7 +341,9 @@ class TestCheck:
             "line": 6,
             "column": 20,
             "help": "did you mean `latency`?",
+            "fixable": bool(finding["fixable"]),
             "related": [],
+            "waived": None,
         }
 
     def test_concise_is_a_line_a_finding(self):
@@ -344,7 +364,7 @@ class TestCheck:
         assert found.exit_code == 1
         assert f"no file has an environment `{name}`; there are: broken, staging" in found.stdout
 
-    @pytest.mark.parametrize("output_format", ["full", "concise", "json"])
+    @pytest.mark.parametrize("output_format", report.FORMATS)
     def test_findings_go_into_a_file_when_asked(self, output_format):
         put(BROKEN)
         printed = run("check", "workload.yaml", "--output-format", output_format)
@@ -361,6 +381,14 @@ class TestCheck:
     def test_a_quiet_run_in_json_is_json_all_the_same(self):
         found = run("check", "workload.yaml", "--quiet", "--output-format", "json")
         assert json.loads(found.stdout)["findings"] == []
+
+    @pytest.mark.parametrize("output_format", sorted(report.DOCUMENT_FORMATS))
+    def test_a_document_for_a_machine_has_standard_output_to_itself(self, output_format):
+        checked = run("check", "workload.yaml", "--quiet", "--output-format", output_format)
+        assert checked.stdout
+        compared = run("compile", "workload.yaml", "--check", "--output-format", output_format)
+        assert (compared.exit_code, compared.stdout) == (1, checked.stdout)
+        assert "missing: build/celeryconfig.py" in compared.stderr
 
 
 class TestColor:

@@ -9,7 +9,7 @@ import pytest
 from workloads import document_of, workload
 
 from policycompiler import model, policies
-from policycompiler.diagnostics import Diagnostic
+from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.model import Workload
 from policycompiler.plan import APP, ConflictError, Constant, Decision, Plan, UndecidedError, Value
 
@@ -56,3 +56,12 @@ def test_a_policy_that_decides_what_is_decided_fails_and_both_are_named(monkeypa
     with pytest.raises(ConflictError, match=r"^second decides app/a, which first has decided\n") as caught:
         decide(monkeypatch, policy("first", decides="a"), policy("second", decides="a"))
     assert caught.value.__notes__ == ["while the policy second was deciding"]
+
+
+def test_after_a_thousand_errors_no_policy_is_asked(monkeypatch):
+    wrong = error("PC299", "wrong")
+    many = SimpleNamespace(NAME="many", apply=lambda *_: (wrong.at((), str(each)) for each in range(1200)))
+    spec, _ = model.parse(document_of(workload("")))
+    monkeypatch.setattr(policies, "POLICIES", (many, policy("later", reads="undecided")))
+    _, findings = policies.decide(spec)
+    assert [finding.name for finding in findings] == ["wrong"] * 1000 + ["too-many-errors"]

@@ -12,6 +12,7 @@ from error_cases import NEEDED, Case, Expected, cases
 from policycompiler.cli import cli
 from policycompiler.compiler import compile_workload
 from policycompiler.diagnostics import Severity
+from policycompiler.report import FORMATS
 from policycompiler.report.findings import located
 
 CASES = cases()
@@ -123,10 +124,10 @@ def test_no_more_errors_are_reported_than_anybody_reads(tmp_path):
 def test_an_endless_word_is_not_repeated_in_full(tmp_path):
     path = tmp_path / "workload.yaml"
     path.write_text(f"? {'x' * 100_000}\n: 1\n{WORKLOAD}", "utf-8")
-    for output_format in ("full", "concise", "json"):
+    for output_format in FORMATS:
         found = CliRunner().invoke(cli, ["check", str(path), "--output-format", output_format])
         assert found.exit_code == 1
-        assert "unknown key `xxx" in found.stdout
+        assert re.search(r"unknown key \\?`xxx", found.stdout)
         assert len(found.stdout.replace("x" * 100_000, "", 1)) < 5000
 
 

@@ -22,7 +22,6 @@ WITHOUT_A_TRACE: set[Field] = {
     (Workload, "version"),  # of the language
     (model.WorkerOptions, "beat"),  # true is refused, false is what happens anyway
     (model.Schedule, "enabled"),  # false leaves no schedule behind, true is what happens anyway
-    (model.Schedule, "owner"),  # usually its file's, and the alerts are those of its task
 }
 """What the plan shows by what is in it, not by a setting of its own."""
 

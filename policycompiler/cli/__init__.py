@@ -10,15 +10,21 @@ import errno
 import gc
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
 from policycompiler import __version__
+from policycompiler.cli.baseline import baseline
 from policycompiler.cli.check import check
 from policycompiler.cli.compile import compile_
 from policycompiler.cli.explain import explain
+from policycompiler.cli.finding import finding
 from policycompiler.cli.init import init
+from policycompiler.cli.policy import policy
 from policycompiler.cli.schema import schema
+from policycompiler.cli.test_policy import test_policy
 
 EXIT_WRONG_USE_OR_BUG = 2
 EXIT_INTERRUPTED = 130
@@ -31,16 +37,17 @@ def cli() -> None:
     """Compile a short workload YAML into a Celery deployment that agrees with itself and says why."""
 
 
-for command in (init, check, compile_, explain, schema):
+for command in (init, check, compile_, explain, policy, finding, baseline, schema, test_policy):
     cli.add_command(command)
 
 
-def main() -> None:
-    """Run the command line; neither a bug nor Ctrl-C ends with a finding's exit code."""
-    # A compile builds much and frees nothing: the collector would only look at it again and again.
-    gc.disable()
+@contextmanager
+def own_exit_codes() -> Iterator[None]:
+    """Neither a bug nor Ctrl-C ends with a finding's exit code."""
     try:
-        sys.exit(cli(prog_name="policycompiler", standalone_mode=False))
+        yield
+    except click.exceptions.Exit:
+        raise
     except click.ClickException as wrong_use:
         wrong_use.show()
         sys.exit(wrong_use.exit_code)
@@ -54,3 +61,11 @@ def main() -> None:
             traceback.print_exc()
             click.echo("This is a bug in policycompiler.", err=True)
         sys.exit(EXIT_WRONG_USE_OR_BUG)
+
+
+def main() -> None:
+    """Run the command line."""
+    # A compile builds much and frees nothing: the collector would only look at it again and again.
+    gc.disable()
+    with own_exit_codes():
+        sys.exit(cli(prog_name="policycompiler", standalone_mode=False))

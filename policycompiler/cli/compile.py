@@ -39,11 +39,11 @@ def compile_(
     run: options.Run,
 ) -> None:
     """Compile workload files into a folder; it then holds these targets, and the plan, and nothing stale."""
-    targets = targets or run.project.targets or TARGETS
+    targets = targets or run.project.targets
     folder = folder or run.project.output
     if to_stdout and len(targets) != 1:
         raise click.UsageError("--stdout prints one target: add --target ID")
-    compilation = options.compiled(sources, run, targets)
+    compilation = options.compiled(sources, run, targets or None)
     code = options.exit_code(compilation.diagnostics, run)
     aside = to_stdout or only_diff
     if compilation.failed or code:
@@ -63,8 +63,7 @@ def compile_(
     options.print_findings(compilation, run, () if only_check else comparison.problems, aside=aside)
     refused = not compare and bool(comparison.problems)
     if not run.quiet and not refused:
-        click.echo(
-            report.comparison_text(folder, comparison, written=not compare), nl=False, err=not only_check
-        )
+        beside = not only_check or run.output_format in report.DOCUMENT_FORMATS
+        click.echo(report.comparison_text(folder, comparison, written=not compare), nl=False, err=beside)
     stale = only_check and not comparison.fresh
     sys.exit(options.EXIT_FINDINGS if stale or refused else 0)

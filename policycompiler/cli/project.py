@@ -11,13 +11,15 @@ import click
 from policycompiler.emitters import TARGETS
 
 FILES = ("policycompiler.toml", "pyproject.toml")
-KEYS = {"sources": list, "env": str, "output": str, "targets": list}
+KEYS = {"sources": list, "policy": str, "baseline": str, "env": str, "output": str, "targets": list}
 
 
 class Project(NamedTuple):
     """Defaults of the command line; paths are relative to the folder of the file that names them."""
 
     sources: tuple[Path, ...] = ()
+    policy: Path | None = None
+    baseline: Path | None = None
     env: str | None = None
     output: Path = Path("build")
     targets: tuple[str, ...] = ()
@@ -69,6 +71,8 @@ def _project(table: dict[str, object], name: str) -> Project:
     env = table.get("env")
     return Project(
         tuple(Path(source) for source in sources),
+        Path(str(table["policy"])) if "policy" in table else None,
+        Path(str(table["baseline"])) if "baseline" in table else None,
         env if isinstance(env, str) else None,
         Path(str(table.get("output", "build"))),
         tuple(targets),

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, pattern_order, render
+from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line, pattern_order, render
 from policycompiler.plan import APP, Plan, Scope, Setting, Value
 
 ID = "celeryconfig"
@@ -84,10 +84,12 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
             "groups": list(_groups(reading, prefix)),
             "queues_name": _name("task_queues", prefix),
             "queues": [Raw(_queue(reading, scope)) for scope in reading.scopes("queue")],
+            "dead_letters": any(
+                reading.get(scope, "dead_letter_queue") is not None for scope in reading.scopes("queue")
+            ),
+            "broadcast": any(reading.value(scope, "broadcast") for scope in reading.scopes("queue")),
             "routes_name": _name("task_routes", prefix),
-            "routes": [
-                (scope.name, {"queue": reading.value(scope, "queue")}) for scope in _in_order(reading)
-            ],
+            "routes": [(scope.name, _route(reading, scope)) for scope in _in_order(reading)],
             "annotations_name": _name("task_annotations", prefix),
             "annotations": exact,
             "patterns": patterns,
@@ -171,13 +173,26 @@ def _queue(reading: Reading, scope: Scope) -> str:
     given = "".join(f", {key}={python_literal(value)}" for key, value in arguments.items() if value)
     exchange = python_literal(reading.value(scope, "exchange"))
     given = f", routing_key={python_literal(reading.value(scope, 'routing_key'))}{given}"
+    kind = python_literal(reading.value(scope, "exchange_type"))
+    if reading.value(scope, "broadcast"):
+        own = python_literal(f"{scope.name}.")
+        given += f", alias={name}, auto_delete=True"
+        return f"ToEverybody({own} + str(uuid4()), Exchange({exchange}, type={kind}){given})"
     if reading.value(scope, "external"):
         given += ", no_declare=True"
-    if reading.value(scope, "broadcast"):
-        # The exchange that copies each message to every queue bound to it, whatever else is planned.
-        return f'Broadcast({name}, exchange=Exchange({exchange}, type="fanout"){given})'
-    kind = python_literal(reading.value(scope, "exchange_type"))
-    return f"Queue({name}, Exchange({exchange}, type={kind}){given})"
+    if reading.get(scope, "dead_letter_queue") is None:
+        return f"Queue({name}, Exchange({exchange}, type={kind}){given})"
+    dead = python_literal(reading.value(scope, "dead_letter_queue"))
+    letters = python_literal(reading.value(scope, "dead_letter_arguments"))
+    given += f", dead=Queue({dead}, queue_arguments={letters})"
+    return f"WithDeadLetters({name}, Exchange({exchange}, type={kind}){given})"
+
+
+def _route(reading: Reading, scope: Scope) -> dict[str, Value]:
+    """Also for producers that do not have the task, to which its annotation says nothing."""
+    route = {"queue": reading.value(scope, "queue")}
+    priority = reading.get(scope, "options.priority")
+    return route if priority is None else {**route, "priority": priority}
 
 
 def _in_order(reading: Reading) -> list[Scope]:
@@ -209,7 +224,8 @@ def _option(option: str, value: Value) -> str:
     return python_literal(value)
 
 
-def _schedules(reading: Reading) -> Iterator[tuple[str, Raw]]:
+def _schedules(reading: Reading) -> Iterator[tuple[str, Raw, Raw]]:
+    """Name, entry, and a comment that may be empty."""
     app_zone = reading.get(APP, "timezone")
     for scope in reading.scopes("schedule"):
         entry: list[tuple[str, object]] = [("task", reading.value(scope, "task"))]
@@ -227,7 +243,14 @@ def _schedules(reading: Reading) -> Iterator[tuple[str, Raw]]:
             entry.append(("schedule", reading.value(scope, "every_seconds")))
         entry += [(key, reading.value(scope, key)) for key in ("args", "kwargs", "options") if key in keys]
         items = (f'"{key}": {python_literal(value)}' for key, value in entry)
-        yield scope.name, Raw(f"{{{', '.join(items)}}}")
+        yield scope.name, Raw(f"{{{', '.join(items)}}}"), Raw(_in_words(reading, scope))
+
+
+def _in_words(reading: Reading, scope: Scope) -> str:
+    """What a schedule is for and whose it is, as far as somebody says so."""
+    description, owner = reading.get(scope, "description"), reading.get(scope, "owner")
+    said = [one_line(description)] if description else []
+    return " ".join([*said, *([f"(owner: {one_line(owner)})"] if owner else [])])
 
 
 def _arguments(values: Value) -> str:
@@ -242,21 +265,19 @@ def _imports(reading: Reading, plan: Plan) -> list[str]:
     patterns = any("*" in scope.name for scope in plan.scopes("task"))
     queues = plan.scopes("queue")
     broadcast = any(plan.value(scope, "broadcast") for scope in queues)
-    kombu = ["Exchange"] if broadcast else []
-    if not all(plan.value(scope, "broadcast") for scope in queues):
-        kombu = ["Exchange", "Queue"]
+    kombu = ["Exchange", "Queue"] if queues else []
     variables = any(reading.get(APP, f"{key}_variable") for key in ("broker_url", "result_backend"))
     first = [f"import {module}" for module in _exception_modules(plan)]
     standard = [
         *(["from fnmatch import fnmatchcase"] if patterns else []),
         *(["from os import environ"] if variables else []),
+        *(["from uuid import uuid4"] if broadcast else []),
         *(["from zoneinfo import ZoneInfo"] if schedules else []),
     ]
     third = [
         *(["from celery.exceptions import ImproperlyConfigured"] if variables else []),
         *([f"from celery.schedules import {', '.join(['crontab', *suns])}"] if schedules else []),
         *([f"from kombu import {', '.join(kombu)}"] if kombu else []),
-        *(["from kombu.common import Broadcast"] if broadcast else []),
     ]
     blocks = [block for block in (first + standard, third) if block]
     return [line for block in blocks for line in ("", *block)][1:]

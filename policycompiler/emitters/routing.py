@@ -56,17 +56,30 @@ def _json(plan: Reading) -> OutputFile:
         "format": FORMAT,
         "default_queue": plan.value(APP, "task_default_queue"),
         "tasks": {
-            scope.name: {"queue": plan.value(scope, "queue"), "workers": plan.value(scope, "workers")}
+            scope.name: {
+                "queue": plan.value(scope, "queue"),
+                "workers": plan.value(scope, "workers"),
+                **_declared(plan, scope),
+            }
             for scope in tasks
             if "*" not in scope.name
         },
-        "patterns": [{"match": scope.name, "queue": plan.value(scope, "queue")} for scope in patterns],
+        "patterns": [
+            {"match": scope.name, "queue": plan.value(scope, "queue"), **_declared(plan, scope)}
+            for scope in patterns
+        ],
         "queues": {
             scope.name: {"workers": plan.value(scope, "workers"), "external": plan.value(scope, "external")}
             for scope in plan.scopes("queue")
         },
     }
     return plan.file("routing.json", json_text(document))
+
+
+def _declared(plan: Reading, scope: Scope) -> dict[str, Value]:
+    """What other tools may want to know of a task, where it is said."""
+    found = {key: plan.get(scope, key) for key in ("canvas", "runbook")}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _markdown(plan: Reading) -> OutputFile:

@@ -20,10 +20,13 @@ __all__ = [
     "TOO_LARGE",
     "Data",
     "Document",
+    "Mapped",
     "Mark",
+    "OneFile",
     "find_sources",
     "lines_of",
     "load",
+    "load_one",
     "parse",
     "place_in",
 ]
@@ -35,17 +38,44 @@ class Document(NamedTuple):
     `data` holds every section but `owner`, `defaults` and `environments`, which have already been
     applied to the file they stand in; `marks` says where its values stand; `texts` are the sources by
     file name. `per_file` is the data and marks of each file by itself, environment applied, with all
-    that was written there.
+    that was written there. `policy` says where the values of the policy file stand, when there is one.
     """
 
     data: Mapped
     marks: Mark
     texts: Mapping[str, str]
     per_file: tuple[tuple[Mapped, Mark], ...]
+    policy: Mark | None = None
 
     def place(self, path: SpecPath, *, key: bool = False) -> Place:
         """Where a path of the merged data stands, or the nearest parent there is."""
         return place_in(self.marks, path, key=key)
+
+    def policy_place(self, path: SpecPath) -> Place | None:
+        """Where a path of the policy file stands; None when the file does not say it."""
+        mark = self.policy
+        for part in path:
+            mark = None if mark is None else mark.children.get(part)
+        return None if mark is None else mark.place
+
+
+class OneFile(NamedTuple):
+    """A file that is read by itself: its data, where they stand, its name and its text."""
+
+    data: Mapped
+    mark: Mark
+    name: str
+    text: str
+
+
+def load_one(path: Path) -> tuple[OneFile | None, list[Diagnostic]]:
+    """Read a file that no other is merged with; None when it cannot be read."""
+    findings: list[Diagnostic] = []
+    source = read_text(path, findings)
+    if source is None:
+        return None, findings
+    data, mark = parse(source.text, source.name, findings)
+    return OneFile(data, mark, source.name, source.text), findings
 
 
 def load(files: Iterable[Path], environment: str | None = None) -> tuple[Document, list[Diagnostic]]:

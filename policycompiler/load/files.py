@@ -1,4 +1,16 @@
-"""Files and folders to text."""
+"""Files and folders to text.
+
+Because:
+    A workload is read by people, in reviews: what is no text, or more text than anybody reads, is far more
+    often a mistake in the list of sources. Bounds keep a check short whatever it is pointed at.
+
+Refuses:
+    PC001 unreadable-file: name a regular file that may be read, saved as UTF-8.
+        when: a source is missing, may not be read, is no regular file, or its bytes are no UTF-8.
+    PC006 document-too-large: split it into several files, or into several services.
+        when: a file has more than 16 MiB, a list or mapping more than 20000 entries, or a document more than
+            a million values, 32 levels, 100 anchors, or 10000 values repeated by aliases.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +38,13 @@ _KINDS = {
 }
 
 
-def find_sources(sources: Iterable[Path]) -> list[Path]:
+def find_sources(sources: Iterable[Path], leave_out: Path | None = None) -> list[Path]:
     """The workload files behind files and folders, in order, each once.
 
     Of a folder that is every `*.yaml` and `*.yml` below it, sorted; as in a shell, names that begin
     with a dot do not match and links to folders are not followed; nothing in a compiled folder counts.
-    What cannot be listed or is no regular file stays in the result, for `load` to report.
+    What cannot be listed or is no regular file stays in the result, for `load` to report. `leave_out` is a
+    file that is no source although it stands among them: the policy file.
     """
     found: list[Path] = []
     for source in sources:
@@ -39,6 +52,8 @@ def find_sources(sources: Iterable[Path]) -> list[Path]:
     once: dict[object, Path] = {}
     for path in found:
         once.setdefault(_identity(path), path)
+    if leave_out is not None:
+        once.pop(_identity(leave_out), None)
     return list(once.values())
 
 

@@ -1,4 +1,21 @@
-"""Several files and an environment to one document."""
+"""Several files and an environment to one document.
+
+Because:
+    All files of one compile describe one Celery app. Where two of them disagree, the order of their names
+    would decide, and nobody looks for that; an environment whose name is misspelt would compile the
+    workload of another one. An environment is a JSON merge patch (https://www.rfc-editor.org/rfc/rfc7386).
+
+Refuses:
+    PC009 declared-twice: keep one of them.
+        when: two files declare the same task, queue, worker, schedule or host, or give one key two values.
+    PC010 unknown-environment: choose one that there is.
+        when: `--env` names an environment that no file has.
+    PC011 unused-defaults: remove them, or move them into the file that declares the tasks.
+        fires: defaults: {idempotent: true}
+        silent:
+            defaults: {idempotent: true}
+            tasks: {shop.a: {}}
+"""
 
 from __future__ import annotations
 

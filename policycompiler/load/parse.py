@@ -1,7 +1,41 @@
-"""One text to plain data and marks.
+r"""One text to plain data and marks.
 
 Values are built straight from libyaml's events: a few times cheaper than PyYAML's own load, and an
 alias still knows where it stands.
+
+Because:
+    YAML gives one text several meanings. Of a key that is given twice most readers keep the last one in
+    silence, against the specification (https://yaml.org/spec/1.2.2/#3213-node-comparison); `010`, `1_000`
+    and `12:30` are different numbers, or text, to readers of YAML 1.1 and 1.2
+    (https://yaml.org/spec/1.2.2/ext/changes/); tags and merge keys build what the text does not show.
+    Only what every reader and every reviewer takes for the same is read.
+
+Refuses:
+    PC002 invalid-yaml: correct the text; most often a bracket, a quote or the indentation is at fault.
+        fires: tasks: {shop.a: {idempotent: true}
+        silent: tasks: {shop.a: {idempotent: true}}
+    PC003 duplicate-key: keep one of them.
+        fires: tasks: {shop.a: {latency: batch, latency: standard}}
+        silent: tasks: {shop.a: {latency: batch}}
+    PC004 unsupported-yaml: write it out: without tags, merge keys, directives, and a second document.
+        fires:
+            tasks:
+              shop.a: &quick {latency: interactive}
+              shop.b: {<<: *quick, idempotent: true}
+        silent:
+            defaults: {latency: interactive}
+            tasks:
+              shop.a: {}
+              shop.b: {idempotent: true}
+    PC005 ambiguous-scalar: quote it if it is text; write a plain decimal number otherwise.
+        fires: tasks: {shop.a: {options: {expires: 1_000}}}
+        silent: tasks: {shop.a: {options: {expires: 1000}}}
+    PC007 control-character: remove it.
+        fires: owner: "store\x07front"
+        silent: owner: "storefront"
+    PC008 not-a-mapping: start with `version: 1` and `service: NAME`.
+        fires: - shop.a
+        silent: tasks: {shop.a: {}}
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a user may write, checked: a document in, a typed workload or findings out."""
 
-from policycompiler.model.parse import parse, workload_schema
+from policycompiler.model.parse import checked, parse, parse_policy_file, schema_text, workload_schema
 from policycompiler.model.policy_file import PolicyFile, PolicyParameters
 from policycompiler.model.units import is_name
 from policycompiler.model.workload import (
@@ -27,7 +27,10 @@ __all__ = [
     "Worker",
     "WorkerOptions",
     "Workload",
+    "checked",
     "is_name",
     "parse",
+    "parse_policy_file",
+    "schema_text",
     "workload_schema",
 ]

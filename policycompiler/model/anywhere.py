@@ -1,4 +1,23 @@
-"""What is refused wherever it stands: passwords, and more entries than anybody has."""
+"""What is refused wherever it stands: passwords, and more entries than anybody has.
+
+Because:
+    A workload is kept in version control, read in reviews and copied into many files, some of which every
+    process on the host can read: a secret in it is a secret no longer
+    (https://cheatsheetseries.owasp.org/cheatsheets/Secrets_Management_Cheat_Sheet.html). A value of the right
+    type can still be no duration, no rate, no name or no task option, and then no target could say it.
+
+Refuses:
+    PC104 invalid-value: write it in the form that the message names; of a URL with a password, a variable.
+        fires: tasks: {shop.a: {runtime: 5 minutes}}
+        silent: tasks: {shop.a: {runtime: 5m}}
+    PC109 secret-value: let the application read it from its environment, or from a file that is named here.
+        fires:
+            tasks: {shop.a: {queue: mail}}
+            workers: {post: {queues: [mail], environment: {MAIL_TOKEN: f00dcafe}}}
+        silent:
+            tasks: {shop.a: {queue: mail}}
+            workers: {post: {queues: [mail], environment: {MAIL_TOKEN_FILE: /run/secrets/mail}}}
+"""
 
 from __future__ import annotations
 

@@ -1,19 +1,41 @@
-"""From data to the typed workload; what pydantic refuses becomes findings in the user's own words."""
+"""From data to the typed workload; what pydantic refuses becomes findings in the user's own words.
+
+Because:
+    A key that nobody reads, or text where a number belongs, changes nothing and says nothing: the team
+    believes in a promise that no setting keeps. So everything that a workload may say has one form, and what
+    has another is refused where it stands, with the nearest word there is.
+
+Refuses:
+    PC101 unknown-key: correct the name, or remove it.
+        fires: tasks: {shop.a: {latncy: batch}}
+        silent: tasks: {shop.a: {latency: batch}}
+    PC102 missing-key: add it.
+        fires:
+            tasks: {shop.a: {idempotent: true}}
+            schedules: {nightly: {cron: "0 3 * * *"}}
+        silent:
+            tasks: {shop.a: {idempotent: true}}
+            schedules: {nightly: {task: shop.a, cron: "0 3 * * *"}}
+    PC103 wrong-type: write what is expected there; quotes make a text of anything.
+        fires: tasks: {shop.a: {idempotent: "true"}}
+        silent: tasks: {shop.a: {idempotent: true}}
+"""
 
 from __future__ import annotations
 
 import json
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, fatal
-from policycompiler.load import TOO_LARGE, Document, Mark, place_in
+from policycompiler.load import TOO_LARGE, Data, Document, Mapped, Mark, OneFile, place_in
 from policycompiler.model.anywhere import INVALID_VALUE, refused_anywhere
+from policycompiler.model.policy_file import PolicyFile
 from policycompiler.model.workload import Workload, WorkloadFile
 
 UNKNOWN_KEY = fatal("PC101", "unknown-key")
@@ -39,6 +61,17 @@ _EXPECTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
 }
+
+_INSTEAD = {
+    "acks_on_failure_or_timeout": "Celery 5.7 ignores it in an annotation; write `acks_on_failure: false`",
+    **dict.fromkeys(
+        ("interval_start", "interval_step", "interval_max"),
+        "it is of sending again, in `celery.settings.task_publish_retry_policy`; "
+        "a task's own wait is `default_retry_delay`",
+    ),
+    "retry_kwargs": "write `max_retries` and `default_retry_delay`",
+}
+"""What to write for a key that reads like a known one and means something else."""
 
 _LIMITS = {
     "greater_than_equal": "this is at least {ge:g}",
@@ -72,6 +105,35 @@ def parse(document: Document) -> tuple[Workload | None, list[Diagnostic]]:
     return workload, findings
 
 
+_Kind = TypeVar("_Kind", bound=BaseModel)
+
+
+def checked(kind: type[_Kind], data: Data, path: SpecPath = ()) -> tuple[_Kind | None, list[Diagnostic]]:
+    """A part that stands at a path, or None and all that is wrong with it."""
+    try:
+        return kind.model_validate(data), []
+    except ValidationError as refused:
+        return None, [
+            replace(found, path=(*path, *found.path))
+            for found in islice(_findings(refused, data, kind, base=path), MOST_FINDINGS)
+        ]
+
+
+def parse_policy_file(file: OneFile) -> tuple[PolicyFile | None, list[Diagnostic]]:
+    """The typed policy file, or None and all that is wrong with its form."""
+    refused = list(refused_anywhere(file.data))
+    policy, findings = (None, refused) if refused else checked(PolicyFile, file.data)
+    if policy is not None:
+        findings = [
+            MISSING_KEY.at(("latency_classes", name), message, help=f"add `{field}:`", at_key=True)
+            for name, field in policy.half_declared_classes()
+            for message in [
+                f"`{field}` is missing; `{name}` is no built-in class that it could be taken from"
+            ]
+        ]
+    return (None if findings else policy), [_placed(finding, file.mark) for finding in findings]
+
+
 def _refused_anywhere(document: Document) -> Iterator[Diagnostic]:
     """Also in an environment that is not applied."""
     for data, mark in document.per_file:
@@ -86,15 +148,17 @@ def _placed(finding: Diagnostic, mark: Mark) -> Diagnostic:
 
 def workload_schema() -> str:
     """The JSON Schema of one workload file, for editors, as text."""
-    schema = WorkloadFile.model_json_schema()
-    head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "policycompiler workload, version 1",
-    }
+    return schema_text(WorkloadFile, "policycompiler workload, version 1")
+
+
+def schema_text(kind: type[BaseModel], title: str) -> str:
+    """The JSON Schema of a file, as text."""
+    schema = kind.model_json_schema()
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
     return json.dumps(_without_noise({**schema, **head}), indent=2, sort_keys=True) + "\n"
 
 
-def _per_file_findings(own: Mapping[str, Any], mark: Mark) -> Iterator[Diagnostic]:
+def _per_file_findings(own: Mapped, mark: Mark) -> Iterator[Diagnostic]:
     try:
         WorkloadFile.model_validate({"version": 1, **own})
     except ValidationError as refused:
@@ -115,7 +179,12 @@ def _overlay_findings(environments: object, mark: Mark) -> Iterator[Diagnostic]:
 
 
 def _findings(
-    refused: ValidationError, data: Mapping[str, Any], model: type[BaseModel], *, partial: bool = False
+    refused: ValidationError,
+    data: Data,
+    model: type[BaseModel],
+    *,
+    partial: bool = False,
+    base: SpecPath = (),
 ) -> Iterator[Diagnostic]:
     for problem in refused.errors(include_url=False):
         kind = problem["type"]
@@ -128,7 +197,7 @@ def _findings(
         if kind == "extra_forbidden":
             yield _unknown_key(path, location, model)
         elif kind == "missing":
-            where = ".".join(str(part) for part in location[:-1])
+            where = ".".join(str(part) for part in (*base, *location[:-1]))
             message = f"`{location[-1]}` is missing" + (f" in `{where}`" if where else "")
             yield MISSING_KEY.at(location[:-1], message, help=f"add `{location[-1]}:`")
         elif kind == "literal_error":
@@ -145,7 +214,9 @@ def _findings(
 def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> Diagnostic:
     key = str(location[-1])
     allowed = sorted(_fields_at(model, location[:-1]))
-    help_text = did_you_mean(key, allowed) or f"allowed: {', '.join(allowed)}"
+    help_text = _INSTEAD.get(key) or did_you_mean(key, allowed) or f"allowed: {', '.join(allowed)}"
+    if model in {Workload, WorkloadFile} and len(location) == 1 and key in PolicyFile.model_fields:
+        help_text = "policy files have this key; name such a file with `--policy`"
     return UNKNOWN_KEY.at(path, f"unknown key `{key}`", help=help_text, at_key=True)
 
 

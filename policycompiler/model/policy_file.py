@@ -1,9 +1,13 @@
 """The policy file: what a platform team sets for every workload of its organisation."""
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from policycompiler.diagnostics import Finding, Profile, Severity
+from policycompiler.model.classes import LATENCY_CLASSES, LatencyClass, LatencyClasses
+from policycompiler.model.part import Part
 from policycompiler.model.units import (
     FindingName,
     Name,
@@ -12,7 +16,6 @@ from policycompiler.model.units import (
     VersionRange,
     WholeNumber,
 )
-from policycompiler.model.workload import Part
 
 
 class PolicyParameters(Part):
@@ -34,6 +37,10 @@ class WaiverRules(Part):
     longest: PositiveDuration | None = Field(None, description="how far ahead a waiver may expire")
 
 
+CUSTOM_CODE = "ORG"
+"""Of every finding that a policy file declares; their names tell them apart."""
+
+
 class Custom(Part):
     """A finding of the organisation's own."""
 
@@ -46,6 +53,10 @@ class Custom(Part):
     )
     message: Annotated[str, Field(min_length=1, max_length=500)] = Field(description="what was found")
     help: Annotated[str, Field(max_length=500)] | None = Field(None, description="what to do")
+
+    def as_finding(self) -> Finding:
+        """As every other finding: it has a name of its own and shares its code."""
+        return Finding(CUSTOM_CODE, self.name, Severity(self.severity), Profile.MINIMAL)
 
 
 SeverityOrOff = Literal["error", "warning", "info", "off"]
@@ -73,3 +84,25 @@ class PolicyFile(Part):
     targets: list[Name] | None = Field(None, description="what a compile makes")
     owners: list[Owner] | None = Field(None, description="the teams there are")
     custom: list[Custom] = Field(default_factory=list, description="findings of the organisation's own")
+
+    def half_declared_classes(self) -> list[tuple[str, str]]:
+        """New latency classes with the field that they lack."""
+        return [
+            (name, field)
+            for name, promise in self.latency_classes.items()
+            if name not in LATENCY_CLASSES
+            for field in Promise.model_fields
+            if getattr(promise, field) is None
+        ]
+
+    @cached_property
+    def promises(self) -> LatencyClasses:
+        """The built-in latency classes as this file changes them, and its own."""
+        classes = dict(LATENCY_CLASSES)
+        for name, promise in self.latency_classes.items():
+            wait, limit = classes.get(name) or (0, 0)
+            classes[name] = LatencyClass(
+                wait if promise.queue_wait_p99 is None else promise.queue_wait_p99,
+                limit if promise.runtime_p99_limit is None else promise.runtime_p99_limit,
+            )
+        return dict(sorted(classes.items(), key=lambda item: (item[1], item[0])))

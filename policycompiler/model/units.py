@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints
@@ -219,7 +220,20 @@ VersionRange = _matching(
     'a range of versions is written ">=5.5" or ">=5.5,<5.8"',
     [">=5.5", ">=5.5,<5.8"],
 )
-Date = _matching(r"\d{4}-\d{2}-\d{2}", "a date is written 2027-03-31", ["2027-03-31"])
+
+
+def _check_date(value: object) -> object:
+    try:
+        valid = not isinstance(value, str) or value == date.fromisoformat(value).isoformat()
+    except ValueError:
+        valid = False
+    if not valid:
+        raise refuse("a date is written 2027-03-31, and is one")
+    return value
+
+
+_DATE_SCHEMA: JsonDict = {"pattern": r"^\d{4}-\d{2}-\d{2}$", "examples": ["2027-03-31"]}
+Date = Annotated[str, BeforeValidator(_check_date), Field(json_schema_extra=_DATE_SCHEMA)]
 WebAddress = _matching(
     r"https?://[^\s\"'<>\\^`{|}@]{1,500}",
     "a web address begins with http:// or https:// and holds no credentials",

@@ -5,9 +5,11 @@ An absent value is None; defaults are decisions of policies. Field names are pub
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PrivateAttr
+from pydantic import BeforeValidator, Field, JsonValue, PrivateAttr
 
-from policycompiler.model.classes import LATENCY_CLASSES, LatencyClasses
+from policycompiler.model.classes import LatencyClasses
+from policycompiler.model.part import Part
+from policycompiler.model.policy_file import PolicyFile
 from policycompiler.model.units import (
     Address,
     CommandWord,
@@ -41,13 +43,6 @@ from policycompiler.model.units import (
 )
 
 Options = dict[str, JsonValue]
-
-
-class Part(BaseModel):
-    """Base of everything in a workload: immutable, strict about types, unknown keys refused."""
-
-    # Deferred: only the whole workload is ever validated, and each part built by itself costs start-up time.
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
 
 class Runtime(Part):
@@ -92,6 +87,13 @@ def _retry_or_none(value: object) -> object:
     return {"on": [], "max": 0} if value == "none" else value
 
 
+_Backoff = Annotated[int, Field(ge=0)] | Literal[True] | None
+
+
+def _true_is_one(value: object) -> object:
+    return 1 if value is True else value
+
+
 class TaskOptions(Part):
     """Celery's task options, by their own names; each can be set by an annotation."""
 
@@ -110,7 +112,7 @@ class TaskOptions(Part):
     expires: Positive | None = Field(None, description="in seconds")
     ignore_result: bool | None = Field(None, description="do not store the return value")
     max_retries: Annotated[int, Field(ge=0, le=100000)] | None = Field(
-        None, description="retries after the first run"
+        None, description="retries after the first run; null is without end"
     )
     priority: Annotated[int, Field(ge=0, le=255)] | None = Field(
         None, description="of the message, as the broker understands it"
@@ -119,7 +121,9 @@ class TaskOptions(Part):
     reject_on_worker_lost: bool | None = Field(
         None, description="put the message back when the process dies under it"
     )
-    retry_backoff: Annotated[int, Field(ge=0)] | None = Field(None, description="first wait in seconds")
+    retry_backoff: Annotated[
+        Annotated[int, Field(ge=0)] | None, BeforeValidator(_true_is_one, json_schema_input_type=_Backoff)
+    ] = Field(None, description="first wait in seconds; true is 1")
     retry_backoff_max: Annotated[int, Field(ge=1)] | None = Field(None, description="in seconds")
     retry_jitter: bool | None = Field(None, description="spread retries at random below the wait")
     retry_on_worker_lost: bool | None = Field(
@@ -378,6 +382,14 @@ class Waiver(Part):
     expires: Date = Field(description="the last day it holds")
 
 
+def _as_it_is(value: object) -> object:
+    return value
+
+
+AnyWaiver = Annotated[JsonValue, BeforeValidator(_as_it_is, json_schema_input_type=Waiver)]
+"""A waiver in any form: one that is malformed counts as absent and hides nothing else that is wrong."""
+
+
 def _nothing_said(value: object) -> object:
     """A task with nothing but a name."""
     return {} if value is None else value
@@ -402,7 +414,7 @@ class Sections(Part):
     schedules: dict[Name, Schedule] = Field(default_factory=dict, description="periodic tasks")
     beat: Beat | None = Field(None, description="the process that sends periodic tasks")
     hosts: dict[Name, Host] = Field(default_factory=dict, description="which machine runs what")
-    waivers: list[Waiver] = Field(default_factory=list, description="findings somebody answers for")
+    waivers: list[AnyWaiver] = Field(default_factory=list, description="findings somebody answers for")
 
 
 class Workload(Sections):
@@ -414,17 +426,22 @@ class Workload(Sections):
     owner: Owner | None = Field(None, description="who answers for what no team owns alone")
     broker: Broker = Field(description="where messages are kept")
 
-    _latency_classes: LatencyClasses = PrivateAttr(default_factory=lambda: LATENCY_CLASSES)
+    _platform: PolicyFile = PrivateAttr(default_factory=lambda: PolicyFile(version=1))
+
+    @property
+    def platform(self) -> PolicyFile:
+        """What the platform team asks of every workload."""
+        return self._platform
 
     @property
     def latency_classes(self) -> LatencyClasses:
-        """The promises that tasks may choose from: those of the policy file."""
-        return self._latency_classes
+        """The promises that tasks may choose from."""
+        return self._platform.promises
 
-    def under(self, latency_classes: LatencyClasses) -> "Workload":
-        """The same workload with a policy file's promises."""
+    def under(self, platform: PolicyFile) -> "Workload":
+        """The same workload under a policy file."""
         same = self.model_copy()
-        same._latency_classes = latency_classes  # noqa: SLF001 - its own
+        same._platform = platform  # noqa: SLF001 - its own
         return same
 
 

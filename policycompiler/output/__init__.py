@@ -7,6 +7,20 @@ ours is carried over as it is: hard links for files, and links of any kind are n
 A process that stands in the folder keeps standing in the old one, which is then deleted. Where the system
 cannot swap two names at one stroke, a kill may leave the old tree under a name that the next write restores.
 Writes into folders of one parent take turns, by a lock on the parent that leaves nothing behind.
+
+Because:
+    What was changed by hand in the folder is gone after the next compile, and whoever changed it in an
+    incident would meet that incident again. What is not ours may be all that somebody has of it.
+
+Refuses:
+    PC901 edited-by-hand: change the workload and compile again; `--force` overwrites the edit.
+        when: a file that an earlier compile wrote has been changed or replaced since.
+    PC902 not-ours: move it away, or choose another folder; `--force` overwrites a file.
+        when: a file, a folder or a link that no compile wrote stands where one has to be written.
+    PC903 unwritable-output: give the folder the room and the permissions that the message names.
+        when: the folder cannot be read, made or written, or another compile holds it for too long.
+    PC904 unreadable-manifest: restore `manifest.json`, or write over the compiled files with `--force`.
+        when: the folder's manifest is damaged, so that nobody knows which of its files are ours.
 """
 
 from __future__ import annotations

@@ -2,6 +2,12 @@
 
 The order is documentation: what the user wrote comes first, then who goes where, then how each task is
 delivered, then the processes that run it, then what follows from all of that.
+
+Refuses:
+    PC705 untunable-policy: correct the name; `policycompiler policy NAME` prints the parameters of each.
+        when: a policy file sets parameters of a policy that has none, or that there is not.
+    PC706 too-many-errors: mend the first ones; they often have one cause.
+        when: the policies have found 1000 errors.
 """
 
 from __future__ import annotations
@@ -10,40 +16,71 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
-from policycompiler.diagnostics import Diagnostic, Severity
-from policycompiler.model import PolicyParameters, Workload
+from pydantic import Field, create_model
+
+from policycompiler.diagnostics import Diagnostic, Finding, Severity, SpecPath, did_you_mean, fatal
+from policycompiler.model import PolicyFile, PolicyParameters, Workload, checked, schema_text
 from policycompiler.plan import Decision, Plan, PlanDraft
 from policycompiler.policies import (
     alerts,
     app_wide_pins,
     as_written,
     beat,
+    broker_addresses,
     broker_connection,
+    broker_delays,
+    capacity,
+    chords,
     concurrency,
     consumer_timeout,
     consumers,
+    critical_tasks,
+    custom_findings,
+    dead_letter_gaps,
+    dead_letters,
     declared_facts,
     expiry,
+    failure_acknowledgement,
+    given_twice,
+    hosts,
+    inert_settings,
     installation,
+    known_celery,
     late_acknowledgement,
+    message_size,
+    missing_declarations,
     node_names,
     not_yet_honoured,
+    option_versions,
+    pinned_settings,
     placement,
+    platform_rules,
     pool,
     prefetch,
+    priorities,
+    priority_monitoring,
     queue_declarations,
     queue_promises,
+    rate_limits,
     recycling,
     results,
     retries,
+    retry_checks,
+    runbooks,
+    schedule_options,
+    schedule_times,
     schedules,
     serialization,
+    soft_shutdown,
     stop_timeout,
     task_events,
     time_limits,
+    transport_options,
     visibility_timeout,
     worker_descriptions,
     worker_lost,
+    worker_mix,
+    worker_pins,
 )
 
 
@@ -63,6 +100,9 @@ class Policy(Protocol):
 
 POLICIES: tuple[Policy, ...] = (
     as_written,
+    known_celery,
+    pinned_settings,
+    transport_options,
     declared_facts,
     placement,
     consumers,
@@ -74,24 +114,50 @@ POLICIES: tuple[Policy, ...] = (
     retries,
     worker_lost,
     expiry,
+    given_twice,
+    retry_checks,
+    dead_letters,
+    failure_acknowledgement,
     results,
+    chords,
     serialization,
+    message_size,
     pool,
     concurrency,
     prefetch,
     recycling,
+    worker_pins,
+    worker_mix,
+    capacity,
+    rate_limits,
     stop_timeout,
     visibility_timeout,
     consumer_timeout,
+    broker_delays,
+    soft_shutdown,
+    inert_settings,
     node_names,
+    hosts,
     task_events,
     worker_descriptions,
+    broker_addresses,
     broker_connection,
+    priorities,
     schedules,
+    option_versions,
+    schedule_options,
+    schedule_times,
     beat,
     installation,
     alerts,
+    critical_tasks,
+    runbooks,
+    priority_monitoring,
+    dead_letter_gaps,
+    missing_declarations,
     not_yet_honoured,
+    platform_rules,
+    custom_findings,
 )
 
 
@@ -100,8 +166,50 @@ Tuning: TypeAlias = Mapping[str, PolicyParameters]
 
 UNTUNED: Tuning = MappingProxyType({})
 
+UNTUNABLE_POLICY = fatal("PC705", "untunable-policy")
+TOO_MANY_ERRORS = fatal("PC706", "too-many-errors")
+
 MOST_ERRORS = 1000
 """More than anybody reads before mending the first ones; what comes after them is not looked for."""
+
+
+def tune(policy: PolicyFile) -> tuple[Tuning, list[Diagnostic]]:
+    """The parameters that a policy file sets, typed; findings are about the policy file's own paths."""
+    tuned: dict[str, PolicyParameters] = {}
+    findings: list[Diagnostic] = []
+    known = {each.NAME: kind for each in POLICIES if (kind := tunable(each))}
+    for name, given in policy.parameters.items():
+        path: SpecPath = ("parameters", name)
+        if name not in known:
+            help_text = did_you_mean(name, known) or f"those with parameters: {', '.join(sorted(known))}"
+            findings.append(
+                UNTUNABLE_POLICY.at(path, f"no policy `{name}` has parameters", help=help_text, at_key=True)
+            )
+            continue
+        parameters, refused = checked(known[name], given, path)
+        findings += refused
+        if parameters is not None:
+            tuned[name] = parameters
+    taken = frozenset(finding.name for each in POLICIES for finding in findings_of(each))
+    return tuned, [*findings, *custom_findings.refused(policy, taken)]
+
+
+def findings_of(policy: Policy) -> list[Finding]:
+    """What a policy can find."""
+    return [value for value in vars(policy).values() if isinstance(value, Finding)]
+
+
+def policy_schema() -> str:
+    """The JSON Schema of a policy file, for editors, as text."""
+    parameters = {
+        name: (kind | None, Field(None, description=f"of the policy {name}"))
+        for each in POLICIES
+        if (kind := tunable(each))
+        for name in [each.NAME]
+    }
+    kind = create_model("Parameters", __base__=PolicyParameters, **parameters)  # type: ignore[call-overload]
+    whole = create_model("PolicyFile", __base__=PolicyFile, parameters=(kind | None, None))
+    return schema_text(whole, "policycompiler policy file, version 1")
 
 
 def tunable(policy: Policy) -> type[PolicyParameters] | None:
@@ -133,7 +241,8 @@ def decide(spec: Workload, tuning: Tuning = UNTUNED) -> tuple[Plan, list[Diagnos
                     findings.append(item)
                     errors += item.severity is Severity.ERROR
                 if errors >= MOST_ERRORS:
-                    return draft.finished(), findings
+                    message = f"{MOST_ERRORS} errors were found; what comes after them was not looked for"
+                    return draft.finished(), [*findings, TOO_MANY_ERRORS.at((), message)]
         except Exception as bug:
             bug.add_note(f"while the policy {policy.NAME} was deciding")
             raise

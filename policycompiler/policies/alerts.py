@@ -9,12 +9,12 @@ Decides:
 
 Because:
     A queue's promise says when waiting is trouble: more messages than its workers start within the promise
-    will break it. A worker that stops waits for its tasks and answers nobody meanwhile, so a restart is not
-    mistaken for a loss; and a slot that the longest task holds is not stalled, so the window is longer than
-    that task. A batch queue may thus stall for hours before it says so, but its backlog tells sooner. No
-    alert exists where celery-exporter sees nothing: it measures queues on Redis and RabbitMQ only, a
-    broadcast queue or another app's has no place in its figures, and without task events it knows of no
-    start and no failure.
+    will break it; a burst that a task declares is no trouble either. A worker that stops waits for its
+    tasks and answers nobody meanwhile, so a restart is not mistaken for a loss; and a slot that the
+    longest task holds is not stalled, so the window is longer than that task. A batch queue may thus stall
+    for hours before it says so, but its backlog tells sooner. No alert exists where celery-exporter sees
+    nothing: it measures queues on Redis and RabbitMQ only, a broadcast queue or another app's has no place
+    in its figures, and without task events it knows of no start and no failure.
 
 Example:
     tasks:
@@ -29,7 +29,18 @@ Example:
     alert:CeleryWorkersBelowMinimum:mail/minimum = 2
 
 Refuses:
-    Nothing.
+    PC530 alert-missing: watch the broker's own metrics; celery-exporter counts on Redis and RabbitMQ only.
+        fires:
+            broker: {transport: sqs, url: "${B}"}
+            tasks: {shop.a: {}}
+        silent: tasks: {shop.a: {}}
+    PC532 events-off-monitored: remove the pin, so that workers and producers tell of their tasks.
+        fires:
+            celery: {settings: {worker_send_task_events: false}}
+            tasks: {shop.a: {}}
+        silent:
+            celery: {settings: {worker_send_task_events: true}}
+            tasks: {shop.a: {}}
 
 Parameters:
     None.
@@ -41,10 +52,14 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from policycompiler.diagnostics import Diagnostic, info, warning
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value
 
 NAME = "alerts"
+
+ALERT_MISSING = info("PC530", "alert-missing")
+EVENTS_OFF_MONITORED = warning("PC532", "events-off-monitored")
 
 WATCHED_TRANSPORTS = ("redis", "rabbitmq")
 """celery-exporter measures queues and workers on these; elsewhere each alert is silent or false."""
@@ -106,20 +121,39 @@ class _Choice(NamedTuple):
     origins: tuple[Origin, ...]
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Watch the exporter, the broker, and each queue that runs here."""
     del spec
-    if plan.text(APP, "broker_transport") not in WATCHED_TRANSPORTS:
+    transport = plan.text(APP, "broker_transport")
+    if transport not in WATCHED_TRANSPORTS:
+        message = f"no queue has an alert: celery-exporter measures nothing on {transport}"
+        help_text = "watch the broker's own metrics, such as the age of its oldest message"
+        yield ALERT_MISSING.at(("broker", "transport"), message, help=help_text)
         return
     yield from _exporter_down(plan)
     yield from _broker_down(plan)
-    for queue in _queues(plan):
+    queues = list(_queues(plan))
+    if queues:
+        yield from _events_off(plan)
+    for queue in queues:
         yield from _no_consumer(plan, queue)
         yield from _backlog(plan, queue)
         yield from _below_minimum(plan, queue)
         if _tells_of_tasks(plan, queue):
             yield from _stalled(plan, queue)
             yield from _failure_rate(plan, queue)
+
+
+def _events_off(plan: Plan) -> Iterator[Diagnostic]:
+    for key, whose in (
+        ("worker_send_task_events", "workers tell of no start and no failure"),
+        ("task_send_sent_event", "nobody tells which queue a task was sent to"),
+    ):
+        pin = plan.find(APP, key)
+        if pin is not None and pin.policy == "as-written" and not pin.value:
+            message = f"{whose}: no alert says that tasks stand still or fail"
+            path = ("celery", "settings", key)
+            yield EVENTS_OFF_MONITORED.at(path, message, help="remove it", at_key=True)
 
 
 def _queues(plan: Plan) -> Iterator[_Queue]:
@@ -190,12 +224,16 @@ def _backlog(plan: Plan, queue: _Queue) -> Iterator[Decision]:
     slots, slot_origins = _slots(plan, queue)
     run, run_origins = _mean_run(plan, queue)
     drained = _two_digits_up(slots / run * promise)
-    threshold = max(BACKLOG_FLOOR, drained)
+    bursts = [Derived(task, "burst") for task in queue.tasks if plan.find(task, "burst")]
+    burst = max((int(plan.number(each.scope, each.key)) for each in bursts), default=0)
+    threshold = max(BACKLOG_FLOOR, drained, burst)
     wait = Derived(queue.scope, "queue_wait_seconds")
     because = f"{slots:g} slots with runs of {run:g} s start about {drained} in the promised {promise:g} s"
     if drained < BACKLOG_FLOOR:
         because += f", and fewer than {BACKLOG_FLOOR} come and go anyway"
-    origins = (wait, *slot_origins, *run_origins, Constant("BACKLOG_FLOOR", BACKLOG_FLOOR))
+    if threshold == burst > drained:
+        because += f", and {burst} may arrive at once"
+    origins = (wait, *slot_origins, *run_origins, *bursts, Constant("BACKLOG_FLOOR", BACKLOG_FLOOR))
     patience = max(SHORTEST_PATIENCE_SECONDS, _minutes(promise))
     least = Constant("SHORTEST_PATIENCE_SECONDS", SHORTEST_PATIENCE_SECONDS)
     choices = {

@@ -1,18 +1,22 @@
-"""Worker settings that are pinned for the whole app hold for every worker that pins none of its own.
+"""What is pinned for the whole app holds for every worker and task that says nothing of its own.
 
 Decides:
     `worker:NAME/pool`, `concurrency`, `prefetch_multiplier`, `max_tasks_per_child`,
-    `max_memory_per_child` and `disable_prefetch`, where `celery.settings` pins them.
+    `max_memory_per_child` and `disable_prefetch`, where `celery.settings` pins them;
+    `task:NAME/options.time_limit` and `options.soft_time_limit`, where it pins them and no run time is
+    declared; `options.ignore_result` and `options.store_errors_even_if_ignored`, where it pins them and
+    nothing is declared about the result.
 
 Because:
-    A flag on the command line beats a setting. A default of ours on every command line would make the
-    pinned setting a dead letter.
+    A flag on the command line beats a setting, and an option of a task both. A default of ours in their
+    place would make the pinned setting a dead letter.
 
 Example:
-    celery: {settings: {worker_prefetch_multiplier: 2}}
+    celery: {settings: {worker_prefetch_multiplier: 2, task_time_limit: 900}}
     tasks: {shop.mail.send: {latency: interactive}}
 
     worker:shop.interactive.io/prefetch_multiplier = 2
+    task:shop.mail.send/options.time_limit = 900
 
 Refuses:
     Nothing.
@@ -25,8 +29,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.model import Workload
-from policycompiler.plan import APP, Decision, Derived, Plan
+from policycompiler.model import TaskFields, Workload
+from policycompiler.plan import APP, Decision, Derived, Plan, Scope
 
 NAME = "app-wide-pins"
 
@@ -42,7 +46,9 @@ _SETTINGS = {
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     """Hand them down."""
-    del spec
+    for name, task in spec.tasks.items():
+        if not task.external:
+            yield from _of_task(plan, Scope("task", name), task)
     for scope in plan.scopes("worker"):
         for setting, (key, kind) in _SETTINGS.items():
             value = plan.get(APP, setting)
@@ -51,3 +57,27 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
             )
             if free and isinstance(value, kind) and value is not None:
                 yield Decision(scope, key, value, "pinned for all workers", (Derived(APP, setting),))
+
+
+def _of_task(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
+    for key in ("time_limit", "soft_time_limit") if task.runtime is None else ():
+        limit = plan.get(APP, f"task_{key}")
+        if plan.find(scope, f"options.{key}") is not None or not _is_seconds(limit):
+            # What is no number of seconds is for the policy that objects to it.
+            continue
+        hard = plan.number_if_any(scope, "options.time_limit")
+        if key == "soft_time_limit" and hard is not None and hard < plan.number(APP, f"task_{key}"):
+            # It would never come first; the soft limit follows from this task's hard one.
+            continue
+        origins = (Derived(APP, f"task_{key}"),)
+        yield Decision(scope, f"options.{key}", limit, "pinned for all tasks", origins)
+    declared = task.result is not None or "chord" in (task.canvas or ())
+    for key in ("ignore_result", "store_errors_even_if_ignored") if not declared else ():
+        pin = plan.find(APP, f"task_{key}")
+        if pin is not None and plan.find(scope, f"options.{key}") is None:
+            origins = (Derived(APP, pin.key),)
+            yield Decision(scope, f"options.{key}", pin.value, "pinned for all tasks", origins)
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

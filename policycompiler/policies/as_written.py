@@ -12,6 +12,7 @@ Decides:
 
 Because:
     Whoever knows better than the policies says so under Celery's own name, and must be able to rely on it.
+    A setting that cannot be read is left out; pinned-settings says why.
 
 Example:
     celery:
@@ -23,9 +24,7 @@ Example:
     task:shop.search.reindex/options.rate_limit = "10/m"
 
 Refuses:
-    PC601 unknown-setting: Celery would ignore it in silence; correct the name.
-    PC602 wrong-setting-type: Celery would keep the wrong type in silence; correct the value.
-    PC603 setting-has-a-section: say it in the section of the workload that it belongs to.
+    Nothing.
 
 Parameters:
     None.
@@ -33,33 +32,16 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
-from policycompiler.model import Worker, Workload, is_name
+from policycompiler.diagnostics import SpecPath
+from policycompiler.model import Worker, Workload
+from policycompiler.model.celery_settings import NEWEST_CELERY, may_be_pinned
 from policycompiler.plan import APP, Constant, Decision, Plan, Scope, Value, Written
 
 NAME = "as-written"
-NEWEST_CELERY = "5.7"
-"""The newest Celery that the policies know; assumed when a workload names none."""
-
-UNKNOWN_SETTING = error("PC601", "unknown-setting")
-WRONG_SETTING_TYPE = error("PC602", "wrong-setting-type")
-SETTING_HAS_A_SECTION = error("PC603", "setting-has-a-section")
-
-_SECTIONS = {
-    "beat_schedule": "schedules:",
-    "beat_scheduler": "beat.scheduler",
-    "broker_transport": "broker.transport",
-    "broker_transport_options": "broker.options",
-    "broker_url": "broker.url",
-    "result_backend": "results.url",
-    "task_annotations": "tasks.NAME.options",
-    "task_queues": "queues:",
-    "task_routes": "tasks.NAME.queue",
-}
 
 _PINNED = "pinned in the workload"
 _DECLARED = "declared"
@@ -89,11 +71,13 @@ _WORKER_OPTIONS = {
 }
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     """Yield what is written, untouched."""
     del plan
     yield from _identity(spec)
-    yield from _settings((spec.celery and spec.celery.settings) or {})
+    for key, value in ((spec.celery and spec.celery.settings) or {}).items():
+        if may_be_pinned(key, value):
+            yield _pin(APP, key, value, ("celery", "settings", key))
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if task.queue is not None:
@@ -101,6 +85,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         if task.options is not None:
             written = {key: f"options.{key}" for key in sorted(task.options.model_fields_set)}
             yield from _fields(scope, task.options, written, ("tasks", name, "options"))
+            if "max_retries" in written and task.options.max_retries is None:
+                # The one option whose null is no absence: Celery then retries without end.
+                yield _pin(scope, "options.max_retries", None, ("tasks", name, "options", "max_retries"))
     for name, queue in spec.queues.items():
         yield from _fields(Scope("queue", name), queue, _QUEUE_FIELDS, ("queues", name))
     for name, worker in spec.workers.items():
@@ -119,17 +106,13 @@ def _worker(scope: Scope, worker: Worker, path: SpecPath) -> Iterator[Decision]:
             yield _pin(scope, "autoscale", {"min": slots.min, "max": slots.max}, where)
 
 
-def _identity(spec: Workload) -> Iterator[Decision | Diagnostic]:
+def _identity(spec: Workload) -> Iterator[Decision]:
     yield _declared("service", spec.service, ("service",))
     yield _declared("app", spec.app, ("app",))
     if spec.owner is not None:
         yield _declared("owner", spec.owner, ("owner",))
     yield _declared("broker_transport", spec.broker.transport, ("broker", "transport"))
     yield from _address("broker_url", spec.broker.url, ("broker", "url"))
-    timeout = (spec.broker.options or {}).get("visibility_timeout", 1)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
-        path: SpecPath = ("broker", "options", "visibility_timeout")
-        yield WRONG_SETTING_TYPE.at(path, "`visibility_timeout` is a number of seconds", help="write seconds")
     if spec.broker.version is not None:
         yield _declared("broker_version", spec.broker.version, ("broker", "version"))
     if spec.results is not None and spec.results.url is not None and spec.results.backend != "none":
@@ -142,35 +125,6 @@ def _identity(spec: Workload) -> Iterator[Decision | Diagnostic]:
     else:
         newest = (Constant("NEWEST_CELERY", NEWEST_CELERY),)
         yield Decision(APP, "celery_version", NEWEST_CELERY, "the newest Celery known", newest)
-
-
-def _settings(settings: Mapping[str, Value]) -> Iterator[Decision | Diagnostic]:
-    """Pinned Celery settings; one that Celery would not understand is refused instead of decided."""
-    if not settings:
-        return
-    # Celery is imported only here: it costs more than the rest of a small compile.
-    from policycompiler.model import celery_settings  # noqa: PLC0415
-
-    for key, value in settings.items():
-        path: SpecPath = ("celery", "settings", key)
-        if key in _SECTIONS:
-            message = f"`{key}` is decided from `{_SECTIONS[key]}`"
-            yield SETTING_HAS_A_SECTION.at(path, message, help=f"say it in `{_SECTIONS[key]}`", at_key=True)
-        elif not celery_settings.is_known(key):
-            help_text = (
-                did_you_mean(key, celery_settings.known_settings())
-                or "Celery has no setting of a similar name"
-            )
-            message = f"`{key}` is no Celery setting; Celery would ignore it in silence"
-            yield UNKNOWN_SETTING.at(path, message, help=help_text, at_key=True)
-        elif not celery_settings.has_type(key, value):
-            expected = celery_settings.expected_type(key)
-            message = f"`{key}` is {expected}; Celery would keep the wrong type in silence"
-            yield WRONG_SETTING_TYPE.at(path, message, help=f"write {expected}")
-        elif key == "task_default_queue" and not is_name(str(value)):
-            yield WRONG_SETTING_TYPE.at(path, f"`{key}` is the name of a queue", help="write a queue's name")
-        else:
-            yield _pin(APP, key, value, path)
 
 
 def _address(key: str, address: str, path: SpecPath) -> Iterator[Decision]:

@@ -3,36 +3,82 @@
 Decides:
     `app/broker_connection_retry_on_startup`, `app/broker_connection_max_retries`,
     `app/broker_pool_limit`, `app/broker_transport_options`,
-    `app/worker_cancel_long_running_tasks_on_connection_loss`.
+    `app/worker_cancel_long_running_tasks_on_connection_loss`; on SQS `app/worker_enable_remote_control`.
 
 Because:
     A broker restarts; a worker that gives up on it needs a person. A message published to RabbitMQ
     without a confirmation can vanish without an error. When the connection is lost, the broker gives a
     late-acknowledged message to another worker at once, so finishing the first run only doubles it.
 
+    A connection to Redis can be dead without anybody having closed it, and a command waits for ever on it
+    unless `socket_timeout` is set; kombu's own check of the connection that it listens on, every 25 s, needs
+    it too (https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html). A worker
+    that waits for messages reads only what has come, so it loses no connection by being idle. Keys of
+    `socket_keepalive_options` are numbers that differ by system and cannot be written here;
+    `socket_keepalive` alone can.
+
+    `task_publish_retry_policy` replaces Celery's own as a whole: one without `max_retries` tries for ever
+    when the broker goes away, and a web request that sends hangs. SQS has neither events nor remote control,
+    unless its fan-out over SNS is turned on; what asks for them does nothing there.
+
 Example:
     tasks: {shop.mail.send: {}}
 
     app/broker_connection_max_retries = null
-    app/broker_transport_options = {"visibility_timeout": 3600}
+    app/broker_transport_options = {"visibility_timeout": 3600, "socket_timeout": 30.0}
 
 Refuses:
+    PC430 publish-unconfirmed: remove the pin.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}", version: "3.13", options: {confirm_publish: false}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}", version: "3.13", options: {confirm_publish: true}}
+    PC431 quorum-confirm: remove the pin.
+        fires: broker: {transport: rabbitmq, url: "${B}", version: "4.1", options: {confirm_publish: false}}
+        silent: broker: {transport: rabbitmq, url: "${B}", version: "4.1", options: {confirm_publish: true}}
+    PC432 publish-retry-unbounded: write `max_retries`, 3 where in doubt.
+        fires: celery: {settings: {task_publish_retry_policy: {interval_max: 1}}}
+        silent: celery: {settings: {task_publish_retry_policy: {max_retries: 3, interval_max: 1}}}
+    PC433 sqs-limits: remove the pin; SQS has no events and no remote control.
+        fires:
+            broker: {transport: sqs, url: "${B}"}
+            celery: {settings: {worker_enable_remote_control: true}}
+        silent:
+            broker: {transport: sqs, url: "${B}"}
+            celery: {settings: {worker_enable_remote_control: false}}
+    PC434 redis-keepalive-names: remove it; the settings name no constants of the kernel.
+        fires:
+            broker:
+              {transport: redis, url: "${B}", options: {socket_keepalive_options: {TCP_KEEPIDLE: 60}}}
+        silent: broker: {transport: redis, url: "${B}", options: {socket_keepalive: true}}
     PC608 visibility-timeout-twice: keep one of the two.
+        fires:
+            broker:
+              {transport: redis, url: "${B}", visibility_timeout: 2h, options: {visibility_timeout: 7200}}
+        silent: broker: {transport: redis, url: "${B}", visibility_timeout: 2h}
 
 Parameters:
-    None.
+    `socket_timeout_seconds`: on Redis, how long a command waits for a connection that may be dead; 30.0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Annotated
 
-from policycompiler.diagnostics import Diagnostic, Related, error
-from policycompiler.model import Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Value, Written
+from pydantic import Field
+
+from policycompiler.diagnostics import Diagnostic, Profile, Related, Remove, SpecPath, error, warning
+from policycompiler.model import PolicyParameters, Workload
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Value, Written
 
 NAME = "broker-connection"
 
+PUBLISH_UNCONFIRMED = warning("PC430", "publish-unconfirmed", Profile.MINIMAL)
+QUORUM_CONFIRM = warning("PC431", "quorum-confirm", Profile.MINIMAL)
+PUBLISH_RETRY_UNBOUNDED = warning("PC432", "publish-retry-unbounded")
+SQS_LIMITS = warning("PC433", "sqs-limits")
+REDIS_KEEPALIVE_NAMES = error("PC434", "redis-keepalive-names")
 VISIBILITY_TIMEOUT_TWICE = error("PC608", "visibility-timeout-twice")
 
 RETRY_ON_STARTUP = True
@@ -47,9 +93,20 @@ CANCEL_ON_LOSS = True
 """Only late-acknowledged tasks are cancelled, and those are run again elsewhere."""
 CONFIRM_PUBLISH = True
 """A publish that the broker did not take becomes an error that the producer sees."""
+REMOTE_CONTROL = False
+"""SQS carries none; a worker would make queues for it."""
+OVER_FANOUT = ("worker_enable_remote_control", "worker_send_task_events", "task_send_sent_event")
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+class Parameters(PolicyParameters):
+    """What a policy file may set."""
+
+    socket_timeout_seconds: Annotated[float, Field(ge=2, le=3600)] = Field(
+        30.0, description="no command of kombu takes a healthy Redis as long; a failover takes some seconds"
+    )
+
+
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Patience with the broker, and honesty about what it took."""
     fixed: dict[str, tuple[Value, str, str]] = {
         "broker_connection_retry_on_startup": (
@@ -73,7 +130,48 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             yield Decision(APP, key, value, because, (Constant(constant, value),))
     if plan.find(APP, "broker_pool_limit") is None:
         yield _pool_limit(plan)
-    yield from _transport_options(spec, plan)
+    yield from _transport_options(spec, plan, tuned)
+    yield from _publishing(spec, plan)
+    if plan.text(APP, "broker_transport") == "sqs" and not (spec.broker.options or {}).get("supports_fanout"):
+        yield from _without_fanout(plan)
+
+
+def _publishing(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Sends that vanish, and sends that never end."""
+    options = spec.broker.options or {}
+    if plan.text(APP, "broker_transport") == "rabbitmq" and options.get("confirm_publish", True) is not True:
+        path: SpecPath = ("broker", "options", "confirm_publish")
+        queues = [scope for scope in plan.scopes("queue") if _is_quorum(plan.value(scope, "arguments"))]
+        if queues:
+            message = (
+                f"{queues[0].name} is a quorum queue, which has a message only when most nodes have it: "
+                "without a confirmation a sender never learns that they have not"
+            )
+            yield QUORUM_CONFIRM.at(path, message, help="remove it", fix=(Remove(path),))
+        else:
+            message = "a message that RabbitMQ does not take vanishes, and its sender sees no error"
+            yield PUBLISH_UNCONFIRMED.at(path, message, help="remove it", fix=(Remove(path),))
+    policy = plan.get(APP, "task_publish_retry_policy")
+    tries = plan.get(APP, "task_publish_retry") is not False
+    if tries and isinstance(policy, dict) and policy.get("max_retries") is None:
+        message = "without `max_retries` a connected process tries for ever to send while the broker is away"
+        path = ("celery", "settings", "task_publish_retry_policy")
+        yield PUBLISH_RETRY_UNBOUNDED.at(path, message, help="write `max_retries`, 3 where in doubt")
+
+
+def _is_quorum(arguments: Value) -> bool:
+    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
+
+
+def _without_fanout(plan: Plan) -> Iterator[Decision | Diagnostic]:
+    for key in OVER_FANOUT:
+        pinned = plan.written(APP, key)
+        if pinned is not None and plan.value(APP, key):
+            message = f"SQS carries neither events nor remote control; `{key}: true` does nothing"
+            yield SQS_LIMITS.at(pinned, message, help="remove it")
+    if plan.find(APP, OVER_FANOUT[0]) is None:
+        origins = (Derived(APP, "broker_transport"), Constant("REMOTE_CONTROL", REMOTE_CONTROL))
+        yield Decision(APP, OVER_FANOUT[0], REMOTE_CONTROL, "SQS carries none", origins)
 
 
 def _pool_limit(plan: Plan) -> Decision:
@@ -92,7 +190,7 @@ def _pool_limit(plan: Plan) -> Decision:
     return Decision(APP, "broker_pool_limit", limit, "as many as slots that publish at once", origins)
 
 
-def _transport_options(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     options: dict[str, Value] = {}
     origins: tuple[Origin, ...] = (Derived(APP, "broker_transport"),)
     reasons = []
@@ -105,6 +203,14 @@ def _transport_options(spec: Workload, plan: Plan) -> Iterator[Decision | Diagno
         origins += (Constant("CONFIRM_PUBLISH", CONFIRM_PUBLISH),)
         reasons.append("a publish that the broker did not take is an error")
     written = spec.broker.options or {}
+    if plan.value(APP, "broker_transport") == "redis":
+        if "socket_timeout" not in written:
+            options["socket_timeout"] = tuned.socket_timeout_seconds
+            origins += (
+                Parameter(("parameters", NAME, "socket_timeout_seconds"), tuned.socket_timeout_seconds),
+            )
+            reasons.append("a dead connection is noticed")
+        yield from _sockets(written)
     if written:
         origins += (Written(("broker", "options")),)
         reasons.append("the rest as written")
@@ -116,3 +222,16 @@ def _transport_options(spec: Workload, plan: Plan) -> Iterator[Decision | Diagno
     options = {**options, **written}
     if options:
         yield Decision(APP, "broker_transport_options", options, "; ".join(reasons), origins)
+
+
+def _sockets(written: Mapping[str, Value]) -> Iterator[Diagnostic]:
+    """Options of the sockets that make every connection an error."""
+    keepalive = written.get("socket_keepalive_options")
+    if isinstance(keepalive, dict) and keepalive:
+        path: SpecPath = ("broker", "options", "socket_keepalive_options")
+        message = (
+            f"`{next(iter(keepalive))}` is a name, and a socket wants the number of its system: "
+            "no process could connect"
+        )
+        help_text = "remove it; `socket_keepalive: true` takes the values of the system"
+        yield REDIS_KEEPALIVE_NAMES.at(path, message, help=help_text)

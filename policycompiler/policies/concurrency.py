@@ -7,7 +7,10 @@ Because:
     Celery's default is the number of the machine's cores, which says nothing about the work and is wrong
     in every container. Where rates and run times are declared, the slots are those that the busiest
     minutes keep busy, with room to spare: a queue's wait grows without bound as its slots fill up.
-    Elsewhere it is a modest number by the kind of work.
+    Elsewhere it is a modest number by the kind of work. Where a worker's memory budget and the memory of its
+    tasks are declared, a process has no more slots than fit. Autoscaling works for prefork; a pool of
+    threads cannot grow, and its worker ends with an error as soon as it should
+    (https://docs.celeryq.dev/en/stable/userguide/workers.html#autoscaling).
 
 Example:
     tasks:
@@ -17,75 +20,157 @@ Example:
     worker:shop.interactive.io/replicas = 1
 
 Refuses:
+    PC322 autoscale-off-prefork: pin a number of slots, or use prefork.
+        fires:
+            queues: {q: {}}
+            workers: {q: {pool: threads, concurrency: {min: 2, max: 8}}}
+        silent:
+            queues: {q: {}}
+            workers: {q: {pool: threads, concurrency: 8}}
     PC408 autoscale-order: min is at most max.
+        fires:
+            queues: {q: {}}
+            workers: {q: {concurrency: {min: 8, max: 2}}}
+        silent:
+            queues: {q: {}}
+            workers: {q: {concurrency: {min: 2, max: 8}}}
 
 Parameters:
-    None.
+    `busy_at_peak`: the share of its slots that a worker keeps busy in the busiest minutes; 0.7.
+    `fewest_slots`: of a worker whose tasks declare their rates; 2.
+    `most_slots`: of one process; 32.
+    `slots_io`: of a worker whose tasks wait, where not all rates are declared; 4.
+    `slots_cpu`: of a worker whose tasks compute, where not all rates are declared; 2.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, error
-from policycompiler.model import Workload
-from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope
+from policycompiler.model import PolicyParameters, Workload
+from policycompiler.plan import Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
 
 NAME = "concurrency"
 
+AUTOSCALE_OFF_PREFORK = error("PC322", "autoscale-off-prefork")
 AUTOSCALE_ORDER = error("PC408", "autoscale-order")
 
-BUSY_AT_PEAK = 0.7
-"""Above about 70 % busy, waits grow faster than load (M/M/c)."""
-FEWEST_SLOTS = 2
-"""One slow run must not stop a queue."""
-MOST_SLOTS = 32
-"""Of one process: each prefork slot is a child of some 20 MB and more; beyond it, another process."""
-SLOTS_UNDECLARED = {"io": 4, "cpu": 2}
-"""Where no rate is declared: tasks that wait can share a core, tasks that compute cannot."""
+NEVER_GROW = {
+    "threads": "its worker ends with an error as soon as it should",
+    "solo": "it has one slot whatever is said",
+}
+"""Pools that have no way to grow, and what comes of it."""
+PARENT_BYTES = 104857600
+"""The process that hands out the work: some 50 MB of a bare Celery, twice that with an application."""
 REPLICAS = 1
 """One process a worker, unless its slots ask for more."""
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+class Parameters(PolicyParameters):
+    """What a policy file may set."""
+
+    busy_at_peak: Annotated[float, Field(ge=0.05, le=0.95)] = Field(
+        0.7,
+        description="busy share of the slots in the busiest minutes; above it waits grow faster than load",
+    )
+    fewest_slots: Annotated[int, Field(ge=1, le=1000)] = Field(
+        2, description="where rates are declared; one slow run must not stop a queue"
+    )
+    most_slots: Annotated[int, Field(ge=1, le=10000)] = Field(
+        32, description="of one process; each prefork slot is a child of some 20 MB and more"
+    )
+    slots_io: Annotated[int, Field(ge=1, le=10000)] = Field(
+        4, description="where not all rates are declared; tasks that wait can share a core"
+    )
+    slots_cpu: Annotated[int, Field(ge=1, le=10000)] = Field(
+        2, description="where not all rates are declared; tasks that compute cannot share a core"
+    )
+
+
+class _Slots(NamedTuple):
+    """How many, why, and from what."""
+
+    number: int
+    because: str
+    origins: tuple[Origin, ...]
+
+
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Slots and processes of every worker that does not pin them."""
-    for name, worker in spec.workers.items():
-        slots = worker.concurrency
-        if slots is not None and slots.min > slots.max:
-            message = f"the pool shrinks to {slots.min} slots and grows to {slots.max}: min is at most max"
-            yield AUTOSCALE_ORDER.at(("workers", name, "concurrency", "min"), message, help="swap them")
+    yield from _autoscaling(spec, plan)
     for scope in plan.scopes("worker"):
         pinned = plan.find(scope, "concurrency") or plan.find(scope, "autoscale")
         if pinned is None:
-            tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
-            yield from _slots(plan, scope, tasks)
+            yield from _slots(spec, plan, scope, tuned)
         elif plan.find(scope, "replicas") is None:
             yield Decision(scope, "replicas", REPLICAS, "one process", (Constant("REPLICAS", REPLICAS),))
 
 
-def _slots(plan: Plan, scope: Scope, tasks: list[Scope]) -> Iterator[Decision]:
+def _autoscaling(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    for name, worker in spec.workers.items():
+        slots, path = worker.concurrency, ("workers", name, "concurrency")
+        if slots is None or slots.min == slots.max:
+            continue
+        pool = plan.text(Scope("worker", name), "pool")
+        if slots.min > slots.max:
+            message = f"the pool shrinks to {slots.min} slots and grows to {slots.max}: min is at most max"
+            yield AUTOSCALE_ORDER.at((*path, "min"), message, help="swap them")
+        elif pool in NEVER_GROW:
+            message = (
+                f"a pool of {pool} cannot grow from {slots.min} slots to {slots.max}: {NEVER_GROW[pool]}"
+            )
+            most = slots.max if pool == "threads" else 1
+            help_text = f"write `concurrency: {most}`, or use `pool: prefork`"
+            yield AUTOSCALE_OFF_PREFORK.at(path, message, help=help_text)
+
+
+def _slots(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision]:
     if plan.text(scope, "pool") == "solo":
-        yield Decision(scope, "concurrency", 1, "a solo pool has one slot", (Derived(scope, "pool"),))
-        slots = 1
-        origins: tuple[Origin, ...] = (Derived(scope, "pool"),)
-        because = "one process"
+        wanted = _Slots(1, "a solo pool has one slot", (Derived(scope, "pool"),))
     else:
-        slots, because, origins = _wanted(plan, tasks)
+        wanted = _wanted(plan, [Scope("task", name) for name in plan.texts(scope, "tasks")], tuned)
+    bound = _Slots(tuned.most_slots, "in a process", (_parameter("most_slots", tuned.most_slots),))
+    fitting = _fitting(spec, plan, scope)
+    if fitting is not None and fitting.number < bound.number:
+        bound = fitting
     replicas = plan.get(scope, "replicas")
-    processes = replicas if isinstance(replicas, int) and replicas else max(1, math.ceil(slots / MOST_SLOTS))
-    if plan.find(scope, "concurrency") is None:
-        yield Decision(scope, "concurrency", math.ceil(slots / processes), because, origins)
+    pinned = replicas if isinstance(replicas, int) and replicas else 0
+    processes = pinned or math.ceil(wanted.number / bound.number)
+    slots = _Slots(math.ceil(wanted.number / processes), wanted.because, wanted.origins)
+    if fitting is not None and slots.number > fitting.number:
+        slots = _Slots(fitting.number, f"no more fit {fitting.because}", fitting.origins)
+    yield Decision(scope, "concurrency", *slots)
     if replicas is None:
-        bound = Constant("MOST_SLOTS", MOST_SLOTS)
-        why = (
-            f"{slots} slots, at most {MOST_SLOTS} in a process" if processes > 1 else "one process is enough"
-        )
-        yield Decision(scope, "replicas", processes, why, (*origins, bound))
+        why = "one process is enough"
+        if processes > 1:
+            why = f"{wanted.number} slots, at most {bound.number} {bound.because}"
+        yield Decision(scope, "replicas", processes, why, (*wanted.origins, *bound.origins))
 
 
-def _wanted(plan: Plan, tasks: list[Scope]) -> tuple[int, str, tuple[Origin, ...]]:
-    """Slots of all processes together, why, and from what."""
+def _fitting(spec: Workload, plan: Plan, scope: Scope) -> _Slots | None:
+    """How many of its largest task fit into the memory of one prefork process, at least one."""
+    declared = [(size, name) for name in plan.texts(scope, "tasks") if (size := spec.tasks[name].memory)]
+    budget = plan.number_if_any(scope, "memory_bytes")
+    if budget is None or not declared or plan.text(scope, "pool") != "prefork":
+        return None
+    largest, name = max(declared)
+    number = max(1, math.floor((budget - PARENT_BYTES) / largest))
+    because = f"into its memory beside each other, {largest / 2**20:.0f} MiB each"
+    task = Written(("tasks", name, "memory"))
+    return _Slots(
+        number,
+        because,
+        (Derived(scope, "memory_bytes"), task, Constant("PARENT_BYTES", PARENT_BYTES)),
+    )
+
+
+def _wanted(plan: Plan, tasks: list[Scope], tuned: Parameters) -> _Slots:
+    """Slots of all processes together."""
     load, origins, undeclared = 0.0, [], False
     for task in tasks:
         rate_key = "rate_peak_per_second"
@@ -99,22 +184,22 @@ def _wanted(plan: Plan, tasks: list[Scope]) -> tuple[int, str, tuple[Origin, ...
             origins += [Derived(task, rate_key), Derived(task, "runtime_mean_seconds")]
         else:
             undeclared = True
-    works = {plan.text(task, "work") for task in tasks} or {"io"}
-    kind = "cpu" if works == {"cpu"} else "io"
-    needed = max(FEWEST_SLOTS, math.ceil(load / BUSY_AT_PEAK))
-    if needed > SLOTS_UNDECLARED[kind] or not undeclared:
+    busy, fewest = tuned.busy_at_peak, tuned.fewest_slots
+    computes = bool(tasks) and {plan.text(task, "work") for task in tasks} == {"cpu"}
+    modest = tuned.slots_cpu if computes else tuned.slots_io
+    needed = max(fewest, math.ceil(load / busy))
+    if tasks and (needed > modest or not undeclared):
         because = (
-            f"{load:.3g} busy slots at the peak, kept below {BUSY_AT_PEAK:.0%} busy"
-            if load > FEWEST_SLOTS * BUSY_AT_PEAK
+            f"{load:.3g} busy slots at the peak, kept below {busy:.0%} busy"
+            if load > fewest * busy
             else "hardly anything to do, but one slow run must not stop a queue"
         )
-        bounds = (Constant("BUSY_AT_PEAK", BUSY_AT_PEAK), Constant("FEWEST_SLOTS", FEWEST_SLOTS))
-        if tasks:
-            return needed, because, (*origins, *bounds)
-    modest = Constant(f"SLOTS_UNDECLARED[{kind}]", SLOTS_UNDECLARED[kind])
-    verb = "compute" if kind == "cpu" else "wait for others"
-    return (
-        SLOTS_UNDECLARED[kind],
-        f"a modest number for tasks that {verb}: not all rates are declared",
-        (modest,),
-    )
+        bounds = (_parameter("busy_at_peak", busy), _parameter("fewest_slots", fewest))
+        return _Slots(needed, because, (*origins, *bounds))
+    verb = "compute" if computes else "wait for others"
+    because = f"a modest number for tasks that {verb}: not all rates are declared"
+    return _Slots(modest, because, (_parameter("slots_cpu" if computes else "slots_io", modest),))
+
+
+def _parameter(key: str, value: float) -> Parameter:
+    return Parameter(("parameters", NAME, key), value)

@@ -7,10 +7,13 @@ Because:
     A message that is not acknowledged within RabbitMQ's `consumer_timeout`, half an hour unless it is
     raised, costs its worker the channel and with it every task that runs there, whatever the kind of queue
     (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). A message is held while a task runs
-    that is acknowledged late; and, where the broker does not delay natively, through a countdown or the wait
-    before a retry. Nothing in a workload tells of a `consumer_timeout` that
-    rabbitmq.conf raises; the argument `x-consumer-timeout` of a queue or a consumer, in milliseconds, raises
-    it for that queue, from RabbitMQ 3.12 on.
+    that is acknowledged late; while it waits in a worker's reserve behind one that runs; and, where the
+    broker does not delay natively, through a countdown or the wait before a retry. A worker of quorum queues
+    has a reserve for each queue. What waits in reserve behind a task of undeclared run time is not judged.
+
+    Nothing in a workload tells of a `consumer_timeout` that rabbitmq.conf raises, so the policy file does.
+    The argument `x-consumer-timeout` of a queue or a consumer, in milliseconds, raises it for that queue,
+    from RabbitMQ 3.12 on, and so does a policy of RabbitMQ with `consumer-timeout`.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -20,30 +23,55 @@ Example:
 
 Refuses:
     PC317 unacked-over-consumer-timeout: declare the queue's higher limit, or make the times shorter.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {queue: q, idempotent: true, runtime: 25m, latency: batch}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
+            queues: {q: {arguments: {x-consumer-timeout: 7200000}}}
+            tasks: {shop.a: {queue: q, idempotent: true, runtime: 25m, latency: batch}}
+    PC429 reserve-over-consumer-timeout: acknowledge the task late if it may run twice, or declare a higher
+        limit for the queue.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {queue: q, runtime: 25m, latency: batch}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {queue: q, runtime: 20m, latency: batch}}
 
 Parameters:
-    None.
+    `limit_seconds`: the `consumer_timeout` of the platform's rabbitmq.conf, in seconds; 1800.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, error
-from policycompiler.model import Workload
+from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Plan, Scope
 
 NAME = "consumer-timeout"
 
 UNACKED_OVER_CONSUMER_TIMEOUT = error("PC317", "unacked-over-consumer-timeout")
+RESERVE_OVER_CONSUMER_TIMEOUT = error("PC429", "reserve-over-consumer-timeout")
 
-CONSUMER_TIMEOUT_SECONDS = 1800
-"""RabbitMQ's own default."""
 ARGUMENT = "x-consumer-timeout"
 """Of a queue or a consumer, in milliseconds."""
 FIRST_RABBITMQ_WITH_ARGUMENT = (3, 12)
 """Older ones ignore the argument."""
+
+
+class Parameters(PolicyParameters):
+    """What a policy file may set."""
+
+    limit_seconds: Annotated[int, Field(ge=60, le=31_536_000)] = Field(
+        1800,
+        description="what rabbitmq.conf says of `consumer_timeout`; RabbitMQ's own default is half an hour",
+    )
 
 
 class _Hold(NamedTuple):
@@ -55,17 +83,18 @@ class _Hold(NamedTuple):
     instead: str
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
     """Nothing holds a message for as long as RabbitMQ bears."""
     if plan.text(APP, "broker_transport") != "rabbitmq":
         return
     has_quorum = any(_is_quorum(plan, queue) for queue in plan.scopes("queue"))
+    told = set()
     for name in spec.tasks:
         task = Scope("task", name)
         queue = Scope("queue", plan.text(task, "queue"))
         if plan.value(task, "external"):
             continue
-        limit = _limit(plan, queue)
+        limit = _limit(plan, queue, tuned)
         # Celery delays natively as soon as one queue is a quorum queue, but never behind a direct exchange.
         delays = has_quorum and plan.value(queue, "exchange_type") != "direct"
         for hold in _holds(plan, task, delays=delays):
@@ -76,6 +105,52 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
                 )
                 help_text = f"{hold.instead}, or give the queue a higher limit: {_higher(queue.name)}"
                 yield UNACKED_OVER_CONSUMER_TIMEOUT.at(hold.path, message, help=help_text)
+                told.add(task)
+    for worker in plan.scopes("worker"):
+        yield from _reserve(plan, worker, told, tuned, fixed=has_quorum)
+
+
+def _reserve(
+    plan: Plan, worker: Scope, told: set[Scope], tuned: Parameters, *, fixed: bool
+) -> Iterator[Diagnostic]:
+    """What waits behind a run; with a `fixed` prefetch each queue has one of its own."""
+    tasks = [Scope("task", name) for name in plan.texts(worker, "tasks") if _declared(plan, name)]
+    queues = [Scope("queue", name) for name in plan.texts(worker, "queues")]
+    if not tasks or not queues:
+        return
+    runs = {task: plan.number(task, "options.time_limit") for task in tasks}
+    late = [runs[task] for task in tasks if plan.value(task, "options.acks_late")]
+    all_late = all(
+        plan.value(Scope("task", name), "options.acks_late") for name in plan.texts(worker, "tasks")
+    )
+    longest = max(tasks, key=lambda task: (runs[task], task))
+    taken = plan.number(worker, "prefetch_multiplier") * (len(queues) if fixed else 1)
+    # A slot that is acknowledged late counts against the prefetch limit while it runs.
+    behind = taken - (1 if all_late else 0)
+    held = behind * runs[longest] + max(late, default=0)
+    limit, queue = min((_limit(plan, queue, tuned), queue) for queue in queues)
+    if behind <= 0 or held <= limit or longest in told:
+        return
+    message = (
+        f"in reserve behind {longest.name}, a message of {worker.name} may be held {held:g} s, but RabbitMQ "
+        f"closes the channel of a worker that holds a message of queue {queue.name} for {limit:g} s, and the "
+        "worker exits"
+    )
+    instead = "acknowledge the task late, if it may run twice"
+    if plan.value(longest, "options.acks_late"):
+        instead = "give the task a queue and a worker of its own"
+    help_text = f"{instead}, or give the queue a higher limit: {_higher(queue.name)}"
+    path: SpecPath = ("tasks", longest.name, "runtime")
+    yield RESERVE_OVER_CONSUMER_TIMEOUT.at(path, message, help=help_text)
+
+
+def _declared(plan: Plan, name: str) -> bool:
+    """Whether somebody says how long it runs: the limit that stands for it otherwise is no run time."""
+    task = Scope("task", name)
+    return (
+        plan.find(task, "runtime_p99_seconds") is not None
+        or plan.written(task, "options.time_limit") is not None
+    )
 
 
 def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
@@ -108,7 +183,7 @@ def _is_quorum(plan: Plan, queue: Scope) -> bool:
     return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
 
 
-def _limit(plan: Plan, queue: Scope) -> float:
+def _limit(plan: Plan, queue: Scope, tuned: Parameters) -> float:
     """Seconds for which RabbitMQ lets a message of this queue be held; a consumer's own limit comes first."""
     version = plan.version(APP, "broker_version") if plan.find(APP, "broker_version") else None
     if version is None or version >= FIRST_RABBITMQ_WITH_ARGUMENT:
@@ -117,4 +192,4 @@ def _limit(plan: Plan, queue: Scope) -> float:
             declared = arguments.get(ARGUMENT) if isinstance(arguments, dict) else None
             if isinstance(declared, int) and declared > 0:
                 return declared / 1000
-    return CONSUMER_TIMEOUT_SECONDS
+    return tuned.limit_seconds

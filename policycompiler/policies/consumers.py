@@ -6,7 +6,13 @@ Decides:
 
 Because:
     A queue that nobody consumes swallows work without a sound. Each queue that no `workers:` entry
-    consumes gets a worker of its own name; a queue of another app gets none.
+    consumes gets a worker of its own name; a queue of another app gets none. A worker that names no queue
+    would consume all that are declared, dead letters included, so each names its own.
+
+    One worker has one prefetch and one pool for all its queues. Where the policy file asks for few workers,
+    queues of one kind of work share one, the closest promises first: never where a run is longer than the
+    most urgent of their classes bears, and never where promises are a hundredfold apart. A task of undeclared
+    run time counts with the longest that its class allows.
 
 Example:
     tasks:
@@ -19,22 +25,54 @@ Example:
 
 Refuses:
     PC402 queue-unconsumed: let a worker consume it, or say that another app does.
+        fires:
+            tasks: {shop.a: {queue: q}}
+            workers: {w: {queues: [q], replicas: 0}}
+        silent:
+            tasks: {shop.a: {queue: q}}
+            workers: {w: {queues: [q], replicas: 1}}
     PC403 queue-pattern-unmatched: correct the glob, or remove it.
+        fires:
+            tasks: {shop.a: {queue: mail-in}}
+            workers: {w: {queues: [mail-in, "post-*"]}}
+        silent:
+            tasks: {shop.a: {queue: mail-in}}
+            workers: {w: {queues: ["mail-*"]}}
     PC404 worker-without-queues: name its queues.
+        fires: workers: {w: {}}
+        silent:
+            tasks: {shop.a: {queue: w}}
+            workers: {w: {}}
     PC413 queue-unknown: correct the name, or declare the queue under `queues:`.
+        fires:
+            tasks: {shop.a: {queue: search}}
+            workers: {w: {queues: [search, serach]}}
+        silent:
+            tasks: {shop.a: {queue: search}}
+            queues: {serach: {}}
+            workers: {w: {queues: [search, serach]}}
+    PC436 too-many-workers: allow more of them, or let tasks declare shorter run times and one kind of work.
+        policy: parameters: {consumers: {max_workers: 1}}
+        fires: tasks: {shop.a: {work: io, runtime: 1s}, shop.b: {work: cpu, runtime: 1s}}
+        silent: tasks: {shop.a: {work: io, runtime: 1s}, shop.b: {latency: interactive, runtime: 1s}}
 
 Parameters:
-    None.
+    `max_workers`: the most workers that there should be, those of the workload counted in; 1000.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from itertools import combinations
+from typing import Annotated, NamedTuple
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error, warning
-from policycompiler.model import Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Written
+from pydantic import Field
+
+from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error, info, warning
+from policycompiler.model import PolicyParameters, Workload
+from policycompiler.model.classes import DEFAULT_CLASS
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
 
 NAME = "consumers"
 
@@ -42,15 +80,38 @@ QUEUE_UNCONSUMED = error("PC402", "queue-unconsumed")
 QUEUE_PATTERN_UNMATCHED = warning("PC403", "queue-pattern-unmatched")
 WORKER_WITHOUT_QUEUES = error("PC404", "worker-without-queues")
 QUEUE_UNKNOWN = warning("PC413", "queue-unknown")
+TOO_MANY_WORKERS = info("PC436", "too-many-workers")
 
 ONE_WORKER_A_QUEUE = True
 """One worker has one prefetch and one pool for all its queues, so each promise has its own."""
 
 BROADCAST = False
 """A task runs once unless its queue is declared a broadcast."""
+PROMISES_APART = 100
+"""Interactive (1 s) and batch (15 min) never share a worker, neighbouring classes (30) may."""
+DEFAULT_WORK = "io"
+"""Of a queue that no declared task is sent to."""
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+class Parameters(PolicyParameters):
+    """What a policy file may set."""
+
+    max_workers: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1000, description="a small service would rather run few processes; 1000 is without bound"
+    )
+
+
+class _Group(NamedTuple):
+    """Queues that one worker consumes, the most urgent first, and what their tasks ask of it."""
+
+    queues: tuple[str, ...]
+    work: frozenset[str]
+    wait: float
+    bears: float
+    longest: float
+
+
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Match queues and workers."""
     sent = _sent(spec, plan)
     produced = _produced(spec, plan)
@@ -62,11 +123,17 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         yield from findings
         for queue, origin in matched.items():
             consumed.setdefault(queue, {})[name] = origin
+    lonely = [queue for queue in ours if queue not in consumed]
+    groups, findings = _together(spec, plan, lonely, sent, tuned.max_workers)
+    yield from findings
+    for group in groups:
+        few = Parameter(("parameters", NAME, "max_workers"), tuned.max_workers)
+        one = Constant("ONE_WORKER_A_QUEUE", ONE_WORKER_A_QUEUE)
+        for queue in group.queues:
+            consumed[queue] = {group.queues[0]: one if len(group.queues) == 1 else few}
     for queue in sorted({*known, *consumed}):
         tasks = sent.get(queue, [])
         external = _is_external(spec, queue, tasks, is_consumed=queue in consumed)
-        if queue not in consumed and not external:
-            consumed[queue] = {queue: Constant("ONE_WORKER_A_QUEUE", ONE_WORKER_A_QUEUE)}
         place: SpecPath = ("queues", queue) if queue in spec.queues else produced.get(queue, ("workers",))
         workers = sorted(consumed.get(queue, {}))
         runs_here = not external or any(not spec.tasks[name].external for name in tasks)
@@ -136,6 +203,68 @@ def _matched(
     return matched, findings
 
 
+def _together(
+    spec: Workload, plan: Plan, queues: list[str], sent: dict[str, list[str]], most: int
+) -> tuple[list[_Group], list[Diagnostic]]:
+    """The workers of queues that no entry consumes: one each, or fewer where fewer are asked for."""
+    groups = sorted((_group(spec, plan, queue, sent.get(queue, [])) for queue in queues), key=_urgency)
+    while len(groups) + len(spec.workers) > most:
+        pairs = [pair for pair in combinations(groups, 2) if _go_together(*pair)]
+        if not pairs:
+            break
+        first, second = min(pairs, key=lambda pair: (pair[1].wait / pair[0].wait, pair))
+        merged = _Group(
+            first.queues + second.queues,
+            first.work,
+            first.wait,
+            first.bears,
+            max(first.longest, second.longest),
+        )
+        rest = [group for group in groups if group not in (first, second)]
+        groups = sorted([*rest, merged], key=_urgency)
+    needed = len(groups) + len(spec.workers)
+    if needed <= most or not groups:
+        return groups, []
+    names = ", ".join(sorted(group.queues[0] for group in groups))
+    message = (
+        f"the policy file asks for at most {most} worker{'s' if most > 1 else ''}, but {needed} are needed: "
+        f"these do not go together with any other: {names}"
+    )
+    help_text = "allow more of them, or let tasks declare shorter run times and one kind of work"
+    return groups, [TOO_MANY_WORKERS.at(("service",), message, help=help_text)]
+
+
+def _urgency(group: _Group) -> tuple[float, tuple[str, ...]]:
+    return group.wait, group.queues
+
+
+def _group(spec: Workload, plan: Plan, queue: str, names: list[str]) -> _Group:
+    tasks = [Scope("task", name) for name in names if not spec.tasks[name].external]
+    own = [spec.latency_classes[plan.text(task, "latency")] for task in tasks]
+    classes = own or [spec.latency_classes[DEFAULT_CLASS]]
+    urgent = min(classes, key=lambda each: each.queue_wait_p99_seconds)
+    runs = [
+        plan.number_if_any(task, "runtime_p99_seconds") or each.runtime_p99_limit_seconds
+        for task, each in zip(tasks, own, strict=True)
+    ]
+    return _Group(
+        (queue,),
+        frozenset(plan.text(task, "work") for task in tasks) or frozenset({DEFAULT_WORK}),
+        urgent.queue_wait_p99_seconds,
+        urgent.runtime_p99_limit_seconds,
+        max(runs, default=0),
+    )
+
+
+def _go_together(first: _Group, second: _Group) -> bool:
+    """Of two groups, the more urgent one first."""
+    return (
+        first.work == second.work
+        and max(first.longest, second.longest) <= first.bears
+        and second.wait < first.wait * PROMISES_APART
+    )
+
+
 def _is_external(spec: Workload, queue: str, tasks: list[str], *, is_consumed: bool) -> bool:
     declared = spec.queues[queue].external if queue in spec.queues else None
     if declared is not None:
@@ -187,8 +316,11 @@ def _workers(
         scope = Scope("worker", worker)
         origins = tuple(dict.fromkeys(queues[queue] for queue in sorted(queues)))
         origins = origins or (Written(("workers", worker)),)
-        own = any(isinstance(origin, Constant) for origin in origins)
-        because = "no other worker consumes this queue" if own else "as the workload lists them"
+        because = "as the workload lists them"
+        if isinstance(origins[0], Constant):
+            because = "no other worker consumes this queue"
+        elif isinstance(origins[0], Parameter):
+            because = "no other worker consumes these queues, and few workers are asked for"
         yield Decision(scope, "queues", [*sorted(queues)], because, origins)
         tasks = sorted(
             {name for queue in queues for name in sent.get(queue, []) if not spec.tasks[name].external}

@@ -2,8 +2,9 @@
 
 Decides:
     Of each task: `latency`, `work`, `idempotent`, `external`; and where declared `owner`,
-    `description`, `runtime_p50_seconds`, `runtime_p99_seconds`, `runtime_mean_seconds`,
-    `rate_mean_per_second`, `rate_peak_per_second`, `max_countdown_seconds`.
+    `description`, `runbook`, `critical`, `canvas`, `payload_bytes`, `burst`, `runtime_p50_seconds`,
+    `runtime_p99_seconds`, `runtime_mean_seconds`, `rate_mean_per_second`, `rate_peak_per_second`,
+    `max_countdown_seconds`.
 
 Because:
     Other policies and all targets must read one and the same fact. What nobody declared is taken on the
@@ -19,8 +20,14 @@ Example:
 
 Refuses:
     PC105 unknown-latency-class: choose one that there is.
+        fires: tasks: {shop.a: {latency: interactiv}}
+        silent: tasks: {shop.a: {latency: interactive}}
     PC106 runtime-order: p50 is at most p99.
+        fires: tasks: {shop.a: {runtime: {p50: 3s, p99: 300ms}}}
+        silent: tasks: {shop.a: {runtime: {p50: 300ms, p99: 3s}}}
     PC107 rate-order: the mean rate is at most the peak.
+        fires: tasks: {shop.a: {rate: {mean: 40/s, peak: 5/s}}}
+        silent: tasks: {shop.a: {rate: {mean: 5/s, peak: 40/s}}}
 
 Parameters:
     None.
@@ -125,10 +132,13 @@ def _mean(scope: Scope, runtime: Runtime) -> Decision:
 
 
 def _facts(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:
-    if task.owner is not None:
-        yield "owner", task.owner, ("owner",)
-    if task.description is not None:
-        yield "description", task.description, ("description",)
+    for field in ("owner", "description", "runbook", "critical", "burst"):
+        if (value := getattr(task, field)) is not None:
+            yield field, value, (field,)
+    if task.canvas is not None:
+        yield "canvas", [*task.canvas], ("canvas",)
+    if task.payload is not None:
+        yield "payload_bytes", task.payload, ("payload",)
     if task.runtime is not None:
         yield "runtime_p99_seconds", task.runtime.p99, ("runtime", "p99")
         if task.runtime.p50 is not None:

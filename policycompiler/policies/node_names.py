@@ -5,7 +5,8 @@ Decides:
 
 Because:
     Two nodes of one name confuse remote control without an error. Exporters keep only what stands
-    behind the `@`, so the worker's name belongs there.
+    behind the `@`, so the worker's name belongs there
+    (https://docs.celeryq.dev/en/stable/userguide/workers.html#starting-the-worker).
 
 Example:
     tasks: {shop.mail.send: {latency: interactive}}
@@ -14,7 +15,19 @@ Example:
 
 Refuses:
     PC406 node-name-collision: give each worker a name of its own.
+        fires:
+            queues: {q: {}, r: {}}
+            workers: {q: {node_name: search}, r: {node_name: Search}}
+        silent:
+            queues: {q: {}, r: {}}
+            workers: {q: {node_name: search-1}, r: {node_name: search-2}}
     PC407 reserved-worker-name: choose another name.
+        fires:
+            queues: {q: {}}
+            workers: {beat: {queues: [q]}}
+        silent:
+            queues: {q: {}}
+            workers: {beats: {queues: [q]}}
 
 Parameters:
     None.
@@ -24,19 +37,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, fatal
 from policycompiler.model import Workload
 from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Written
 
 NAME = "node-names"
 
 NODE_NAME_COLLISION = error("PC406", "node-name-collision")
-RESERVED_WORKER_NAME = error("PC407", "reserved-worker-name")
+RESERVED_WORKER_NAME = fatal("PC407", "reserved-worker-name")
 
 PREFIX = "worker"
 """What a node is; the part behind the `@` says which."""
-RESERVED = frozenset({"beat", "celery"})
-"""`launch/beat.sh`, `SERVICE-beat.service` and `SERVICE-celery.target` are not workers."""
+RESERVED = frozenset({"beat"})
+"""`launch/beat.sh`, `SERVICE-beat.service` and the program `SERVICE-beat` are no workers."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:

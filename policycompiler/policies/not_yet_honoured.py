@@ -7,12 +7,14 @@ Because:
     A declaration that has no effect must not look as if it had one.
 
 Example:
-    tasks: {shop.mail.send: {critical: true}}
+    tasks: {shop.mail.send: {renamed_from: [shop.send]}}
 
     refuses not-yet-honoured
 
 Refuses:
     PC108 not-yet-honoured: nothing to do; it is checked for form and will count later.
+        fires: tasks: {shop.a: {renamed_from: [shop.b]}}
+        silent: tasks: {shop.a: {idempotent: true}}
 
 Parameters:
     None.
@@ -32,10 +34,7 @@ NAME = "not-yet-honoured"
 
 NOT_YET_HONOURED = info("PC108", "not-yet-honoured")
 
-TASK_FIELDS = ("burst", "payload", "priority", "critical", "renamed_from", "runbook")
-QUEUE_FIELDS = ("dead_letter", "priorities")
-# A schedule's owner is not among them: one that stands in its file for all would be named as well.
-SCHEDULE_FIELDS = ("description",)
+TASK_FIELDS = ("renamed_from",)
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
@@ -43,15 +42,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     del plan
     for name, task in spec.tasks.items():
         yield from _given(task, TASK_FIELDS, ("tasks", name))
-        if task.canvas is not None and "chord" not in task.canvas:
-            yield _finding("canvas", ("tasks", name, "canvas"), "without `chord` ")
-    for name, queue in spec.queues.items():
-        yield from _given(queue, QUEUE_FIELDS, ("queues", name))
-    for name, schedule in spec.schedules.items():
-        yield from _given(schedule, SCHEDULE_FIELDS, ("schedules", name))
-    for section in ("hosts", "waivers"):
-        if getattr(spec, section):
-            yield _finding(section, (section,))
+    if spec.hosts:
+        yield _finding("hosts", ("hosts",))
 
 
 def _given(part: BaseModel, fields: tuple[str, ...], path: SpecPath) -> Iterator[Diagnostic]:
@@ -60,6 +52,6 @@ def _given(part: BaseModel, fields: tuple[str, ...], path: SpecPath) -> Iterator
             yield _finding(field, (*path, field))
 
 
-def _finding(field: str, path: SpecPath, when: str = "") -> Diagnostic:
-    message = f"`{field}` {when}is checked for form, and no output follows it yet"
+def _finding(field: str, path: SpecPath) -> Diagnostic:
+    message = f"`{field}` is checked for form, and no output follows it yet"
     return NOT_YET_HONOURED.at(path, message, at_key=True)

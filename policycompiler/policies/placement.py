@@ -9,6 +9,13 @@ Because:
     `….long`, so that nobody waits behind it. Whether it has neighbours today does not matter: a queue
     that changes with the neighbours would move tasks for reasons their team cannot see.
 
+    A queue in a task's decorator beats every route, and Celery drops it in 6.0
+    (https://docs.celeryq.dev/en/stable/userguide/routing.html). The workload cannot see a decorator, so the
+    queue is also an annotation, which beats it wherever the task is registered. Nothing else about routes can
+    be written, so that none of their traps can be met: there is one mapping, exact names before patterns,
+    every pattern has a `*` (Celery takes others for names), and a route holds nothing but a queue and a
+    priority (limits and an expiry would make each send an error, a pool or a concurrency be ignored).
+
 Example:
     tasks:
       shop.mail.send: {latency: interactive, runtime: 300ms}
@@ -20,6 +27,8 @@ Example:
 
 Refuses:
     PC401 external-without-queue: name the queue that the other app consumes.
+        fires: tasks: {shop.a: {external: true}}
+        silent: tasks: {shop.a: {external: true, queue: theirs}}
 
 Parameters:
     None.

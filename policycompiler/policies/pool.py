@@ -8,6 +8,10 @@ Because:
     processes. The others ignore limits in silence, but for gevent, which keeps the hard limit of a task
     that waits (https://docs.celeryq.dev/en/stable/userguide/concurrency/index.html). Slots that wait are
     cheaper there: who needs hundreds of them pins such a pool and gives each call a timeout of its own.
+    Gevent has to patch the standard library before anything is imported, which a setting is read too late
+    for: Celery warns at every start where it finds one, also beside the generated `--pool`.
+    Eventlet's own authors ask that nothing new be built on it (https://github.com/eventlet/eventlet), and
+    the extra `celery[eventlet]` installs nothing on Python 3.10 and later.
 
 Example:
     tasks: {shop.mail.send: {latency: interactive}}
@@ -16,8 +20,47 @@ Example:
 
 Refuses:
     PC303 pool-time-limit-inert: use prefork, or remove the pinned limit and use client timeouts.
+        fires:
+            tasks: {shop.a: {queue: q, options: {time_limit: 9}}}
+            workers: {q: {pool: threads}}
+        silent:
+            tasks: {shop.a: {queue: q, options: {time_limit: 9}}}
+            workers: {q: {pool: gevent}}
     PC304 pool-time-limit-unkept: use prefork, or give the task's calls timeouts of their own.
+        fires:
+            tasks: {shop.a: {queue: q}}
+            workers: {q: {pool: threads}}
+        silent:
+            tasks: {shop.a: {queue: q}}
+            workers: {q: {pool: gevent}}
+    PC318 pool-gevent-soft: use prefork, or remove the soft limit and end the waiting call by its own timeout.
+        fires:
+            tasks: {shop.a: {queue: q, options: {soft_time_limit: 9}}}
+            workers: {q: {pool: gevent}}
+        silent:
+            tasks: {shop.a: {queue: q, options: {soft_time_limit: 9}}}
+            workers: {q: {pool: prefork}}
+    PC319 pool-eventlet: use gevent or threads.
+        fires:
+            queues: {q: {}}
+            workers: {q: {pool: eventlet}}
+        silent:
+            queues: {q: {}}
+            workers: {q: {pool: gevent}}
+    PC320 pool-in-config: give each worker its `pool:` instead.
+        fires:
+            celery: {settings: {worker_pool: gevent}}
+            tasks: {shop.a: {queue: q}}
+        silent:
+            tasks: {shop.a: {queue: q}}
+            workers: {q: {pool: gevent}}
     PC405 pool-cpu-green: use prefork for tasks that compute.
+        fires:
+            tasks: {shop.a: {queue: q, work: cpu}}
+            workers: {q: {pool: gevent}}
+        silent:
+            tasks: {shop.a: {queue: q, work: io}}
+            workers: {q: {pool: gevent}}
 
 Parameters:
     None.
@@ -29,12 +72,15 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.model import Workload
-from policycompiler.plan import Constant, Decision, Plan, Scope
+from policycompiler.plan import APP, Constant, Decision, Plan, Scope
 
 NAME = "pool"
 
 POOL_TIME_LIMIT_INERT = error("PC303", "pool-time-limit-inert")
 POOL_TIME_LIMIT_UNKEPT = warning("PC304", "pool-time-limit-unkept")
+POOL_GEVENT_SOFT = warning("PC318", "pool-gevent-soft")
+POOL_EVENTLET = warning("PC319", "pool-eventlet")
+POOL_IN_CONFIG = warning("PC320", "pool-in-config")
 POOL_CPU_GREEN = error("PC405", "pool-cpu-green")
 
 POOL = "prefork"
@@ -46,36 +92,63 @@ LIMITS = ("time_limit", "soft_time_limit")
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Prefork, unless pinned; objections to pins that break what was declared."""
+    if plan.get(APP, "worker_pool") == "gevent":
+        message = "a setting is read too late for the pool gevent: it patches what is imported before"
+        path: SpecPath = ("celery", "settings", "worker_pool")
+        yield POOL_IN_CONFIG.at(path, message, help="give each worker `pool: gevent` instead")
+    eventlets: set[SpecPath] = set()
     for scope in plan.scopes("worker"):
         if plan.find(scope, "pool") is None:
             because = "the only pool that keeps time limits and survives a task that kills its process"
             yield Decision(scope, "pool", POOL, because, (Constant("POOL", POOL),))
             continue
         pool = plan.text(scope, "pool")
+        where = plan.written(scope, "pool") or ("workers", scope.name)
+        if pool == "eventlet" and where not in eventlets:
+            eventlets.add(where)
+            message = "eventlet is no longer developed, and `celery[eventlet]` does not install it"
+            yield POOL_EVENTLET.at(where, message, help="use `pool: gevent`, or `pool: threads`")
         if pool != POOL:
-            yield from _objections(spec, scope, pool, plan.texts(scope, "tasks"))
+            yield from _limits(spec, scope, pool, where, plan.texts(scope, "tasks"))
+        if pool in SHARES_ONE_PROCESS:
+            yield from _computing(spec, scope, pool, where, plan.texts(scope, "tasks"))
 
 
-def _objections(spec: Workload, scope: Scope, pool: str, tasks: list[str]) -> Iterator[Diagnostic]:
-    where: SpecPath = ("workers", scope.name, "pool")
+def _limits(
+    spec: Workload, scope: Scope, pool: str, where: SpecPath, tasks: list[str]
+) -> Iterator[Diagnostic]:
     here = (Related(where, f"worker {scope.name} runs it on {pool}"),)
     unkept = []
     for name in tasks:
         task = spec.tasks[name]
         pinned = [limit for limit in LIMITS if task.options and getattr(task.options, limit) is not None]
-        for limit in pinned:
-            message = f"{name} pins {limit}, which the pool {pool} does not keep"
-            help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
-            path = ("tasks", name, "options", limit)
-            yield POOL_TIME_LIMIT_INERT.at(path, message, help=help_text, related=here)
-        if not pinned:
+        if not pinned and pool != "gevent":
             unkept.append(name)
-        if task.work == "cpu" and pool in SHARES_ONE_PROCESS:
-            message = f"{name} computes, and the pool {pool} runs all tasks in one process"
-            help_text = "use `pool: prefork`, or another worker for this task"
-            yield POOL_CPU_GREEN.at(("tasks", name, "work"), message, help=help_text, related=here)
+        for limit in pinned:
+            path = ("tasks", name, "options", limit)
+            if pool != "gevent":
+                message = f"{name} pins {limit}, which the pool {pool} does not keep"
+                help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
+                yield POOL_TIME_LIMIT_INERT.at(path, message, help=help_text, related=here)
+            elif limit == "soft_time_limit":
+                message = (
+                    f"{name} pins {limit}, which the pool gevent ignores: only the hard limit ends a run"
+                )
+                help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
+                yield POOL_GEVENT_SOFT.at(path, message, help=help_text, related=here)
     if unkept:
         others = f" (or one of {len(unkept) - 1} more)" if len(unkept) > 1 else ""
         message = f"the pool {pool} keeps no time limit: a stuck {unkept[0]}{others} holds its slot for ever"
         help_text = "use `pool: prefork`, or give the calls inside the task timeouts of their own"
         yield POOL_TIME_LIMIT_UNKEPT.at(where, message, help=help_text)
+
+
+def _computing(
+    spec: Workload, scope: Scope, pool: str, where: SpecPath, tasks: list[str]
+) -> Iterator[Diagnostic]:
+    here = (Related(where, f"worker {scope.name} runs it on {pool}"),)
+    for name in tasks:
+        if spec.tasks[name].work == "cpu":
+            message = f"{name} computes, and the pool {pool} runs all tasks in one process"
+            help_text = "use `pool: prefork`, or another worker for this task"
+            yield POOL_CPU_GREEN.at(("tasks", name, "work"), message, help=help_text, related=here)

@@ -7,12 +7,28 @@ Decides:
 
 Because:
     With `task_create_missing_queues` a misspelt queue name makes a queue that nobody reads; without
-    it the mistake is an error where it happens. Every queue is therefore declared. RabbitMQ 4 has no
+    it the mistake is an error where it happens. Every queue that something is sent to is therefore declared,
+    and none can be left out. RabbitMQ 4 has no
     global prefetch for classic queues, so a countdown or a delayed retry would hold a worker's slot
     there; quorum queues behind a topic exchange delay natively
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html). Up to
     RabbitMQ 3 a worker may take further messages of a classic queue while it holds delayed ones, which
-    serves for delays shorter than the broker's `consumer_timeout`, half an hour unless it is raised.
+    serves for delays shorter than the broker's `consumer_timeout`, half an hour unless it is raised. Celery
+    looks for a quorum queue among all queues of the app: one is enough for every worker to have a fixed
+    prefetch, so beside one a classic queue gets a topic exchange too. It finds one by its declared type
+    only, and not where the type is the default of a virtual host.
+
+    A quorum queue counts how often a message comes back; past `x-delivery-limit` the broker drops it or makes
+    it a dead letter, so it is delivered once more often than the limit says
+    (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling). The arguments of a queue that
+    exists cannot be changed: RabbitMQ refuses the declaration, and the queue needs a new name.
+
+    To a direct exchange `*` and `#` are letters. Celery itself sends to a queue behind one by the queue's
+    name, so its own messages arrive and those that others send with a key do not.
+
+    A broadcast is a queue of each process behind a `fanout` exchange. Its senders declare the exchange and no
+    queue; what kombu's own `Broadcast` leaves undeclared is lost on Redis. Nothing is kept for a worker that
+    is not there.
 
 Example:
     tasks:
@@ -23,48 +39,128 @@ Example:
 
 Refuses:
     PC411 queue-type-unused: remove it; it is for RabbitMQ.
+        fires: queues: {q: {type: quorum}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum}}
+    PC414 queue-create-missing: remove the pin, and declare the queue that it was for under `queues:`.
+        fires: celery: {settings: {task_create_missing_queues: true}}
+        silent: celery: {settings: {task_create_missing_queues: false}}
+    PC415 broadcast-not-fanout: remove the exchange type.
+        fires: queues: {q: {broadcast: true, exchange_type: direct}}
+        silent: queues: {q: {broadcast: true, exchange_type: fanout}}
+    PC416 queue-type-twice: keep `type`, and remove the argument.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: classic, arguments: {x-queue-type: quorum}}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum, arguments: {x-queue-type: quorum}}}
+    PC417 delivery-limit-missing: remove the argument, or write a limit of 1 or more.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {idempotent: true, queue: q}}
+            queues: {q: {type: quorum, arguments: {x-delivery-limit: -1}}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {idempotent: true, queue: q}}
+            queues: {q: {type: quorum, arguments: {x-delivery-limit: 10}}}
+    PC435 topic-on-direct: remove the exchange type, or write a key without `*` and `#`.
+        fires: queues: {q: {exchange_type: direct, routing_key: task.#}}
+        silent: queues: {q: {exchange_type: topic, routing_key: task.#}}
 
 Parameters:
-    None.
+    `redeliveries`: how often a message that is given back may come again from a quorum queue; 3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated, NamedTuple
 
-from policycompiler.diagnostics import Diagnostic, warning
-from policycompiler.model import Queue, Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from pydantic import Field
+
+from policycompiler.diagnostics import Diagnostic, Profile, Related, Remove, SpecPath, error, warning
+from policycompiler.model import PolicyParameters, Queue, Workload
+from policycompiler.plan import (
+    APP,
+    Constant,
+    Decision,
+    Derived,
+    Origin,
+    Parameter,
+    Plan,
+    Scope,
+    Value,
+    Written,
+)
 
 NAME = "queue-declarations"
 
 QUEUE_TYPE_UNUSED = warning("PC411", "queue-type-unused")
+QUEUE_CREATE_MISSING = warning("PC414", "queue-create-missing", Profile.MINIMAL)
+BROADCAST_NOT_FANOUT = error("PC415", "broadcast-not-fanout")
+QUEUE_TYPE_TWICE = error("PC416", "queue-type-twice")
+DELIVERY_LIMIT_MISSING = error("PC417", "delivery-limit-missing")
+TOPIC_ON_DIRECT = error("PC435", "topic-on-direct")
 
 FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH = 4
 """RabbitMQ 4.0 removed it for classic queues (rabbitmq-server release notes 4.0)."""
-REDELIVERIES = 3
-"""How often a message that kills its worker may come back before the broker drops it."""
 FOLLOWED_ARGUMENTS = {"redis": frozenset({"x-expires"})}
 """Queue arguments that kombu follows itself on a broker without AMQP; it ignores all others there."""
 FIRST_CELERY_WITH_QUORUM = (5, 5)
 """Older ones ask for a global prefetch, which quorum queues refuse: the worker ends at its start."""
+LEVELS = "x-max-priority"
+"""An argument of classic queues only (https://www.rabbitmq.com/docs/priority)."""
+_WILDCARDS = frozenset("*#")
+TYPE = "x-queue-type"
+"""What makes a queue a quorum queue, for RabbitMQ and for Celery."""
+LIMIT = "x-delivery-limit"
+"""Of a quorum queue; -1 is none from RabbitMQ 4 on (https://www.rabbitmq.com/docs/quorum-queues)."""
 CREATE_MISSING_QUEUES = False
 """Celery would make a queue for every misspelt name; nobody would ever read it."""
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+class Parameters(PolicyParameters):
+    """What a policy file may set."""
+
+    redeliveries: Annotated[int, Field(ge=1, le=1000)] = Field(
+        3, description="of a message that kills its worker, before the broker drops it"
+    )
+
+
+class _Kind(NamedTuple):
+    """Whether it is a quorum queue, why, and who says so."""
+
+    quorum: bool
+    because: str
+    origin: Origin
+
+
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Declare every queue, and nothing else."""
     transport = plan.text(APP, "broker_transport")
     if transport != "rabbitmq":
         for name, queue in spec.queues.items():
             yield from _unused(transport, name, queue)
-    for scope in plan.scopes("queue"):
+    kinds = {scope: _kind(plan, scope, spec.queues.get(scope.name)) for scope in plan.scopes("queue")}
+    quorum = next((scope for scope, kind in kinds.items() if kind.quorum), None)
+    for scope, kind in kinds.items():
         written = spec.queues.get(scope.name)
-        yield from _queue(plan, scope, written)
+        yield from _queue(plan, scope, written, kind, tuned)
+        yield from _exchange(plan, scope, kind, quorum)
+        if written is not None and transport == "rabbitmq":
+            yield from _objections(plan, scope, written, kind)
     if plan.find(APP, "task_create_missing_queues") is None:
         because = "a misspelt queue name is an error, not a queue that nobody reads"
         origins = (Constant("CREATE_MISSING_QUEUES", CREATE_MISSING_QUEUES),)
         yield Decision(APP, "task_create_missing_queues", CREATE_MISSING_QUEUES, because, origins)
+    elif plan.value(APP, "task_create_missing_queues"):
+        message = "a misspelt queue name makes a queue that no worker reads, and its messages wait for ever"
+        help_text = "remove it; declare a queue that is not known here under `queues:`"
+        yield QUEUE_CREATE_MISSING.at(
+            ("celery", "settings", "task_create_missing_queues"), message, help=help_text
+        )
     default = Scope("queue", plan.text(APP, "task_default_queue"))
     for key in ("exchange", "exchange_type", "routing_key"):
         name = f"task_default_{key}"
@@ -89,49 +185,127 @@ def _unused(transport: str, name: str, queue: Queue) -> Iterator[Diagnostic]:
         yield QUEUE_TYPE_UNUSED.at(path, message, help="remove it, or use RabbitMQ", at_key=True)
 
 
-def _queue(plan: Plan, scope: Scope, written: Queue | None) -> Iterator[Decision]:
-    quorum, because, origin = _is_quorum(plan, scope, written)
+def _queue(
+    plan: Plan, scope: Scope, written: Queue | None, kind: _Kind, tuned: Parameters
+) -> Iterator[Decision]:
     arguments: dict[str, Value] = {}
-    origins: tuple[Origin, ...] = (origin,)
-    if quorum and not plan.value(scope, "broadcast"):
-        arguments = {"x-queue-type": "quorum", "x-delivery-limit": REDELIVERIES}
-        origins += (Constant("REDELIVERIES", REDELIVERIES),)
+    origins: tuple[Origin, ...] = (kind.origin,)
+    if kind.quorum:
+        arguments = {TYPE: "quorum", LIMIT: tuned.redeliveries}
+        origins += (Parameter(("parameters", NAME, "redeliveries"), tuned.redeliveries),)
     if written is not None and written.arguments:
         arguments |= written.arguments
         origins += (Written(("queues", scope.name, "arguments")),)
-    yield Decision(scope, "arguments", arguments, because if arguments else "none are needed", origins)
+    because = kind.because if arguments else "none are needed"
+    yield Decision(scope, "arguments", arguments, because, origins)
     decided: dict[str, tuple[Value, str]] = {
         "exchange": (scope.name, "an exchange of the queue's own name"),
-        "exchange_type": ("topic" if quorum else "direct", because),
         "routing_key": (scope.name, "the queue's own name"),
         "consumer_arguments": ({}, "none are needed"),
     }
     for key, (value, why) in decided.items():
         if plan.find(scope, key) is None:
-            yield Decision(scope, key, value, why, (origin,))
+            yield Decision(scope, key, value, why, (kind.origin,))
 
 
-def _is_quorum(plan: Plan, scope: Scope, written: Queue | None) -> tuple[bool, str, Origin]:
-    """Whether it is a quorum queue, why, and who says so."""
+def _exchange(plan: Plan, scope: Scope, kind: _Kind, quorum: Scope | None) -> Iterator[Decision | Diagnostic]:
+    """Its type: what copies to everybody, what delays, or the plainest."""
+    pinned = plan.find(scope, "exchange_type")
+    broadcast = bool(plan.value(scope, "broadcast"))
+    pattern = plan.find(scope, "routing_key")
+    is_pattern = pattern is not None and not _WILDCARDS.isdisjoint(str(pattern.value))
+    if pinned is not None:
+        if pinned.value == "direct" and pattern is not None and is_pattern:
+            path: SpecPath = ("queues", scope.name, "routing_key")
+            message = (
+                f"to a direct exchange `{pattern.value}` is no pattern: what others send to it with a key "
+                f"that would match never reaches queue {scope.name}"
+            )
+            related = (Related(("queues", scope.name, "exchange_type"), "keys are compared as they are"),)
+            help_text = "remove the exchange type, or write a key without `*` and `#`"
+            yield TOPIC_ON_DIRECT.at(path, message, help=help_text, related=related)
+        if broadcast and pinned.value != "fanout":
+            path = ("queues", scope.name, "exchange_type")
+            message = (
+                f"queue {scope.name} is a broadcast, but only a fanout exchange copies a message to every "
+                f"worker; a {pinned.value} exchange brings it to those that happen to match"
+            )
+            fix = (Remove(path),)
+            yield BROADCAST_NOT_FANOUT.at(path, message, help="remove the exchange type", fix=fix)
+    elif broadcast:
+        because = "it copies each message to every queue behind it"
+        yield Decision(scope, "exchange_type", "fanout", because, (Derived(scope, "broadcast"),))
+    elif is_pattern:
+        because = "its routing key is a pattern"
+        yield Decision(scope, "exchange_type", "topic", because, (Derived(scope, "routing_key"),))
+    elif quorum is not None and not kind.quorum and not plan.value(scope, "external"):
+        because = f"beside the quorum queue {quorum.name} Celery delays in the broker, and only behind this"
+        yield Decision(scope, "exchange_type", "topic", because, (Derived(quorum, "arguments"),))
+    else:
+        exchange_type = "topic" if kind.quorum else "direct"
+        yield Decision(scope, "exchange_type", exchange_type, kind.because, (kind.origin,))
+
+
+def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterator[Diagnostic]:
+    arguments = written.arguments or {}
+    path: SpecPath = ("queues", scope.name, "arguments")
+    if written.type is not None and arguments.get(TYPE, written.type) != written.type:
+        message = f"queue {scope.name} has `type: {written.type}`, but its argument says {arguments[TYPE]}"
+        yield QUEUE_TYPE_TWICE.at((*path, TYPE), message, help="keep `type`, and remove the argument")
+    limit = arguments.get(LIMIT)
+    if kind.quorum and LIMIT in arguments and not (isinstance(limit, int) and limit > 0):
+        tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
+        late = next((task for task in tasks if plan.value(task, "idempotent")), None)
+        if late is not None:
+            message = (
+                f"nothing ends it when a message of queue {scope.name} kills every worker that takes it, "
+                f"for instance one of {late.name}: the delivery limit is {limit}"
+            )
+            help_text = "remove it (the compiler then sets one), or write a limit of 1 or more"
+            yield DELIVERY_LIMIT_MISSING.at((*path, LIMIT), message, help=help_text)
+
+
+def _kind(plan: Plan, scope: Scope, written: Queue | None) -> _Kind:
     if plan.text(APP, "broker_transport") != "rabbitmq":
-        return False, "this broker has one kind of queue", Derived(APP, "broker_transport")
-    if written is not None and written.type is not None:
-        return written.type == "quorum", "the queue type is pinned", Written(("queues", scope.name, "type"))
+        return _Kind(quorum=False, because="this broker has one kind of queue", origin=_TRANSPORT)
+    if plan.value(scope, "broadcast"):
+        because = "each process has a queue of its own, as long as it runs"
+        return _Kind(quorum=False, because=because, origin=Derived(scope, "broadcast"))
+    pinned = None if written is None else _pinned(("queues", scope.name), written)
+    if pinned is not None:
+        return pinned
     if plan.value(scope, "external"):
-        return False, "the app that consumes it declares it; this one only sends", Derived(scope, "external")
+        because = "the app that consumes it declares it; this one only sends"
+        return _Kind(quorum=False, because=because, origin=Derived(scope, "external"))
     return _of_versions(plan)
 
 
-def _of_versions(plan: Plan) -> tuple[bool, str, Origin]:
+def _pinned(path: SpecPath, written: Queue) -> _Kind | None:
+    """What the workload says of it, an argument before the type as RabbitMQ is told that."""
+    arguments = written.arguments or {}
+    kind = arguments.get(TYPE, written.type)
+    if kind is not None:
+        where = (*path, "arguments", TYPE) if TYPE in arguments else (*path, "type")
+        return _Kind(kind == "quorum", "the queue type is pinned", Written(where))
+    if LEVELS in arguments:
+        because = "RabbitMQ refuses a quorum queue with levels of priority"
+        return _Kind(quorum=False, because=because, origin=Written((*path, "arguments", LEVELS)))
+    return None
+
+
+_TRANSPORT = Derived(APP, "broker_transport")
+
+
+def _of_versions(plan: Plan) -> _Kind:
+    version = Derived(APP, "broker_version")
     if plan.version(APP, "celery_version") < FIRST_CELERY_WITH_QUORUM:
-        return False, "this Celery cannot consume quorum queues", Derived(APP, "celery_version")
+        because = "this Celery cannot consume quorum queues"
+        return _Kind(quorum=False, because=because, origin=Derived(APP, "celery_version"))
     if plan.find(APP, "broker_version") is None:
         newest = Constant("FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH", FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH)
-        return True, "no version is declared, and only this delays well on every RabbitMQ", newest
+        because = "no version is declared, and only this delays well on every RabbitMQ"
+        return _Kind(quorum=True, because=because, origin=newest)
     if plan.version(APP, "broker_version")[0] >= FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH:
-        return True, "RabbitMQ 4 and later delay well only this way", Derived(APP, "broker_version")
-    return (
-        False,
-        "RabbitMQ 3 delays for less than half an hour with the simpler kind",
-        Derived(APP, "broker_version"),
-    )
+        return _Kind(quorum=True, because="RabbitMQ 4 and later delay well only this way", origin=version)
+    because = "RabbitMQ 3 delays for less than half an hour with the simpler kind"
+    return _Kind(quorum=False, because=because, origin=version)

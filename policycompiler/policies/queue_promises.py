@@ -11,7 +11,7 @@ Because:
 Example:
     tasks:
       shop.mail.send: {latency: interactive, owner: storefront, queue: mail}
-      shop.mail.digest: {latency: batch, owner: storefront, queue: mail}
+      shop.mail.digest: {latency: standard, owner: storefront, queue: mail}
 
     queue:mail/latency = "interactive"
     queue:mail/queue_wait_seconds = 1

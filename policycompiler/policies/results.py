@@ -7,7 +7,10 @@ Decides:
 Because:
     A result that nobody reads costs a write for every task and memory until it expires. Errors are
     stored all the same: they are few, and somebody will ask. The body of a chord is given the results of
-    its parts, so these are kept.
+    its parts, so these are kept, and for no shorter than such a part may run; a chain hands its results on
+    in messages and stores none. Only the setting counts: a `result_expires` in a decorator does nothing, so
+    no task has an expiry of its own. Celery deletes nothing from S3
+    (https://docs.celeryq.dev/en/stable/userguide/configuration.html#result-expires).
 
 Example:
     results: {backend: redis, url: "redis://127.0.0.1/1", keep: 1h}
@@ -21,7 +24,27 @@ Example:
 
 Refuses:
     PC205 result-without-backend: add `results:`, or say `result: ignore`.
+        fires: tasks: {shop.a: {result: keep}}
+        silent:
+            results: {backend: redis, url: "${R}"}
+            tasks: {shop.a: {result: keep}}
     PC206 result-backend-without-url: add the URL.
+        fires: results: {backend: redis}
+        silent: results: {backend: redis, url: "${R}"}
+    PC240 result-unneeded: declare with `result: keep` whose results are read, or remove `results:`.
+        fires:
+            results: {backend: redis, url: "${R}"}
+            tasks: {shop.a: {result: ignore}}
+        silent:
+            results: {backend: redis, url: "${R}"}
+            tasks: {shop.a: {result: keep}}
+    PC241 results-never-expire: give the bucket a lifecycle rule that deletes old objects.
+        fires:
+            results: {backend: s3, url: "${R}"}
+            tasks: {shop.a: {result: keep}}
+        silent:
+            results: {backend: redis, url: "${R}"}
+            tasks: {shop.a: {result: keep}}
 
 Parameters:
     None.
@@ -31,14 +54,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.diagnostics import Diagnostic, SpecPath, error, info, warning
 from policycompiler.model import TaskFields, Workload
-from policycompiler.plan import APP, Constant, Decision, Origin, Plan, Scope, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Written
 
 NAME = "results"
 
 RESULT_WITHOUT_BACKEND = error("PC205", "result-without-backend")
 RESULT_BACKEND_WITHOUT_URL = error("PC206", "result-backend-without-url")
+RESULT_UNNEEDED = warning("PC240", "result-unneeded")
+RESULTS_NEVER_EXPIRE = info("PC241", "results-never-expire")
 
 KEEP_SECONDS = 3600
 """Long enough for a caller that waits and for a person who looks; Celery's own default is a day."""
@@ -50,6 +75,8 @@ IGNORE_WITHOUT_BACKEND = True
 """There is nowhere to keep them."""
 IGNORE_BY_DEFAULT = True
 """Most results are never read."""
+NEVER_CLEANED = frozenset({"s3"})
+"""Stores that forget nothing by themselves and that `celery.backend_cleanup` leaves as they are."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -72,6 +99,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             yield RESULT_WITHOUT_BACKEND.at(path, message, help="add `results:`, or say `result: ignore`")
         yield from _of_task(plan, scope, task, stores=stores)
     yield from _of_app(spec, plan, stores=stores)
+    if stores:
+        yield from _in_vain(spec, plan)
 
 
 def _of_task(plan: Plan, scope: Scope, task: TaskFields, *, stores: bool) -> Iterator[Decision]:
@@ -83,7 +112,7 @@ def _of_task(plan: Plan, scope: Scope, task: TaskFields, *, stores: bool) -> Ite
         origin = Written((*path, "result"))
     elif stores and task.canvas and "chord" in task.canvas:
         ignored, because = False, "the body of a chord is given the results of its parts"
-        origin = Written((*path, "canvas"))
+        origin = Derived(scope, "canvas")
     if plan.find(scope, "options.ignore_result") is None:
         yield Decision(scope, "options.ignore_result", ignored, because, (origin,))
     key = "options.store_errors_even_if_ignored"
@@ -109,7 +138,49 @@ def _of_app(spec: Workload, plan: Plan, *, stores: bool) -> Iterator[Decision]:
     if stores and plan.find(APP, "result_expires") is None:
         keep = spec.results.keep if spec.results else None
         if keep is None:
-            because, origins = "long enough for whoever waits", (Constant("KEEP_SECONDS", KEEP_SECONDS),)
+            keep, because, origins = _keep(spec, plan)
         else:
             because, origins = "declared", (Written(("results", "keep")),)
-        yield Decision(APP, "result_expires", KEEP_SECONDS if keep is None else keep, because, origins)
+        yield Decision(APP, "result_expires", keep, because, origins)
+
+
+def _keep(spec: Workload, plan: Plan) -> tuple[float, str, tuple[Origin, ...]]:
+    """Seconds for which results are kept where nobody says so."""
+    limits = [
+        Derived(Scope("task", name), "options.time_limit")
+        for name, task in spec.tasks.items()
+        if "chord" in (task.canvas or ()) and not task.external
+    ]
+    least = Constant("KEEP_SECONDS", KEEP_SECONDS)
+    longest = max(limits, key=lambda limit: plan.number(limit.scope, limit.key), default=None)
+    if longest is None or plan.number(longest.scope, longest.key) <= KEEP_SECONDS:
+        return KEEP_SECONDS, "long enough for whoever waits", (least,)
+    because = f"a chord waits for the results of its parts, and one of {longest.scope.name} may run so long"
+    return plan.number(longest.scope, longest.key), because, (longest,)
+
+
+def _in_vain(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """What is stored and never read, or never deleted."""
+    assert spec.results is not None
+    backend = spec.results.backend
+    read = any(
+        task.result == "keep"
+        or (task.options is not None and task.options.ignore_result is False)
+        or "chord" in (task.canvas or ())
+        for task in spec.tasks.values()
+    )
+    if spec.tasks and not read and not plan.get(APP, "task_store_errors_even_if_ignored"):
+        pinned = plan.setting(APP, "task_ignore_result").policy != NAME and not plan.value(
+            APP, "task_ignore_result"
+        )
+        path: SpecPath = ("celery", "settings", "task_ignore_result") if pinned else ("results", "backend")
+        message = f"results are stored in {backend}, but no task declares that anybody reads its own"
+        help_text = (
+            "say `result: keep` with the tasks whose result is read, or remove `results:`; where only errors "
+            "are looked at, pin `task_store_errors_even_if_ignored: true`"
+        )
+        yield RESULT_UNNEEDED.at(path, message, help=help_text)
+    if backend in NEVER_CLEANED:
+        message = f"Celery deletes nothing from {backend}: results stay for ever, whatever `keep` says"
+        help_text = "give the bucket a lifecycle rule that deletes old objects"
+        yield RESULTS_NEVER_EXPIRE.at(("results", "backend"), message, help=help_text)

@@ -20,9 +20,17 @@ Example:
 
 Refuses:
     PC204 retry-non-idempotent: write `retry: none`, or make the task safe to run twice and declare it.
+        fires: tasks: {shop.a: {idempotent: false, retry: {on: [OSError]}}}
+        silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}
     PC208 unknown-exception: write the module of an exception that is not built in.
+        fires: tasks: {shop.a: {idempotent: true, retry: {on: [Timeout]}}}
+        silent: tasks: {shop.a: {idempotent: true, retry: {on: [requests.Timeout]}}}
     PC209 retry-delay-order: the first wait is at most the longest.
+        fires: tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 2m, max_delay: 1m}}}
+        silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 1m, max_delay: 1m}}}
     PC210 retry-without-errors: name the errors in `on`, or remove what only automatic retries have.
+        fires: tasks: {shop.a: {idempotent: true, retry: {max_delay: 1m}}}
+        silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError], max_delay: 1m}}}
 
 Parameters:
     None.
@@ -34,14 +42,14 @@ import builtins
 import math
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, did_you_mean, error, warning
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, did_you_mean, error, fatal, warning
 from policycompiler.model import Retry, TaskFields, Workload
 from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Value, Written
 
 NAME = "retries"
 
 RETRY_NON_IDEMPOTENT = error("PC204", "retry-non-idempotent")
-UNKNOWN_EXCEPTION = error("PC208", "unknown-exception")
+UNKNOWN_EXCEPTION = fatal("PC208", "unknown-exception")
 RETRY_DELAY_ORDER = error("PC209", "retry-delay-order")
 RETRY_WITHOUT_ERRORS = warning("PC210", "retry-without-errors")
 

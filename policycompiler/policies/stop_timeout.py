@@ -5,7 +5,8 @@ Decides:
 
 Because:
     A worker that is told to stop finishes its running tasks first. Killed before that, it loses those
-    acknowledged early, and no exit status says so. The longest hard limit bounds the wait.
+    acknowledged early, and no exit status says so. The longest hard limit bounds the wait
+    (https://docs.celeryq.dev/en/stable/userguide/workers.html#stopping-the-worker).
 
 Example:
     tasks: {shop.reports.yearly: {latency: batch, runtime: 2h}}
@@ -14,28 +15,42 @@ Example:
 
 Refuses:
     PC305 stop-timeout-short: raise the pin, or shorten the task's limit.
+        fires:
+            tasks: {shop.a: {queue: q, runtime: 100s}}
+            workers: {q: {stop_timeout: 1m}}
+        silent:
+            tasks: {shop.a: {queue: q, runtime: 100s}}
+            workers: {q: {stop_timeout: 154s}}
 
 Parameters:
-    None.
+    `margin_seconds`: the time from the end of the longest run to the end of the process; 30.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, error
-from policycompiler.model import Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope
+from policycompiler.model import PolicyParameters, Workload
+from policycompiler.plan import APP, Decision, Derived, Parameter, Plan, Scope
 
 NAME = "stop-timeout"
 
 STOP_TIMEOUT_SHORT = error("PC305", "stop-timeout-short")
 
-MARGIN_SECONDS = 30
-"""To acknowledge, close connections and leave; a worker on a loaded machine takes seconds for it."""
 LEAST_MARGIN_SECONDS = 10
 """Less than this above the longest run and the last task is killed while it ends."""
+
+
+class Parameters(PolicyParameters):
+    """What a policy file may set."""
+
+    margin_seconds: Annotated[int, Field(ge=10, le=3600)] = Field(
+        30, description="to acknowledge, close connections and leave, which takes seconds on a loaded machine"
+    )
 
 
 class _Run(NamedTuple):
@@ -45,9 +60,10 @@ class _Run(NamedTuple):
     lost_when_killed: bool
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Wait for the longest run that its worker may have begun."""
     del spec
+    margin = tuned.margin_seconds
     default_queue = plan.text(APP, "task_default_queue")
     undeclared = _Run(plan.number(APP, "task_time_limit"), APP, "task_time_limit", lost_when_killed=True)
     for scope in plan.scopes("worker"):
@@ -57,8 +73,11 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         longest = max(mine)
         if plan.find(scope, "stop_timeout_seconds") is None:
             because = "the longest hard limit of its tasks, and time to leave"
-            origins = (Derived(longest.scope, longest.key), Constant("MARGIN_SECONDS", MARGIN_SECONDS))
-            timeout = longest.seconds + MARGIN_SECONDS
+            origins = (
+                Derived(longest.scope, longest.key),
+                Parameter(("parameters", NAME, "margin_seconds"), margin),
+            )
+            timeout = longest.seconds + margin
             yield Decision(scope, "stop_timeout_seconds", timeout, because, origins)
         else:
             lost = [run for run in mine if run.lost_when_killed]

@@ -7,8 +7,9 @@ Decides:
 Because:
     A run without a limit can hold its slot for ever, and no stop can wait for it. A run past its 99th
     percentile by a fifth is stuck, not slow: it gets SoftTimeLimitExceeded, time to clean up, and then
-    SIGKILL. Where no run time is declared, the longest run that its class bears stands for it. A soft
-    limit above the hard one makes Celery refuse every send with ValueError
+    SIGKILL. A pinned null is no way out: Celery takes the limit of the app then. Where no run time is
+    declared, the longest run that its class bears stands for it. A soft limit above the hard one makes
+    Celery refuse every send with ValueError
     (https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits).
 
 Example:
@@ -20,7 +21,20 @@ Example:
 
 Refuses:
     PC301 soft-over-hard: lower the soft limit or raise the hard one.
+        fires: tasks: {shop.a: {options: {soft_time_limit: 20, time_limit: 10}}}
+        silent: tasks: {shop.a: {options: {soft_time_limit: 8, time_limit: 10}}}
     PC302 limit-not-a-number: write seconds.
+        fires: celery: {settings: {task_time_limit: 0}}
+        silent: celery: {settings: {task_time_limit: 600}}
+    PC331 hard-limit-missing: write seconds, or remove the null.
+        fires: tasks: {shop.a: {options: {time_limit: null}}}
+        silent: tasks: {shop.a: {options: {time_limit: 600}}}
+    PC332 soft-missing: write seconds, or remove the null.
+        fires: tasks: {shop.a: {options: {soft_time_limit: null}}}
+        silent: tasks: {shop.a: {options: {soft_time_limit: 600}}}
+    PC333 limit-below-p99: raise the limit, or correct the run time.
+        fires: tasks: {shop.a: {runtime: 100s, options: {time_limit: 60}}}
+        silent: tasks: {shop.a: {runtime: 100s, options: {time_limit: 120}}}
 
 Parameters:
     `soft_over_p99`: the soft limit over the 99th percentile of the run time; 1.2.
@@ -35,7 +49,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.classes import DEFAULT_CLASS
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Value
@@ -44,6 +58,9 @@ NAME = "time-limits"
 
 SOFT_OVER_HARD = error("PC301", "soft-over-hard")
 LIMIT_NOT_A_NUMBER = error("PC302", "limit-not-a-number")
+HARD_LIMIT_MISSING = error("PC331", "hard-limit-missing")
+SOFT_MISSING = warning("PC332", "soft-missing")
+LIMIT_BELOW_P99 = warning("PC333", "limit-below-p99")
 
 SHORTEST_CLEANUP_SECONDS = 5
 """A rollback and a log line need a few seconds however short the task is."""
@@ -76,7 +93,12 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             continue
         keys = ("options.soft_time_limit", "options.time_limit")
         longest = _longest(spec, plan, scope)
-        yield from _limits(plan, scope, keys, longest, tuned, ("tasks", name, "options"))
+        path: SpecPath = ("tasks", name, "options")
+        nulls = [key for key in keys if _is_null(spec, name, key) and plan.find(scope, key) is None]
+        yield from _limits(plan, scope, keys, longest, tuned, path)
+        for key in nulls:
+            yield _missing(plan, scope, key, path)
+        yield from _below_p99(plan, scope, keys)
     keys = ("task_soft_time_limit", "task_time_limit")
     yield from _limits(plan, APP, keys, _of_class(spec, DEFAULT_CLASS), tuned, ("celery", "settings"))
 
@@ -100,26 +122,29 @@ def _limits(
 ) -> Iterator[Decision | Diagnostic]:
     """Decide what is not pinned, so that the two agree; object to pins that cannot."""
     soft_key, hard_key = keys
-    pins = [pin for key in keys if (pin := plan.find(scope, key))]
-    refused = [pin for pin in pins if not _is_seconds(pin.value)]
-    for pin in refused:
-        where = (*path, pin.key.removeprefix("options."))
-        yield LIMIT_NOT_A_NUMBER.at(
-            where, "a time limit is a number of seconds above 0", help="write seconds"
-        )
-    # Where a pin is refused the compile fails; until then other policies have a number to read.
-    overrides = bool(refused)
-    soft = None if refused else plan.number_if_any(scope, soft_key)
-    hard = None if refused else plan.number_if_any(scope, hard_key)
+    soft, hard = (_seconds(plan, scope, key) for key in keys)
+    # Where a pin is refused the compile fails, unless the policy file bears it; others need a number to read.
+    refused = [pin for key in keys if (pin := plan.find(scope, key)) and not _is_seconds(pin.value)]
+    overridden = {pin.key for pin in refused}
     if soft is None:
         soft, because, origins = (
-            _soft(longest, tuned) if hard is None else _soft_below(hard, Derived(scope, hard_key), tuned)
+            _soft(longest, tuned)
+            if hard is None
+            else _soft_below(hard, Derived(scope, hard_key), longest, tuned)
         )
-        yield Decision(scope, soft_key, soft, because, origins, overrides)
+        yield Decision(scope, soft_key, soft, because, origins, overrides=soft_key in overridden)
     if hard is None:
         hard, origin = _hard_above(soft, tuned)
         because = "time to clean up after the soft limit, then its process is killed"
-        yield Decision(scope, hard_key, hard, because, (Derived(scope, soft_key), origin), overrides)
+        origins = (Derived(scope, soft_key), origin)
+        yield Decision(scope, hard_key, hard, because, origins, overrides=hard_key in overridden)
+    for pin in refused:
+        if pin.value is None:
+            yield _missing(plan, scope, pin.key, path)
+        else:
+            where = (*path, pin.key.removeprefix("options."))
+            message = "a time limit is a number of seconds above 0"
+            yield LIMIT_NOT_A_NUMBER.at(where, message, help="write seconds")
     if soft > hard:
         soft_path, hard_path = ((*path, key.removeprefix("options.")) for key in keys)
         message = (
@@ -135,13 +160,17 @@ def _soft(longest: _Longest, tuned: Parameters) -> tuple[float, str, tuple[Origi
     return soft, longest.because, (longest.origin, _parameter("soft_over_p99", tuned.soft_over_p99))
 
 
-def _soft_below(hard: float, origin: Derived, tuned: Parameters) -> tuple[float, str, tuple[Origin, ...]]:
+def _soft_below(
+    hard: float, origin: Derived, longest: _Longest, tuned: Parameters
+) -> tuple[float, str, tuple[Origin, ...]]:
+    parameter = _parameter("hard_over_soft", tuned.hard_over_soft)
     soft = min(hard, max(1, math.floor(hard / tuned.hard_over_soft)))
     if soft == hard:
-        because = "the pinned hard limit is too short to leave time to clean up"
-    else:
-        because = "leaves time to clean up before the pinned hard limit"
-    return soft, because, (origin, _parameter("hard_over_soft", tuned.hard_over_soft))
+        return soft, "the pinned hard limit is too short to leave time to clean up", (origin, parameter)
+    if isinstance(longest.origin, Derived) and soft < longest.seconds < hard:
+        because = "no shorter than the 99th percentile, and below the pinned hard limit"
+        return longest.seconds, because, (origin, longest.origin)
+    return soft, "leaves time to clean up before the pinned hard limit", (origin, parameter)
 
 
 def _hard_above(soft: float, tuned: Parameters) -> tuple[float, Origin]:
@@ -153,6 +182,46 @@ def _hard_above(soft: float, tuned: Parameters) -> tuple[float, Origin]:
 
 def _parameter(key: str, value: float) -> Parameter:
     return Parameter(("parameters", NAME, key), value)
+
+
+def _seconds(plan: Plan, scope: Scope, key: str) -> float | None:
+    """A limit that is one."""
+    return plan.number(scope, key) if _is_seconds(plan.get(scope, key)) else None
+
+
+def _is_null(spec: Workload, name: str, key: str) -> bool:
+    """Whether a task's option is written as null."""
+    options, field = spec.tasks[name].options, key.removeprefix("options.")
+    return options is not None and field in options.model_fields_set and getattr(options, field) is None
+
+
+def _missing(plan: Plan, scope: Scope, key: str, path: SpecPath) -> Diagnostic:
+    field = key.removeprefix("options.")
+    seconds, who = plan.number(scope, key), scope.name or "an undeclared task"
+    help_text = f"write seconds, or remove it; the compiler sets {seconds:g} s"
+    if "soft" in field:
+        message = f"without a soft limit {who} is killed at the hard one, with no time to clean up"
+        return SOFT_MISSING.at((*path, field), message, help=help_text)
+    message = (
+        f"without a hard limit a stuck run of {who} holds its slot for ever, and no stop can wait for it"
+    )
+    return HARD_LIMIT_MISSING.at((*path, field), message, help=help_text)
+
+
+def _below_p99(plan: Plan, scope: Scope, keys: tuple[str, str]) -> Iterator[Diagnostic]:
+    p99 = plan.number_if_any(scope, "runtime_p99_seconds")
+    for key in reversed(keys):
+        limit, path = plan.number(scope, key), plan.written(scope, key)
+        if p99 is not None and path is not None and limit < p99:
+            end = "told to stop" if "soft" in key else "killed"
+            message = (
+                f"{scope.name} is {end} after {limit:g} s, but may run {p99:g} s: more than one run of a "
+                "hundred fails by this limit"
+            )
+            related = (Related(("tasks", scope.name, "runtime"), f"p99 {p99:g} s"),)
+            help_text = "raise the limit, or correct the declared run time"
+            yield LIMIT_BELOW_P99.at(path, message, help=help_text, related=related)
+            return
 
 
 def _is_seconds(value: Value) -> bool:

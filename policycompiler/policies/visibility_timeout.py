@@ -6,7 +6,9 @@ Decides:
 Because:
     The clock runs from delivery to acknowledgement: through the wait in a worker's reserve, through a
     countdown or a retry's wait, and through the run where that is acknowledged late. Whoever takes longer
-    is run twice, also when nothing has failed
+    is run twice, also when nothing has failed. On Redis any worker gives back the messages of all, by its own
+    timeout, so it is one for the app. What a killed worker held comes back only after it, which is why it is
+    no longer than it has to be
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html#visibility-timeout).
 
 Example:
@@ -16,25 +18,62 @@ Example:
 
 Refuses:
     PC311 late-ack-run-over-visibility: remove the pin, or split the task.
+        fires:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 30m}
+            tasks: {shop.a: {idempotent: true, options: {soft_time_limit: 1500, time_limit: 1800}}}
+        silent:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 31m}
+            tasks: {shop.a: {idempotent: true, options: {soft_time_limit: 1500, time_limit: 1800}}}
     PC312 eta-over-visibility: remove the pin, or keep due times in a database and poll it.
+        fires:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
+            tasks: {shop.a: {runtime: 1s, max_countdown: 1h}}
+        silent:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
+            tasks: {shop.a: {runtime: 1s, max_countdown: 59m}}
     PC313 retry-delay-over-visibility: remove the pin, or lower the wait.
+        fires:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
+            tasks: {shop.a: {idempotent: true, runtime: 1s, retry: {on: [OSError], max_delay: 1h}}}
+        silent:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
+            tasks: {shop.a: {idempotent: true, runtime: 1s, retry: {on: [OSError], max_delay: 59m}}}
     PC314 reserve-over-visibility: remove the pin, or lower the prefetch multiplier.
+        fires:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 10m}
+            tasks: {shop.a: {runtime: 8m}}
+        silent:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 30m}
+            tasks: {shop.a: {runtime: 8m}}
     PC315 visibility-timeout-unused: remove it; only Redis and SQS have one.
+        fires: broker: {transport: rabbitmq, url: "${B}", visibility_timeout: 1h}
+        silent: broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
     PC316 visibility-timeout-over-sqs: lower it, or remove it.
+        fires: broker: {transport: sqs, url: "${B}", visibility_timeout: 13h}
+        silent: broker: {transport: sqs, url: "${B}", visibility_timeout: 12h}
+    PC427 visibility-too-long: keep due times in a database and poll it, or lower the pin.
+        fires: tasks: {shop.a: {max_countdown: 1d}}
+        silent: tasks: {shop.a: {max_countdown: 2h}}
+    PC428 visibility-not-uniform: give the workers of the other app the same visibility timeout.
+        fires: tasks: {shop.a: {max_countdown: 2h}, shop.b: {external: true, queue: theirs}}
+        silent: tasks: {shop.a: {max_countdown: 20m}, shop.b: {external: true, queue: theirs}}
 
 Parameters:
-    None.
+    `margin`: what the longest hold is multiplied by; 1.5.
+    `longest_seconds`: a timeout above this is found too long; 43200.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Annotated, NamedTuple
 
-from policycompiler.diagnostics import Diagnostic, Finding, Related, SpecPath, error, warning
-from policycompiler.model import Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope, Written
+from pydantic import Field
+
+from policycompiler.diagnostics import Diagnostic, Finding, Related, Remove, SpecPath, error, info, warning
+from policycompiler.model import PolicyParameters, Workload
+from policycompiler.plan import APP, Constant, Decision, Derived, Parameter, Plan, Scope, Written
 
 NAME = "visibility-timeout"
 
@@ -44,14 +83,27 @@ RETRY_DELAY_OVER_VISIBILITY = error("PC313", "retry-delay-over-visibility")
 RESERVE_OVER_VISIBILITY = error("PC314", "reserve-over-visibility")
 VISIBILITY_TIMEOUT_UNUSED = warning("PC315", "visibility-timeout-unused")
 VISIBILITY_TIMEOUT_OVER_SQS = error("PC316", "visibility-timeout-over-sqs")
+VISIBILITY_TOO_LONG = warning("PC427", "visibility-too-long")
+VISIBILITY_NOT_UNIFORM = info("PC428", "visibility-not-uniform")
 
-MARGIN = 1.5
-"""The sweep that restores messages runs every 100 s or so, and machines stall: half as much again."""
 LEAST_SECONDS = 3600
 """Celery's own default on Redis; countdowns that nobody declared are written with it in mind."""
 SQS_MOST_SECONDS = 43200
 """AWS allows twelve hours."""
 TRANSPORTS = frozenset({"redis", "sqs"})
+SHARED = "redis"
+"""Where any worker gives back the messages of all; SQS keeps the timeout with each message."""
+
+
+class Parameters(PolicyParameters):
+    """What a policy file may set."""
+
+    margin: Annotated[float, Field(ge=1, le=100)] = Field(
+        1.5, description="the sweep that gives messages back runs every 100 s or so, and machines stall"
+    )
+    longest_seconds: Annotated[int, Field(ge=LEAST_SECONDS, le=31_536_000)] = Field(
+        43200, description="what a killed worker held comes back no earlier; half a day loses a day's work"
+    )
 
 
 class _Hold(NamedTuple):
@@ -64,19 +116,31 @@ class _Hold(NamedTuple):
     path: SpecPath
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+class _Wait(NamedTuple):
+    """A worker's longest run, which is ahead of whatever becomes due, and what its reserve may come to."""
+
+    longest: float
+    hold: _Hold | None
+
+
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Longer than anything that holds a message; pins that are shorter are refused."""
     transport = plan.text(APP, "broker_transport")
     pinned, pin_path = _pinned(spec)
     if transport not in TRANSPORTS:
         if pinned is not None:
             message = f"{transport} has no visibility timeout; this one changes nothing"
-            yield VISIBILITY_TIMEOUT_UNUSED.at(pin_path, message, help="remove it")
+            fix = (Remove(pin_path),)
+            yield VISIBILITY_TIMEOUT_UNUSED.at(pin_path, message, help="remove it", fix=fix)
         return
-    holds = [hold for name in spec.tasks for hold in _task_holds(plan, name)]
-    holds += [hold for scope in plan.scopes("worker") for hold in _reserve(plan, scope)]
-    longest = max(holds, key=lambda hold: (hold.seconds, hold.origin), default=None)
-    needed = max(LEAST_SECONDS, math.ceil(longest.seconds * MARGIN) if longest else 0)
+    waits = {scope: _reserve(plan, scope) for scope in plan.scopes("worker")}
+    others = [wait.hold for wait in waits.values() if wait is not None and wait.hold is not None]
+    others += _undeclared(plan)
+    # Each cause is held against a pin alone; what is decided has room for a delay and a full worker together.
+    holds = [hold for name in spec.tasks for hold in _task_holds(plan, name, {})] + others
+    sums = [hold for name in spec.tasks for hold in _task_holds(plan, name, waits)] + others
+    longest = max(sums, key=lambda hold: (hold.seconds, hold.origin), default=None)
+    needed = max(LEAST_SECONDS, math.ceil(longest.seconds * tuned.margin) if longest else 0)
     most = SQS_MOST_SECONDS if transport == "sqs" else math.inf
     if pinned is not None:
         origins = (Written(pin_path),)
@@ -95,16 +159,58 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         limited = (longest.origin, Constant("SQS_MOST_SECONDS", SQS_MOST_SECONDS))
         yield Decision(APP, "visibility_timeout_seconds", SQS_MOST_SECONDS, because, limited)
     else:
-        yield _decided(longest, needed)
+        yield _decided(longest, needed, tuned)
+    if transport == SHARED:
+        timeout = needed if pinned is None else pinned
+        yield from _too_long(timeout, pin_path, longest, tuned)
+        yield from _others(spec, plan, timeout)
 
 
-def _decided(longest: _Hold | None, needed: int) -> Decision:
+def _decided(longest: _Hold | None, needed: int, tuned: Parameters) -> Decision:
     key = "visibility_timeout_seconds"
     if longest is None or needed == LEAST_SECONDS:
         because = "Celery's own default: nothing declared holds a message for longer"
         return Decision(APP, key, needed, because, (Constant("LEAST_SECONDS", LEAST_SECONDS),))
-    because = f"{longest.what} {longest.seconds:g} s, and half as much again"
-    return Decision(APP, key, needed, because, (longest.origin, Constant("MARGIN", MARGIN)))
+    because = f"{longest.what} {longest.seconds:g} s, times {tuned.margin:g}"
+    margin = Parameter(("parameters", NAME, "margin"), tuned.margin)
+    return Decision(APP, key, needed, because, (longest.origin, margin))
+
+
+def _too_long(
+    timeout: float, pin_path: SpecPath, longest: _Hold | None, tuned: Parameters
+) -> Iterator[Diagnostic]:
+    """The price: what a killed worker held comes back no earlier. Waits have another way, long runs none."""
+    delayed = longest is not None and longest.finding in (ETA_OVER_VISIBILITY, RETRY_DELAY_OVER_VISIBILITY)
+    path = pin_path or (longest.path if longest and delayed else ())
+    if timeout <= tuned.longest_seconds or not path:
+        return
+    why = "" if pin_path or longest is None else f", as {longest.what} {longest.seconds:g} s"
+    message = (
+        f"when a worker is killed, what it held comes back only after {timeout:g} s{why}: that goes for "
+        "every task of the app"
+    )
+    help_text = "keep due times in a database and poll it with a schedule"
+    if pin_path:
+        help_text = "lower or remove the pin"
+    yield VISIBILITY_TOO_LONG.at(path, message, help=help_text)
+
+
+def _others(spec: Workload, plan: Plan, timeout: float) -> Iterator[Diagnostic]:
+    """Workers of another app on the same Redis, which give back by their own timeout."""
+    if timeout <= LEAST_SECONDS:
+        return
+    for scope in plan.scopes("queue"):
+        if plan.value(scope, "external"):
+            written = scope.name in spec.queues
+            tasks = plan.texts(scope, "tasks")
+            path: SpecPath = ("queues", scope.name) if written else ("tasks", *tasks[:1])
+            message = (
+                f"another app consumes queue {scope.name}: its workers give messages of this app back too, "
+                f"after their own visibility timeout, so it must be {timeout:g} s there as well"
+            )
+            help_text = "set it in the other app, or let the two use different databases of Redis"
+            yield VISIBILITY_NOT_UNIFORM.at(path, message, help=help_text)
+            return
 
 
 def _pinned(spec: Workload) -> tuple[int | float | None, SpecPath]:
@@ -116,50 +222,66 @@ def _pinned(spec: Workload) -> tuple[int | float | None, SpecPath]:
     return None, ()
 
 
-def _task_holds(plan: Plan, name: str) -> Iterator[_Hold]:
+def _task_holds(plan: Plan, name: str, waits: Mapping[Scope, _Wait | None]) -> Iterator[_Hold]:
     scope = Scope("task", name)
     base: SpecPath = ("tasks", name)
+    if plan.value(scope, "external"):
+        return
     limit = 0.0
-    if plan.get(scope, "options.acks_late") and not plan.value(scope, "external"):
+    if plan.get(scope, "options.acks_late"):
         limit = plan.number(scope, "options.time_limit")
         what = f"{name} may run"
         origin = Derived(scope, "options.time_limit")
         yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, what, (*base, "runtime"))
-    # One delivery of what is acknowledged late lasts from the wait to the end of the run.
-    then_run = f" and then run {limit:g} s, together" if limit else ""
-    countdown = plan.number_if_any(scope, "max_countdown_seconds")
-    if countdown is not None:
-        origin = Derived(scope, "max_countdown_seconds")
-        wait = f" {countdown:g} s{then_run}" if limit else ""
-        what = f"{name} may be sent with a countdown of{wait}"
-        yield _Hold(countdown + limit, origin, ETA_OVER_VISIBILITY, what, (*base, "max_countdown"))
-    for key in ("options.retry_backoff_max", "options.default_retry_delay"):
+    # One delivery lasts from the wait to the start of the run, and of what is acknowledged late to its end.
+    ahead = [waits.get(Scope("worker", worker)) for worker in plan.texts(scope, "workers")]
+    one = max((wait.longest for wait in ahead if wait is not None), default=0.0)
+    waiting = f" and then wait {one:g} s for a slot" if one else ""
+    running = f" and then run {limit:g} s" if limit else ""
+    then = f"{waiting}{running}, together" if waiting or running else ""
+    delays: dict[str, tuple[str, Finding, str]] = {
+        "max_countdown_seconds": (f"{name} may be sent with a countdown of", ETA_OVER_VISIBILITY, ""),
+        "options.retry_backoff_max": (f"a retry of {name} may wait", RETRY_DELAY_OVER_VISIBILITY, "retry"),
+        "options.default_retry_delay": (f"a retry of {name} may wait", RETRY_DELAY_OVER_VISIBILITY, "retry"),
+    }
+    for key, (start, finding, field) in delays.items():
         delay = plan.number_if_any(scope, key)
-        if delay is not None:
-            wait = f" {delay:g} s{then_run}" if limit else ""
-            what = f"a retry of {name} may wait{wait}"
-            yield _Hold(
-                delay + limit, Derived(scope, key), RETRY_DELAY_OVER_VISIBILITY, what, (*base, "retry")
-            )
+        if delay:
+            what = f"{start} {delay:g} s{then}" if then else start
+            path = (*base, field or "max_countdown")
+            yield _Hold(delay + one + limit, Derived(scope, key), finding, what, path)
 
 
-def _reserve(plan: Plan, scope: Scope) -> Iterator[_Hold]:
+def _undeclared(plan: Plan) -> Iterator[_Hold]:
+    """A task that nobody declared, where those are acknowledged late."""
+    if plan.get(APP, "task_acks_late"):
+        limit = plan.number(APP, "task_time_limit")
+        path: SpecPath = ("celery", "settings", "task_acks_late")
+        what = "a task that nobody declared may run"
+        origin = Derived(APP, "task_time_limit")
+        yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, what, path)
+
+
+def _reserve(plan: Plan, scope: Scope) -> _Wait | None:
     """The wait in a worker's reserve, and the run of what then starts when that is acknowledged late."""
     tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
     if not tasks:
-        return
+        return None
     longest = max((plan.number(task, "options.time_limit"), task) for task in tasks)
     late = [
         plan.number(task, "options.time_limit") for task in tasks if plan.value(task, "options.acks_late")
     ]
     # A slot that is acknowledged late counts against the prefetch limit while it runs.
     behind = plan.number(scope, "prefetch_multiplier") - (1 if len(late) == len(tasks) else 0)
-    if behind > 0:
-        seconds = behind * longest[0] + max(late, default=0)
-        what = f"in reserve behind {longest[1].name}, a message of {scope.name} may be held"
-        path: SpecPath = ("tasks", longest[1].name, "runtime")
-        origin = Derived(longest[1], "options.time_limit")
-        yield _Hold(seconds, origin, RESERVE_OVER_VISIBILITY, what, path)
+    if plan.get(scope, "disable_prefetch") and plan.value(APP, "broker_transport") == "redis":
+        behind = 0
+    if behind <= 0:
+        return _Wait(longest[0], None)
+    seconds = behind * longest[0] + max(late, default=0)
+    what = f"in reserve behind {longest[1].name}, a message of {scope.name} may be held"
+    path: SpecPath = ("tasks", longest[1].name, "runtime")
+    origin = Derived(longest[1], "options.time_limit")
+    return _Wait(longest[0], _Hold(seconds, origin, RESERVE_OVER_VISIBILITY, what, path))
 
 
 def _objections(

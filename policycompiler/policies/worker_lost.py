@@ -24,6 +24,12 @@ Example:
 
 Refuses:
     PC202 worker-lost-loop: drop the pin; the compiler bounds it.
+        fires:
+            celery: {version: "5.6"}
+            tasks: {shop.a: {idempotent: true, options: {reject_on_worker_lost: true}}}
+        silent:
+            celery: {version: "5.7"}
+            tasks: {shop.a: {idempotent: true, options: {reject_on_worker_lost: true}}}
 
 Parameters:
     None.

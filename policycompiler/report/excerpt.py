@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Place
-from policycompiler.report.text import cells, clean, sentence, visible, width
+from policycompiler.report.text import cells, clean, width
 
 WIDEST_LINE = 120
 LEAD = 40
@@ -36,15 +36,15 @@ class _Marked(NamedTuple):
 def excerpt(
     place: Place,
     labels: Sequence[Label],
-    help_text: str,
+    remarks: Sequence[str],
     sources: Mapping[str, Sequence[str]],
     *,
     color: bool = False,
 ) -> list[str]:
-    """The lines below a finding's headline: what the source says there and at its labels, and the help.
+    """The lines below a finding's headline: what the source says there and at its labels, and remarks.
 
     A label at the place itself is written behind the caret. `sources` holds lines by file name;
-    places in other files are named only.
+    places in other files are named only. The remarks are printable.
     """
     own = next((label for label in labels if label.place == place), None)
     marks = [_Marked(place, "^", own.note if own else "")]
@@ -64,9 +64,7 @@ def excerpt(
                 lines += _line(sources[file][line - 1], list(marks_of_line), gutter)
             else:
                 lines += [f"{gutter.remark} {clean(mark.note)}" for mark in marks_of_line if mark.note]
-    if help_text:
-        lines.append(f"{gutter.remark} help: {visible(sentence(help_text))}")
-    return lines
+    return [*lines, *(f"{gutter.remark} {remark}" for remark in remarks)]
 
 
 def _has_line(sources: Mapping[str, Sequence[str]], place: Place) -> bool:
@@ -123,13 +121,13 @@ def _window(source: str, index: int) -> tuple[str, int, int]:
             room -= width(printed[end])
             end += 1
     before = ("…" if start else "") + "".join(printed[start:index])
-    word_end = min(index + _word_length(source, index), end)
+    word_end = min(index + word_length(source, index), end)
     word = "".join(printed[index:word_end])
     after = "".join(printed[word_end:end]) + ("…" if end < len(printed) else "")
     return before + word + after, width(before), max(width(word), 1)
 
 
-def _word_length(source: str, index: int) -> int:
+def word_length(source: str, index: int) -> int:
     """How many characters the YAML word at an index has on its line; of a flow collection its bracket."""
     opened = sum(source.count(sign, 0, index) for sign in "[{")
     closed = sum(source.count(sign, 0, index) for sign in "]}")

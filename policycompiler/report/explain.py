@@ -22,7 +22,7 @@ from policycompiler.plan import (
     Written,
     scope_from_text,
 )
-from policycompiler.report.findings import place_data
+from policycompiler.report.located import place_data
 from policycompiler.report.text import clean, clipped, table
 from policycompiler.report.values import duration, flow, is_duration, masked_data, value_text
 
@@ -155,7 +155,10 @@ def _origin_rows(
                 yield indent + what, f"{place.file}:{place.line}:{place.column}"
             case Parameter(path, value):
                 text = clipped(flow(value), LONGEST_VALUE)
-                yield f"{indent}parameter {'.'.join(map(str, path))} = {text}", "policy file"
+                name = ".".join(str(part) for part in path).removeprefix("parameters.")
+                said = document.policy_place(path)
+                where = f"{said.file}:{said.line}:{said.column}" if said else "built in"
+                yield f"{indent}parameter {name} = {text}", where
             case Constant(name, value):
                 text = clipped(flow(value), LONGEST_VALUE)
                 yield f"{indent}constant {name} = {text}", f"policy {setting.policy}"
@@ -270,6 +273,8 @@ def _origin_data(document: Document, origin: Origin) -> dict[str, Value]:
         case Derived(scope, key):
             return {"setting": f"{scope}/{key}"}
         case Parameter(path, value):
-            return {"parameter": list(path), "value": masked_data(value)}
+            said = document.policy_place(path)
+            where = {} if said is None else place_data(said)
+            return {"parameter": list(path), "value": masked_data(value), **where}
         case Constant(name, value):
             return {"constant": name, "value": masked_data(value)}

@@ -1,61 +1,54 @@
-"""Findings as text for people, as one line each, or as JSON."""
+"""Findings for people, for machines, and for the places where people review changes."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 from policycompiler.diagnostics import Diagnostic, Place, Severity, SpecPath
 from policycompiler.load import Document, lines_of
 from policycompiler.plan import Plan
+from policycompiler.report.annotations import github, gitlab
 from policycompiler.report.excerpt import Label, excerpt
-from policycompiler.report.text import clean, counted, sentence, visible
+from policycompiler.report.junit import junit
+from policycompiler.report.located import (
+    Located,
+    Program,
+    Report,
+    answered,
+    file_count,
+    located,
+    more_command,
+    place_data,
+    printable,
+    severity_counts,
+    summary,
+    task_count,
+)
+from policycompiler.report.markdown import markdown
+from policycompiler.report.sarif import sarif
+from policycompiler.report.text import clean, sentence
+
+__all__ = ["DOCUMENT_FORMATS", "FORMATS", "OutputFormat", "located", "render"]
 
 FORMAT = 1
 
-OutputFormat: TypeAlias = Literal["full", "concise", "json"]
+OutputFormat: TypeAlias = Literal["full", "concise", "json", "github", "gitlab", "sarif", "junit", "markdown"]
 
-FORMATS: tuple[OutputFormat, ...] = ("full", "concise", "json")
+FORMATS: tuple[OutputFormat, ...] = (
+    *("full", "concise", "json"),
+    *("github", "gitlab", "sarif", "junit", "markdown"),
+)
 """What `render` can make, the default first."""
 
+DOCUMENT_FORMATS = frozenset({"json", "gitlab", "sarif", "junit"})
+"""Those that are one document for a machine: there is one without any finding, too, and nothing beside it."""
+
+UNKNOWN = Program("0", lambda _: "")
+
 _COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
-
-
-class LocatedRelated(NamedTuple):
-    """A related place with its position."""
-
-    place: Place
-    note: str
-    path: SpecPath
-
-
-class Located(NamedTuple):
-    """A diagnostic with its position and those of the places it relates to."""
-
-    diagnostic: Diagnostic
-    place: Place
-    related: tuple[LocatedRelated, ...]
-
-
-def located(diagnostics: Iterable[Diagnostic], document: Document) -> list[Located]:
-    """The diagnostics with their positions, sorted by them; of equal ones at one place the first."""
-    found: dict[tuple[str, Place, str], Located] = {}
-    for diagnostic in diagnostics:
-        place = diagnostic.place or document.place(diagnostic.path, key=diagnostic.at_key)
-        related = tuple(
-            LocatedRelated(other.place or document.place(other.path), other.note, other.path)
-            for other in diagnostic.related
-        )
-        key = (diagnostic.code, place, diagnostic.message)
-        found.setdefault(key, Located(diagnostic, place, related))
-    return sorted(found.values(), key=_order)
-
-
-def _order(finding: Located) -> tuple[Place, int, str, str]:
-    diagnostic = finding.diagnostic
-    return finding.place, diagnostic.severity.rank, diagnostic.code, diagnostic.message
+_CALM = "2"
 
 
 def render(
@@ -65,86 +58,110 @@ def render(
     *,
     color: bool = False,
     plan: Plan | None = None,
+    hidden: int = 0,
+    fail_on: Severity = Severity.ERROR,
+    program: Program = UNKNOWN,
 ) -> str:
     """The findings and a summary, ending with a newline.
 
     `plan` is counted for the summary; without one, what the document holds. `color` adds ANSI
-    sequences to the text formats; nothing in the sources can add any.
+    sequences to the text formats; nothing in the sources can add any. `hidden` counts what a baseline hides.
+    `fail_on` is the mildest severity that fails the command.
     """
-    findings = located(diagnostics, document)
-    if output_format == "json":
-        return _json(findings, document, plan)
+    found = located(diagnostics, document)
+    open_ = [finding for finding in found if finding.diagnostic.waived is None]
+    waived = [finding for finding in found if finding.diagnostic.waived is not None]
+    report = Report(open_, waived, document, plan, hidden, fail_on, program)
+    if output_format == "full":
+        return _full(report, color=color)
     if output_format == "concise":
-        blocks = [_headline(finding, color=color) for finding in findings]
-        return "\n".join([*blocks, _summary(findings, document, plan)]) + "\n"
-    files = {place.file for finding in findings for place in (finding.place, *_places(finding))}
-    sources = {file: lines_of(document.texts[file]) for file in files if file in document.texts}
-    blocks = [_full(finding, sources, color=color) for finding in findings]
-    return "\n\n".join([*blocks, _summary(findings, document, plan)]) + "\n"
+        return _concise(report, color=color)
+    return _UNCOLORED[output_format](report)
+
+
+def _concise(report: Report, *, color: bool) -> str:
+    lines = [_headline(finding, color=color) for finding in report.findings]
+    for finding in report.waived:
+        assert finding.diagnostic.waived is not None
+        lines.append(f"{_headline(finding, color=color)} ({answered(finding.diagnostic.waived)})")
+    return "\n".join([*lines, *_closing(report)]) + "\n"
+
+
+def _full(report: Report, *, color: bool) -> str:
+    files = {place.file for found in report.findings for place in (found.place, *_places(found))}
+    texts = report.document.texts
+    sources = {file: lines_of(texts[file]) for file in files if file in texts}
+    told: set[str] = set()
+    blocks = []
+    for finding in report.findings:
+        diagnostic = finding.diagnostic
+        remarks = [f"help: {printable(diagnostic.help)}"] if diagnostic.help else []
+        # Where to read more is worth saying once.
+        if diagnostic.code not in told and (command := more_command(diagnostic)):
+            remarks.append(f"more: {command}")
+        told.add(diagnostic.code)
+        blocks.append(_block(finding, remarks, sources, color=color))
+    blocks += [_waived_block(finding, color=color) for finding in report.waived]
+    return "\n\n".join([*blocks, "\n".join(_closing(report))]) + "\n"
 
 
 def _places(finding: Located) -> list[Place]:
     return [other.place for other in finding.related]
 
 
-def _full(finding: Located, sources: Mapping[str, Sequence[str]], *, color: bool) -> str:
+def _block(
+    finding: Located, remarks: Sequence[str], sources: Mapping[str, Sequence[str]], *, color: bool
+) -> str:
     labels = [Label(other.place, other.note) for other in finding.related]
-    lines = excerpt(finding.place, labels, finding.diagnostic.help, sources, color=color)
+    lines = excerpt(finding.place, labels, remarks, sources, color=color)
     return "\n".join([_headline(finding, color=color), *lines])
+
+
+def _waived_block(finding: Located, *, color: bool) -> str:
+    """Nobody has to act: what was found and who answers for it, without the source."""
+    assert finding.diagnostic.waived is not None
+    answer = f"  = waived {answered(finding.diagnostic.waived)}"
+    return f"{_headline(finding, color=color)}\n{answer}"
 
 
 def _headline(finding: Located, *, color: bool) -> str:
     diagnostic, place = finding.diagnostic, finding.place
-    verdict = f"{diagnostic.severity}[{diagnostic.code}]"
+    waived = diagnostic.waived is not None
+    verdict = f"{'waived' if waived else diagnostic.severity}[{diagnostic.code}]"
     if color:
-        verdict = f"\x1b[{_COLORS[diagnostic.severity]}m{verdict}\x1b[0m"
+        verdict = f"\x1b[{_CALM if waived else _COLORS[diagnostic.severity]}m{verdict}\x1b[0m"
     where = f"{clean(place.file)}:{place.line}:{place.column}: " if place.file else ""
-    return f"{where}{verdict} {diagnostic.name}: {visible(sentence(diagnostic.message))}"
+    return f"{where}{verdict} {diagnostic.name}: {printable(diagnostic.message)}"
 
 
-def _summary(findings: Sequence[Located], document: Document, plan: Plan | None) -> str:
-    files, tasks = _file_count(findings, document), _task_count(document, plan)
-    severities = Counter(finding.diagnostic.severity for finding in findings)
-    if severities:
-        found = ", ".join(counted(severities[each], each) for each in Severity if severities[each])
-        return f"{found} in {counted(files, 'file')}, {counted(tasks, 'task')}"
-    if plan is None:
-        return f"{counted(files, 'file')}, {counted(tasks, 'task')}: nothing to report"
-    kinds = ("task", "queue", "worker", "schedule")
-    return ", ".join(counted(len(plan.scopes(kind)), kind) for kind in kinds) + ": nothing to report"
+def _closing(report: Report) -> list[str]:
+    fixable = sum(bool(finding.diagnostic.fix) for finding in report.findings)
+    mend = [f"{fixable} of them can be mended: policycompiler check --fix"] if fixable else []
+    return [summary(report), *mend]
 
 
-def _file_count(findings: Sequence[Located], document: Document) -> int:
-    # A file that could not be read has a finding and no text.
-    return len({*document.texts, *(finding.place.file for finding in findings if finding.place.file)})
-
-
-def _task_count(document: Document, plan: Plan | None) -> int:
-    if plan is not None:
-        return len(plan.scopes("task"))
-    tasks = document.data.get("tasks")
-    return len(tasks) if isinstance(tasks, dict) else 0
-
-
-def _json(findings: Sequence[Located], document: Document, plan: Plan | None) -> str:
-    severities = Counter(finding.diagnostic.severity for finding in findings)
-    report = {
+def _json(report: Report) -> str:
+    severities = severity_counts(report)
+    found = sorted([*report.findings, *report.waived], key=lambda each: each.place)
+    data = {
         "format": FORMAT,
-        "findings": [_finding_data(finding) for finding in findings],
+        "findings": [_finding_data(finding) for finding in found],
         "summary": {
             "errors": severities[Severity.ERROR],
             "warnings": severities[Severity.WARNING],
             "infos": severities[Severity.INFO],
-            "files": _file_count(findings, document),
-            "tasks": _task_count(document, plan),
+            "waived": len(report.waived),
+            "hidden_by_baseline": report.hidden,
+            "files": file_count(report),
+            "tasks": task_count(report),
         },
     }
     # ASCII, so that no control or bidirectional character reaches a terminal.
-    return json.dumps(report, indent=2) + "\n"
+    return json.dumps(data, indent=2) + "\n"
 
 
 def _finding_data(finding: Located) -> dict[str, object]:
-    diagnostic = finding.diagnostic
+    diagnostic, waived = finding.diagnostic, finding.diagnostic.waived
     return {
         "code": diagnostic.code,
         "name": diagnostic.name,
@@ -153,10 +170,12 @@ def _finding_data(finding: Located) -> dict[str, object]:
         "path": _path_data(diagnostic.path),
         **place_data(finding.place),
         "help": sentence(diagnostic.help),
+        "fixable": bool(diagnostic.fix),
         "related": [
             {"note": sentence(other.note), "path": _path_data(other.path), **place_data(other.place)}
             for other in finding.related
         ],
+        "waived": waived and {key: sentence(text) for key, text in waived._asdict().items()},
     }
 
 
@@ -164,8 +183,11 @@ def _path_data(path: SpecPath) -> list[str | int]:
     return [sentence(part) if isinstance(part, str) else part for part in path]
 
 
-def place_data(place: Place) -> dict[str, str | int | None]:
-    """A position for JSON; all null when the finding is about no file."""
-    if not place.file:
-        return {"file": None, "line": None, "column": None}
-    return {"file": place.file, "line": place.line, "column": place.column}
+_UNCOLORED: Mapping[str, Callable[[Report], str]] = {
+    "json": _json,
+    "github": github,
+    "gitlab": gitlab,
+    "sarif": sarif,
+    "junit": junit,
+    "markdown": markdown,
+}

@@ -10,6 +10,8 @@ from policycompiler.report.values import duration
 
 HEADER = ("task", "queue", "worker", "delivery", "limits", "retries")
 FORMAT = 1
+LONGEST_BACKOFF_SECONDS = 600
+"""Celery's own retry_backoff_max, for a backoff without one."""
 _UNKNOWN = "–"  # noqa: RUF001 - a dash for people
 
 
@@ -62,7 +64,8 @@ def _retries(plan: Plan, scope: Scope) -> str:
     if most == 0:
         return "none"
     count = "unlimited" if most is None else str(most)
-    longest = plan.get(scope, "options.retry_backoff_max")
+    backs_off = plan.get(scope, "options.retry_backoff")
+    longest = plan.get(scope, "options.retry_backoff_max", LONGEST_BACKOFF_SECONDS if backs_off else None)
     if longest is not None:
         return f"{count}, ≤ {_duration(longest)} apart"
     fixed = plan.get(scope, "options.default_retry_delay")

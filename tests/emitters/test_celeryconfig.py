@@ -25,7 +25,12 @@ QUEUE: dict[str, Value] = {
 def plan() -> Plan:
     """A queue of each kind, and a task that goes to all who listen."""
     queues = {
-        "news": {"broadcast": True, "exchange": "newsroom", "routing_key": "all"},
+        "news": {
+            "broadcast": True,
+            "exchange": "newsroom",
+            "exchange_type": "fanout",
+            "routing_key": "all",
+        },
         "others": {"external": True, "exchange": "others", "routing_key": "others"},
         "own": {"exchange": "own.exchange", "exchange_type": "topic", "routing_key": "own.#"},
     }

@@ -49,6 +49,7 @@ QUEUE_ALERTS: Mapping[str, Mapping[str, Value]] = {
         "window_seconds": 600,
     },
 }
+TASK_ALERT: Mapping[str, Value] = {"severity": "critical", "for_seconds": 0, "window_seconds": 900}
 APP_ALERTS: Mapping[str, Mapping[str, Value]] = {
     "CeleryExporterDown": {"severity": "critical", "for_seconds": 300},
     "CeleryBrokerDown": {"severity": "critical", "for_seconds": 60},
@@ -78,7 +79,23 @@ def watched(
     return plan_of(scopes)
 
 
+def critical(**tasks: Value) -> Plan:
+    """A plan with the alerts of critical tasks alone, by name or pattern, each with who is not meant."""
+    scopes: dict[str, dict[str, Value]] = {"app": {"service": "shop", "broker_transport": "redis"}}
+    for task, others in tasks.items():
+        named: dict[str, Value] = {"summary": f"{task} failed", "description": f"A run of {task} failed."}
+        keys = {"alert": "CeleryTaskNewFailure", "queue": "mail", "team": "storefront", "task": task}
+        scope = f"alert:CeleryTaskNewFailure:{task}"
+        runbook = f"https://wiki.example.com/{HOSTILE}"
+        scopes[scope] = {**keys, **named, **TASK_ALERT, "runbook": runbook}
+        if others:
+            scopes[scope]["other_tasks"] = others
+    return plan_of(scopes)
+
+
+CRITICAL = critical(**{"shop.a": None, "shop.*": ["shop.a", "shop.b-*"], "shop.b-*": None})
 PLANS = {
+    "critical tasks": CRITICAL,
     "redis": watched(),
     "rabbitmq": watched("rabbitmq"),
     "no team": watched(team=None),
@@ -205,6 +222,39 @@ def test_the_emitted_tests_fail_when_rules_are_changed_so_that(old, new, tmp_pat
     checked = promtool("check", "rules", rules)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert promtool("test", "rules", tests).returncode == 1
+
+
+CRITICAL_MUTATIONS = {
+    "a failure long ago counts": ("[15m]", "[3h]"),
+    "a counter that was just born does not count": ("offset 15m", "offset 1s"),
+    "a failure that is one more does not count": ("increase(", "0 * increase("),
+    "a pattern takes in what has its own entry": (", name!~", ", hostname!~"),
+    "a point of a name stands for anything": ('"shop\\\\\\\\.a|', '"none|'),
+    "the runbook is lost": ("wiki.example.com", "example.com"),
+    "the task is lost": ('"task":', '"job":'),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), CRITICAL_MUTATIONS.values(), ids=CRITICAL_MUTATIONS)
+def test_the_emitted_tests_of_critical_tasks_fail_when_rules_are_changed_so_that(old, new, tmp_path):
+    rules, tests = written(tmp_path, CRITICAL)
+    text = rules.read_text("utf-8")
+    assert old in text
+    rules.write_text(text.replace(old, new), "utf-8")
+    checked = promtool("check", "rules", rules)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert promtool("test", "rules", tests).returncode == 1
+
+
+def test_a_rule_of_a_critical_pattern_names_what_it_means():
+    (rule,) = (rule for rule in rules_of(CRITICAL) if rule["labels"]["task"] == "shop.*")
+    failed = r'celery_task_failed_total{name=~"shop\\..*", name!~"shop\\.a|shop\\.b\\-.*"}'
+    assert rule["expr"] == (
+        f"sum by (name) (increase({failed}[15m])) > 0 "
+        f"or sum by (name) ({failed} > 0 unless {failed} offset 15m)"
+    )
+    assert rule["for"] == "0d"
+    assert rule["labels"]["queue"] == "mail"
 
 
 @pytest.mark.parametrize("plan", [PLANS["redis"], PLANS["rabbitmq"]], ids=["redis", "rabbitmq"])

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import witness
 from celery import Celery, signals
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from celery.schedules import crontab
 
 RELEASE_SECONDS = 60
@@ -47,7 +47,7 @@ def make(settings: Mapping[str, object]) -> Celery:
     app = Celery("knowledge", set_as_current=False)
     app.config_from_object(dict(settings))
     # Not shared: Celery would give them to every other app of the process.
-    for task in (quick, nap, compute, hold, shrug, echo, tell, die, fail):
+    for task in (quick, nap, compute, hold, shrug, echo, tell, die, fail, skip):
         app.task(name=task.__name__, shared=False)(task)
     app.task(name="ignored_echo", shared=False)(echo)
     app.task(name="again", bind=True, shared=False)(again)
@@ -108,6 +108,11 @@ def die():
 def fail():
     """Meet a dependency that is down."""
     raise ConnectionError
+
+
+def skip():
+    """Say that the run does not count."""
+    raise Ignore
 
 
 def again(self):

@@ -7,13 +7,28 @@ from contextlib import ExitStack
 from itertools import count, cycle
 from pathlib import Path
 
+import celery
 import pytest
 import redis
 from knowledge.lab import OpenLab, open_lab
 from servers import rabbitmq_server, redis_server
 
+CELERY = tuple(int(part) for part in celery.__version__.split(".")[:2])
 DATABASES = cycle(range(16))
 QUEUES = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a Celery older than a claim is marked with, it must be untrue; with `run=False` it is not asked."""
+    for item in items:
+        for mark in item.iter_markers("since"):
+            (version,) = mark.args
+            if tuple(map(int, version.split("."))) > CELERY:
+                reason = f"holds since Celery {version}"
+                asked = mark.kwargs.get("run", True)
+                item.add_marker(
+                    pytest.mark.xfail(reason=reason) if asked else pytest.mark.skip(reason=reason)
+                )
 
 
 @pytest.fixture(scope="session")

@@ -48,13 +48,15 @@ class Lab:
         app.config_from_object(pickle.loads((self.folder / "settings").read_bytes()))
         return app
 
-    def worker(self, *flags: str, pool: str = "prefork", slots: int = 1) -> Popen[bytes]:
+    def worker(
+        self, *flags: str, pool: str = "prefork", slots: int = 1, environment: Mapping[str, str] | None = None
+    ) -> Popen[bytes]:
         """Start a worker and wait until it takes messages."""
         earlier = len(self.events("ready"))
         # A node name of its own: on RabbitMQ a killed worker's may stay taken for a moment.
         name = ("--hostname", f"node{next(NODES)}@%h")
         words = (*name, "--pool", pool, "--concurrency", str(slots), *QUIET, *flags)
-        process, log = self._start("worker", words)
+        process, log = self._start("worker", words, environment)
         wait_until(
             lambda: len(self.events("ready")) > earlier,
             "the worker is ready",
@@ -88,7 +90,9 @@ class Lab:
         """All that the processes said so far."""
         return "".join(log.read_text() for log in sorted(self.folder.glob("*.log")))
 
-    def _start(self, command: str, words: tuple[str, ...]) -> tuple[Popen[bytes], Path]:
+    def _start(
+        self, command: str, words: tuple[str, ...], environment: Mapping[str, str] | None = None
+    ) -> tuple[Popen[bytes], Path]:
         log = self.folder / f"{command}-{next(self._numbers)}.log"
         celery = (sys.executable, "-m", "celery", "--app", "knowledge.app", command)
         process = running(
@@ -101,6 +105,7 @@ class Lab:
                 "PYTHONPATH": str(TESTS),
                 "SETTINGS": str(self.folder / "settings"),
                 "WITNESS": str(self.folder / "witness"),
+                **(environment or {}),
             },
         )
         return self._processes.enter_context(process), log
@@ -115,6 +120,6 @@ def open_lab(folder: Path, settings: Mapping[str, object]) -> Iterator[Lab]:
         lab = Lab(make(settings), folder, processes, count(1))
         yield lab
     pools.reset()
-    if "result_backend" in settings:
+    if "result_backend" in settings and hasattr(lab.app.backend, "result_consumer"):
         lab.app.backend.result_consumer.stop()
         lab.app.backend.client.close()

@@ -2,7 +2,7 @@
 
 On it rest the emitter of `celeryconfig.py`, which writes one annotation for each exact name and one object
 for all patterns, and every policy that decides `task:NAME/options.*`: as-written, time-limits, retries,
-late-acknowledgement, worker-lost, expiry, results.
+late-acknowledgement, worker-lost, expiry, results, failure-acknowledgement, and what retry-checks says.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import json
 from fnmatch import fnmatchcase
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 from knowledge.app import ByPattern, make, quick
+from processes import wait_until
 
 NAME = "shop.mail.send"
 NO_JITTER = {"retry_backoff": 1, "retry_backoff_max": 2, "retry_jitter": False}
@@ -62,7 +63,7 @@ def test_none_in_an_annotation_is_set_and_hides_the_default():
     [
         "acks_late",
         "reject_on_worker_lost",
-        "retry_on_worker_lost",
+        pytest.param("retry_on_worker_lost", marks=pytest.mark.since("5.7")),
         "ignore_result",
         "store_errors_even_if_ignored",
         "soft_time_limit",
@@ -141,6 +142,54 @@ def test_a_decorators_autoretry_beats_the_annotations_although_the_attribute_sho
     app.tasks[NAME].apply()
     assert app.tasks[NAME].autoretry_for == (ValueError,)
     assert len(tried) == 2
+
+
+@pytest.mark.since("5.7", run=False)
+@pytest.mark.since("5.7")
+def test_an_annotation_of_the_flag_for_failures_and_timeouts_changes_nothing():
+    """Celery 5.7 splits it before it reads annotations, so there is one for each."""
+    task = annotated({NAME: {"acks_on_failure_or_timeout": False}})
+    assert (task.acks_on_failure, task.acks_on_timeout) == (True, True)
+    task = annotated({NAME: {"acks_on_failure": False}})
+    assert (task.acks_on_failure, task.acks_on_timeout) == (False, True)
+
+
+def test_a_task_that_is_registered_as_a_class_has_no_automatic_retries():
+    """A function is wrapped where errors are named; a class keeps its own run, whatever the attribute is."""
+
+    class Failing(Task):
+        name = NAME
+
+        def run(self):
+            raise KeyError
+
+    app = Celery(set_as_current=False, task_annotations={NAME: {"autoretry_for": (KeyError,)}})
+    task = app.register_task(Failing())
+    assert task.autoretry_for == (KeyError,)
+    assert not hasattr(task, "_orig_run")
+    assert hasattr(annotated({NAME: {"autoretry_for": (KeyError,)}}), "_orig_run")
+
+
+@pytest.mark.server
+def test_a_retry_without_a_backoff_waits_default_retry_delay_and_no_jitter_shortens_it(on_redis):
+    options = {"autoretry_for": (ConnectionError,), "retry_backoff": 0, "retry_backoff_max": 5}
+    lab = on_redis(task_annotations={"fail": options | {"retry_jitter": True}})
+    lab.worker()
+    lab.send("fail")
+    lab.wait_for("retry", "fail")
+    assert [retry["wait"] for retry in lab.events("retry", "fail")] == [180]
+
+
+@pytest.mark.server
+def test_a_retry_that_is_due_after_the_task_expires_is_never_made(on_redis, database):
+    """The expiry of the first message goes with every retry."""
+    options = {"autoretry_for": (ConnectionError,), "retry_backoff": 3, "retry_jitter": False, "expires": 2}
+    lab = on_redis(task_annotations={"fail": options})
+    lab.worker()
+    lab.send("fail")
+    lab.wait_for("retry", "fail")
+    wait_until(lambda: database.llen("celery") == database.hlen("unacked") == 0, "no message is left")
+    assert len(lab.events("start", "fail")) == 1
 
 
 def wait_for_failure(lab, task):

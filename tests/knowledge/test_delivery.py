@@ -42,6 +42,7 @@ def test_a_task_whose_process_is_killed_is_acknowledged_and_lost_late_or_early(o
     assert len(lab.events("start", "die")) == 1
 
 
+@pytest.mark.since("5.7")
 def test_with_retry_on_worker_lost_it_runs_again_at_most_max_retries_times(on_redis, database, redis_url):
     lab = on_redis(task_annotations={"die": BOUNDED}, result_backend=redis_url)
     lab.worker()
@@ -51,6 +52,7 @@ def test_with_retry_on_worker_lost_it_runs_again_at_most_max_retries_times(on_re
     assert [start["retries"] for start in lab.events("start", "die")] == [0, 1, 2]
 
 
+@pytest.mark.since("5.7")
 def test_a_retry_after_a_lost_worker_waits_default_retry_delay_which_is_180_s(on_redis):
     """Not the backoff of `autoretry_for`; the wait is an ETA, which visibility timeouts must outlast."""
     lab = on_redis(
@@ -64,6 +66,7 @@ def test_a_retry_after_a_lost_worker_waits_default_retry_delay_which_is_180_s(on
     assert [retry["wait"] for retry in lab.events("retry", "die")] == [180]
 
 
+@pytest.mark.since("5.7")
 def test_retry_on_worker_lost_wins_over_reject_on_worker_lost(on_redis, database, redis_url):
     lab = on_redis(
         task_annotations={"die": BOUNDED | {"reject_on_worker_lost": True}}, result_backend=redis_url

@@ -21,6 +21,7 @@ def test_a_soft_limit_above_the_hard_one_makes_every_send_an_error(on_redis):
         lab.send("quick")
 
 
+@pytest.mark.since("5.7")
 def test_a_soft_limit_of_the_settings_above_their_hard_one_makes_every_send_an_error(on_redis):
     lab = on_redis(task_soft_time_limit=2, task_time_limit=1)
     with pytest.raises(ValueError, match="soft_time_limit"):
@@ -110,6 +111,7 @@ def test_a_message_without_a_limit_gets_the_workers_own(on_redis, redis_url):
     assert isinstance(result.result, TimeLimitExceeded)
 
 
+@pytest.mark.since("5.7")
 def test_limits_of_the_settings_hold_for_a_task_that_has_none(on_redis, redis_url):
     """What the policy gives to tasks that nobody declared."""
     lab = on_redis(task_soft_time_limit=60, task_time_limit=61, result_backend=redis_url)
@@ -119,6 +121,16 @@ def test_limits_of_the_settings_hold_for_a_task_that_has_none(on_redis, redis_ur
     result = tight.send("nap", 60)
     wait_until(lambda: result.state == "FAILURE", "it counts as failed")
     assert isinstance(result.result, TimeLimitExceeded)
+
+
+@pytest.mark.since("5.7")
+def test_a_limit_of_the_settings_beats_the_flag_of_a_worker(on_redis):
+    """So a workload has no limits of a worker: where the app has one, which is always, they say nothing."""
+    lab = on_redis(task_time_limit=60)
+    lab.worker("--time-limit", "1")
+    lab.send("nap", 2.5)
+    lab.wait_for("end", "nap")
+    assert lab.events("end", "nap")[0]["state"] == "SUCCESS"
 
 
 def test_threads_ignore_recycling_in_silence(on_redis):

@@ -102,6 +102,36 @@ def test_delayed_tasks_of_a_classic_queue_do_not_occupy_a_worker_on_rabbitmq_3(o
     assert scheduled(lab) == 4
 
 
+def test_with_quorum_queues_a_worker_takes_its_prefetch_of_each_queue(on_rabbitmq, rabbitmq_url, queue_name):
+    """Where the prefetch is fixed it is each queue's own, so further queues fill a reserve."""
+    other = quorum(f"{queue_name}-other")
+    lab = on_rabbitmq(
+        **settings(quorum(queue_name)) | {"task_queues": (quorum(queue_name), other)},
+        task_annotations={"nap": {"acks_late": True}},
+    )
+    for name in (queue_name, other.name):
+        for _ in range(3):
+            lab.send("nap", 600, queue=name)
+    lab.worker(*ONE_AHEAD)
+    for name in (queue_name, other.name):
+        wait_until(lambda name=name: depth(rabbitmq_url, name) == 2, f"one message of {name} is taken")
+
+
+def test_beside_a_quorum_queue_a_classic_one_behind_a_topic_exchange_does_not_occupy_a_worker(
+    on_rabbitmq, queue_name
+):
+    classic = queue(queue_name, "topic")
+    lab = on_rabbitmq(
+        **settings(classic) | {"task_queues": (classic, quorum(f"{queue_name}-quorum"))},
+    )
+    lab.worker(*ONE_AHEAD, "--queues", queue_name)
+    for _ in range(4):
+        lab.send("nap", 0, countdown=600)
+    lab.send("quick")
+    lab.wait_for("end", "quick")
+    assert scheduled(lab) == 0
+
+
 def test_a_countdown_below_a_second_is_refused_by_a_quorum_queue(on_rabbitmq, queue_name):
     """Why the first wait of a retry is rounded up to a whole second."""
     lab = on_rabbitmq(**settings(quorum(queue_name)))

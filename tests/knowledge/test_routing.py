@@ -6,6 +6,8 @@ writes the queue both as a route and as an annotation, exact names first.
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 from celery import Celery
 from celery.exceptions import QueueNotFound
@@ -145,5 +147,14 @@ def test_a_queue_that_is_not_declared_by_the_sender_takes_messages_on_redis(on_r
 
 def decorated(lab):
     lab.app.task(name=SEND, queue="decorated", shared=False)(quick)
-    with pytest.warns(match="queue"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # for those who write it
         return lab.app.tasks[SEND]
+
+
+@pytest.mark.since("5.7")
+def test_a_queue_in_the_decorator_is_warned_of():
+    app = Celery(set_as_current=False)
+    app.task(name=SEND, queue="decorated", shared=False)(quick)
+    with pytest.warns(match="queue"):
+        assert app.tasks[SEND]

@@ -1,38 +1,23 @@
 """What Celery takes for a setting or an option of its commands, and what it says about mistakes.
 
-On it rest as-written, which refuses what Celery would ignore; serialization, broker-connection, node-names;
-and the emitters: every name that they write must be one that this Celery knows.
+On it rest pinned-settings, option-versions and transport-options, which refuse what Celery would ignore;
+serialization, broker-connection and node-names.
 """
 
 from __future__ import annotations
 
-import ast
 import socket
-from pathlib import Path
 
 import click
 import pytest
 from celery import Celery
 from celery.app.defaults import SETTING_KEYS
 from celery.bin.base import CLIContext
-from celery.bin.beat import beat
 from celery.bin.celery import celery
 from celery.bin.worker import worker
+from celery.exceptions import ImproperlyConfigured
+from knowledge.app import quick
 from kombu import Connection
-
-from policycompiler.compiler import Compilation, compile_workload
-from policycompiler.emitters.commands import beat_command, worker_command
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture(
-    params=[("minimal.yaml", None), ("shop", None), ("shop", "rabbitmq")],
-    ids=["minimal", "shop", "shop on rabbitmq"],
-)
-def compiled(request) -> Compilation:
-    source, environment = request.param
-    return compile_workload([EXAMPLES / source], environment=environment)
 
 
 def settings(**given: object):
@@ -95,42 +80,18 @@ def test_none_for_the_number_of_connection_retries_is_for_ever():
         )
 
 
-def test_every_setting_that_is_emitted_is_one_of_celerys(compiled):
-    (module,) = (file.text for file in compiled.files if file.path == "celeryconfig.py")
-    names = {
-        target.id
-        for statement in ast.parse(module).body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name) and not target.id.startswith("_")
-    }
-    assert len(names) > 15
-    assert names - SETTING_KEYS == set()
+@pytest.mark.since("5.7")
+def test_a_lost_worker_can_be_answered_by_a_retry_for_all_tasks():
+    assert "task_retry_on_worker_lost" in SETTING_KEYS
 
 
 def test_the_settings_that_hold_for_undeclared_tasks_and_lost_connections_exist():
     assert {
-        "task_retry_on_worker_lost",
         "task_reject_on_worker_lost",
         "worker_cancel_long_running_tasks_on_connection_loss",
         "task_create_missing_queues",
         "broker_connection_retry_on_startup",
     } <= SETTING_KEYS
-
-
-def test_every_option_of_a_worker_that_is_emitted_is_one_of_celerys(compiled):
-    for scope in compiled.plan.scopes("worker"):
-        lines = worker_command(compiled.plan, scope, "celery", "worker@x.1.%h")
-        words = [word for line in lines for word in line]
-        found = read(worker, words[words.index("worker") + 1 :])
-        assert found["queues"] == compiled.plan.value(scope, "queues")
-
-
-def test_every_option_of_beat_that_is_emitted_is_one_of_celerys(compiled):
-    if compiled.plan.scopes("schedule"):
-        lines = beat_command(compiled.plan, "celery", "schedule")
-        words = [word for line in lines for word in line]
-        assert read(beat, words[words.index("beat") + 1 :])["schedule"] == "schedule"
 
 
 def test_an_option_that_celery_does_not_have_is_an_error():
@@ -175,3 +136,55 @@ def test_a_worker_that_does_not_accept_json_does_not_understand_control_messages
     found = lab.stranger().control.ping(timeout=5, limit=1) or []
     assert len(found) == answers
     assert ("untrusted content of type json" in lab.logs()) == (answers == 0)
+
+
+def test_a_name_from_before_celery_4_beside_one_of_today_is_refused_at_the_first_use():
+    with pytest.raises(ImproperlyConfigured, match="CELERY_ACKS_LATE"):
+        assert settings(CELERY_ACKS_LATE=True, task_serializer="json").task_acks_late
+
+
+@pytest.mark.parametrize("name", ["celery_acks_late", "CELERY_TASK_ACKS_LATE"])
+def test_an_old_name_in_small_letters_or_todays_with_a_prefix_is_ignored_in_silence(name):
+    assert settings(**{name: True}).task_acks_late is False
+
+
+def test_an_option_of_a_task_that_celery_does_not_have_is_taken_in_silence():
+    app = Celery(set_as_current=False)
+    app.task(name="quick", shared=False, retry_on_worker_loss=True)(quick)
+    assert app.tasks["quick"].retry_on_worker_loss is True
+
+
+@pytest.mark.parametrize("url", ["memory://", "redis://127.0.0.1:1/0", "amqp://127.0.0.1:1"])
+def test_a_transport_option_that_kombu_does_not_know_is_taken_in_silence(url):
+    with Connection(url, transport_options={"visibilty_timeout": 5}) as connection:
+        if url.startswith("memory"):
+            assert connection.default_channel
+        else:
+            with pytest.raises(connection.connection_errors):
+                connection.connect()
+
+
+@pytest.mark.server
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # redis-py leaves its socket
+def test_text_for_a_number_of_seconds_fails_where_it_is_used(redis_url):
+    options = {"socket_timeout": "5"}
+    with Connection(redis_url, transport_options=options) as connection, pytest.raises(TypeError):
+        connection.default_channel.client.ping()
+
+
+def test_a_word_that_a_retry_policy_does_not_have_fails_every_publish():
+    app = Celery(set_as_current=False, broker="memory://")
+    with pytest.raises(TypeError, match="max_retry"):
+        app.send_task("quick", retry_policy={"max_retry": 3})
+
+
+@pytest.mark.parametrize(("url", "expected"), [("redis://", False), ("memory://", False), ("amqp://", True)])
+def test_only_amqp_has_heartbeats(url, expected):
+    assert bool(Connection(url).supports_heartbeats) is expected
+
+
+def test_of_redis_only_and_for_sentinel_results_have_transport_options():
+    """What the others are told there is read by nobody."""
+    app = Celery(set_as_current=False, backend="redis://", broker="memory://")
+    app.conf.result_backend_transport_options = {"global_keyprefix": "shop"}
+    assert app.backend.get_key_for_task("1").startswith(b"shop")

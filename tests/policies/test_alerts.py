@@ -9,7 +9,9 @@ from typing import cast
 import pytest
 from plans import plan_of
 from tools import needs
+from workloads import Found, after
 
+from policycompiler.diagnostics import Diagnostic
 from policycompiler.emitters import prometheus
 from policycompiler.model import Workload
 from policycompiler.plan import (
@@ -73,8 +75,12 @@ def changed(**changes: Keys) -> dict[str, dict[str, Value]]:
     return scopes
 
 
-def decisions(scopes: Mapping[str, Keys]) -> list[Decision]:
+def proposals(scopes: Mapping[str, Keys]) -> list[Decision | Diagnostic]:
     return list(alerts.apply(cast("Workload", None), plan_of(scopes)))
+
+
+def decisions(scopes: Mapping[str, Keys]) -> list[Decision]:
+    return [item for item in proposals(scopes) if isinstance(item, Decision)]
 
 
 def decided(scopes: Mapping[str, Keys]) -> Plan:
@@ -109,7 +115,31 @@ def test_each_queue_that_runs_here_has_its_alerts_and_the_app_has_two():
 
 @pytest.mark.parametrize("transport", ["sqs", "filesystem", "memory"])
 def test_there_are_no_alerts_where_the_exporter_sees_nothing(transport):
-    assert decisions(changed(app={"broker_transport": transport})) == []
+    scopes = changed(app={"broker_transport": transport})
+    assert decisions(scopes) == []
+    (finding,) = proposals(scopes)
+    assert (finding.name, finding.path) == ("alert-missing", ("broker", "transport"))
+    assert finding.message == f"no queue has an alert: celery-exporter measures nothing on {transport}"
+
+
+EVENTS_OFF = {
+    "worker_send_task_events": (
+        "workers tell of no start and no failure: no alert says that tasks stand still or fail"
+    ),
+    "task_send_sent_event": (
+        "nobody tells which queue a task was sent to: no alert says that tasks stand still or fail"
+    ),
+}
+
+
+@pytest.mark.parametrize(("key", "message"), EVENTS_OFF.items(), ids=EVENTS_OFF)
+def test_events_that_are_pinned_off_are_missed(key, message):
+    found = after(alerts, f"celery: {{settings: {{{key}: false}}}}\ntasks: {{shop.a: }}").findings
+    assert found == [Found("events-off-monitored", "1:21", message, "remove it")]
+
+
+def test_events_that_a_policy_turns_off_are_not():
+    assert after(alerts, "tasks: {shop.a: }").findings == []
 
 
 @pytest.mark.parametrize(
@@ -190,6 +220,8 @@ BACKLOGS: Mapping[str, tuple[Mapping[str, Keys], int]] = {
         110,
     ),
     "no task is declared": ({**PATIENT, "task__shop.mail.send": {"queue": "other"}}, 110),
+    "a burst is no trouble": ({"task__shop.mail.send": {"burst": 500}}, 500),
+    "a burst that is swallowed": ({"task__shop.mail.send": {"burst": 5}}, 120),
     "few slots": ({"worker__mailer": {"concurrency": 1, "replicas": 1}}, 10),
     "two tasks of unknown rate count alike": ({**PATIENT, "task__other": OTHER}, 210),
     "a task counts as often as it is sent": (

@@ -29,6 +29,45 @@ CASES = {
         ),
         {"worker:q/concurrency": None, "worker:q/autoscale": None},
     ),
+    "limits and results of every task": (
+        app_wide_pins,
+        (
+            f"{HEAD}celery:\n"
+            "  settings: {task_time_limit: 2100, task_soft_time_limit: 1800, task_ignore_result: true,\n"
+            "    task_store_errors_even_if_ignored: false}"
+        ),
+        {
+            "task:shop.a/options.time_limit": (2100, "pinned for all tasks"),
+            "task:shop.a/options.soft_time_limit": (1800, "pinned for all tasks"),
+            "task:shop.a/options.ignore_result": (True, "pinned for all tasks"),
+            "task:shop.a/options.store_errors_even_if_ignored": (False, "pinned for all tasks"),
+        },
+    ),
+    "a task's own pins and facts stand": (
+        app_wide_pins,
+        (
+            "tasks: {shop.a: {runtime: 1s, result: keep}, shop.c: {external: true, queue: c}, "
+            "shop.b: {options: {time_limit: 5, ignore_result: true}}, shop.d: {canvas: [chord]}}\n"
+            "celery: {settings: {task_time_limit: 60, task_soft_time_limit: 50, task_ignore_result: true}}"
+        ),
+        {
+            "task:shop.a/options.time_limit": None,
+            "task:shop.a/options.ignore_result": None,
+            "task:shop.b/options.time_limit": None,
+            # Above the task's hard limit it would never come first.
+            "task:shop.b/options.soft_time_limit": None,
+            "task:shop.b/options.ignore_result": None,
+            "task:shop.c/options.time_limit": None,
+            "task:shop.c/options.ignore_result": None,
+            "task:shop.d/options.time_limit": (60, "pinned for all tasks"),
+            "task:shop.d/options.ignore_result": None,
+        },
+    ),
+    "no limit that is none is handed on": (
+        app_wide_pins,
+        f"{HEAD}celery: {{settings: {{task_time_limit: 0, task_soft_time_limit: null}}}}",
+        {"task:shop.a/options.time_limit": None, "task:shop.a/options.soft_time_limit": None},
+    ),
     "beat's interval": (
         beat,
         f"{HEAD}celery: {{settings: {{beat_max_loop_interval: 3}}}}\nbeat: {{host: h}}",
@@ -70,4 +109,4 @@ def test_a_prefetch_without_end_is_objected_to(fragment, names):
 
 def test_a_pinned_accept_content_must_take_what_each_task_sends():
     fragment = "celery: {settings: {accept_content: [json]}}\ntasks: {shop.a: {options: {serializer: yaml}}}"
-    assert [found.name for found in after(serialization, fragment).findings] == ["serializer-not-accepted"]
+    assert "serializer-not-accepted" in {found.name for found in after(serialization, fragment).findings}

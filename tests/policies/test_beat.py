@@ -52,25 +52,119 @@ LEADS_TO = {
         ["MAX_INTERVAL_SECONDS"],
     ),
 }
+OWN_PROCESS = "remove `beat: true`; beat gets a process of its own"
+HOURLY = "tasks: {shop.a: {queue: q}}\nschedules: {s: {task: shop.a, every: 1h}}\n"
 REFUSES = {
     "a worker with a beat": (
+        HOURLY + "workers: {q: {options: {beat: true}}}",
+        [
+            Found(
+                "beat-in-worker",
+                "3:31",
+                (
+                    "worker q is to run beat inside: it would stop with each restart of the worker, and a "
+                    "second process would send every schedule twice"
+                ),
+                OWN_PROCESS,
+            ),
+        ],
+    ),
+    "a worker with the only beat": (
         "queues: {q: {}}\nworkers: {q: {options: {beat: true}}}",
         [
             Found(
-                "beat-multiple",
+                "beat-in-worker",
                 "2:31",
                 (
-                    "worker q runs a beat of its own: beside the one beat, or with a second process, "
-                    "every schedule is sent twice"
+                    "worker q is to run beat inside: it would stop with each restart of the worker, and a "
+                    "second process would send every schedule twice"
                 ),
-                "remove `beat: true`; the compiler emits one beat process",
+                "write `beat: {}` instead; beat gets a process of its own",
+            ),
+        ],
+    ),
+    "two processes with a beat": (
+        HOURLY + "workers: {q: {replicas: 2, options: {beat: true}}}",
+        [
+            Found(
+                "beat-multiple",
+                "3:44",
+                "2 processes of worker q are to run a beat each: every schedule would be sent that often",
+                OWN_PROCESS,
+            ),
+        ],
+    ),
+    "two workers with a beat": (
+        HOURLY + "workers: {q: {options: {beat: true}}, r: {queues: [q], options: {beat: true}}}",
+        [
+            Found(
+                "beat-multiple",
+                "3:31",
+                "worker q is to run a second beat: every schedule would be sent that often",
+                OWN_PROCESS,
+            ),
+            Found(
+                "beat-multiple",
+                "3:72",
+                "worker r is to run a second beat: every schedule would be sent that often",
+                OWN_PROCESS,
+            ),
+        ],
+    ),
+    "a pool that refuses it": (
+        HOURLY + "workers: {q: {pool: gevent, options: {beat: true}}}",
+        [
+            Found(
+                "beat-embedded-green",
+                "3:45",
+                "worker q is to run a beat inside, but with the pool gevent it would not start",
+                OWN_PROCESS,
+            ),
+        ],
+    ),
+    "a file that nobody reads": (
+        "celery: {settings: {beat_schedule_filename: /tmp/s}}\n" + HOURLY,
+        [
+            Found(
+                "beat-schedule-path",
+                "1:21",
+                "the command of beat names its file, on a disk that outlives it; this changes nothing",
+                "remove it",
             ),
         ],
     ),
 }
 ACCEPTS = {
     "a worker without": "queues: {q: {}}\nworkers: {q: {options: {beat: false}}}",
+    "a file of no beat": "celery: {settings: {beat_schedule_filename: /tmp/s}}",
 }
+BEATS = {
+    "a worker asks for it": "queues: {q: {}}\nworkers: {q: {options: {beat: true}}}",
+    "a database of results": "results: {backend: database, url: '${R}'}",
+    "results in MongoDB": "results: {backend: mongodb, url: '${R}'}",
+}
+NO_BEAT = {
+    "results in Redis": "results: {backend: redis, url: '${R}'}",
+    "results in S3, which beat cannot clean": "results: {backend: s3, url: '${R}'}",
+    "results that stay": (
+        "results: {backend: database, url: '${R}'}\ncelery: {settings: {result_expires: null}}"
+    ),
+}
+
+
+@pytest.mark.parametrize("fragment", BEATS.values(), ids=BEATS)
+def test_there_is_a_beat_where(fragment):
+    assert "beat/scheduler" in after(beat, fragment).decided
+
+
+@pytest.mark.parametrize("fragment", NO_BEAT.values(), ids=NO_BEAT)
+def test_there_is_no_beat_for(fragment):
+    assert after(beat, fragment).decided == {}
+
+
+def test_a_beat_that_cleans_says_so():
+    outcome = after(beat, "results: {backend: database, url: '${R}'}")
+    assert outcome.origins["beat/scheduler"] == ["SCHEDULER", "app/result_expires"]
 
 
 @pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)

@@ -19,8 +19,8 @@ DECIDES = {
             ),
             "app/broker_pool_limit": (10, "enough for a process with few threads"),
             "app/broker_transport_options": (
-                {"visibility_timeout": 3600},
-                "longer than anything that holds a message",
+                {"visibility_timeout": 3600, "socket_timeout": 30.0},
+                "longer than anything that holds a message; a dead connection is noticed",
             ),
         },
     ),
@@ -46,8 +46,11 @@ DECIDES = {
         "broker: {transport: redis, url: '${U}', options: {global_keyprefix: shop}}",
         {
             "app/broker_transport_options": (
-                {"visibility_timeout": 3600, "global_keyprefix": "shop"},
-                "longer than anything that holds a message; the rest as written",
+                {"visibility_timeout": 3600, "socket_timeout": 30.0, "global_keyprefix": "shop"},
+                (
+                    "longer than anything that holds a message; a dead connection is noticed; "
+                    "the rest as written"
+                ),
             ),
         },
     ),
@@ -75,8 +78,18 @@ DECIDES = {
             "app/broker_pool_limit": (10, "enough for a process with few threads"),
         },
     ),
+    "SQS has no remote control": (
+        "broker: {transport: sqs, url: '${U}'}",
+        {
+            "app/worker_enable_remote_control": (False, "SQS carries none"),
+        },
+    ),
 }
 STAYS_SILENT = {
+    "SQS with its fan-out": (
+        "broker: {transport: sqs, url: '${U}', options: {supports_fanout: true}}",
+        ["app/worker_enable_remote_control"],
+    ),
     "pinned": (
         (
             "celery: {settings: {broker_connection_retry_on_startup: false, "
@@ -97,7 +110,12 @@ LEADS_TO = {
     "what it was made of": (
         "broker: {transport: redis, url: '${U}', options: {a: 1}}",
         "app/broker_transport_options",
-        ["app/broker_transport", "app/visibility_timeout_seconds", "1:50"],
+        [
+            "app/broker_transport",
+            "app/visibility_timeout_seconds",
+            "parameters.broker-connection.socket_timeout_seconds",
+            "1:50",
+        ],
     ),
     "the most slots": (
         "queues: {q: {}}\nworkers: {q: {pool: threads, concurrency: 40}}",
@@ -120,8 +138,84 @@ REFUSES = {
             ),
         ],
     ),
+    "unconfirmed, to a classic queue": (
+        "broker: {transport: rabbitmq, url: '${U}', version: '3.13', options: {confirm_publish: false}}",
+        [
+            Found(
+                "publish-unconfirmed",
+                "1:88",
+                "a message that RabbitMQ does not take vanishes, and its sender sees no error",
+                "remove it",
+            ),
+        ],
+    ),
+    "unconfirmed, to a quorum queue": (
+        "broker: {transport: rabbitmq, url: '${U}', options: {confirm_publish: false}}",
+        [
+            Found(
+                "quorum-confirm",
+                "1:71",
+                (
+                    "shop.standard.io is a quorum queue, which has a message only when most nodes have it: "
+                    "without a confirmation a sender never learns that they have not"
+                ),
+                "remove it",
+            ),
+        ],
+    ),
+    "sends that never end": (
+        "celery: {settings: {task_publish_retry_policy: {max_retries: null}}}",
+        [
+            Found(
+                "publish-retry-unbounded",
+                "1:48",
+                "without `max_retries` a connected process tries for ever to send while the broker is away",
+                "write `max_retries`, 3 where in doubt",
+            ),
+        ],
+    ),
+    "what SQS does not carry": (
+        (
+            "broker: {transport: sqs, url: '${U}'}\n"
+            "celery: {settings: {worker_enable_remote_control: true, worker_send_task_events: true}}"
+        ),
+        [
+            Found(
+                "sqs-limits",
+                "2:51",
+                (
+                    "SQS carries neither events nor remote control; `worker_enable_remote_control: true` "
+                    "does nothing"
+                ),
+                "remove it",
+            ),
+            Found(
+                "sqs-limits",
+                "2:82",
+                "SQS carries neither events nor remote control; `worker_send_task_events: true` does nothing",
+                "remove it",
+            ),
+        ],
+    ),
+    "names for numbers": (
+        ("broker: {transport: redis, url: '${U}', options: {socket_keepalive_options: {TCP_KEEPIDLE: 60}}}"),
+        [
+            Found(
+                "redis-keepalive-names",
+                "1:77",
+                (
+                    "`TCP_KEEPIDLE` is a name, and a socket wants the number of its system: "
+                    "no process could connect"
+                ),
+                "remove it; `socket_keepalive: true` takes the values of the system",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
+    "no retries of a send": (
+        "celery: {settings: {task_publish_retry: false, task_publish_retry_policy: {interval_max: 1}}}"
+    ),
     "given once": "broker: {transport: redis, url: '${U}', visibility_timeout: 2h, options: {a: 1}}",
     "given as an option": ("broker: {transport: redis, url: '${U}', options: {visibility_timeout: 7200}}"),
 }

@@ -8,8 +8,30 @@ from workloads import Found, after
 from policycompiler.policies import concurrency
 
 DECIDES = {
+    "what fits into memory": (
+        "tasks: {shop.a: {queue: q, memory: 600MiB}}\nworkers: {q: {memory: 2GiB}}",
+        {
+            "worker:q/concurrency": (
+                2,
+                "a modest number for tasks that wait for others: not all rates are declared",
+            ),
+            "worker:q/replicas": (2, "4 slots, at most 3 into its memory beside each other, 600 MiB each"),
+        },
+    ),
+    "what fits into the memory of the processes that are pinned": (
+        "tasks: {shop.a: {queue: q, memory: 600MiB}}\nworkers: {q: {memory: 2GiB, replicas: 1}}",
+        {
+            "worker:q/concurrency": (3, "no more fit into its memory beside each other, 600 MiB each"),
+        },
+    ),
+    "at least one slot, whatever its memory": (
+        "tasks: {shop.a: {queue: q, memory: 4GiB}}\nworkers: {q: {memory: 2GiB, replicas: 1}}",
+        {
+            "worker:q/concurrency": (1, "no more fit into its memory beside each other, 4096 MiB each"),
+        },
+    ),
     "what is known of the peak": (
-        ("tasks: {shop.a: {runtime: {p50: 300ms, p99: 300ms}, rate: {mean: 5/s, peak: 40/s}}}"),
+        "tasks: {shop.a: {runtime: {p50: 300ms, p99: 300ms}, rate: {mean: 5/s, peak: 40/s}}}",
         {
             "worker:shop.standard.io/concurrency": (18, "12 busy slots at the peak, kept below 70% busy"),
             "worker:shop.standard.io/replicas": (1, "one process is enough"),
@@ -72,7 +94,7 @@ DECIDES = {
         },
     ),
     "replicas are pinned": (
-        ("tasks: {shop.a: {queue: q, runtime: {p50: 1s, p99: 1s}, rate: 70/s}}\nworkers: {q: {replicas: 5}}"),
+        "tasks: {shop.a: {queue: q, runtime: {p50: 1s, p99: 1s}, rate: 70/s}}\nworkers: {q: {replicas: 5}}",
         {
             "worker:q/concurrency": (20, "70 busy slots at the peak, kept below 70% busy"),
         },
@@ -118,21 +140,30 @@ STAYS_SILENT = {
     "replicas are pinned": ("queues: {q: {}}\nworkers: {q: {replicas: 0}}", ["worker:q/replicas"]),
 }
 LEADS_TO = {
+    "memory": (
+        "tasks: {shop.a: {queue: q, memory: 600MiB}}\nworkers: {q: {memory: 2GiB, replicas: 1}}",
+        "worker:q/concurrency",
+        ["worker:q/memory_bytes", "1:36", "PARENT_BYTES"],
+    ),
     "the peak": (
         "tasks: {shop.a: {runtime: 1s, rate: {mean: 5/s, peak: 40/s}}}",
         "worker:shop.standard.io/concurrency",
         [
             "task:shop.a/rate_peak_per_second",
             "task:shop.a/runtime_mean_seconds",
-            "BUSY_AT_PEAK",
-            "FEWEST_SLOTS",
+            "parameters.concurrency.busy_at_peak",
+            "parameters.concurrency.fewest_slots",
         ],
     ),
-    "the policy": ("tasks: {shop.a: }", "worker:shop.standard.io/concurrency", ["SLOTS_UNDECLARED[io]"]),
+    "the policy": (
+        "tasks: {shop.a: }",
+        "worker:shop.standard.io/concurrency",
+        ["parameters.concurrency.slots_io"],
+    ),
     "the bound": (
         "tasks: {shop.a: }",
         "worker:shop.standard.io/replicas",
-        ["SLOTS_UNDECLARED[io]", "MOST_SLOTS"],
+        ["parameters.concurrency.slots_io", "parameters.concurrency.most_slots"],
     ),
 }
 REFUSES = {
@@ -147,10 +178,36 @@ REFUSES = {
             ),
         ],
     ),
+    "threads never grow": (
+        "queues: {q: {}}\nworkers: {q: {pool: threads, concurrency: {min: 2, max: 8}}}",
+        [
+            Found(
+                "autoscale-off-prefork",
+                "2:43",
+                (
+                    "a pool of threads cannot grow from 2 slots to 8: its worker ends with an error as "
+                    "soon as it should"
+                ),
+                "write `concurrency: 8`, or use `pool: prefork`",
+            ),
+        ],
+    ),
+    "solo never grows": (
+        "queues: {q: {}}\nworkers: {q: {pool: solo, concurrency: {min: 0, max: 8}}}",
+        [
+            Found(
+                "autoscale-off-prefork",
+                "2:40",
+                "a pool of solo cannot grow from 0 slots to 8: it has one slot whatever is said",
+                "write `concurrency: 1`, or use `pool: prefork`",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
     "it grows": "queues: {q: {}}\nworkers: {q: {concurrency: {min: 2, max: 5}}}",
     "it stays": "queues: {q: {}}\nworkers: {q: {concurrency: {min: 2, max: 2}}}",
+    "gevent grows": "queues: {q: {}}\nworkers: {q: {pool: gevent, concurrency: {min: 2, max: 8}}}",
 }
 
 

@@ -114,10 +114,46 @@ REFUSES = {
             ),
         ],
     ),
+    "a reserve behind a run that is acknowledged early": (
+        f"{QUORUM}tasks: {{shop.a: {{queue: q, latency: batch, runtime: 2h}}}}",
+        [
+            Found(
+                "reserve-over-consumer-timeout",
+                "2:53",
+                (
+                    "in reserve behind shop.a, a message of q may be held 10368 s, but RabbitMQ closes the "
+                    "channel of a worker that holds a message of queue q for 1800 s, and the worker exits"
+                ),
+                f"acknowledge the task late, if it may run twice, {HIGHER}",
+            ),
+        ],
+    ),
+    "a reserve for each queue": (
+        (
+            f"{QUORUM}tasks: {{shop.a: {{queue: p, idempotent: true, runtime: 15m}}, shop.b: {{queue: q, "
+            "idempotent: true, runtime: 15m}}\n"
+            "workers: {w: {queues: [p, q]}}"
+        ),
+        [
+            Found(
+                "reserve-over-consumer-timeout",
+                "2:107",
+                (
+                    "in reserve behind shop.b, a message of w may be held 2592 s, but RabbitMQ closes the "
+                    "channel of a worker that holds a message of queue p for 1800 s, and the worker exits"
+                ),
+                (f"give the task a queue and a worker of its own, {HIGHER.replace('{q:', '{p:')}"),
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
-    "a run that is acknowledged early": (
-        f"{QUORUM}tasks: {{shop.a: {{queue: q, latency: batch, runtime: 2h}}}}"
+    "a shorter run that is acknowledged early": (
+        f"{QUORUM}tasks: {{shop.a: {{queue: q, latency: batch, runtime: 20m}}}}"
+    ),
+    "a run of undeclared length": f"{QUORUM}tasks: {{shop.a: {{queue: q, latency: batch}}}}",
+    "a reserve of one late task a slot": (
+        f"{QUORUM}tasks: {{shop.a: {{queue: q, latency: batch, idempotent: true, runtime: 20m}}}}"
     ),
     "a shorter run": f"{QUORUM}tasks: {{shop.a: {{idempotent: true, options: {{time_limit: 1799}}}}}}",
     "delays that the broker keeps": (

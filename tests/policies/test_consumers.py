@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, workload
 
+from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.policies import consumers
 
 DECIDES = {
@@ -253,3 +254,91 @@ def test_it_refuses(fragment, findings):
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
     assert after(consumers, fragment).findings == []
+
+
+FEW = {
+    "as many as there may be": (
+        3,
+        "tasks: {shop.a: {latency: interactive}, shop.b: {}, shop.c: {latency: batch}}",
+        [["shop.batch.io"], ["shop.interactive.io"], ["shop.standard.io"]],
+    ),
+    "short runs go together": (
+        1,
+        "tasks: {shop.a: {latency: interactive, runtime: 1s}, shop.b: {runtime: 9s}}",
+        [["shop.interactive.io", "shop.standard.io"]],
+    ),
+    "the closest promises first": (
+        2,
+        (
+            "tasks: {shop.a: {latency: interactive, runtime: 1s}, shop.b: {runtime: 9s}, "
+            "shop.c: {latency: batch, runtime: 9s}}"
+        ),
+        [["shop.batch.io"], ["shop.interactive.io", "shop.standard.io"]],
+    ),
+    "never the long with the short": (
+        1,
+        "tasks: {shop.a: {latency: interactive, runtime: 1s}, shop.b: {runtime: 11s}}",
+        [["shop.interactive.io"], ["shop.standard.io"]],
+    ),
+    "never what nobody says the length of with the urgent": (
+        1,
+        "tasks: {shop.a: {latency: interactive, runtime: 1s}, shop.b: {}}",
+        [["shop.interactive.io"], ["shop.standard.io"]],
+    ),
+    "never what computes with what waits": (
+        1,
+        "tasks: {shop.a: {work: cpu, runtime: 1s}, shop.b: {work: io, runtime: 1s}}",
+        [["shop.standard.cpu"], ["shop.standard.io"]],
+    ),
+    "never promises a hundredfold apart": (
+        1,
+        (
+            "tasks: {shop.a: {latency: interactive, runtime: 1s}, shop.c: {latency: batch, runtime: 1s}, "
+            "shop.d: {external: true, queue: theirs}}"
+        ),
+        [["shop.batch.io"], ["shop.interactive.io"]],
+    ),
+    "the workers of the workload count and stay": (
+        2,
+        (
+            "tasks: {shop.a: {queue: a, runtime: 1s}, shop.b: {queue: b, runtime: 1s}, "
+            "shop.c: {queue: c, runtime: 1s}}\n"
+            "workers: {w: {queues: [a, shop.standard.io]}}"
+        ),
+        [["a", "shop.standard.io"], ["b", "c"]],
+    ),
+}
+
+
+def with_at_most(most: int, fragment: str, folder) -> Compilation:
+    """What becomes of a workload where the policy file asks for few workers."""
+    (folder / "workload.yaml").write_text(workload(fragment))
+    (folder / "policy.yaml").write_text(f"version: 1\nparameters: {{consumers: {{max_workers: {most}}}}}\n")
+    return compile_workload([folder / "workload.yaml"], policy=folder / "policy.yaml", targets=())
+
+
+@pytest.mark.parametrize(("most", "fragment", "queues"), FEW.values(), ids=FEW)
+def test_few_workers_share_what_goes_together(most, fragment, queues, tmp_path):
+    compilation = with_at_most(most, fragment, tmp_path)
+    workers = compilation.plan.scopes("worker")
+    assert sorted(compilation.plan.texts(worker, "queues") for worker in workers) == queues
+    asked = [found for found in compilation.diagnostics if found.name == "too-many-workers"]
+    assert bool(asked) == (len(queues) > most)
+
+
+def test_a_shared_worker_says_who_asked_for_it(tmp_path):
+    compilation = with_at_most(*FEW["short runs go together"][:2], tmp_path)
+    worker = compilation.plan.scopes("worker")[0]
+    setting = compilation.plan.setting(worker, "queues")
+    assert worker.name == "shop.interactive.io"
+    assert setting.because == "no other worker consumes these queues, and few workers are asked for"
+    assert [origin.path for origin in setting.origins] == [("parameters", "consumers", "max_workers")]
+
+
+def test_it_says_which_workers_do_not_go_together(tmp_path):
+    compilation = with_at_most(*FEW["never the long with the short"][:2], tmp_path)
+    (found,) = (each for each in compilation.diagnostics if each.name == "too-many-workers")
+    assert found.message == (
+        "the policy file asks for at most 1 worker, but 2 are needed: these do not go together with any "
+        "other: shop.interactive.io, shop.standard.io"
+    )

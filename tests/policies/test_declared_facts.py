@@ -8,6 +8,19 @@ from workloads import Found, after
 from policycompiler.policies import declared_facts
 
 DECIDES = {
+    "what alerts and messages need": (
+        (
+            "tasks: {shop.a: {critical: true, burst: 50, payload: 2KiB, canvas: [chord], "
+            "runbook: 'https://wiki.example.com/a'}}"
+        ),
+        {
+            "task:shop.a/critical": (True, "declared"),
+            "task:shop.a/burst": (50, "declared"),
+            "task:shop.a/payload_bytes": (2048, "declared"),
+            "task:shop.a/canvas": (["chord"], "declared"),
+            "task:shop.a/runbook": ("https://wiki.example.com/a", "declared"),
+        },
+    ),
     "nothing but a name": (
         "tasks: {shop.a: }",
         {

@@ -105,12 +105,48 @@ REFUSES = {
             ),
         ],
     ),
+    "critical, and lost when its worker dies": (
+        "tasks: {shop.a: {idempotent: true, critical: true, options: {acks_late: false}}}",
+        [
+            Found(
+                "early-ack-must-not-lose",
+                "1:73",
+                (
+                    "shop.a is critical and safe to run twice, but it is acknowledged before it runs, "
+                    "so it is lost when its worker dies"
+                ),
+                "remove `acks_late: false`; the task is then acknowledged late",
+            ),
+        ],
+    ),
+    "a late run goes on beside its repetition": (
+        (
+            "celery: {settings: {worker_cancel_long_running_tasks_on_connection_loss: false}}\n"
+            "tasks: {shop.a: {idempotent: true}}"
+        ),
+        [
+            Found(
+                "cancel-on-loss",
+                "1:74",
+                (
+                    "when the connection is lost, shop.a goes on beside its own repetition: "
+                    "its message has been given to another worker"
+                ),
+                "remove it; only late-acknowledged runs are cancelled, and those are run again",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
     "pinned late, safe": "tasks: {shop.a: {idempotent: true, options: {acks_late: true}}}",
     "pinned early": "tasks: {shop.a: {idempotent: true, options: {acks_late: false}}}",
     "early for all": "celery: {settings: {task_acks_late: false}}",
     "another app's": "tasks: {shop.a: {external: true, queue: q, options: {acks_late: true}}}",
+    "critical, and not safe to run twice": "tasks: {shop.a: {critical: true, options: {acks_late: false}}}",
+    "nothing is late": (
+        "celery: {settings: {worker_cancel_long_running_tasks_on_connection_loss: false}}\n"
+        "tasks: {shop.a: {}}"
+    ),
 }
 
 

@@ -73,21 +73,11 @@ REFUSES = {
             ),
         ],
     ),
-    "the name of the target": (
-        "queues: {Celery: {}}",
-        [
-            Found(
-                "reserved-worker-name",
-                "1:18",
-                ("a worker may not be called Celery: generated files of that name mean another process"),
-                "choose another name",
-            ),
-        ],
-    ),
 }
 ACCEPTS = {
     "names differ": "queues: {q: {}, r: {}}\nworkers: {q: {node_name: n}, r: {node_name: m}}",
     "a name that only begins so": "queues: {beats: {}}",
+    "the queue that Celery has by default": "queues: {celery: {}}",
 }
 
 

@@ -46,13 +46,16 @@ REFUSES = {
         ],
     ),
     "none of several": (
-        ("tasks: {shop.a: {queue: q}, shop.b: {queue: q}, shop.c: {queue: q}}\nworkers: {q: {pool: gevent}}"),
+        (
+            "tasks: {shop.a: {queue: q}, shop.b: {queue: q}, shop.c: {queue: q}}\n"
+            "workers: {q: {pool: threads}}"
+        ),
         [
             Found(
                 "pool-time-limit-unkept",
                 "2:21",
                 (
-                    "the pool gevent keeps no time limit: a stuck shop.a (or one of 2 more) holds its "
+                    "the pool threads keeps no time limit: a stuck shop.a (or one of 2 more) holds its "
                     "slot for ever"
                 ),
                 "use `pool: prefork`, or give the calls inside the task timeouts of their own",
@@ -62,25 +65,25 @@ REFUSES = {
     "pinned limits are ignored": (
         (
             "tasks: {shop.a: {queue: q, options: {soft_time_limit: 5, time_limit: 9}}}\n"
-            "workers: {q: {pool: eventlet}}"
+            "workers: {q: {pool: threads}}"
         ),
         [
             Found(
                 "pool-time-limit-inert",
                 "1:70",
-                "shop.a pins time_limit, which the pool eventlet does not keep",
+                "shop.a pins time_limit, which the pool threads does not keep",
                 "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
             ),
             Found(
                 "pool-time-limit-inert",
                 "1:55",
-                "shop.a pins soft_time_limit, which the pool eventlet does not keep",
+                "shop.a pins soft_time_limit, which the pool threads does not keep",
                 "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
             ),
         ],
     ),
     "a task that computes stops all others": (
-        ("tasks: {shop.a: {queue: q, work: cpu, options: {time_limit: 9}}}\nworkers: {q: {pool: threads}}"),
+        "tasks: {shop.a: {queue: q, work: cpu, options: {time_limit: 9}}}\nworkers: {q: {pool: threads}}",
         [
             Found(
                 "pool-time-limit-inert",
@@ -107,6 +110,53 @@ REFUSES = {
             ),
         ],
     ),
+    "gevent keeps only the hard limit": (
+        (
+            "tasks: {shop.a: {queue: q, options: {soft_time_limit: 5, time_limit: 9}}}\n"
+            "workers: {q: {pool: gevent}}"
+        ),
+        [
+            Found(
+                "pool-gevent-soft",
+                "1:55",
+                "shop.a pins soft_time_limit, which the pool gevent ignores: only the hard limit ends a run",
+                "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
+            ),
+        ],
+    ),
+    "eventlet": (
+        "queues: {q: {}, r: {}}\nworkers: {q: {pool: eventlet}, r: {}}",
+        [
+            Found(
+                "pool-eventlet",
+                "2:21",
+                "eventlet is no longer developed, and `celery[eventlet]` does not install it",
+                "use `pool: gevent`, or `pool: threads`",
+            ),
+        ],
+    ),
+    "patches that come too late": (
+        "celery: {settings: {worker_pool: gevent}}\nqueues: {q: {}}",
+        [
+            Found(
+                "pool-in-config",
+                "1:34",
+                "a setting is read too late for the pool gevent: it patches what is imported before",
+                "give each worker `pool: gevent` instead",
+            ),
+        ],
+    ),
+    "eventlet for all, told once": (
+        "celery: {settings: {worker_pool: eventlet}}\nqueues: {q: {}, r: {}}",
+        [
+            Found(
+                "pool-eventlet",
+                "1:34",
+                "eventlet is no longer developed, and `celery[eventlet]` does not install it",
+                "use `pool: gevent`, or `pool: threads`",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
     "prefork": (
@@ -114,6 +164,11 @@ ACCEPTS = {
     ),
     "no task": "queues: {q: {}}\nworkers: {q: {pool: threads}}",
     "another app's task": ("tasks: {shop.a: {queue: q, external: true}}\nworkers: {q: {pool: threads}}"),
+    "the hard limit on gevent": (
+        "tasks: {shop.a: {queue: q, options: {time_limit: 9}}}\nworkers: {q: {pool: gevent}}"
+    ),
+    "no limit on gevent": "tasks: {shop.a: {queue: q}}\nworkers: {q: {pool: gevent}}",
+    "threads in the settings": "celery: {settings: {worker_pool: threads}}\nqueues: {q: {}}",
 }
 
 

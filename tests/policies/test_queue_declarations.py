@@ -65,8 +65,30 @@ DECIDES = {
     "pinned to classic": (
         ("broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\nqueues: {q: {type: classic}}"),
         {
-            "queue:q/exchange_type": ("direct", "the queue type is pinned"),
+            "queue:q/exchange_type": (
+                "topic",
+                "beside the quorum queue shop.standard.io Celery delays in the broker, and only behind this",
+            ),
             "queue:q/arguments": ({}, "none are needed"),
+        },
+    ),
+    "a classic queue among classic ones": (
+        ("broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\nqueues: {q: {type: classic}}"),
+        {
+            "queue:q/exchange_type": ("direct", "the queue type is pinned"),
+        },
+    ),
+    "a type among the arguments": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\n"
+            "queues: {q: {arguments: {x-queue-type: quorum}}}"
+        ),
+        {
+            "queue:q/exchange_type": ("topic", "the queue type is pinned"),
+            "queue:q/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 3},
+                "the queue type is pinned",
+            ),
         },
     ),
     "pinned to quorum": (
@@ -97,10 +119,30 @@ DECIDES = {
             ),
         },
     ),
+    "levels of priority are of classic queues": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-max-priority: 10}}}",
+        {
+            "queue:q/exchange_type": (
+                "topic",
+                "beside the quorum queue shop.standard.io Celery delays in the broker, and only behind this",
+            ),
+            "queue:q/arguments": (
+                {"x-max-priority": 10},
+                "RabbitMQ refuses a quorum queue with levels of priority",
+            ),
+        },
+    ),
     "a broadcast is no quorum queue": (
         "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {broadcast: true}}",
         {
             "queue:q/arguments": ({}, "none are needed"),
+            "queue:q/exchange_type": ("fanout", "it copies each message to every queue behind it"),
+        },
+    ),
+    "a pattern for a key": (
+        "queues: {q: {exchange: tasks, routing_key: task.#}}",
+        {
+            "queue:q/exchange_type": ("topic", "its routing key is a pattern"),
         },
     ),
     "another app declares its own": (
@@ -159,7 +201,7 @@ LEADS_TO = {
             "queues: {q: {type: quorum, arguments: {x-message-ttl: 1}}}"
         ),
         "queue:q/arguments",
-        ["2:20", "REDELIVERIES", "2:39"],
+        ["2:20", "parameters.queue-declarations.redeliveries", "2:39"],
     ),
     "the default queue": (
         "tasks: {shop.a: }",
@@ -194,8 +236,84 @@ REFUSES = {
             ),
         ],
     ),
+    "a queue for every name": (
+        "celery: {settings: {task_create_missing_queues: true}}",
+        [
+            Found(
+                "queue-create-missing",
+                "1:49",
+                "a misspelt queue name makes a queue that no worker reads, and its messages wait for ever",
+                "remove it; declare a queue that is not known here under `queues:`",
+            ),
+        ],
+    ),
+    "a broadcast that is none": (
+        "queues: {q: {broadcast: true, exchange_type: topic}}",
+        [
+            Found(
+                "broadcast-not-fanout",
+                "1:46",
+                (
+                    "queue q is a broadcast, but only a fanout exchange copies a message to every worker; "
+                    "a topic exchange brings it to those that happen to match"
+                ),
+                "remove the exchange type",
+            ),
+        ],
+    ),
+    "a pattern that is none": (
+        "queues: {q: {exchange_type: direct, routing_key: task.*}}",
+        [
+            Found(
+                "topic-on-direct",
+                "1:50",
+                (
+                    "to a direct exchange `task.*` is no pattern: what others send to it with a key that "
+                    "would match never reaches queue q"
+                ),
+                "remove the exchange type, or write a key without `*` and `#`",
+            ),
+        ],
+    ),
+    "two types": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {type: classic, arguments: {x-queue-type: quorum}}}"
+        ),
+        [
+            Found(
+                "queue-type-twice",
+                "2:55",
+                "queue q has `type: classic`, but its argument says quorum",
+                "keep `type`, and remove the argument",
+            ),
+        ],
+    ),
+    "no limit of deliveries": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {arguments: {x-delivery-limit: -1}}}\n"
+            "tasks: {shop.a: {queue: q, idempotent: true}}"
+        ),
+        [
+            Found(
+                "delivery-limit-missing",
+                "2:44",
+                (
+                    "nothing ends it when a message of queue q kills every worker that takes it, for "
+                    "instance one of shop.a: the delivery limit is -1"
+                ),
+                "remove it (the compiler then sets one), or write a limit of 1 or more",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
+    "no limit where nothing comes back": (
+        "broker: {transport: rabbitmq, url: '${U}'}\n"
+        "queues: {q: {arguments: {x-delivery-limit: -1}}}\n"
+        "tasks: {shop.a: {queue: q}}"
+    ),
     "an argument that Redis knows": "queues: {q: {arguments: {x-expires: 60000}}}",
     "all of it on RabbitMQ": (
         "broker: {transport: rabbitmq, url: '${U}'}\n"

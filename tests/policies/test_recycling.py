@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import after
+from workloads import Found, after
 
 from policycompiler.policies import recycling
 
@@ -45,12 +45,90 @@ LEADS_TO = {
     "the memory": (
         "tasks: {shop.a: {memory: 600MiB}, shop.b: {memory: 1MiB}}",
         "worker:shop.standard.io/max_memory_per_child",
-        ["1:26", "MEMORY_MARGIN", "CHILD_KIB"],
+        ["1:26", "parameters.recycling.memory_margin", "parameters.recycling.idle_child_kib"],
     ),
     "the policy": (
         "tasks: {shop.a: }",
         "worker:shop.standard.io/max_tasks_per_child",
-        ["TASKS_PER_CHILD", "worker:shop.standard.io/pool"],
+        ["parameters.recycling.tasks_per_child", "worker:shop.standard.io/pool"],
+    ),
+}
+REFUSES = {
+    "nothing to replace": (
+        (
+            "queues: {q: {}}\n"
+            "workers: {q: {pool: solo, options: {max_tasks_per_child: 9, max_memory_per_child: "
+            "300000}}}"
+        ),
+        [
+            Found(
+                "pool-recycle-inert",
+                "2:58",
+                "the pool solo of worker q replaces no processes; `max_tasks_per_child` does nothing",
+                "remove it, or use `pool: prefork`",
+            ),
+            Found(
+                "pool-recycle-inert",
+                "2:83",
+                "the pool solo of worker q replaces no processes; `max_memory_per_child` does nothing",
+                "remove it, or use `pool: prefork`",
+            ),
+        ],
+    ),
+    "nothing to replace anywhere": (
+        "celery: {settings: {worker_pool: threads, worker_max_tasks_per_child: 9}}\nqueues: {q: {}, r: {}}",
+        [
+            Found(
+                "pool-recycle-inert",
+                "1:71",
+                "the pool threads of worker q replaces no processes; `max_tasks_per_child` does nothing",
+                "remove it, or use `pool: prefork`",
+            ),
+        ],
+    ),
+    "less than an idle process": (
+        "queues: {q: {}}\nworkers: {q: {options: {max_memory_per_child: 50000}}}",
+        [
+            Found(
+                "memory-per-child-low",
+                "2:47",
+                (
+                    "50000 KiB is 49 MiB, which an idle process with an application loaded may already "
+                    "have: then every run costs a new process"
+                ),
+                "write 150000 or more, or remove it",
+            ),
+        ],
+    ),
+    "less than one run": (
+        (
+            "tasks: {shop.a: {queue: q, memory: 600MiB}}\n"
+            "workers: {q: {options: {max_memory_per_child: 500000}}}"
+        ),
+        [
+            Found(
+                "memory-per-child-low",
+                "2:47",
+                (
+                    "shop.a alone takes 614400 KiB, and a process of worker q is replaced above 500000 "
+                    "KiB: every such run costs a new process"
+                ),
+                "raise it, or remove it",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "another worker has processes": (
+        "celery: {settings: {worker_max_tasks_per_child: 9}}\n"
+        "queues: {q: {}, r: {}}\n"
+        "workers: {q: {pool: threads}}"
+    ),
+    "a pool of their own": (
+        "queues: {q: {}}\nworkers: {q: {pool: 'shop.pools:Own', options: {max_tasks_per_child: 9}}}"
+    ),
+    "above what a process takes": (
+        "tasks: {shop.a: {queue: q, memory: 100MiB}}\nworkers: {q: {options: {max_memory_per_child: 200000}}}"
     ),
 }
 
@@ -69,3 +147,13 @@ def test_it_stays_silent(fragment, addresses):
 @pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
 def test_its_origins_lead_to(fragment, address, places):
     assert after(recycling, fragment).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(recycling, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(recycling, fragment).findings == []

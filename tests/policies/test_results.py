@@ -70,6 +70,18 @@ DECIDES = {
             "app/result_expires": (3600, "long enough for whoever waits"),
         },
     ),
+    "as long as a part of a chord may run": (
+        (
+            "results: {backend: redis, url: '${R}'}\n"
+            "tasks: {shop.a: {canvas: [chord], options: {time_limit: 9000}}}"
+        ),
+        {
+            "app/result_expires": (
+                9000,
+                "a chord waits for the results of its parts, and one of shop.a may run so long",
+            ),
+        },
+    ),
     "none": (
         "results: {backend: none}\ntasks: {shop.a: {canvas: [chord]}}",
         {
@@ -118,7 +130,7 @@ LEADS_TO = {
     "the canvas": (
         'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {canvas: [chord]}}',
         "task:shop.a/options.ignore_result",
-        ["2:26"],
+        ["task:shop.a/canvas"],
     ),
     "the policy and the section": (
         'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {}}',
@@ -127,6 +139,10 @@ LEADS_TO = {
     ),
     "how long": ("results: {backend: redis, url: '${R}', keep: 5m}", "app/result_expires", ["1:46"]),
 }
+READ = (
+    "say `result: keep` with the tasks whose result is read, or remove `results:`; where only errors are "
+    "looked at, pin `task_store_errors_even_if_ignored: true`"
+)
 REFUSES = {
     "kept nowhere": (
         "tasks: {shop.a: {result: keep}}",
@@ -161,8 +177,51 @@ REFUSES = {
             ),
         ],
     ),
+    "stored and never read": (
+        "results: {backend: redis, url: '${R}'}\ntasks: {shop.a: {}}",
+        [
+            Found(
+                "result-unneeded",
+                "1:20",
+                "results are stored in redis, but no task declares that anybody reads its own",
+                READ,
+            ),
+        ],
+    ),
+    "pinned, and never read": (
+        "celery: {settings: {task_ignore_result: false}}\nresults: {backend: rpc}\ntasks: {shop.a: {}}",
+        [
+            Found(
+                "result-unneeded",
+                "1:41",
+                "results are stored in rpc, but no task declares that anybody reads its own",
+                READ,
+            ),
+        ],
+    ),
+    "in S3": (
+        "results: {backend: s3, url: '${R}'}\ntasks: {shop.a: {result: keep}}",
+        [
+            Found(
+                "results-never-expire",
+                "1:20",
+                "Celery deletes nothing from s3: results stay for ever, whatever `keep` says",
+                "give the bucket a lifecycle rule that deletes old objects",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
+    "only errors are looked at": (
+        "results: {backend: redis, url: '${R}'}\n"
+        "celery: {settings: {task_store_errors_even_if_ignored: true}}\ntasks: {shop.a: {}}"
+    ),
+    "read because it is pinned": (
+        "results: {backend: redis, url: '${R}'}\ntasks: {shop.a: {options: {ignore_result: false}}}"
+    ),
+    "counted for a chord": (
+        "results: {backend: redis, url: '${R}'}\ntasks: {shop.a: {canvas: [chord], result: ignore}}"
+    ),
     "kept in Redis": 'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {result: keep}}',
     "ignored": "tasks: {shop.a: {result: ignore}}",
     "rpc needs no URL": "results: {backend: rpc}\ntasks: {shop.a: {result: keep}}",

@@ -44,22 +44,17 @@ DECIDES = {
         },
     ),
     "an interval": (
-        "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 10m}}",
+        "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 10m, description: Sweeps., owner: team}}",
         {
             "schedule:s/every_seconds": (600, "declared"),
-            "schedule:s/options": (
-                {"expires": 540},
-                "a run that has waited for its whole interval is followed by the next one",
-            ),
+            "schedule:s/description": ("Sweeps.", "declared"),
+            "schedule:s/owner": ("team", "declared"),
         },
     ),
-    "a short interval": (
-        "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 2s}}",
+    "a task that nobody declared": (
+        "schedules: {s: {task: other.x, every: 1m}}",
         {
-            "schedule:s/options": (
-                {"expires": 1},
-                "a run that has waited for its whole interval is followed by the next one",
-            ),
+            "schedule:s/task": ("other.x", "declared"),
         },
     ),
     "the sun": (
@@ -70,28 +65,6 @@ DECIDES = {
         ),
         {
             "schedule:s/solar": ({"event": "sunset", "latitude": 48.9, "longitude": 2.0}, "declared"),
-        },
-    ),
-    "options": (
-        (
-            "tasks: {shop.a: }\n"
-            "schedules: {s: {task: shop.a, every: 10m, options: {queue: q, priority: 5, "
-            "expires: 60}}}"
-        ),
-        {
-            "schedule:s/options": ({"expires": 60, "priority": 5, "queue": "q"}, "declared"),
-        },
-    ),
-    "an expiry": (
-        "tasks: {shop.a: }\nschedules: {s: {task: shop.a, cron: '0 3 * * *', expires: 1h}}",
-        {
-            "schedule:s/options": ({"expires": 3600}, "declared"),
-        },
-    ),
-    "an expiry wins over the option": (
-        ("tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 10m, expires: 1m, options: {expires: 5}}}"),
-        {
-            "schedule:s/options": ({"expires": 60}, "declared"),
         },
     ),
     "a day that some years have": (
@@ -123,7 +96,7 @@ STAYS_SILENT = {
     ),
     "nothing to say": (
         "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1s}}",
-        ["schedule:s/options", "schedule:s/args", "schedule:s/kwargs", "schedule:s/timezone"],
+        ["schedule:s/description", "schedule:s/args", "schedule:s/kwargs", "schedule:s/timezone"],
     ),
     "pinned": ("celery: {settings: {timezone: null, enable_utc: false}}", ["app/timezone", "app/enable_utc"]),
 }
@@ -138,39 +111,8 @@ LEADS_TO = {
         "schedule:s/timezone",
         ["app/timezone"],
     ),
-    "the interval": (
-        "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 10m}}",
-        "schedule:s/options",
-        ["2:38", "EXPIRES_OF_INTERVAL"],
-    ),
-    "the expiry and the options": (
-        (
-            "tasks: {shop.a: }\n"
-            "schedules: {s: {task: shop.a, every: 10m, expires: 1m, options: {priority: 5}}}"
-        ),
-        "schedule:s/options",
-        ["2:65", "2:52"],
-    ),
 }
 REFUSES = {
-    "a limit above the task's": (
-        (
-            "tasks: {shop.*: {runtime: 10s}}\n"
-            "schedules: {s: {task: shop.a, every: 1h, options: {time_limit: 60, soft_time_limit: 5}}}"
-        ),
-        [
-            Found(
-                "schedule-limit-above-task",
-                "2:64",
-                "a time_limit of 60 s; stops and timeouts count on the task's hard limit of 17 s",
-                "lower it, or declare the longer run time with the task",
-            )
-        ],
-    ),
-    "two expiries": (
-        "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1h, expires: 5m, options: {expires: 60}}}",
-        [Found("expires-twice", "2:74", "the expiry is given twice", "keep one of them")],
-    ),
     "a zone for an interval": (
         "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1h, timezone: Europe/Paris}}",
         [
@@ -190,6 +132,17 @@ REFUSES = {
                 "2:23",
                 "no task `shop.mail.sent` is declared; beat would send it all the same",
                 "did you mean `shop.mail.send`?",
+            ),
+        ],
+    ),
+    "a name that a task had": (
+        "tasks: {shop.new: {renamed_from: [shop.old]}}\nschedules: {s: {task: shop.old, every: 1m}}",
+        [
+            Found(
+                "beat-unknown-task",
+                "2:23",
+                "no task `shop.old` is declared; beat would send it all the same",
+                "it is called `shop.new` now",
             ),
         ],
     ),

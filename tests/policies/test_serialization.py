@@ -38,10 +38,26 @@ LEADS_TO = {
     ),
     "the policy": ("tasks: {}", "app/task_serializer", ["SERIALIZER"]),
 }
+RUNS_CODE = (
+    "reading pickle runs whatever code the sender put into it: who writes to the broker owns the workers"
+)
+JSON = "write json; what JSON cannot say is said by reference"
+
+
+def needs(name: str, package: str) -> str:
+    return f"`{name}` needs the package {package} wherever tasks are sent or run; without it every send fails"
+
+
 REFUSES = {
     "sent and not accepted": (
-        "celery: {settings: {accept_content: [yaml]}}",
+        "celery: {settings: {accept_content: [auth]}}",
         [
+            Found(
+                "serializer-missing-dep",
+                "1:38",
+                needs("auth", "cryptography"),
+                "install it there, or write json",
+            ),
             Found(
                 "serializer-not-accepted",
                 "1:37",
@@ -51,19 +67,79 @@ REFUSES = {
         ],
     ),
     "pinned and not accepted": (
-        "celery: {settings: {task_serializer: yaml, accept_content: [json]}}",
+        "celery: {settings: {task_serializer: raw, accept_content: [json]}}",
         [
             Found(
                 "serializer-not-accepted",
-                "1:60",
-                "tasks are sent as yaml, which no worker accepts",
+                "1:59",
+                "tasks are sent as raw, which no worker accepts",
                 "add it to `accept_content`",
+            ),
+        ],
+    ),
+    "pickle of one task": (
+        "tasks: {shop.a: {options: {serializer: pickle}}}",
+        [Found("pickle", "1:40", RUNS_CODE, JSON)],
+    ),
+    "pickle of one schedule": (
+        "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1h, options: {serializer: pickle}}}",
+        [Found("pickle", "2:64", RUNS_CODE, JSON)],
+    ),
+    "pickle of all": (
+        (
+            "celery:\n  settings:\n    task_serializer: pickle\n    result_serializer: pickle\n"
+            "    accept_content: [json, pickle]\n    result_accept_content: [application/x-python-serialize]"
+        ),
+        [
+            Found("pickle", "3:22", RUNS_CODE, JSON),
+            Found("pickle", "4:24", RUNS_CODE, JSON),
+            Found("pickle", "5:28", RUNS_CODE, JSON),
+            Found("pickle", "6:29", RUNS_CODE, JSON),
+        ],
+    ),
+    "a package that is not Celery's, once": (
+        (
+            "celery: {settings: {task_serializer: msgpack, task_compression: brotli}}\n"
+            "tasks: {shop.a: {options: {serializer: msgpack, compression: brotli}}}"
+        ),
+        [
+            Found(
+                "serializer-missing-dep",
+                "1:38",
+                needs("msgpack", "msgpack"),
+                "install it there, or write json",
+            ),
+            Found(
+                "compression-missing-dep",
+                "1:65",
+                needs("brotli", "brotli"),
+                "install it there, or write gzip",
+            ),
+        ],
+    ),
+    "misspelt": (
+        "tasks: {shop.a: {options: {compression: bzib2, serializer: jason}}}",
+        [
+            Found(
+                "unknown-encoding",
+                "1:60",
+                "`jason` is none of Celery's; unless the app registers it, every send fails",
+                "did you mean `json`?",
+            ),
+            Found(
+                "unknown-encoding",
+                "1:41",
+                "`bzib2` is none of Celery's; unless the app registers it, every send fails",
+                "did you mean `bzip2`?",
             ),
         ],
     ),
 }
 ACCEPTS = {
-    "sent and accepted": "celery: {settings: {accept_content: [yaml, json]}}",
+    "sent and accepted": "celery: {settings: {accept_content: [raw, json]}}",
+    "accepted by its content type": "celery: {settings: {accept_content: [application/json]}}",
+    "an encoding of the app's own": "tasks: {shop.a: {options: {compression: snappy, serializer: protobuf}}}",
+    "what Python has": "tasks: {shop.a: {options: {compression: xz}}}",
 }
 
 

@@ -40,12 +40,12 @@ LEADS_TO = {
     "the longest limit": (
         "tasks: {shop.a: {queue: q, runtime: 100s}, shop.b: {queue: q, runtime: 200s}}",
         "worker:q/stop_timeout_seconds",
-        ["task:shop.b/options.time_limit", "MARGIN_SECONDS"],
+        ["task:shop.b/options.time_limit", "parameters.stop-timeout.margin_seconds"],
     ),
     "the app's limit": (
         "queues: {q: {}}",
         "worker:q/stop_timeout_seconds",
-        ["app/task_time_limit", "MARGIN_SECONDS"],
+        ["app/task_time_limit", "parameters.stop-timeout.margin_seconds"],
     ),
 }
 REFUSES = {

@@ -61,6 +61,30 @@ DECIDES = {
             ),
         },
     ),
+    "a hard limit little above the 99th percentile": (
+        "tasks: {shop.a: {runtime: 100s, options: {time_limit: 110}}}",
+        {
+            "task:shop.a/options.soft_time_limit": (
+                100,
+                "no shorter than the 99th percentile, and below the pinned hard limit",
+            ),
+        },
+    ),
+    "null stands for nothing": (
+        "tasks: {shop.a: {options: {time_limit: null}}}",
+        {
+            "task:shop.a/options.time_limit": (
+                432,
+                "time to clean up after the soft limit, then its process is killed",
+            ),
+        },
+    ),
+    "the app's null": (
+        "celery: {settings: {task_time_limit: null, task_soft_time_limit: 100}}",
+        {
+            "app/task_time_limit": (120, "time to clean up after the soft limit, then its process is killed"),
+        },
+    ),
     "a hard limit of one second": (
         "tasks: {shop.a: {options: {time_limit: 1}}}",
         {
@@ -143,7 +167,7 @@ REFUSES = {
             Found(
                 "soft-over-hard",
                 "1:45",
-                ("the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send"),
+                "the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send",
                 "the soft limit comes first; swap them, or pin only one",
             ),
         ],
@@ -154,7 +178,7 @@ REFUSES = {
             Found(
                 "soft-over-hard",
                 "1:43",
-                ("the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send"),
+                "the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send",
                 "the soft limit comes first; swap them, or pin only one",
             ),
         ],
@@ -163,7 +187,13 @@ REFUSES = {
         "celery: {settings: {task_time_limit: null}}",
         [
             Found(
-                "limit-not-a-number", "1:38", "a time limit is a number of seconds above 0", "write seconds"
+                "hard-limit-missing",
+                "1:38",
+                (
+                    "without a hard limit a stuck run of an undeclared task holds its slot for ever, and no "
+                    "stop can wait for it"
+                ),
+                "write seconds, or remove it; the compiler sets 432 s",
             ),
         ],
     ),
@@ -175,12 +205,73 @@ REFUSES = {
             ),
         ],
     ),
+    "a task's null": (
+        "tasks: {shop.a: {options: {time_limit: null, soft_time_limit: null}}}",
+        [
+            Found(
+                "soft-missing",
+                "1:63",
+                "without a soft limit shop.a is killed at the hard one, with no time to clean up",
+                "write seconds, or remove it; the compiler sets 360 s",
+            ),
+            Found(
+                "hard-limit-missing",
+                "1:40",
+                (
+                    "without a hard limit a stuck run of shop.a holds its slot for ever, and no stop can "
+                    "wait for it"
+                ),
+                "write seconds, or remove it; the compiler sets 432 s",
+            ),
+        ],
+    ),
+    "the app's soft null": (
+        "celery: {settings: {task_soft_time_limit: null, task_time_limit: 90}}",
+        [
+            Found(
+                "soft-missing",
+                "1:43",
+                "without a soft limit an undeclared task is killed at the hard one, with no time to clean up",
+                "write seconds, or remove it; the compiler sets 75 s",
+            ),
+        ],
+    ),
+    "killed below its p99": (
+        "tasks: {shop.a: {runtime: 100s, options: {time_limit: 60}}}",
+        [
+            Found(
+                "limit-below-p99",
+                "1:55",
+                (
+                    "shop.a is killed after 60 s, but may run 100 s: more than one run of a hundred fails "
+                    "by this limit"
+                ),
+                "raise the limit, or correct the declared run time",
+            ),
+        ],
+    ),
+    "told to stop below its p99": (
+        "tasks: {shop.a: {runtime: 100s, options: {soft_time_limit: 60}}}",
+        [
+            Found(
+                "limit-below-p99",
+                "1:60",
+                (
+                    "shop.a is told to stop after 60 s, but may run 100 s: more than one run of a hundred "
+                    "fails by this limit"
+                ),
+                "raise the limit, or correct the declared run time",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
     "soft and hard are equal": "tasks: {shop.a: {options: {soft_time_limit: 60, time_limit: 60}}}",
     "a hard limit of less than a second": "tasks: {shop.a: {options: {time_limit: 0.5}}}",
     "only one is pinned": "tasks: {shop.a: {options: {soft_time_limit: 100}}}",
     "the app's limits agree": "celery: {settings: {task_soft_time_limit: 50, task_time_limit: 60}}",
+    "just at p99": "tasks: {shop.a: {runtime: 60s, options: {soft_time_limit: 60, time_limit: 60}}}",
+    "limits of a task without a run time": "tasks: {shop.a: {options: {soft_time_limit: 1, time_limit: 2}}}",
 }
 
 

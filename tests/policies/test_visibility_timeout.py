@@ -20,15 +20,18 @@ DECIDES = {
     "a late-acknowledged run": (
         "tasks: {shop.a: {latency: batch, idempotent: true, runtime: 2h}}",
         {
-            "app/visibility_timeout_seconds": (15552, "shop.a may run 10368 s, and half as much again"),
+            "app/visibility_timeout_seconds": (15552, "shop.a may run 10368 s, times 1.5"),
         },
     ),
     "a countdown": (
         "tasks: {shop.a: {max_countdown: 1d}}",
         {
             "app/visibility_timeout_seconds": (
-                129600,
-                "shop.a may be sent with a countdown of 86400 s, and half as much again",
+                130248,
+                (
+                    "shop.a may be sent with a countdown of 86400 s and then wait 432 s for a slot, "
+                    "together 86832 s, times 1.5"
+                ),
             ),
         },
     ),
@@ -36,10 +39,10 @@ DECIDES = {
         "tasks: {shop.a: {idempotent: true, retry: {on: [OSError], max_delay: 2h}}}",
         {
             "app/visibility_timeout_seconds": (
-                11448,
+                12096,
                 (
-                    "a retry of shop.a may wait 7200 s and then run 432 s, together 7632 s, "
-                    "and half as much again"
+                    "a retry of shop.a may wait 7200 s and then wait 432 s for a slot and then run 432 s, "
+                    "together 8064 s, times 1.5"
                 ),
             ),
         },
@@ -48,8 +51,11 @@ DECIDES = {
         "tasks: {shop.a: {options: {default_retry_delay: 7200}}}",
         {
             "app/visibility_timeout_seconds": (
-                10800,
-                "a retry of shop.a may wait 7200 s, and half as much again",
+                11448,
+                (
+                    "a retry of shop.a may wait 7200 s and then wait 432 s for a slot, "
+                    "together 7632 s, times 1.5"
+                ),
             ),
         },
     ),
@@ -61,7 +67,7 @@ DECIDES = {
         {
             "app/visibility_timeout_seconds": (
                 46656,
-                ("in reserve behind shop.a, a message of q may be held 31104 s, and half as much again"),
+                ("in reserve behind shop.a, a message of q may be held 31104 s, times 1.5"),
             ),
         },
     ),
@@ -70,7 +76,10 @@ DECIDES = {
         {
             "app/visibility_timeout_seconds": (
                 43200,
-                "shop.a may be sent with a countdown of 28800 s, and half as much again",
+                (
+                    "shop.a may be sent with a countdown of 28800 s and then wait 432 s for a slot, "
+                    "together 29232 s, and SQS allows no more than this"
+                ),
             ),
         },
     ),
@@ -79,7 +88,10 @@ DECIDES = {
         {
             "app/visibility_timeout_seconds": (
                 43200,
-                "shop.a may be sent with a countdown of 32400 s, and SQS allows no more than this",
+                (
+                    "shop.a may be sent with a countdown of 32400 s and then wait 432 s for a slot, "
+                    "together 32832 s, and SQS allows no more than this"
+                ),
             ),
         },
     ),
@@ -114,7 +126,7 @@ LEADS_TO = {
     "the longest hold": (
         "tasks: {shop.a: {max_countdown: 1d}, shop.b: {max_countdown: 2d}}",
         "app/visibility_timeout_seconds",
-        ["task:shop.b/max_countdown_seconds", "MARGIN"],
+        ["task:shop.b/max_countdown_seconds", "parameters.visibility-timeout.margin"],
     ),
     "the pin": (
         "broker: {transport: redis, url: '${U}', visibility_timeout: 2h}",
@@ -138,7 +150,7 @@ REFUSES = {
                     "a message is given to a second worker after 3600 s, but shop.* may be sent with a "
                     "countdown of 86400 s"
                 ),
-                "remove the pin (the compiler then sets 129600 s), or make the times shorter",
+                "remove the pin (the compiler then sets 130248 s), or make the times shorter",
             ),
         ],
     ),
@@ -191,7 +203,7 @@ REFUSES = {
                     "a message is given to a second worker after 3600 s, but shop.a may be sent with a "
                     "countdown of 86400 s"
                 ),
-                "remove the pin (the compiler then sets 129600 s), or make the times shorter",
+                "remove the pin (the compiler then sets 130248 s), or make the times shorter",
             ),
         ],
     ),
@@ -209,7 +221,7 @@ REFUSES = {
                     "a message is given to a second worker after 3600 s, but a retry of shop.a may wait "
                     "7200 s and then run 7 s, together 7207 s"
                 ),
-                "remove the pin (the compiler then sets 10811 s), or make the times shorter",
+                "remove the pin (the compiler then sets 10821 s), or make the times shorter",
             ),
         ],
     ),
@@ -258,8 +270,78 @@ REFUSES = {
             ),
         ],
     ),
+    "undeclared tasks are acknowledged late": (
+        (
+            "broker: {transport: redis, url: '${U}', visibility_timeout: 10m}\n"
+            "celery: {settings: {task_acks_late: true, task_time_limit: 600}}"
+        ),
+        [
+            Found(
+                "late-ack-run-over-visibility",
+                "1:61",
+                (
+                    "a message is given to a second worker after 600 s, but a task that nobody declared may "
+                    "run 600 s"
+                ),
+                "remove the pin (the compiler then sets 3600 s), or make the times shorter",
+            ),
+        ],
+    ),
+    "so long that a killed worker's messages are late": (
+        "tasks: {shop.a: {runtime: 1s, max_countdown: 9h}}",
+        [
+            Found(
+                "visibility-too-long",
+                "1:46",
+                (
+                    "when a worker is killed, what it held comes back only after 48611 s, as shop.a may be "
+                    "sent with a countdown of 32400 s and then wait 7 s for a slot, together 32407 s: that "
+                    "goes for every task of the app"
+                ),
+                "keep due times in a database and poll it with a schedule",
+            ),
+        ],
+    ),
+    "pinned so long": (
+        "broker: {transport: redis, url: '${U}', visibility_timeout: 1d}",
+        [
+            Found(
+                "visibility-too-long",
+                "1:61",
+                (
+                    "when a worker is killed, what it held comes back only after 86400 s: that goes for "
+                    "every task of the app"
+                ),
+                "lower or remove the pin",
+            ),
+        ],
+    ),
+    "another app on the same Redis": (
+        (
+            "broker: {transport: redis, url: '${U}', visibility_timeout: 2h}\n"
+            "queues: {theirs: {external: true}}"
+        ),
+        [
+            Found(
+                "visibility-not-uniform",
+                "2:18",
+                (
+                    "another app consumes queue theirs: its workers give messages of this app back too, "
+                    "after their own visibility timeout, so it must be 7200 s there as well"
+                ),
+                "set it in the other app, or let the two use different databases of Redis",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
+    "runs so long": "tasks: {shop.a: {latency: batch, idempotent: true, runtime: 20h}}",
+    "nothing is held in reserve": (
+        "broker: {transport: redis, url: '${U}', visibility_timeout: 10m}\n"
+        "tasks: {shop.a: {queue: q, runtime: 8m}}\n"
+        "workers: {q: {options: {disable_prefetch: true}}}"
+    ),
+    "another app with Celery's own default": "queues: {theirs: {external: true}}",
     "the pin is long enough": (
         "broker: {transport: redis, url: '${U}', visibility_timeout: 3h}\n"
         "tasks: {shop.a: {latency: batch, idempotent: true, runtime: 2h}}"

@@ -1,15 +1,28 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from plans import plan_of
 
-from policycompiler.diagnostics import Diagnostic, Place, Related, error, info, warning
+from policycompiler.diagnostics import (
+    Diagnostic,
+    Finding,
+    Place,
+    Related,
+    Remove,
+    Severity,
+    Waived,
+    error,
+    info,
+    warning,
+)
 from policycompiler.load import Document, load
-from policycompiler.report.findings import located, render
+from policycompiler.report.findings import FORMATS, OutputFormat, located, render
 
 RETRY = error("PC204", "retry-non-idempotent")
 VISIBILITY = error("PC311", "late-ack-run-over-visibility")
@@ -52,8 +65,9 @@ def document_of(**texts: str) -> Document:
 
 
 def full(document: Document, *diagnostics: Diagnostic) -> str:
-    """The findings alone, without the summary."""
-    return render(diagnostics, document, "full").rpartition("\n\n")[0]
+    """The findings alone, without the summary and without where to read more."""
+    text = render(diagnostics, document, "full").rpartition("\n\n")[0]
+    return re.sub(r"\n +=( more: .*)", "", text)
 
 
 def expected(text: str) -> str:
@@ -79,6 +93,7 @@ def test_a_finding_shows_its_line_related_lines_in_order_and_help() -> None:
         10 |     retry: {on: [ConnectionError], max: 3}
            |                                         ^ a retry runs the whole task again
            = help: write `retry: none`
+           = more: policycompiler finding PC204
 
         1 error in 2 files, 2 tasks
         """)  # noqa: E501 - a headline is one line
@@ -194,6 +209,7 @@ def test_a_file_that_cannot_be_read_has_a_headline_only() -> None:
     document, findings = load([Path("missing.yaml")])
     assert render(findings, document, "full") == dedent("""\
         missing.yaml:1:1: error[PC001] unreadable-file: cannot be read: No such file or directory
+          = more: policycompiler finding PC001
 
         1 error in 1 file, 0 tasks
         """)
@@ -232,7 +248,7 @@ def test_lines_are_counted_as_the_loader_counts_them(break_: str) -> None:
         "sentinel://:s3cret@one;sentinel://:s3cret@host",
     ],
 )
-@pytest.mark.parametrize("output_format", ["full", "concise", "json"])
+@pytest.mark.parametrize("output_format", FORMATS)
 def test_no_password_of_a_url_is_printed(url: str, output_format: str) -> None:
     document = document_of(a=f'b: {{url: "{url}", c: 1}}\n')
     related = (Related(("b", "url"), f"this is {url}"),)
@@ -260,7 +276,7 @@ def test_a_password_at_the_cut_of_a_long_line_is_masked() -> None:
     ]
 
 
-@pytest.mark.parametrize("output_format", ["full", "concise", "json"])
+@pytest.mark.parametrize("output_format", FORMATS)
 def test_nothing_that_a_terminal_obeys_is_printed_raw(output_format: str) -> None:
     evil = "\x1b[2J\u202e\u2066\u200b\x9b\r\ufeff\udc80"
     name = f"x{evil}.yaml"
@@ -289,6 +305,7 @@ def test_colour_marks_severity_and_code_and_dims_the_gutter() -> None:
         "\x1b[2m1 |\x1b[0m b: 12\n"
         "\x1b[2m  |\x1b[0m    ^^\n"
         "\x1b[2m  =\x1b[0m help: h\n"
+        "\x1b[2m  =\x1b[0m more: policycompiler finding PC401\n"
         "\n1 warning in 1 file, 0 tasks\n"
     )
 
@@ -332,7 +349,9 @@ def test_json_resolves_every_place() -> None:
                 "line": None,
                 "column": None,
                 "help": "",
+                "fixable": False,
                 "related": [],
+                "waived": None,
             },
             {
                 "code": "PC311",
@@ -344,10 +363,111 @@ def test_json_resolves_every_place() -> None:
                 "line": 4,
                 "column": 23,
                 "help": "h",
+                "fixable": False,
                 "related": [
                     {"note": "n", "path": list(runtime), "file": "reports.yaml", "line": 3, "column": 30}
                 ],
+                "waived": None,
             },
         ],
-        "summary": {"errors": 1, "warnings": 0, "infos": 1, "files": 2, "tasks": 2},
+        "summary": {
+            "errors": 1,
+            "warnings": 0,
+            "infos": 1,
+            "waived": 0,
+            "hidden_by_baseline": 0,
+            "files": 2,
+            "tasks": 2,
+        },
     }
+
+
+def test_where_to_read_more_is_said_once_a_finding_and_never_of_an_organisations_own() -> None:
+    document = document_of(payments=PAYMENTS)
+    own = Finding("ORG", "payments-on-quorum", Severity.ERROR)
+    found = [finding.at(CARD, message) for finding in (RETRY, HINT, own) for message in ("one", "two")]
+    assert re.findall("more: .*", render(found, document, "full")) == [
+        "more: policycompiler finding PC204",
+        "more: policycompiler finding PC101",
+    ]
+
+
+WAIVED = Waived("charges carry\na key, see redis://u:s3cret@h", "storefront", "2027-03-31")
+
+
+def waived_and_open() -> list[Diagnostic]:
+    waived = replace(RETRY.at((*CARD, "retry"), "m", help="h"), waived=WAIVED)
+    later = replace(LATE.at(CARD, "m"), waived=WAIVED._replace(expires="2028-01-01"))
+    return [later, waived, HINT.at((*CARD, "retry", "max"), "open", fix=(Remove((*CARD, "retry")),))]
+
+
+def test_waived_findings_stand_last_and_do_not_count() -> None:
+    document = document_of(payments=PAYMENTS)
+    assert render(waived_and_open(), document, "full", hidden=2) == dedent("""\
+        payments.yaml:10:41: info[PC101] hint: open
+           |
+        10 |     retry: {on: [ConnectionError], max: 3}
+           |                                         ^
+           = more: policycompiler finding PC101
+
+        payments.yaml:7:5: waived[PC401] late: m
+          = waived by storefront until 2028-01-01: charges carry\\na key, see redis://***@h
+
+        payments.yaml:10:12: waived[PC204] retry-non-idempotent: m
+          = waived by storefront until 2027-03-31: charges carry\\na key, see redis://***@h
+
+        1 info in 1 file, 1 task (2 findings waived, next waiver expires 2027-03-31; 2 findings hidden by the baseline)
+        1 of them can be mended: policycompiler check --fix
+        """)  # noqa: E501 - a summary is one line
+    assert render(waived_and_open()[:2], document, "concise", color=True) == (
+        "payments.yaml:7:5: \x1b[2mwaived[PC401]\x1b[0m late: m "
+        "(by storefront until 2028-01-01: charges carry\\na key, see redis://***@h)\n"
+        "payments.yaml:10:12: \x1b[2mwaived[PC204]\x1b[0m retry-non-idempotent: m "
+        "(by storefront until 2027-03-31: charges carry\\na key, see redis://***@h)\n"
+        "1 file, 1 task: nothing to report (2 findings waived, next waiver expires 2027-03-31)\n"
+    )
+
+
+def test_json_says_what_is_waived_and_what_can_be_mended() -> None:
+    document = document_of(payments=PAYMENTS)
+    data = json.loads(render(waived_and_open(), document, "json", hidden=2))
+    assert [(found["code"], found["waived"], found["fixable"]) for found in data["findings"]] == [
+        ("PC401", {**SAID, "expires": "2028-01-01"}, False),
+        ("PC204", SAID, False),
+        ("PC101", None, True),
+    ]
+    assert data["summary"] == {
+        "errors": 0,
+        "warnings": 0,
+        "infos": 1,
+        "waived": 2,
+        "hidden_by_baseline": 2,
+        "files": 1,
+        "tasks": 1,
+    }
+
+
+SAID = {
+    "reason": "charges carry\na key, see redis://***@h",
+    "owner": "storefront",
+    "expires": "2027-03-31",
+}
+
+
+def test_a_waived_finding_never_stands_for_an_equal_one_that_counts() -> None:
+    document = document_of(payments=PAYMENTS)
+    one = RETRY.at(CARD, "m")
+    for both in ([one, replace(one, waived=WAIVED)], [replace(one, waived=WAIVED), one]):
+        (found,) = located(both, document)
+        assert found.diagnostic.waived is None
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_the_order_in_which_findings_are_made_does_not_show(output_format: OutputFormat) -> None:
+    document = document_of(payments=PAYMENTS, reports=REPORTS)
+    found = [
+        *waived_and_open(),
+        *(LATE.at(("tasks", "shop.reports.yearly"), message) for message in ("a", "b", "a")),
+    ]
+    texts = {render(order, document, output_format) for order in (found, found[::-1], found * 2)}
+    assert len(texts) == 1

@@ -36,6 +36,13 @@ def test_every_task_has_a_line_and_columns_fit() -> None:
                 "options.max_retries": None,
                 "options.default_retry_delay": 90,
             },
+            "task:shop.sync": {
+                "queue": "q",
+                "workers": ["a"],
+                "options.max_retries": 3,
+                "options.retry_backoff": 2,
+                "options.default_retry_delay": 5,
+            },
             "task:請求.*": {"queue": "partner", "external": True, "workers": []},
         }
     )
@@ -44,6 +51,7 @@ def test_every_task_has_a_line_and_columns_fit() -> None:
         shop.mail.send             shop.interactive.io  shop.interactive.io  at least once  3.6 s / 6 s   5, ≤ 5 min apart
         shop.payments.charge_card  q                    a, b                 at most once   9.6 s / 12 s  none
         shop.poll                  q                    none                 at least once  – / 6 min     unlimited, 1 min 30 s apart
+        shop.sync                  q                    a                    at least once  – / 6 min     3, ≤ 10 min apart
         請求.*                     partner              external             –              –             –
         """)  # noqa: E501, RUF001 - as wide as it gets
 

@@ -35,6 +35,7 @@ _TOPICS: Mapping[str, str] = MappingProxyType(
         "CeleryQueueStalled": "queues",
         "CeleryWorkersBelowMinimum": "workers",
         "CeleryTaskFailureRate": "tasks",
+        "CeleryTaskNewFailure": "tasks",
     }
 )
 
@@ -46,6 +47,7 @@ _VALUE_SENTENCES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "CeleryQueueStalled": ("Waiting now: {}.", _WHOLE),
         "CeleryWorkersBelowMinimum": ("Running now: {}.", _WHOLE),
         "CeleryTaskFailureRate": ("Failing now: {}.", "{{ $value | humanizePercentage }}"),
+        "CeleryTaskNewFailure": ("The task is {}.", "{{ $labels.name }}"),
     }
 )
 
@@ -72,7 +74,7 @@ def template_text(text: str) -> str:
 
 def _alert(plan: Plan, service: str, scope: Scope) -> Alert:
     labels = {"app": service, "severity": plan.text(scope, "severity")}
-    for key in ("team", "queue"):
+    for key in ("team", "queue", "task"):
         value = plan.get(scope, key)
         if value is not None:
             labels[key] = str(value)
@@ -87,6 +89,9 @@ def _alert(plan: Plan, service: str, scope: Scope) -> Alert:
         summary=plan.text(scope, "summary"),
         description=plan.text(scope, "description"),
         transport=plan.text(APP, "broker_transport"),
+        task=labels.get("task", ""),
+        other_tasks=tuple(plan.texts(scope, "other_tasks")) if plan.find(scope, "other_tasks") else (),
+        runbook=str(plan.get(scope, "runbook") or ""),
     )
 
 
@@ -117,6 +122,7 @@ def _rule(alert: Alert) -> dict[str, object]:
         "annotations": {
             "summary": template_text(alert.summary),
             "description": _description(template_text(alert.description), sentence, template),
+            **({"runbook_url": template_text(alert.runbook)} if alert.runbook else {}),
         },
     }
 
@@ -168,5 +174,6 @@ def _fired(alert: Alert, labels: Mapping[str, str], value: str) -> dict[str, obj
         "exp_annotations": {
             "summary": alert.summary,
             "description": _description(alert.description, sentence, value),
+            **({"runbook_url": alert.runbook} if alert.runbook else {}),
         },
     }

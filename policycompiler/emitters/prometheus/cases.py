@@ -137,6 +137,19 @@ def _failure_rate(alert: Alert, steps: int) -> Iterator[Course]:
     yield Course("stays silent when all of a few fail", few)
 
 
+def _new_failure(alert: Alert, steps: int) -> Iterator[Course]:
+    name = alert.task.replace("*", "any")
+    failed = _counter("celery_task_failed_total", alert.queue, name=name, exception="ValueError")
+    fires = {"name": name}
+    again = {failed: f"{_steady(1, steps - 3)} {_steady(2, 2)}"}
+    yield Course("fires when it has failed once more", again, fires, name)
+    first = {failed: f"_x{steps - 2} {_steady(1, 2)}"}
+    yield Course("fires when it has failed for the first time", first, fires, name)
+    # Prometheus 2 counts the sample on the far edge of a window as within it, and the failure is before that.
+    long_ago = {failed: f"{_steady(0, 0)} {_steady(1, steps - 1)}"}
+    yield Course("stays silent long after a failure", long_ago)
+
+
 def _queue(alert: Alert) -> dict[str, str]:
     return {"queue_name": alert.queue}
 
@@ -171,5 +184,6 @@ _COURSES: Mapping[str, Callable[[Alert, int], Iterator[Course]]] = MappingProxyT
         "CeleryQueueStalled": _stalled,
         "CeleryWorkersBelowMinimum": _below_minimum,
         "CeleryTaskFailureRate": _failure_rate,
+        "CeleryTaskNewFailure": _new_failure,
     }
 )

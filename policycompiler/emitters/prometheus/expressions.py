@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,7 +20,10 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 class Alert(NamedTuple):
-    """An alert as the plan has it; a number that it has no use for is 0. `transport` is the broker's."""
+    """An alert as the plan has it; a number that it has no use for is 0. `transport` is the broker's.
+
+    `task` is a name or a pattern, of which `other_tasks` are not meant.
+    """
 
     name: str
     queue: str
@@ -31,6 +35,9 @@ class Alert(NamedTuple):
     summary: str
     description: str
     transport: str
+    task: str = ""
+    other_tasks: tuple[str, ...] = ()
+    runbook: str = ""
 
 
 def promql_string(text: str) -> str:
@@ -101,6 +108,25 @@ def _failure_rate(alert: Alert) -> str:
     return f"{failed} / ({runs} >= {alert.minimum}) > {alert.threshold!r}"
 
 
+def _new_failure(alert: Alert) -> str:
+    # A counter that appears with its first failure in it shows no increase: its birth is a failure too.
+    failed, window = f"celery_task_failed_total{{{_named(alert)}}}", duration(alert.window_seconds)
+    born = f"sum by (name) ({failed} > 0 unless {failed} offset {window})"
+    return f"sum by (name) (increase({failed}[{window}])) > 0 or {born}"
+
+
+def _named(alert: Alert) -> str:
+    """The tasks that it is about, as matchers of the label `name`."""
+    if "*" not in alert.task:
+        return f"name={promql_string(alert.task)}"
+    others = f", name!~{promql_string('|'.join(map(_regex, alert.other_tasks)))}" if alert.other_tasks else ""
+    return f"name=~{promql_string(_regex(alert.task))}{others}"
+
+
+def _regex(glob: str) -> str:
+    return ".*".join(map(re.escape, glob.split("*")))
+
+
 def _length(alert: Alert) -> str:
     return f"max by (queue_name) ({selector('celery_queue_length', alert.queue)})"
 
@@ -114,5 +140,6 @@ _EXPRESSIONS: Mapping[str, Callable[[Alert], str]] = MappingProxyType(
         "CeleryQueueStalled": _stalled,
         "CeleryWorkersBelowMinimum": _below_minimum,
         "CeleryTaskFailureRate": _failure_rate,
+        "CeleryTaskNewFailure": _new_failure,
     }
 )

@@ -1,0 +1,42 @@
+"""`policycompiler baseline`: today's findings, so that only new ones are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from policycompiler import baseline as baselines
+from policycompiler.cli import options
+
+DEFAULT = Path("policycompiler-baseline.json")
+
+
+@click.group()
+def baseline() -> None:
+    """Record the findings of today, for `--baseline FILE` to hide."""
+
+
+@baseline.command()
+@options.sources
+@click.option(
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT,
+    show_default=True,
+    help="Where to write it.",
+)
+@options.for_answers
+def write(sources: tuple[Path, ...], file: Path, run: options.Run) -> None:
+    """Write what `check` finds now into a file. What no output can be made from is never hidden."""
+    compilation = options.compiled(sources, run)
+    text = baselines.to_json(compilation.diagnostics)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        message = f"{file}: {problem.strerror}"
+        raise click.UsageError(message) from None
+    known = sum(baselines.read(file)[0].entries.values())
+    click.echo(f"wrote {file}: {known} {'finding' if known == 1 else 'findings'}", err=True)

@@ -1,0 +1,28 @@
+"""`policycompiler test-policy`: a policy file against workloads with known findings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from policycompiler import policy_tests, report
+from policycompiler.cli import options
+
+
+@click.command("test-policy")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+def test_policy(file: Path) -> None:
+    """Hold a policy file against workloads, as FILE says: which findings each of them must have."""
+    result = policy_tests.run(file)
+    if result.refused:
+        click.echo(report.render(result.refused, result.document, "full"), nl=False, err=True)
+        sys.exit(options.EXIT_MISRULED)
+    for outcome in result.outcomes:
+        click.echo(f"{'failed' if outcome.problems else 'passed'}: {report.clean(outcome.name)}")
+        for problem in outcome.problems:
+            click.echo(f"  {report.clean(problem)}")
+    failed = sum(bool(outcome.problems) for outcome in result.outcomes)
+    click.echo(f"{len(result.outcomes) - failed} passed, {failed} failed")
+    sys.exit(options.EXIT_FINDINGS if failed else 0)

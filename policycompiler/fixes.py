@@ -1,0 +1,225 @@
+"""Mend workload files where a finding says how: the text around an edit stays as it is, comments and all.
+
+An edit that would change anything but what it names (one below an anchor, say) is left for a person.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from policycompiler.diagnostics import Diagnostic, Remove, Rename, Replace, SpecPath
+from policycompiler.load import Data, Document, Mark, parse
+
+Edit = Remove | Rename | Replace
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-.0123456789")
+
+
+class Mended(NamedTuple):
+    """New texts by file, and how many findings they mend."""
+
+    texts: Mapping[str, str]
+    findings: int
+
+
+class _Span(NamedTuple):
+    """Text to put in place of what stands from `start` to `end`."""
+
+    start: int
+    end: int
+    text: str
+
+
+class _Target(NamedTuple):
+    """A node with its key, if it has one, what holds it, and its path in its own file."""
+
+    node: yaml.Node
+    key: yaml.Node | None
+    parent: yaml.CollectionNode
+    path: SpecPath
+
+
+def mended(document: Document, findings: Iterable[Diagnostic]) -> Mended:
+    """The files as they are with every fix applied that can be."""
+    texts: dict[str, str] = {}
+    count = 0
+    for finding in findings:
+        if not finding.fix or finding.waived:
+            continue
+        changed = dict(texts)
+        if all(_apply(document, edit, changed) for edit in finding.fix):
+            texts = changed
+            count += 1
+    return Mended(texts, count)
+
+
+def diff(document: Document, mended_files: Mended) -> str:
+    """What would change, as a unified diff."""
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for name, text in sorted(mended_files.texts.items())
+        for line in difflib.unified_diff(
+            document.texts[name].splitlines(keepends=True), text.splitlines(keepends=True), name, name
+        )
+    )
+
+
+def write(mended_files: Mended) -> None:
+    """Replace each file as a whole; raises OSError where that cannot be done."""
+    for name, text in sorted(mended_files.texts.items()):
+        path = Path(name).resolve()
+        mark = b"\xef\xbb\xbf" if path.read_bytes().startswith(b"\xef\xbb\xbf") else b""
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(mark + text.encode())
+            Path(temporary).chmod(path.stat().st_mode)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def _apply(document: Document, edit: Edit, texts: dict[str, str]) -> bool:
+    """Whether an edit could be made; an earlier one may have made it superfluous."""
+    mark: Mark | None = document.marks
+    for part in edit.path:
+        mark = None if mark is None else mark.children.get(part)
+    if mark is None:
+        return False
+    name = mark.source.name
+    before = texts.get(name, document.texts[name])
+    # Earlier edits have moved the text: the place is found by its path in the file as it was.
+    original = next(_targets(document.texts[name], lambda target: _starts_at(target, mark)), None)
+    if original is None:
+        return False
+    target = next(_targets(before, lambda each: each.path == original.path), None)
+    if target is None:
+        return isinstance(edit, Remove)
+    span = _span(edit, target, before)
+    if span is None:
+        return False
+    after = before[: span.start] + span.text + before[span.end :]
+    wanted = _edited(_data(before), edit, target.path)
+    if wanted is None or _data(after) != wanted:
+        return False
+    texts[name] = after
+    return True
+
+
+def _starts_at(target: _Target, mark: Mark) -> bool:
+    key_start = target.node.start_mark.index if target.key is None else target.key.start_mark.index
+    return key_start == mark.key_start and target.node.start_mark.index == mark.start
+
+
+def _targets(text: str, wanted: Any) -> Iterator[_Target]:  # noqa: ANN401 - a predicate
+    root = yaml.compose(text, yaml.CSafeLoader)
+    stack: list[tuple[yaml.Node | None, SpecPath]] = [(root, ())]
+    while stack:
+        node, path = stack.pop()
+        if isinstance(node, yaml.MappingNode):
+            children = [_Target(value, key, node, (*path, key.value)) for key, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            children = [_Target(item, None, node, (*path, index)) for index, item in enumerate(node.value)]
+        else:
+            continue
+        for child in children:
+            if wanted(child):
+                yield child
+            stack.append((child.node, child.path))
+
+
+def _span(edit: Edit, target: _Target, text: str) -> _Span | None:
+    match edit:
+        case Rename(_, key) if target.key is not None:
+            return _Span(target.key.start_mark.index, target.key.end_mark.index, _scalar(key))
+        case Replace(_, value) if isinstance(target.node, yaml.ScalarNode) and target.node.style not in (
+            "|",
+            ">",
+        ):
+            return _Span(target.node.start_mark.index, target.node.end_mark.index, _scalar(value))
+        case Remove():
+            return _flow_removal(target, text) if target.parent.flow_style else _block_removal(target, text)
+    return None
+
+
+def _flow_removal(target: _Target, text: str) -> _Span:
+    """With the comma and the blank behind it, or those before it where it is the last."""
+    start = (target.key or target.node).start_mark.index
+    end = target.node.end_mark.index
+    behind = text[end:]
+    if behind.lstrip(" ").startswith(","):
+        end += behind.index(",") + 1
+        while text[end : end + 1] == " ":
+            end += 1
+        return _Span(start, end, "")
+    before = text[:start].rstrip(" \n")
+    if before.endswith(","):
+        start = len(before) - 1
+    return _Span(start, end, "")
+
+
+def _block_removal(target: _Target, text: str) -> _Span | None:
+    """Its whole lines; nothing where something else stands on them, or where nothing would be left."""
+    if len(target.parent.value) == 1:
+        return None
+    start = text.rfind("\n", 0, (target.key or target.node).start_mark.index) + 1
+    lead = text[start : (target.key or target.node).start_mark.index]
+    if lead.strip(" " if target.key is not None else " -"):
+        return None
+    end = _end(target.node)
+    newline = text.find("\n", end)
+    rest = text[end : newline if newline >= 0 else len(text)].strip()
+    if rest and not rest.startswith("#"):
+        return None
+    return _Span(start, newline + 1 if newline >= 0 else len(text), "")
+
+
+def _end(node: yaml.Node) -> int:
+    """Where its last text ends: a block goes on to what comes next, whose comments are not its own."""
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        node = last[1] if isinstance(last, tuple) else last
+    text = node.start_mark.index if node.end_mark is None else node.end_mark.index
+    return int(text)
+
+
+def _scalar(value: str | float) -> str:
+    if isinstance(value, str) and value and set(value) <= _PLAIN and _data(f"x: {value}") == {"x": value}:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _data(text: str) -> Data:
+    findings: list[Diagnostic] = []
+    data, _ = parse(text, "", findings)
+    return None if findings else data
+
+
+def _edited(data: Any, edit: Edit, path: SpecPath) -> Any:  # noqa: ANN401 - JSON
+    """What an edit means, done to the data; None where that cannot be."""
+    # Written out and read again, an alias is no longer the same thing as what it refers to.
+    result = json.loads(json.dumps(data))
+    holder = result
+    for part in path[:-1]:
+        holder = holder[part]
+    last: Any = path[-1]
+    match edit:
+        case Remove():
+            del holder[last]
+        case Replace(_, value):
+            holder[last] = value
+        case Rename(_, key):
+            value = holder.pop(last)
+            if key in holder:
+                return None
+            holder[key] = value
+    return result

@@ -1,0 +1,210 @@
+"""What becomes of each finding: its severity, who answers for it, and what a baseline hides.
+
+Every command judges here, and nowhere else.
+
+Refuses:
+    PC701 waiver-not-allowed: remove the waiver and mend what it waives, or ask whoever owns the policy file.
+        when: a waiver names a locked finding, one that no output can be made from, or expires too late.
+    PC702 waiver-unused: remove it.
+        when: nothing is found of what a waiver names, where it names it.
+    PC703 unknown-finding: correct the name; `policycompiler finding` lists them.
+        when: a waiver or a policy file names a finding that does not exist.
+    PC704 severity-fixed: leave it out.
+        when: a policy file lowers a finding that no output can be made from.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from policycompiler.baseline import Baseline, Fingerprint, fingerprint
+from policycompiler.diagnostics import (
+    Diagnostic,
+    Finding,
+    Profile,
+    Related,
+    Severity,
+    SpecPath,
+    Waived,
+    did_you_mean,
+    error,
+    fatal,
+    warning,
+)
+from policycompiler.load import Data
+from policycompiler.model import PolicyFile, Waiver, checked
+
+WAIVER_NOT_ALLOWED = error("PC701", "waiver-not-allowed")
+WAIVER_UNUSED = warning("PC702", "waiver-unused")
+UNKNOWN_FINDING = fatal("PC703", "unknown-finding")
+SEVERITY_FIXED = fatal("PC704", "severity-fixed")
+
+
+class Verdict(NamedTuple):
+    """The findings that remain, and how many a baseline hides."""
+
+    diagnostics: list[Diagnostic]
+    hidden: int
+
+
+class _Heard(NamedTuple):
+    """A waiver as far as it can be read; `void` says why it counts as absent."""
+
+    finding: str
+    at: str
+    path: SpecPath
+    waived: Waived
+    void: str = ""
+
+
+def known_findings() -> dict[str, Finding]:
+    """Every finding there is, by code and by name."""
+    rooms = [module for name, module in list(sys.modules.items()) if name.startswith(f"{__package__}.")]
+    found = {value for room in rooms for value in vars(room).values() if isinstance(value, Finding)}
+    return {word: finding for finding in found for word in (finding.code, finding.name)}
+
+
+def rules_refused(policy: PolicyFile) -> Iterator[Diagnostic]:
+    """Findings about the findings that a policy file names; paths are the policy file's own."""
+    known = known_findings() | {own.name: own.as_finding() for own in policy.custom}
+    for word in policy.severities:
+        if word != "*":
+            path: SpecPath = ("severities", word)
+            yield from _unknown(word, path, known, at_key=True)
+            if word in known and known[word].fatal and policy.severities[word] != "error":
+                message = f"no output can be made where `{word}` is found; it stays an error"
+                yield SEVERITY_FIXED.at(path, message, help="leave it out", at_key=True)
+    for index, word in enumerate(policy.locked):
+        yield from _unknown(word, ("locked", index), known)
+
+
+def judge(
+    found: Iterable[Diagnostic], waivers: Sequence[Data], policy: PolicyFile, today: date, baseline: Baseline
+) -> Verdict:
+    """Severities first, then waivers, then the baseline, which hides what nobody answers for yet.
+
+    `today` decides which waivers have expired; it is the only clock of the program.
+    """
+    known = known_findings() | {own.name: own.as_finding() for own in policy.custom}
+    judged = [each for diagnostic in found for each in _with_severity(diagnostic, policy)]
+    heard: list[_Heard] = []
+    own: list[Diagnostic] = []
+    for index, waiver in enumerate(waivers):
+        each, refused = _hear(waiver, ("waivers", index), policy, known, today)
+        heard += each
+        own += refused
+    used: set[SpecPath] = set()
+    judged = [_with_waiver(diagnostic, heard, used) for diagnostic in judged]
+    own += [
+        WAIVER_UNUSED.at(waiver.path, f"no `{waiver.finding}` is found at `{waiver.at}`", help="remove it")
+        for waiver in heard
+        if waiver.path not in used and (not waiver.void or "expired" in waiver.void)
+    ]
+    own = [each for diagnostic in own for each in _with_severity(diagnostic, policy)]
+    return _without_known(judged + own, baseline)
+
+
+def _with_severity(diagnostic: Diagnostic, policy: PolicyFile) -> list[Diagnostic]:
+    """With the severity that the policy file gives it; nothing where that is off."""
+    finding = diagnostic.finding
+    if finding.fatal:
+        return [diagnostic]
+    said = policy.severities.get(finding.name) or policy.severities.get(finding.code)
+    if said is None and finding.profile.rank > Profile(policy.extends).rank:
+        return []
+    said = said or policy.severities.get("*")
+    if said == "off":
+        return []
+    return [replace(diagnostic, severity=Severity(said))] if said else [diagnostic]
+
+
+def _hear(
+    given: Data, path: SpecPath, policy: PolicyFile, known: dict[str, Finding], today: date
+) -> tuple[list[_Heard], list[Diagnostic]]:
+    waiver, refused = checked(Waiver, given, path)
+    if waiver is None:
+        readable = isinstance(given, dict) and all(
+            isinstance(given.get(key), str) for key in ("finding", "at")
+        )
+        if not readable or not isinstance(given, dict):
+            return [], refused
+        nobody = Waived("", "", "")
+        void = "this waiver is malformed and does not count"
+        return [_Heard(str(given["finding"]), str(given["at"]), path, nobody, void)], refused
+    refused = list(_unknown(waiver.finding, (*path, "finding"), known))
+    void, objection = _void(waiver, policy, known.get(waiver.finding), today)
+    if objection:
+        refused.append(WAIVER_NOT_ALLOWED.at(path, objection, help="remove it and mend what it waives"))
+    waived = Waived(waiver.reason, waiver.owner, waiver.expires)
+    return [_Heard(waiver.finding, waiver.at, path, waived, void)], refused
+
+
+def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: date) -> tuple[str, str]:
+    """Why a waiver counts as absent, beside what it names and at its own place; both empty when it counts."""
+    expires = date.fromisoformat(waiver.expires)
+    if finding is not None and finding.fatal:
+        why = "no output can be made where it is found"
+    elif finding is not None and {finding.name, finding.code} & {*policy.locked}:
+        why = "the policy file locks it"
+    elif expires < today:
+        return f"this waiver has expired on {waiver.expires} and does not count", ""
+    elif (
+        policy.waivers
+        and policy.waivers.longest
+        and expires - today > timedelta(policy.waivers.longest / 86400)
+    ):
+        days = policy.waivers.longest / 86400
+        why = f"a waiver expires at most {days:g} days ahead, and this one on {waiver.expires}"
+        return f"this waiver does not count: {why}", why
+    elif policy.owners is not None and waiver.owner not in policy.owners:
+        why = f"the policy file knows no owner `{waiver.owner}`"
+        return f"this waiver does not count: {why}", why
+    else:
+        return "", ""
+    return f"this waiver does not count: {why}", f"`{waiver.finding}` cannot be waived: {why}"
+
+
+def _unknown(
+    word: str, path: SpecPath, known: Collection[str], *, at_key: bool = False
+) -> Iterator[Diagnostic]:
+    if word not in known:
+        help_text = did_you_mean(word, known) or "`policycompiler finding` lists them"
+        yield UNKNOWN_FINDING.at(path, f"there is no finding `{word}`", help=help_text, at_key=at_key)
+
+
+def _with_waiver(diagnostic: Diagnostic, waivers: Sequence[_Heard], used: set[SpecPath]) -> Diagnostic:
+    for waiver in waivers:
+        if waiver.finding not in (diagnostic.code, diagnostic.name) or not covers(waiver.at, diagnostic.path):
+            continue
+        used.add(waiver.path)
+        if waiver.void:
+            note = Related(waiver.path, waiver.void)
+            diagnostic = replace(diagnostic, related=(*diagnostic.related, note))
+        elif diagnostic.waived is None:
+            diagnostic = replace(diagnostic, waived=waiver.waived)
+    return diagnostic
+
+
+def covers(glob: str, path: SpecPath) -> bool:
+    """Whether a glob names a path or something that holds it; `*` goes on across dots."""
+    parts = [str(part) for part in path]
+    return any(fnmatchcase(".".join(parts[:length]), glob) for length in range(1, len(parts) + 1))
+
+
+def _without_known(judged: list[Diagnostic], baseline: Baseline) -> Verdict:
+    """Each entry of a baseline hides one finding, however its line moves."""
+    left = dict(baseline.entries)
+    kept = []
+    for diagnostic in judged:
+        mark: Fingerprint = fingerprint(diagnostic)
+        if diagnostic.finding.fatal or diagnostic.waived or not left.get(mark):
+            kept.append(diagnostic)
+        else:
+            left[mark] -= 1
+    gone = list(baseline.gone({mark: count for mark, count in left.items() if count}))
+    return Verdict([*kept, *gone], len(judged) - len(kept))

@@ -1,0 +1,10 @@
+"""The base of everything that a user may write."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Part(BaseModel):
+    """Immutable, strict about types, and without a key that is not declared."""
+
+    # Deferred: only whole files are ever validated, and each part built by itself costs start-up time.
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)

@@ -1,0 +1,238 @@
+"""The organisation's own findings: expressions of the policy file over the workload and the plan.
+
+Decides:
+    Nothing.
+
+Because:
+    What an organisation asks of its services is not for a compiler to know. An expression is in CEL, the
+    Common Expression Language (https://cel.dev), and is checked when the policy file is read: a misspelt name
+    or a comparison of a text with a number is found before any workload is.
+
+    Names are those that `explain` shows, below `task`, `queue`, `worker`, `schedule` and `app`:
+    `task.owner`, `task.options.acks_late`, `queue.type`, `worker.concurrency`. One that is about `task` and
+    `queue` looks at each task and the queue that it is sent to; `worker` then is each worker of that queue. A
+    text that nobody declared is empty, a flag false, a list empty; a comparison with a number that nobody
+    declared is not true.
+
+Example:
+    tasks: {shop.mail.send: {idempotent: true}}
+
+    task:shop.mail.send/idempotent = true
+
+Refuses:
+    PC721 invalid-expression: correct the expression; `policycompiler explain` shows the names there are.
+        when: the policy file declares a finding whose `when` is not CEL, or is neither true nor false.
+    PC722 finding-name-taken: give it a name that no other finding has.
+        when: the policy file declares a finding by the name of another one.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from policycompiler.diagnostics import Diagnostic, SpecPath, fatal
+from policycompiler.model import PolicyFile, Workload
+from policycompiler.plan import APP, Plan, Scope, Value
+
+if TYPE_CHECKING:
+    from cel_expr_python import cel
+
+NAME = "custom-findings"
+
+INVALID_EXPRESSION = fatal("PC721", "invalid-expression")
+FINDING_NAME_TAKEN = fatal("PC722", "finding-name-taken")
+
+TEXTS: Mapping[str, str] = {
+    "task": "name queue owner description latency work options.compression options.rate_limit "
+    "options.serializer",
+    "queue": "name type owner latency exchange exchange_type routing_key",
+    "worker": "name pool node_name log_level optimization description",
+    "schedule": "name task owner description timezone",
+    "app": "service app owner broker_transport broker_version celery_version namespace task_default_queue",
+}
+FLAGS: Mapping[str, str] = {
+    "task": "external idempotent critical options.acks_late options.acks_on_failure options.acks_on_timeout "
+    "options.ignore_result options.reject_on_worker_lost options.retry_on_worker_lost options.retry_jitter "
+    "options.track_started options.store_errors_even_if_ignored",
+    "queue": "broadcast external",
+    "worker": "disable_prefetch task_events without_gossip without_heartbeat without_mingle",
+    "schedule": "",
+    "app": "task_acks_late task_ignore_result",
+}
+LISTS: Mapping[str, str] = {
+    "task": "workers options.autoretry_for options.dont_autoretry_for options.throws",
+    "queue": "tasks workers",
+    "worker": "queues tasks command_prefix",
+    "schedule": "args",
+    "app": "accept_content",
+}
+MAPPINGS: Mapping[str, str] = {
+    "task": "",
+    "queue": "arguments consumer_arguments",
+    "worker": "environment autoscale",
+    "schedule": "options kwargs",
+    "app": "broker_transport_options",
+}
+NUMBERS: Mapping[str, str] = {
+    "task": "runtime_p50_seconds runtime_p99_seconds runtime_mean_seconds rate_mean_per_second "
+    "rate_peak_per_second max_countdown_seconds memory_bytes payload_bytes options.time_limit "
+    "options.soft_time_limit options.max_retries options.retry_backoff options.retry_backoff_max "
+    "options.default_retry_delay options.expires options.priority options.delivery_mode",
+    "queue": "queue_wait_seconds",
+    "worker": "concurrency replicas memory_bytes prefetch_multiplier max_tasks_per_child "
+    "max_memory_per_child stop_timeout_seconds heartbeat_interval time_limit soft_time_limit",
+    "schedule": "every_seconds",
+    "app": "visibility_timeout_seconds task_time_limit task_soft_time_limit result_expires",
+}
+_ALONG = {
+    "schedule": ("task", "task"),
+    "task": ("queue", "queue"),
+    "queue": ("workers", "worker"),
+    "worker": ("", ""),
+}
+"""From one kind to the next: the key that names it, and its kind."""
+
+_STRING = re.compile(r"""r?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
+
+
+class _Subject(NamedTuple):
+    """One combination that an expression is asked about, and where its finding stands."""
+
+    values: Mapping[str, Value]
+    path: SpecPath
+    name: str
+
+
+def refused(policy: PolicyFile, taken: frozenset[str]) -> Iterator[Diagnostic]:
+    """What is wrong with the expressions of a policy file; paths are the policy file's own."""
+    names: set[str] = set()
+    for index, custom in enumerate(policy.custom):
+        if custom.name in taken | names:
+            path: SpecPath = ("custom", index, "name")
+            message = f"there is a finding `{custom.name}` already"
+            yield FINDING_NAME_TAKEN.at(path, message, help="give it another name")
+        names.add(custom.name)
+        if problem := _problem(custom.when):
+            yield INVALID_EXPRESSION.at(("custom", index, "when"), problem, help="correct the expression")
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Ask each expression about everything that it speaks of."""
+    for custom in spec.platform.custom:
+        expression = _environment().compile(custom.when)
+        roots = _roots(custom.when)
+        for subject in _subjects(spec, plan, roots):
+            # An error at this point is a number that nobody declared.
+            if expression.eval(data=dict(subject.values)).value() is True:
+                message = f"{subject.name}: {custom.message}" if subject.name else custom.message
+                yield custom.as_finding().at(subject.path, message, help=custom.help or "", at_key=True)
+
+
+@cache
+def _environment() -> cel.Env:
+    # Only a policy file with expressions pays for the library.
+    from cel_expr_python import cel  # noqa: PLC0415
+
+    kinds: list[tuple[Mapping[str, str], cel.Type]] = [
+        (TEXTS, cel.Type.STRING),
+        (FLAGS, cel.Type.BOOL),
+        (LISTS, cel.Type.List(cel.Type.DYN)),
+        (MAPPINGS, cel.Type.Map(cel.Type.STRING, cel.Type.DYN)),
+        (NUMBERS, cel.Type.DYN),
+    ]
+    names = {
+        f"{root}.{key}": each for table, each in kinds for root, keys in table.items() for key in keys.split()
+    }
+    return cel.NewEnv(variables=names)
+
+
+def _problem(when: str) -> str:
+    """Why an expression cannot be used; empty when it can."""
+    try:
+        kind = str(_environment().compile(when).return_type())
+    except RuntimeError as problem:
+        first = str(problem).splitlines()[0]
+        place, _, words = first.removeprefix("INVALID_ARGUMENT: ERROR: <input>:").partition(": ")
+        words = words.partition(" (in container")[0].partition(" expecting ")[0]
+        return f"{words}, at {place} of the expression"
+    if kind not in {"BOOL", "DYN"}:
+        return f"the expression is neither true nor false, but of type {kind.lower()}"
+    return "" if _roots(when) else "the expression is about none of task, queue, worker, schedule and app"
+
+
+def _roots(when: str) -> frozenset[str]:
+    """What an expression speaks of."""
+    words = _STRING.sub('""', when)
+    return frozenset(kind for kind in TEXTS if re.search(rf"(?<![\w.]){kind}\s*\.", words))
+
+
+def _subjects(spec: Workload, plan: Plan, roots: frozenset[str]) -> Iterator[_Subject]:
+    """Each thing of the first kind that an expression speaks of, with what it leads to."""
+    app = _values(plan, APP)
+    first = next((kind for kind in _ALONG if kind in roots), None)
+    if first is None:
+        yield _Subject(app, (), "")
+        return
+    wanted = roots & _ALONG.keys()
+    for scope in plan.scopes(first):
+        for chain in _chains(plan, [scope], wanted - {first}):
+            values = dict(app)
+            for each in chain:
+                values |= _values(plan, each) | _declared(spec, plan, each)
+            yield _Subject(values, _place(spec, plan, scope), scope.name)
+
+
+def _place(spec: Workload, plan: Plan, scope: Scope) -> SpecPath:
+    """Where it is declared; of a queue or worker that policies made, the first of its tasks."""
+    section = f"{scope.kind}s"
+    if scope.name in getattr(spec, section):
+        return (section, scope.name)
+    tasks = plan.get(scope, "tasks")
+    return ("tasks", str(tasks[0])) if isinstance(tasks, list) and tasks else ()
+
+
+def _chains(plan: Plan, chain: list[Scope], wanted: frozenset[str]) -> Iterator[list[Scope]]:
+    """A schedule's task, the task's queue, each worker of the queue: as far as is wanted."""
+    if not wanted:
+        yield chain
+        return
+    key, kind = _ALONG[chain[-1].kind]
+    names = plan.get(chain[-1], key)
+    for name in names if isinstance(names, list) else [names]:
+        if name is not None:
+            yield from _chains(plan, [*chain, Scope(kind, str(name))], wanted - {kind})
+
+
+def _values(plan: Plan, scope: Scope) -> dict[str, Any]:
+    """Every name of a scope: what the plan says, or what stands for it where nobody decided."""
+    kind = scope.kind
+    values: dict[str, Any] = dict.fromkeys((f"{kind}.{key}" for key in TEXTS[kind].split()), "")
+    values |= dict.fromkeys((f"{kind}.{key}" for key in FLAGS[kind].split()), False)
+    values |= {f"{kind}.{key}": [] for key in LISTS[kind].split()}
+    values |= {f"{kind}.{key}": {} for key in MAPPINGS[kind].split()}
+    known = {*values, *(f"{kind}.{key}" for key in NUMBERS[kind].split())}
+    for key, setting in plan.keys(scope).items():
+        if f"{kind}.{key}" in known and setting.value is not None:
+            values[f"{kind}.{key}"] = setting.value
+    return values
+
+
+def _declared(spec: Workload, plan: Plan, scope: Scope) -> dict[str, Any]:
+    """What the workload says and the plan does not repeat."""
+    said: dict[str, Any] = {f"{scope.kind}.name": scope.name}
+    if scope.kind == "task" and scope.name in spec.tasks:
+        task = spec.tasks[scope.name]
+        said |= {"task.critical": bool(task.critical)}
+        said |= {"task.memory_bytes": task.memory} if task.memory is not None else {}
+        said |= {"task.payload_bytes": task.payload} if task.payload is not None else {}
+    if scope.kind == "queue":
+        arguments = plan.get(scope, "arguments") or {}
+        assert isinstance(arguments, dict)
+        said |= {"queue.type": arguments.get("x-queue-type", "classic")}
+    return said

@@ -1,0 +1,78 @@
+"""One thing said in two places with two values, and a retry that nobody here makes.
+
+Decides:
+    Nothing.
+
+Because:
+    A declaration and a pin of the same thing agree, or one of the two is a mistake. Celery reads the pin, so
+    the declaration that people read is the one that does not hold. What another app runs is retried by
+    that app's settings.
+
+Example:
+    tasks: {shop.cart.remind: {expires: 1h, options: {expires: 60}}}
+
+    refuses given-twice
+
+Refuses:
+    PC120 given-twice: keep one of the two.
+        fires: tasks: {shop.a: {expires: 1h, options: {expires: 60}}}
+        silent: tasks: {shop.a: {expires: 1h, options: {expires: 3600}}}
+    PC121 external-retry: declare it where the task is run.
+        fires: tasks: {shop.a: {external: true, queue: theirs, retry: {max: 3}}}
+        silent: tasks: {shop.a: {external: true, queue: theirs, retry: none}}
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, error, info
+from policycompiler.model import Workload
+from policycompiler.plan import Plan, Value
+
+NAME = "given-twice"
+
+GIVEN_TWICE = error("PC120", "given-twice")
+EXTERNAL_RETRY = info("PC121", "external-retry")
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Compare each declaration with its pin."""
+    del plan
+    keep = spec.results.keep if spec.results is not None else None
+    settings = (spec.celery and spec.celery.settings) or {}
+    if "result_expires" in settings:
+        pinned: SpecPath = ("celery", "settings", "result_expires")
+        yield from _differ(keep, ("results", "keep"), settings["result_expires"], pinned)
+    for name, task in spec.tasks.items():
+        path: SpecPath = ("tasks", name)
+        options = task.options
+        if options is not None:
+            where = (*path, "options")
+            yield from _differ(task.expires, (*path, "expires"), options.expires, (*where, "expires"))
+            ignored = None if task.result is None else task.result == "ignore"
+            if None not in (ignored, options.ignore_result) and ignored != options.ignore_result:
+                said = f"`result: {task.result}`"
+                yield _finding(said, (*path, "result"), options.ignore_result, (*where, "ignore_result"))
+        if task.external and task.retry is not None and (task.retry.max or task.retry.on):
+            message = f"another app runs {name}, and retries it as that app says; this changes nothing"
+            where = (*path, "retry")
+            yield EXTERNAL_RETRY.at(
+                where, message, help="declare it where the task is run", at_key=True, fix=(Remove(where),)
+            )
+
+
+def _differ(declared: Value, path: SpecPath, pinned: Value, pin_path: SpecPath) -> Iterator[Diagnostic]:
+    if declared is not None and pinned is not None and declared != pinned:
+        yield _finding(f"`{path[-1]}: {declared}` (seconds)", path, pinned, pin_path)
+
+
+def _finding(said: str, path: SpecPath, pinned: Value, pin_path: SpecPath) -> Diagnostic:
+    value = str(pinned).lower() if isinstance(pinned, bool) else pinned
+    message = f"{said} and `{pin_path[-1]}: {value}` say two things of one; Celery reads the second"
+    return GIVEN_TWICE.at(
+        pin_path, message, help="keep one of the two", related=(Related(path, "also said here"),)
+    )

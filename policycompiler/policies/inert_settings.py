@@ -1,0 +1,95 @@
+"""Pinned settings that nothing reads with this broker, these results and these pools.
+
+Decides:
+    Nothing.
+
+Because:
+    Each result backend reads settings of its own name and none of another's; the AMQP heartbeat and what
+    there is for quorum queues mean nothing to a broker without AMQP; processes, their start and their loss
+    only exist in the prefork pool. Celery takes such a setting in silence
+    (https://docs.celeryq.dev/en/stable/userguide/configuration.html).
+
+Example:
+    results: {backend: database, url: "${CELERY_RESULT_BACKEND}"}
+    celery: {settings: {redis_max_connections: 20}}
+
+    refuses setting-unused
+
+Refuses:
+    PC640 setting-unused: remove it.
+        fires:
+            results: {backend: database, url: "${R}"}
+            celery: {settings: {redis_max_connections: 20}}
+        silent:
+            results: {backend: redis, url: "${R}"}
+            celery: {settings: {redis_max_connections: 20}}
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, warning
+from policycompiler.model import Workload
+from policycompiler.plan import APP, Plan
+
+NAME = "inert-settings"
+
+SETTING_UNUSED = warning("PC640", "setting-unused")
+
+_OF_BACKENDS = {
+    "cache_": "memcached",
+    "database_": "database",
+    "mongodb_": "mongodb",
+    "redis_": "redis",
+    "s3_": "s3",
+}
+_OF_AMQP = frozenset(
+    {
+        "broker_heartbeat",
+        "broker_heartbeat_checkrate",
+        "broker_native_delayed_delivery_queue_type",
+        "worker_detect_quorum_queues",
+    }
+)
+_OF_PREFORK = frozenset(
+    {"worker_lost_wait", "worker_pool_putlocks", "worker_pool_start_method", "worker_proc_alive_timeout"}
+)
+_WITHOUT_PROCESSES = frozenset({"threads", "gevent", "eventlet", "solo"})
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Only where nothing can read it; a class of the user's may read whatever it likes."""
+    transport = plan.text(APP, "broker_transport")
+    pools = [plan.text(scope, "pool") for scope in plan.scopes("worker")]
+    own_scheduler = spec.beat is not None and spec.beat.scheduler is not None
+    for key in (spec.celery and spec.celery.settings) or {}:
+        if plan.find(APP, key) is None:
+            continue
+        backend = next((kind for begin, kind in _OF_BACKENDS.items() if key.startswith(begin)), None)
+        if backend is not None and not own_scheduler:
+            yield from _of_backend(spec, key, backend)
+        elif key in _OF_AMQP and transport != "rabbitmq":
+            related = (Related(("broker", "transport"), "the broker"),)
+            yield _unused(key, f"only RabbitMQ reads it, and the broker is {transport}", related)
+        elif key in _OF_PREFORK and pools and _WITHOUT_PROCESSES.issuperset(pools):
+            yield _unused(key, "only the prefork pool reads it, and no worker has one")
+
+
+def _of_backend(spec: Workload, key: str, backend: str) -> Iterator[Diagnostic]:
+    if spec.results is None or spec.results.backend == "none":
+        yield _unused(key, f"only the {backend} backend reads it, and no results are kept")
+    elif spec.results.backend != backend:
+        found = spec.results.backend
+        related = (Related(("results", "backend"), "where results go"),)
+        yield _unused(key, f"only the {backend} backend reads it, and results go to {found}", related)
+
+
+def _unused(key: str, why: str, related: tuple[Related, ...] = ()) -> Diagnostic:
+    path: SpecPath = ("celery", "settings", key)
+    message = f"`{key}` changes nothing: {why}"
+    fix = (Remove(path),)
+    return SETTING_UNUSED.at(path, message, help="remove it", related=related, at_key=True, fix=fix)

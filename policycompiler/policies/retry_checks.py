@@ -1,0 +1,165 @@
+"""Retries that do harm, come too late, or are never made.
+
+Decides:
+    Nothing.
+
+Because:
+    A retry cures what passes by itself: a lost connection, a busy service. `Exception` also retries what is
+    wrong for good, a missing argument or a bug, and reports it only after the last wait. Waits without
+    jitter bring tasks that failed together back together. A retry inherits the expiry of the first message,
+    so one that is due later is never made. A backoff is whole seconds, and 0 turns it off, with all that
+    belongs to it (https://docs.celeryq.dev/en/stable/userguide/tasks.html#retrying).
+
+    A task written as a class and registered by hand has no automatic retries at all, as Celery builds them
+    in only where it makes a task of a function; a workload cannot tell one from the other. Write such a
+    task as a function, or name the errors in the class and call `retry` there.
+
+Example:
+    tasks: {shop.mail.send: {idempotent: true, retry: {on: [Exception]}}}
+
+    refuses autoretry-broad
+
+Refuses:
+    PC223 autoretry-broad: name the errors that pass by themselves.
+        fires: tasks: {shop.a: {idempotent: true, retry: {on: [Exception]}}}
+        silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}
+    PC224 retry-unbounded: write a number.
+        fires: tasks: {shop.a: {idempotent: true, options: {autoretry_for: [OSError], max_retries: null}}}
+        silent: tasks: {shop.a: {idempotent: true, options: {autoretry_for: [OSError], max_retries: 9}}}
+    PC225 retry-no-jitter: remove `jitter: false`.
+        fires: tasks: {shop.a: {idempotent: true, rate: 5/s, retry: {on: [OSError], jitter: false}}}
+        silent: tasks: {shop.a: {idempotent: true, rate: 5/m, retry: {on: [OSError], jitter: false}}}
+    PC226 retry-span-exceeds-deadline: fewer retries, shorter waits, or a later expiry.
+        fires: tasks: {shop.a: {idempotent: true, expires: 1m, retry: {on: [OSError], max: 9}}}
+        silent: tasks: {shop.a: {idempotent: true, expires: 1h, retry: {on: [OSError], max: 9}}}
+    PC227 retry-knobs-inert: remove it.
+        fires: tasks: {shop.a: {retry: none, options: {retry_backoff_max: 60}}}
+        silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}, options: {retry_backoff_max: 60}}}
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, error, warning
+from policycompiler.model import TaskFields, Workload
+from policycompiler.plan import Plan, Scope, Setting, Written
+
+NAME = "retry-checks"
+
+AUTORETRY_BROAD = warning("PC223", "autoretry-broad")
+RETRY_UNBOUNDED = error("PC224", "retry-unbounded")
+RETRY_NO_JITTER = warning("PC225", "retry-no-jitter")
+RETRY_SPAN_EXCEEDS_DEADLINE = warning("PC226", "retry-span-exceeds-deadline")
+RETRY_KNOBS_INERT = warning("PC227", "retry-knobs-inert")
+
+BROAD = frozenset({"Exception", "BaseException", "builtins.Exception", "builtins.BaseException"})
+"""Every error there is, with those that no wait cures."""
+CROWD_PER_SECOND = 1
+"""Slower than this, too few tasks fail together to hurt whoever comes back."""
+KNOBS = ("retry_backoff", "retry_backoff_max", "retry_jitter", "autoretry_for", "dont_autoretry_for")
+BACKOFF_KNOBS = ("retry_backoff_max", "retry_jitter")
+"""Of a backoff only; without one the wait is `default_retry_delay`."""
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Look at the retries of each task that is run here."""
+    for name, task in spec.tasks.items():
+        scope = Scope("task", name)
+        if plan.value(scope, "external"):
+            continue
+        yield from _broad(plan, scope)
+        yield from _unbounded(plan, scope)
+        if plan.get(scope, "options.autoretry_for") and plan.get(scope, "options.retry_backoff"):
+            yield from _no_jitter(plan, scope)
+            yield from _span(plan, scope)
+        yield from _inert(plan, scope, task)
+
+
+def _broad(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
+    setting = plan.find(scope, "options.autoretry_for")
+    if setting is None or not isinstance(setting.value, list):
+        return
+    for index, error_name in enumerate(setting.value):
+        if error_name in BROAD:
+            message = (
+                f"{scope.name} is retried on every `{error_name}`, a bug or a wrong argument included, "
+                "and nobody hears of it before the last retry"
+            )
+            help_text = "name the errors that pass by themselves, such as ConnectionError or TimeoutError"
+            yield AUTORETRY_BROAD.at((*_place(setting, scope), index), message, help=help_text)
+
+
+def _unbounded(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
+    setting = plan.find(scope, "options.max_retries")
+    if setting is not None and setting.value is None and plan.get(scope, "options.autoretry_for"):
+        message = f"{scope.name} is retried for ever: an error that does not pass never shows as a failure"
+        yield RETRY_UNBOUNDED.at(_place(setting, scope), message, help="write a number of retries")
+
+
+def _no_jitter(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
+    jitter = plan.find(scope, "options.retry_jitter")
+    rates = [
+        (rate, key)
+        for key in ("rate_peak_per_second", "rate_mean_per_second")
+        if (rate := plan.number_if_any(scope, key)) is not None
+    ]
+    rate, key = max(rates, default=(0, ""))
+    if jitter is None or jitter.value is not False or rate <= CROWD_PER_SECOND:
+        return
+    message = (
+        f"{scope.name} arrives {rate:g} times a second, and without jitter all that failed together "
+        "comes back together"
+    )
+    origin = plan.setting(scope, key).origins[0]
+    related = (Related(origin.path, f"{rate:g} a second"),) if isinstance(origin, Written) else ()
+    place = _place(jitter, scope)
+    fix = (Remove(place),)
+    yield RETRY_NO_JITTER.at(place, message, help="remove it", related=related, fix=fix)
+
+
+def _span(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
+    most = plan.get(scope, "options.max_retries")
+    first, longest = (
+        plan.number_if_any(scope, f"options.{key}") for key in ("retry_backoff", "retry_backoff_max")
+    )
+    expires = plan.find(scope, "options.expires")
+    if not isinstance(most, int) or first is None or longest is None or expires is None:
+        return
+    assert isinstance(expires.value, int | float)
+    waits = 0.0
+    made = 0
+    for retry in range(most):
+        waits += min(longest, first * 2 ** min(retry, 64))
+        made += waits < expires.value
+    if waits >= expires.value:
+        message = (
+            f"{most} retries of {scope.name} wait up to {waits:g} s, but it expires after "
+            f"{expires.value:g} s: the last {most - made} may never be made"
+        )
+        related = (Related(_place(expires, scope), f"expires after {expires.value:g} s"),)
+        place = _place(plan.setting(scope, "options.max_retries"), scope)
+        help_text = "fewer retries, shorter waits, or a later expiry"
+        yield RETRY_SPAN_EXCEEDS_DEADLINE.at(place, message, help=help_text, related=related)
+
+
+def _inert(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Diagnostic]:
+    """Pins that nothing follows: no retry is made, or each waits `default_retry_delay`."""
+    none = plan.get(scope, "options.max_retries") == 0
+    flat = plan.get(scope, "options.retry_backoff") == 0
+    for key in KNOBS if none else BACKOFF_KNOBS if flat else ():
+        if task.options is None or getattr(task.options, key) is None:
+            continue
+        why = "no error is retried" if none else "`retry_backoff: 0` turns the growing waits off"
+        path: SpecPath = ("tasks", scope.name, "options", key)
+        message = f"{why}, so `{key}` changes nothing"
+        yield RETRY_KNOBS_INERT.at(path, message, help="remove it", at_key=True, fix=(Remove(path),))
+
+
+def _place(setting: Setting, scope: Scope) -> SpecPath:
+    """The last line that says so; the task, where none does."""
+    written = [origin.path for origin in setting.origins if isinstance(origin, Written)]
+    return written[-1] if written else ("tasks", scope.name)

@@ -1,0 +1,75 @@
+"""Findings as a comment of a pull request: a list in Markdown, what is waived folded away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from policycompiler.report.located import (
+    Located,
+    Report,
+    answered,
+    printable,
+    summary,
+    waived_summary,
+)
+from policycompiler.report.text import clean, counted
+
+LONGEST = 60_000
+"""Characters of a comment; GitHub takes 65536."""
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#~&$:|]|(?i:(?<=www))\.)")
+_CODE = re.compile(r"`([^`\\|]+)`")
+
+
+def markdown(report: Report) -> str:
+    """The summary, the findings that count, and the waived ones below a fold."""
+    head = f"**policycompiler:** {summary(report)}"
+    waived = _items(report.waived, LONGEST // 4)
+    shown = _items(report.findings, LONGEST - len(head) - sum(map(len, waived)))
+    blocks = [head, "\n".join(shown)]
+    if waived:
+        blocks += [
+            f"<details>\n<summary>{escape(waived_summary(report))}</summary>",
+            "\n".join(waived),
+            "</details>",
+        ]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _items(findings: Sequence[Located], room: int) -> list[str]:
+    """The findings as a list, and how many more there are than fit into so many characters."""
+    items: list[str] = []
+    for number, finding in enumerate(findings):
+        item = _item(finding)
+        room -= len(item) + 1
+        if room < 0:
+            return [*items, f"- and {counted(len(findings) - number, 'more finding')}"]
+        items.append(item)
+    return items
+
+
+def _item(finding: Located) -> str:
+    diagnostic, place = finding.diagnostic, finding.place
+    where = _text(f"{clean(place.file)}:{place.line}:{place.column}: ") if place.file else ""
+    verdict = "waived" if diagnostic.waived else diagnostic.severity
+    message = _text(printable(diagnostic.message))
+    lines = [f"- **{verdict} {diagnostic.code}** {_text(diagnostic.name)}: {where}{message}"]
+    if diagnostic.waived:
+        lines.append(f"waived {_text(answered(diagnostic.waived))}")
+    elif diagnostic.help:
+        lines.append(f"help: {_text(printable(diagnostic.help))}")
+    # A backslash at the end of a line breaks it.
+    return "\\\n  ".join(lines)
+
+
+def _text(text: str) -> str:
+    """Text that Markdown shows as it is, but for `code`; it calls nobody, links nowhere and opens nothing."""
+    parts = _CODE.split(text)
+    return "".join(f"`{part}`" if odd % 2 else _plain(part) for odd, part in enumerate(parts))
+
+
+def _plain(text: str) -> str:
+    # A comment keeps what follows from becoming a mention or the number of an issue.
+    return re.sub(r"(@|\\#)", r"\1<!-- -->", _SPECIAL.sub(r"\\\1", text))

@@ -1,0 +1,149 @@
+"""What RabbitMQ keeps of a task that failed, expired, or was killed.
+
+On it rest the policies dead-letters, failure-acknowledgement and dead-letter-gaps.
+"""
+
+from __future__ import annotations
+
+import pytest
+from kombu import Connection, Exchange, Queue
+from processes import wait_until
+
+pytestmark = pytest.mark.server
+
+ONE_AHEAD = ("--prefetch-multiplier", "1")
+# Older ones have one flag for both, under another name.
+SINCE_TWO_FLAGS = pytest.mark.since("5.7", run=False)
+KEPT = {"acks_late": True, "acks_on_failure": False, "acks_on_timeout": True}
+
+
+@pytest.fixture
+def dead(rabbitmq_url, queue_name):
+    """The queue of dead letters, declared; called, it tells why each letter came, in order."""
+    queue = Queue(f"{queue_name}.dead")
+    with Connection(rabbitmq_url) as connection:
+        bound = queue(connection.default_channel)
+        bound.declare()
+        reasons = []
+
+        def look():
+            while (letter := bound.get(no_ack=True)) is not None:
+                reasons.append(letter.headers["x-death"][0]["reason"])
+            return reasons
+
+        yield look
+
+
+@pytest.fixture
+def open_here(on_rabbitmq, queue_name):
+    """Opens a lab whose queue sends its dead letters to that one."""
+    arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{queue_name}.dead"}
+    declared = Queue(
+        queue_name,
+        Exchange(queue_name, type="direct"),
+        routing_key=queue_name,
+        queue_arguments=arguments,
+    )
+
+    def opened(**annotations):
+        return on_rabbitmq(
+            task_queues=(declared,),
+            task_default_queue=queue_name,
+            task_default_exchange=queue_name,
+            task_default_routing_key=queue_name,
+            task_annotations=annotations,
+        )
+
+    return opened
+
+
+def settled(lab) -> None:
+    """Wait until the one slot has gone on to the next task, so that what came before it is done with."""
+    lab.send("quick")
+    lab.wait_for("end", "quick")
+
+
+@SINCE_TWO_FLAGS
+def test_a_failure_that_is_not_acknowledged_is_kept_once(open_here, dead):
+    lab = open_here(fail=KEPT)
+    lab.worker(*ONE_AHEAD)
+    lab.send("fail")
+    wait_until(lambda: dead() == ["rejected"], "its letter is kept")
+    settled(lab)
+    assert dead() == ["rejected"]
+    assert len(lab.events("start", "fail")) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"acks_late": True}, {"acks_on_failure": False}], ids=["default", "early"]
+)
+def test_a_failure_that_is_acknowledged_is_not(open_here, dead, options):
+    """By default also a late one is; an early one always."""
+    lab = open_here(fail=options)
+    lab.worker(*ONE_AHEAD)
+    lab.send("fail")
+    settled(lab)
+    assert dead() == []
+    assert len(lab.events("start", "fail")) == 1
+
+
+@SINCE_TWO_FLAGS
+def test_retries_are_acknowledged_and_the_last_failure_is_kept_once(open_here, dead):
+    lab = open_here(
+        fail=KEPT | {"autoretry_for": (ConnectionError,), "max_retries": 2, "default_retry_delay": 0}
+    )
+    lab.worker(*ONE_AHEAD)
+    lab.send("fail")
+    wait_until(lambda: dead() == ["rejected"], "its letter is kept")
+    settled(lab)
+    assert dead() == ["rejected"]
+    assert [start["retries"] for start in lab.events("start", "fail")] == [0, 1, 2]
+
+
+@SINCE_TWO_FLAGS
+def test_a_soft_limit_is_a_failure_and_kept(open_here, dead):
+    lab = open_here(nap=KEPT | {"soft_time_limit": 1, "time_limit": 60})
+    lab.worker(*ONE_AHEAD)
+    lab.send("nap", 60)
+    wait_until(lambda: dead() == ["rejected"], "its letter is kept")
+
+
+def test_a_hard_limit_that_is_acknowledged_is_not_kept(open_here, dead):
+    lab = open_here(nap=KEPT | {"time_limit": 1})
+    lab.worker(*ONE_AHEAD)
+    lab.send("nap", 60)
+    settled(lab)
+    assert dead() == []
+    assert len(lab.events("start", "nap")) == 1
+
+
+@SINCE_TWO_FLAGS
+def test_a_hard_limit_that_is_not_acknowledged_is_put_back_and_killed_again(open_here, dead):
+    """Observed for three runs; a classic queue counts nothing."""
+    lab = open_here(nap=KEPT | {"time_limit": 1, "acks_on_timeout": False})
+    lab.worker(*ONE_AHEAD)
+    lab.send("nap", 60)
+    lab.wait_for("start", "nap", times=3)
+    assert dead() == []
+
+
+def test_a_message_that_expires_in_its_queue_is_kept_among_the_failures(open_here, dead):
+    lab = open_here()
+    lab.send("quick", expires=1)
+    wait_until(lambda: dead() == ["expired"], "its letter is kept")
+
+
+def test_a_message_of_a_task_that_nobody_knows_is_kept_whatever_is_set(open_here, dead):
+    lab = open_here()
+    lab.worker(*ONE_AHEAD)
+    lab.app.send_task("nobody.knows")
+    wait_until(lambda: dead() == ["rejected"], "its letter is kept")
+
+
+def test_a_queue_that_no_worker_consumes_is_not_declared(on_rabbitmq, rabbitmq_url, queue_name):
+    """Why a queue declares the queue of its dead letters itself."""
+    unread = f"{queue_name}-unread"
+    lab = on_rabbitmq(task_queues=(Queue(queue_name), Queue(unread)), task_default_queue=queue_name)
+    lab.worker("--queues", queue_name)
+    with Connection(rabbitmq_url) as connection, pytest.raises(connection.channel_errors, match="no queue"):
+        connection.default_channel.queue_declare(unread, passive=True)

@@ -1,0 +1,188 @@
+"""No delayed message keeps a worker from its work."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies import broker_delays
+
+RABBIT = "broker: {transport: rabbitmq, url: '${U}'}\n"
+RABBIT4 = "broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\n"
+RABBIT3 = "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\n"
+CLASSIC = "queues: {shop.standard.io: {type: classic}}\n"
+DIRECT = "queues: {q: {exchange_type: direct}}\n"
+
+
+def holds(what: str, queue: str) -> str:
+    """How a stall begins."""
+    return (
+        f"{what} s, and a worker of queue {queue} holds it as long: when all its places are taken so, "
+        "it runs nothing"
+    )
+
+
+TOPIC = "remove `exchange_type: direct`; behind a topic exchange the broker waits"
+WHOLE = "write 0, or 1 second or more"
+REFUSES = {
+    "a countdown behind a direct exchange": (
+        f"{RABBIT}{DIRECT}tasks: {{shop.a: {{queue: q, max_countdown: 10m}}}}",
+        [
+            Found(
+                "quorum-direct",
+                "3:43",
+                holds("shop.a may be sent with a countdown of 600", "q")
+                + ", as its exchange is direct and q is a quorum queue",
+                TOPIC,
+            ),
+        ],
+    ),
+    "a retry behind a direct exchange": (
+        (
+            f"{RABBIT}queues: {{q: {{arguments: {{x-max-priority: 9}}, exchange_type: direct}}}}\n"
+            "tasks: {shop.a: {queue: q, idempotent: true, retry: {on: [OSError], max_delay: 1m}}}"
+        ),
+        [
+            Found(
+                "quorum-direct",
+                "3:80",
+                holds("a retry of shop.a may wait 60", "q")
+                + ", as its exchange is direct and shop.standard.io is a quorum queue",
+                TOPIC,
+            ),
+        ],
+    ),
+    "a countdown on classic queues of RabbitMQ 4": (
+        f"{RABBIT4}{CLASSIC}tasks: {{shop.a: {{max_countdown: 10m}}}}",
+        [
+            Found(
+                "eta-classic-rabbit4",
+                "3:33",
+                holds("shop.a may be sent with a countdown of 600", "shop.standard.io")
+                + ", as RabbitMQ 4.1 does not let it take more of a classic queue",
+                (
+                    "use a quorum queue (Celery 5.5 or later), or send shop.a without a delay and keep its "
+                    "due time in a database"
+                ),
+            ),
+        ],
+    ),
+    "a fraction of a second": (
+        f"{RABBIT}tasks: {{shop.a: {{max_countdown: 500ms}}}}",
+        [
+            Found(
+                "quorum-subsecond",
+                "2:33",
+                (
+                    "shop.a may be sent with a countdown of 0.5 s, but a delay in the broker is whole "
+                    "seconds: Celery refuses to send it"
+                ),
+                WHOLE,
+            ),
+        ],
+    ),
+    "a fraction of a second before a retry": (
+        f"{RABBIT}tasks: {{shop.a: {{options: {{default_retry_delay: 0.3}}}}}}",
+        [
+            Found(
+                "quorum-subsecond",
+                "2:49",
+                (
+                    "a retry of shop.a may wait 0.3 s, but a delay in the broker is whole "
+                    "seconds: Celery refuses to send it"
+                ),
+                WHOLE,
+            ),
+        ],
+    ),
+    "a fraction of a second that a longer countdown hides": (
+        (
+            f"{RABBIT}tasks: {{shop.a: {{max_countdown: 1m}}}}\n"
+            "schedules: {s: {task: shop.a, every: 1m, options: {countdown: 0.5}}}"
+        ),
+        [
+            Found(
+                "quorum-subsecond",
+                "3:63",
+                (
+                    "schedule s sends shop.a with a countdown of 0.5 s, but a delay in the broker is whole "
+                    "seconds: Celery refuses to send it"
+                ),
+                WHOLE,
+            ),
+        ],
+    ),
+    "more than a process should hold": (
+        "tasks: {shop.a: {rate: 10/s, max_countdown: 30m}}",
+        [
+            Found(
+                "eta-hoard",
+                "1:45",
+                (
+                    "up to 18,000 messages of shop.a wait in the memory of a worker: 10 a second, 1800 s "
+                    "each, 1 process"
+                ),
+                (
+                    "keep due times in a database and poll it with a schedule, or delay on quorum queues of "
+                    "RabbitMQ"
+                ),
+            ),
+        ],
+    ),
+    "two kinds of queue": (
+        f"{RABBIT}queues: {{q: {{type: classic}}}}",
+        [
+            Found(
+                "quorum-partial",
+                "2:20",
+                (
+                    "queue q is classic and shop.standard.io a quorum queue: one is enough for every worker "
+                    "of the app to have a fixed prefetch and to delay in the broker"
+                ),
+                "make all queues of the app one kind",
+            ),
+        ],
+    ),
+    "a pool that grows": (
+        f"{RABBIT}queues: {{q: {{}}}}\nworkers: {{q: {{concurrency: {{min: 2, max: 10}}}}}}",
+        [
+            Found(
+                "autoscale-quorum",
+                "3:28",
+                (
+                    "worker q takes 10 messages ahead for its 2 to 10 slots, and beside the quorum queue q "
+                    "that stays so: `celery control autoscale` moves the slots and not the prefetch"
+                ),
+                "write a fixed number of slots",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "delays in the broker": f"{RABBIT4}tasks: {{shop.a: {{max_countdown: 10m, rate: 100/s}}}}",
+    "delays of RabbitMQ 3": f"{RABBIT3}tasks: {{shop.a: {{max_countdown: 10m}}}}",
+    "a classic queue beside a quorum queue": (
+        f"{RABBIT}queues: {{q: {{arguments: {{x-max-priority: 9}}}}}}\n"
+        "tasks: {shop.a: {queue: q, max_countdown: 10m}}"
+    ),
+    "a direct exchange without delays": f"{RABBIT}{DIRECT}tasks: {{shop.a: {{queue: q}}}}",
+    "another app's task": (
+        f"{RABBIT}{DIRECT}tasks: {{shop.a: {{queue: q, external: true, max_countdown: 10m}}}}"
+    ),
+    "a fraction of a second on Redis": "tasks: {shop.a: {max_countdown: 500ms}}",
+    "a wait of none": f"{RABBIT}tasks: {{shop.a: {{max_countdown: 0}}}}",
+    "few delayed messages": "tasks: {shop.a: {rate: 1/s, max_countdown: 30m}}",
+    "many in many processes": (
+        "tasks: {shop.a: {queue: q, rate: 10/s, max_countdown: 30m}}\nworkers: {q: {replicas: 2}}"
+    ),
+}
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(broker_delays, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(broker_delays, fragment).findings == []

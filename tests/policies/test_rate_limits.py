@@ -1,0 +1,67 @@
+"""A rate limit holds for each process."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies import rate_limits
+
+REFUSES = {
+    "several processes": (
+        "tasks: {shop.a: {queue: q, options: {rate_limit: 10/m}}}\nworkers: {q: {replicas: 3}}",
+        [
+            Found(
+                "rate-limit-scope",
+                "1:50",
+                (
+                    "10/m holds for each process by itself: 3 worker processes together start at most 30/m "
+                    "of shop.a"
+                ),
+                "divide it by 3 if it is a quota, or limit where the calls are made",
+            ),
+        ],
+    ),
+    "more arrive": (
+        "tasks: {shop.a: {queue: q, rate: 20/m, options: {rate_limit: 10/m}}}",
+        [
+            Found(
+                "rate-limit-below-rate",
+                "1:62",
+                (
+                    "20/m of shop.a arrive, and its one worker process starts at most 10/m: its queue "
+                    "grows for ever"
+                ),
+                "raise the limit, run more processes, or send less",
+            ),
+        ],
+    ),
+    "more arrive than all processes start": (
+        "tasks: {shop.a: {queue: q, rate: 1/s, options: {rate_limit: 10/m}}}\nworkers: {q: {replicas: 3}}",
+        [
+            Found(
+                "rate-limit-below-rate",
+                "1:61",
+                (
+                    "60/m of shop.a arrive, and 3 worker processes together start at most 30/m: its queue "
+                    "grows for ever"
+                ),
+                "raise the limit, run more processes, or send less",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "one process": "tasks: {shop.a: {queue: q, rate: 5/m, options: {rate_limit: 10/m}}}",
+    "no process": "tasks: {shop.a: {queue: q, external: true, options: {rate_limit: 10/m}}}",
+}
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(rate_limits, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(rate_limits, fragment).findings == []
