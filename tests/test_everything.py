@@ -20,6 +20,7 @@ Field = tuple[type[Part], str]
 
 WITHOUT_A_TRACE: set[Field] = {
     (Workload, "version"),  # of the language
+    (Workload, "waivers"),  # about findings, not about the deployment
     (model.WorkerOptions, "beat"),  # true is refused, false is what happens anyway
     (model.Schedule, "enabled"),  # false leaves no schedule behind, true is what happens anyway
 }
@@ -33,7 +34,9 @@ def parts() -> set[type[Part]]:
         subclasses = todo.pop().__subclasses__()
         found.update(subclasses)
         todo += subclasses
-    return found - {Sections, WorkloadFile}
+    own = {part for part in found if part.__module__ == Workload.__module__}
+    # A waiver is heard by the judge, in whatever form it is.
+    return own - {Sections, WorkloadFile, model.Waiver}
 
 
 def fields(part: Part, path: SpecPath = ()) -> Iterator[tuple[Field, SpecPath]]:

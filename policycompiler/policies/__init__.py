@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from pydantic import Field, create_model
+from pydantic import create_model
 
 from policycompiler.diagnostics import Diagnostic, Finding, Severity, SpecPath, did_you_mean, fatal
 from policycompiler.model import PolicyFile, PolicyParameters, Workload, checked, schema_text
@@ -201,14 +201,13 @@ def findings_of(policy: Policy) -> list[Finding]:
 
 def policy_schema() -> str:
     """The JSON Schema of a policy file, for editors, as text."""
-    parameters = {
-        name: (kind | None, Field(None, description=f"of the policy {name}"))
+    parameters: dict[str, Any] = {
+        each.NAME: (create_model(each.NAME, __base__=kind) | None, None)
         for each in POLICIES
         if (kind := tunable(each))
-        for name in [each.NAME]
     }
-    kind = create_model("Parameters", __base__=PolicyParameters, **parameters)  # type: ignore[call-overload]
-    whole = create_model("PolicyFile", __base__=PolicyFile, parameters=(kind | None, None))
+    tuned = create_model("Parameters", __base__=PolicyParameters, **parameters)
+    whole = create_model("PolicyFile", __base__=PolicyFile, parameters=(tuned | None, None))
     return schema_text(whole, "policycompiler policy file, version 1")
 
 

@@ -49,9 +49,9 @@ INVALID_EXPRESSION = fatal("PC721", "invalid-expression")
 FINDING_NAME_TAKEN = fatal("PC722", "finding-name-taken")
 
 TEXTS: Mapping[str, str] = {
-    "task": "name queue owner description latency work options.compression options.rate_limit "
+    "task": "name queue owner description latency work runbook options.compression options.rate_limit "
     "options.serializer",
-    "queue": "name type owner latency exchange exchange_type routing_key",
+    "queue": "name type owner latency exchange exchange_type routing_key dead_letter_queue",
     "worker": "name pool node_name log_level optimization description",
     "schedule": "name task owner description timezone",
     "app": "service app owner broker_transport broker_version celery_version namespace task_default_queue",
@@ -66,7 +66,7 @@ FLAGS: Mapping[str, str] = {
     "app": "task_acks_late task_ignore_result",
 }
 LISTS: Mapping[str, str] = {
-    "task": "workers options.autoretry_for options.dont_autoretry_for options.throws",
+    "task": "workers canvas options.autoretry_for options.dont_autoretry_for options.throws",
     "queue": "tasks workers",
     "worker": "queues tasks command_prefix",
     "schedule": "args",
@@ -74,14 +74,14 @@ LISTS: Mapping[str, str] = {
 }
 MAPPINGS: Mapping[str, str] = {
     "task": "",
-    "queue": "arguments consumer_arguments",
+    "queue": "arguments consumer_arguments dead_letter_arguments",
     "worker": "environment autoscale",
     "schedule": "options kwargs",
     "app": "broker_transport_options",
 }
 NUMBERS: Mapping[str, str] = {
     "task": "runtime_p50_seconds runtime_p99_seconds runtime_mean_seconds rate_mean_per_second "
-    "rate_peak_per_second max_countdown_seconds memory_bytes payload_bytes options.time_limit "
+    "rate_peak_per_second max_countdown_seconds burst memory_bytes payload_bytes options.time_limit "
     "options.soft_time_limit options.max_retries options.retry_backoff options.retry_backoff_max "
     "options.default_retry_delay options.expires options.priority options.delivery_mode",
     "queue": "queue_wait_seconds",

@@ -28,8 +28,9 @@ broker_connection_max_retries = None
 broker_connection_retry_on_startup = True
 # broker-connection: enough for a process with few threads
 broker_pool_limit = 10
-# broker-connection: longer than anything that holds a message
+# broker-connection: longer than anything that holds a message; a dead connection is noticed
 broker_transport_options = {
+    "socket_timeout": 30.0,
     "visibility_timeout": 3600,
 }
 
@@ -155,8 +156,12 @@ class ZonedCrontab(crontab):
 
 
 beat_schedule = {
+    # (owner: reports)
     "daily-sales": {"task": "shop.reports.daily_sales", "schedule": ZonedCrontab("Europe/Paris", minute="30", hour="6"), "kwargs": {"currency": "EUR"}, "options": {"expires": 10800}},
+    # (owner: reports)
     "monthly-stock-value": {"task": "shop.reports.stock_value", "schedule": crontab(minute="0", hour="4", day_of_month="1"), "options": {"expires": 43200}},
+    # (owner: catalog)
     "release-reservations": {"task": "shop.inventory.release_reservations", "schedule": crontab(minute="15"), "options": {"expires": 1800}},
+    # (owner: catalog)
     "sync-stock": {"task": "shop.inventory.sync_stock", "schedule": 300, "options": {"expires": 240}},
 }
