@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
@@ -247,17 +247,23 @@ class PlanDraft(Plan):
 
 
 _encode = json.JSONEncoder(sort_keys=True).encode
-_json = lru_cache(maxsize=100_000)(_encode)
-"""Of texts, most of which come again and again: a plan of many tasks is written several times faster."""
+
+
+def _json(value: Value) -> str:
+    """As the encoder writes it; it takes a long way to a text or a number, and a plan has a million."""
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "true" if value else "false"
+    return repr(value) if isinstance(value, int) else _encode(value)
 
 
 def _setting_to_json(setting: Setting) -> str:
     """A setting on one line, so that a change is one line of a diff."""
-    value = setting.value
-    written = _json(value) if isinstance(value, str) else _encode(value)
-    origins = ", ".join([_origin_to_json(origin) for origin in setting.origins])
-    because, policy = _json(setting.because), _json(setting.policy)
-    return f'{{"value": {written}, "policy": {policy}, "because": {because}, "origins": [{origins}]}}'
+    _, _, value, because, origins, policy = setting
+    from_where = ", ".join([_origin_to_json(origin) for origin in origins])
+    head = f'{{"value": {_json(value)}, "policy": {encode_basestring_ascii(policy)}, "because": {encode_basestring_ascii(because)}'
+    return f'{head}, "origins": [{from_where}]}}'
 
 
 def _origin_to_json(origin: Origin) -> str:
@@ -268,8 +274,8 @@ def _origin_to_json(origin: Origin) -> str:
         return f'{{"setting": {_json(f"{origin.scope}/{origin.key}")}}}'
     if isinstance(origin, Parameter):
         path = ", ".join([_json(part) for part in origin.path])
-        return f'{{"parameter": [{path}], "value": {_encode(origin.value)}}}'
-    return f'{{"constant": {_json(origin.name)}, "value": {_encode(origin.value)}}}'
+        return f'{{"parameter": [{path}], "value": {_json(origin.value)}}}'
+    return f'{{"constant": {_json(origin.name)}, "value": {_json(origin.value)}}}'
 
 
 def _origin_from_data(data: Mapping[str, Value]) -> Origin:

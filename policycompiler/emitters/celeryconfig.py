@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line, pattern_order, render
@@ -64,41 +64,48 @@ class _Group(NamedTuple):
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
-    """One module; compiled once to prove that Python reads it."""
+    """One module; compiled to prove that Python reads it."""
     reading = Reading(plan)
     prefix = str(reading.get(APP, "namespace") or "")
     exact, patterns = _tasks(reading)
     schedules = list(_schedules(reading))
     urls = list(_urls(reading))
     arguments = f'"celeryconfig", namespace="{prefix}"' if prefix else '"celeryconfig"'
-    text = render(
-        "celeryconfig/celeryconfig.py.j2",
-        python_literal,
-        {
-            "service": Raw(reading.text(APP, "service")),
-            "written_for": Raw(_written_for(reading)),
-            "use": Raw(f"app.config_from_object({arguments})"),
-            "variables": [name for _, name, _ in urls if name],
-            "imports": [Raw(line) for line in _imports(reading, plan)],
-            "urls": [_Line(_name(key, prefix), value, Raw()) for key, _, value in urls],
-            "groups": list(_groups(reading, prefix)),
-            "queues_name": _name("task_queues", prefix),
-            "queues": [Raw(_queue(reading, scope)) for scope in reading.scopes("queue")],
-            "dead_letters": any(
-                reading.get(scope, "dead_letter_queue") is not None for scope in reading.scopes("queue")
-            ),
-            "broadcast": any(reading.value(scope, "broadcast") for scope in reading.scopes("queue")),
-            "routes_name": _name("task_routes", prefix),
-            "routes": [(scope.name, _route(reading, scope)) for scope in _in_order(reading)],
-            "annotations_name": _name("task_annotations", prefix),
-            "annotations": exact,
-            "patterns": patterns,
-            "schedules_name": _name("beat_schedule", prefix),
-            "schedules": schedules,
-        },
-    )
-    compile(text, "celeryconfig.py", "exec", dont_inherit=True)
-    yield reading.file("celeryconfig.py", text)
+    queues = reading.scopes("queue")
+    routes = [(scope.name, _route(reading, scope)) for scope in _in_order(reading)]
+    content: dict[str, object] = {
+        "service": Raw(reading.text(APP, "service")),
+        "written_for": Raw(_written_for(reading)),
+        "use": Raw(f"app.config_from_object({arguments})"),
+        "variables": [name for _, name, _ in urls if name],
+        "imports": [Raw(line) for line in _imports(reading, plan)],
+        "urls": [_Line(_name(key, prefix), value, Raw()) for key, _, value in urls],
+        "groups": list(_groups(reading, prefix)),
+        "queues_name": _name("task_queues", prefix),
+        "queues": [Raw(_queue(reading, scope)) for scope in queues],
+        "dead_letters": any(reading.get(scope, "dead_letter_queue") is not None for scope in queues),
+        "broadcast": any(reading.value(scope, "broadcast") for scope in queues),
+        "routes_name": _name("task_routes", prefix),
+        "routes": routes,
+        "annotations_name": _name("task_annotations", prefix),
+        "annotations": exact,
+        "patterns": patterns,
+        "schedules_name": _name("beat_schedule", prefix),
+        "schedules": schedules,
+    }
+    # Thousands of tasks share a few routes and options; to compile every line would take most of the memory.
+    proof = {**content, "routes": _each_once(routes), "annotations": _each_once(exact)}
+    compile(_module(proof), "celeryconfig.py", "exec", dont_inherit=True)
+    yield reading.file("celeryconfig.py", _module(content))
+
+
+def _module(content: Mapping[str, object]) -> str:
+    return render("celeryconfig/celeryconfig.py.j2", python_literal, content)
+
+
+def _each_once(entries: Sequence[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
+    """One entry of each value. Names are no risk: each is the literal of a text."""
+    return [(name, value) for value, name in {value: name for name, value in entries}.items()]
 
 
 def python_literal(value: object) -> str:
@@ -188,11 +195,11 @@ def _queue(reading: Reading, scope: Scope) -> str:
     return f"WithDeadLetters({name}, Exchange({exchange}, type={kind}){given})"
 
 
-def _route(reading: Reading, scope: Scope) -> dict[str, Value]:
+def _route(reading: Reading, scope: Scope) -> Raw:
     """Also for producers that do not have the task, to which its annotation says nothing."""
     route = {"queue": reading.value(scope, "queue")}
     priority = reading.get(scope, "options.priority")
-    return route if priority is None else {**route, "priority": priority}
+    return Raw(python_literal(route if priority is None else {**route, "priority": priority}))
 
 
 def _in_order(reading: Reading) -> list[Scope]:

@@ -21,6 +21,9 @@ Example:
 
 Refuses:
     PC201 late-ack-non-idempotent: drop the pin, or make the task safe to run twice and declare it.
+        fires: tasks: {shop.a: {idempotent: false, options: {acks_late: true}}}
+        silent: tasks: {shop.a: {idempotent: true, options: {acks_late: true}}}
+    PC234 late-ack-undeclared: declare whether the task may run twice.
         fires: tasks: {shop.a: {options: {acks_late: true}}}
         silent: tasks: {shop.a: {idempotent: true, options: {acks_late: true}}}
     PC221 early-ack-must-not-lose: drop the pin, or say that a lost run is no matter.
@@ -44,11 +47,12 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, Remove, SpecPath, error, warning
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope, Setting, Written
 
 NAME = "late-acknowledgement"
 
 LATE_ACK_NON_IDEMPOTENT = error("PC201", "late-ack-non-idempotent")
+LATE_ACK_UNDECLARED = warning("PC234", "late-ack-undeclared", Profile.MINIMAL)
 EARLY_ACK_MUST_NOT_LOSE = warning("PC221", "early-ack-must-not-lose", Profile.MINIMAL)
 CANCEL_ON_LOSS = warning("PC222", "cancel-on-loss")
 
@@ -60,45 +64,66 @@ _CANCEL = "worker_cancel_long_running_tasks_on_connection_loss"
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Late for what may run twice, early for everything else."""
     late = []
+    app_wide = plan.find(APP, "task_acks_late")
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if plan.value(scope, "external"):
             continue
         idempotent = plan.value(scope, "idempotent")
-        pinned = plan.get(scope, "options.acks_late")
-        if idempotent if pinned is None else pinned:
+        own = plan.find(scope, "options.acks_late")
+        if own is None:
+            decision = _decided(plan, scope, app_wide)
+            yield decision
+            value = decision.value
+        else:
+            value = own.value
+            if value and not idempotent:
+                yield _objection(plan, scope)
+            elif idempotent and task.critical and value is False:
+                yield _may_lose(scope)
+        if value:
             late.append(name)
-        if plan.find(scope, "options.acks_late") is None:
-            if idempotent:
-                because = "safe to run twice, so a run that its worker did not finish is given to another"
-            else:
-                because = "not safe to run twice, so it is taken off the queue before it runs"
-            origins = (Derived(scope, "idempotent"),)
-            yield Decision(scope, "options.acks_late", bool(idempotent), because, origins)
-        elif plan.value(scope, "options.acks_late") and not idempotent:
-            yield _objection(plan, scope)
-        elif idempotent and task.critical and pinned is False:
-            yield _may_lose(scope)
     yield from _goes_on(plan, late)
-    if plan.find(APP, "task_acks_late") is None:
+    if app_wide is None:
         because = "nobody said that an undeclared task may run twice"
         undeclared = (Constant("UNDECLARED_ACKS_LATE", UNDECLARED_ACKS_LATE),)
         yield Decision(APP, "task_acks_late", UNDECLARED_ACKS_LATE, because, undeclared)
-    elif plan.value(APP, "task_acks_late"):
-        message = "`task_acks_late: true` repeats every task that nobody declared when a worker dies"
+    elif app_wide.value:
+        message = "`task_acks_late: true` repeats every task that does not say whether it may run twice"
         help_text = "remove it; tasks declared `idempotent: true` are acknowledged late anyway"
-        yield LATE_ACK_NON_IDEMPOTENT.at(("celery", "settings", "task_acks_late"), message, help=help_text)
+        yield LATE_ACK_UNDECLARED.at(("celery", "settings", "task_acks_late"), message, help=help_text)
+
+
+def _decided(plan: Plan, scope: Scope, app_wide: Setting | None) -> Decision:
+    declared = plan.setting(scope, "idempotent")
+    if app_wide is not None and not isinstance(declared.origins[0], Written):
+        because = "pinned for every task that does not say whether it may run twice"
+        origins = (Derived(APP, "task_acks_late"),)
+        return Decision(scope, "options.acks_late", bool(app_wide.value), because, origins)
+    if declared.value:
+        because = "safe to run twice, so a run that its worker did not finish is given to another"
+    else:
+        because = "not safe to run twice, so it is taken off the queue before it runs"
+    return Decision(
+        scope, "options.acks_late", bool(declared.value), because, (Derived(scope, "idempotent"),)
+    )
 
 
 def _objection(plan: Plan, scope: Scope) -> Diagnostic:
     name = scope.name
+    path = ("tasks", name, "options", "acks_late")
+    declared = plan.setting(scope, "idempotent").origins[0]
+    if not isinstance(declared, Written):
+        message = (
+            f"{name} is acknowledged late, so it runs again when a worker dies, "
+            "and nobody declared whether it may run twice"
+        )
+        return LATE_ACK_UNDECLARED.at(path, message, help="declare `idempotent: true` or `idempotent: false`")
     message = (
         f"{name} is acknowledged late, so it runs again when a worker dies, but it is not safe to run twice"
     )
     help_text = "remove `acks_late`, or make the task idempotent and declare it"
-    declared = plan.setting(scope, "idempotent").origins[0]
-    related = (Related(declared.path, "declared here"),) if isinstance(declared, Written) else ()
-    path = ("tasks", name, "options", "acks_late")
+    related = (Related(declared.path, "declared here"),)
     return LATE_ACK_NON_IDEMPOTENT.at(path, message, help=help_text, related=related)
 
 

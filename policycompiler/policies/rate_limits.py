@@ -5,7 +5,9 @@ Decides:
 
 Because:
     Celery's `rate_limit` holds for each worker process by itself; nothing limits them together. A limit that
-    all processes together cannot work off the arrivals under makes the queue grow for ever
+    all processes together cannot work off the arrivals under makes the queue grow for ever.
+    `task_default_rate_limit` is one for each task by itself that has none of its own. Celery reads its unit
+    when a worker starts, and one that it does not know ends the start with a KeyError
     (https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.rate_limit).
 
 Example:
@@ -27,6 +29,9 @@ Refuses:
             tasks: {shop.a: {queue: q, rate: 20/m, options: {rate_limit: 10/m}}}
         silent:
             tasks: {shop.a: {queue: q, rate: 20/m, options: {rate_limit: 30/m}}}
+    PC260 rate-limit-unit: write a number by `s`, `m` or `h`.
+        fires: celery: {settings: {task_default_rate_limit: 100/d}}
+        silent: celery: {settings: {task_default_rate_limit: 4/h}}
 
 Parameters:
     None.
@@ -34,33 +39,42 @@ Parameters:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, info, warning
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, info, warning
 from policycompiler.model import Workload
-from policycompiler.plan import Plan, Scope
+from policycompiler.plan import APP, Plan, Scope, Value
 
 NAME = "rate-limits"
 
 RATE_LIMIT_SCOPE = info("PC444", "rate-limit-scope")
 RATE_LIMIT_BELOW_RATE = warning("PC445", "rate-limit-below-rate")
+RATE_LIMIT_UNIT = error("PC260", "rate-limit-unit")
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 """Celery's units."""
+APP_WIDE = "task_default_rate_limit"
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Each pinned limit, times the processes that keep it."""
     del spec
+    app_wide, app_path = plan.get(APP, APP_WIDE), ("celery", "settings", APP_WIDE)
+    if app_wide and _limit(app_wide) is None:
+        message = f"{app_wide!r} is no rate limit to Celery: every worker ends as it starts, with a KeyError"
+        yield RATE_LIMIT_UNIT.at(app_path, message, help="write it as 10/s, 100/m or 5/h")
+    told = False
     for task in plan.scopes("task"):
-        limit = plan.get(task, "options.rate_limit")
+        own = plan.find(task, "options.rate_limit") is not None
+        found = _limit(plan.get(task, "options.rate_limit") if own else app_wide)
         workers = [Scope("worker", name) for name in plan.texts(task, "workers")]
         processes = sum(int(plan.number(worker, "replicas")) for worker in workers)
-        if not isinstance(limit, str) or not processes:
+        if found is None or not processes:
             continue
-        number, _, unit = limit.partition("/")
-        most = float(number) * processes
-        path: SpecPath = ("tasks", task.name, "options", "rate_limit")
+        number, unit = found
+        most = number * processes
+        path: SpecPath = ("tasks", task.name, "options", "rate_limit") if own else app_path
         rate = plan.number_if_any(task, "rate_mean_per_second")
         together = f"{processes} worker processes together start at most {most:g}/{unit}"
         if processes == 1:
@@ -71,7 +85,14 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             related = (Related(("tasks", task.name, "rate"), f"{arrivals:g}/{unit}"),)
             help_text = "raise the limit, run more processes, or send less"
             yield RATE_LIMIT_BELOW_RATE.at(path, message, help=help_text, related=related)
-        elif processes > 1:
-            message = f"{limit} holds for each process by itself: {together} of {task.name}"
+        elif processes > 1 and (own or not told):
+            told = told or not own
+            message = f"{number:g}/{unit} holds for each process by itself: {together} of {task.name}"
             help_text = f"divide it by {processes} if it is a quota, or limit where the calls are made"
             yield RATE_LIMIT_SCOPE.at(path, message, help=help_text)
+
+
+def _limit(value: Value) -> tuple[float, str] | None:
+    """How many in which unit; a bare number is a number a second. None where there is no limit, or no such."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", str(value or ""))
+    return (float(match[1]), match[2] or "s") if match and float(match[1]) else None

@@ -22,6 +22,9 @@ Refuses:
     PC204 retry-non-idempotent: write `retry: none`, or make the task safe to run twice and declare it.
         fires: tasks: {shop.a: {idempotent: false, retry: {on: [OSError]}}}
         silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}
+    PC233 retry-undeclared: declare whether the task may run twice.
+        fires: tasks: {shop.a: {retry: {on: [OSError]}}}
+        silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}
     PC208 unknown-exception: write the module of an exception that is not built in.
         fires: tasks: {shop.a: {idempotent: true, retry: {on: [Timeout]}}}
         silent: tasks: {shop.a: {idempotent: true, retry: {on: [requests.Timeout]}}}
@@ -42,13 +45,23 @@ import builtins
 import math
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, did_you_mean, error, fatal, warning
+from policycompiler.diagnostics import (
+    Diagnostic,
+    Profile,
+    Related,
+    SpecPath,
+    did_you_mean,
+    error,
+    fatal,
+    warning,
+)
 from policycompiler.model import Retry, TaskFields, Workload
 from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Value, Written
 
 NAME = "retries"
 
 RETRY_NON_IDEMPOTENT = error("PC204", "retry-non-idempotent")
+RETRY_UNDECLARED = warning("PC233", "retry-undeclared", Profile.MINIMAL)
 UNKNOWN_EXCEPTION = fatal("PC208", "unknown-exception")
 RETRY_DELAY_ORDER = error("PC209", "retry-delay-order")
 RETRY_WITHOUT_ERRORS = warning("PC210", "retry-without-errors")
@@ -81,6 +94,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
                 if not _is_automatic(plan, scope, task.retry):
                     yield from _without_errors(task.retry, ("tasks", name, "retry"))
                 yield from _options(plan, scope, task.retry)
+            elif plan.get(scope, "options.autoretry_for") and plan.get(scope, "options.retry_backoff"):
+                yield from _longest(plan, scope)
             yield from _objections(plan, scope, name)
 
 
@@ -122,6 +137,16 @@ def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
         if plan.find(scope, f"options.{key}") is None:
             origins = (origin,) if isinstance(origin, Written) else (declared, origin)
             yield Decision(scope, f"options.{key}", value, because, origins)
+
+
+def _longest(plan: Plan, scope: Scope) -> Iterator[Decision]:
+    """A pinned backoff without an end has Celery's own, which timeouts of the broker must allow for."""
+    pinned = plan.setting(scope, "options.retry_backoff")
+    if plan.find(scope, "options.retry_backoff_max") is None and plan.get(scope, "options.max_retries") != 0:
+        constant = Constant("LONGEST_DELAY_SECONDS", LONGEST_DELAY_SECONDS)
+        because = "Celery's own longest wait, where a backoff is pinned and no end of it"
+        origins = (*pinned.origins, constant)
+        yield Decision(scope, "options.retry_backoff_max", LONGEST_DELAY_SECONDS, because, origins)
 
 
 def _is_automatic(plan: Plan, scope: Scope, retry: Retry) -> bool:
@@ -188,11 +213,17 @@ def _objections(plan: Plan, scope: Scope, name: str) -> Iterator[Diagnostic]:
         if isinstance(origin, Written)
     ]
     how_often = "on errors" if retries is None else f"{retries} time{'s' if retries != 1 else ''}"
+    declared = plan.setting(scope, "idempotent").origins[0]
+    if not isinstance(declared, Written):
+        message = f"{name} would retry {how_often}, and nobody declared whether it may run twice"
+        yield RETRY_UNDECLARED.at(
+            written[0], message, help="declare `idempotent: true` or `idempotent: false`"
+        )
+        return
     message = f"{name} would retry {how_often}, but it is not safe to run twice"
     help_text = (
         "write `retry: none`, or make the task idempotent (for instance by a key stored with its effect) "
         "and declare it"
     )
-    declared = plan.setting(scope, "idempotent").origins[0]
-    related = (Related(declared.path, "declared here"),) if isinstance(declared, Written) else ()
+    related = (Related(declared.path, "declared here"),)
     yield RETRY_NON_IDEMPOTENT.at(written[0], message, help=help_text, related=related)

@@ -9,7 +9,7 @@ Because:
     percentile by a fifth is stuck, not slow: it gets SoftTimeLimitExceeded, time to clean up, and then
     SIGKILL. A pinned null is no way out: Celery takes the limit of the app then. Where no run time is
     declared, the longest run that its class bears stands for it. A soft limit above the hard one makes
-    Celery refuse every send with ValueError
+    Celery refuse every send with ValueError, and one that equals it is followed by SIGKILL at once
     (https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits).
 
 Example:
@@ -35,6 +35,9 @@ Refuses:
     PC333 limit-below-p99: raise the limit, or correct the run time.
         fires: tasks: {shop.a: {runtime: 100s, options: {time_limit: 60}}}
         silent: tasks: {shop.a: {runtime: 100s, options: {time_limit: 120}}}
+    PC261 soft-equals-hard: lower the soft limit, or pin only the hard one.
+        fires: tasks: {shop.a: {options: {soft_time_limit: 10, time_limit: 10}}}
+        silent: tasks: {shop.a: {options: {soft_time_limit: 9, time_limit: 10}}}
 
 Parameters:
     `soft_over_p99`: the soft limit over the 99th percentile of the run time; 1.2.
@@ -61,6 +64,7 @@ LIMIT_NOT_A_NUMBER = error("PC302", "limit-not-a-number")
 HARD_LIMIT_MISSING = error("PC331", "hard-limit-missing")
 SOFT_MISSING = warning("PC332", "soft-missing")
 LIMIT_BELOW_P99 = warning("PC333", "limit-below-p99")
+SOFT_EQUALS_HARD = warning("PC261", "soft-equals-hard")
 
 SHORTEST_CLEANUP_SECONDS = 5
 """A rollback and a log line need a few seconds however short the task is."""
@@ -99,8 +103,13 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         for key in nulls:
             yield _missing(plan, scope, key, path)
         yield from _below_p99(plan, scope, keys)
+        queue = spec.queues.get(plan.text(scope, "queue"))
+        # Where dead letters are kept it is told with what becomes of the letter.
+        if queue is None or not queue.dead_letter:
+            yield from _no_time(plan, scope, keys)
     keys = ("task_soft_time_limit", "task_time_limit")
     yield from _limits(plan, APP, keys, _of_class(spec, DEFAULT_CLASS), tuned, ("celery", "settings"))
+    yield from _no_time(plan, APP, keys)
 
 
 def _longest(spec: Workload, plan: Plan, scope: Scope) -> _Longest:
@@ -222,6 +231,20 @@ def _below_p99(plan: Plan, scope: Scope, keys: tuple[str, str]) -> Iterator[Diag
             help_text = "raise the limit, or correct the declared run time"
             yield LIMIT_BELOW_P99.at(path, message, help=help_text, related=related)
             return
+
+
+def _no_time(plan: Plan, scope: Scope, keys: tuple[str, str]) -> Iterator[Diagnostic]:
+    """Both pinned at the same scope, to the same: the soft limit is there in vain."""
+    soft, hard = (plan.setting(scope, key) for key in keys)
+    if soft.value != hard.value or not {soft.policy, hard.policy} <= {"as-written"}:
+        return
+    soft_path, hard_path = (plan.written(scope, key) for key in keys)
+    assert soft_path is not None
+    assert hard_path is not None
+    message = f"both limits are {soft.value} s: after the soft one no time is left to clean up before SIGKILL"
+    related = (Related(hard_path, "the hard limit"),)
+    help_text = "lower the soft limit by what cleaning up takes, or pin only the hard one"
+    yield SOFT_EQUALS_HARD.at(soft_path, message, help=help_text, related=related)
 
 
 def _is_seconds(value: Value) -> bool:

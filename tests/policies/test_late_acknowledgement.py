@@ -46,6 +46,19 @@ DECIDES = {
         },
     ),
 }
+DECIDES["nothing declared, and the app pins it"] = (
+    "celery: {settings: {task_acks_late: true}}\ntasks: {shop.a: {}, shop.b: {idempotent: false}}",
+    {
+        "task:shop.a/options.acks_late": (
+            True,
+            "pinned for every task that does not say whether it may run twice",
+        ),
+        "task:shop.b/options.acks_late": (
+            False,
+            "not safe to run twice, so it is taken off the queue before it runs",
+        ),
+    },
+)
 STAYS_SILENT = {
     "it is pinned": (
         "tasks: {shop.a: {idempotent: true, options: {acks_late: false}}}",
@@ -84,13 +97,13 @@ REFUSES = {
         "tasks: {shop.a: {options: {acks_late: true}}}",
         [
             Found(
-                "late-ack-non-idempotent",
+                "late-ack-undeclared",
                 "1:39",
                 (
-                    "shop.a is acknowledged late, so it runs again when a worker dies, but it is not "
-                    "safe to run twice"
+                    "shop.a is acknowledged late, so it runs again when a worker dies, and nobody declared "
+                    "whether it may run twice"
                 ),
-                "remove `acks_late`, or make the task idempotent and declare it",
+                "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
     ),
@@ -98,9 +111,9 @@ REFUSES = {
         "celery: {settings: {task_acks_late: true}}",
         [
             Found(
-                "late-ack-non-idempotent",
+                "late-ack-undeclared",
                 "1:37",
-                "`task_acks_late: true` repeats every task that nobody declared when a worker dies",
+                "`task_acks_late: true` repeats every task that does not say whether it may run twice",
                 "remove it; tasks declared `idempotent: true` are acknowledged late anyway",
             ),
         ],

@@ -51,7 +51,50 @@ REFUSES = {
         ],
     ),
 }
+APP_WIDE = "celery: {settings: {task_default_rate_limit: %s}}\n"
+REFUSES |= {
+    "the app's holds for each process and task": (
+        APP_WIDE % "10/m" + "tasks: {shop.a: {queue: q}, shop.b: {queue: q}}\nworkers: {q: {replicas: 3}}",
+        [
+            Found(
+                "rate-limit-scope",
+                "1:47",
+                (
+                    "10/m holds for each process by itself: 3 worker processes together start at most 30/m "
+                    "of shop.a"
+                ),
+                "divide it by 3 if it is a quota, or limit where the calls are made",
+            ),
+        ],
+    ),
+    "more arrive than the app's lets start": (
+        APP_WIDE % "2" + "tasks: {shop.a: {queue: q, rate: 3/s}}",
+        [
+            Found(
+                "rate-limit-below-rate",
+                "1:47",
+                "3/s of shop.a arrive, and its one worker process starts at most 2/s: its queue grows for ever",
+                "raise the limit, run more processes, or send less",
+            ),
+        ],
+    ),
+    "a unit that Celery does not know": (
+        APP_WIDE % "10/d",
+        [
+            Found(
+                "rate-limit-unit",
+                "1:47",
+                "'10/d' is no rate limit to Celery: every worker ends as it starts, with a KeyError",
+                "write it as 10/s, 100/m or 5/h",
+            ),
+        ],
+    ),
+}
 ACCEPTS = {
+    "the task's own beats the app's": (
+        APP_WIDE % "1/h" + "tasks: {shop.a: {queue: q, rate: 5/m, options: {rate_limit: 10/m}}}"
+    ),
+    "the app's is none": APP_WIDE % "null" + "tasks: {shop.a: {rate: 5/m}}",
     "one process": "tasks: {shop.a: {queue: q, rate: 5/m, options: {rate_limit: 10/m}}}",
     "no process": "tasks: {shop.a: {queue: q, external: true, options: {rate_limit: 10/m}}}",
 }

@@ -174,13 +174,10 @@ REFUSES = {
         "tasks: {shop.a: {retry: {}}}",
         [
             Found(
-                "retry-non-idempotent",
+                "retry-undeclared",
                 "1:25",
-                "shop.a would retry 3 times, but it is not safe to run twice",
-                (
-                    "write `retry: none`, or make the task idempotent (for instance by a key stored "
-                    "with its effect) and declare it"
-                ),
+                "shop.a would retry 3 times, and nobody declared whether it may run twice",
+                "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
     ),
@@ -188,13 +185,10 @@ REFUSES = {
         "tasks: {shop.a: {retry: {max: 1}}}",
         [
             Found(
-                "retry-non-idempotent",
+                "retry-undeclared",
                 "1:31",
-                "shop.a would retry 1 time, but it is not safe to run twice",
-                (
-                    "write `retry: none`, or make the task idempotent (for instance by a key stored "
-                    "with its effect) and declare it"
-                ),
+                "shop.a would retry 1 time, and nobody declared whether it may run twice",
+                "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
     ),
@@ -202,13 +196,10 @@ REFUSES = {
         "tasks: {shop.a: {options: {autoretry_for: [KeyError]}}}",
         [
             Found(
-                "retry-non-idempotent",
+                "retry-undeclared",
                 "1:43",
-                "shop.a would retry on errors, but it is not safe to run twice",
-                (
-                    "write `retry: none`, or make the task idempotent (for instance by a key stored "
-                    "with its effect) and declare it"
-                ),
+                "shop.a would retry on errors, and nobody declared whether it may run twice",
+                "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
     ),
@@ -216,13 +207,10 @@ REFUSES = {
         "tasks: {shop.a: {options: {max_retries: 2}}}",
         [
             Found(
-                "retry-non-idempotent",
+                "retry-undeclared",
                 "1:41",
-                "shop.a would retry 2 times, but it is not safe to run twice",
-                (
-                    "write `retry: none`, or make the task idempotent (for instance by a key stored "
-                    "with its effect) and declare it"
-                ),
+                "shop.a would retry 2 times, and nobody declared whether it may run twice",
+                "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
     ),

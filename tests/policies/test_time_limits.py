@@ -264,13 +264,39 @@ REFUSES = {
             ),
         ],
     ),
+    "soft and hard are equal": (
+        "tasks: {shop.a: {options: {soft_time_limit: 60, time_limit: 60}}}",
+        [
+            Found(
+                "soft-equals-hard",
+                "1:45",
+                "both limits are 60 s: after the soft one no time is left to clean up before SIGKILL",
+                "lower the soft limit by what cleaning up takes, or pin only the hard one",
+            ),
+        ],
+    ),
+    "the app's are equal, said once": (
+        "celery: {settings: {task_soft_time_limit: 60, task_time_limit: 60}}\ntasks: {shop.a: {}}",
+        [
+            Found(
+                "soft-equals-hard",
+                "1:43",
+                "both limits are 60 s: after the soft one no time is left to clean up before SIGKILL",
+                "lower the soft limit by what cleaning up takes, or pin only the hard one",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
-    "soft and hard are equal": "tasks: {shop.a: {options: {soft_time_limit: 60, time_limit: 60}}}",
+    "equal where dead letters are kept, which says so": (
+        'broker: {transport: rabbitmq, url: "${B}"}\nqueues: {q: {dead_letter: true}}\n'
+        "tasks: {shop.a: {queue: q, options: {soft_time_limit: 60, time_limit: 60}}}"
+    ),
+    "equal as the hard limit leaves no room": "tasks: {shop.a: {options: {time_limit: 1}}}",
     "a hard limit of less than a second": "tasks: {shop.a: {options: {time_limit: 0.5}}}",
     "only one is pinned": "tasks: {shop.a: {options: {soft_time_limit: 100}}}",
     "the app's limits agree": "celery: {settings: {task_soft_time_limit: 50, task_time_limit: 60}}",
-    "just at p99": "tasks: {shop.a: {runtime: 60s, options: {soft_time_limit: 60, time_limit: 60}}}",
+    "just at p99": "tasks: {shop.a: {runtime: 60s, options: {soft_time_limit: 60, time_limit: 65}}}",
     "limits of a task without a run time": "tasks: {shop.a: {options: {soft_time_limit: 1, time_limit: 2}}}",
 }
 
