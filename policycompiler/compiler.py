@@ -114,7 +114,7 @@ def compile_workload(
 
 
 def _read_rules(path: Path | None) -> tuple[_Rules, list[Diagnostic]]:
-    nothing = _Rules(model.PolicyFile(version=1), policies.UNTUNED, None)
+    nothing = _Rules(model.PolicyFile.silent(), policies.UNTUNED, None)
     if path is None:
         return nothing, []
     file, findings = load.load_one(path)

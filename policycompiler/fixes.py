@@ -1,6 +1,7 @@
 """Mend workload files where a finding says how: the text around an edit stays as it is, comments and all.
 
-An edit that would change anything but what it names (one below an anchor, say) is left for a person.
+An edit is left for a person where it would change anything but what it names (below an anchor, say), where
+it would reach other tasks too (in `defaults:`), and where an environment would not have the same finding.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import difflib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,12 +48,24 @@ class _Target(NamedTuple):
     path: SpecPath
 
 
-def mended(document: Document, findings: Iterable[Diagnostic]) -> Mended:
-    """The files as they are with every fix applied that can be."""
+def environments(document: Document) -> list[str]:
+    """The names of all overlays that its files have."""
+    named = [data.get("environments") for data, _ in document.per_file]
+    return sorted({name for overlays in named if isinstance(overlays, dict) for name in overlays})
+
+
+def mended(
+    document: Document, findings: Iterable[Diagnostic], elsewhere: Sequence[Iterable[Diagnostic]] = ()
+) -> Mended:
+    """The files as they are with every fix applied that can be.
+
+    `elsewhere` are the findings of each environment: what one of them lacks may be needed there.
+    """
     texts: dict[str, str] = {}
     count = 0
+    common = [{finding.fix for finding in each} for each in elsewhere]
     for finding in findings:
-        if not finding.fix or finding.waived:
+        if not finding.fix or finding.waived or not all(finding.fix in each for each in common):
             continue
         changed = dict(texts)
         if all(_apply(document, edit, changed) for edit in finding.fix):
@@ -99,7 +112,7 @@ def _apply(document: Document, edit: Edit, texts: dict[str, str]) -> bool:
     before = texts.get(name, document.texts[name])
     # Earlier edits have moved the text: the place is found by its path in the file as it was.
     original = next(_targets(document.texts[name], lambda target: _starts_at(target, mark)), None)
-    if original is None:
+    if original is None or original.path != edit.path:
         return False
     target = next(_targets(before, lambda each: each.path == original.path), None)
     if target is None:

@@ -103,7 +103,9 @@ def judge(
     own += [
         WAIVER_UNUSED.at(waiver.path, f"no `{waiver.finding}` is found at `{waiver.at}`", help="remove it")
         for waiver in heard
-        if waiver.path not in used and (not waiver.void or "expired" in waiver.void)
+        if waiver.path not in used
+        and waiver.finding in known
+        and (not waiver.void or "expired" in waiver.void)
     ]
     own = [each for diagnostic in own for each in _with_severity(diagnostic, policy)]
     return _without_known(judged + own, baseline)
@@ -134,7 +136,7 @@ def _hear(
         if not readable or not isinstance(given, dict):
             return [], refused
         nobody = Waived("", "", "")
-        void = "this waiver is malformed and does not count"
+        void = "its waiver is malformed and does not count"
         return [_Heard(str(given["finding"]), str(given["at"]), path, nobody, void)], refused
     refused = list(_unknown(waiver.finding, (*path, "finding"), known))
     void, objection = _void(waiver, policy, known.get(waiver.finding), today)
@@ -151,8 +153,11 @@ def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: da
         why = "no output can be made where it is found"
     elif finding is not None and {finding.name, finding.code} & {*policy.locked}:
         why = "the policy file locks it"
+    elif not waiver.reason.strip():
+        why = "it gives no reason"
+        return f"its waiver does not count: {why}", "a waiver gives a reason"
     elif expires < today:
-        return f"this waiver has expired on {waiver.expires} and does not count", ""
+        return f"its waiver has expired on {waiver.expires} and does not count", ""
     elif (
         policy.waivers
         and policy.waivers.longest
@@ -160,13 +165,13 @@ def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: da
     ):
         days = policy.waivers.longest / 86400
         why = f"a waiver expires at most {days:g} days ahead, and this one on {waiver.expires}"
-        return f"this waiver does not count: {why}", why
+        return f"its waiver does not count: {why}", why
     elif policy.owners is not None and waiver.owner not in policy.owners:
         why = f"the policy file knows no owner `{waiver.owner}`"
-        return f"this waiver does not count: {why}", why
+        return f"its waiver does not count: {why}", why
     else:
         return "", ""
-    return f"this waiver does not count: {why}", f"`{waiver.finding}` cannot be waived: {why}"
+    return f"its waiver does not count: {why}", f"`{waiver.finding}` cannot be waived: {why}"
 
 
 def _unknown(
@@ -183,8 +188,9 @@ def _with_waiver(diagnostic: Diagnostic, waivers: Sequence[_Heard], used: set[Sp
             continue
         used.add(waiver.path)
         if waiver.void:
-            note = Related(waiver.path, waiver.void)
-            diagnostic = replace(diagnostic, related=(*diagnostic.related, note))
+            message = f"{diagnostic.message} ({waiver.void})"
+            note = Related(waiver.path, "the waiver")
+            diagnostic = replace(diagnostic, message=message, related=(*diagnostic.related, note))
         elif diagnostic.waived is None:
             diagnostic = replace(diagnostic, waived=waiver.waived)
     return diagnostic

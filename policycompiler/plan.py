@@ -198,12 +198,20 @@ class Plan:
 
     def to_json(self) -> str:
         """The canonical text: sorted, no clock, no host, no absolute path, no line numbers."""
-        scopes = []
+        # Joined once: a plan of many tasks has many megabytes, and each copy would stand beside the others.
+        text = [f'{{"format": {FORMAT},\n"settings": {{\n']
+        between_scopes = ""
         for scope in sorted(self._settings):
+            text.append(f"{between_scopes}{_json(str(scope))}: {{\n")
             keys = self._settings[scope]
-            settings = [f"{_json(key)}: {_setting_to_json(keys[key])}" for key in sorted(keys)]
-            scopes.append(f"{_json(str(scope))}: {{\n" + ",\n".join(settings) + "\n}")
-        return f'{{"format": {FORMAT},\n"settings": {{\n' + ",\n".join(scopes) + "\n}}\n"
+            between = ""
+            for key in sorted(keys):
+                text.append(f"{between}{_json(key)}: {_setting_to_json(keys[key])}")
+                between = ",\n"
+            text.append("\n}")
+            between_scopes = ",\n"
+        text.append("\n}}\n")
+        return "".join(text)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -260,10 +268,9 @@ def _json(value: Value) -> str:
 
 def _setting_to_json(setting: Setting) -> str:
     """A setting on one line, so that a change is one line of a diff."""
-    _, _, value, because, origins, policy = setting
-    from_where = ", ".join([_origin_to_json(origin) for origin in origins])
-    head = f'{{"value": {_json(value)}, "policy": {encode_basestring_ascii(policy)}, "because": {encode_basestring_ascii(because)}'
-    return f'{head}, "origins": [{from_where}]}}'
+    value, policy, because = _json(setting.value), _json(setting.policy), _json(setting.because)
+    origins = ", ".join([_origin_to_json(origin) for origin in setting.origins])
+    return f'{{"value": {value}, "policy": {policy}, "because": {because}, "origins": [{origins}]}}'
 
 
 def _origin_to_json(origin: Origin) -> str:

@@ -42,6 +42,9 @@ def run(path: Path) -> Report:
     if tests is None:
         return Report([], refused, document)
     policy = path.parent / tests.policy
+    rules = compile_workload([], policy=policy, targets=())
+    if rules.misruled:
+        return Report([], rules.diagnostics, rules.document)
     outcomes = [Outcome(case.name, list(_problems(case, policy, path.parent))) for case in tests.cases]
     return Report(outcomes, [], document)
 

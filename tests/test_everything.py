@@ -11,7 +11,7 @@ import pytest
 from policycompiler import model
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.diagnostics import SpecPath
-from policycompiler.model.workload import Part, Sections, Workload, WorkloadFile
+from policycompiler.model.workload import FileOwn, Part, Sections, Workload, WorkloadFile
 from policycompiler.plan import Written
 
 SOURCES = sorted((Path(__file__).parent / "everything").glob("*.yaml"))
@@ -36,7 +36,7 @@ def parts() -> set[type[Part]]:
         todo += subclasses
     own = {part for part in found if part.__module__ == Workload.__module__}
     # A waiver is heard by the judge, in whatever form it is.
-    return own - {Sections, WorkloadFile, model.Waiver}
+    return own - {Sections, FileOwn, WorkloadFile, model.Waiver}
 
 
 def fields(part: Part, path: SpecPath = ()) -> Iterator[tuple[Field, SpecPath]]:

@@ -136,6 +136,18 @@ def test_several_are_made_together():
     assert "- one" not in changed
 
 
+IN_DEFAULTS = """\
+version: 1
+service: shop
+app: shop:app
+broker: {transport: redis, url: "${U}"}
+defaults:
+  retry: {on: [OSError], max: 3}
+tasks:
+  shop.a: {idempotent: true, runtime: 1s}
+  shop.b: {external: true, queue: theirs}
+"""
+
 WORKLOAD = """\
 version: 1
 service: shop
@@ -208,3 +220,31 @@ def test_a_waived_finding_is_not_mended(source):
 def test_diff_without_fix_is_wrong_use(source):
     assert run("--diff").exit_code == 2
     assert source.read_bytes() == WORKLOAD.encode()
+
+
+def test_what_stands_for_several_tasks_is_left_alone(source):
+    source.write_text(IN_DEFAULTS)
+    assert run("--fix").stderr == "nothing to mend\n"
+    assert source.read_text() == IN_DEFAULTS
+
+
+@pytest.mark.parametrize("arguments", [["--fix"], ["--fix", "--env", "prod"]])
+def test_what_an_environment_needs_is_left_alone(source, arguments):
+    other = "environments: {prod: {schedules: {often: {every: null, cron: '0 3 * * *'}}}}\n"
+    source.write_text(WORKLOAD + other)
+    run(*arguments)
+    assert source.read_text() == WORKLOAD + other
+
+
+def test_what_no_environment_needs_is_mended(source):
+    source.write_text(WORKLOAD + "environments: {prod: {schedules: {often: {every: 2m}}}}\n")
+    assert run("--fix").stderr == "mended 1: workload.yaml\n"
+
+
+def test_the_diff_shows_no_secret(source):
+    source.write_text(
+        WORKLOAD.replace("# has no effect on an interval", "# token: hunter2 redis://u:hunter2@h")
+    )
+    shown = run("--fix", "--diff").stdout
+    assert "-    timezone" in shown
+    assert "hunter2" not in shown

@@ -90,49 +90,49 @@ def test_no_waiver_counts_when_none_is_to(tmp_path):
             with_waiver(expires="2026-11-20"),
             "",
             [],
-            "this waiver has expired on 2026-11-20 and does not count",
+            "its waiver has expired on 2026-11-20 and does not count",
             id="expired yesterday",
         ),
         pytest.param(
             with_waiver(),
             "locked: [retry-non-idempotent]",
             ["error waiver-not-allowed"],
-            "this waiver does not count: the policy file locks it",
+            "its waiver does not count: the policy file locks it",
             id="locked by name",
         ),
         pytest.param(
             with_waiver("retry-non-idempotent"),
             "locked: [PC204]",
             ["error waiver-not-allowed"],
-            "this waiver does not count: the policy file locks it",
+            "its waiver does not count: the policy file locks it",
             id="locked by code",
         ),
         pytest.param(
             with_waiver(expires="2027-05-21"),
             "waivers: {longest: 180d}",
             ["error waiver-not-allowed"],
-            "this waiver does not count: a waiver expires at most 180 days ahead, and this one on 2027-05-21",
+            "its waiver does not count: a waiver expires at most 180 days ahead, and this one on 2027-05-21",
             id="too far ahead",
         ),
         pytest.param(
             with_waiver(),
             "owners: [payments]",
             ["error unknown-owner", "error waiver-not-allowed"],
-            "this waiver does not count: the policy file knows no owner `shop`",
+            "its waiver does not count: the policy file knows no owner `shop`",
             id="by nobody that there is",
         ),
         pytest.param(
             with_waiver(expires="soon"),
             "",
             ["error invalid-value"],
-            "this waiver is malformed and does not count",
+            "its waiver is malformed and does not count",
             id="until no date",
         ),
         pytest.param(
             with_waiver().replace("reason: r, ", ""),
             "",
             ["error missing-key"],
-            "this waiver is malformed and does not count",
+            "its waiver is malformed and does not count",
             id="without a reason",
         ),
     ],
@@ -142,7 +142,8 @@ def test_a_waiver_that_does_not_count_says_so_beside_the_finding(tmp_path, waive
     compilation = judged(tmp_path, text, policy)
     assert sorted(set(seen(compilation))) == sorted([*others, "error retry-non-idempotent"])
     found = next(each for each in compilation.diagnostics if each.name == "retry-non-idempotent")
-    assert [other.note for other in found.related if other.path == ("waivers", 0)] == [note]
+    assert found.message.endswith(f" ({note})")
+    assert [other.note for other in found.related if other.path == ("waivers", 0)] == ["the waiver"]
     assert compilation.failed
 
 

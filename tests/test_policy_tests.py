@@ -103,8 +103,8 @@ def test_a_file_that_is_no_test_is_wrong_use(text, words):
     assert words in result.stderr
 
 
-def test_a_policy_file_that_cannot_be_read_fails_every_case():
+def test_a_policy_file_that_cannot_be_read_is_wrong_use():
     Path("policy.yaml").write_text("version: 1\nextends: lax\n")
     result = run(HEAD + "- {name: x, workload: short.yaml}\n")
-    assert result.exit_code == 1
-    assert "not expected: error invalid-value at extends" in result.output
+    assert result.exit_code == 2
+    assert "policy.yaml:2:10: error[PC104] invalid-value" in result.stderr

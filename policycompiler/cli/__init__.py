@@ -67,5 +67,9 @@ def main() -> None:
     """Run the command line."""
     # A compile builds much and frees nothing: the collector would only look at it again and again.
     gc.disable()
-    with own_exit_codes():
-        sys.exit(cli(prog_name="policycompiler", standalone_mode=False))
+    try:
+        with own_exit_codes():
+            sys.exit(cli(prog_name="policycompiler", standalone_mode=False))
+    finally:
+        # Python's own way out would, once.
+        gc.freeze()

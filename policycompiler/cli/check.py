@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from policycompiler import fixes
+from policycompiler import fixes, report
 from policycompiler.cli import options
 
 
@@ -22,9 +22,12 @@ def check(*, sources: tuple[Path, ...], fix: bool, diff: bool, run: options.Run)
         raise click.UsageError("--diff shows what --fix would change: add --fix")
     compilation = options.compiled(sources, run)
     if fix:
-        mended = fixes.mended(compilation.document, compilation.diagnostics)
+        others = [name for name in (None, *fixes.environments(compilation.document)) if name != run.env]
+        elsewhere = [options.compiled(sources, run._replace(env=name)).diagnostics for name in others]
+        mended = fixes.mended(compilation.document, compilation.diagnostics, elsewhere)
         if diff:
-            click.echo(fixes.diff(compilation.document, mended), nl=False)
+            for line in fixes.diff(compilation.document, mended).splitlines():
+                click.echo(report.clean(line))
         else:
             options.write_fixes(mended, run)
             compilation = options.compiled(sources, run)

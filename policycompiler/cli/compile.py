@@ -43,9 +43,9 @@ def compile_(
     folder = folder or run.project.output
     if to_stdout and len(targets) != 1:
         raise click.UsageError("--stdout prints one target: add --target ID")
-    compilation = options.compiled(sources, run, targets or None)
-    code = options.exit_code(compilation.diagnostics, run)
     aside = to_stdout or only_diff
+    compilation = options.compiled(sources, run, targets or None, aside=aside)
+    code = options.exit_code(compilation.diagnostics, run)
     if compilation.failed or code:
         options.print_findings(compilation, run, aside=aside)
         sys.exit(code or options.EXIT_FINDINGS)

@@ -141,7 +141,9 @@ def _run(project: Project, given: Mapping[str, Any]) -> Run:
     )
 
 
-def compiled(paths: tuple[Path, ...], run: Run, targets: tuple[str, ...] | None = None) -> Compilation:
+def compiled(
+    paths: tuple[Path, ...], run: Run, targets: tuple[str, ...] | None = None, *, aside: bool = False
+) -> Compilation:
     """Compile what the command line or the project names. Ends the program when that is nothing."""
     compilation = compile_workload(
         paths or run.project.sources,
@@ -153,7 +155,7 @@ def compiled(paths: tuple[Path, ...], run: Run, targets: tuple[str, ...] | None 
         heed_waivers=run.heed_waivers,
     )
     if compilation.misruled:
-        print_findings(compilation, run, aside=True)
+        print_findings(compilation, run, aside=aside)
         sys.exit(EXIT_MISRULED)
     if not compilation.document.per_file and not compilation.diagnostics:
         click.echo("nothing to read: name a workload file or a folder with .yaml files", err=True)

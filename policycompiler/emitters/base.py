@@ -67,7 +67,8 @@ def one_line(value: object) -> str:
         message = f"{value!r} is neither text nor a whole number"
         raise TypeError(message)
     text = str(value)
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+    # What can be printed holds none of them, and is known without a look at each character.
+    if not text.isprintable() and any(unicodedata.category(each) in {"Cc", "Cs"} for each in text):
         message = f"control character in {text!r}"
         raise ValueError(message)
     return text

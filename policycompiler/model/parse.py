@@ -36,7 +36,7 @@ from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, fatal
 from policycompiler.load import TOO_LARGE, Data, Document, Mapped, Mark, OneFile, place_in
 from policycompiler.model.anywhere import INVALID_VALUE, refused_anywhere
 from policycompiler.model.policy_file import PolicyFile
-from policycompiler.model.workload import Workload, WorkloadFile
+from policycompiler.model.workload import FileOwn, Workload, WorkloadFile
 
 UNKNOWN_KEY = fatal("PC101", "unknown-key")
 MISSING_KEY = fatal("PC102", "missing-key")
@@ -47,8 +47,6 @@ LONGEST_ECHO = 40
 
 MOST_FINDINGS = 1000
 """More than anybody reads before mending the first ones."""
-
-_PER_FILE = ("owner", "defaults", "environments")
 
 _EXPECTED = {
     "bool_type": "true or false",
@@ -89,8 +87,8 @@ def parse(document: Document) -> tuple[Workload | None, list[Diagnostic]]:
         return None, findings
     secret = {finding.place for finding in findings}
     for data, mark in document.per_file:
-        own = {key: data[key] for key in _PER_FILE if key in data}
-        more = islice(_per_file_findings(own, mark), MOST_FINDINGS)
+        own = {key: data[key] for key in FileOwn.model_fields if key in data}
+        more = islice(_per_file_findings(own, mark), MOST_FINDINGS) if own else ()
         overlays = islice(_overlay_findings(data.get("environments"), mark), MOST_FINDINGS)
         # What holds a password is refused for that alone.
         findings += [found for found in (*more, *overlays) if found.place not in secret]
@@ -159,11 +157,9 @@ def schema_text(kind: type[BaseModel], title: str) -> str:
 
 
 def _per_file_findings(own: Mapped, mark: Mark) -> Iterator[Diagnostic]:
-    try:
-        WorkloadFile.model_validate({"version": 1, **own})
-    except ValidationError as refused:
-        for finding in _findings(refused, own, WorkloadFile):
-            yield _placed(finding, mark)
+    _, refused = checked(FileOwn, own)
+    for finding in refused:
+        yield _placed(finding, mark)
 
 
 def _overlay_findings(environments: object, mark: Mark) -> Iterator[Diagnostic]:

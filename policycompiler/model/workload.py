@@ -426,7 +426,7 @@ class Workload(Sections):
     owner: Owner | None = Field(None, description="who answers for what no team owns alone")
     broker: Broker = Field(description="where messages are kept")
 
-    _platform: PolicyFile = PrivateAttr(default_factory=lambda: PolicyFile(version=1))
+    _platform: PolicyFile = PrivateAttr(default_factory=PolicyFile.silent)
 
     @property
     def platform(self) -> PolicyFile:
@@ -445,15 +445,20 @@ class Workload(Sections):
         return same
 
 
-class WorkloadFile(Sections):
+class FileOwn(Part):
+    """What is of one file, and never merged."""
+
+    owner: Owner | None = Field(None, description="team of this file's tasks and schedules")
+    defaults: TaskFields | None = Field(None, description="fields for this file's tasks that lack them")
+    environments: dict[Name, dict[str, JsonValue]] | None = Field(
+        None, description="by name, a JSON merge patch to this file (RFC 7386), applied by --env NAME"
+    )
+
+
+class WorkloadFile(FileOwn, Sections):
     """One workload file, as an editor checks it: anything may stand in another file of the compile."""
 
     version: Annotated[Literal[1], WholeNumber] = Field(description="version of this language")
     service: ServiceName | None = Field(None, description="names everything that is emitted")
     app: ObjectPath | None = Field(None, description="what `celery -A` gets")
-    owner: Owner | None = Field(None, description="team of this file's tasks and schedules")
     broker: Broker | None = Field(None, description="where messages are kept")
-    defaults: TaskFields | None = Field(None, description="fields for this file's tasks that lack them")
-    environments: dict[Name, dict[str, JsonValue]] | None = Field(
-        None, description="by name, a JSON merge patch to this file (RFC 7386), applied by --env NAME"
-    )

@@ -223,7 +223,8 @@ def proposals(
     parameters = tunable(policy)
     if parameters is None:
         return policy.apply(spec, plan)
-    return policy.apply(spec, plan, tuning.get(policy.NAME) or parameters())
+    # Defaults need no check, and a check takes longer to build than most policies to decide.
+    return policy.apply(spec, plan, tuning.get(policy.NAME) or parameters.model_construct())
 
 
 def decide(spec: Workload, tuning: Tuning = UNTUNED) -> tuple[Plan, list[Diagnostic]]:

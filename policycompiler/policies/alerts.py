@@ -154,6 +154,11 @@ def _events_off(plan: Plan) -> Iterator[Diagnostic]:
             message = f"{whose}: no alert says that tasks stand still or fail"
             path = ("celery", "settings", key)
             yield EVENTS_OFF_MONITORED.at(path, message, help="remove it", at_key=True)
+    for task in plan.scopes("task"):
+        if plan.get(task, "options.send_events") is False and plan.texts(task, "workers"):
+            message = f"nothing is told of {task.name}: no alert counts its starts and failures"
+            where = ("tasks", task.name, "options", "send_events")
+            yield EVENTS_OFF_MONITORED.at(where, message, help="remove it", at_key=True)
 
 
 def _queues(plan: Plan) -> Iterator[_Queue]:

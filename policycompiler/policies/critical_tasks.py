@@ -84,9 +84,9 @@ def _deaf(plan: Plan, task: Scope) -> str:
 def _alert(spec: Workload, plan: Plan, task: Scope) -> Iterator[Decision]:
     scope = Scope("alert", f"{ALERT}:{task.name}")
     cause = Derived(task, "critical")
-    others: list[Value] = [
-        name for name in sorted(spec.tasks) if name != task.name and fnmatchcase(name, task.name)
-    ]
+    others: list[Value] = []
+    if "*" in task.name:
+        others += [name for name in sorted(spec.tasks) if name != task.name and fnmatchcase(name, task.name)]
     team = _team(plan, task)
     window = f"{WINDOW_SECONDS // 60} min"
     of = f"of {task.name} " if "*" not in task.name else f"of a task {task.name} "

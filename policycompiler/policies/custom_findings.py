@@ -12,7 +12,7 @@ Because:
     `task.owner`, `task.options.acks_late`, `queue.type`, `worker.concurrency`. One that is about `task` and
     `queue` looks at each task and the queue that it is sent to; `worker` then is each worker of that queue. A
     text that nobody declared is empty, a flag false, a list empty; a comparison with a number that nobody
-    declared is not true.
+    declared is not true. Numbers are decimal, so that 3 s and 300 ms are of one kind.
 
 Example:
     tasks: {shop.mail.send: {idempotent: true}}
@@ -22,6 +22,10 @@ Example:
 Refuses:
     PC721 invalid-expression: correct the expression; `policycompiler explain` shows the names there are.
         when: the policy file declares a finding whose `when` is not CEL, or is neither true nor false.
+    PC723 expression-unanswered: calculate with decimal numbers, and ask only for what there is.
+        policy: custom: [{name: x, severity: error, when: "task.runtime_p99_seconds * 2 > 1", message: m}]
+        fires: tasks: {shop.a: {idempotent: true, runtime: 3s}}
+        silent: tasks: {shop.a: {idempotent: true}}
     PC722 finding-name-taken: give it a name that no other finding has.
         when: the policy file declares a finding by the name of another one.
 
@@ -36,7 +40,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, fatal
+from policycompiler.diagnostics import Diagnostic, SpecPath, error, fatal
 from policycompiler.model import PolicyFile, Workload
 from policycompiler.plan import APP, Plan, Scope, Value
 
@@ -47,6 +51,7 @@ NAME = "custom-findings"
 
 INVALID_EXPRESSION = fatal("PC721", "invalid-expression")
 FINDING_NAME_TAKEN = fatal("PC722", "finding-name-taken")
+UNANSWERED = error("PC723", "expression-unanswered")
 
 TEXTS: Mapping[str, str] = {
     "task": "name queue owner description latency work runbook options.compression options.rate_limit "
@@ -128,10 +133,29 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         expression = _environment().compile(custom.when)
         roots = _roots(custom.when)
         for subject in _subjects(spec, plan, roots):
-            # An error at this point is a number that nobody declared.
-            if expression.eval(data=dict(subject.values)).value() is True:
-                message = f"{subject.name}: {custom.message}" if subject.name else custom.message
+            result, problem = _asked(expression, subject.values)
+            about = f"{subject.name}: " if subject.name else ""
+            if problem:
+                message = f"{about}`{custom.name}` has no answer: {problem}"
+                help_text = "numbers are decimal here: calculate with `2.0`, compare as you like"
+                yield UNANSWERED.at(subject.path, message, help=help_text, at_key=True)
+            elif result:
+                message = f"{about}{custom.message}"
                 yield custom.as_finding().at(subject.path, message, help=custom.help or "", at_key=True)
+
+
+def _asked(expression: cel.Expression, values: Mapping[str, Value]) -> tuple[bool, str]:
+    """The answer, or why there is none; what hangs on a number that nobody declared is not so."""
+    try:
+        answer = expression.eval(data=dict(values)).value()
+    except RuntimeError as problem:
+        answer = problem
+    if isinstance(answer, bool):
+        return answer, ""
+    words = str(answer)
+    if words.startswith("UNKNOWN: No value with name"):
+        return False, ""
+    return False, words.partition(" [")[0] if not isinstance(answer, int | float) else f"it is {words}"
 
 
 @cache
@@ -219,8 +243,13 @@ def _values(plan: Plan, scope: Scope) -> dict[str, Any]:
     known = {*values, *(f"{kind}.{key}" for key in NUMBERS[kind].split())}
     for key, setting in plan.keys(scope).items():
         if f"{kind}.{key}" in known and setting.value is not None:
-            values[f"{kind}.{key}"] = setting.value
+            values[f"{kind}.{key}"] = _decimal(setting.value)
     return values
+
+
+def _decimal(value: Value) -> Value:
+    """3 s and 300 ms are numbers of one kind: an expression does not hang on which of them is whole."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _declared(spec: Workload, plan: Plan, scope: Scope) -> dict[str, Any]:
@@ -229,8 +258,8 @@ def _declared(spec: Workload, plan: Plan, scope: Scope) -> dict[str, Any]:
     if scope.kind == "task" and scope.name in spec.tasks:
         task = spec.tasks[scope.name]
         said |= {"task.critical": bool(task.critical)}
-        said |= {"task.memory_bytes": task.memory} if task.memory is not None else {}
-        said |= {"task.payload_bytes": task.payload} if task.payload is not None else {}
+        said |= {"task.memory_bytes": _decimal(task.memory)} if task.memory is not None else {}
+        said |= {"task.payload_bytes": _decimal(task.payload)} if task.payload is not None else {}
     if scope.kind == "queue":
         arguments = plan.get(scope, "arguments") or {}
         assert isinstance(arguments, dict)

@@ -81,14 +81,14 @@ _DEFAULTS = {
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Carry declared facts into the plan, and defaults for those that everything depends on."""
     del plan
-    delayed = _delayed(spec)
+    delayed, classes = _delayed(spec), spec.latency_classes
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         path: SpecPath = ("tasks", name)
-        yield from _findings(task, path, spec.latency_classes)
+        yield from _findings(task, path, classes)
         for key, (default, because, origins) in _DEFAULTS.items():
             value = getattr(task, key)
-            if value is None or (key == "latency" and value not in spec.latency_classes):
+            if value is None or (key == "latency" and value not in classes):
                 yield Decision(scope, key, default, because, origins)
             else:
                 yield Decision(scope, key, value, _DECLARED, (Written((*path, key)),))

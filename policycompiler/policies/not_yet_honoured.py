@@ -53,5 +53,5 @@ def _given(part: BaseModel, fields: tuple[str, ...], path: SpecPath) -> Iterator
 
 
 def _finding(field: str, path: SpecPath) -> Diagnostic:
-    message = f"`{field}` is checked for form, and no output follows it yet"
+    message = f"`{field}` is checked, and no output follows it yet"
     return NOT_YET_HONOURED.at(path, message, at_key=True)

@@ -80,7 +80,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Profile, Related, Remove, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
 from policycompiler.model import PolicyParameters, Queue, Workload
 from policycompiler.plan import (
     APP,
@@ -230,8 +230,7 @@ def _exchange(plan: Plan, scope: Scope, kind: _Kind, quorum: Scope | None) -> It
                 f"queue {scope.name} is a broadcast, but only a fanout exchange copies a message to every "
                 f"worker; a {pinned.value} exchange brings it to those that happen to match"
             )
-            fix = (Remove(path),)
-            yield BROADCAST_NOT_FANOUT.at(path, message, help="remove the exchange type", fix=fix)
+            yield BROADCAST_NOT_FANOUT.at(path, message, help="remove the exchange type")
     elif broadcast:
         because = "it copies each message to every queue behind it"
         yield Decision(scope, "exchange_type", "fanout", because, (Derived(scope, "broadcast"),))

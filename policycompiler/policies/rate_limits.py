@@ -62,7 +62,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     del spec
     app_wide, app_path = plan.get(APP, APP_WIDE), ("celery", "settings", APP_WIDE)
     if app_wide and _limit(app_wide) is None:
-        message = f"{app_wide!r} is no rate limit to Celery: every worker ends as it starts, with a KeyError"
+        message = f"`{app_wide}` is no rate limit to Celery: every worker ends as it starts"
         yield RATE_LIMIT_UNIT.at(app_path, message, help="write it as 10/s, 100/m or 5/h")
     told = False
     for task in plan.scopes("task"):
@@ -70,7 +70,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         found = _limit(plan.get(task, "options.rate_limit") if own else app_wide)
         workers = [Scope("worker", name) for name in plan.texts(task, "workers")]
         processes = sum(int(plan.number(worker, "replicas")) for worker in workers)
-        if found is None or not processes:
+        if found is None or not found[0] or not processes:
             continue
         number, unit = found
         most = number * processes
@@ -93,6 +93,6 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _limit(value: Value) -> tuple[float, str] | None:
-    """How many in which unit; a bare number is a number a second. None where there is no limit, or no such."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", str(value or ""))
-    return (float(match[1]), match[2] or "s") if match and float(match[1]) else None
+    """How many in which unit, seconds without one; 0 is no limit. None where Celery cannot read it."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", str(value))
+    return (float(match[1]), match[2] or "s") if match else None

@@ -141,7 +141,7 @@ def _task_findings(
         message = f"no task `{task}` is declared; beat would send it all the same"
         where = (*path, "task")
         renamed = [name for name, fields in spec.tasks.items() if task in (fields.renamed_from or ())]
-        if renamed:
+        if len(renamed) == 1 and "*" not in renamed[0]:
             help_text, fix = f"it is called `{renamed[0]}` now", (Replace(where, renamed[0]),)
             yield BEAT_UNKNOWN_TASK.at(where, message, help=help_text, fix=fix)
         else:

@@ -135,8 +135,8 @@ def _headline(finding: Located, *, color: bool) -> str:
 
 
 def _closing(report: Report) -> list[str]:
-    fixable = sum(bool(finding.diagnostic.fix) for finding in report.findings)
-    mend = [f"{fixable} of them can be mended: policycompiler check --fix"] if fixable else []
+    fixable = any(finding.diagnostic.fix and not finding.diagnostic.waived for finding in report.findings)
+    mend = ["`check --fix` mends what of this can be mended without harm"] if fixable else []
     return [summary(report), *mend]
 
 

@@ -16,6 +16,7 @@ from celery.bin.base import CLIContext
 from celery.bin.celery import celery
 from celery.bin.worker import worker
 from celery.exceptions import ImproperlyConfigured
+from celery.worker.consumer import Consumer
 from knowledge.app import quick
 from kombu import Connection
 
@@ -24,6 +25,15 @@ def settings(**given: object):
     app = Celery(set_as_current=False)
     app.config_from_object(given)
     return app.conf
+
+
+def test_a_worker_ends_as_it_starts_when_the_unit_of_the_apps_rate_limit_is_unknown():
+    app = Celery(broker="memory://", set_as_current=False)
+    app.conf.task_default_rate_limit = "10/d"
+    app.task(quick, name="quick", shared=False)
+    app.finalize()
+    with pytest.raises(KeyError, match="d"):
+        Consumer(print, app=app)
 
 
 def read(command: click.Command, words: list[str]) -> dict[str, object]:

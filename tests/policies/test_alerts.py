@@ -138,6 +138,17 @@ def test_events_that_are_pinned_off_are_missed(key, message):
     assert found == [Found("events-off-monitored", "1:21", message, "remove it")]
 
 
+def test_events_of_a_task_that_are_pinned_off_are_missed():
+    found = after(alerts, "tasks: {shop.a: {options: {send_events: false}}}").findings
+    message = "nothing is told of shop.a: no alert counts its starts and failures"
+    assert found == [Found("events-off-monitored", "1:28", message, "remove it")]
+
+
+def test_events_of_another_apps_task_are_its_own_affair():
+    found = after(alerts, "tasks: {shop.a: {external: true, queue: q, options: {send_events: false}}}")
+    assert found.findings == []
+
+
 def test_events_that_a_policy_turns_off_are_not():
     assert after(alerts, "tasks: {shop.a: }").findings == []
 

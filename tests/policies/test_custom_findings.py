@@ -29,6 +29,12 @@ schedules:
 """
 
 
+DEEP = "task.name != ''"
+"""Half a million questions."""
+for _variable in "abcdef":
+    DEEP = f"[1,2,3,4,5,6,7,8,9].all({_variable}, {DEEP})"
+
+
 def compiled(folder: Path, when: str, fragment: str = SHOP, name: str = "our-own") -> Compilation:
     path, rules = folder / "workload.yaml", folder / "policy.yaml"
     path.write_text(workload(fragment))
@@ -72,6 +78,26 @@ def fired(folder: Path, when: str, fragment: str = SHOP) -> list[str]:
 )
 def test_it_finds(tmp_path, when, names):
     assert fired(tmp_path, when) == [f"{name}: not here" if name else "not here" for name in names]
+
+
+@pytest.mark.parametrize("runtime", ["3s", "300ms"])
+@pytest.mark.parametrize(
+    ("when", "name"),
+    [
+        ("task.runtime_p99_seconds * 2.0 > 0.0", "our-own"),
+        ("task.runtime_p99_seconds * 2 > 0", "expression-unanswered"),
+        ("task.name.matches('(')", "expression-unanswered"),
+        ("task.workers[99] == 'x'", "expression-unanswered"),
+        ("task.runtime_p99_seconds", "expression-unanswered"),
+        (DEEP, "expression-unanswered"),
+    ],
+)
+def test_an_expression_without_an_answer_is_a_finding_whatever_unit_was_written(
+    tmp_path, when, name, runtime
+):
+    fragment = f"tasks: {{shop.a: {{runtime: {runtime}, idempotent: true}}}}"
+    found_names = [each.name for each in compiled(tmp_path, when, fragment).diagnostics]
+    assert found_names == [name]
 
 
 def test_a_finding_stands_where_the_workload_declares_what_it_is_about(tmp_path):

@@ -14,7 +14,7 @@ REFUSES = {
             Found(
                 "not-yet-honoured",
                 "1:18",
-                "`renamed_from` is checked for form, and no output follows it yet",
+                "`renamed_from` is checked, and no output follows it yet",
                 "",
             ),
         ],
@@ -22,7 +22,7 @@ REFUSES = {
     "sections": (
         "hosts: {h: {cores: 8}}",
         [
-            Found("not-yet-honoured", "1:1", "`hosts` is checked for form, and no output follows it yet", ""),
+            Found("not-yet-honoured", "1:1", "`hosts` is checked, and no output follows it yet", ""),
         ],
     ),
 }

@@ -7,6 +7,7 @@ from workloads import Found, after
 
 from policycompiler.policies import rate_limits
 
+APP_WIDE = "celery: {settings: {task_default_rate_limit: %s}}\n"
 REFUSES = {
     "several processes": (
         "tasks: {shop.a: {queue: q, options: {rate_limit: 10/m}}}\nworkers: {q: {replicas: 3}}",
@@ -50,15 +51,12 @@ REFUSES = {
             ),
         ],
     ),
-}
-APP_WIDE = "celery: {settings: {task_default_rate_limit: %s}}\n"
-REFUSES |= {
     "the app's holds for each process and task": (
         APP_WIDE % "10/m" + "tasks: {shop.a: {queue: q}, shop.b: {queue: q}}\nworkers: {q: {replicas: 3}}",
         [
             Found(
                 "rate-limit-scope",
-                "1:47",
+                "1:46",
                 (
                     "10/m holds for each process by itself: 3 worker processes together start at most 30/m "
                     "of shop.a"
@@ -72,8 +70,11 @@ REFUSES |= {
         [
             Found(
                 "rate-limit-below-rate",
-                "1:47",
-                "3/s of shop.a arrive, and its one worker process starts at most 2/s: its queue grows for ever",
+                "1:46",
+                (
+                    "3/s of shop.a arrive, and its one worker process starts at most 2/s: its queue "
+                    "grows for ever"
+                ),
                 "raise the limit, run more processes, or send less",
             ),
         ],
@@ -83,8 +84,8 @@ REFUSES |= {
         [
             Found(
                 "rate-limit-unit",
-                "1:47",
-                "'10/d' is no rate limit to Celery: every worker ends as it starts, with a KeyError",
+                "1:46",
+                "`10/d` is no rate limit to Celery: every worker ends as it starts",
                 "write it as 10/s, 100/m or 5/h",
             ),
         ],
@@ -94,6 +95,7 @@ ACCEPTS = {
     "the task's own beats the app's": (
         APP_WIDE % "1/h" + "tasks: {shop.a: {queue: q, rate: 5/m, options: {rate_limit: 10/m}}}"
     ),
+    "the app's is nought": APP_WIDE % "'0/s'" + "tasks: {shop.a: {rate: 5/m}}",
     "the app's is none": APP_WIDE % "null" + "tasks: {shop.a: {rate: 5/m}}",
     "one process": "tasks: {shop.a: {queue: q, rate: 5/m, options: {rate_limit: 10/m}}}",
     "no process": "tasks: {shop.a: {queue: q, external: true, options: {rate_limit: 10/m}}}",

@@ -59,6 +59,15 @@ DECIDES = {
             "task:shop.a/options.default_retry_delay": (0.5, "declared, for the task's own retry calls"),
         },
     ),
+    "a pinned backoff without an end": (
+        "tasks: {shop.a: {idempotent: true, options: {autoretry_for: [OSError], retry_backoff: 5}}}",
+        {
+            "task:shop.a/options.retry_backoff_max": (
+                600,
+                "Celery's own longest wait, where a backoff is pinned and no end of it",
+            ),
+        },
+    ),
     "errors that are pinned are retried as declared": (
         (
             "tasks: {shop.a: {idempotent: true, retry: {delay: 2s, max_delay: 5m, jitter: false}, options: "
@@ -132,6 +141,11 @@ LEADS_TO = {
         "tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}",
         "task:shop.a/options.retry_backoff_max",
         ["1:43", "LONGEST_DELAY_SECONDS"],
+    ),
+    "the pinned backoff": (
+        "tasks: {shop.a: {idempotent: true, options: {autoretry_for: [OSError], retry_backoff: 5}}}",
+        "task:shop.a/options.retry_backoff_max",
+        ["1:87", "LONGEST_DELAY_SECONDS"],
     ),
 }
 REFUSES = {

@@ -417,7 +417,7 @@ def test_waived_findings_stand_last_and_do_not_count() -> None:
           = waived by storefront until 2027-03-31: charges carry\\na key, see redis://***@h
 
         1 info in 1 file, 1 task (2 findings waived, next waiver expires 2027-03-31; 2 findings hidden by the baseline)
-        1 of them can be mended: policycompiler check --fix
+        `check --fix` mends what of this can be mended without harm
         """)  # noqa: E501 - a summary is one line
     assert render(waived_and_open()[:2], document, "concise", color=True) == (
         "payments.yaml:7:5: \x1b[2mwaived[PC401]\x1b[0m late: m "
