@@ -173,7 +173,7 @@ class _Builder:
 
     def not_a_mapping(self, offset: int, value: Data) -> NoReturn:
         found = "nothing" if value is None else "a list" if isinstance(value, list) else "a single value"
-        message = f"a workload file holds a mapping; found {found}"
+        message = f"the file holds a mapping; found {found}"
         self.stop(NOT_A_MAPPING, offset, message, "start with `version: 1` and `service: NAME`")
 
     def value(self, event: _Event, key_start: int, depth: int) -> tuple[Data, Mark]:

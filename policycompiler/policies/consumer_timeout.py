@@ -52,6 +52,7 @@ from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, error
 from policycompiler.model import PolicyParameters, Workload
+from policycompiler.model.backoff import longest_wait_seconds
 from policycompiler.plan import APP, Plan, Scope
 
 NAME = "consumer-timeout"
@@ -169,6 +170,9 @@ def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
         yield _Hold(countdown, what, (*path, "max_countdown"), instead)
     for key in ("options.retry_backoff_max", "options.default_retry_delay"):
         delay = plan.number_if_any(task, key)
+        if delay is not None and key == "options.retry_backoff_max":
+            first = plan.number_if_any(task, "options.retry_backoff")
+            delay = longest_wait_seconds(delay, first, plan.number_if_any(task, "options.max_retries"))
         if delay is not None:
             instead = "lower the wait, or use a quorum queue, which delays in the broker"
             yield _Hold(delay, f"a retry of {task.name} may wait", (*path, "retry"), instead)

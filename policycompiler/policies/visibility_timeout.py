@@ -34,10 +34,10 @@ Refuses:
     PC313 retry-delay-over-visibility: remove the pin, or lower the wait.
         fires:
             broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
-            tasks: {shop.a: {idempotent: true, runtime: 1s, retry: {on: [OSError], max_delay: 1h}}}
+            tasks: {shop.a: {idempotent: true, runtime: 1s, retry: {on: [OSError], delay: 1h}}}
         silent:
             broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
-            tasks: {shop.a: {idempotent: true, runtime: 1s, retry: {on: [OSError], max_delay: 59m}}}
+            tasks: {shop.a: {idempotent: true, runtime: 1s, retry: {on: [OSError], delay: 59m}}}
     PC314 reserve-over-visibility: remove the pin, or lower the prefetch multiplier.
         fires:
             broker: {transport: redis, url: "${B}", visibility_timeout: 10m}
@@ -73,6 +73,7 @@ from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Finding, Related, Remove, SpecPath, error, info, warning
 from policycompiler.model import PolicyParameters, Workload
+from policycompiler.model.backoff import longest_wait_seconds
 from policycompiler.plan import APP, Constant, Decision, Derived, Parameter, Plan, Scope, Written
 
 NAME = "visibility-timeout"
@@ -246,6 +247,9 @@ def _task_holds(plan: Plan, name: str, waits: Mapping[Scope, _Wait | None]) -> I
     }
     for key, (start, finding, field) in delays.items():
         delay = plan.number_if_any(scope, key)
+        if delay and key == "options.retry_backoff_max":
+            first = plan.number_if_any(scope, "options.retry_backoff")
+            delay = longest_wait_seconds(delay, first, plan.number_if_any(scope, "options.max_retries"))
         if delay:
             what = f"{start} {delay:g} s{then}" if then else start
             path = (*base, field or "max_countdown")

@@ -78,7 +78,7 @@ REFUSES = {
     "waits before a retry on a classic queue": (
         (
             f"{CLASSIC}tasks: {{shop.a: {{queue: q, idempotent: true, "
-            "options: {default_retry_delay: 1801}, retry: {on: [OSError], max_delay: 40m}}}"
+            "options: {default_retry_delay: 1801}, retry: {on: [OSError], max: 20, max_delay: 40m}}}"
         ),
         [
             Found("unacked-over-consumer-timeout", "2:91", closes("a retry of shop.a may wait 2400"), LOWER),

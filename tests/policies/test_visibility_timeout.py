@@ -36,7 +36,7 @@ DECIDES = {
         },
     ),
     "a wait before a retry": (
-        "tasks: {shop.a: {idempotent: true, retry: {on: [OSError], max_delay: 2h}}}",
+        "tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 2h}}}",
         {
             "app/visibility_timeout_seconds": (
                 12096,
@@ -210,7 +210,7 @@ REFUSES = {
     "a retry waits longer than the pin": (
         (
             "broker: {transport: redis, url: '${U}', visibility_timeout: 1h}\n"
-            "tasks: {shop.a: {idempotent: true, runtime: 1s, retry: {on: [OSError], max_delay: "
+            "tasks: {shop.a: {idempotent: true, runtime: 1s, retry: {on: [OSError], delay: "
             "2h}}}"
         ),
         [
