@@ -36,7 +36,8 @@ class Compilation(NamedTuple):
 
     `sources` maps each file to the sha256 of its text, by a name that is the same on every machine. `hidden`
     counts the findings that a baseline hides. `misruled` says that the policy file or the baseline could not
-    be read: nothing has been looked at.
+    be read: nothing has been looked at. `policy` is the policy file, the silent one where there is none, and
+    `waivers` are those of the workload, as they were written.
     """
 
     document: load.Document
@@ -46,6 +47,13 @@ class Compilation(NamedTuple):
     sources: Mapping[str, str]
     hidden: int = 0
     misruled: bool = False
+    policy: model.PolicyFile = model.PolicyFile.silent()
+    waivers: Sequence[load.Data] = ()
+
+    @property
+    def nothing_read(self) -> bool:
+        """Whether no file matched the sources: there is nothing to say, and nothing is right either."""
+        return not self.document.per_file and not self.diagnostics
 
     @property
     def failed(self) -> bool:
@@ -70,18 +78,20 @@ def compile_workload(
     targets: Sequence[str] | None = None,
     today: date | None = None,
     heed_waivers: bool = True,
+    root: Path = Path(),
 ) -> Compilation:
     """Compile workload files and folders, in memory; nothing is written.
 
     `environment` names the overlay of `environments:` to apply, `policy` the policy file and `baseline` the
     findings to hide. `targets` are the kinds of output wanted, by default those of the policy file; none
-    stops after the plan. `today` decides which waivers have expired. Everything a user can get wrong is a
+    stops after the plan. `today` decides which waivers have expired. `root` is the folder that the names of
+    sources and policy file are relative to, which findings show. Everything a user can get wrong is a
     diagnostic; an exception is a bug.
     """
-    paths = load.find_sources(sources, leave_out=policy)
-    rules, refused = _read_rules(policy)
+    paths = load.find_sources(sources, leave_out=policy, root=root)
+    rules, refused = _read_rules(policy, root)
     known, unread = baselines.read(baseline) if baseline else (baselines.NO_BASELINE, [])
-    document, diagnostics = load.load(paths, environment if paths else None)
+    document, diagnostics = load.load(paths, environment if paths else None, root=root)
     if rules.file is not None:
         texts = {**document.texts, rules.file.name: rules.file.text}
         document = document._replace(texts=texts, policy=rules.file.mark)
@@ -106,18 +116,27 @@ def compile_workload(
         today or date.today(),  # noqa: DTZ011
         known,
     )
-    compilation = Compilation(document, plan, [], judged.diagnostics, hashes, judged.hidden)
+    compilation = Compilation(
+        document,
+        plan,
+        [],
+        judged.diagnostics,
+        hashes,
+        judged.hidden,
+        policy=rules.policy,
+        waivers=waivers,
+    )
     if plan is not None and not compilation.failed:
         wanted = rules.policy.targets or emitters.TARGETS if targets is None else targets
         compilation = compilation._replace(files=emitters.emit(plan, wanted))
     return compilation
 
 
-def _read_rules(path: Path | None) -> tuple[_Rules, list[Diagnostic]]:
+def _read_rules(path: Path | None, root: Path) -> tuple[_Rules, list[Diagnostic]]:
     nothing = _Rules(model.PolicyFile.silent(), policies.UNTUNED, None)
     if path is None:
         return nothing, []
-    file, findings = load.load_one(path)
+    file, findings = load.load_one(path, root=root)
     if file is None or findings:
         return nothing._replace(file=file), findings
     policy, refused = model.parse_policy_file(file)

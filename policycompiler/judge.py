@@ -11,6 +11,12 @@ Refuses:
         when: a waiver or a policy file names a finding that does not exist.
     PC704 severity-fixed: leave it out.
         when: a policy file lowers a finding that no output can be made from.
+    PC751 lossy-change: keep the old behaviour, or acknowledge the change with a waiver in the new workload.
+        when: `diff` or `compile --rollout` finds a change by which work can be lost or repeated.
+    PC752 manual-change: do what the change asks for, then acknowledge it with a waiver in the new workload.
+        when: `diff` or `compile --rollout` finds a change that a person has to do or to decide something for.
+    PC753 ordered-change: take the steps of the rollout, in their order; `compile --rollout` writes them.
+        when: `diff` or `compile --rollout` finds a change that is safe in the order of the steps only.
 """
 
 from __future__ import annotations
@@ -34,6 +40,7 @@ from policycompiler.diagnostics import (
     did_you_mean,
     error,
     fatal,
+    info,
     warning,
 )
 from policycompiler.load import Data
@@ -43,6 +50,14 @@ WAIVER_NOT_ALLOWED = error("PC701", "waiver-not-allowed")
 WAIVER_UNUSED = warning("PC702", "waiver-unused")
 UNKNOWN_FINDING = fatal("PC703", "unknown-finding")
 SEVERITY_FIXED = fatal("PC704", "severity-fixed")
+LOSSY_CHANGE = warning("PC751", "lossy-change", Profile.MINIMAL)
+MANUAL_CHANGE = warning("PC752", "manual-change", Profile.MINIMAL)
+ORDERED_CHANGE = info("PC753", "ordered-change", Profile.MINIMAL)
+
+_OF_CHANGES = frozenset(
+    word for found in (LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE) for word in (found.code, found.name)
+)
+"""What is found by comparing two plans only; a waiver of it is an acknowledgement."""
 
 
 class Verdict(NamedTuple):
@@ -50,6 +65,13 @@ class Verdict(NamedTuple):
 
     diagnostics: list[Diagnostic]
     hidden: int
+
+
+class Answers(NamedTuple):
+    """The findings about changes as they were given, with the waivers that answer for them; and judged."""
+
+    answered: list[Diagnostic]
+    judged: list[Diagnostic]
 
 
 class _Heard(NamedTuple):
@@ -88,7 +110,8 @@ def judge(
 ) -> Verdict:
     """Severities first, then waivers, then the baseline, which hides what nobody answers for yet.
 
-    `today` decides which waivers have expired; it is the only clock of the program.
+    `today` decides which waivers have expired; it is the only clock of the program. A waiver of a change is
+    checked here, and used by `judge_changes`.
     """
     known = known_findings() | {own.name: own.as_finding() for own in policy.custom}
     judged = [each for diagnostic in found for each in _with_severity(diagnostic, policy)]
@@ -104,11 +127,38 @@ def judge(
         WAIVER_UNUSED.at(waiver.path, f"no `{waiver.finding}` is found at `{waiver.at}`", help="remove it")
         for waiver in heard
         if waiver.path not in used
-        and waiver.finding in known
+        and waiver.finding in known.keys() - _OF_CHANGES
         and (not waiver.void or "expired" in waiver.void)
     ]
     own = [each for diagnostic in own for each in _with_severity(diagnostic, policy)]
     return _without_known(judged + own, baseline)
+
+
+def judge_changes(
+    found: Sequence[Diagnostic], waivers: Sequence[Data], policy: PolicyFile, today: date
+) -> Answers:
+    """The same for the findings about changes. What is wrong with a waiver itself, `judge` says.
+
+    A merged change leaves its acknowledgement behind, and no next comparison finds the change again. So one
+    that matches nothing is reported only while a change of its kind waits for one: then its place is wrong.
+    """
+    known = known_findings()
+    heard = [
+        each
+        for index, waiver in enumerate(waivers)
+        for each in _hear(waiver, ("waivers", index), policy, known, today)[0]
+        if each.finding in _OF_CHANGES
+    ]
+    used: set[SpecPath] = set()
+    answered = [_with_waiver(diagnostic, heard, used) for diagnostic in found]
+    waiting = {word for each in answered if each.waived is None for word in (each.code, each.name)}
+    unused = [
+        WAIVER_UNUSED.at(waiver.path, f"no `{waiver.finding}` is found at `{waiver.at}`", help="mend `at`")
+        for waiver in heard
+        if waiver.path not in used and waiver.finding in waiting and not waiver.void
+    ]
+    judged = [each for diagnostic in (*answered, *unused) for each in _with_severity(diagnostic, policy)]
+    return Answers(answered, judged)
 
 
 def _with_severity(diagnostic: Diagnostic, policy: PolicyFile) -> list[Diagnostic]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import NamedTuple, TypeAlias
 
@@ -215,19 +216,29 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """The plan that `to_json` wrote. Raises `ValueError` on a plan of another format."""
+        """The plan that `to_json` wrote. Raises `ValueError` on another format or a missing origin."""
         document = json.loads(text)
         if document.get("format") != FORMAT:
             message = f"a plan of format {document.get('format')!r}; this version reads format {FORMAT}"
             raise ValueError(message)
-        plan = PlanDraft()
+        settings: dict[Scope, dict[str, Setting]] = {}
         for scope_text, keys in document["settings"].items():
             scope = scope_from_text(scope_text)
-            for key, entry in keys.items():
-                origins = tuple(_origin_from_data(origin) for origin in entry["origins"])
-                decision = Decision(scope, key, entry["value"], entry["because"], origins)
-                plan.settle(decision, entry["policy"])
-        return plan.finished()
+            settings[scope] = {
+                key: Setting(
+                    scope,
+                    key,
+                    entry["value"],
+                    entry["because"],
+                    tuple([_origin_from_data(origin) for origin in entry["origins"]]),
+                    entry["policy"],
+                )
+                for key, entry in keys.items()
+            }
+        if without := [each for keys in settings.values() for each in keys.values() if not each.origins]:
+            message = f"{without[0].address} has no origin"
+            raise ValueError(message)
+        return cls(settings)
 
 
 class PlanDraft(Plan):
@@ -285,17 +296,22 @@ def _origin_to_json(origin: Origin) -> str:
     return f'{{"constant": {_json(origin.name)}, "value": {_json(origin.value)}}}'
 
 
+# A plan names few scopes, and each of them in many origins.
+_scope = lru_cache(maxsize=1 << 16)(scope_from_text)
+
+
 def _origin_from_data(data: Mapping[str, Value]) -> Origin:
+    if "setting" in data:
+        scope, _, key = str(data["setting"]).rpartition("/")
+        return Derived(_scope(scope), key)
     if "spec" in data:
         return Written(_path_from_data(data["spec"]))
     if "parameter" in data:
         return Parameter(_path_from_data(data["parameter"]), data["value"])
-    if "setting" in data:
-        scope, _, key = str(data["setting"]).rpartition("/")
-        return Derived(scope_from_text(scope), key)
     return Constant(str(data["constant"]), data["value"])
 
 
 def _path_from_data(path: Value) -> SpecPath:
     assert isinstance(path, list)
-    return tuple(part if isinstance(part, int) else str(part) for part in path)
+    # As written: names and indices.
+    return tuple(path)  # type: ignore[arg-type]

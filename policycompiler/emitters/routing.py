@@ -78,7 +78,7 @@ def _json(plan: Reading) -> OutputFile:
 
 def _declared(plan: Reading, scope: Scope) -> dict[str, Value]:
     """What other tools may want to know of a task, where it is said."""
-    found = {key: plan.get(scope, key) for key in ("canvas", "runbook")}
+    found = {key: plan.get(scope, key) for key in ("canvas", "renamed_from", "runbook")}
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -130,7 +130,10 @@ def _row(plan: Reading, scope: Scope) -> _Row:
         soft, hard = plan.value(scope, "options.soft_time_limit"), plan.value(scope, "options.time_limit")
         limits = f"{soft:g} s / {hard:g} s"
     owner, description = plan.get(scope, "owner"), plan.get(scope, "description")
-    return _Row(_code(scope.name), str(owner or "nobody"), runtime, delivery, limits, str(description or ""))
+    name = _code(scope.name)
+    if plan.get(scope, "renamed_from"):
+        name = Raw(f"{name}, earlier {', '.join(map(_code, plan.texts(scope, 'renamed_from')))}")
+    return _Row(name, str(owner or "nobody"), runtime, delivery, limits, str(description or ""))
 
 
 def _code(name: str) -> Raw:

@@ -1,7 +1,8 @@
 """Text to data: strict YAML with a line and column for every value; several files and an environment to one.
 
 `files` finds and reads, `parse` turns one text into data and marks, `scalars` says what an unquoted
-text means, `merge` applies an environment and makes one document of all files.
+text means, `merge` applies an environment and makes one document of all files; `revision` extracts the files
+of a git revision, with `git`.
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ from typing import NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, Place, SpecPath
 from policycompiler.load.files import TOO_LARGE, find_sources, read_text
+from policycompiler.load.git import RevisionError
 from policycompiler.load.marks import Data, Mapped, Mark, lines_of, place_in
-from policycompiler.load.merge import merged, with_environment
+from policycompiler.load.merge import UNKNOWN_ENVIRONMENT, merged, with_environment
 from policycompiler.load.parse import parse
+from policycompiler.load.revision import Extract, at_revision
 
 __all__ = [
     "TOO_LARGE",
+    "UNKNOWN_ENVIRONMENT",
     "Data",
     "Document",
+    "Extract",
     "Mapped",
     "Mark",
     "OneFile",
+    "RevisionError",
+    "at_revision",
     "find_sources",
     "lines_of",
     "load",
@@ -68,25 +75,30 @@ class OneFile(NamedTuple):
     text: str
 
 
-def load_one(path: Path) -> tuple[OneFile | None, list[Diagnostic]]:
-    """Read a file that no other is merged with; None when it cannot be read."""
+def load_one(path: Path, *, root: Path = Path()) -> tuple[OneFile | None, list[Diagnostic]]:
+    """Read a file that no other is merged with; None when it cannot be read. `root` is as of `load`."""
     findings: list[Diagnostic] = []
-    source = read_text(path, findings)
+    source = read_text(path, findings, root)
     if source is None:
         return None, findings
     data, mark = parse(source.text, source.name, findings)
     return OneFile(data, mark, source.name, source.text), findings
 
 
-def load(files: Iterable[Path], environment: str | None = None) -> tuple[Document, list[Diagnostic]]:
-    """Read, check and merge workload files. The document is usable only when no finding is an error."""
+def load(
+    files: Iterable[Path], environment: str | None = None, *, root: Path = Path()
+) -> tuple[Document, list[Diagnostic]]:
+    """Read, check and merge workload files. The document is usable only when no finding is an error.
+
+    `root` is the folder that the files' names are relative to; it shows nowhere.
+    """
     texts: dict[str, str] = {}
     findings: list[Diagnostic] = []
     parsed: list[tuple[Mapped, Mark]] = []
     unread = False
     for path in files:
         before = len(findings)
-        source = read_text(path, findings)
+        source = read_text(path, findings, root)
         if source is not None:
             texts[source.name] = source.text
             data, mark = parse(source.text, source.name, findings)

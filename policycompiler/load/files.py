@@ -38,22 +38,28 @@ _KINDS = {
 }
 
 
-def find_sources(sources: Iterable[Path], leave_out: Path | None = None) -> list[Path]:
+def find_sources(
+    sources: Iterable[Path], leave_out: Path | None = None, *, root: Path = Path()
+) -> list[Path]:
     """The workload files behind files and folders, in order, each once.
 
     Of a folder that is every `*.yaml` and `*.yml` below it, sorted; as in a shell, names that begin
     with a dot do not match and links to folders are not followed; nothing in a compiled folder counts.
     What cannot be listed or is no regular file stays in the result, for `load` to report. `leave_out` is a
-    file that is no source although it stands among them: the policy file.
+    file that is no source although it stands among them: the policy file. `root` is the folder that all names
+    are relative to, those of the result too.
     """
     found: list[Path] = []
     for source in sources:
-        found += _files_below(source) if os.path.isdir(source) else [source]  # noqa: PTH112 - Path.is_dir raises
+        folder = root / source
+        # Path.is_dir raises on names that no file can have.
+        below = _files_below(folder) if os.path.isdir(folder) else [folder]  # noqa: PTH112
+        found += [source / path.relative_to(folder) for path in below]
     once: dict[object, Path] = {}
     for path in found:
-        once.setdefault(_identity(path), path)
+        once.setdefault(_identity(root / path), path)
     if leave_out is not None:
-        once.pop(_identity(leave_out), None)
+        once.pop(_identity(root / leave_out), None)
     return list(once.values())
 
 
@@ -85,13 +91,13 @@ def _files_below(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def read_text(path: Path, findings: list[Diagnostic]) -> Source | None:
-    """A file's name and text, or None and a finding."""
+def read_text(path: Path, findings: list[Diagnostic], root: Path = Path()) -> Source | None:
+    """A file's name and text, or None and a finding; the name is relative to `root`."""
     # A file name need not be UTF-8, but every output is.
     name = path.as_posix().encode("utf-8", "backslashreplace").decode()
     start = Place(name, 1, 1)
     try:
-        raw = _read_regular(path)
+        raw = _read_regular(root / path)
     except (OSError, ValueError) as problem:
         reason = (isinstance(problem, OSError) and problem.strerror) or str(problem)
         findings.append(UNREADABLE.at((), f"cannot be read: {reason}", place=start))

@@ -3,17 +3,12 @@
 from policycompiler.model.parse import checked, parse, parse_policy_file, schema_text, workload_schema
 from policycompiler.model.policy_file import PolicyFile, PolicyParameters
 from policycompiler.model.units import is_name
-from policycompiler.model.workload import (
-    Queue,
-    Retry,
-    Runtime,
-    Schedule,
-    TaskFields,
-    Waiver,
-    Worker,
-    WorkerOptions,
-    Workload,
-)
+from policycompiler.model.workload import Workload
+from policycompiler.model.workload.queues import Queue
+from policycompiler.model.workload.schedules import Schedule
+from policycompiler.model.workload.tasks import Retry, Runtime, TaskFields
+from policycompiler.model.workload.waivers import Waiver
+from policycompiler.model.workload.workers import Worker, WorkerOptions
 
 __all__ = [
     "PolicyFile",

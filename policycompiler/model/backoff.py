@@ -15,3 +15,10 @@ def longest_wait_seconds(longest: float, first: float | None, retries: float | N
     if first is None or retries is None:
         return longest
     return min(longest, first * 2 ** min(max(retries - 1, 0), MOST_DOUBLINGS))
+
+
+def all_waits_seconds(longest: float, first: float | None, retries: int) -> float:
+    """The waits before all retries together; each is as long as it may be, as jitter only shortens it."""
+    doublings = min(retries, MOST_DOUBLINGS)
+    waits = [longest_wait_seconds(longest, first, number) for number in range(1, doublings + 1)]
+    return sum(waits) + longest * (retries - doublings)

@@ -2,8 +2,8 @@
 
 Decides:
     For each task that is `critical: true`, the scope `alert:CeleryTaskNewFailure:NAME` with the keys `alert`,
-    `queue`, `task`, `other_tasks`, `team`, `severity`, `for_seconds`, `window_seconds`, `summary` and
-    `description`.
+    `queue`, `task`, `other_tasks`, `earlier_names`, `team`, `severity`, `for_seconds`, `window_seconds`,
+    `summary` and `description`.
 
 Because:
     A share of failures says nothing of a task that is sent twice a day, and nothing of one whose every
@@ -113,6 +113,9 @@ def _alert(spec: Workload, plan: Plan, task: Scope) -> Iterator[Decision]:
             (cause, Derived(scope, "window_seconds")),
         ),
     }
+    if plan.find(task, "renamed_from"):
+        names, why = plan.value(task, "renamed_from"), "runs under an earlier name count under that"
+        choices["earlier_names"] = (names, why, (Derived(task, "renamed_from"),))
     if others:
         choices["other_tasks"] = (others, "they have entries of their own", (cause,))
     for key, (value, because, origins) in choices.items():

@@ -71,7 +71,7 @@ FLAGS: Mapping[str, str] = {
     "app": "task_acks_late task_ignore_result",
 }
 LISTS: Mapping[str, str] = {
-    "task": "workers canvas options.autoretry_for options.dont_autoretry_for options.throws",
+    "task": "workers canvas renamed_from options.autoretry_for options.dont_autoretry_for options.throws",
     "queue": "tasks workers",
     "worker": "queues tasks command_prefix",
     "schedule": "args",
@@ -93,7 +93,8 @@ NUMBERS: Mapping[str, str] = {
     "worker": "concurrency replicas memory_bytes prefetch_multiplier max_tasks_per_child "
     "max_memory_per_child stop_timeout_seconds heartbeat_interval time_limit soft_time_limit",
     "schedule": "every_seconds",
-    "app": "visibility_timeout_seconds task_time_limit task_soft_time_limit result_expires",
+    "app": "visibility_timeout_seconds longest_hold_seconds task_time_limit task_soft_time_limit "
+    "result_expires",
 }
 _ALONG = {
     "schedule": ("task", "task"),

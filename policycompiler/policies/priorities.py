@@ -152,16 +152,16 @@ def _on_redis(
     spec: Workload, plan: Plan, asked: dict[Scope, tuple[int, Origin]]
 ) -> Generator[_Item, None, dict[Scope, _Ladder]]:
     """Returns the ladders: step by step down to the most urgent."""
-    if not asked:
-        return {}
     path: SpecPath = ("broker", "options", "priority_steps")
     pinned = (spec.broker.options or {}).get("priority_steps")
     steps = STEPS
-    if pinned is None:
-        yield _with_steps(plan, [origin for _, origin in asked.values()])
-    elif not _rise_from_0(pinned):
+    if pinned is not None and not _rise_from_0(pinned):
         message = "steps of priorities are whole numbers that rise from 0"
         yield PRIORITY_REDIS_STEPS.at(path, message, help="write them so, or remove them")
+    elif not asked:
+        return {}
+    elif pinned is None:
+        yield _with_steps(plan, [origin for _, origin in asked.values()])
     else:
         assert isinstance(pinned, list)
         steps = [int(str(step)) for step in pinned]

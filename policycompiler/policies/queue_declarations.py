@@ -21,7 +21,7 @@ Because:
     A quorum queue counts how often a message comes back; past `x-delivery-limit` the broker drops it or makes
     it a dead letter, so it is delivered once more often than the limit says
     (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling). The arguments of a queue that
-    exists cannot be changed: RabbitMQ refuses the declaration, and the queue needs a new name.
+    exists cannot be changed: RabbitMQ refuses that. `policycompiler diff` sees it, and has the steps.
 
     To a direct exchange `*` and `#` are letters. Celery itself sends to a queue behind one by the queue's
     name, so its own messages arrive and those that others send with a key do not.

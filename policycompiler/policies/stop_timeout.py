@@ -6,12 +6,14 @@ Decides:
 Because:
     A worker that is told to stop finishes its running tasks first. Killed before that, it loses those
     acknowledged early, and no exit status says so. The longest hard limit bounds the wait
-    (https://docs.celeryq.dev/en/stable/userguide/workers.html#stopping-the-worker).
+    (https://docs.celeryq.dev/en/stable/userguide/workers.html#stopping-the-worker). On prefork a stop now
+    and then forgets a job that it has just handed to a child: the child waits 30 s to be heard, and the task
+    runs once more.
 
 Example:
     tasks: {shop.reports.yearly: {latency: batch, runtime: 2h}}
 
-    worker:shop.batch.io/stop_timeout_seconds = 10398
+    worker:shop.batch.io/stop_timeout_seconds = 10408
 
 Refuses:
     PC305 stop-timeout-short: raise the pin, or shorten the task's limit.
@@ -23,7 +25,7 @@ Refuses:
             workers: {q: {stop_timeout: 154s}}
 
 Parameters:
-    `margin_seconds`: the time from the end of the longest run to the end of the process; 30.
+    `margin_seconds`: the time from the end of the longest run to the end of the process; 40.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ class Parameters(PolicyParameters):
     """What a policy file may set."""
 
     margin_seconds: Annotated[int, Field(ge=10, le=3600)] = Field(
-        30, description="to acknowledge, close connections and leave, which takes seconds on a loaded machine"
+        40, description="to acknowledge, close connections and leave; of these prefork may take 30"
     )
 
 

@@ -1,7 +1,8 @@
 """When Redis or SQS gives a message that nobody acknowledged to another worker.
 
 Decides:
-    `app/visibility_timeout_seconds`, on Redis and SQS.
+    `app/visibility_timeout_seconds` and `app/longest_hold_seconds`, what it has to be longer than; on Redis
+    and SQS.
 
 Because:
     The clock runs from delivery to acknowledgement: through the wait in a worker's reserve, through a
@@ -14,6 +15,7 @@ Because:
 Example:
     tasks: {shop.reports.yearly: {latency: batch, idempotent: true, runtime: 2h}}
 
+    app/longest_hold_seconds = 10368
     app/visibility_timeout_seconds = 15552
 
 Refuses:
@@ -89,6 +91,8 @@ VISIBILITY_NOT_UNIFORM = info("PC428", "visibility-not-uniform")
 
 LEAST_SECONDS = 3600
 """Celery's own default on Redis; countdowns that nobody declared are written with it in mind."""
+NOTHING_HELD_SECONDS = 0
+"""Where nothing that is declared holds a message."""
 SQS_MOST_SECONDS = 43200
 """AWS allows twelve hours."""
 TRANSPORTS = frozenset({"redis", "sqs"})
@@ -141,6 +145,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     holds = [hold for name in spec.tasks for hold in _task_holds(plan, name, {})] + others
     sums = [hold for name in spec.tasks for hold in _task_holds(plan, name, waits)] + others
     longest = max(sums, key=lambda hold: (hold.seconds, hold.origin), default=None)
+    yield _longest_hold(longest)
     needed = max(LEAST_SECONDS, math.ceil(longest.seconds * tuned.margin) if longest else 0)
     most = SQS_MOST_SECONDS if transport == "sqs" else math.inf
     if pinned is not None:
@@ -165,6 +170,16 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         timeout = needed if pinned is None else pinned
         yield from _too_long(timeout, pin_path, longest, tuned)
         yield from _others(spec, plan, timeout)
+
+
+def _longest_hold(longest: _Hold | None) -> Decision:
+    """So that two plans can be compared, also where the timeout is pinned or Celery's own."""
+    key = "longest_hold_seconds"
+    if longest is None:
+        origin = Constant("NOTHING_HELD_SECONDS", NOTHING_HELD_SECONDS)
+        return Decision(APP, key, NOTHING_HELD_SECONDS, "nothing declared holds a message", (origin,))
+    because = f"{longest.what} {longest.seconds:g} s"
+    return Decision(APP, key, math.ceil(longest.seconds), because, (longest.origin,))
 
 
 def _decided(longest: _Hold | None, needed: int, tuned: Parameters) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from compiled import configured_app
 from plans import plan_of
 
 from policycompiler.emitters import celeryconfig
-from policycompiler.emitters.celeryconfig import python_literal
+from policycompiler.emitters.python import python_literal
 from policycompiler.plan import Plan, Value
 
 QUEUE: dict[str, Value] = {
@@ -22,7 +23,7 @@ QUEUE: dict[str, Value] = {
 }
 
 
-def plan() -> Plan:
+def plan(**told: dict[str, Value]) -> Plan:
     """A queue of each kind, and a task that goes to all who listen."""
     queues = {
         "news": {
@@ -43,14 +44,14 @@ def plan() -> Plan:
                 "broker_url_variable": "CELERY_BROKER_URL",
                 "task_default_queue": "own",
             },
-            "task:shop.news.tell": {"queue": "news"},
+            "task:shop.news.tell": {"queue": "news", **told.get("task", {})},
             **{f"queue:{name}": QUEUE | queue for name, queue in queues.items()},
         }
     )
 
 
-def configured(folder: Path) -> Celery:
-    (file,) = celeryconfig.emit(plan())
+def configured(folder: Path, **told: dict[str, Value]) -> Celery:
+    (file,) = celeryconfig.emit(plan(**told))
     (folder / file.path).write_text(file.text, "utf-8")
     return configured_app(folder, {"CELERY_BROKER_URL": "memory://"})
 
@@ -65,6 +66,29 @@ def test_each_queue_is_declared_as_planned(tmp_path):
         "others": ("others", "direct", "others", True),
         "own": ("own.exchange", "topic", "own.#", False),
     }
+
+
+def test_an_earlier_name_goes_the_way_of_the_task_under_its_options(tmp_path):
+    task: dict[str, Value] = {"options.priority": 3, "renamed_from": ["shop.a", "shop.z"]}
+    conf = configured(tmp_path, task=task).conf
+    names = {"shop.a", "shop.news.tell", "shop.z"}
+    assert conf.task_routes == {name: {"queue": "news", "priority": 3} for name in names}
+    assert conf.task_annotations == {name: {"queue": "news", "priority": 3} for name in names}
+
+
+@pytest.mark.parametrize(
+    ("told", "signals"),
+    [
+        ({}, set()),
+        ({"renamed_from": ["shop.old"]}, {"worker_init", "worker_process_init"}),
+        ({"sent_as": "shop.old"}, {"before_task_publish"}),
+    ],
+    ids=["not renamed", "renamed", "sent by another name"],
+)
+def test_it_hears_of_no_more_than_it_has_to(told, signals):
+    (file,) = celeryconfig.emit(plan(task=told))
+    assert set(re.findall(r"signals\.(\w+)", file.text)) == signals
+    assert (" import signals" in file.text or ", signals" in file.text) == bool(signals)
 
 
 @pytest.mark.parametrize(

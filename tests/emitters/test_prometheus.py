@@ -79,8 +79,11 @@ def watched(
     return plan_of(scopes)
 
 
-def critical(**tasks: Value) -> Plan:
-    """A plan with the alerts of critical tasks alone, by name or pattern, each with who is not meant."""
+def critical(*, earlier: Value = None, **tasks: Value) -> Plan:
+    """A plan with the alerts of critical tasks alone, by name or pattern, each with who is not meant.
+
+    `earlier` are names that the first of them had.
+    """
     scopes: dict[str, dict[str, Value]] = {"app": {"service": "shop", "broker_transport": "redis"}}
     for task, others in tasks.items():
         named: dict[str, Value] = {"summary": f"{task} failed", "description": f"A run of {task} failed."}
@@ -90,12 +93,16 @@ def critical(**tasks: Value) -> Plan:
         scopes[scope] = {**keys, **named, **TASK_ALERT, "runbook": runbook}
         if others:
             scopes[scope]["other_tasks"] = others
+        if earlier and task == next(iter(tasks)):
+            scopes[scope]["earlier_names"] = earlier
     return plan_of(scopes)
 
 
 CRITICAL = critical(**{"shop.a": None, "shop.*": ["shop.a", "shop.b-*"], "shop.b-*": None})
 PLANS = {
     "critical tasks": CRITICAL,
+    "a critical task under a new name": critical(earlier=["shop.old", "old-b"], **{"shop.a": None}),
+    "one of two under a new name": critical(earlier=["shop.old"], **{"shop.a": None, "shop.b": None}),
     "redis": watched(),
     "rabbitmq": watched("rabbitmq"),
     "no team": watched(team=None),
@@ -358,3 +365,9 @@ def test_durations_are_whole_numbers_of_the_largest_unit(seconds, text):
 
 def test_a_promql_string_escapes_quotes_backslashes_and_line_breaks():
     assert promql_string('a"b\\c\n') == '"a\\"b\\\\c\\n"'
+
+
+def test_a_run_under_an_earlier_name_is_a_run_of_the_task():
+    rules, _ = files(critical(earlier=["shop.old"], **{"shop.a": None}))
+    (group,) = yaml.safe_load(rules.text)["groups"]
+    assert 'name=~"shop\\\\.a|shop\\\\.old"' in group["rules"][0]["expr"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from jinja2 import UndefinedError, nodes
 
-from policycompiler.emitters import celeryconfig, launch, routing, supervisor, systemd
+from policycompiler.emitters import launch, routing, supervisor, systemd
 from policycompiler.emitters.base import Raw, environment, shipped
+from policycompiler.emitters.python import python_literal
 
 TEMPLATES = sorted(
     path.relative_to(shipped("templates")).as_posix()
@@ -27,7 +28,7 @@ ALLOWED = (
 )
 
 QUOTES = {
-    "celeryconfig": celeryconfig.python_literal,
+    "celeryconfig": python_literal,
     "routing": routing.markdown_text,
     "launch": launch.quote,
     "systemd": systemd.quote,
@@ -75,7 +76,7 @@ def test_control_characters_are_refused_where_nothing_can_quote_them(folder, tex
 
 @pytest.mark.parametrize("text", CONTROL, ids=ascii)
 def test_control_characters_are_escaped_in_python(text):
-    literal = celeryconfig.python_literal(text)
+    literal = python_literal(text)
     assert literal.isascii()
     assert literal.isprintable()
     assert eval(literal) == text

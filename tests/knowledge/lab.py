@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from subprocess import Popen
+from subprocess import CompletedProcess, Popen
 
 import witness
 from celery import Celery
@@ -20,6 +21,7 @@ from kombu import pools
 from processes import running, wait_until
 
 TESTS = Path(__file__).parents[1]
+CELERY = (sys.executable, "-m", "celery", "--app", "knowledge.app")
 NODES = count(1)
 # Nothing here takes ten seconds on a machine that does nothing else.
 DEADLINE_SECONDS = 60
@@ -90,25 +92,38 @@ class Lab:
         """All that the processes said so far."""
         return "".join(log.read_text() for log in sorted(self.folder.glob("*.log")))
 
+    def command(self, *words: str) -> CompletedProcess[str]:
+        """Run a command of Celery's to its end."""
+        return subprocess.run(
+            (*CELERY, *words),
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE_SECONDS,
+        )
+
     def _start(
         self, command: str, words: tuple[str, ...], environment: Mapping[str, str] | None = None
     ) -> tuple[Popen[bytes], Path]:
         log = self.folder / f"{command}-{next(self._numbers)}.log"
-        celery = (sys.executable, "-m", "celery", "--app", "knowledge.app", command)
         process = running(
-            (*celery, *words),
+            (*CELERY, command, *words),
             log=log,
             folder=self.folder,
             stop_seconds=0,
-            environment={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(TESTS),
-                "SETTINGS": str(self.folder / "settings"),
-                "WITNESS": str(self.folder / "witness"),
-                **(environment or {}),
-            },
+            environment={**self._environment(), **(environment or {})},
         )
         return self._processes.enter_context(process), log
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(TESTS),
+            "SETTINGS": str(self.folder / "settings"),
+            "WITNESS": str(self.folder / "witness"),
+        }
 
 
 @contextmanager

@@ -187,6 +187,17 @@ def test_a_second_beat_on_the_same_state_file_starts_and_sends_everything_again(
 
 
 @pytest.mark.server
+def test_beat_that_is_stopped_in_the_midst_of_a_send_counts_it_as_sent(on_redis, database):
+    """Why a rollout may cost the one firing that falls into the moment in which beat stops."""
+    lab = on_redis(beat_schedule={"often": EVERY_SECOND}, imports=("knowledge.stops_in_a_send",))
+    assert lab.beat().wait(timeout=60) == 0
+    assert sent(database) == []
+    state = PersistentScheduler(lab.app, schedule_filename=str(lab.folder / "schedule"))
+    assert state.schedule["often"].total_run_count == 1
+    state.close()
+
+
+@pytest.mark.server
 def test_an_empty_pidfile_is_none(on_redis, database):
     """How the emitters start beat; its folder need not be writable."""
     lab = on_redis(beat_schedule={"often": EVERY_SECOND})
@@ -251,3 +262,20 @@ def test_a_queue_in_a_schedules_options_beats_the_route(on_redis, database):
     lab.beat()
     wait_until(lambda: sent(database, "scheduled") != [], "beat sends", seconds=60)
     assert sent(database, "routed") == []
+
+
+@pytest.mark.parametrize(("name", "again"), [("nightly", True), ("nightly-at-three", False)])
+def test_an_entry_with_new_times_goes_by_its_last_run_and_one_of_a_new_name_by_now(name, again):
+    app = Celery(set_as_current=False, timezone="UTC", enable_utc=True)
+    noon = MIDNIGHT + timedelta(hours=12)
+
+    def at(hour: str) -> crontab:
+        return crontab(minute="0", hour=hour, app=app, nowfun=lambda: noon)
+
+    scheduler = Scheduler(app=app, lazy=True)
+    scheduler.merge_inplace({"nightly": {"task": "quick", "schedule": at("2")}})
+    scheduler.schedule["nightly"].last_run_at = MIDNIGHT + timedelta(hours=2)
+    # Deployed at noon: it has run today, and would have been due at three by the new times.
+    scheduler.merge_inplace({name: {"task": "quick", "schedule": at("3")}})
+    entry = scheduler.schedule[name]
+    assert entry.is_due().is_due is again

@@ -43,6 +43,21 @@ def test_on_redis_a_message_without_a_number_goes_before_all_but_the_first_step(
     assert not first
 
 
+@pytest.mark.parametrize("steps", [["low", "high"], [[0]]])
+def test_on_redis_nothing_can_be_sent_by_steps_that_are_no_numbers(redis_url, queue_name, steps):
+    with (
+        Connection(redis_url, transport_options={"priority_steps": steps}) as connection,
+        pytest.raises(TypeError, match="not supported between instances"),
+    ):
+        connection.Producer().publish("lost", routing_key=queue_name, exchange="")
+
+
+def test_on_redis_steps_that_begin_above_0_put_the_most_urgent_last(redis_url):
+    with Connection(redis_url, transport_options={"priority_steps": [3, 6]}) as connection:
+        channel = connection.default_channel
+        assert [channel.priority(number) for number in (0, 3, 6)] == [6, 3, 6]
+
+
 def test_on_redis_numbers_of_one_step_go_in_the_order_of_their_sending(on_redis):
     """Why there are ten steps: of kombu's own four, 3 to 5 are one."""
     assert send_then_run(on_redis(), 5, 4, 3) == [5, 4, 3]

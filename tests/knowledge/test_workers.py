@@ -1,6 +1,7 @@
 """What a worker's options really do: pools that never grow, reserves, stops that do not wait.
 
-On it rest the policies pool, concurrency, prefetch, worker-pins, rate-limits, soft-shutdown and time-limits.
+On it rest the policies pool, concurrency, prefetch, worker-pins, rate-limits, soft-shutdown, stop-timeout and
+time-limits.
 Not shown here: eventlet, which no longer installs by Celery's extra.
 """
 
@@ -10,6 +11,7 @@ import os
 import signal
 
 import pytest
+from billiard import pool
 from billiard.exceptions import TimeLimitExceeded
 from processes import wait_until
 
@@ -157,3 +159,24 @@ def test_a_soft_shutdown_lets_an_early_run_end_that_is_short_enough(on_redis, tm
     (tmp_path / "release").touch()
     worker.wait(30)
     assert [end["state"] for end in lab.events("end", "hold")] == ["SUCCESS"]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["early", "late"])
+def test_a_stop_right_after_a_job_went_to_a_child_runs_it_once_more(on_redis, late):
+    """However it is acknowledged: why a task that may never run twice lets its workers finish first."""
+    lab = on_redis(task_acks_late=late)
+    stopped = lab.worker("--include", "knowledge.stops_in_between")
+    sent = lab.send("quick")
+    assert stopped.wait(timeout=60) == 0
+    assert [run["id"] for run in lab.events("end", "quick")] == [sent.id]
+    lab.worker()
+    lab.wait_for("end", "quick", times=2)
+    assert {run["id"] for run in lab.events("end", "quick")} == {sent.id}
+
+
+def test_a_child_waits_30_s_in_vain_for_a_worker_that_stops():
+    """Why the stop timeout has so much above the longest run."""
+    assert (
+        pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT * pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_INTERVAL
+        == 30
+    )

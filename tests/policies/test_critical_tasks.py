@@ -35,6 +35,11 @@ def test_a_pattern_leaves_out_what_has_an_entry_of_its_own():
     assert decided["alert:CeleryTaskNewFailure:shop.*/other_tasks"][0] == ["shop.a", "shop.b.*"]
 
 
+def test_runs_under_an_earlier_name_count_too():
+    fragment = "tasks: {shop.a: {critical: true, renamed_from: [shop.old]}}"
+    assert after(critical_tasks, fragment).decided[f"{SCOPE}/earlier_names"][0] == ["shop.old"]
+
+
 TEAMS = {
     "its owner": (CRITICAL, "payments"),
     "the service's": ("owner: platform\ntasks: {shop.a: {critical: true}}", "platform"),

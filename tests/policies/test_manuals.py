@@ -43,6 +43,18 @@ def findings_of(module: ModuleType) -> dict[str, str]:
     return {finding.code: finding.name for finding in found}
 
 
+def module_name(policy: ModuleType) -> str:
+    """That of a file, or of the folder where a policy has several."""
+    return policy.__name__.rpartition(".")[2]
+
+
+def words_of(policy: ModuleType) -> dict[str, object]:
+    """Every name that a policy defines, in whichever of its files."""
+    below = iter_modules(getattr(policy, "__path__", ()), f"{policy.__name__}.")
+    files = [policy, *(import_module(found.name) for found in below)]
+    return {name: value for file in files for name, value in vars(file).items()}
+
+
 def example(policy: ModuleType) -> tuple[str, list[str]]:
     """The fragment, and the lines that say what follows."""
     fragment, _, claims = sections(policy)["Example"].rpartition("\n\n")
@@ -56,8 +68,8 @@ def test_a_manual_has_its_headings_in_order(policy):
 
 
 @every_policy
-def test_a_policy_is_called_like_its_file(policy):
-    assert Path(policy.__file__).stem == policy.NAME.replace("-", "_")
+def test_a_policy_is_called_like_its_module(policy):
+    assert module_name(policy) == policy.NAME.replace("-", "_")
 
 
 @every_policy
@@ -69,7 +81,7 @@ def test_a_manual_names_exactly_the_findings_of_its_policy(policy):
 
 def test_every_module_of_the_room_is_in_the_order_or_is_no_policy():
     names = {found.name for found in iter_modules(policies.__path__)}
-    assert names == {Path(policy.__file__).stem for policy in POLICIES}
+    assert names == {module_name(policy) for policy in POLICIES}
 
 
 def test_every_finding_has_one_page_wherever_it_is_defined():
@@ -271,10 +283,11 @@ def test_every_constant_is_a_name_of_the_deciding_policy_with_its_value():
         if isinstance(origin, Constant)
     ]
     assert len({origin.name for _, origin in constants}) > 40
+    words = {name: words_of(policy) for name, policy in BY_NAME.items()}
     for setting, constant in constants:
         head, *rest = re.split(r"[.\[]", constant.name.rstrip("]"))
         # Said in lower case, as it is no word of the policy's own but the table of all.
-        value = vars(BY_NAME[setting.policy])[head.upper()]
+        value = words[setting.policy][head.upper()]
         for part in rest:
             value = value[part] if part in value else getattr(value, part)
         assert value == constant.value, (setting.address, constant)

@@ -8,18 +8,7 @@ from workloads import Found, after
 from policycompiler.policies import not_yet_honoured
 
 REFUSES = {
-    "of a task": (
-        "tasks: {shop.a: {renamed_from: [old.a]}}",
-        [
-            Found(
-                "not-yet-honoured",
-                "1:18",
-                "`renamed_from` is checked, and no output follows it yet",
-                "",
-            ),
-        ],
-    ),
-    "sections": (
+    "machines": (
         "hosts: {h: {cores: 8}}",
         [
             Found("not-yet-honoured", "1:1", "`hosts` is checked, and no output follows it yet", ""),
@@ -31,6 +20,7 @@ ACCEPTS = {
         "tasks: {shop.a: {latency: batch, description: A., priority: 3}}\n"
         "queues: {q: {broadcast: true, dead_letter: true, priorities: 3}}"
     ),
+    "an earlier name": "tasks: {shop.a: {renamed_from: [old.a]}}",
     "a chord": "tasks: {shop.a: {canvas: [group, chord]}}",
     "an owner for the file": ("owner: team\ntasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1m}}"),
 }

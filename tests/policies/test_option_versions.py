@@ -7,7 +7,7 @@ from workloads import Found, after
 
 from policycompiler.model import WorkerOptions
 from policycompiler.model.celery_settings import known
-from policycompiler.model.workload import TaskOptions
+from policycompiler.model.workload.tasks import TaskOptions
 from policycompiler.policies import option_versions
 
 REFUSES = {

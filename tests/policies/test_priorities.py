@@ -334,6 +334,17 @@ REFUSES = {
             )
         ],
     ),
+    "steps that are no numbers, where no task has a priority": (
+        "broker: {transport: redis, url: '${B}', options: {priority_steps: [a, b]}}\ntasks: {shop.a: {}}",
+        [
+            Found(
+                "priority-redis-steps",
+                "1:67",
+                "steps of priorities are whole numbers that rise from 0",
+                "write them so, or remove them",
+            )
+        ],
+    ),
     "a quorum queue of RabbitMQ 3": (
         (
             "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
@@ -396,7 +407,7 @@ ACCEPTS = {
         "broker: {transport: rabbitmq, url: '${B}'}\n"
         "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
     ),
-    "steps without priorities": "broker: {transport: redis, url: '${B}', options: {priority_steps: [3, 1]}}",
+    "steps without priorities": "broker: {transport: redis, url: '${B}', options: {priority_steps: [0, 5]}}",
 }
 
 

@@ -11,14 +11,14 @@ DECIDES = {
     "the longest run": (
         "tasks: {shop.a: {queue: q, runtime: 100s}, shop.b: {queue: q, runtime: 200s}}",
         {
-            "worker:q/stop_timeout_seconds": (318, "the longest hard limit of its tasks, and time to leave"),
+            "worker:q/stop_timeout_seconds": (328, "the longest hard limit of its tasks, and time to leave"),
         },
     ),
     "undeclared tasks may come": (
         "tasks: {shop.a: {runtime: 1s}}",
         {
             "worker:shop.standard.io/stop_timeout_seconds": (
-                462,
+                472,
                 "the longest hard limit of its tasks, and time to leave",
             ),
         },
@@ -26,7 +26,7 @@ DECIDES = {
     "no task": (
         "queues: {q: {}}",
         {
-            "worker:q/stop_timeout_seconds": (462, "the longest hard limit of its tasks, and time to leave"),
+            "worker:q/stop_timeout_seconds": (472, "the longest hard limit of its tasks, and time to leave"),
         },
     ),
 }

@@ -11,6 +11,10 @@ DECIDES = {
     "Celery's own default": (
         "tasks: {shop.a: }",
         {
+            "app/longest_hold_seconds": (
+                432,
+                "in reserve behind shop.a, a message of shop.standard.io may be held 432 s",
+            ),
             "app/visibility_timeout_seconds": (
                 3600,
                 "Celery's own default: nothing declared holds a message for longer",
@@ -20,6 +24,7 @@ DECIDES = {
     "a late-acknowledged run": (
         "tasks: {shop.a: {latency: batch, idempotent: true, runtime: 2h}}",
         {
+            "app/longest_hold_seconds": (10368, "shop.a may run 10368 s"),
             "app/visibility_timeout_seconds": (15552, "shop.a may run 10368 s, times 1.5"),
         },
     ),
@@ -71,6 +76,15 @@ DECIDES = {
             ),
         },
     ),
+    "less than Celery's own default": (
+        "tasks: {shop.a: {runtime: 1s, max_countdown: 10m}}",
+        {
+            "app/longest_hold_seconds": (
+                607,
+                "shop.a may be sent with a countdown of 600 s and then wait 7 s for a slot, together 607 s",
+            ),
+        },
+    ),
     "the twelve hours of SQS": (
         "broker: {transport: sqs, url: '${U}'}\ntasks: {shop.a: {max_countdown: 8h}}",
         {
@@ -98,6 +112,7 @@ DECIDES = {
     "pinned": (
         "broker: {transport: redis, url: '${U}', visibility_timeout: 2h}",
         {
+            "app/longest_hold_seconds": (0, "nothing declared holds a message"),
             "app/visibility_timeout_seconds": (7200, "pinned in the workload"),
         },
     ),
@@ -111,15 +126,15 @@ DECIDES = {
 STAYS_SILENT = {
     "rabbitmq has none": (
         "broker: {transport: rabbitmq, url: '${U}'}\ntasks: {shop.a: {max_countdown: 1d}}",
-        ["app/visibility_timeout_seconds"],
+        ["app/longest_hold_seconds", "app/visibility_timeout_seconds"],
     ),
     "filesystem has none": (
         "broker: {transport: filesystem, url: '${U}'}\ntasks: {shop.a: {max_countdown: 1d}}",
-        ["app/visibility_timeout_seconds"],
+        ["app/longest_hold_seconds", "app/visibility_timeout_seconds"],
     ),
     "memory has none": (
         "broker: {transport: memory, url: '${U}'}\ntasks: {shop.a: {max_countdown: 1d}}",
-        ["app/visibility_timeout_seconds"],
+        ["app/longest_hold_seconds", "app/visibility_timeout_seconds"],
     ),
 }
 LEADS_TO = {
@@ -133,6 +148,12 @@ LEADS_TO = {
         "app/visibility_timeout_seconds",
         ["1:61"],
     ),
+    "what holds longest": (
+        "tasks: {shop.a: {max_countdown: 1d}, shop.b: {max_countdown: 2d}}",
+        "app/longest_hold_seconds",
+        ["task:shop.b/max_countdown_seconds"],
+    ),
+    "nothing that holds": ("tasks: {}", "app/longest_hold_seconds", ["NOTHING_HELD_SECONDS"]),
     "the policy": ("tasks: {}", "app/visibility_timeout_seconds", ["LEAST_SECONDS"]),
 }
 REFUSES = {

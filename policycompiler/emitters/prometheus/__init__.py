@@ -17,6 +17,7 @@ from types import MappingProxyType
 from policycompiler.emitters.base import OutputFile, Reading, yaml_text
 from policycompiler.emitters.prometheus.cases import (
     STEP_SECONDS,
+    Course,
     courses,
     steps_between_evaluations,
     steps_until_all_fire,
@@ -91,6 +92,7 @@ def _alert(plan: Plan, service: str, scope: Scope) -> Alert:
         transport=plan.text(APP, "broker_transport"),
         task=labels.get("task", ""),
         other_tasks=tuple(plan.texts(scope, "other_tasks")) if plan.find(scope, "other_tasks") else (),
+        earlier_names=tuple(plan.texts(scope, "earlier_names")) if plan.find(scope, "earlier_names") else (),
         runbook=str(plan.get(scope, "runbook") or ""),
     )
 
@@ -149,18 +151,22 @@ def _tests_of(alerts: Sequence[Alert], every: int) -> Iterator[dict[str, object]
     """The promtool tests of the alerts of one name: each course of events, for all their queues."""
     name, steps = alerts[0].name, steps_until_all_fire(alerts, every)
     soonest = min(alert.for_seconds for alert in alerts) - STEP_SECONDS
-    for together in zip(*(courses(alert, steps) for alert in alerts), strict=True):
+    cases: dict[str, list[tuple[Alert, Course]]] = {}
+    for alert in alerts:
+        for course in courses(alert, steps):
+            cases.setdefault(course.name, []).append((alert, course))
+    for case, together in cases.items():
         fired = [
             _fired(alert, course.fires, course.value)
-            for alert, course in zip(alerts, together, strict=True)
+            for alert, course in together
             if course.fires is not None
         ]
-        series = {series: values for course in together for series, values in course.series.items()}
+        series = {series: values for _, course in together for series, values in course.series.items()}
         checks = [{"eval_time": duration(steps * STEP_SECONDS), "alertname": name, "exp_alerts": fired}]
         if soonest >= 0:
             checks.insert(0, {"eval_time": duration(soonest), "alertname": name, "exp_alerts": []})
         yield {
-            "name": f"{name} {together[0].name}",
+            "name": f"{name} {case}",
             "interval": duration(STEP_SECONDS),
             "input_series": [{"series": series, "values": values} for series, values in series.items()],
             "alert_rule_test": checks,

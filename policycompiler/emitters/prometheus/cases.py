@@ -145,6 +145,10 @@ def _new_failure(alert: Alert, steps: int) -> Iterator[Course]:
     yield Course("fires when it has failed once more", again, fires, name)
     first = {failed: f"_x{steps - 2} {_steady(1, 2)}"}
     yield Course("fires when it has failed for the first time", first, fires, name)
+    for earlier in alert.earlier_names:
+        failed_so = _counter("celery_task_failed_total", alert.queue, name=earlier, exception="ValueError")
+        late = {failed_so: f"{_steady(1, steps - 3)} {_steady(2, 2)}"}
+        yield Course("fires when it has failed under an earlier name", late, {"name": earlier}, earlier)
     # Prometheus 2 counts the sample on the far edge of a window as within it, and the failure is before that.
     long_ago = {failed: f"{_steady(0, 0)} {_steady(1, steps - 1)}"}
     yield Course("stays silent long after a failure", long_ago)

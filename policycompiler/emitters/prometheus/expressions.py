@@ -22,7 +22,8 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 class Alert(NamedTuple):
     """An alert as the plan has it; a number that it has no use for is 0. `transport` is the broker's.
 
-    `task` is a name or a pattern, of which `other_tasks` are not meant.
+    `task` is a name or a pattern, of which `other_tasks` are not meant; what runs under one of its
+    `earlier_names` is.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Alert(NamedTuple):
     transport: str
     task: str = ""
     other_tasks: tuple[str, ...] = ()
+    earlier_names: tuple[str, ...] = ()
     runbook: str = ""
 
 
@@ -117,6 +119,8 @@ def _new_failure(alert: Alert) -> str:
 
 def _named(alert: Alert) -> str:
     """The tasks that it is about, as matchers of the label `name`."""
+    if alert.earlier_names:
+        return f"name=~{promql_string('|'.join(map(_regex, (alert.task, *alert.earlier_names))))}"
     if "*" not in alert.task:
         return f"name={promql_string(alert.task)}"
     others = f", name!~{promql_string('|'.join(map(_regex, alert.other_tasks)))}" if alert.other_tasks else ""

@@ -1,0 +1,75 @@
+"""`celeryconfig.py`: the settings of the app, for workers, beat and producers alike.
+
+Plain Celery takes it with `app.config_from_object("celeryconfig")`; with a namespace its names carry the
+prefix that Django settings need. It imports nothing but Celery, kombu, the standard library, and the
+modules of the exceptions that tasks are retried on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from policycompiler.emitters.base import OutputFile, Raw, Reading, render
+from policycompiler.emitters.celeryconfig import queues, schedules, settings, tasks
+from policycompiler.emitters.celeryconfig.imports import import_lines
+from policycompiler.emitters.python import python_literal
+from policycompiler.plan import APP, Plan
+
+ID = "celeryconfig"
+
+
+def emit(plan: Plan) -> Iterator[OutputFile]:
+    """One module; compiled to prove that Python reads it."""
+    reading = Reading(plan)
+    prefix = str(reading.get(APP, "namespace") or "")
+    exact, patterns = tasks.exact_names(reading), tasks.patterns(reading)
+    routes = [(name, tasks.route(reading, task)) for name, task in exact + patterns]
+    annotations = [(name, tasks.annotation(reading, task)) for name, task in exact]
+    content: dict[str, object] = {
+        "service": Raw(reading.text(APP, "service")),
+        "written_for": Raw(_written_for(reading)),
+        "use": Raw(_use(prefix)),
+        "variables": settings.url_variables(reading),
+        "urls": list(settings.url_lines(reading, prefix)),
+        "groups": list(settings.groups(reading, prefix)),
+        "queues_name": settings.name("task_queues", prefix),
+        "queues": [queues.queue(reading, scope) for scope in reading.scopes("queue")],
+        "dead_letters": queues.any_has_dead_letters(reading),
+        "broadcast": queues.any_is_broadcast(reading),
+        "routes_name": settings.name("task_routes", prefix),
+        "routes": routes,
+        "annotations_name": settings.name("task_annotations", prefix),
+        "annotations": annotations,
+        "patterns": [(name, tasks.annotation(reading, task)) for name, task in patterns],
+        "renamed": [(name, task.name) for name, task in tasks.earlier_names(reading)],
+        "sent_as": tasks.sent_as(reading),
+        "schedules_name": settings.name("beat_schedule", prefix),
+        "schedules": list(schedules.schedules(reading)),
+        "solar": schedules.any_is_solar(reading),
+    }
+    there = [section for section, value in content.items() if value]
+    content["imports"] = import_lines(there, tasks.exception_modules(reading))
+    # Thousands of tasks share a few routes and options; to compile every line would take most of the memory.
+    proof = {**content, "routes": _each_once(routes), "annotations": _each_once(annotations)}
+    compile(_module(proof), "celeryconfig.py", "exec", dont_inherit=True)
+    yield reading.file("celeryconfig.py", _module(content))
+
+
+def _written_for(reading: Reading) -> str:
+    """What must run for these settings to be the right ones."""
+    broker, version = reading.text(APP, "broker_transport"), reading.get(APP, "broker_version")
+    return f"Celery {reading.text(APP, 'celery_version')} on {broker}{f' {version}' if version else ''}"
+
+
+def _use(prefix: str) -> str:
+    arguments = f'"celeryconfig", namespace="{prefix}"' if prefix else '"celeryconfig"'
+    return f"app.config_from_object({arguments})"
+
+
+def _module(content: Mapping[str, object]) -> str:
+    return render("celeryconfig/celeryconfig.py.j2", python_literal, content)
+
+
+def _each_once(entries: Sequence[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
+    """One entry of each value. Names are no risk: each is the literal of a text."""
+    return [(name, value) for value, name in {value: name for name, value in entries}.items()]

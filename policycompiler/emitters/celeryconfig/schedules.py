@@ -1,0 +1,51 @@
+"""The entries of beat's schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.emitters.base import Raw, Reading, one_line
+from policycompiler.emitters.python import python_literal
+from policycompiler.plan import APP, Scope, Value
+
+
+def schedules(reading: Reading) -> Iterator[tuple[str, Raw, Raw]]:
+    """Name, entry, and a comment that may be empty."""
+    for scope in reading.scopes("schedule"):
+        entry = {"task": reading.value(scope, "task"), "schedule": _when(reading, scope)}
+        keys = reading.keys(scope)
+        entry |= {key: reading.value(scope, key) for key in ("args", "kwargs", "options") if key in keys}
+        items = (f'"{key}": {python_literal(value)}' for key, value in entry.items())
+        yield scope.name, Raw(f"{{{', '.join(items)}}}"), Raw(_in_words(reading, scope))
+
+
+def any_is_solar(reading: Reading) -> bool:
+    """Whether a schedule goes by the sun."""
+    return any("solar" in reading.keys(scope) for scope in reading.scopes("schedule"))
+
+
+def _when(reading: Reading, scope: Scope) -> Value:
+    keys = reading.keys(scope)
+    if "cron" in keys:
+        zone, fields = reading.text(scope, "timezone"), _arguments(reading.value(scope, "cron"))
+        if zone == reading.get(APP, "timezone"):
+            return Raw(f"crontab({fields})")
+        return Raw(f"ZonedCrontab({', '.join(filter(None, (python_literal(zone), fields)))})")
+    if "solar" in keys:
+        sun = reading.value(scope, "solar")
+        assert isinstance(sun, dict)
+        place = {"event": sun["event"], "lat": sun["latitude"], "lon": sun["longitude"]}
+        return Raw(f"solar({_arguments(place)})")
+    return reading.value(scope, "every_seconds")
+
+
+def _arguments(values: Value) -> str:
+    assert isinstance(values, dict)
+    return ", ".join(f"{key}={python_literal(value)}" for key, value in values.items() if value != "*")
+
+
+def _in_words(reading: Reading, scope: Scope) -> str:
+    """What a schedule is for and whose it is, as far as somebody says so."""
+    description, owner = reading.get(scope, "description"), reading.get(scope, "owner")
+    said = [one_line(description)] if description else []
+    return " ".join([*said, *([f"(owner: {one_line(owner)})"] if owner else [])])

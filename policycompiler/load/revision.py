@@ -1,0 +1,173 @@
+"""The sources of a git revision, without a checkout.
+
+Because:
+    What runs is most often an earlier commit. Whoever compares with it should neither touch the working
+    folder nor need a second one; git's own objects hold the text.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from policycompiler.load.files import COMPILED
+from policycompiler.load.git import Repository, RevisionError, git, repository_here, tree_of, write_objects
+
+_LINK, _SUBMODULE, _FOLDER = "120000", "160000", "040000"
+
+
+class Extract(NamedTuple):
+    """Files of a revision below a temporary folder: names to compile, relative to `root`.
+
+    A policy file that is not in the repository is read where it stands.
+    """
+
+    root: Path
+    sources: list[Path]
+    policy: Path | None
+
+
+class _Entry(NamedTuple):
+    mode: str
+    object: str
+
+
+class _Rules(NamedTuple):
+    """The policy file: where it stands, its path in the repository if any, and what it is called."""
+
+    file: Path
+    path: str | None
+    name: Path
+
+
+@contextmanager
+def at_revision(
+    revision: str, sources: Iterable[Path], policy: Path | None = None, *, from_top: bool = False
+) -> Iterator[Extract]:
+    """Extract the workload files of sources, as they are at a revision of the current folder's repository.
+
+    Sources are files and folders relative to the current folder or, where `from_top`, to the repository. Of a
+    folder that is what `find_sources` would find below it, but for links, which are left out. The policy file
+    is None where that revision has none; it is always relative to the current folder. Raises `RevisionError`
+    for whatever the repository lacks.
+    """
+    repository = repository_here()
+    tree = tree_of(revision, repository)
+    base = repository.top if from_top else repository.here
+    asked = {_inside(repository, base, name): name for name in sources}
+    rules = None if policy is None else _rules(repository, base, policy)
+    entries = _entries(tree, [*asked, *([rules.path] if rules and rules.path else [])])
+    wanted: dict[str, str] = {}
+    for path, name in asked.items():
+        wanted |= _wanted(entries, path, revision, f"`{name.as_posix()}` at `{revision}`")
+    if rules is not None and rules.path is not None:
+        found = rules.path in entries
+        if found:
+            wanted |= _wanted(entries, rules.path, revision, f"the policy file at `{revision}`")
+        rules = rules if found else None
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="policycompiler-")
+    except OSError as problem:
+        raise _unwritable(revision, problem) from None
+    with temporary as folder:
+        # The machine's folders are repeated below the temporary one, so that names with `..` stay inside.
+        top, root = (Path(folder, *each.parts[1:]) for each in (repository.top, base))
+        try:
+            # A folder without a file to read is a folder all the same.
+            for each in (root, *(top / path for path in asked if path not in wanted)):
+                each.mkdir(parents=True, exist_ok=True)
+            write_objects(wanted, top)
+            if rules is not None and rules.path is None and not rules.name.is_absolute():
+                _stand_in(Path(os.path.normpath(root / rules.name)), rules.file)
+        except OSError as problem:
+            raise _unwritable(revision, problem) from None
+        names = [_from(base, repository.top / path) for path in asked]
+        yield Extract(root, names, None if rules is None else rules.name)
+
+
+def _rules(repository: Repository, base: Path, policy: Path) -> _Rules:
+    file = repository.here / policy
+    path = _below(repository.top, file)
+    if path is None and policy.is_absolute():
+        return _Rules(file, path, policy)
+    return _Rules(file, path, _from(base, file if path is None else repository.top / path))
+
+
+def _from(base: Path, path: Path) -> Path:
+    """A path as it is called in a folder."""
+    return Path(os.path.relpath(path, base))
+
+
+def _unwritable(revision: str, problem: OSError) -> RevisionError:
+    return RevisionError(f"the files of `{revision}` cannot be written here: {problem.strerror}")
+
+
+def _stand_in(name: Path, real: Path) -> None:
+    """Let a file that is not in the repository be read under its relative name."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    name.symlink_to(real)
+
+
+def _inside(repository: Repository, base: Path, name: Path) -> str:
+    """A source as a path of the repository; its top is the empty text."""
+    path = _below(repository.top, base / name)
+    if path is None:
+        message = f"`{name.as_posix()}` is not in this repository; name what is, or leave the path out"
+        raise RevisionError(message)
+    return path
+
+
+def _below(top: Path, path: Path) -> str | None:
+    # As it is written first: where links of today lead says nothing about that revision.
+    for each in (os.path.normpath(path), os.path.realpath(path)):
+        if Path(each).is_relative_to(top):
+            relative = Path(each).relative_to(top).as_posix()
+            return "" if relative == "." else relative
+    return None
+
+
+def _entries(tree: str, paths: Sequence[str]) -> dict[str, _Entry]:
+    """What a tree holds at and below these paths, by path."""
+    limits = [] if "" in paths else ["--", *paths]
+    found: dict[str, _Entry] = {}
+    for line in git("ls-tree", "-r", "-t", "-z", "--full-tree", tree, *limits).split("\0")[:-1]:
+        about, _, path = line.partition("\t")
+        mode, _, name = about.split(" ")
+        # A tree that nobody's git has written may say anything.
+        if not {"", ".", ".."} & set(path.split("/")):
+            found[path] = _Entry(mode, name)
+    return found
+
+
+def _wanted(entries: Mapping[str, _Entry], path: str, revision: str, called: str) -> dict[str, str]:
+    """The objects of the workload files at or below a path, by path."""
+    mode, name = entries.get(path, (_FOLDER if path == "" else "", ""))
+    if mode == "":
+        elsewhere = f"if it had another path then, `git:{revision}:PATH` names it"
+        message = f"{called}: there is no such file or folder; {elsewhere}"
+        raise RevisionError(message)
+    if mode in {_LINK, _SUBMODULE}:
+        kind = "link" if mode == _LINK else "submodule"
+        message = f"{called} is a {kind}; name a file or folder of its own"
+        raise RevisionError(message)
+    if mode != _FOLDER:
+        return {path: name}
+    below = {
+        each: PurePosixPath(each).relative_to(path)
+        for each, entry in entries.items()
+        if entry.mode != _FOLDER and (path == "" or each.startswith(f"{path}/"))
+    }
+    by_name = [{each.parent for each in below.values() if each.name == name} for name in COMPILED]
+    compiled = set.intersection(*by_name)
+    return {
+        each: entries[each].object
+        for each, relative in below.items()
+        if entries[each].mode not in {_LINK, _SUBMODULE}
+        and relative.name.endswith((".yaml", ".yml"))
+        and not any(part.startswith(".") for part in relative.parts)
+        and compiled.isdisjoint(relative.parents)
+    }

@@ -1,0 +1,44 @@
+"""`celery`, `broker` and `results`: what every process of the app shares."""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from policycompiler.model.part import Part
+from policycompiler.model.units import Address, Namespace, PositiveDuration, Version
+
+
+class Celery(Part):
+    """The Celery that runs the workload."""
+
+    version: Version | None = Field(None, description="the Celery that runs; newest known by default")
+    namespace: Namespace | None = Field(
+        None, description="prefix of the settings, CELERY for Django; none by default"
+    )
+    settings: dict[str, JsonValue] | None = Field(
+        None, description="pins, by Celery's own lowercase setting names"
+    )
+
+
+class Broker(Part):
+    """Where messages are kept."""
+
+    transport: Literal["redis", "rabbitmq", "sqs", "filesystem", "memory"] = Field(
+        description="the kind of broker"
+    )
+    url: Address = Field(description="one environment variable, or a URL without credentials")
+    version: Version | None = Field(None, description="the broker's version")
+    visibility_timeout: PositiveDuration | None = Field(
+        None, description="pin: after this a message that nobody acknowledged is delivered again"
+    )
+    options: dict[str, JsonValue] | None = Field(None, description="pins, broker_transport_options verbatim")
+
+
+class Results(Part):
+    """Where return values are kept."""
+
+    backend: Literal["redis", "database", "rpc", "memcached", "mongodb", "s3", "none"] = Field(
+        description="the kind of store; none keeps nothing"
+    )
+    url: Address | None = Field(None, description="one environment variable, or a URL without credentials")
+    keep: PositiveDuration | None = Field(None, description="how long results stay readable")

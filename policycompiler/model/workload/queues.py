@@ -1,0 +1,25 @@
+"""`queues`: what may be said of a queue."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from policycompiler.model.part import Part
+from policycompiler.model.units import Name, RoutingKey
+
+
+class Queue(Part):
+    """A queue that policies should not decide alone."""
+
+    type: Literal["classic", "quorum"] | None = Field(None, description="RabbitMQ's queue type")
+    dead_letter: bool | None = Field(None, description="keep messages of tasks that failed for good")
+    priorities: Annotated[int, Field(ge=1, le=10)] | None = Field(
+        None, description="how many priority levels"
+    )
+    broadcast: bool | None = Field(None, description="every worker gets every message")
+    external: bool | None = Field(None, description="consumed or produced by another app")
+    exchange: Name | None = Field(None, description="AMQP exchange")
+    exchange_type: Literal["direct", "topic", "fanout"] | None = Field(None, description="AMQP exchange type")
+    routing_key: RoutingKey | None = Field(None, description="AMQP binding key")
+    arguments: dict[str, JsonValue] | None = Field(None, description="AMQP queue arguments")
+    consumer_arguments: dict[str, JsonValue] | None = Field(None, description="AMQP consumer arguments")

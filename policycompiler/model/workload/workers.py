@@ -1,0 +1,92 @@
+"""`workers` and `hosts`: the processes that run tasks, and the machines that run processes."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from policycompiler.model.part import Part
+from policycompiler.model.units import (
+    CommandWord,
+    EnvironmentValue,
+    Name,
+    NameOrGlob,
+    Pool,
+    PositiveDuration,
+    Size,
+    VariableName,
+    refuse,
+)
+
+
+class Autoscale(Part):
+    """Bounds of a pool that grows and shrinks with the load."""
+
+    min: Annotated[int, Field(ge=0, le=10000)] = Field(description="slots of an idle pool")
+    max: Annotated[int, Field(ge=1, le=10000)] = Field(description="slots of a busy pool")
+
+
+class WorkerOptions(Part):
+    """`celery worker` options, by their own names."""
+
+    prefetch_multiplier: Annotated[int, Field(ge=0, le=10000)] | None = Field(
+        None, description="messages taken ahead for each slot; 0 is without bound"
+    )
+    max_tasks_per_child: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="runs after which a pool process is replaced"
+    )
+    max_memory_per_child: Annotated[int, Field(ge=1)] | None = Field(None, description="in KiB")
+    without_gossip: bool | None = Field(None, description="do not listen to other workers' events")
+    without_mingle: bool | None = Field(None, description="do not ask other workers at the start")
+    without_heartbeat: bool | None = Field(None, description="send no heartbeat events")
+    heartbeat_interval: Annotated[int, Field(ge=1)] | None = Field(None, description="in seconds")
+    optimization: Literal["default", "fair"] | None = Field(
+        None, description="fair: hand a task only to a free pool process"
+    )
+    disable_prefetch: bool | None = Field(None, description="take a message only when a slot is free")
+    loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = Field(
+        None, description="least severe message that is logged"
+    )
+    beat: bool | None = Field(None, description="run beat inside this worker (-B)")
+
+
+_Slots = Annotated[int, Field(ge=1, le=10000)]
+
+
+def _slots_or_autoscale(value: object) -> object:
+    if isinstance(value, dict) or value is None:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise refuse("write a whole number of slots, or {min: 2, max: 10} to autoscale")
+    return {"min": value, "max": value}
+
+
+class Worker(Part):
+    """A pool of identical processes with one launch command."""
+
+    queues: list[NameOrGlob] | None = Field(None, description="what it consumes; globs allowed")
+    pool: Pool | None = Field(None, description="prefork, threads, gevent, eventlet, solo, dotted.path:Class")
+    concurrency: Annotated[
+        Autoscale | None,
+        BeforeValidator(_slots_or_autoscale, json_schema_input_type=_Slots | Autoscale | None),
+    ] = Field(None, description="slots of one process, or {min, max} to autoscale")
+    replicas: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="how many processes")
+    memory: Size | None = Field(None, description="budget of one process with its children")
+    stop_timeout: PositiveDuration | None = Field(
+        None, description="pin: how long a stop may wait for running tasks"
+    )
+    options: WorkerOptions | None = Field(None, description="pins, by Celery's own option names")
+    node_name: Name | None = Field(None, description="by default the worker's name")
+    command_prefix: list[CommandWord] | None = Field(None, description="words before `celery`")
+    environment: dict[VariableName, EnvironmentValue] | None = Field(
+        None, description="environment of the process; no secrets here"
+    )
+
+
+class Host(Part):
+    """A machine, its budget and what it runs."""
+
+    cores: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="processor cores")
+    memory: Size | None = Field(None, description="memory for workers")
+    workers: dict[Name, Annotated[int, Field(ge=0, le=1000)]] | None = Field(
+        None, description="how many processes of each worker", examples=[{"search": 2}]
+    )

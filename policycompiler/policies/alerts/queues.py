@@ -1,0 +1,55 @@
+"""What is read of a queue from the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from policycompiler.plan import APP, Constant, Derived, Origin, Plan, Scope
+
+ASSUMED_LONGEST_RUN_SECONDS = 3600
+"""Where neither a task nor the app has a hard limit."""
+
+
+class Queue(NamedTuple):
+    """A queue with workers that run. `tasks` are its own, `neighbours` all that these workers run."""
+
+    scope: Scope
+    workers: list[Scope]
+    tasks: list[Scope]
+    neighbours: list[Scope]
+    replicas: int
+
+
+def watched_queues(plan: Plan) -> Iterator[Queue]:
+    """Those that run here; a broadcast queue or another app's has no place in the exporter's figures."""
+    tasks_of: dict[str, list[Scope]] = {}
+    for task in plan.scopes("task"):
+        tasks_of.setdefault(plan.text(task, "queue"), []).append(task)
+    for scope in plan.scopes("queue"):
+        if plan.value(scope, "external") or plan.value(scope, "broadcast"):
+            continue
+        consumers = [Scope("worker", name) for name in plan.texts(scope, "workers")]
+        workers = [worker for worker in consumers if plan.number(worker, "replicas") > 0]
+        if workers:
+            replicas = sum(int(plan.number(worker, "replicas")) for worker in workers)
+            names = sorted({name for worker in workers for name in plan.texts(worker, "queues")})
+            neighbours = [task for name in names for task in tasks_of.get(name, [])]
+            yield Queue(scope, workers, tasks_of.get(scope.name, []), neighbours, replicas)
+
+
+def longest_run(plan: Plan, queue: Queue) -> tuple[float, Origin]:
+    """Seconds for which a slot of its workers may be busy, with whatever else they consume."""
+    limits = [Derived(task, "options.time_limit") for task in queue.neighbours]
+    # A task that nobody declared may come to any queue.
+    limits.append(Derived(APP, "task_time_limit"))
+    longest = max(limits, key=lambda limit: positive(plan, limit.scope, limit.key))
+    if seconds := positive(plan, longest.scope, longest.key):
+        return seconds, longest
+    assumed = ASSUMED_LONGEST_RUN_SECONDS
+    return assumed, Constant("ASSUMED_LONGEST_RUN_SECONDS", assumed)
+
+
+def positive(plan: Plan, scope: Scope, key: str) -> float:
+    """A number, or 0 when it is null or undecided."""
+    return plan.number_if_any(scope, key) or 0

@@ -1,0 +1,36 @@
+"""What is sent to which queue, and which line of the workload says so."""
+
+from __future__ import annotations
+
+from policycompiler.diagnostics import SpecPath
+from policycompiler.model import Workload
+from policycompiler.plan import APP, Plan, Scope
+
+
+def sent_tasks(spec: Workload, plan: Plan) -> dict[str, list[str]]:
+    """Tasks by the queue that brings them: their own, one a producer may choose, one of a schedule."""
+    ways = {(plan.text(Scope("task", name), "queue"), name) for name in spec.tasks}
+    for name, task in spec.tasks.items():
+        ways.update((queue, name) for queue in task.call_time_queues or ())
+    for schedule in spec.schedules.values():
+        if schedule.options is not None and schedule.options.queue and schedule.task in spec.tasks:
+            ways.add((schedule.options.queue, schedule.task))
+    sent: dict[str, list[str]] = {}
+    for queue, name in sorted(ways):
+        sent.setdefault(queue, []).append(name)
+    return sent
+
+
+def sent_to(spec: Workload, plan: Plan) -> dict[str, SpecPath]:
+    """Queues that something is sent to, each with a place in the workload that says so."""
+    places: dict[str, SpecPath] = {}
+    for name, task in sorted(spec.tasks.items()):
+        places.setdefault(plan.text(Scope("task", name), "queue"), ("tasks", name))
+        for index, queue in enumerate(task.call_time_queues or []):
+            places.setdefault(queue, ("tasks", name, "call_time_queues", index))
+    for name, schedule in sorted(spec.schedules.items()):
+        queue = schedule.options.queue if schedule.options else None
+        if queue is not None:
+            places.setdefault(queue, ("schedules", name, "options", "queue"))
+    places.setdefault(plan.text(APP, "task_default_queue"), ("service",))
+    return places

@@ -1,0 +1,78 @@
+"""Fewer workers than queues: which queues share one, where no `workers:` entry consumes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+from typing import NamedTuple
+
+from policycompiler.model import Workload
+from policycompiler.model.classes import DEFAULT_CLASS
+from policycompiler.plan import Plan, Scope
+
+PROMISES_APART = 100
+"""Interactive (1 s) and batch (15 min) never share a worker, neighbouring classes (30) may."""
+DEFAULT_WORK = "io"
+"""Of a queue that no declared task is sent to."""
+
+
+class Group(NamedTuple):
+    """Queues that one worker consumes, the most urgent first, and what their tasks ask of it."""
+
+    queues: tuple[str, ...]
+    work: frozenset[str]
+    wait: float
+    bears: float
+    longest: float
+
+
+def shared(
+    spec: Workload, plan: Plan, queues: Iterable[str], sent: Mapping[str, list[str]], most: int
+) -> list[Group]:
+    """The queues of each worker: one each, or as many together as it takes to need at most so many workers.
+
+    There are more than `most` where too few queues go together.
+    """
+    groups = sorted((_group(spec, plan, queue, sent.get(queue, [])) for queue in queues), key=_urgency)
+    while len(groups) > most:
+        pairs = [pair for pair in combinations(groups, 2) if _go_together(*pair)]
+        if not pairs:
+            break
+        first, second = min(pairs, key=lambda pair: (pair[1].wait / pair[0].wait, pair))
+        merged = first._replace(
+            queues=first.queues + second.queues, longest=max(first.longest, second.longest)
+        )
+        rest = [group for group in groups if group not in (first, second)]
+        groups = sorted([*rest, merged], key=_urgency)
+    return groups
+
+
+def _urgency(group: Group) -> tuple[float, tuple[str, ...]]:
+    return group.wait, group.queues
+
+
+def _group(spec: Workload, plan: Plan, queue: str, names: list[str]) -> Group:
+    tasks = [Scope("task", name) for name in names if not spec.tasks[name].external]
+    own = [spec.latency_classes[plan.text(task, "latency")] for task in tasks]
+    classes = own or [spec.latency_classes[DEFAULT_CLASS]]
+    urgent = min(classes, key=lambda each: each.queue_wait_p99_seconds)
+    runs = [
+        plan.number_if_any(task, "runtime_p99_seconds") or each.runtime_p99_limit_seconds
+        for task, each in zip(tasks, own, strict=True)
+    ]
+    return Group(
+        (queue,),
+        frozenset(plan.text(task, "work") for task in tasks) or frozenset({DEFAULT_WORK}),
+        urgent.queue_wait_p99_seconds,
+        urgent.runtime_p99_limit_seconds,
+        max(runs, default=0),
+    )
+
+
+def _go_together(first: Group, second: Group) -> bool:
+    """Of two groups, the more urgent one first."""
+    return (
+        first.work == second.work
+        and max(first.longest, second.longest) <= first.bears
+        and second.wait < first.wait * PROMISES_APART
+    )

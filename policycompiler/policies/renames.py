@@ -1,0 +1,102 @@
+"""Which earlier names of a task still count.
+
+Decides:
+    `task:NAME/renamed_from`, for each task of this app that has earlier names.
+
+Because:
+    A message names its task. A worker that does not know the name discards the message, so whatever was sent
+    before a rename, or is still sent by code of before it, would be lost without a trace but a line of its
+    log. An earlier name goes the way of the task, and a worker runs it as the task; a name that stands for
+    two tasks says neither. An exact earlier name beats a pattern that it matches.
+
+Example:
+    tasks: {shop.mail.send: {renamed_from: [shop.send]}}
+
+    task:shop.mail.send/renamed_from = ["shop.send"]
+
+Refuses:
+    PC454 earlier-name-declared: remove one of the two.
+        fires: tasks: {shop.a: {renamed_from: [shop.b]}, shop.b: {}}
+        silent: tasks: {shop.a: {renamed_from: [shop.b]}, shop.*: {}}
+    PC455 earlier-name-of-two: keep it at the task that its messages are for.
+        fires: tasks: {shop.a: {renamed_from: [shop.old]}, shop.b: {renamed_from: [shop.old]}}
+        silent: tasks: {shop.a: {renamed_from: [shop.old]}, shop.b: {renamed_from: [shop.older]}}
+    PC456 pattern-renamed: declare the one task by its name, and its earlier names there.
+        fires: tasks: {shop.*: {renamed_from: [shop.old]}}
+        silent: tasks: {shop.*: {}, shop.a: {renamed_from: [shop.old]}}
+    PC457 renamed-from-itself: remove it.
+        fires: tasks: {shop.a: {renamed_from: [shop.a]}}
+        silent: tasks: {shop.a: {renamed_from: [shop.b]}}
+    PC458 renamed-elsewhere: say it where that app's workers are declared.
+        fires: tasks: {shop.a: {external: true, queue: theirs, renamed_from: [shop.b]}}
+        silent: tasks: {shop.a: {queue: ours, renamed_from: [shop.b]}}
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, error, warning
+from policycompiler.model import Workload
+from policycompiler.plan import Decision, Plan, Scope, Written
+
+NAME = "renames"
+
+EARLIER_NAME_DECLARED = error("PC454", "earlier-name-declared")
+EARLIER_NAME_OF_TWO = error("PC455", "earlier-name-of-two")
+PATTERN_RENAMED = error("PC456", "pattern-renamed")
+RENAMED_FROM_ITSELF = error("PC457", "renamed-from-itself")
+RENAMED_ELSEWHERE = warning("PC458", "renamed-elsewhere")
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """Take each earlier name that leads to one task of this app."""
+    del plan
+    claims: dict[str, SpecPath] = {}
+    for name, task in sorted(spec.tasks.items()):
+        path: SpecPath = ("tasks", name, "renamed_from")
+        if not task.renamed_from:
+            continue
+        if "*" in name:
+            message = f"`{name}` stands for many tasks, and an earlier name leads to one"
+            help_text = "declare the one task by its name, and its earlier names there"
+            yield PATTERN_RENAMED.at(path, message, help=help_text, at_key=True)
+            continue
+        if task.external:
+            message = f"another app runs {name}; what its workers make of an earlier name is said there"
+            help_text = "remove it here, and say it where that app's workers are declared"
+            yield RENAMED_ELSEWHERE.at(path, message, help=help_text, fix=(Remove(path),), at_key=True)
+            continue
+        taken = []
+        for index, old in enumerate(task.renamed_from):
+            where: SpecPath = (*path, index)
+            found = _objection(spec, name, old, where, claims)
+            if found is not None:
+                yield found
+            elif old not in taken:
+                taken.append(old)
+                claims[old] = where
+        if taken:
+            because = "messages that name it so may still be in flight"
+            yield Decision(Scope("task", name), "renamed_from", [*sorted(taken)], because, (Written(path),))
+
+
+def _objection(
+    spec: Workload, name: str, old: str, where: SpecPath, claims: dict[str, SpecPath]
+) -> Diagnostic | None:
+    if old == name:
+        return RENAMED_FROM_ITSELF.at(where, f"{name} is called so now", help="remove it")
+    if old in spec.tasks:
+        message = f"`{old}` is said to be an earlier name of {name}, and is a task of its own"
+        related = (Related(("tasks", old), "declared here"),)
+        return EARLIER_NAME_DECLARED.at(where, message, help="remove one of the two", related=related)
+    earlier = claims.get(old)
+    if earlier is not None and earlier[1] != name:
+        message = f"`{old}` is said to be an earlier name of {earlier[1]} and of {name}"
+        help_text = "keep it at the task that its messages are for"
+        related = (Related(earlier, f"of {earlier[1]}"),)
+        return EARLIER_NAME_OF_TWO.at(where, message, help=help_text, related=related)
+    return None
