@@ -1,0 +1,48 @@
+"""What a difference comes from: something that was written, or another difference."""
+
+from __future__ import annotations
+
+from policycompiler.diagnostics import SpecPath
+from policycompiler.plan import Derived, Parameter, Plan, Scope, Setting, Written
+
+_MIRRORS = frozenset({"tasks", "workers", "description", "longest_hold_seconds"})
+"""Settings that list what others say."""
+
+
+def cause(plan: Plan, setting: Setting | None, differing: frozenset[tuple[Scope, str]]) -> SpecPath:
+    """What was written that a setting comes from: by way of what differs where there is such a way."""
+    if setting is None:
+        return ()
+    todo, seen = [setting], {(setting.scope, setting.key)}
+    otherwise: SpecPath = ()
+    while todo:
+        each = todo.pop(0)
+        for origin in each.origins:
+            if isinstance(origin, Written) and (each.scope, each.key) in differing:
+                return origin.path
+            if isinstance(origin, Written):
+                otherwise = otherwise or origin.path
+        ways = [origin for origin in each.origins if isinstance(origin, Derived)]
+        for way in sorted(ways, key=lambda way: (way.scope, way.key) not in differing):
+            source = plan.find(way.scope, way.key)
+            if source is not None and (way.scope, way.key) not in seen:
+                seen.add((way.scope, way.key))
+                todo.append(source)
+    own: SpecPath = (f"{setting.scope.kind}s", setting.scope.name)
+    # Where nothing that was written differs, the entry says more than what it hangs on.
+    return own if setting.scope.kind in {"task", "schedule"} and otherwise[:2] != own else otherwise
+
+
+def is_consequence(old: Setting | None, new: Setting | None, differing: frozenset[tuple[Scope, str]]) -> bool:
+    """Whether a setting differs because another does, and not by what anybody wrote."""
+    given = [setting for setting in (old, new) if setting is not None]
+    if any(setting.key in _MIRRORS for setting in given):
+        return True
+    origins = [origin for setting in given for origin in setting.origins]
+    if any(isinstance(origin, Written) for origin in origins) or _parameters(old) != _parameters(new):
+        return False
+    return any(isinstance(origin, Derived) and (origin.scope, origin.key) in differing for origin in origins)
+
+
+def _parameters(setting: Setting | None) -> list[Parameter]:
+    return [] if setting is None else [each for each in setting.origins if isinstance(each, Parameter)]

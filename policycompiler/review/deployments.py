@@ -1,0 +1,231 @@
+"""The steps that deploy a folder: to workers that are to take both, to those that send, to all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from policycompiler.plan import BEAT, Plan
+from policycompiler.review import commands, fleet
+from policycompiler.review.deploy import Processes, beat_alike, moves, reads_alike
+from policycompiler.review.leg import BEAT_PROCESS, PRODUCERS, Leg, and_beat, moves_beat, names, told
+from policycompiler.review.needs import Needs
+from policycompiler.review.rollout import OUTPUT, Phase, Step, WaitFor
+
+
+def expand(leg: Leg, running: Plan, target: Plan, word: str, why: str, *, readers: bool = False) -> Step:
+    """Workers that can do the new before anybody asks for it."""
+    processes = moves(running, target, new_code=word != "raise")
+    undo = _undo_expand(leg, running, target, processes, word)
+    keep = ""
+    if leg.needs.gone and word != "raise":
+        keep = f", with code that still knows {told(sorted(leg.needs.gone))}"
+    code = "" if word == "raise" else " and the new code"
+    first = f"; first start {names(processes.start)}" if processes.start else ""
+    whom = "the workers"
+    if readers:
+        whom = "the workers, and to the producers, which read results"
+    return deploy(
+        "expand",
+        f"deploy {leg.name(target, word)}{code} to {whom}{keep}{first}",
+        why,
+        undo.sentence,
+        leg.folder(target, word),
+        processes._replace(restart=(*processes.restart, PRODUCERS)) if readers else processes,
+        tuple(commands.until_workers_answer(target)),
+    )._replace(undo_wait_for=undo.wait_for)
+
+
+def switch(leg: Leg, running: Plan, workers: Plan) -> Step:
+    """From now on everybody sends the new way; workers come along where they did not send so yet."""
+    along = running is not workers
+    plan = workers if along else leg.new
+    word = "overlap" if along and plan is not leg.new else "stand-in"
+    processes = _with_senders(leg, moves(running, workers) if along else Processes((), (), (), ()))
+    undo = undo_switch(leg)
+    if along:
+        undo = f"deploy {leg.name(running, word)} to the workers again; {undo}"
+    waits = tuple(commands.until_workers_answer(workers)) if along else ()
+    return deploy(
+        "switch",
+        f"deploy {leg.name(plan, word)} and the new code to {_whom(processes)}",
+        "the workers take both the old and the new" if leg.needs.receive_first else _why_stop_sending(leg),
+        undo,
+        leg.folder(plan, word),
+        processes,
+        waits,
+    )
+
+
+def at_once(leg: Leg, running: Plan) -> Iterator[Step]:
+    """Whatever has to change, in any order; nothing where no process reads what differs."""
+    workers = moves(running, leg.new, new_code=running is not leg.old)
+    processes = _with_senders(leg, workers)
+    if not any(processes):
+        if not moves_beat(leg):
+            why = "what differs is read by people and by Prometheus; no process has to start again"
+            yield Step("switch", "put the output in place", why, f"put {leg.came_from} in place", OUTPUT)
+        return
+    undo = f"deploy {leg.came_from} again, in any order"
+    if running is not leg.old:
+        seconds = fleet.longest_hold_seconds(leg.new)
+        undo = (
+            f"deploy {leg.name(running, 'raise')} to the workers and {leg.came_from} to the others; go back "
+            f"further only after {seconds:g} s, as what was sent meanwhile may be held for so long"
+        )
+    yield deploy(
+        "switch",
+        f"deploy {leg.name(leg.new, 'stand-in')} to {_whom(processes)}",
+        "old and new processes take each other's messages",
+        undo,
+        leg.folder(leg.new, "stand-in"),
+        processes,
+        tuple(commands.until_workers_answer(leg.new)) if any(workers) else (),
+    )
+
+
+def deploy(
+    phase: Phase,
+    action: str,
+    why: str,
+    undo: str,
+    folder: str,
+    processes: Processes,
+    wait_for: tuple[WaitFor, ...],
+) -> Step:
+    """A step that brings a folder to some processes."""
+    start, restart, reload, stop = processes
+    return Step(phase, action, why, undo, folder, start, restart, reload, stop, (), wait_for)
+
+
+def _with_senders(leg: Leg, processes: Processes) -> Processes:
+    """Those of them with whom anything changes; a beat that moves has steps of its own."""
+    start, restart, stop = processes.start, processes.restart, processes.stop
+    if not reads_alike(leg.old, leg.new):
+        restart = (*restart, PRODUCERS)
+    had, has = bool(leg.old.keys(BEAT)), bool(leg.new.keys(BEAT))
+    if had and has and not moves_beat(leg) and not beat_alike(leg.old, leg.new):
+        restart = (*restart, BEAT_PROCESS)
+    elif has and not had:
+        start = (*start, BEAT_PROCESS)
+    elif had and not has:
+        stop = (*stop, BEAT_PROCESS)
+    return Processes(start, restart, processes.reload, stop)
+
+
+def _whom(processes: Processes) -> str:
+    """Who gets a folder, in words."""
+    listed = [each for kind in processes for each in kind]
+    kinds = ["workers"] if any(each.startswith("worker:") for each in listed) else []
+    kinds += [each for each in (PRODUCERS, BEAT_PROCESS) if each in listed]
+    order = ", in any order" if len(listed) > 1 else ""
+    return " and ".join(filter(None, (", ".join(kinds[:-1]), *kinds[-1:]))) + order
+
+
+class _Undo(NamedTuple):
+    """How to go back from a step, and the waits on the way."""
+
+    sentence: str
+    wait_for: tuple[WaitFor, ...] = ()
+
+
+def _undo_expand(leg: Leg, running: Plan, target: Plan, processes: Processes, word: str) -> _Undo:
+    """Workers send too: from an overlap they have sent the new way already."""
+    if word == "raise":
+        return _Undo(f"deploy {leg.came_from} to the workers again: nothing is held for longer yet")
+    back = leg.came_from if running is leg.old else leg.name(running, "raise")
+    # What only workers take that were started for it is taken once no other worker sends it any more.
+    drained = [queue for queue in sorted(leg.needs.arriving) if _is_of(processes.start, target, queue)]
+    sent = _new_under_way(leg, but=drained, forms=word == "overlap")
+    first = f"once nothing is left of {sent}, which tasks may have sent already, " if sent else ""
+    sentence = f"{first}deploy {back} and the code of before to the workers of before again"
+    waits: list[WaitFor] = []
+    if drained:
+        sentence += f"; wait until nothing is left of {told(drained)}"
+        waits += commands.until_empty(target, drained)
+    if word == "overlap" and (
+        moved := [*commands.until_levels_moved(leg.new, leg.old, fleet.consumed(leg.old))]
+    ):
+        sentence += "; wait until what they gave back by the new levels lies in lists of the old ones"
+        waits += moved
+    if waits:
+        waits[:0] = commands.until_workers_answer(running)
+    elif not sent:
+        sentence += ": nothing has been sent the new way yet"
+    if processes.start:
+        sentence += f"; stop {names(processes.start)}"
+    return _Undo(sentence, tuple(waits))
+
+
+def _is_of(started: tuple[str, ...], plan: Plan, queue: str) -> bool:
+    """Whether only these workers take from a queue."""
+    takers = {f"worker:{name}" for name in fleet.consumers(plan).get(queue, ())}
+    return bool(takers) and takers <= {*started}
+
+
+def undo_switch(leg: Leg) -> str:
+    """How to go back once everybody sends the new way."""
+    sent = _new_under_way(leg)
+    further = f"; go back further only once nothing is left of {sent}" if sent else ""
+    back = f"deploy {leg.came_from} and the code of before to producers{and_beat(leg)} again"
+    return f"{back}: the workers take both{further}"
+
+
+def _new_under_way(leg: Leg, *, but: Sequence[str] = (), forms: bool = True) -> str:
+    """What may be under way that old workers cannot take; without `forms`, only what lies in queues."""
+    found = leg.needs
+    queues = found.arriving.difference(but)
+    if not forms:
+        return told(sorted(queues))
+    things = told(sorted({*queues, *found.added, *found.renamed}))
+    form = "messages in the new form" if found.new_content else ""
+    longer = f"longer runs in {told(sorted(found.outlasted))}" if found.outlasted else ""
+    return " and ".join(filter(None, (things, form, longer)))
+
+
+def why_accept(found: Needs) -> str:
+    """Why all have to read the new before anybody sends it."""
+    reasons = []
+    if found.new_content or found.new_results:
+        reasons.append("an old process refuses the new form, so all read it before anybody writes it")
+    if found.renamed:
+        reasons.append(
+            "an old worker throws away what has the new name, so the new code still sends the old one"
+        )
+    return "; ".join(reasons)
+
+
+def why_receive(leg: Leg) -> str:
+    """Why workers come before whoever sends."""
+    found, reasons = leg.needs, []
+    if found.arriving:
+        reasons.append(f"nobody consumes {told(sorted(found.arriving))} yet")
+    if found.added:
+        reasons.append(
+            f"a worker that does not know {told(sorted(found.added))} throws its messages away: "
+            "no code, that of tasks included, may send it before the next step"
+        )
+    if found.deserted:
+        reasons.append(f"tasks still send to {told(sorted(found.deserted))} while old workers run")
+    if found.called:
+        reasons.append(f"old code may not take the new arguments of {told(sorted(found.called))}")
+    if found.levels:
+        reasons.append("an old worker does not look into the lists of the new levels")
+    if found.outlasted:
+        reasons.append("a stop of an old worker would kill what may run for longer from now on")
+    if found.lowered:
+        reasons.append("what is under way may be held for longer than the new visibility timeout")
+    if found.impatient:
+        reasons.append("what is under way may run for longer than the new stop timeout")
+    if found.old_content:
+        reasons.append("what is under way is in the old form")
+    return "; ".join(reasons)
+
+
+def _why_stop_sending(leg: Leg) -> str:
+    what = told(sorted(leg.needs.leaving | leg.needs.gone))
+    return (
+        f"what is still under way for {what} is run by the workers as they are"
+        if what
+        else ("the workers bear with what is under way")
+    )

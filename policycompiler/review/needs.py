@@ -1,0 +1,251 @@
+"""What two plans ask of the order in which processes go from the old one to the new one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from policycompiler.plan import APP, Plan, Scope
+from policycompiler.review import fleet
+from policycompiler.review.places import is_elsewhere
+
+
+class Needs(NamedTuple):
+    """What has to happen in an order; everything is empty or False where any order will do.
+
+    `leaving` and `arriving` are queues that only old, or only new workers consume; to those `deserted` tasks
+    were sent that go on being sent. `unattended` are those that only old workers consume although the new
+    plan goes on sending to them. `replaced` are those that RabbitMQ would refuse to declare, each with the
+    name that it has in between. `handed` are tasks that another app runs from now on, or ran until now.
+    `added` and `gone` are tasks that old, or new workers do not know; `renamed` maps a task to its earlier
+    names. `new_content` is what old processes cannot read, `old_content` what new ones cannot, both of
+    messages; `new_results` and `old_results` say so of results. `raised` and `lowered` are about the
+    visibility timeout, `levels` about the lists that Redis keeps for each priority. `impatient` are workers
+    that new units would stop sooner than what old producers sent may last, `outlasted` those that old units
+    would stop sooner than what new producers send may last. `called` are schedules with other arguments.
+    `elsewhere` says that the messages are kept in another place. `before` and `after` are the names that old
+    and new workers know.
+    """
+
+    leaving: frozenset[str]
+    arriving: frozenset[str]
+    deserted: frozenset[str]
+    unattended: frozenset[str]
+    handed: frozenset[str]
+    replaced: dict[str, str]
+    added: frozenset[str]
+    gone: frozenset[str]
+    renamed: dict[str, list[str]]
+    new_content: frozenset[str]
+    old_content: frozenset[str]
+    new_results: bool
+    old_results: bool
+    raised: bool
+    lowered: bool
+    levels: bool
+    impatient: frozenset[str]
+    outlasted: frozenset[str]
+    called: frozenset[str]
+    elsewhere: bool
+    before: fleet.Names
+    after: fleet.Names
+
+    @property
+    def accept_first(self) -> bool:
+        """Whether all have to read what is new before anybody may send it."""
+        return bool(self.renamed or self.new_content or self.new_results)
+
+    @property
+    def receive_first(self) -> bool:
+        """Whether workers come before whoever sends."""
+        return bool(
+            self.accept_first or self.arriving or self.added or self.levels or self.outlasted or self.called
+        )
+
+    @property
+    def overlap(self) -> bool:
+        """Whether workers need a configuration in between, which does the old and the new."""
+        return bool(
+            self.levels
+            or self.lowered
+            or self.impatient
+            or self.old_content
+            or self.deserted
+            or self.gone & self.handed
+            or ((self.leaving or self.gone) and self.receive_first)
+        )
+
+    @property
+    def drain(self) -> bool:
+        """Whether something old has to be gone before the last step."""
+        return bool(self.overlap or self.leaving or self.gone)
+
+
+def needs(old: Plan, new: Plan) -> Needs:
+    """Compare two plans."""
+    taken, taking = fleet.consumed(old), fleet.consumed(new)
+    before, after = fleet.Names(old), fleet.Names(new)
+    renamed = _renamed(before, after)
+    earlier = {name for names in renamed.values() for name in names}
+    aliases = before.earlier.keys() - after.earlier.keys()
+    handed = frozenset(_handed(old, new, before, after))
+    # Nobody sends by an earlier name any more: that another app has it now is settled with that.
+    forgotten = {name for name in aliases if not after.runs(name)} - handed
+    # The same queue brings their messages to whoever runs them: none is left behind.
+    stay = {name for name in handed if before.queue(name) == after.queue(name)}
+    taken_over = {name for name in handed if after.runs(name)}
+    unknown = _unknown(old, after) - earlier - stay
+    # What a pattern that goes stood for goes with it.
+    unknown |= {name for name in handed - stay if _pattern(before, name) in unknown}
+    given_up = {queue for queue in taken - taking if not _elsewhere(new, queue)}
+    unattended = {queue for queue in given_up & _sent_to(new) if new.keys(Scope("queue", queue))}
+    leaving = frozenset(given_up - unattended)
+    # What a pattern stood for may go on under a name of its own.
+    ended = {name for name in unknown - handed if "*" not in name}
+    return Needs(
+        leaving=leaving,
+        arriving=frozenset(
+            queue
+            for queue in taking - taken
+            if not _elsewhere(old, queue) and _has_more_sent(old, new, queue)
+        ),
+        deserted=leaving & _sent_to(old, but=ended),
+        unattended=frozenset(unattended),
+        handed=handed,
+        replaced=_replaced(old, new, sorted(taken & taking)),
+        added=frozenset((_unknown(new, before) - renamed.keys() | taken_over) - stay),
+        gone=frozenset(unknown | (forgotten - earlier)),
+        renamed=renamed,
+        new_content=frozenset(fleet.sent_content(new) - fleet.accepted(old)),
+        old_content=frozenset(fleet.sent_content(old) - fleet.accepted(new)),
+        new_results=fleet.result_content(new) not in fleet.accepted_results(old),
+        old_results=fleet.result_content(old) not in fleet.accepted_results(new),
+        raised=_raised(old, new),
+        lowered=_raised(new, old),
+        levels=_levels(old, new),
+        impatient=frozenset(_impatient(old, new)),
+        outlasted=frozenset(_impatient(new, old)),
+        called=frozenset(_called(old, new)),
+        elsewhere=is_elsewhere(old, new),
+        before=before,
+        after=after,
+    )
+
+
+def _is_refused(old: Plan, new: Plan, queue: str) -> bool:
+    """Whether RabbitMQ would refuse the new declaration of a queue that exists as the old one says."""
+    scope = Scope("queue", queue)
+    if any(plan.get(scope, "external") or plan.get(scope, "broadcast") for plan in (old, new)):
+        return False
+    same_exchange = old.get(scope, "exchange") == new.get(scope, "exchange")
+    other_type = old.get(scope, "exchange_type") != new.get(scope, "exchange_type")
+    return old.get(scope, "arguments") != new.get(scope, "arguments") or (same_exchange and other_type)
+
+
+def _sent_to(plan: Plan, but: Collection[str] = ()) -> set[str]:
+    """The queues that tasks are sent to, the undeclared ones too; `but` some tasks."""
+    queues = {scope.name for scope in plan.scopes("queue") if set(plan.texts(scope, "tasks")) - set(but)}
+    return queues | {plan.text(APP, "task_default_queue")}
+
+
+def _has_more_sent(old: Plan, new: Plan, queue: str) -> bool:
+    """Whether anything is sent to a queue that was not sent there before."""
+    scope = Scope("queue", queue)
+    if set(new.texts(scope, "tasks")) - set(old.texts(scope, "tasks") if old.keys(scope) else ()):
+        return True
+    return queue == new.text(APP, "task_default_queue") != old.text(APP, "task_default_queue")
+
+
+def _handed(old: Plan, new: Plan, before: fleet.Names, after: fleet.Names) -> Iterable[str]:
+    """The tasks that both plans know and that this app runs in only one of them."""
+    for name in {scope.name for plan in (old, new) for scope in plan.scopes("task")}:
+        known = before.entry(name) is not None and after.entry(name) is not None
+        if known and before.runs(name) != after.runs(name):
+            yield name
+
+
+def _pattern(names: fleet.Names, name: str) -> str | None:
+    """The pattern that declares a task that has no entry of its own."""
+    entry = names.entry(name)
+    return entry.name if entry is not None and "*" in entry.name else None
+
+
+def _elsewhere(plan: Plan, queue: str) -> bool:
+    """Whether another app consumes a queue."""
+    return bool(plan.get(Scope("queue", queue), "external"))
+
+
+def _replaced(old: Plan, new: Plan, queues: Iterable[str]) -> dict[str, str]:
+    if new.get(APP, "broker_transport") != "rabbitmq" or is_elsewhere(old, new):
+        return {}
+    taken = {scope.name for plan in (old, new) for scope in plan.scopes("queue")}
+    replaced: dict[str, str] = {}
+    for queue in queues:
+        if _is_refused(old, new, queue):
+            replaced[queue] = _next_version(queue, taken)
+            taken.add(replaced[queue])
+    return replaced
+
+
+def _next_version(queue: str, taken: Iterable[str]) -> str:
+    """`mail.v2` of `mail`, `mail.v3` of `mail.v2`, and further where that is taken."""
+    stem, _, last = queue.rpartition(".v")
+    if not stem or not last.isdigit():
+        stem, last = queue, "1"
+    number = int(last) + 1
+    while f"{stem}.v{number}" in taken:
+        number += 1
+    return f"{stem}.v{number}"
+
+
+def _unknown(plan: Plan, others: fleet.Names) -> set[str]:
+    """The tasks whose messages workers that know the other names would throw away."""
+    return {
+        scope.name
+        for scope in plan.scopes("task")
+        if fleet.runs_here(plan, scope) and not others.runs(scope.name)
+    }
+
+
+def _renamed(before: fleet.Names, after: fleet.Names) -> dict[str, list[str]]:
+    """Tasks with the earlier names that only the old plan sends by."""
+    renamed: dict[str, list[str]] = {}
+    for earlier, name in after.earlier.items():
+        if earlier not in before.earlier and before.runs(earlier) and after.runs(name):
+            renamed.setdefault(name, []).append(earlier)
+    return renamed
+
+
+def _raised(old: Plan, new: Plan) -> bool:
+    """Whether an old worker would give back what a new one still holds."""
+    if new.get(APP, "broker_transport") != fleet.SHARED_TIMEOUT or is_elsewhere(old, new):
+        return False
+    before, after = (plan.number_if_any(APP, "visibility_timeout_seconds") for plan in (old, new))
+    if before is None or after is None or before >= after:
+        return False
+    longest = new.number_if_any(APP, "longest_hold_seconds")
+    return longest is None or longest >= before
+
+
+def _levels(old: Plan, new: Plan) -> bool:
+    if new.get(APP, "broker_transport") != fleet.SHARED_TIMEOUT or is_elsewhere(old, new):
+        return False
+    return fleet.priority_steps(old) != fleet.priority_steps(new)
+
+
+def _impatient(sender: Plan, runner: Plan) -> Iterable[str]:
+    """Workers whose stop waits less under one plan than what the other one sends them may last."""
+    for worker in runner.scopes("worker"):
+        longer, patience = (plan.number_if_any(worker, "stop_timeout_seconds") for plan in (sender, runner))
+        if longer is None or patience is None or patience >= longer:
+            continue
+        if patience < fleet.longest_run_seconds(sender, sender.texts(worker, "tasks")):
+            yield worker.name
+
+
+def _called(old: Plan, new: Plan) -> Iterable[str]:
+    for schedule in new.scopes("schedule"):
+        if old.keys(schedule) and any(
+            old.get(schedule, key) != new.get(schedule, key) for key in ("args", "kwargs")
+        ):
+            yield schedule.name

@@ -1,0 +1,95 @@
+"""How risky it is what changes about schedules and beat, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.plan import Derived, Parameter, Value
+from policycompiler.review import fleet
+from policycompiler.review.judged import At, Judged, Rule, manual, ordered, safe
+from policycompiler.review.task_risks import compressed, expiring, moved
+
+
+def _shifted(at: At) -> Judged:
+    if at.new.get(at.scope, "every_seconds") is not None:
+        return safe("beat reckons from the last run under this name: a whole interval lies in between")
+    task = at.needs.after.entry(str(at.new.get(at.scope, "task")))
+    if task is not None and at.new.get(task, "idempotent"):
+        return safe("by the new times beat may send it once more, which does this task no harm")
+    return manual(
+        "beat reckons from the last run under this name, and may send it once more by the new times; "
+        "give the schedule another name, and deploy while neither an old nor a new time is near"
+    )
+
+
+def _options(at: At) -> Judged:
+    if at.key in {"args", "kwargs"}:
+        return ordered("old code may not take the new arguments: workers first, then beat")
+    if at.key != "options":
+        return safe("beat goes by it from its start on")
+    judged = _sent_otherwise(at)
+    return max(judged, key=lambda each: each.risk.rank)
+
+
+def _sent_otherwise(at: At) -> Iterator[Judged]:
+    """What each option of a message means that beat sends with it."""
+    before, after = (value if isinstance(value, dict) else {} for value in (at.was, at.now))
+    yield safe("beat goes by it from its start on")
+    if _writes_anew(at):
+        yield ordered("an old worker refuses the new form: what it takes of it is lost")
+    was, now = (str(options.get("queue") or "") for options in (before, after))
+    if was != now and (now in at.needs.arriving or was in at.needs.leaving):
+        yield moved(at, was, now)
+    if _differs(before, after, "expires") and not _is_reckoned(at):
+        yield expiring(before.get("expires"), after.get("expires"))
+    if _differs(before, after, "compression"):
+        yield compressed(after.get("compression"))
+
+
+def _differs(before: dict[str, Value], after: dict[str, Value], key: str) -> bool:
+    """Whether an option says something else."""
+    return not fleet.same(before.get(key), after.get(key))
+
+
+def _is_reckoned(at: At) -> bool:
+    """Whether the expiry is that of the task, or comes of when the next run follows."""
+    setting = at.new.find(at.scope, at.key)
+    return setting is not None and any(
+        (isinstance(origin, Derived) and origin.key == "options.expires")
+        or (isinstance(origin, Parameter) and origin.path[-1] == "expires_over_interval")
+        for origin in setting.origins
+    )
+
+
+def _added(at: At) -> Judged:
+    if _writes_anew(at):
+        return ordered("an old worker refuses the form that it is sent in: what it takes of it is lost")
+    return safe("nothing is sent before it is due")
+
+
+def _writes_anew(at: At) -> bool:
+    """Whether beat sends a schedule in a form that old workers cannot read."""
+    options = at.new.get(at.scope, "options")
+    serializer = options.get("serializer") if isinstance(options, dict) else None
+    return serializer is not None and fleet.content_type(str(serializer)) in at.needs.new_content
+
+
+def _beat_moved(at: At) -> Judged:
+    del at
+    return ordered("two beats send everything twice: the old one ends before the new one starts")
+
+
+def _beat_options(at: At) -> Judged:
+    if at.key == "scheduler":
+        return manual("the new scheduler does not know when each entry ran last")
+    return safe("beat goes by it from its start on")
+
+
+RULES: dict[str, Rule] = {
+    "schedule-added": _added,
+    "schedule-shifted": _shifted,
+    "schedule-options": _options,
+    "beat-moved": _beat_moved,
+    "beat-options": _beat_options,
+}
+"""How each kind is judged."""

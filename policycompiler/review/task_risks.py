@@ -1,0 +1,158 @@
+"""How risky it is what changes about tasks and their messages, and why."""
+
+from __future__ import annotations
+
+from policycompiler.plan import Scope, Value
+from policycompiler.review import fleet
+from policycompiler.review.handed import GOES_ALONG, handed
+from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
+from policycompiler.review.retry_risks import retries
+
+
+def _task_added(at: At) -> Judged:
+    name = at.scope.name
+    if name in at.needs.handed:
+        return handed(at)
+    if not fleet.runs_here(at.new, at.scope):
+        return safe("another app runs it; nothing is sent before somebody calls it")
+    if name in at.needs.added:
+        return ordered("an old worker does not know it: it would throw its messages away")
+    queue = at.needs.after.queue(name)
+    return moved(at, at.needs.before.queue(name), queue)
+
+
+def _task_removed(at: At) -> Judged:
+    name = at.scope.name
+    if name in at.needs.handed:
+        return handed(at)
+    if not fleet.runs_here(at.old, at.scope):
+        return safe("another app runs it")
+    if name in at.needs.gone:
+        return ordered(
+            "a worker without it throws away what is still under way; its code must stay until then"
+        )
+    return moved(at, at.old.text(at.before, "queue"), at.needs.after.queue(name))
+
+
+def _task_renamed(at: At) -> Judged:
+    if at.key == "renamed_from" and at.scope.name not in at.needs.renamed:
+        names = ", ".join(str(name) for name in _list(at.was) if name in at.needs.gone)
+        if names:
+            return ordered(f"messages under {names} would be thrown away; there must be none under way")
+        return safe("no process has sent by another name")
+    return ordered("an old worker throws away what comes under the new name, a new one what under the old")
+
+
+def _task_moved(at: At) -> Judged:
+    name, queue, target = at.scope.name, str(at.was), str(at.now)
+    if name not in at.needs.handed:
+        return moved(at, queue, target)
+    if name in at.needs.gone:
+        return ordered(f"a worker without it would throw away what is left of it in {queue}")
+    if target in at.needs.arriving:
+        return ordered(f"no old worker consumes {target}")
+    if name in at.needs.added:
+        return ordered(f"an old worker that takes from {target} would throw it away")
+    return GOES_ALONG
+
+
+def moved(at: At, queue: str, target: str) -> Judged:
+    """Messages that go to another queue from now on."""
+    if queue == target:
+        return safe(f"its messages go on to queue {target}")
+    reasons = []
+    if at.new.get(Scope("queue", target), "external"):
+        return manual(f"queue {target} is another app's: that has to consume it first, and to know the task")
+    if target in at.needs.arriving:
+        reasons.append(f"no old worker consumes {target}")
+    if queue in at.needs.leaving:
+        reasons.append(f"no new worker takes what is left in {queue}")
+    if reasons:
+        return ordered(", and ".join(reasons))
+    return safe("old and new workers consume both queues")
+
+
+def _delivery(at: At) -> Judged:
+    option = at.key.removeprefix("options.").removeprefix("task_")
+    if option == "delivery_mode":
+        if at.now in (1, "transient"):
+            return lossy("a restart of the broker loses its messages")
+        return safe("each message says it for itself")
+    if option in {"acks_late", "retry_on_worker_lost", "reject_on_worker_lost"} and at.was and not at.now:
+        early = at.key.replace(option, "acks_late")
+        if option != "acks_late" and at.old.get(at.before, early) and not at.new.get(at.scope, early):
+            return safe("it goes with late acknowledgement")
+        others = ("retry_on_worker_lost", "reject_on_worker_lost")
+        if option == "acks_late" or not any(
+            at.new.get(at.scope, at.key.replace(option, other)) for other in others
+        ):
+            return lossy("from now on a run whose worker is killed is lost")
+    return safe("each worker does so from its start on")
+
+
+def _expiry(at: At) -> Judged:
+    return expiring(at.was, at.now)
+
+
+def expiring(was: Value, now: Value) -> Judged:
+    """Messages that expire after so many seconds from now on; None is never."""
+    if isinstance(now, int | float) and not (isinstance(was, int | float) and was <= now):
+        return lossy(f"what waits for more than {now:g} s is thrown away from now on")
+    return safe("messages wait longer than before")
+
+
+def _results(at: At) -> Judged:
+    if at.key.endswith("ignore_result") and at.now and not at.was:
+        return manual("who still waits for a result waits for ever; the callers have to be looked at")
+    return safe("each worker does so from its start on")
+
+
+def _limits(at: At) -> Judged:
+    if isinstance(at.was, int | float) and isinstance(at.now, int | float) and at.now < at.was:
+        return safe("messages carry their limit: what old producers sent may still run as long as before")
+    return safe("each run has the limit of its sender: code that needs longer comes once producers have this")
+
+
+def _serialization(at: At) -> Judged:
+    if at.key.endswith("compression"):
+        return compressed(at.now)
+    if at.key.endswith("accept_content"):
+        return _accepting(at)
+    if at.needs.new_content or at.needs.new_results:
+        return ordered("an old process refuses the new form: what it takes of it is lost")
+    return safe("old and new processes read both")
+
+
+def _accepting(at: At) -> Judged:
+    if at.needs.old_results:
+        return lossy("stored results in the old form are read by nobody any more, whoever waits for them")
+    if at.needs.old_content:
+        return ordered("a new worker refuses what is still under way in the old form")
+    return safe("all that is sent is read on both sides, as soon as it is")
+
+
+def compressed(method: Value) -> Judged:
+    """Messages in another compression; None is none."""
+    if method is None or method in {"gzip", "zlib", "bzip2", "bzip", "lzma", "xz"}:
+        return safe("each message says it, and Python itself reads it")
+    return manual("its package has to be installed with every worker first, or each message is lost")
+
+
+def _list(value: Value) -> list[Value]:
+    return value if isinstance(value, list) else []
+
+
+RULES: dict[str, Rule] = {
+    "task-added": _task_added,
+    "task-removed": _task_removed,
+    "task-renamed": _task_renamed,
+    "task-moved": _task_moved,
+    "task-external": handed,
+    "task-delivery": _delivery,
+    "task-limits": _limits,
+    "task-expiry": _expiry,
+    "task-retries": retries,
+    "task-results": _results,
+    "serialization": _serialization,
+}
+"""How each kind is judged."""

@@ -1,0 +1,114 @@
+"""Options of a transport that move messages, or what a worker held, out of sight of the other fleet."""
+
+from __future__ import annotations
+
+import pytest
+from kombu import Connection
+from kombu.transport import redis
+from reviewed import at, reviewed
+
+from policycompiler.review import Class
+
+OPTIONS = "app/broker_transport_options"
+URL = "https://sqs.eu-west-1.amazonaws.com/1/"
+
+
+def on(transport: str, options: str) -> str:
+    broker = f"{{transport: {transport}, url: '${{B}}', options: {{{options}}}}}"
+    return f"broker: {broker}\ntasks: {{a: {{queue: q}}}}"
+
+
+def addresses(**urls: str) -> str:
+    listed = ", ".join(f"{name}: {{url: '{URL}{url}'}}" for name, url in urls.items())
+    return f"predefined_queues: {{{listed}}}"
+
+
+BASE = addresses(q="q", **{"shop.standard.io": "d"})
+MOVED = {
+    "redis prefix": ("redis", "", "global_keyprefix: x"),
+    "redis separator": ("redis", "", "sep: x"),
+    "redis master": ("redis", "master_name: one", "master_name: two"),
+    "rabbitmq virtual host": ("rabbitmq", "", "virtual_host: x"),
+    "rabbitmq host": ("rabbitmq", "host: one", "host: two"),
+    "sqs prefix": ("sqs", "", "queue_name_prefix: x-"),
+    "sqs region": ("sqs", "region: eu-west-1", "region: eu-west-2"),
+    "sqs addresses": ("sqs", BASE, BASE.replace("/q'", "/other'")),
+    "sqs addresses for the first time": ("sqs", "", BASE),
+    "sqs addresses no more": ("sqs", BASE, ""),
+    "filesystem in": ("filesystem", "", "data_folder_in: x"),
+    "filesystem out": ("filesystem", "data_folder_out: x", "data_folder_out: y"),
+}
+
+
+@pytest.mark.parametrize("case", MOVED)
+def test_on_another_place_two_fleets_run(case):
+    transport, old, new = MOVED[case]
+    found = reviewed(on(transport, old), on(transport, new))
+    assert at(found, OPTIONS).risk is Class.MANUAL
+    assert "neither fleet" in at(found, OPTIONS).because
+    assert "until nothing is left where the old options lead" in " ".join(step.action for step in found.steps)
+
+
+STAYS = {
+    "redis prefix spelt out": ("redis", "", "global_keyprefix: ''"),
+    "filesystem in spelt out": ("filesystem", "", "data_folder_in: data_in"),
+    "redis held spelt out": ("redis", "", "unacked_key: unacked, unacked_index_key: unacked_index"),
+    "redis mutex": ("redis", "", "unacked_mutex_key: x"),
+    "sqs one queue more": ("sqs", BASE, BASE.replace("{q:", f"{{p: {{url: '{URL}p'}}, q:")),
+    "sqs keys": ("sqs", BASE, BASE.replace("/q'", "/q', access_key_id: '${K}'")),
+    "sqs poll": ("sqs", "", "polling_interval: 3"),
+    "filesystem processed": ("filesystem", "", "store_processed: true, processed_folder: x"),
+}
+
+
+@pytest.mark.parametrize("case", STAYS)
+def test_what_stays_where_it_is_is_safe(case):
+    transport, old, new = STAYS[case]
+    assert at(reviewed(on(transport, old), on(transport, new)), OPTIONS).risk is Class.SAFE
+
+
+@pytest.mark.parametrize("option", ["unacked_key", "unacked_index_key"])
+def test_what_a_killed_worker_held_is_looked_for_by_hand(option):
+    change = at(reviewed(on("redis", ""), on("redis", f"{option}: x")), OPTIONS)
+    assert change.risk is Class.MANUAL
+    assert f"`{getattr(redis.Channel, option)}`" in change.because
+    assert "visibility timeout" in change.because
+
+
+def test_new_levels_do_not_hide_what_is_to_be_done_by_hand():
+    change = at(reviewed(on("redis", ""), on("redis", "priority_steps: [0, 5], unacked_key: x")), OPTIONS)
+    assert change.risk is Class.MANUAL
+    assert "new lists" in change.because
+    assert "`unacked`" in change.because
+
+
+HEARD = {
+    "redis": "fanout_prefix: false",
+    "sqs": "supports_fanout: true",
+    "filesystem": "control_folder: x",
+}
+
+
+@pytest.mark.parametrize("transport", HEARD)
+def test_who_hears_what_is_sent_to_all_changes_by_hand(transport):
+    change = at(reviewed(on(transport, ""), on(transport, HEARD[transport])), OPTIONS)
+    assert change.risk is Class.MANUAL
+    assert "broadcasts" in change.because
+
+
+def test_another_address_to_read_from_is_another_broker():
+    old = on("redis", "")
+    found = reviewed(old, old + "\ncelery: {settings: {broker_read_url: 'redis://there'}}")
+    assert at(found, "app/broker_read_url").risk is Class.MANUAL
+
+
+def test_the_defaults_are_those_of_kombu(tmp_path, monkeypatch):
+    channel = redis.Channel
+    assert (channel.unacked_key, channel.unacked_index_key) == ("unacked", "unacked_index")
+    assert (channel.global_keyprefix, channel.sep) == ("", "\x06\x16")
+    assert (channel.fanout_prefix, channel.fanout_patterns) == (True, True)
+    monkeypatch.chdir(tmp_path)
+    with Connection("filesystem://") as connection:
+        files = connection.channel()
+        assert (files.data_folder_in, files.data_folder_out) == ("data_in", "data_out")
+        assert str(files.control_folder) == "control"
