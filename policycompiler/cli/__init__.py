@@ -19,6 +19,7 @@ from policycompiler import __version__
 from policycompiler.cli.baseline import baseline
 from policycompiler.cli.check import check
 from policycompiler.cli.compile import compile_
+from policycompiler.cli.diff import diff
 from policycompiler.cli.explain import explain
 from policycompiler.cli.finding import finding
 from policycompiler.cli.init import init
@@ -37,7 +38,7 @@ def cli() -> None:
     """Compile a short workload YAML into a Celery deployment that agrees with itself and says why."""
 
 
-for command in (init, check, compile_, explain, policy, finding, baseline, schema, test_policy):
+for command in (init, check, compile_, diff, explain, policy, finding, baseline, schema, test_policy):
     cli.add_command(command)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from policycompiler import baseline as baselines
-from policycompiler.cli import options
+from policycompiler.cli import options, running
 
 DEFAULT = Path("policycompiler-baseline.json")
 
@@ -31,7 +31,7 @@ def baseline() -> None:
 @options.for_answers
 def write(sources: tuple[Path, ...], file: Path, run: options.Run) -> None:
     """Write what `check` finds now into a file. What no output can be made from is never hidden."""
-    compilation = options.compiled(sources, run)
+    compilation = running.compiled(sources, run)
     text = baselines.to_json(compilation.diagnostics)
     try:
         file.write_text(text, encoding="utf-8")

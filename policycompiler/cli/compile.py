@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from policycompiler import __version__, output, report
-from policycompiler.cli import options
-from policycompiler.emitters import TARGETS, plan_file
+from policycompiler.cli import options, running
+from policycompiler.cli.diff import compare, old_side, tell
+from policycompiler.compiler import Compilation
+from policycompiler.diagnostics import Diagnostic
+from policycompiler.emitters import TARGETS, emit, plan_file
+from policycompiler.emitters.base import OutputFile
+from policycompiler.review import Review
+from policycompiler.review.files import GUIDE, STEPS, rollout_files
+from policycompiler.sides import Side, plan_path
 
 
 @click.command("compile")
@@ -26,8 +36,14 @@ from policycompiler.emitters import TARGETS, plan_file
 )
 @click.option("--diff", "only_diff", is_flag=True, help="Write nothing; print what would change.")
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand.")
+@click.option(
+    "--rollout",
+    "old",
+    metavar="OLD",
+    help="Write the steps from OLD, as `diff` takes it, beside the output: rollout/.",
+)
 @options.common
-def compile_(
+def compile_(  # noqa: PLR0913 - an argument an option
     *,
     sources: tuple[Path, ...],
     folder: Path | None,
@@ -36,34 +52,137 @@ def compile_(
     only_check: bool,
     only_diff: bool,
     force: bool,
+    old: str | None,
     run: options.Run,
 ) -> None:
     """Compile workload files into a folder; it then holds these targets, and the plan, and nothing stale."""
-    targets = targets or run.project.targets
     folder = folder or run.project.output
-    if to_stdout and len(targets) != 1:
-        raise click.UsageError("--stdout prints one target: add --target ID")
-    aside = to_stdout or only_diff
-    compilation = options.compiled(sources, run, targets or None, aside=aside)
-    code = options.exit_code(compilation.diagnostics, run)
-    if compilation.failed or code:
-        options.print_findings(compilation, run, aside=aside)
-        sys.exit(code or options.EXIT_FINDINGS)
+    targets = targets or run.project.targets
     if to_stdout:
-        # The files are the summary.
-        options.print_findings(compilation, run._replace(quiet=True), aside=aside)
-        shown = [(file.path, file.text) for file in compilation.files if file.path != plan_file.PATH]
-        click.echo(report.files_text(shown), nl=False)
-        sys.exit(0)
-    files = [*compilation.files, output.manifest_file(compilation.files, compilation.sources, __version__)]
+        _print_files(sources, targets, old, run)
+        return
+    if old is not None:
+        _refuse_what_is_written(old, folder)
+    compilation = _compiled(sources, targets, run, aside=only_diff)
+    before = None if old is None else old_side(old, run, sources or run.project.sources, aside=only_diff)
+    rollout, changes = _rollout(before, compilation, targets, run, aside=only_diff)
+    made = [*compilation.files, *rollout]
+    files = [*made, output.manifest_file(made, compilation.sources, __version__)]
     if only_diff:
         click.echo(output.unified_diff(folder, files), nl=False)
-    compare = only_check or only_diff
-    comparison = output.compare(folder, files) if compare else output.write(folder, files, force=force)
-    options.print_findings(compilation, run, () if only_check else comparison.problems, aside=aside)
-    refused = not compare and bool(comparison.problems)
-    if not run.quiet and not refused:
+    write = not (only_check or only_diff)
+    comparison = output.write(folder, files, force=force) if write else output.compare(folder, files)
+    # A check asks whether the folder is up to date, not whether it could be written.
+    problems = () if only_check else comparison.problems
+    running.print_findings(compilation, run, (*changes, *problems), aside=only_diff)
+    if write and problems:
+        sys.exit(running.EXIT_FINDINGS)
+    if not run.quiet:
+        # What a check finds is its answer, but a document stands alone.
         beside = not only_check or run.output_format in report.DOCUMENT_FORMATS
-        click.echo(report.comparison_text(folder, comparison, written=not compare), nl=False, err=beside)
-    stale = only_check and not comparison.fresh
-    sys.exit(options.EXIT_FINDINGS if stale or refused else 0)
+        click.echo(report.comparison_text(folder, comparison, written=write), nl=False, err=beside)
+    if only_check and not comparison.fresh:
+        sys.exit(running.EXIT_FINDINGS)
+
+
+def _compiled(
+    sources: tuple[Path, ...], targets: tuple[str, ...], run: options.Run, *, aside: bool
+) -> Compilation:
+    """From the sources to the files of the plan, in memory. Ends the program where there are none."""
+    compilation = running.compiled(sources, run, targets or None, aside=aside)
+    _end_if_refused(compilation, run, aside=aside)
+    return compilation
+
+
+def _end_if_refused(
+    compilation: Compilation, run: options.Run, changes: Sequence[Diagnostic] = (), *, aside: bool
+) -> None:
+    """What fails the command is printed, and nothing is written."""
+    if compilation.failed or running.exit_code((*compilation.diagnostics, *changes), run):
+        running.print_findings(compilation, run, changes, aside=aside)
+        sys.exit(running.EXIT_FINDINGS)
+
+
+def _print_files(
+    sources: tuple[Path, ...], targets: tuple[str, ...], old: str | None, run: options.Run
+) -> None:
+    """The files of one target on standard output; what is found goes beside."""
+    if len(targets) != 1:
+        raise click.UsageError("--stdout prints one target: add --target ID")
+    if old is not None:
+        raise click.UsageError("--stdout prints one target, and --rollout writes files: leave one out")
+    compilation = _compiled(sources, targets, run, aside=True)
+    # The files are the summary.
+    running.print_findings(compilation, run._replace(quiet=True), aside=True)
+    shown = [(file.path, file.text) for file in compilation.files if file.path != plan_file.PATH]
+    click.echo(report.files_text(shown), nl=False)
+
+
+def _refuse_what_is_written(old: str, folder: Path) -> None:
+    """The next compile would find nothing to do, and a check would compare the folder with itself."""
+    plan = plan_path(old)
+    if plan is not None and Path(os.path.realpath(plan)).is_relative_to(os.path.realpath(folder)):
+        told = f"{old} is in the folder that this compile writes over; keep a copy of the `plan.json` "
+        told += "that is deployed, and name that, or name `git:REV`"
+        raise click.UsageError(report.clean(told))
+
+
+def _rollout(
+    old: Side | None, compilation: Compilation, targets: tuple[str, ...], run: options.Run, *, aside: bool
+) -> tuple[list[OutputFile], list[Diagnostic]]:
+    """The files of the rollout from an old side, if any, and what was found about the changes.
+
+    Ends the program where a change fails the command.
+    """
+    if old is None:
+        return [], []
+    new = Side("the new workload", compilation.plan, compilation.document, compilation)
+    found = compare(old, new, run, None)
+    tell(*report.doubts(found.reviewed))
+    changes = [_told_apart(each, old.label, run) for each in found.findings]
+    _end_if_refused(compilation, run, changes, aside=aside)
+    # A line more at the top of a workload is no other output.
+    bare = report.Half(new.label, None)
+    texts = {
+        STEPS: report.review_json(found.reviewed._replace(old=bare, new=bare)),
+        GUIDE: report.rollout_markdown(found.reviewed.review),
+    }
+    wanted = targets or compilation.policy.targets or TARGETS
+    if old.compilation is None:
+        _refuse_what_no_compile_wrote(old, wanted)
+    made = rollout_files(found.reviewed.review, wanted, texts)
+    return [*made, *_manifests(made, found.reviewed.review)], changes
+
+
+def _refuse_what_no_compile_wrote(old: Side, targets: Sequence[str]) -> None:
+    """The files of a plan can be made, unless somebody has edited it: then it may hold anything."""
+    assert old.plan is not None
+    try:
+        emit(old.plan, targets)
+    except Exception as problem:
+        told = f"no compile wrote {old.label}: its files cannot be made; compile its sources again"
+        raise click.UsageError(report.clean(told)) from problem
+
+
+def _manifests(made: Sequence[OutputFile], review: Review) -> list[OutputFile]:
+    """One in each folder of a phase: a copy of it is known as a compiled folder, and names no sources."""
+    below = {
+        folder: [
+            file._replace(path=file.path.removeprefix(f"{folder}/"))
+            for file in made
+            if file.path.startswith(f"{folder}/")
+        ]
+        for folder in review.phases
+    }
+    manifests = {
+        folder: output.manifest_file(files, {}, __version__) for folder, files in below.items() if files
+    }
+    return [file._replace(path=f"{folder}/{file.path}") for folder, file in manifests.items()]
+
+
+def _told_apart(finding: Diagnostic, old: str, run: options.Run) -> Diagnostic:
+    """With the old side in the name of a file of it; an annotation needs the file's own name."""
+    place = finding.place
+    if place is None or not place.file or run.output_format in ("github", "gitlab", "sarif"):
+        return finding
+    return replace(finding, place=place._replace(file=f"{place.file} ({old})"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from policycompiler import report
-from policycompiler.cli import options
+from policycompiler.cli import options, running
 
 
 @click.command()
@@ -25,10 +25,10 @@ def explain(sources: tuple[str, ...], run: options.Run) -> None:
     meant = report.is_address(last) or (len(sources) > 1 and not last.endswith((".yaml", ".yml")))
     address = last if meant and not Path(last).exists() else None
     paths = tuple(Path(source) for source in (sources[:-1] if address else sources))
-    compilation = options.compiled(paths, run)
+    compilation = running.compiled(paths, run)
     if compilation.failed or compilation.plan is None:
-        options.print_findings(compilation, run)
-        sys.exit(options.EXIT_FINDINGS)
+        running.print_findings(compilation, run)
+        sys.exit(running.EXIT_FINDINGS)
     plan, document = compilation.plan, compilation.document
     if address is None:
         show_all = report.overview_json if run.output_format == "json" else report.overview
@@ -43,4 +43,4 @@ def explain(sources: tuple[str, ...], run: options.Run) -> None:
         click.echo(show(plan, document, address, files), nl=False)
     except report.UnknownAddressError as unknown:
         click.echo(str(unknown), err=True)
-        sys.exit(options.EXIT_FINDINGS)
+        sys.exit(running.EXIT_FINDINGS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from policycompiler import policy_tests, report
-from policycompiler.cli import options
+from policycompiler.cli import running
 
 
 @click.command("test-policy")
@@ -18,11 +18,11 @@ def test_policy(file: Path) -> None:
     result = policy_tests.run(file)
     if result.refused:
         click.echo(report.render(result.refused, result.document, "full"), nl=False, err=True)
-        sys.exit(options.EXIT_MISRULED)
+        sys.exit(running.EXIT_MISRULED)
     for outcome in result.outcomes:
         click.echo(f"{'failed' if outcome.problems else 'passed'}: {report.clean(outcome.name)}")
         for problem in outcome.problems:
             click.echo(f"  {report.clean(problem)}")
     failed = sum(bool(outcome.problems) for outcome in result.outcomes)
     click.echo(f"{len(result.outcomes) - failed} passed, {failed} failed")
-    sys.exit(options.EXIT_FINDINGS if failed else 0)
+    sys.exit(running.EXIT_FINDINGS if failed else 0)

@@ -19,15 +19,16 @@ from policycompiler.report.text import clean, counted
 LONGEST = 60_000
 """Characters of a comment; GitHub takes 65536."""
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>#~&$:|]|(?i:(?<=www))\.)")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#~&$|]|:(?!\s|$)|(?i:(?<=www))\.)")
 _CODE = re.compile(r"`([^`\\|]+)`")
 
 
 def markdown(report: Report) -> str:
     """The summary, the findings that count, and the waived ones below a fold."""
     head = f"**policycompiler:** {summary(report)}"
-    waived = _items(report.waived, LONGEST // 4)
-    shown = _items(report.findings, LONGEST - len(head) - sum(map(len, waived)))
+    waived = fitting(list(map(_item, report.waived)), LONGEST // 4, "finding")
+    room = LONGEST - len(head) - sum(map(len, waived))
+    shown = fitting(list(map(_item, report.findings)), room, "finding")
     blocks = [head, "\n".join(shown)]
     if waived:
         blocks += [
@@ -38,33 +39,32 @@ def markdown(report: Report) -> str:
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def _items(findings: Sequence[Located], room: int) -> list[str]:
-    """The findings as a list, and how many more there are than fit into so many characters."""
-    items: list[str] = []
-    for number, finding in enumerate(findings):
-        item = _item(finding)
-        room -= len(item) + 1
+def fitting(items: Sequence[str], room: int, noun: str) -> list[str]:
+    """The items that fit into so many characters, and how many more there are."""
+    shown: list[str] = []
+    for number, item in enumerate(items):
+        room -= len(item) + 2
         if room < 0:
-            return [*items, f"- and {counted(len(findings) - number, 'more finding')}"]
-        items.append(item)
-    return items
+            return [*shown, f"- and {counted(len(items) - number, f'more {noun}')}"]
+        shown.append(item)
+    return shown
 
 
 def _item(finding: Located) -> str:
     diagnostic, place = finding.diagnostic, finding.place
-    where = _text(f"{clean(place.file)}:{place.line}:{place.column}: ") if place.file else ""
+    where = literal(f"{clean(place.file)}:{place.line}:{place.column}: ") if place.file else ""
     verdict = "waived" if diagnostic.waived else diagnostic.severity
-    message = _text(printable(diagnostic.message))
-    lines = [f"- **{verdict} {diagnostic.code}** {_text(diagnostic.name)}: {where}{message}"]
+    message = literal(printable(diagnostic.message))
+    lines = [f"- **{verdict} {diagnostic.code}** {literal(diagnostic.name)}: {where}{message}"]
     if diagnostic.waived:
-        lines.append(f"waived {_text(answered(diagnostic.waived))}")
+        lines.append(f"waived {literal(answered(diagnostic.waived))}")
     elif diagnostic.help:
-        lines.append(f"help: {_text(printable(diagnostic.help))}")
+        lines.append(f"help: {literal(printable(diagnostic.help))}")
     # A backslash at the end of a line breaks it.
     return "\\\n  ".join(lines)
 
 
-def _text(text: str) -> str:
+def literal(text: str) -> str:
     """Text that Markdown shows as it is, but for `code`; it calls nobody, links nowhere and opens nothing."""
     parts = _CODE.split(text)
     return "".join(f"`{part}`" if odd % 2 else _plain(part) for odd, part in enumerate(parts))

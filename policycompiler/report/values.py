@@ -9,6 +9,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 _CELERY_DURATIONS = frozenset(
     {
         "default_retry_delay",
+        "expires",
         "result_expires",
         "retry_backoff_max",
         "soft_time_limit",

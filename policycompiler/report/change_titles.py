@@ -1,0 +1,218 @@
+"""What a change is called: in a title, and when changes of its kind are counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from policycompiler.plan import Value
+from policycompiler.report.text import clean, clipped, counted
+from policycompiler.report.values import duration, is_duration, value_text
+from policycompiler.review import Change, Class
+
+LONGEST_VALUE = 80
+MOST_NAMED = 3
+
+_CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+"""The fields of a crontab, in the order of a line of one."""
+
+
+class Kind(NamedTuple):
+    """How changes of a kind are counted, one and several, and the title of one.
+
+    A title takes `name`, `subject` (the kind of the scope with it), `old` and `new`, and `both`, which says
+    how the value of a key changes.
+    """
+
+    one: str
+    several: str
+    title: str
+
+
+def _comes_and_goes(thing: str) -> dict[str, Kind]:
+    return {
+        f"{thing}-added": Kind(f"{thing} is new", f"{thing}s are new", f"{thing} {{name}} is new"),
+        f"{thing}-removed": Kind(f"{thing} goes", f"{thing}s go", f"{thing} {{name}} is removed"),
+    }
+
+
+def _of(thing: str, what: str, title: str = "") -> Kind:
+    """A kind that is about something that each such thing has."""
+    return Kind(f"{thing} changes {what}", f"{thing}s change {what}", title or "{subject}: {both}")
+
+
+_KINDS: Mapping[str, Kind] = {
+    **_comes_and_goes("task"),
+    "task-renamed": Kind("task is renamed", "tasks are renamed", "task {name} is the new name of {old}"),
+    "task-moved": Kind("task moves queue", "tasks move queue", "{who} moves from queue {old} to {new}"),
+    "task-external": Kind(
+        "task changes who runs it", "tasks change who runs them", "who runs task {name} changes: {both}"
+    ),
+    "task-delivery": _of("task", "delivery"),
+    "task-limits": _of("task", "time limits"),
+    "task-retries": _of("task", "retries"),
+    "task-results": _of("task", "results"),
+    "task-priority": _of("task", "priority"),
+    "task-expiry": _of("task", "expiry"),
+    "task-facts": _of("task", "declared facts"),
+    "task-options": _of("task", "options"),
+    **_comes_and_goes("queue"),
+    "queue-arguments": _of("queue", "arguments", "{subject} is declared otherwise: {both}"),
+    "queue-binding": _of("queue", "binding", "{subject} is bound otherwise: {both}"),
+    "queue-promise": _of("queue", "promise", "{subject} promises otherwise: {both}"),
+    "queue-options": _of("queue", "options"),
+    **_comes_and_goes("worker"),
+    "worker-queues": _of("worker", "queues", "{subject} consumes other queues: {old} → {new}"),
+    "worker-pool": _of("worker", "pool", "{subject} runs another pool: {old} → {new}"),
+    "worker-concurrency": _of("worker", "concurrency"),
+    "worker-prefetch": _of("worker", "prefetch"),
+    "worker-grace": _of("worker", "stop time"),
+    "worker-options": _of("worker", "options"),
+    **_comes_and_goes("schedule"),
+    "schedule-shifted": Kind(
+        "schedule fires at other times",
+        "schedules fire at other times",
+        "schedule {name} fires at other times: {old} → {new}",
+    ),
+    "schedule-spelling": Kind(
+        "schedule is written otherwise",
+        "schedules are written otherwise",
+        "schedule {name} is written otherwise: {old} → {new}",
+    ),
+    "schedule-options": _of("schedule", "options"),
+    "beat-added": Kind("beat is new", "beats are new", "beat is new: something now sends on a schedule"),
+    "beat-removed": Kind("beat goes", "beats go", "beat is removed: nothing is sent on a schedule any more"),
+    "beat-moved": Kind("beat moves", "beats move", "beat moves: {both}"),
+    "beat-options": Kind("setting of beat changes", "settings of beat change", "{subject}: {both}"),
+    **_comes_and_goes("alert"),
+    "alert-changed": Kind("alert changes", "alerts change", "{subject}: {both}"),
+    "broker": Kind("setting of the broker changes", "settings of the broker change", "{subject}: {both}"),
+    "serialization": Kind(
+        "setting of serialization changes",
+        "settings of serialization change",
+        "{subject}: {both}",
+    ),
+    "visibility-timeout": Kind(
+        "visibility timeout changes", "visibility timeouts change", "{subject}: {both}"
+    ),
+    "priorities": Kind("setting of priorities changes", "settings of priorities change", "{subject}: {both}"),
+    "results": Kind("setting of results changes", "settings of results change", "{subject}: {both}"),
+    "installation": Kind(
+        "setting of the installation changes", "settings of the installation change", "{subject}: {both}"
+    ),
+    "app-setting": Kind("setting of the app changes", "settings of the app change", "{subject}: {both}"),
+    "capacity": _of("worker", "capacity"),
+}
+_NAMELESS = {"app": "every process"}
+_ANY = Kind("other change", "other changes", "{address}: {old} → {new}")
+
+KINDS = frozenset(_KINDS)
+"""The kinds that have words of their own."""
+
+
+def title(change: Change) -> str:
+    """A change in words, on one line; names and values stand in backticks."""
+    kind = _KINDS.get(change.kind, _ANY)
+    scope, key = change.parts
+    subject, _, name = scope.partition(":")
+    key = key.removeprefix("options.")
+    said = {
+        "address": code(change.address),
+        "name": code(name),
+        "who": code(name) if name else "whatever names no queue",
+        "subject": f"{clean(subject)} {code(name)}" if name else _NAMELESS.get(subject, clean(subject)),
+        "old": _said(key, change, change.old),
+        "new": _said(key, change, change.new),
+        "both": _both(key, change),
+    }
+    return kind.title.format_map(said)
+
+
+def likewise(changes: Sequence[Change]) -> str:
+    """What goes behind the title of a change where others are as it is but for their names."""
+    names = [named(change) for change in changes[:MOST_NAMED]]
+    more = len(changes) - len(names)
+    return f"; likewise {', '.join(names)}{f' and {more} more' if more else ''}" if names else ""
+
+
+def named(change: Change) -> str:
+    """What a change is about, by its name."""
+    return code(change.parts[0].partition(":")[2])
+
+
+def _both(key: str, change: Change) -> str:
+    what = f"{code(key)} " if key else ""
+    if change.old is None:
+        return f"{what}is now {_said(key, change, change.new)}"
+    if change.new is None:
+        return f"{what}was {_said(key, change, change.old)} and is not set any more"
+    return f"{what}{_said(key, change, change.old)} → {_said(key, change, change.new)}"
+
+
+def _said(key: str, change: Change, value: Value) -> str:
+    if value is None:
+        return "nothing"
+    if change.kind == "task-renamed" and isinstance(value, list):
+        return ", ".join(code(str(item)) for item in value)
+    if change.kind == "schedule-shifted" and isinstance(value, dict):
+        return code(when(value))
+    if change.kind == "schedule-spelling" and key == "cron":
+        return code(when({key: value}))
+    return code(value_in_words(key, value))
+
+
+def when(firing: Mapping[str, Value]) -> str:
+    """When a schedule fires, without the times that come of it."""
+    said = {key: value for key, value in firing.items() if key not in {"next", "around_dst"}}
+    every, cron, zone = said.pop("every_seconds", None), said.pop("cron", None), said.pop("timezone", None)
+    words = [f"every {duration(every)}"] if isinstance(every, int | float) else []
+    if isinstance(cron, dict):
+        words.append(" ".join(str(cron.get(field, "*")) for field in _CRONTAB))
+    elif cron is not None:
+        words.append(str(cron))
+    words += [value_text(key, value) for key, value in said.items() if value is not None]
+    return " ".join([*words, str(zone)] if zone else words)
+
+
+def value_in_words(key: str, value: Value) -> str:
+    """The value of a setting on one line, seconds in the units that people count in; not clipped."""
+    if is_duration(key) and isinstance(value, int | float) and not isinstance(value, bool):
+        return duration(value)
+    return clean(value_text(key, value))
+
+
+def code(text: str) -> str:
+    """A name or a value between backticks, no longer than a title can bear."""
+    return f"`{clipped(clean(text), LONGEST_VALUE)}`"
+
+
+def kinds_counted(changes: Iterable[Change]) -> str:
+    """How many changes there are, by kind, in their order; the silent ones in one number."""
+    found = list(changes)
+    told = [change for change in found if not silent(change)]
+    kinds = Counter(kind for kind, _ in dict.fromkeys(map(_subject, told)))
+    words = [_kind_counted(kind, number) for kind, number in kinds.items()]
+    follow = len(found) - len(told)
+    return ", ".join([*words, *([following(follow)] if follow else [])])
+
+
+def silent(change: Change) -> bool:
+    """Whether a change is worth no line: it is safe, and follows from others."""
+    return change.follows and change.risk is Class.SAFE
+
+
+def _subject(change: Change) -> tuple[str, str]:
+    """What is counted: a thing once, however many of its settings change."""
+    own = _KINDS.get(change.kind, _ANY).one.startswith(("setting", "other"))
+    return change.kind, change.address if own else change.parts[0]
+
+
+def _kind_counted(kind: str, number: int) -> str:
+    words = _KINDS.get(kind, _ANY)
+    return f"{number} {words.one if number == 1 else words.several}"
+
+
+def following(number: int) -> str:
+    """How many changes are worth no line."""
+    return f"{counted(number, 'setting')} {'follows' if number == 1 else 'follow'}"

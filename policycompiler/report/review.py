@@ -1,0 +1,273 @@
+"""A review with where its changes were written: for machines, and what people's formats share."""
+
+from __future__ import annotations
+
+import json
+import os.path
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from policycompiler.diagnostics import SECRET_WORDS, Place, SpecPath
+from policycompiler.load import Document
+from policycompiler.plan import Value
+from policycompiler.report.change_titles import kinds_counted, silent, value_in_words, when
+from policycompiler.report.located import answered, place_data
+from policycompiler.report.text import MASK, clean, counted, masked
+from policycompiler.report.values import masked_data
+from policycompiler.review import OUTPUT, Change, Class, Review, Step
+from policycompiler.review.acknowledge import Answer, is_entry
+from policycompiler.review.rollout import WaitFor
+
+FORMAT = 1
+
+_SECRET = re.compile(rf"(?i)(?:{SECRET_WORDS})$")
+_TIMES = (("next", "next firings"), ("around_dst", "around a change of the clocks"))
+
+
+class Half(NamedTuple):
+    """One of the two that are compared: what the user called it, and its sources, where it has any.
+
+    `errors` counts what a check of it finds and nobody answers for; its plan is then not all that was meant.
+    """
+
+    label: str
+    document: Document | None
+    errors: int = 0
+
+
+class Reviewed(NamedTuple):
+    """A review to be printed. `answers` say who answers for each of its changes."""
+
+    review: Review
+    old: Half
+    new: Half
+    answers: Sequence[Answer]
+
+
+class Shown(NamedTuple):
+    """A change and who answers for it; `alike` are those that differ from it in nothing but their names."""
+
+    change: Change
+    answer: Answer
+    alike: tuple[Change, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """How many changes this is."""
+        return 1 + len(self.alike)
+
+
+_UNCHANGED = "no changes in meaning"
+_VERDICTS: Mapping[Class, str] = {
+    Class.SAFE: "in one step, in any order",
+    Class.ORDERED: "safe only in the order below",
+    Class.MANUAL: "somebody has to do or to decide something first",
+    Class.LOSSY: "work can be lost or repeated, whatever the order",
+}
+
+
+def worst(review: Review, errors: int = 0) -> Class | None:
+    """The worst class, None without changes; errors of the new side are for somebody to mend."""
+    found = [review.verdict, Class.MANUAL if errors else None]
+    return max((risk for risk in found if risk), key=lambda risk: risk.rank, default=None)
+
+
+def verdict(review: Review, errors: int = 0) -> tuple[str, str]:
+    """The verdict in words, and the changes counted; without changes nothing is counted."""
+    risk = worst(review, errors)
+    if risk is None:
+        return _UNCHANGED, ""
+    return f"{risk} — {_VERDICTS[risk]}", kinds_counted(review.changes) or _UNCHANGED
+
+
+def doubts(reviewed: Reviewed) -> tuple[str, str]:
+    """What the errors of the new side make of the review, and those of the old one; empty without any."""
+    old, new = reviewed.old, reviewed.new
+    wrong = (
+        f"{clean(new.label)} has {counted(new.errors, 'error')}, as `policycompiler check` shows: "
+        f"{_about(new)} is missing or wrong here, and `compile` writes nothing"
+    )
+    late = (
+        f"{clean(old.label)} has {counted(old.errors, 'error')} by the rules of today: "
+        f"{_about(old)} may look new here"
+    )
+    return wrong if new.errors else "", late if old.errors else ""
+
+
+def _about(half: Half) -> str:
+    return "what it is about" if half.errors == 1 else "what they are about"
+
+
+def shown(reviewed: Reviewed) -> tuple[list[Shown], list[Shown], int]:
+    """The changes that are not safe, the safe ones that are worth a line, and how many are not."""
+    pairs = list(map(Shown, reviewed.review.changes, reviewed.answers))
+    risky = [each for each in pairs if each.change.risk is not Class.SAFE]
+    safe = [each for each in pairs if each.change.risk is Class.SAFE]
+    lines = [each for each in safe if not silent(each.change)]
+    return gathered(risky), gathered(lines), len(safe) - len(lines)
+
+
+def gathered(pairs: Iterable[Shown]) -> list[Shown]:
+    """What is said of one task holds for forty that move along: the first of them, with the others."""
+    groups: dict[Hashable, list[Shown]] = {}
+    for each in pairs:
+        groups.setdefault(_but_for_its_name(each), []).append(each)
+    return [first._replace(alike=tuple(each.change for each in others)) for first, *others in groups.values()]
+
+
+def _but_for_its_name(each: Shown) -> Hashable:
+    change, answer, _ = each
+    scope, key = change.parts
+    values = json.dumps([change.old, change.new], sort_keys=True)
+    kind = scope.partition(":")[0]
+    return change.risk, change.kind, kind, key, values, change.because, change.policy, answer
+
+
+def answer_line(answer: Answer) -> str:
+    """Who answers for a change, or why the waiver does not count; empty where there is none."""
+    return f"acknowledged {answered(answer.waived)}" if answer.waived else clean(answer.note)
+
+
+def where(half: Half, path: SpecPath) -> str:
+    """Where something was written: file, line and column, or its path where there are no sources."""
+    if not path:
+        return ""
+    place = half.document.place(path, key=is_entry(path)) if half.document else None
+    if place is None or not place.file:
+        return clean(".".join(str(part) for part in path))
+    return clean(f"{place.file}:{place.line}:{place.column}")
+
+
+def aside(reviewed: Reviewed, change: Change) -> str:
+    """Where a reader finds a change, behind a dash: on the new side, else where it was; else nothing."""
+    new, old = where(reviewed.new, change.new_path), where(reviewed.old, change.old_path)
+    return f" — {new}" if new else f" — was {old}" if old else ""
+
+
+def on_both_sides(reviewed: Reviewed, change: Change) -> str:
+    """Where a change was written on either side, behind a dash; nothing where nobody wrote it."""
+    new, old = where(reviewed.new, change.new_path), where(reviewed.old, change.old_path)
+    told = ", ".join(filter(None, (new, f"was {old}" if old else "")))
+    return f" — {told}" if told else ""
+
+
+def in_full(change: Change, value: Value) -> str:
+    """A value of a change on a line, whatever its length."""
+    if value is None:
+        return "nothing"
+    if change.kind == "schedule-shifted" and isinstance(value, dict):
+        return clean(when(value))
+    return value_in_words(change.parts[1], value)
+
+
+def times(change: Change) -> Iterator[str]:
+    """When a schedule that is shifted fires, before and after, a line each."""
+    if change.kind == "schedule-shifted":
+        for key, label in _TIMES:
+            for side, value in (("before", change.old), ("after", change.new)):
+                found = value.get(key) if isinstance(value, dict) else None
+                if isinstance(found, list) and found:
+                    yield f"{label}, {side}: {', '.join(clean(str(time)) for time in found)}"
+
+
+def processes(step: Step) -> list[tuple[str, str]]:
+    """What happens to which processes, in the order in which to do it."""
+    named = [
+        ("start", step.start),
+        ("restart", step.restart),
+        ("reload", step.reload),
+        ("stop", step.stop),
+    ]
+    return [(verb, ", ".join(_process(each) for each in which)) for verb, which in named if which]
+
+
+def _process(process: str) -> str:
+    kind, _, name = process.partition(":")
+    return clean(f"{kind} `{name}`" if name else kind)
+
+
+def deployed(folder: str) -> str:
+    """The folder of a step in words; empty where nothing is deployed."""
+    return "the output folder" if folder == OUTPUT else f"`{clean(folder)}`" if folder else ""
+
+
+def review_json(reviewed: Reviewed) -> str:
+    """The review for machines, canonical: what `compile --rollout` writes. Ends with a newline."""
+    review, errors = reviewed.review, reviewed.new.errors
+    risk = worst(review, errors)
+    data: dict[str, Value] = {
+        "format": FORMAT,
+        "verdict": "none" if risk is None else risk.value,
+        **({"errors": errors} if errors else {}),
+        "changes": [_change_data(reviewed, change) for change in review.changes],
+        "steps": [_step_data(step) for step in review.steps],
+    }
+    # ASCII, so that no control or bidirectional character reaches a terminal.
+    return json.dumps(_masked(data), indent=2, sort_keys=True) + "\n"
+
+
+def _masked(value: Value) -> Value:
+    """The same data with passwords masked, also in keys and below a key that names a secret."""
+    match value:
+        case list():
+            return [_masked(item) for item in value]
+        case dict():
+            return {
+                masked(key): MASK if isinstance(item, str) and _SECRET.search(key) else _masked(item)
+                for key, item in value.items()
+            }
+    return masked_data(value)
+
+
+def _change_data(reviewed: Reviewed, change: Change) -> Value:
+    return {
+        "class": change.risk.value,
+        "kind": change.kind,
+        "address": change.address,
+        "because": change.because,
+        "old": change.old,
+        "new": change.new,
+        "policy": change.policy,
+        "follows": change.follows,
+        "old_at": _at(reviewed.old.document, change.old_path),
+        "new_at": _at(reviewed.new.document, change.new_path),
+    }
+
+
+def _at(document: Document | None, path: SpecPath) -> Value:
+    place = Place("", 1, 1)
+    if document is not None and path:
+        place = document.place(path, key=is_entry(path))
+        place = place._replace(file=_relative(document, place.file))
+    return {"path": list(path), **place_data(place)}
+
+
+def _relative(document: Document, file: str) -> str:
+    """The name of a file; of an absolute one what is below the folder that all sources share."""
+    if not Path(file).is_absolute():
+        return file
+    folders = {str(Path(name).parent) for name in document.texts if Path(name).is_absolute()}
+    return Path(os.path.relpath(file, os.path.commonpath(folders))).as_posix()
+
+
+def _step_data(step: Step) -> Value:
+    return {
+        "phase": step.phase,
+        "action": step.action,
+        "why": step.why,
+        "undo": step.undo,
+        "folder": step.folder,
+        "start": list(step.start),
+        "restart": list(step.restart),
+        "reload": list(step.reload),
+        "stop": list(step.stop),
+        "run": list(step.run),
+        "wait_for": _waits(step.wait_for),
+        "undo_wait_for": _waits(step.undo_wait_for),
+    }
+
+
+def _waits(waits: Sequence[WaitFor]) -> list[Value]:
+    return [{"command": each.command, "until": each.until} for each in waits]
