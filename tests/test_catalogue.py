@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from compiled import configured_app
+from reviewed import RABBITMQ, at, reviewed
 from workloads import compiled, workload
 
 from policycompiler import manual
@@ -110,6 +111,9 @@ tasks:
 """
 
 
+TYPES = ("{type: classic}", "{type: quorum}")
+
+
 def rows(title: str) -> Iterator[list[str]]:
     """The cells of the tables below a heading."""
     text = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
@@ -189,6 +193,13 @@ def test_a_setting_is_decided_by_the_policy_that_is_named(rule: str) -> None:
 def test_a_mistake_is_found_as_the_page_says(rule: str) -> None:
     found = {finding.code for finding in compiled(workload(REFUSED[rule])).diagnostics}
     assert found & set(re.findall(r"\[(PC\d+)\]", TABLE[rule][0]))
+
+
+def test_a_queue_that_is_declared_otherwise_is_found_by_comparing_two_plans() -> None:
+    old, new = (f"{RABBITMQ}tasks: {{shop.a: {{queue: q}}}}\nqueues: {{q: {kind}}}\n" for kind in TYPES)
+    found = at(reviewed(old, new), "queue:q/arguments")
+    assert (found.risk, found.kind) == ("ordered", "queue-arguments")
+    assert "ordered-change" in TABLE["queue-args-change"][0]
 
 
 def test_the_settings_file_keeps_its_promises(tmp_path: Path) -> None:

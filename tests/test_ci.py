@@ -84,6 +84,13 @@ def test_the_commands_of_the_page_work(command: str) -> None:
         assert Path(file).stat().st_size
 
 
+@pytest.mark.parametrize("command", sorted({*re.findall(r"policycompiler compile [^\n`#]*", PAGE)}))
+def test_a_folder_that_is_committed_is_compared(command: str) -> None:
+    assert run(command).exit_code == 1
+    assert run(command.replace(" --check", "")).exit_code == 0
+    assert run(command).exit_code == 0
+
+
 @pytest.fixture(scope="module")
 def celery(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """`celery` where the project is installed, as pyproject.toml says, whether it is or not."""

@@ -154,7 +154,7 @@ def test_explain_has_an_answer_for_every_setting(sources: list[Path], environmen
 
 
 FACTS = {
-    "app": {"owner", "visibility_timeout_seconds"},
+    "app": {"longest_hold_seconds", "owner", "visibility_timeout_seconds"},
     "queue": {"latency", "owner", "queue_wait_seconds"},
     "schedule": {"timezone"},
     "task": {
@@ -191,14 +191,19 @@ def test_nothing_is_decided_and_then_dropped(sources: list[Path], environment: s
 
 
 def _is_read(plan: Plan, fact: Setting) -> bool:
-    """Facts of the same kind serve other settings somewhere in this plan."""
+    """Facts of the same kind serve other settings somewhere in this plan, or the comparison of two plans."""
     keys = {
         (origin.scope.kind, origin.key)
         for setting in plan
         for origin in setting.origins
         if isinstance(origin, Derived)
     }
-    return (fact.scope.kind, fact.key) in keys or fact.key in {"work", "workers", "latency"}
+    return (fact.scope.kind, fact.key) in keys or fact.key in {
+        "work",
+        "workers",
+        "latency",
+        "longest_hold_seconds",
+    }
 
 
 @pytest.mark.parametrize(("sources", "environment"), CASES)

@@ -9,7 +9,8 @@ import pytest
 from workloads import workload
 
 from policycompiler.compiler import Compilation, compile_workload
-from policycompiler.judge import covers
+from policycompiler.judge import LOSSY_CHANGE, MANUAL_CHANGE, covers, judge_changes
+from policycompiler.model import PolicyFile
 
 TODAY = date(2026, 11, 21)
 RETRIES = "tasks: {shop.pay: {retry: {on: [OSError], max: 3}, idempotent: false}}\n"
@@ -188,3 +189,65 @@ def test_what_no_output_can_be_made_from_cannot_be_waived(tmp_path):
 )
 def test_a_glob_covers_what_it_names_and_all_below(glob, path, expected):
     assert covers(glob, path) is expected
+
+
+CHANGE = LOSSY_CHANGE.at(("tasks", "shop.a", "queue"), "it moves")
+
+
+def acknowledging(finding: str, at: str, **more: str) -> dict[str, str]:
+    return {"finding": finding, "at": at, "reason": "r", "owner": "shop", "expires": "2026-12-31", **more}
+
+
+@pytest.mark.parametrize("word", ["PC751", "lossy-change", "PC753"])
+def test_a_compile_knows_waivers_of_changes_and_calls_none_unused(tmp_path, word):
+    text = f"tasks: {{shop.a: {{}}}}\nwaivers:\n- {WAIVER % (word, 'tasks.shop.a', '2026-12-31')}\n"
+    assert seen(judged(tmp_path, text)) == []
+    expired = text.replace("2026-12-31", "2026-01-01")
+    assert seen(judged(tmp_path, expired)) == []
+    assert seen(judged(tmp_path, text, f"locked: [{word}]")) == ["error waiver-not-allowed"]
+
+
+def test_a_change_is_answered_for_by_a_waiver_of_its_kind_and_place():
+    waivers = [
+        acknowledging("manual-change", "tasks.*"),
+        acknowledging("lossy-change", "tasks.shop.b"),
+        acknowledging("PC751", "tasks.shop.a"),
+    ]
+    answers = judge_changes([CHANGE], waivers, PolicyFile.silent(), TODAY)
+    assert [each.waived and each.waived.owner for each in answers.answered] == ["shop"]
+    # The one at shop.b is what a merged change leaves behind.
+    assert [each.name for each in answers.judged] == ["lossy-change"]
+
+
+def test_an_acknowledgement_at_the_wrong_place_is_told_while_its_change_waits():
+    waivers = [acknowledging("lossy-change", "tasks.shop.b"), acknowledging("manual-change", "tasks.shop.b")]
+    answers = judge_changes([CHANGE], waivers, PolicyFile.silent(), TODAY)
+    assert [(each.name, each.path) for each in answers.judged] == [
+        ("lossy-change", ("tasks", "shop.a", "queue")),
+        ("waiver-unused", ("waivers", 0)),
+    ]
+    assert judge_changes([], waivers, PolicyFile.silent(), TODAY).judged == []
+
+
+@pytest.mark.parametrize("profile", ["minimal", "standard", "strict"])
+def test_changes_are_judged_in_every_profile_and_off_where_the_policy_file_says(profile):
+    found = [CHANGE, MANUAL_CHANGE.at((), "x")]
+    rules = PolicyFile(version=1, extends=profile, severities={"lossy-change": "error", "PC752": "off"})
+    answers = judge_changes(found, [], rules, TODAY)
+    assert [each.severity for each in answers.judged] == ["error"]
+    # Nobody has acknowledged it for all that.
+    assert [each.waived for each in answers.answered] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"expires": "2026-11-20"}, "its waiver has expired on 2026-11-20 and does not count"),
+        ({"expires": "soon"}, "its waiver is malformed and does not count"),
+        ({"reason": " "}, "its waiver does not count: it gives no reason"),
+    ],
+)
+def test_an_acknowledgement_that_does_not_count_says_so(change, note):
+    waivers = ["x", {}, acknowledging("lossy-change", "tasks.*", **change)]
+    answers = judge_changes([CHANGE], waivers, PolicyFile.silent(), TODAY)
+    assert [(each.waived, each.message) for each in answers.answered] == [(None, f"it moves ({note})")]

@@ -1,0 +1,50 @@
+"""Changes rolled out on RabbitMQ under traffic that never stops: by the steps as written, and at once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from kombu import Connection, Queue
+from rollout.deployed import after_one_step, after_the_steps
+from rollout.fleet import Fleet
+from rollout.scenarios import compiled, on
+from rollout.steps import carry_out
+
+pytestmark = pytest.mark.server
+
+
+@pytest.mark.parametrize("scenario", on("rabbitmq"), ids=str)
+def test_in_the_order_of_the_steps_nothing_is_lost_doubled_or_left(scenario, empty_broker, tmp_path):
+    outcome, logs = after_the_steps(scenario, empty_broker("rabbitmq"), tmp_path)
+    assert outcome.clean, (outcome, logs)
+
+
+@pytest.mark.parametrize("scenario", on("rabbitmq", harmful=True), ids=str)
+def test_in_one_step_work_is_lost_doubled_or_stranded(scenario, empty_broker, tmp_path):
+    outcome, logs = after_one_step(scenario, empty_broker("rabbitmq"), tmp_path)
+    done = {harm for harm in outcome._fields if getattr(outcome, harm)}
+    # Which of them it is hangs on who took which message.
+    assert done & set(scenario.harms), (outcome, logs)
+
+
+def test_a_dead_letter_stays_until_somebody_has_taken_it(empty_broker, tmp_path):
+    broker = empty_broker("rabbitmq")
+    (scenario,) = (each for each in on("rabbitmq") if each.name.endswith("with-dead-letters"))
+    old = compiled(scenario.workload(scenario.old), tmp_path / "old")
+    output = compiled(scenario.workload(scenario.new), tmp_path / "new", old=old)
+    steps = json.loads((output / "rollout" / "steps.json").read_text("utf-8"))["steps"]
+    looks = [step for step in steps if step["action"].startswith("look into")]
+    code = scenario.version(scenario.new, tmp_path / "code")
+    fleet = Fleet(tmp_path, broker, once=scenario.once)
+    kinds = {"letters.dead": "classic", "letters.v2.dead": "quorum"}
+    with Connection(broker.url) as connection, connection.channel() as channel:
+        for step, (name, kind) in zip(looks, kinds.items(), strict=True):
+            queue = Queue(name, queue_arguments={"x-queue-type": kind})(channel)
+            queue.declare()
+            connection.Producer(channel).publish("a letter", routing_key=name)
+            (command,) = step["run"]
+            assert "not empty" in fleet.run(command, output, code).stdout
+            assert queue.get(no_ack=True).payload == "a letter"
+            carry_out(fleet, step, output, code)
+            assert name not in broker.control("list_queues", "--quiet", "name").split()
