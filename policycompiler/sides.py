@@ -44,6 +44,8 @@ _TYPES = {
 _TYPE_OF = {key: kind for kind, keys in _TYPES.items() for key in keys.split()}
 """What other rooms count on, whatever the scope; the options of a schedule have the names of a task's."""
 
+_COLON = re.compile(r"@\{[^}]*\}|:")
+"""Those in `main@{2026-11-21 14:00:00}` are the revision's own."""
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -109,12 +111,14 @@ def read_side(
     if not text or "\0" in text:
         raise SideError("a side has a name: a plan file, a compiled folder, sources, or `git:REV[:PATH]`")
     if text.startswith(GIT):
-        revision, colon, below = text.removeprefix(GIT).partition(":")
+        named = text.removeprefix(GIT)
+        colon = next((each.start() for each in _COLON.finditer(named) if each[0] == ":"), len(named))
+        revision, below = named[:colon], named[colon + 1 :]
         if below.endswith(".json"):
             message = f"{text}: of a revision, sources are read and no plans; name the workload files"
             raise _refused(message)
-        from_here = not colon or below.split("/")[0] in {".", ".."}
-        sources = [Path(below)] if colon else default_paths
+        sources = [Path(below)] if colon < len(named) else default_paths
+        from_here = colon == len(named) or below.split("/")[0] in {".", ".."}
         try:
             with load.at_revision(revision, sources, policy, from_top=not from_here) as extract:
                 return compiled(text, extract.sources, extract.policy, extract.root)

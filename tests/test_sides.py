@@ -319,6 +319,7 @@ def test_a_path_of_a_revision_begins_at_the_repository_or_with_a_dot_at_the_curr
     ):
         assert made(read_side(text)) == plan, text
     assert made(read_side("git:HEAD", default_paths=[Path()])) == plan
+    assert made(read_side("git:HEAD@{2090-01-01 14:00:00}:jobs")) == plan
     assert refusal("git:HEAD:w.yaml").startswith("`w.yaml` at `HEAD`: there is no such file or folder")
     assert refusal("git:nowhere", default_paths=[Path()]).startswith("there is no revision `nowhere`")
     assert refusal("git:").startswith("`` is no revision")

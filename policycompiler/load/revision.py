@@ -8,6 +8,7 @@ Because:
 from __future__ import annotations
 
 import os
+import posixpath
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from policycompiler.load.files import COMPILED
 from policycompiler.load.git import Repository, RevisionError, git, repository_here, tree_of, write_objects
 
 _LINK, _SUBMODULE, _FOLDER = "120000", "160000", "040000"
+_MOST_LINKS = 8
+"""On the way to one file; more of them are taken for a circle."""
 
 
 class Extract(NamedTuple):
@@ -51,9 +54,9 @@ def at_revision(
     """Extract the workload files of sources, as they are at a revision of the current folder's repository.
 
     Sources are files and folders relative to the current folder or, where `from_top`, to the repository. Of a
-    folder that is what `find_sources` would find below it, but for links, which are left out. The policy file
-    is None where that revision has none; it is always relative to the current folder. Raises `RevisionError`
-    for whatever the repository lacks.
+    folder that is what `find_sources` would find below it, and a link is what it leads to in that revision.
+    The policy file is None where that revision has none; it is always relative to the current folder. Raises
+    `RevisionError` for whatever the repository lacks: what is in submodules, too.
     """
     repository = repository_here()
     tree = tree_of(revision, repository)
@@ -61,7 +64,7 @@ def at_revision(
     asked = {_inside(repository, base, name): name for name in sources}
     rules = None if policy is None else _rules(repository, base, policy)
     entries = _entries(tree, [*asked, *([rules.path] if rules and rules.path else [])])
-    wanted: dict[str, str] = {}
+    wanted: dict[str, _Entry] = {}
     for path, name in asked.items():
         wanted |= _wanted(entries, path, revision, f"`{name.as_posix()}` at `{revision}`")
     if rules is not None and rules.path is not None:
@@ -69,6 +72,10 @@ def at_revision(
         if found:
             wanted |= _wanted(entries, rules.path, revision, f"the policy file at `{revision}`")
         rules = rules if found else None
+    links = {
+        path: _led_to(tree, path, entry, revision) for path, entry in wanted.items() if entry.mode == _LINK
+    }
+    objects = {path: entry.object for path, entry in (*wanted.items(), *links.values()) if path not in links}
     try:
         temporary = tempfile.TemporaryDirectory(prefix="policycompiler-")
     except OSError as problem:
@@ -80,7 +87,9 @@ def at_revision(
             # A folder without a file to read is a folder all the same.
             for each in (root, *(top / path for path in asked if path not in wanted)):
                 each.mkdir(parents=True, exist_ok=True)
-            write_objects(wanted, top)
+            write_objects(objects, top)
+            for path, (target, _) in links.items():
+                _stand_in(top / path, top / target)
             if rules is not None and rules.path is None and not rules.name.is_absolute():
                 _stand_in(Path(os.path.normpath(root / rules.name)), rules.file)
         except OSError as problem:
@@ -107,7 +116,7 @@ def _unwritable(revision: str, problem: OSError) -> RevisionError:
 
 
 def _stand_in(name: Path, real: Path) -> None:
-    """Let a file that is not in the repository be read under its relative name."""
+    """Let a file be read under another name."""
     name.parent.mkdir(parents=True, exist_ok=True)
     name.symlink_to(real)
 
@@ -143,19 +152,18 @@ def _entries(tree: str, paths: Sequence[str]) -> dict[str, _Entry]:
     return found
 
 
-def _wanted(entries: Mapping[str, _Entry], path: str, revision: str, called: str) -> dict[str, str]:
-    """The objects of the workload files at or below a path, by path."""
+def _wanted(entries: Mapping[str, _Entry], path: str, revision: str, called: str) -> dict[str, _Entry]:
+    """The workload files at or below a path, by path; links to files are among them."""
     mode, name = entries.get(path, (_FOLDER if path == "" else "", ""))
     if mode == "":
         elsewhere = f"if it had another path then, `git:{revision}:PATH` names it"
         message = f"{called}: there is no such file or folder; {elsewhere}"
         raise RevisionError(message)
-    if mode in {_LINK, _SUBMODULE}:
-        kind = "link" if mode == _LINK else "submodule"
-        message = f"{called} is a {kind}; name a file or folder of its own"
+    if mode == _SUBMODULE:
+        message = f"{called} is a submodule; name a file or folder of this repository"
         raise RevisionError(message)
     if mode != _FOLDER:
-        return {path: name}
+        return {path: _Entry(mode, name)}
     below = {
         each: PurePosixPath(each).relative_to(path)
         for each, entry in entries.items()
@@ -163,11 +171,30 @@ def _wanted(entries: Mapping[str, _Entry], path: str, revision: str, called: str
     }
     by_name = [{each.parent for each in below.values() if each.name == name} for name in COMPILED]
     compiled = set.intersection(*by_name)
-    return {
-        each: entries[each].object
+    seen = {
+        each: entries[each]
         for each, relative in below.items()
-        if entries[each].mode not in {_LINK, _SUBMODULE}
-        and relative.name.endswith((".yaml", ".yml"))
-        and not any(part.startswith(".") for part in relative.parts)
-        and compiled.isdisjoint(relative.parents)
+        if not any(part.startswith(".") for part in relative.parts) and compiled.isdisjoint(relative.parents)
     }
+    for each, entry in seen.items():
+        if entry.mode == _SUBMODULE:
+            message = f"{called} holds the submodule `{each}`, whose files are not in this repository; "
+            message += "name the files and folders beside it"
+            raise RevisionError(message)
+    return {each: entry for each, entry in seen.items() if each.endswith((".yaml", ".yml"))}
+
+
+def _led_to(tree: str, link: str, entry: _Entry, revision: str) -> tuple[str, _Entry]:
+    """The file that a link leads to, in the same tree."""
+    path = link
+    for _ in range(_MOST_LINKS):
+        leads = git("cat-file", "blob", entry.object)
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), leads))
+        found = None if path.startswith(("/", "../")) else _entries(tree, [path]).get(path)
+        if found is None or found.mode in {_FOLDER, _SUBMODULE}:
+            break
+        if found.mode != _LINK:
+            return path, found
+        entry = found
+    message = f"`{link}` at `{revision}` is a link to no file of that revision; name other files or folders"
+    raise RevisionError(message)

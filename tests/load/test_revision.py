@@ -45,6 +45,11 @@ def commit(files):
     git("commit", "--quiet", "--message", "a change")
 
 
+def submodule(folder):
+    git("init", "--quiet", folder)
+    git("-C", folder, "commit", "--quiet", "--allow-empty", "--message", "one")
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     """A repository in the current folder; its one commit is on `main`."""
@@ -139,15 +144,48 @@ def test_only_what_is_read_is_written():
     compiled = {f"w/build/{name}": "{}" for name in ("manifest.json", "plan.json", "prometheus/rules.yml")}
     hidden = {"w/.github/ci.yaml": "", "w/.hidden.yml": ""}
     half = {"w/half/plan.json": "{}", "w/half/c.yaml": "c: 1"}
-    Path("w/link.yaml").symlink_to("a.yaml")
     Path("w/up").symlink_to("..")
-    git("init", "--quiet", "w/module")
-    git("-C", "w/module", "commit", "--quiet", "--allow-empty", "--message", "one")
+    submodule("w/.module")
     commit({**compiled, **hidden, **half})
-    assert git("ls-files", "--stage", "w/module").startswith("160000")
+    assert git("ls-files", "--stage", "w/.module").startswith("160000")
     assert extracted("HEAD", "w") == {"w/a.yaml", "w/sub/b.yml", "w/half/c.yaml"}
     assert extracted("HEAD", "w/notes.txt") == {"w/notes.txt"}
     assert extracted("HEAD") == set()
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_link_is_what_it_leads_to_at_that_revision():
+    Path("w/link.yaml").symlink_to("sub/also.yaml")
+    Path("w/sub/also.yaml").symlink_to("../../shared.yaml")
+    commit({"shared.yaml": "then: 1"})
+    Path("shared.yaml").write_text("now: 1")
+    with at_revision("HEAD", [Path("w")]) as extract:
+        # Two names of one file are one source, as in the working folder.
+        found = find_sources(extract.sources, root=extract.root)
+        assert [str(path) for path in found] == ["w/a.yaml", "w/link.yaml", "w/sub/b.yml"]
+        assert (extract.root / "w/link.yaml").read_text() == "then: 1"
+    assert read("HEAD", "w/link.yaml")[0]["w/link.yaml"] == "then: 1"
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize(
+    "target", ["/etc/passwd", "../../else.yaml", "missing.yaml", "odd.yaml", "sub", "up/a.yaml"]
+)
+def test_a_link_that_leads_to_no_file_of_the_revision_is_refused(target):
+    Path("w/odd.yaml").symlink_to(target)
+    commit({})
+    for named in ("w", "w/odd.yaml"):
+        assert refusal("HEAD", named).startswith(
+            "`w/odd.yaml` at `HEAD` is a link to no file of that revision;"
+        )
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_submodule_among_the_sources_is_refused():
+    submodule("w/module")
+    commit({})
+    assert refusal("HEAD", "w").startswith("`w` at `HEAD` holds the submodule `w/module`,")
+    assert set(read("HEAD", "w/sub")[0]) == {"w/sub/b.yml"}
 
 
 @pytest.mark.usefixtures("repository")
@@ -190,19 +228,20 @@ def test_no_number_of_dots_leads_out_of_the_temporary_folder(repository):
 
 @pytest.mark.usefixtures("repository")
 def test_what_a_revision_lacks_is_said():
-    Path("link.yaml").symlink_to("w/a.yaml")
-    git("init", "--quiet", "module")
-    git("-C", "module", "commit", "--quiet", "--allow-empty", "--message", "one")
+    Path("link.yaml").symlink_to("w")
+    submodule("module")
     commit({})
     Path("late.yaml").write_text("a: 1")
     assert refusal("HEAD", "late.yaml") == (
         "`late.yaml` at `HEAD`: there is no such file or folder; "
         "if it had another path then, `git:HEAD:PATH` names it"
     )
-    assert refusal("HEAD", "link.yaml").startswith("`link.yaml` at `HEAD` is a link;")
+    assert refusal("HEAD", "link.yaml").startswith("`link.yaml` at `HEAD` is a link to no file")
     assert "there is no such file or folder" in refusal("HEAD", "link.yaml/a.yaml")
     assert refusal("HEAD", "module").startswith("`module` at `HEAD` is a submodule;")
-    assert refusal("HEAD", "w", policy=Path("link.yaml")).startswith("the policy file at `HEAD` is a link;")
+    assert refusal("HEAD", "w", policy=Path("link.yaml")).startswith(
+        "`link.yaml` at `HEAD` is a link to no file"
+    )
     for outside in ("..", "/", "../other"):
         assert refusal("HEAD", outside).startswith(f"`{outside}` is not in this repository")
 
