@@ -60,6 +60,10 @@ _OF_CHANGES = frozenset(
 """What is found by comparing two plans only; a waiver of it is an acknowledgement."""
 
 
+MOST_NAMED = 5
+_EARLIER = "its waiver is of an earlier change: the old side has it, too"
+
+
 class Verdict(NamedTuple):
     """The findings that remain, and how many a baseline hides."""
 
@@ -135,28 +139,34 @@ def judge(
 
 
 def judge_changes(
-    found: Sequence[Diagnostic], waivers: Sequence[Data], policy: PolicyFile, today: date
+    found: Sequence[Diagnostic],
+    waivers: Sequence[Data],
+    policy: PolicyFile,
+    today: date,
+    earlier: Sequence[Data] = (),
 ) -> Answers:
     """The same for the findings about changes. What is wrong with a waiver itself, `judge` says.
 
-    A merged change leaves its acknowledgement behind, and no next comparison finds the change again. So one
-    that matches nothing is reported only while a change of its kind waits for one: then its place is wrong.
+    A waiver stays in the workload for a while after its change is merged. So one that is among the `earlier`
+    ones, those of the old side, answers for no change of today, and one that matches nothing is reported only
+    while a change of its kind waits for one: then its place is wrong.
     """
     known = known_findings()
     heard = [
-        each
+        each._replace(void=each.void or (_EARLIER if waiver in earlier else ""))
         for index, waiver in enumerate(waivers)
         for each in _hear(waiver, ("waivers", index), policy, known, today)[0]
         if each.finding in _OF_CHANGES
     ]
     used: set[SpecPath] = set()
     answered = [_with_waiver(diagnostic, heard, used) for diagnostic in found]
-    waiting = {word for each in answered if each.waived is None for word in (each.code, each.name)}
-    unused = [
-        WAIVER_UNUSED.at(waiver.path, f"no `{waiver.finding}` is found at `{waiver.at}`", help="mend `at`")
-        for waiver in heard
-        if waiver.path not in used and waiver.finding in waiting and not waiver.void
-    ]
+    waiting = [each for each in answered if each.waived is None]
+    unused: list[Diagnostic] = []
+    for waiver in heard:
+        at = [glob_of(each.path) for each in waiting if waiver.finding in (each.code, each.name)]
+        if at and waiver.path not in used and not waiver.void:
+            message = f"no `{waiver.finding}` is found at `{waiver.at}`"
+            unused.append(WAIVER_UNUSED.at(waiver.path, message, help=f"mend `at`; {_waiting(at)}"))
     judged = [each for diagnostic in (*answered, *unused) for each in _with_severity(diagnostic, policy)]
     return Answers(answered, judged)
 
@@ -233,17 +243,28 @@ def _unknown(
 
 
 def _with_waiver(diagnostic: Diagnostic, waivers: Sequence[_Heard], used: set[SpecPath]) -> Diagnostic:
-    for waiver in waivers:
-        if waiver.finding not in (diagnostic.code, diagnostic.name) or not covers(waiver.at, diagnostic.path):
-            continue
-        used.add(waiver.path)
-        if waiver.void:
-            message = f"{diagnostic.message} ({waiver.void})"
-            note = Related(waiver.path, "the waiver")
-            diagnostic = replace(diagnostic, message=message, related=(*diagnostic.related, note))
-        elif diagnostic.waived is None:
-            diagnostic = replace(diagnostic, waived=waiver.waived)
+    words = (diagnostic.code, diagnostic.name)
+    ours = [each for each in waivers if each.finding in words and covers(each.at, diagnostic.path)]
+    used.update(each.path for each in ours)
+    for waiver in ours:
+        if not waiver.void:
+            return replace(diagnostic, waived=waiver.waived)
+    for waiver in ours:
+        message = f"{diagnostic.message} ({waiver.void})"
+        note = Related(waiver.path, "the waiver")
+        diagnostic = replace(diagnostic, message=message, related=(*diagnostic.related, note))
     return diagnostic
+
+
+def glob_of(path: SpecPath) -> str:
+    """What `at` of a waiver says to name this path."""
+    return ".".join(str(part) for part in path).replace("[", "[[]")
+
+
+def _waiting(globs: Sequence[str]) -> str:
+    told = [f"`{glob}`" for glob in dict.fromkeys(globs)]
+    more = [f"{len(told) - MOST_NAMED} more"] if len(told) > MOST_NAMED else []
+    return f"what waits is at {', '.join([*told[:MOST_NAMED], *more])}"
 
 
 def covers(glob: str, path: SpecPath) -> bool:

@@ -66,7 +66,8 @@ class Side(NamedTuple):
     `label` is what the user called it, as it was given: not yet safe to print. `plan` is None where the
     sources make none; `compilation.diagnostics` then say why, or `compilation.nothing_read`. `document` and
     `compilation` are None for a plan that was read. `version` is the version of the program that made such a
-    plan, where the manifest beside it says so.
+    plan, where the manifest beside it says so. `lacks` is the policy file that was asked for and that its
+    revision does not have.
     """
 
     label: str
@@ -74,6 +75,7 @@ class Side(NamedTuple):
     document: load.Document | None = None
     compilation: Compilation | None = None
     version: str = ""
+    lacks: str = ""
 
 
 def read_side(
@@ -111,17 +113,17 @@ def read_side(
     if not text or "\0" in text:
         raise SideError("a side has a name: a plan file, a compiled folder, sources, or `git:REV[:PATH]`")
     if text.startswith(GIT):
-        named = text.removeprefix(GIT)
-        colon = next((each.start() for each in _COLON.finditer(named) if each[0] == ":"), len(named))
-        revision, below = named[:colon], named[colon + 1 :]
-        if below.endswith(".json"):
+        revision, below = _revision(text)
+        if below is not None and below.endswith(".json"):
             message = f"{text}: of a revision, sources are read and no plans; name the workload files"
             raise _refused(message)
-        sources = [Path(below)] if colon < len(named) else default_paths
-        from_here = colon == len(named) or below.split("/")[0] in {".", ".."}
+        sources = default_paths if below is None else [Path(below)]
+        from_here = below is None or below.split("/")[0] in {".", ".."}
         try:
             with load.at_revision(revision, sources, policy, from_top=not from_here) as extract:
-                return compiled(text, extract.sources, extract.policy, extract.root)
+                side = compiled(text, extract.sources, extract.policy, extract.root)
+            lacks = policy.as_posix() if policy is not None and extract.policy is None else ""
+            return side._replace(lacks=lacks)
         except load.RevisionError as problem:
             raise _refused(str(problem)) from None
     plan = plan_path(text)
@@ -131,6 +133,21 @@ def read_side(
         )
         raise _refused(message)
     return compiled(text, [Path(text)], policy) if plan is None else _of_plan(text, plan)
+
+
+def _revision(text: str) -> tuple[str, str | None]:
+    """The revision that a side names, and the path; None where it names none."""
+    named = text.removeprefix(GIT)
+    colon = next((each.start() for each in _COLON.finditer(named) if each[0] == ":"), len(named))
+    return named[:colon], named[colon + 1 :] if colon < len(named) else None
+
+
+def with_path_of(old: str, new: str) -> str:
+    """A revision that is named without a path, with that of a new side that is one, too."""
+    if not (old.startswith(GIT) and new.startswith(GIT)):
+        return old
+    path = _revision(new)[1]
+    return old if path is None or _revision(old)[1] is not None else f"{old}:{path}"
 
 
 def is_sources(text: str) -> bool:

@@ -112,9 +112,29 @@ IN_ORDER = {
         BOTH,
     ),
     "shorter runs": (tasks(a="q, runtime: 4m"), tasks(a="q, runtime: 1m"), BOTH),
+    "what runs long gets a worker of its own": (
+        tasks(a="q, runtime: 1s", b="p, runtime: 4m") + workers(w="q, p"),
+        tasks(a="q, runtime: 1s", b="p, runtime: 4m") + workers(w="q", v="p"),
+        "expand contract",
+    ),
+    "what is to run longer gets a worker of its own": (
+        tasks(a="q, runtime: 1s", b="p, runtime: 1s") + workers(w="q, p"),
+        tasks(a="q, runtime: 1s", b="p, runtime: 4m") + workers(w="q", v="p"),
+        "expand switch contract",
+    ),
+    "shorter runs move to another worker": (
+        tasks(a="q, runtime: 1s", b="p, runtime: 4m", c="r, runtime: 1s") + workers(w="q, p", v="r"),
+        tasks(a="q, runtime: 1s", b="p, runtime: 1s", c="r, runtime: 1s") + workers(w="q", v="p, r"),
+        BOTH,
+    ),
     "other arguments": (
         tasks(a="q") + TICKS,
         tasks(a="q") + TICKS.replace("1m", "1m, args: [1]"),
+        FIRST,
+    ),
+    "an argument that Python takes for the same": (
+        tasks(a="q") + TICKS.replace("1m", "1m, args: [1]"),
+        tasks(a="q") + TICKS.replace("1m", "1m, args: [true]"),
         FIRST,
     ),
     "beat moves": (

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from policycompiler.plan import APP, BEAT, Plan, Scope
-from policycompiler.review import Class, Review, Step, fleet
+from policycompiler.review import Class, Review, Step, WaitFor, fleet
 from policycompiler.review.deploy import reads_alike
 
 
@@ -60,7 +60,7 @@ class Deployment(NamedTuple):
     @classmethod
     def of(cls, plan: Plan) -> Deployment:
         """Everything from one plan."""
-        workers = dict.fromkeys(fleet.named(_running(plan)), plan)
+        workers = dict.fromkeys(fleet.named(fleet.running(plan)), plan)
         return cls(workers, plan if plan.keys(BEAT) else None, plan)
 
     @property
@@ -162,8 +162,8 @@ def _played(old: Plan, new: Plan, found: Review) -> Iterator[Broken]:
         now = then
         if step.wait_for and step.phase == "drain":
             yield from _without_end(now, step, pending, words)
-            told = "\n".join(f"{each.command}\n{each.until}" for each in step.wait_for)
-            pending = {each for each in pending if each.queue not in told} | _sends(now, words)
+            seen = {name for each in step.wait_for for name in _named(each)}
+            pending = {each for each in pending if each.queue not in seen} | _sends(now, words)
     yield from _arrived(now, new)
 
 
@@ -206,14 +206,19 @@ def _waiting(at: Deployment, pending: Iterable[Sent]) -> Iterator[Broken]:
 def _without_end(at: Deployment, step: Step, pending: Iterable[Sent], words: Words) -> Iterator[Broken]:
     """What a drain waits for although nobody takes it, or although it goes on being sent."""
     takers = _takers(at)
-    for command in (each.command for each in step.wait_for if each.until == "it prints 0"):
-        named = {*shlex.split(command), *re.findall(r'\$1 == "([^"]+)"', command)}
+    for named in (_named(each) for each in step.wait_for if each.until == "it prints 0"):
         for each in pending:
             if each.queue in named and each.queue not in takers:
                 yield Broken("a wait for what nobody takes", each.queue)
         for task, queue in _goes_on(at, words):
             if {task, queue} <= named:
                 yield Broken("a wait for what goes on being sent", f"{task} in {queue}")
+
+
+def _named(wait: WaitFor) -> set[str]:
+    """What a wait looks at, among other words."""
+    asked = {*shlex.split(wait.command), *re.findall(r'\$1 == "([^"]+)"', wait.command)}
+    return asked if wait.until == "it prints 0" else asked | {*re.findall(r"[\w.*-]+", wait.until)}
 
 
 def _goes_on(at: Deployment, words: Words) -> Iterator[tuple[str, str]]:
@@ -312,10 +317,6 @@ def _deleted(what: str, at: Deployment) -> Iterator[Broken]:
     }
     if what in used | {name for name, _ in _declared(at)}:
         yield Broken("deleted while it is in use", what)
-
-
-def _running(plan: Plan) -> list[Scope]:
-    return [scope for scope in plan.scopes("worker") if plan.get(scope, "replicas", 1) != 0]
 
 
 def _words(old: Plan, new: Plan) -> Words:

@@ -26,12 +26,16 @@ WORKFLOWS = [recipe for recipe in RECIPES if isinstance(recipe, dict) and "jobs"
 (GITLAB,) = (recipe["workload review"] for recipe in RECIPES if "workload review" in recipe)
 
 
-def workload(runtime: str, expires: str = "") -> str:
+def workload(runtime: str, expires: str = "", prod: str = "") -> str:
     task = f"{{idempotent: true, runtime: {runtime}{expires}}}"
     return (
         "version: 1\nservice: shop\napp: shop:app\nowner: shop\n"
         f"broker: {{transport: redis, url: '${{U}}'}}\ntasks: {{shop.a: {task}}}\n"
+        f"environments: {{staging: {{}}, prod: {{{prod}}}}}\n"
     )
+
+
+IN_PROD = "tasks: {shop.a: {idempotent: false}}"
 
 
 class Merge(NamedTuple):
@@ -52,10 +56,10 @@ def git(*arguments: str, folder: Path) -> str:
 
 @pytest.fixture
 def merge(tmp_path: Path) -> Merge:
-    """The branch makes messages expire; in the meantime another task of `main` is removed."""
+    """The branch makes messages expire, and others in prod; meanwhile another task of `main` is removed."""
     folder = tmp_path / "origin"
     (folder / "workloads").mkdir(parents=True)
-    other = workload("2s").replace("shop.a", "shop.b")
+    other = workload("2s").replace("shop.a", "shop.b").partition("environments")[0]
 
     def commit(message: str) -> str:
         git("add", "--all", folder=folder)
@@ -67,7 +71,7 @@ def merge(tmp_path: Path) -> Merge:
     (folder / "workloads" / "b.yaml").write_text(other)
     began = commit("both")
     git("checkout", "--quiet", "-b", "branch", folder=folder)
-    (folder / "workloads" / "a.yaml").write_text(workload("2s", ", expires: 10m"))
+    (folder / "workloads" / "a.yaml").write_text(workload("2s", ", expires: 10m", IN_PROD))
     branch = commit("one expires")
     git("checkout", "--quiet", "main", folder=folder)
     (folder / "workloads" / "b.yaml").unlink()
@@ -99,6 +103,7 @@ def step(script: str, folder: Path, **variables: str) -> subprocess.CompletedPro
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "HOME": str(folder.parent),
+        "REVIEWS": REVIEW["env"]["REVIEWS"],
         **variables,
     }
     command = ["bash", "-e", "-o", "pipefail", "-c", script]
@@ -120,6 +125,7 @@ def test_every_recipe_is_yaml_and_none_has_more_rights_than_it_needs() -> None:
     ]
     assert REVIEW["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert "\non: pull_request_target" not in PAGE
+    assert GITLAB["variables"] == REVIEW["env"]
 
 
 def test_what_a_script_runs_is_on_the_page_and_nothing_is_pasted_into_it() -> None:
@@ -133,17 +139,23 @@ def test_the_review_of_a_pull_request_is_of_the_merge_and_its_base(merge: Merge,
     checkout = next(each for each in REVIEW["steps"] if each.get("uses", "").startswith("actions/checkout"))
     folder = clone(merge, "result", checkout["with"]["fetch-depth"], tmp_path)
     lines = ours([each["run"] for each in REVIEW["steps"] if "run" in each])
-    assert [line.split()[0] for line in lines] == ["policycompiler", "cat", "gh", "policycompiler"]
+    assert [line.split()[0] for line in lines] == ["while", "cat", "head", "failed=0"]
     summary = tmp_path / "summary"
     for line in lines[:2]:
         assert step(line, folder, GITHUB_STEP_SUMMARY=str(summary)).returncode == 0
     assert summary.read_text() == (folder / "review.md").read_text()
-    assert summary.read_text().startswith("**policycompiler: lossy")
+    assert re.findall(r"(?m)^\*\*(policycompiler: .*?) —", summary.read_text()) == [
+        "policycompiler: shop (staging): lossy",
+        "policycompiler: shop (prod): lossy",
+    ]
+    # Nothing of one is below the fold of the other: HTML ends with an empty line.
+    assert "</details>\n\n**policycompiler: shop (prod)" in summary.read_text()
     # What `main` did in the meantime is not in it.
     assert "shop.b" not in summary.read_text()
     decided = step(lines[-1], folder)
     assert (decided.returncode, decided.stderr) == (0, "")
     assert decided.stdout.startswith("::warning file=workloads/a.yaml,line=6,")
+    assert "::warning file=workloads/a.yaml,line=7," in decided.stdout
     (folder / "policycompiler.toml").write_text('policy = "policy.yaml"\n')
     (folder / "policy.yaml").write_text("version: 1\nseverities: {lossy-change: error}\n")
     assert [step(line, folder).returncode for line in (lines[0], lines[-1])] == [0, 1]
@@ -158,11 +170,11 @@ def test_a_branch_with_an_error_is_commented_as_such_and_fails(merge: Merge, tmp
     assert (folder / "review.md").read_text().startswith("⚠ **workloads has 1 error, ")
     decided = step(lines[-1], folder)
     assert decided.returncode == 1
-    assert decided.stdout.startswith("::error file=workloads/a.yaml,line=7,")
-    (base,) = (line for line in GITLAB["script"] if line.startswith("policycompiler diff") and "json" in line)
-    assert step(base.partition(" #")[0], folder, base="HEAD^1").returncode == 1
-    (found,) = json.loads((folder / "review.json").read_text())
-    assert (found["check_name"], found["severity"]) == ("schedule-cron", "critical")
+    assert decided.stdout.startswith("::error file=workloads/a.yaml,line=8,")
+    base = "\n".join(GITLAB["script"][-3:])
+    assert step(base, folder, base="HEAD^1").returncode == 1
+    found = json.loads((folder / "review.json").read_text())
+    assert {(each["check_name"], each["severity"]) for each in found} == {("schedule-cron", "critical")}
 
 
 def test_a_checkout_without_the_base_says_how_to_get_it(merge: Merge, tmp_path: Path) -> None:
@@ -182,10 +194,82 @@ def test_the_review_of_a_merge_request_fetches_its_base(
         known["CI_MERGE_REQUEST_TARGET_BRANCH_SHA"] = merge.main
     done = step("\n".join(ours(GITLAB["script"])), folder, **known)
     assert done.returncode == 0, done.stderr
-    assert (folder / "review.md").read_text().startswith("**policycompiler: lossy")
+    assert (folder / "review.md").read_text().startswith("**policycompiler: shop (staging): lossy")
+    assert "\n**policycompiler: shop (prod): lossy" in (folder / "review.md").read_text()
     assert "shop.b" not in (folder / "review.md").read_text()
-    (found,) = json.loads((folder / GITLAB["artifacts"]["reports"]["codequality"]).read_text())
-    assert (found["check_name"], found["location"]["path"]) == ("lossy-change", "workloads/a.yaml")
+    found = json.loads((folder / GITLAB["artifacts"]["reports"]["codequality"]).read_text())
+    assert {(each["check_name"], each["location"]["path"]) for each in found} == {
+        ("lossy-change", "workloads/a.yaml")
+    }
+    assert {each["location"]["lines"]["begin"] for each in found} == {6, 7}
+
+
+def reviews(folder: Path, what: str, **variables: str) -> tuple[int, str, str]:
+    """What the recipe for GitHub ends with, its log, and the comment."""
+    lines = ours([each["run"] for each in REVIEW["steps"] if "run" in each])
+    (folder / "review.md").unlink(missing_ok=True)
+    step(lines[0], folder, REVIEWS=what, **variables)
+    decided = step(lines[-1], folder, REVIEWS=what, **variables)
+    comment = (folder / "review.md").read_text() if (folder / "review.md").exists() else ""
+    return decided.returncode, decided.stdout + decided.stderr, comment
+
+
+def test_what_the_page_says_a_review_fails_on(merge: Merge, tmp_path: Path) -> None:
+    folder = clone(merge, "result", 2, tmp_path)
+    text = (folder / "workloads" / "a.yaml").read_text()
+    (folder / "workloads" / "a.yaml").write_text(text.replace("prod: {", "new: {"))
+    brought, deleted = (reviews(folder, f"workloads --env {name}") for name in ("new", "prod"))
+    assert "git:HEAD^1 has no environment `new`" in brought[1]
+    assert (brought[0], brought[2]) == (2, "")
+    assert deleted[0] == 1
+    assert "no file has an environment `prod`" in deleted[1]
+    (folder / "workloads").rename(folder / "jobs")
+    moved = reviews(folder, "jobs")
+    assert "if it had another path then, `git:HEAD^1:PATH` names it" in moved[1]
+    assert (moved[0], moved[2]) == (2, "")
+    gone = reviews(folder, "workloads")
+    assert "there is no workloads" in gone[1]
+    assert gone[0] == 2
+    told = step("policycompiler diff git:HEAD^1:workloads jobs", folder)
+    assert (told.returncode, "lossy" in told.stdout) == (0, True)
+
+
+def test_a_service_below_the_root_is_reviewed_with_what_its_base_has(merge: Merge, tmp_path: Path) -> None:
+    folder = clone(merge, "result", 2, tmp_path)
+    (folder / "platform").mkdir()
+    (folder / "platform" / "policy.yaml").write_text("version: 1\n")
+    told = "git:HEAD^1 has no platform/policy.yaml: it is compared without a policy file"
+    code, log, comment = reviews(folder, "workloads --policy platform/policy.yaml --env prod")
+    assert (code, told in log) == (0, True)
+    # Markdown takes a colon before a letter for the name of a picture.
+    assert f"\n\n{told.replace(':HEAD', chr(92) + ':HEAD')}\n\n" in comment
+    text = step("policycompiler diff git:HEAD^1 workloads --policy platform/policy.yaml", folder).stdout
+    assert f"\n{told}\n" in text
+    # No project file says where the sources are: the other side does.
+    beside = step("policycompiler diff git:HEAD^1 git:HEAD:workloads", folder)
+    assert (beside.returncode, "git:HEAD^1:workloads → git:HEAD:workloads" in beside.stdout) == (0, True)
+
+
+def test_the_repair_of_a_base_that_makes_no_plan_stays_red(merge: Merge, tmp_path: Path) -> None:
+    folder = clone(merge, "result", 2, tmp_path)
+    right = (folder / "workloads" / "a.yaml").read_text()
+    for text in (right.replace("runtime", "runtme"), right):
+        (folder / "workloads" / "a.yaml").write_text(text)
+        git("commit", "--quiet", "--all", "--message", "a", folder=folder)
+    code, log, comment = reviews(folder, "workloads")
+    assert code == 1
+    told = "git:HEAD^1 makes no plan, so nothing could be compared"
+    assert comment == f"**policycompiler: shop: {told.replace(':', chr(92) + ':')}**\n\n"
+    assert "git:HEAD^1: workloads/a.yaml:6:" in log
+    assert "::" not in log
+    (folder / "policy.yaml").write_text("version: 2\n")
+    git("add", "--all", folder=folder)
+    git("commit", "--quiet", "--message", "a", folder=folder)
+    (folder / "policy.yaml").write_text("version: 1\n")
+    git("commit", "--quiet", "--all", "--message", "a", folder=folder)
+    code, log, comment = reviews(folder, "workloads --policy policy.yaml")
+    assert (code, "git:HEAD^1: policy.yaml:1:" in log) == (2, True)
+    assert "makes no plan, so nothing could be compared" in comment
 
 
 class Notes(BaseHTTPRequestHandler):

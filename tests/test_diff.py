@@ -111,18 +111,108 @@ def test_a_quiet_run_says_why_an_acknowledgement_does_not_count(found: list[Chan
     found += [LOSSY, LOSSY._replace(address="task:shop.b", new_path=("tasks", "shop.b"))]
     acknowledge(until="2026-11-20")
     first, second = diff("--policy", "policy.yaml", "-q").stderr.splitlines()
-    late = "its waiver has expired on 2026-11-20 and does not count"
-    assert first.startswith(f"error[PC751] lossy-change: at `tasks.shop.a`, {late}; help: ")
-    assert second.startswith("error[PC751] lossy-change: at `tasks.shop.b`, acknowledged by nobody; help: ")
+    late = "(its waiver has expired on 2026-11-20 and does not count)"
+    why = f"task `shop.%s` is removed: {GONE.because}"
+    assert first.startswith(f"error[PC751] lossy-change: {why % 'a'} {late}; help: ")
+    assert second.startswith(f"error[PC751] lossy-change: {why % 'b'}; help: ")
 
 
 def test_what_has_to_be_acknowledged_says_how(found: list[Change]) -> None:
     found.append(LOSSY)
     told = diff("--policy", "policy.yaml").stderr
-    assert told.startswith("error[PC751] lossy-change: at `tasks.shop.a`, acknowledged by nobody; help: ")
-    assert "with a waiver in the new workload" in told
+    assert told.startswith("error[PC751] lossy-change: task `shop.a` is removed: ")
+    assert told.endswith(
+        "; help: keep what was, or bear it; a waiver in the new workload acknowledges it: "
+        "`finding: lossy-change`, `at: tasks.shop.a`\n"
+    )
     acknowledge(at="tasks.shop.b")
-    assert "warning[PC702] waiver-unused: no `lossy-change` is found at `tasks.shop.b`" in diff().stderr
+    assert diff().stderr == (
+        "warning[PC702] waiver-unused: no `lossy-change` is found at `tasks.shop.b`; "
+        "help: mend `at`; what waits is at `tasks.shop.a`\n"
+    )
+
+
+NAMED = "`finding: %s`, `at: tasks.shop.%s`"
+
+
+def test_whatever_fails_because_nobody_acknowledges_it_says_how(found: list[Change]) -> None:
+    found += [LOSSY, MOVED._replace(address="task:shop.b/queue", new_path=("tasks", "shop.b"))]
+    lossy, ordered = NAMED % ("lossy-change", "a"), NAMED % ("ordered-change", "b")
+    for format_ in ("full", "json", "markdown"):
+        assert diff("--output-format", format_).stderr == ""
+        failing = diff("--output-format", format_, "--policy", "policy.yaml").stderr
+        assert (lossy in failing, ordered in failing) == (True, False)
+        every = diff("--output-format", format_, "--exit-code", "--policy", "policy.yaml").stderr
+        assert (every.count(lossy), every.count(ordered)) == (1, 1)
+        assert every.splitlines()[1].startswith("info[PC753] ordered-change: ")
+    for format_ in ("github", "gitlab"):
+        told = diff("--output-format", format_, "--exit-code", "--policy", "policy.yaml")
+        assert (told.stdout.count(lossy), told.stdout.count(ordered), told.stderr) == (1, 1, "")
+    # What the policy file shows nowhere still fails `--exit-code`.
+    put("policy.yaml", "version: 1\nseverities: {ordered-change: off}\n")
+    hidden = diff("--output-format", "github", "--exit-code", "--policy", "policy.yaml")
+    assert (ordered in hidden.stdout, ordered in hidden.stderr) == (False, True)
+    assert lossy not in hidden.stderr
+    put("new.yaml", WORKLOAD + WAIVER % ("PC751", "tasks.shop.a", "2026-12-31"))
+    assert lossy not in diff("--exit-code").stderr
+
+
+def test_below_the_fold_each_change_says_how_to_acknowledge_it(found: list[Change]) -> None:
+    moved = MOVED._replace(address="task:shop.b/queue", new_path=("tasks", "shop.b", "queue"))
+    found += [
+        LOSSY,
+        moved,
+        moved._replace(address="task:shop.c/queue", new_path=("tasks", "shop.c", "queue")),
+    ]
+    acknowledge()
+    screen, folded = diff("--output-format", "markdown").stdout.split("<details>")
+    assert "finding:" not in screen
+    assert NAMED % ("ordered-change", "b.queue") in folded
+    assert NAMED % ("ordered-change", "c.queue") in folded
+    assert "lossy-change" not in folded
+
+
+def test_a_waiver_is_named_as_the_merged_workload_has_its_path() -> None:
+    environment = "environments: {prod: {tasks: {shop.b: {%s}}}}\n"
+    put("old.yaml", WORKLOAD + environment % "")
+    put("new.yaml", WORKLOAD + environment % "expires: 1m")
+    options = ("--env", "prod", "--exit-code")
+    assert "`at: tasks.shop.b.expires`" in diff(*options).stderr
+    waiver = WAIVER % ("lossy-change", "tasks.shop.b.expires", "2026-12-31")
+    put("new.yaml", Path("new.yaml").read_text("utf-8") + waiver)
+    assert diff(*options).exit_code == 0
+
+
+EXPIRES = "tasks: {shop.a: {expires: %s}}\n"
+FOR_EVER = WAIVER % ("lossy-change", '"tasks.shop.*"', "2026-12-31")
+
+
+def test_a_merged_waiver_answers_for_no_later_change_and_counts_against_what_runs() -> None:
+    options = ("--today", "2026-11-21", "--policy", "policy.yaml")
+    put("running.yaml", workload("tasks: {shop.a: {}}\n"))
+    assert run("compile", "running.yaml", "-o", "running").exit_code == 0
+    put("old.yaml", workload(EXPIRES % "10m" + FOR_EVER))
+    assert run("diff", "running.yaml", "old.yaml", *options).exit_code == 0
+    put("new.yaml", workload(EXPIRES % "1m" + FOR_EVER))
+    later = diff(*options)
+    assert later.exit_code == 1
+    note = "its waiver is of an earlier change: the old side has it, too"
+    assert f"  {note}\n" in later.stdout
+    assert note in later.stderr
+    # Where nothing needs one, it is not spoken of.
+    same = run("diff", "old.yaml", "old.yaml", *options)
+    assert (same.stdout, same.stderr) == ("no changes in meaning\n", "")
+    # What runs knows neither change, and a plan has no waivers.
+    for old in ("running", "running/plan.json"):
+        assert run("diff", old, "new.yaml", *options).exit_code == 0
+        assert run("compile", "new.yaml", "--rollout", old, *options).exit_code == 0
+    put("new.yaml", workload(EXPIRES % "1m"))
+    assert run("compile", "new.yaml", "--rollout", "running", *options).exit_code == 1
+    put(
+        "new.yaml",
+        workload(EXPIRES % "1m" + FOR_EVER + "- " + FOR_EVER.partition("- ")[2].replace("12-31", "12-30")),
+    )
+    assert diff(*options).exit_code == 0
 
 
 def test_what_nobody_wrote_can_be_acknowledged_by_its_address(found: list[Change]) -> None:
@@ -156,7 +246,7 @@ def test_every_format_shows_the_change(found: list[Change]) -> None:
     shown = json.loads(diff("--output-format", "json").stdout)
     Draft202012Validator(json.loads((ROOT / "schemas/diff.schema.json").read_text())).validate(shown)
     assert shown["verdict"] == "lossy"
-    assert diff("--output-format", "markdown").stdout.startswith("**policycompiler: lossy")
+    assert diff("--output-format", "markdown").stdout.startswith("**policycompiler: shop: lossy")
     assert "::warning file=new.yaml,line=" in diff("--output-format", "github").stdout
     assert json.loads(diff("--output-format", "gitlab").stdout)[0]["location"]["path"] == "new.yaml"
     assert diff("-q").stdout == "lossy — work can be lost or repeated, whatever the order\n"
@@ -164,12 +254,23 @@ def test_every_format_shows_the_change(found: list[Change]) -> None:
     assert Path("shown.txt").read_text("utf-8") == diff().stdout
 
 
-def test_what_is_gone_is_annotated_where_it_stood(found: list[Change]) -> None:
+def test_what_is_gone_is_annotated_at_the_nearest_place_there_is(found: list[Change]) -> None:
     found.append(LOSSY._replace(new_path=()))
-    assert "::warning file=old.yaml,line=" in diff("--output-format", "github").stdout
+    put("old.yaml", workload("tasks:\n  shop.b: {}\n  shop.a: {}\n"))
+    put("new.yaml", workload("owner: shop\ntasks:\n  shop.b: {}\n"))
+    told = diff("--output-format", "github").stdout
+    assert told.startswith("::warning file=new.yaml,line=3,")
+    assert "(was old.yaml:3)" in told
+    (issue,) = json.loads(diff("--output-format", "gitlab").stdout)
+    assert issue["location"] == {"path": "new.yaml", "lines": {"begin": 3}}
+    assert "(was old.yaml:3)" in issue["description"]
     run("compile", "old.yaml", "-o", "built")
     plan = run("diff", "built", "built/plan.json", "--output-format", "github")
     assert "::warning title=PC751" in plan.stdout
+    run("compile", "new.yaml", "-o", "built")
+    plan = run("diff", "old.yaml", "built", "--output-format", "github")
+    assert "::warning file=old.yaml,line=3," in plan.stdout
+    assert "(was " not in plan.stdout
 
 
 def test_the_new_side_is_the_project_where_none_is_named(found: list[Change]) -> None:
@@ -191,7 +292,7 @@ def test_a_new_side_with_errors_is_never_green() -> None:
     text, comment, quiet = diff(), diff("--output-format", "markdown", "--exit-code"), diff("-q")
     assert [each.exit_code for each in (text, comment, quiet)] == [1, 1, 1]
     assert text.stdout.startswith(f"{WRONG}\nmanual — ")
-    assert comment.stdout.startswith(f"⚠ **{WRONG}**\n\n**policycompiler: manual — ")
+    assert comment.stdout.startswith(f"⚠ **{WRONG}**\n\n**policycompiler: shop: manual — ")
     assert quiet.stdout.splitlines()[0] == WRONG
     assert "safe — " not in text.stdout + comment.stdout + quiet.stdout
     assert text.stderr + comment.stderr + quiet.stderr == ""
@@ -221,7 +322,7 @@ def test_errors_of_the_new_side_are_told_where_nothing_changes(found: list[Chang
     manual = "manual — somebody has to do or to decide something first"
     assert diff().stdout == f"{WRONG}\n{manual} · no changes in meaning\nold.yaml → new.yaml\n"
     assert diff("--output-format", "markdown").stdout == (
-        f"⚠ **{WRONG}**\n\n**policycompiler: {manual}** · no changes in meaning\n"
+        f"⚠ **{WRONG}**\n\n**policycompiler: shop: {manual}** · no changes in meaning\n"
     )
 
 
@@ -242,7 +343,7 @@ def test_errors_of_the_old_side_are_a_sentence_and_fail_nothing() -> None:
     assert [each.exit_code for each in (text, comment, diff("--exit-code"))] == [0, 0, 0]
     assert text.stdout.startswith("safe — ")
     assert f"\n{told}\n" in text.stdout
-    assert comment.stdout.startswith("**policycompiler: safe — ")
+    assert comment.stdout.startswith("**policycompiler: shop: safe — ")
     assert f"\n{told}\n" in comment.stdout
     assert "errors" not in json.loads(diff("--output-format", "json").stdout)
     assert diff("-q").stdout == "safe — in one step, in any order\n"
@@ -278,11 +379,90 @@ def test_the_first_of_an_environment_has_nothing_to_be_compared_with(old: str, t
     assert "there are: staging" in run("diff", old, "new.yaml", "--env", "stagign").stdout
 
 
-@pytest.mark.parametrize("side", ["old.yaml", "new.yaml"])
-def test_a_side_that_makes_no_plan_is_shown_as_check_shows_it(side: str) -> None:
-    put(side, WORKLOAD.replace("runtime", "runtme"))
-    result = diff()
-    assert (result.exit_code, result.stdout) == (1, run("check", side).stdout)
+@pytest.mark.parametrize("format_", ["full", "markdown", "github", "gitlab"])
+def test_a_new_side_that_makes_no_plan_is_shown_as_check_shows_it(format_: str) -> None:
+    put("new.yaml", WORKLOAD.replace("runtime", "runtme"))
+    result = diff("--output-format", format_)
+    shown = run("check", "new.yaml", "--output-format", format_).stdout
+    assert (result.exit_code, result.stdout, result.stderr) == (1, shown, "new.yaml makes no plan:\n")
+
+
+@pytest.mark.parametrize("rules", ["version: 1\n", "version: 2\n"])
+def test_where_the_new_side_makes_no_plan_there_is_no_json(rules: str) -> None:
+    put("new.yaml", WORKLOAD.replace("runtime", "runtme"))
+    put("policy.yaml", rules)
+    options = ("--policy", "policy.yaml", "--output-format", "json")
+    result = diff(*options)
+    assert (result.exit_code, result.stdout) == (2 if "2" in rules else 1, "")
+    assert ("policy.yaml:1:10: error" if "2" in rules else "new.yaml:1:18: error") in result.stderr
+    assert diff(*options, "--output-file", "review.json").stdout == ""
+    assert not Path("review.json").exists()
+    put("new.yaml", WORKLOAD)
+    put("policy.yaml", "version: 1\n")
+    Draft202012Validator(json.loads(run("schema", "diff").stdout)).validate(json.loads(diff(*options).stdout))
+
+
+def test_findings_of_an_old_side_are_in_no_report() -> None:
+    put("old.yaml", WORKLOAD.replace("runtime", "runtme"))
+    head = "**policycompiler: shop: old.yaml makes no plan, so nothing could be compared**\n"
+    printed = {"full": "", "json": "", "markdown": head, "github": "", "gitlab": "[]\n"}
+    for format_, expected in printed.items():
+        result = diff("--output-format", format_)
+        assert (result.exit_code, result.stdout) == (1, expected), format_
+        assert result.stderr.startswith("old.yaml makes no plan:\nold.yaml:1:18: error[PC101] unknown-key: ")
+    for format_ in ("json", "gitlab", "sarif", "junit"):
+        compiled = run("compile", "new.yaml", "--rollout", "old.yaml", "--output-format", format_)
+        assert (compiled.exit_code, "unknown-key" in compiled.stderr) == (1, True)
+        assert compiled.stdout == run("check", "new.yaml", "--output-format", format_).stdout
+    plain = run("compile", "new.yaml", "--rollout", "old.yaml")
+    assert (plain.exit_code, plain.stdout) == (1, "")
+    assert not Path("build").exists()
+
+
+def test_errors_of_the_new_side_are_annotated_where_the_old_one_makes_no_plan() -> None:
+    put("old.yaml", WORKLOAD.replace("runtime", "runtme"))
+    put("new.yaml", workload(DAILY % "7"))
+    for format_ in ("github", "gitlab"):
+        result = diff("--output-format", format_)
+        assert (result.exit_code, "schedule-cron" in result.stdout) == (1, True)
+        assert "unknown-key" not in result.stdout
+
+
+def test_an_old_side_with_nothing_to_read_is_named() -> None:
+    Path("empty").mkdir()
+    result = run("diff", "empty", "new.yaml")
+    told = "empty has nothing to read: name a workload file or a folder with .yaml files\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "", told)
+
+
+ENVIRONMENTS = "environments:\n  prod: {tasks: {shop.a: {runtime: %s}}}\n  staging: {%s}\n"
+
+
+def test_environments_that_differ_and_are_not_compared_are_named() -> None:
+    put("old.yaml", WORKLOAD + ENVIRONMENTS % ("3s", "owner: a"))
+    # In other words and in another order, it is the same.
+    same = "environments: {staging: {owner: 'a'}, prod: {tasks: {shop.a: {runtime: 3s}}}}\n"
+    put("new.yaml", WORKLOAD + same)
+    assert "environments" not in diff().output
+    put("new.yaml", WORKLOAD + ENVIRONMENTS % ("4s", "owner: a") + "  test: {}\n")
+    told = "environments that differ are not compared here: prod, test; `--env NAME` compares one"
+    assert diff().stdout == f"no changes in meaning\n{told}\n"
+    assert diff("--output-format", "markdown").stdout.endswith(f"\n\n{told}\n")
+    for format_ in ("json", "github", "gitlab"):
+        assert diff("--output-format", format_).stderr == f"{told}\n"
+    assert told in run("compile", "new.yaml", "--rollout", "old.yaml").stderr
+    assert "not compared here" not in diff("--env", "prod").output
+    run("compile", "old.yaml", "-o", "built")
+    assert "not compared here" not in run("diff", "built", "new.yaml").output
+
+
+def test_a_comment_names_the_service_and_the_environment(found: list[Change]) -> None:
+    put("old.yaml", WORKLOAD + ENVIRONMENTS % ("3s", ""))
+    put("new.yaml", WORKLOAD + ENVIRONMENTS % ("3s", ""))
+    head = "**policycompiler: shop (prod): no changes in meaning**\n"
+    assert diff("--output-format", "markdown", "--env", "prod").stdout == head
+    found.append(LOSSY)
+    assert diff("--output-format", "markdown").stdout.startswith("**policycompiler: shop: lossy — ")
 
 
 @pytest.mark.parametrize(
@@ -356,11 +536,13 @@ def test_what_has_to_be_acknowledged_is_not_written_before(found: list[Change]) 
     assert "rollout/steps.json" in tree("build")
 
 
-def test_what_is_gone_is_not_shown_beside_the_text_that_took_its_place(found: list[Change]) -> None:
+def test_a_compile_shows_what_is_gone_in_the_new_workload_and_where_it_was(found: list[Change]) -> None:
     found.append(LOSSY._replace(new_path=()))
-    told = run("compile", "new.yaml", "--rollout", "new.yaml").stdout
-    assert "new.yaml (new.yaml):" in told
-    assert " | " not in told
+    put("old.yaml", workload("tasks:\n  shop.b: {}\n  shop.a: {}\n"))
+    put("new.yaml", workload("tasks: {shop.b: {}}\n"))
+    told = run("compile", "new.yaml", "--rollout", "old.yaml").stdout
+    assert "new.yaml:1:8: warning[PC751] lossy-change: " in told
+    assert "(was old.yaml:3)\n" in told
 
 
 def test_a_move_between_queues_is_found_ordered_and_written_with_a_folder_to_overlap() -> None:

@@ -9,7 +9,7 @@ import pytest
 from workloads import workload
 
 from policycompiler.compiler import Compilation, compile_workload
-from policycompiler.judge import LOSSY_CHANGE, MANUAL_CHANGE, covers, judge_changes
+from policycompiler.judge import LOSSY_CHANGE, MANUAL_CHANGE, covers, glob_of, judge_changes
 from policycompiler.model import PolicyFile
 
 TODAY = date(2026, 11, 21)
@@ -226,7 +226,55 @@ def test_an_acknowledgement_at_the_wrong_place_is_told_while_its_change_waits():
         ("lossy-change", ("tasks", "shop.a", "queue")),
         ("waiver-unused", ("waivers", 0)),
     ]
+    assert answers.judged[1].help == "mend `at`; what waits is at `tasks.shop.a.queue`"
     assert judge_changes([], waivers, PolicyFile.silent(), TODAY).judged == []
+
+
+def test_an_acknowledgement_at_the_wrong_place_names_some_of_what_waits_and_counts_the_rest():
+    found = [LOSSY_CHANGE.at(("tasks", f"t{number}"), "it moves") for number in range(8)]
+    answers = judge_changes([*found, found[0]], [acknowledging("PC751", "x")], PolicyFile.silent(), TODAY)
+    told = "`tasks.t0`, `tasks.t1`, `tasks.t2`, `tasks.t3`, `tasks.t4`, 3 more"
+    assert answers.judged[-1].help == f"mend `at`; what waits is at {told}"
+
+
+def test_what_a_waiver_writes_for_a_path_names_that_path():
+    for name in ("shop.a", "a[b]", "[!a]", "every 5 * * ?", "]["):
+        path = ("schedules", name, "cron", 0)
+        assert covers(glob_of(path), path)
+    assert not covers(glob_of(("tasks", "a[b]")), ("tasks", "ab"))
+
+
+EARLIER = "it moves (its waiver is of an earlier change: the old side has it, too)"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "message"),
+    [
+        ([acknowledging("lossy-change", "tasks.*")], EARLIER),
+        ([acknowledging("lossy-change", "tasks.*", expires="2026-12-30")], None),
+        ([acknowledging("lossy-change", "tasks.*", reason="another")], None),
+        ([acknowledging("PC751", "tasks.*")], None),
+        ([], None),
+    ],
+)
+def test_a_waiver_that_the_old_side_has_answers_for_no_change_of_today(earlier, message):
+    waivers = [acknowledging("lossy-change", "tasks.*")]
+    (answered,) = judge_changes([CHANGE], waivers, PolicyFile.silent(), TODAY, earlier).answered
+    assert (bool(answered.waived), answered.message) == (message is None, message or "it moves")
+
+
+def test_a_waiver_of_an_earlier_change_is_explained_only_where_one_is_needed():
+    earlier, new = acknowledging("lossy-change", "tasks.*"), acknowledging("lossy-change", "tasks.shop.a")
+    elsewhere = acknowledging("lossy-change", "tasks.shop.b")
+    given = [earlier, new, elsewhere]
+    answers = judge_changes([CHANGE], given, PolicyFile.silent(), TODAY, [earlier, elsewhere])
+    assert [(each.name, each.message, bool(each.waived)) for each in answers.judged] == [
+        ("lossy-change", "it moves", True)
+    ]
+    assert [
+        each.message
+        for each in judge_changes([CHANGE], [elsewhere], PolicyFile.silent(), TODAY, [elsewhere]).judged
+    ] == ["it moves"]
 
 
 @pytest.mark.parametrize("profile", ["minimal", "standard", "strict"])

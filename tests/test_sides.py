@@ -18,7 +18,7 @@ from policycompiler.cli import cli
 from policycompiler.compiler import compile_workload
 from policycompiler.load import find_sources
 from policycompiler.plan import APP, Plan
-from policycompiler.sides import Side, SideError, read_side
+from policycompiler.sides import Side, SideError, read_side, with_path_of
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -50,7 +50,7 @@ def made(side: Side) -> Plan:
 def test_the_plans_that_earlier_states_of_this_program_wrote_are_read(path: Path) -> None:
     side = read_side(str(path))
     assert json.loads(made(side).to_json()) == json.loads(path.read_text())
-    assert side[2:] == (None, None, "")
+    assert side[2:] == (None, None, "", "")
 
 
 def test_every_plan_that_is_made_today_is_read_back(tmp_path: Path) -> None:
@@ -288,6 +288,32 @@ def test_a_revision_is_compiled_as_its_files_would_be(tmp_path: Path) -> None:
             **{name: hashed for name, hashed in side.compilation.sources.items() if name == "policy.yaml"},
         }
         assert side.compilation.policy.parameters == {"time-limits": {"hard_over_soft": 1.5}}
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_revision_without_the_policy_file_is_compiled_without_and_known_as_such() -> None:
+    assert read_side("git:HEAD", default_paths=[Path("jobs")], policy=Path("policy.yaml")).lacks == ""
+    assert read_side("git:HEAD", default_paths=[Path("jobs")]).lacks == ""
+    Path("platform").mkdir()
+    Path("policy.yaml").rename("platform/policy.yaml")
+    side = read_side("git:HEAD", default_paths=[Path("jobs")], policy=Path("platform/policy.yaml"))
+    assert (side.lacks, bool(side.plan)) == ("platform/policy.yaml", True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("git:HEAD~1", "git:HEAD:jobs", "git:HEAD~1:jobs"),
+        ("git:main@{2026-11-21 14:00:00}", "git:HEAD:./jobs", "git:main@{2026-11-21 14:00:00}:./jobs"),
+        ("git:HEAD~1", "git:HEAD:", "git:HEAD~1:"),
+        ("git:HEAD~1:old", "git:HEAD:jobs", "git:HEAD~1:old"),
+        ("git:HEAD~1", "git:HEAD", "git:HEAD~1"),
+        ("git:HEAD~1", "jobs", "git:HEAD~1"),
+        ("build", "git:HEAD:jobs", "build"),
+    ],
+)
+def test_a_revision_without_a_path_has_that_of_the_other(old: str, new: str, expected: str) -> None:
+    assert with_path_of(old, new) == expected
 
 
 @pytest.mark.usefixtures("repository")

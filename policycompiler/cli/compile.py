@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from policycompiler import __version__, output, report
 from policycompiler.cli import options, running
-from policycompiler.cli.diff import compare, old_side, tell
 from policycompiler.compiler import Compilation
 from policycompiler.diagnostics import Diagnostic
 from policycompiler.emitters import TARGETS, emit, plan_file
@@ -64,7 +62,11 @@ def compile_(  # noqa: PLR0913 - an argument an option
     if old is not None:
         _refuse_what_is_written(old, folder)
     compilation = _compiled(sources, targets, run, aside=only_diff)
-    before = None if old is None else old_side(old, run, sources or run.project.sources, aside=only_diff)
+    before = None if old is None else running.old_side(old, run, sources or run.project.sources)
+    if before is not None and (code := running.tell_no_plan(before, run)):
+        if run.output_format in report.DOCUMENT_FORMATS:
+            running.print_findings(compilation, run, aside=only_diff)
+        sys.exit(code)
     rollout, changes = _rollout(before, compilation, targets, run, aside=only_diff)
     made = [*compilation.files, *rollout]
     files = [*made, output.manifest_file(made, compilation.sources, __version__)]
@@ -137,9 +139,9 @@ def _rollout(
     if old is None:
         return [], []
     new = Side("the new workload", compilation.plan, compilation.document, compilation)
-    found = compare(old, new, run, None)
-    tell(*report.doubts(found.reviewed))
-    changes = [_told_apart(each, old.label, run) for each in found.findings]
+    found = running.compared(old, new, run)
+    running.tell(*report.doubts(found.reviewed))
+    changes = found.answers.judged
     _end_if_refused(compilation, run, changes, aside=aside)
     # A line more at the top of a workload is no other output.
     bare = report.Half(new.label, None)
@@ -178,11 +180,3 @@ def _manifests(made: Sequence[OutputFile], review: Review) -> list[OutputFile]:
         folder: output.manifest_file(files, {}, __version__) for folder, files in below.items() if files
     }
     return [file._replace(path=f"{folder}/{file.path}") for folder, file in manifests.items()]
-
-
-def _told_apart(finding: Diagnostic, old: str, run: options.Run) -> Diagnostic:
-    """With the old side in the name of a file of it; an annotation needs the file's own name."""
-    place = finding.place
-    if place is None or not place.file or run.output_format in ("github", "gitlab", "sarif"):
-        return finding
-    return replace(finding, place=place._replace(file=f"{place.file} ({old})"))

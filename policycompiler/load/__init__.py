@@ -7,6 +7,7 @@ of a git revision, with `git`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +58,15 @@ class Document(NamedTuple):
     def place(self, path: SpecPath, *, key: bool = False) -> Place:
         """Where a path of the merged data stands, or the nearest parent there is."""
         return place_in(self.marks, path, key=key)
+
+    def overlays(self) -> dict[str, list[str]]:
+        """What all files say of each environment, as canonical texts in an order of their own."""
+        found: dict[str, list[str]] = {}
+        for data, _ in self.per_file:
+            environments = data.get("environments")
+            for name, overlay in environments.items() if isinstance(environments, dict) else ():
+                found.setdefault(name, []).append(json.dumps(overlay, sort_keys=True))
+        return {name: sorted(texts) for name, texts in found.items()}
 
     def policy_place(self, path: SpecPath) -> Place | None:
         """Where a path of the policy file stands; None when the file does not say it."""

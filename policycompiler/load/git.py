@@ -148,6 +148,8 @@ def write_objects(wanted: Mapping[str, str], top: Path) -> None:
                 # `HASH blob SIZE`, or `HASH missing`; nothing where git has given up.
                 header = process.stdout.readline().split()
                 if len(header) != 3:  # noqa: PLR2004
+                    # It may be writing what nobody will read.
+                    process.stdout.close()
                     process.wait()
                     complaints.seek(0)
                     said = _said(complaints.read()) or "its object is missing"

@@ -6,7 +6,7 @@ Because:
     workload of another one. An environment is a JSON merge patch (https://www.rfc-editor.org/rfc/rfc7386).
 
 Refuses:
-    PC009 declared-twice: keep one of them.
+    PC009 declared-twice: keep one of them; an overlay changes only the file that it stands in.
         when: two files declare the same task, queue, worker, schedule or host, or give one key two values.
     PC010 unknown-environment: choose one that there is.
         when: `--env` names an environment that no file has.
@@ -20,7 +20,8 @@ Refuses:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from policycompiler.diagnostics import Diagnostic, Place, Related, SpecPath, fatal, info
 from policycompiler.load.marks import Data, Mapped, Mark, Source
@@ -31,6 +32,10 @@ UNUSED_DEFAULTS = info("PC011", "unused-defaults")
 
 _NAMED_SECTIONS = ("tasks", "queues", "workers", "schedules", "hosts")
 _PER_FILE = frozenset({"owner", "defaults", "environments"})
+_FOR_OVERLAYS = (
+    "an overlay of `environments` changes only the file that it stands in: move what it says to the file "
+    "that declares this"
+)
 
 _Fields = dict[str, tuple[Data, Mark]]
 
@@ -90,13 +95,34 @@ def merged(parsed: Sequence[tuple[Mapped, Mark]], findings: list[Diagnostic]) ->
     if not parsed:
         return {}, Mark(Source("", ""), 0, 0, {})
     files = [_own_sections(data, mark, findings) for data, mark in parsed]
-    data, marks = _merged_mappings(files, (), findings)
+    twice: list[Diagnostic] = []
+    data, marks = _merged_mappings(files, (), twice)
+    findings += _with_help_for_overlays(twice, [mark for _, mark in parsed])
     for one, mark in parsed:
         if "service" in one and "owner" in one:
             # The owner of the file that names the service answers for what no team owns alone.
             owned: Mapped = {**data, "owner": one["owner"]}
             return owned, marks._replace(children={**marks.children, "owner": mark.children["owner"]})
     return data, marks
+
+
+def _with_help_for_overlays(twice: Sequence[Diagnostic], files: Sequence[Mark]) -> list[Diagnostic]:
+    """Whoever has an overlay in another file than its worker would delete the worker."""
+    overlays = {place for mark in files if twice for place in _overlay_places(mark)}
+    return [
+        replace(each, help=_FOR_OVERLAYS)
+        if not overlays.isdisjoint((each.place, *(other.place for other in each.related)))
+        else each
+        for each in twice
+    ]
+
+
+def _overlay_places(mark: Mark) -> Iterator[Place]:
+    left = [mark.children["environments"]] if "environments" in mark.children else []
+    while left:
+        each = left.pop()
+        yield from (each.place, each.key_place)
+        left += each.children.values()
 
 
 def _own_sections(data: Mapped, mark: Mark, findings: list[Diagnostic]) -> tuple[Mapped, Mark]:

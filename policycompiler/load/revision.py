@@ -64,13 +64,18 @@ def at_revision(
     asked = {_inside(repository, base, name): name for name in sources}
     rules = None if policy is None else _rules(repository, base, policy)
     entries = _entries(tree, [*asked, *([rules.path] if rules and rules.path else [])])
+    from_here = "" if repository.here == repository.top else f", or `git:{revision}:./PATH` from this folder"
     wanted: dict[str, _Entry] = {}
     for path, name in asked.items():
-        wanted |= _wanted(entries, path, revision, f"`{name.as_posix()}` at `{revision}`")
+        if path and path not in entries:
+            message = f"`{name.as_posix()}` at `{revision}`: there is no such file or folder; "
+            message += f"if it had another path then, `git:{revision}:PATH` names it{from_here}"
+            raise RevisionError(message)
+        wanted |= _wanted(entries, path, f"`{name.as_posix()}` at `{revision}`")
     if rules is not None and rules.path is not None:
         found = rules.path in entries
         if found:
-            wanted |= _wanted(entries, rules.path, revision, f"the policy file at `{revision}`")
+            wanted |= _wanted(entries, rules.path, f"the policy file at `{revision}`")
         rules = rules if found else None
     links = {
         path: _led_to(tree, path, entry, revision) for path, entry in wanted.items() if entry.mode == _LINK
@@ -152,13 +157,9 @@ def _entries(tree: str, paths: Sequence[str]) -> dict[str, _Entry]:
     return found
 
 
-def _wanted(entries: Mapping[str, _Entry], path: str, revision: str, called: str) -> dict[str, _Entry]:
-    """The workload files at or below a path, by path; links to files are among them."""
-    mode, name = entries.get(path, (_FOLDER if path == "" else "", ""))
-    if mode == "":
-        elsewhere = f"if it had another path then, `git:{revision}:PATH` names it"
-        message = f"{called}: there is no such file or folder; {elsewhere}"
-        raise RevisionError(message)
+def _wanted(entries: Mapping[str, _Entry], path: str, called: str) -> dict[str, _Entry]:
+    """The workload files at or below a path of the tree, by path; links to files are among them."""
+    mode, name = entries[path] if path else (_FOLDER, "")
     if mode == _SUBMODULE:
         message = f"{called} is a submodule; name a file or folder of this repository"
         raise RevisionError(message)

@@ -7,9 +7,11 @@ Because:
     A message that is not acknowledged within RabbitMQ's `consumer_timeout`, half an hour unless it is
     raised, costs its worker the channel and with it every task that runs there, whatever the kind of queue
     (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). A message is held while a task runs
-    that is acknowledged late; while it waits in a worker's reserve behind one that runs; and, where the
-    broker does not delay natively, through a countdown or the wait before a retry. A worker of quorum queues
-    has a reserve for each queue. What waits in reserve behind a task of undeclared run time is not judged.
+    that is acknowledged late; while it waits in a worker's reserve behind one that runs, or for a rate limit;
+    and, where the broker does not delay natively, through a countdown or the wait before a retry. A worker of
+    quorum queues has a reserve for each queue. The last of a full reserve waits until the limit has let all
+    before it run. What waits in reserve behind a task of undeclared run time is not judged, nor is a task
+    that nobody declared.
 
     Nothing in a workload tells of a `consumer_timeout` that rabbitmq.conf raises, so the policy file does.
     The argument `x-consumer-timeout` of a queue or a consumer, in milliseconds, raises it for that queue,
@@ -22,7 +24,8 @@ Example:
     refuses unacked-over-consumer-timeout
 
 Refuses:
-    PC317 unacked-over-consumer-timeout: declare the queue's higher limit, or make the times shorter.
+    PC317 unacked-over-consumer-timeout: declare the queue's higher limit, make the times shorter, or let a
+        worker hold fewer messages of a rate-limited task.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {queue: q, idempotent: true, runtime: 25m, latency: batch}}
@@ -50,9 +53,10 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, error
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.backoff import longest_wait_seconds
+from policycompiler.pace import HOLD_FEWER, hoarding, pace_of
 from policycompiler.plan import APP, Plan, Scope
 
 NAME = "consumer-timeout"
@@ -109,6 +113,14 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
                 told.add(task)
     for worker in plan.scopes("worker"):
         yield from _reserve(plan, worker, told, tuned, fixed=has_quorum)
+    for name, limited, rate, path in hoarding(plan):
+        message = (
+            f"worker {name} takes every message there is, and starts {limited} at {rate.value}, but RabbitMQ "
+            "closes the channel of a worker that holds a message for too long, and the worker exits"
+        )
+        related = (Related(rate.path, "its rate limit"),)
+        help_text = "set a number, 1 where in doubt"
+        yield UNACKED_OVER_CONSUMER_TIMEOUT.at(path, message, help=help_text, related=related)
 
 
 def _reserve(
@@ -157,10 +169,16 @@ def _declared(plan: Plan, name: str) -> bool:
 def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
     """Each time for which a message of this task may be held; `delays` when the broker waits by itself."""
     path: SpecPath = ("tasks", task.name)
+    run = 0.0
     if plan.get(task, "options.acks_late"):
-        limit = plan.number(task, "options.time_limit")
+        run = plan.number(task, "options.time_limit")
         instead = "split the task, or acknowledge it early"
-        yield _Hold(limit, f"{task.name} is acknowledged late and may run", (*path, "runtime"), instead)
+        yield _Hold(run, f"{task.name} is acknowledged late and may run", (*path, "runtime"), instead)
+    if pace := pace_of(plan, task, plan.texts(task, "workers")):
+        what = pace.waits(task.name)
+        if run:
+            what = f"{what} {pace.seconds:g} s and then run {run:g} s, together"
+        yield _Hold(pace.seconds + run, what, pace.limit.path, HOLD_FEWER)
     if delays:
         return
     countdown = plan.number_if_any(task, "max_countdown_seconds")

@@ -9,8 +9,10 @@ Because:
     single task that is sent as pickle needs every worker of its queue to accept it, so there is no contained
     exception (https://docs.celeryq.dev/en/stable/userguide/security.html#serializers). A serializer or a
     compression whose package is not installed makes every send fail; whether it is installed, no workload
-    can tell. An app can register serializers of its own, so an unknown name is doubted only where it looks
-    like a known one. What a schedule can be given here, each serializer can write: a date is text to YAML.
+    can tell. Results are read by `result_accept_content`, and where that is not set by `accept_content`;
+    reading one that is written otherwise is an error. An app can register serializers of its own, so an
+    unknown name is doubted only where it looks like a known one. What a schedule can be given here, each
+    serializer can write: a date is text to YAML.
 
 Example:
     tasks: {shop.mail.send: {}}
@@ -26,6 +28,13 @@ Refuses:
         silent:
             celery: {settings: {accept_content: [json, yaml]}}
             tasks: {shop.a: {options: {serializer: yaml}}}
+    PC262 result-not-accepted: add it to the list, or pin a `result_serializer` that is in it.
+        fires:
+            results: {backend: redis, url: "${R}"}
+            celery: {settings: {accept_content: [yaml], task_serializer: yaml}}
+        silent:
+            results: {backend: redis, url: "${R}"}
+            celery: {settings: {accept_content: [yaml], task_serializer: yaml, result_serializer: yaml}}
     PC250 pickle: write json.
         fires: tasks: {shop.a: {options: {serializer: pickle}}}
         silent: tasks: {shop.a: {options: {serializer: json}}}
@@ -54,6 +63,7 @@ from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, 
 NAME = "serialization"
 
 SERIALIZER_NOT_ACCEPTED = error("PC207", "serializer-not-accepted")
+RESULT_NOT_ACCEPTED = error("PC262", "result-not-accepted")
 PICKLE = error("PC250", "pickle")
 UNKNOWN_ENCODING = warning("PC252", "unknown-encoding")
 COMPRESSION_MISSING_DEP = info("PC253", "compression-missing-dep")
@@ -102,13 +112,28 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         origins = (*json, *senders.values(), Derived(APP, "result_serializer"))
         why = "what is sent, and Celery's control messages"
         yield Decision(APP, "accept_content", [*wanted], why, tuple(dict.fromkeys(origins)))
-        return
-    accepted = plan.value(APP, "accept_content")
     for serializer in senders:
-        if isinstance(accepted, list) and not {serializer, CONTENT_TYPES.get(serializer)} & set(accepted):
+        if not _accepts(plan, "accept_content", serializer):
             message = f"tasks are sent as {serializer}, which no worker accepts"
             path = ("celery", "settings", "accept_content")
             yield SERIALIZER_NOT_ACCEPTED.at(path, message, help="add it to `accept_content`")
+    if spec.results is not None and spec.results.backend != "none":
+        yield from _unreadable(plan)
+
+
+def _unreadable(plan: Plan) -> Iterator[Diagnostic]:
+    serializer = plan.text(APP, "result_serializer")
+    own = plan.get(APP, "result_accept_content") is not None
+    key = "result_accept_content" if own else "accept_content"
+    if not _accepts(plan, key, serializer):
+        message = f"results are written as {serializer}, and `{key}` lets nobody read them"
+        help_text = "add it there, or pin a `result_serializer` that is there"
+        yield RESULT_NOT_ACCEPTED.at(("celery", "settings", key), message, help=help_text)
+
+
+def _accepts(plan: Plan, key: str, serializer: str) -> bool:
+    accepted = plan.value(APP, key)
+    return not isinstance(accepted, list) or bool({serializer, CONTENT_TYPES.get(serializer)} & {*accepted})
 
 
 def _senders(spec: Workload, plan: Plan) -> dict[str, Origin]:

@@ -6,10 +6,13 @@ Decides:
 
 Because:
     The clock runs from delivery to acknowledgement: through the wait in a worker's reserve, through a
-    countdown or a retry's wait, and through the run where that is acknowledged late. Whoever takes longer
-    is run twice, also when nothing has failed. On Redis any worker gives back the messages of all, by its own
-    timeout, so it is one for the app. What a killed worker held comes back only after it, which is why it is
-    no longer than it has to be
+    countdown or a retry's wait, through the wait for a rate limit, and through the run where that is
+    acknowledged late. Whoever takes longer is run twice, also when nothing has failed. A worker takes a
+    rate-limited message as any other, also with `disable_prefetch`, and holds it until the limit lets it
+    run: the last of a full reserve waits for all before it. Messages with a countdown come on top of the
+    reserve, and how many fall due together nobody declares. On Redis any worker gives back the messages of
+    all, by its own timeout, so it is one for the app. What a killed worker held comes back only after it,
+    which is why it is no longer than it has to be
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html#visibility-timeout).
 
 Example:
@@ -53,7 +56,17 @@ Refuses:
     PC316 visibility-timeout-over-sqs: lower it, or remove it.
         fires: broker: {transport: sqs, url: "${B}", visibility_timeout: 13h}
         silent: broker: {transport: sqs, url: "${B}", visibility_timeout: 12h}
-    PC427 visibility-too-long: keep due times in a database and poll it, or lower the pin.
+    PC324 rate-limit-over-visibility: remove the pin, or lower the worker's slots or prefetch multiplier.
+        fires:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
+            tasks: {shop.a: {queue: q, runtime: 1s, options: {rate_limit: 2/h}}}
+            workers: {q: {concurrency: 2}}
+        silent:
+            broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
+            tasks: {shop.a: {queue: q, runtime: 1s, options: {rate_limit: 2/h}}}
+            workers: {q: {concurrency: 1}}
+    PC427 visibility-too-long: keep due times in a database and poll it, let a worker hold fewer messages of a
+        rate-limited task, or lower the pin.
         fires: tasks: {shop.a: {max_countdown: 1d}}
         silent: tasks: {shop.a: {max_countdown: 2h}}
     PC428 visibility-not-uniform: give the workers of the other app the same visibility timeout.
@@ -76,6 +89,7 @@ from pydantic import Field
 from policycompiler.diagnostics import Diagnostic, Finding, Related, Remove, SpecPath, error, info, warning
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.backoff import longest_wait_seconds
+from policycompiler.pace import HOLD_FEWER, Pace, hoarding, pace_of
 from policycompiler.plan import APP, Constant, Decision, Derived, Parameter, Plan, Scope, Written
 
 NAME = "visibility-timeout"
@@ -86,6 +100,7 @@ RETRY_DELAY_OVER_VISIBILITY = error("PC313", "retry-delay-over-visibility")
 RESERVE_OVER_VISIBILITY = error("PC314", "reserve-over-visibility")
 VISIBILITY_TIMEOUT_UNUSED = warning("PC315", "visibility-timeout-unused")
 VISIBILITY_TIMEOUT_OVER_SQS = error("PC316", "visibility-timeout-over-sqs")
+RATE_LIMIT_OVER_VISIBILITY = error("PC324", "rate-limit-over-visibility")
 VISIBILITY_TOO_LONG = warning("PC427", "visibility-too-long")
 VISIBILITY_NOT_UNIFORM = info("PC428", "visibility-not-uniform")
 
@@ -138,6 +153,14 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             fix = (Remove(pin_path),)
             yield VISIBILITY_TIMEOUT_UNUSED.at(pin_path, message, help="remove it", fix=fix)
         return
+    for worker, task, limit, path in hoarding(plan):
+        message = (
+            f"worker {worker} takes every message there is, and starts {task} at {limit.value}: what waits "
+            "there for longer than the visibility timeout is run twice"
+        )
+        related = (Related(limit.path, "its rate limit"),)
+        help_text = "set a number, 1 where in doubt"
+        yield RATE_LIMIT_OVER_VISIBILITY.at(path, message, help=help_text, related=related)
     waits = {scope: _reserve(plan, scope) for scope in plan.scopes("worker")}
     others = [wait.hold for wait in waits.values() if wait is not None and wait.hold is not None]
     others += _undeclared(plan)
@@ -151,16 +174,14 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     if pinned is not None:
         origins = (Written(pin_path),)
         yield Decision(APP, "visibility_timeout_seconds", pinned, "pinned in the workload", origins)
-        help_text = (
-            f"remove the pin (the compiler then sets {min(needed, most):g} s), or make the times shorter"
-        )
-        yield from _objections(holds, pinned, pin_path, help_text)
+        instead = f"remove the pin (the compiler then sets {min(needed, most):g} s), or"
+        yield from _objections(holds, pinned, pin_path, instead)
         if pinned > most:
             message = f"a visibility timeout of {pinned:g} s; SQS allows at most {most:g} s"
             yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help="lower it, or remove it")
     elif longest is not None and needed > most:
-        help_text = f"SQS allows at most {most:g} s: make the times shorter"
-        yield from _objections(holds, most, ("broker", "transport"), help_text)
+        instead = f"SQS allows at most {most:g} s:"
+        yield from _objections(holds, most, ("broker", "transport"), instead)
         because = f"{longest.what} {longest.seconds:g} s, and SQS allows no more than this"
         limited = (longest.origin, Constant("SQS_MOST_SECONDS", SQS_MOST_SECONDS))
         yield Decision(APP, "visibility_timeout_seconds", SQS_MOST_SECONDS, because, limited)
@@ -196,7 +217,8 @@ def _too_long(
     timeout: float, pin_path: SpecPath, longest: _Hold | None, tuned: Parameters
 ) -> Iterator[Diagnostic]:
     """The price: what a killed worker held comes back no earlier. Waits have another way, long runs none."""
-    delayed = longest is not None and longest.finding in (ETA_OVER_VISIBILITY, RETRY_DELAY_OVER_VISIBILITY)
+    waits = (ETA_OVER_VISIBILITY, RETRY_DELAY_OVER_VISIBILITY, RATE_LIMIT_OVER_VISIBILITY)
+    delayed = longest is not None and longest.finding in waits
     path = pin_path or (longest.path if longest and delayed else ())
     if timeout <= tuned.longest_seconds or not path:
         return
@@ -208,6 +230,8 @@ def _too_long(
     help_text = "keep due times in a database and poll it with a schedule"
     if pin_path:
         help_text = "lower or remove the pin"
+    elif longest is not None and longest.finding is RATE_LIMIT_OVER_VISIBILITY:
+        help_text = HOLD_FEWER
     yield VISIBILITY_TOO_LONG.at(path, message, help=help_text)
 
 
@@ -252,9 +276,11 @@ def _task_holds(plan: Plan, name: str, waits: Mapping[Scope, _Wait | None]) -> I
     # One delivery lasts from the wait to the start of the run, and of what is acknowledged late to its end.
     ahead = [waits.get(Scope("worker", worker)) for worker in plan.texts(scope, "workers")]
     one = max((wait.longest for wait in ahead if wait is not None), default=0.0)
-    waiting = f" and then wait {one:g} s for a slot" if one else ""
-    running = f" and then run {limit:g} s" if limit else ""
-    then = f"{waiting}{running}, together" if waiting or running else ""
+    pace = pace_of(plan, scope, plan.texts(scope, "workers"))
+    if pace is not None:
+        yield _paced(pace, name, one, limit)
+    paced = pace.seconds if pace is not None and waits else 0.0
+    then = _then(paced, one, limit)
     delays: dict[str, tuple[str, Finding, str]] = {
         "max_countdown_seconds": (f"{name} may be sent with a countdown of", ETA_OVER_VISIBILITY, ""),
         "options.retry_backoff_max": (f"a retry of {name} may wait", RETRY_DELAY_OVER_VISIBILITY, "retry"),
@@ -268,17 +294,36 @@ def _task_holds(plan: Plan, name: str, waits: Mapping[Scope, _Wait | None]) -> I
         if delay:
             what = f"{start} {delay:g} s{then}" if then else start
             path = (*base, field or "max_countdown")
-            yield _Hold(delay + one + limit, Derived(scope, key), finding, what, path)
+            yield _Hold(delay + paced + one + limit, Derived(scope, key), finding, what, path)
+
+
+def _then(paced: float, one: float, limit: float) -> str:
+    """What comes after a wait, each part where there is one."""
+    limiting = f" and then wait {paced:g} s for its rate limit" if paced else ""
+    waiting = f" and then wait {one:g} s for a slot" if one else ""
+    running = f" and then run {limit:g} s" if limit else ""
+    return f"{limiting}{waiting}{running}, together" if limiting or waiting or running else ""
 
 
 def _undeclared(plan: Plan) -> Iterator[_Hold]:
-    """A task that nobody declared, where those are acknowledged late."""
+    """A task that nobody declared, where those are acknowledged late or have a rate limit."""
+    name, limit = "a task that nobody declared", 0.0
     if plan.get(APP, "task_acks_late"):
         limit = plan.number(APP, "task_time_limit")
         path: SpecPath = ("celery", "settings", "task_acks_late")
-        what = "a task that nobody declared may run"
         origin = Derived(APP, "task_time_limit")
-        yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, what, path)
+        yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, f"{name} may run", path)
+    default = Scope("queue", plan.text(APP, "task_default_queue"))
+    pace = pace_of(plan, APP, plan.texts(default, "workers"))
+    if pace is not None:
+        yield _paced(pace, name, 0.0, limit)
+
+
+def _paced(pace: Pace, name: str, one: float, run: float) -> _Hold:
+    limit, what = pace.limit, pace.waits(name)
+    if then := _then(0.0, one, run):
+        what = f"{what} {pace.seconds:g} s{then}"
+    return _Hold(pace.seconds + one + run, limit.origin, RATE_LIMIT_OVER_VISIBILITY, what, limit.path)
 
 
 def _reserve(plan: Plan, scope: Scope) -> _Wait | None:
@@ -304,7 +349,7 @@ def _reserve(plan: Plan, scope: Scope) -> _Wait | None:
 
 
 def _objections(
-    holds: list[_Hold], timeout: float, timeout_path: SpecPath, help_text: str
+    holds: list[_Hold], timeout: float, timeout_path: SpecPath, instead: str
 ) -> Iterator[Diagnostic]:
     for hold in holds:
         if hold.seconds < timeout:
@@ -313,4 +358,6 @@ def _objections(
             f"a message is given to a second worker after {timeout:g} s, but {hold.what} {hold.seconds:g} s"
         )
         related = (Related(hold.path, f"{hold.what} {hold.seconds:g} s"),)
+        shorter = HOLD_FEWER if hold.finding is RATE_LIMIT_OVER_VISIBILITY else "make the times shorter"
+        help_text = f"{instead} {shorter}"
         yield hold.finding.at(timeout_path, message, help=help_text, related=related)

@@ -7,7 +7,7 @@ from policycompiler.report.findings import DOCUMENT_FORMATS, FORMATS, OutputForm
 from policycompiler.report.located import Program
 from policycompiler.report.overview import overview, overview_json
 from policycompiler.report.review import Half, Reviewed, doubts, review_json
-from policycompiler.report.review_markdown import review_markdown, rollout_markdown
+from policycompiler.report.review_markdown import no_review_markdown, review_markdown, rollout_markdown
 from policycompiler.report.review_text import review_text
 from policycompiler.report.text import clean
 
@@ -27,6 +27,7 @@ __all__ = [
     "explain_json",
     "files_text",
     "is_address",
+    "no_review_markdown",
     "overview",
     "overview_json",
     "render",

@@ -65,7 +65,6 @@ _KINDS: Mapping[str, Kind] = {
     **_comes_and_goes("worker"),
     "worker-queues": _of("worker", "queues", "{subject} consumes other queues: {old} → {new}"),
     "worker-pool": _of("worker", "pool", "{subject} runs another pool: {old} → {new}"),
-    "worker-concurrency": _of("worker", "concurrency"),
     "worker-prefetch": _of("worker", "prefetch"),
     "worker-grace": _of("worker", "stop time"),
     "worker-options": _of("worker", "options"),

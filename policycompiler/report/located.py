@@ -163,9 +163,11 @@ def severity_counts(report: Report) -> Counter[Severity]:
 
 def file_count(report: Report) -> int:
     """How many files were looked at."""
-    # A file that could not be read has a finding and no text.
+    # A file that could not be read has a finding and no text. The policy file is none of the workload.
     found = (finding.place.file for finding in (*report.findings, *report.waived))
-    return len({*report.document.texts, *filter(None, found)})
+    rules = report.document.policy
+    workload = set(report.document.texts) - {rules.source.name if rules else ""}
+    return len({*workload, *filter(None, found)})
 
 
 def task_count(report: Report) -> int:

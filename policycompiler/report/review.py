@@ -30,20 +30,28 @@ class Half(NamedTuple):
     """One of the two that are compared: what the user called it, and its sources, where it has any.
 
     `errors` counts what a check of it finds and nobody answers for; its plan is then not all that was meant.
+    `lacks` is the policy file that the other one is compiled with and a revision does not have.
     """
 
     label: str
     document: Document | None
     errors: int = 0
+    lacks: str = ""
 
 
 class Reviewed(NamedTuple):
-    """A review to be printed. `answers` say who answers for each of its changes."""
+    """A review to be printed. `answers` say who answers for each of its changes.
+
+    `name` is what is compared: the service and its environment. `elsewhere` are the environments that differ,
+    too, and are not compared.
+    """
 
     review: Review
     old: Half
     new: Half
     answers: Sequence[Answer]
+    name: str = ""
+    elsewhere: Sequence[str] = ()
 
 
 class Shown(NamedTuple):
@@ -82,8 +90,8 @@ def verdict(review: Review, errors: int = 0) -> tuple[str, str]:
     return f"{risk} — {_VERDICTS[risk]}", kinds_counted(review.changes) or _UNCHANGED
 
 
-def doubts(reviewed: Reviewed) -> tuple[str, str]:
-    """What the errors of the new side make of the review, and those of the old one; empty without any."""
+def doubts(reviewed: Reviewed) -> tuple[str, ...]:
+    """What the errors of the new side make of the review, or nothing; then what else it does not show."""
     old, new = reviewed.old, reviewed.new
     wrong = (
         f"{clean(new.label)} has {counted(new.errors, 'error')}, as `policycompiler check` shows: "
@@ -93,7 +101,19 @@ def doubts(reviewed: Reviewed) -> tuple[str, str]:
         f"{clean(old.label)} has {counted(old.errors, 'error')} by the rules of today: "
         f"{_about(old)} may look new here"
     )
-    return wrong if new.errors else "", late if old.errors else ""
+    unruled = (
+        f"{clean(half.label)} has no {clean(half.lacks)}: it is compared without a policy file"
+        for half in (old, new)
+        if half.lacks
+    )
+    names = ", ".join(map(clean, reviewed.elsewhere))
+    unseen = f"environments that differ are not compared here: {names}; `--env NAME` compares one"
+    return (
+        wrong if new.errors else "",
+        *([late] if old.errors else []),
+        *unruled,
+        *([unseen] if names else []),
+    )
 
 
 def _about(half: Half) -> str:
@@ -163,8 +183,9 @@ def in_full(change: Change, value: Value) -> str:
 
 
 def times(change: Change) -> Iterator[str]:
-    """When a schedule that is shifted fires, before and after, a line each."""
-    if change.kind == "schedule-shifted":
+    """When a schedule that is shifted, or may stand for another one, fires: before and after, a line each."""
+    stands_in = change.kind == "schedule-added" and change.risk is Class.MANUAL
+    if change.kind == "schedule-shifted" or stands_in:
         for key, label in _TIMES:
             for side, value in (("before", change.old), ("after", change.new)):
                 found = value.get(key) if isinstance(value, dict) else None

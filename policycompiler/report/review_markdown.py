@@ -26,7 +26,7 @@ from policycompiler.report.review import (
 )
 from policycompiler.report.text import clean, clipped
 from policycompiler.review import Class, Review, Step
-from policycompiler.review.acknowledge import Answer
+from policycompiler.review.acknowledge import Answer, waiver_of
 from policycompiler.review.rollout import WaitFor
 
 MOST_RISKY = 10
@@ -40,9 +40,9 @@ def review_markdown(reviewed: Reviewed) -> str:
     """A comment that GitHub takes whole; nothing in it opens, calls or links anything."""
     review = reviewed.review
     words, counts = verdict(review, reviewed.new.errors)
-    wrong, late = map(literal, doubts(reviewed))
-    head = f"**policycompiler: {words}**" + (f" · {counts}" if counts else "")
-    head = "\n\n".join(filter(None, [f"⚠ **{wrong}**" if wrong else "", head, late]))
+    wrong, *others = map(literal, doubts(reviewed))
+    head = _heading(reviewed.name, words) + (f" · {counts}" if counts else "")
+    head = "\n\n".join(filter(None, [f"⚠ **{wrong}**" if wrong else "", head, *others]))
     if not review.changes:
         return f"{head}\n"
     risky, safe, more = shown(reviewed)
@@ -61,6 +61,15 @@ def review_markdown(reviewed: Reviewed) -> str:
         "</details>",
     ]
     return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def no_review_markdown(name: str, old: str) -> str:
+    """The same where the old side makes no plan."""
+    return f"{_heading(name, literal(f'{clean(old)} makes no plan, so nothing could be compared'))}\n"
+
+
+def _heading(name: str, words: str) -> str:
+    return f"**policycompiler: {literal(clean(name))}: {words}**" if name else f"**policycompiler: {words}**"
 
 
 def rollout_markdown(review: Review) -> str:
@@ -154,8 +163,12 @@ def _change(each: Shown, reviewed: Reviewed) -> str:
         ("after", where(reviewed.new, change.new_path)),
     )
     lines += [literal(f"{side}: {at}") for side, at in sides if at]
+    waits = change.risk is not Class.SAFE and not each.answer.waived
+    if waits:
+        lines.append(literal(f"a waiver acknowledges it: {clean(waiver_of(change))}"))
     lines += [
         literal(f"likewise {named(other)}{on_both_sides(reviewed, other)}")
+        + (literal(f": {clean(waiver_of(other))}") if waits else "")
         for other in each.alike[:MOST_ALIKE]
     ]
     if len(each.alike) > MOST_ALIKE:

@@ -38,7 +38,7 @@ def review_text(reviewed: Reviewed, *, color: bool = False, quiet: bool = False)
     """The review, ending with a newline; `quiet` leaves the verdict, and what puts it in doubt."""
     words, counts = verdict(reviewed.review, reviewed.new.errors)
     risk = worst(reviewed.review, reviewed.new.errors)
-    wrong, late = doubts(reviewed)
+    wrong, *others = doubts(reviewed)
     head = [_colored(wrong, _WRONG if color else "")] if wrong else []
     first = _colored(words, _COLORS[risk] if risk and color else "")
     if quiet:
@@ -48,7 +48,7 @@ def review_text(reviewed: Reviewed, *, color: bool = False, quiet: bool = False)
         sides = f"{clean(reviewed.old.label)} → {clean(reviewed.new.label)}"
         head.append(_colored(sides, _CALM if color else ""))
     risky, safe, more = shown(reviewed)
-    blocks = ["\n".join([*head, *([late] if late else [])])]
+    blocks = ["\n".join([*head, *others])]
     blocks += ["\n".join(_risky(reviewed, each, color=color)) for each in risky]
     lines = [line for each in safe for line in _safe(reviewed, each)]
     if more:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, Finding, Place, SpecPath, Waived
-from policycompiler.judge import LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE, Answers
+from policycompiler.judge import LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE, Answers, glob_of
 from policycompiler.load import Document
 from policycompiler.review.rollout import Change, Class, Review
 
@@ -16,12 +16,9 @@ _FINDINGS: Mapping[Class, Finding] = {
     Class.ORDERED: ORDERED_CHANGE,
 }
 _HELP: Mapping[Class, str] = {
-    Class.LOSSY: "keep what was, or acknowledge the change with a waiver in the new workload",
-    Class.MANUAL: "do what the change asks for, and acknowledge it with a waiver in the new workload",
-    Class.ORDERED: (
-        "take the steps that `policycompiler diff` prints, in their order; a waiver in the new workload "
-        "acknowledges it"
-    ),
+    Class.LOSSY: "keep what was, or bear it",
+    Class.MANUAL: "do what the change asks for",
+    Class.ORDERED: "take the steps that `policycompiler diff` prints, in their order",
 }
 _SECTIONS = {
     "task": "tasks",
@@ -33,24 +30,38 @@ _SECTIONS = {
 """Where the workload describes what a scope is about."""
 
 
-def findings(review: Review, old: Document | None, title: Callable[[Change], str]) -> list[Diagnostic]:
+def findings(
+    review: Review, old: Document | None, new: Document | None, title: Callable[[Change], str]
+) -> list[Diagnostic]:
     """A finding for each change that is not safe, in their order.
 
-    It stands at what was written in the new workload, else in the `old` one. `title` says a change in words.
+    Of what stood in the `old` sources only, it says where, and stands nearest to it in the `new` ones; where
+    there are none, in the old. `title` says a change in words.
     """
-    return [_finding(change, old, title(change)) for change in review.changes if change.risk in _FINDINGS]
+    return [
+        _finding(change, old, new, title(change)) for change in review.changes if change.risk in _FINDINGS
+    ]
 
 
-def _finding(change: Change, old: Document | None, title: str) -> Diagnostic:
-    path, place = change.new_path, None
-    if not path and change.old_path:
-        path = change.old_path
-        place = old.place(path, key=is_entry(path)) if old else Place("", 1, 1)
-    path = path or _path_of(change.parts[0])
+def _finding(change: Change, old: Document | None, new: Document | None, title: str) -> Diagnostic:
+    path, place = _path(change), None
     message = f"{title}: {change.because}"
-    return _FINDINGS[change.risk].at(
-        path, message, help=_HELP[change.risk], place=place, at_key=is_entry(path)
-    )
+    if change.old_path and not change.new_path:
+        place = old.place(path, key=is_entry(path)) if old else Place("", 1, 1)
+        if new:
+            message += f" (was {place.file}:{place.line})" if place.file else ""
+            place = None
+    help_text = f"{_HELP[change.risk]}; a waiver in the new workload acknowledges it: {waiver_of(change)}"
+    return _FINDINGS[change.risk].at(path, message, help=help_text, place=place, at_key=is_entry(path))
+
+
+def waiver_of(change: Change) -> str:
+    """What a waiver says to acknowledge a change that is not safe."""
+    return f"`finding: {_FINDINGS[change.risk].name}`, `at: {glob_of(_path(change))}`"
+
+
+def _path(change: Change) -> SpecPath:
+    return change.new_path or change.old_path or _path_of(change.parts[0])
 
 
 def is_entry(path: SpecPath) -> bool:
@@ -80,8 +91,3 @@ def acknowledged(review: Review, found: Sequence[Diagnostic], answers: Answers) 
 def _answer(found: Diagnostic, answered: Diagnostic) -> Answer:
     note = answered.message.removeprefix(found.message).strip(" ()")
     return Answer(answered.waived, note)
-
-
-def all_acknowledged(answers: Answers) -> bool:
-    """Whether somebody answers for every change that is not safe."""
-    return all(finding.waived is not None for finding in answers.answered)

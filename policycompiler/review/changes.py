@@ -182,17 +182,26 @@ def _is_written(plan: Plan, scope: Scope) -> bool:
 
 
 def _renamed(pair: Pair, scope: Scope) -> Iterator[Change]:
-    """A task under a new name: the name, then what else differs."""
+    """A task under a new name: the name, then what else differs from any that it had, the riskiest each."""
     names = pair.needs.renamed[scope.name]
-    before = pair.needs.before.entry(names[0]) or scope
+    entries = [pair.needs.before.entry(name) for name in names]
+    entries += [scope] if pair.old.keys(scope) else []
+    befores = list(dict.fromkeys(entry for entry in entries if entry is not None)) or [scope]
+    before = befores[0]
     judged = risk_of(At(pair.old, pair.new, pair.needs, before, scope, ""), "task-renamed")
     setting = pair.new.setting(scope, "renamed_from")
     old = pair.old.find(before, "queue")
     values: tuple[Value, Value] = ([*names], scope.name)
     yield _change(pair, judged, "task-renamed", str(scope), (old, setting), values)._replace(follows=False)
-    for key in sorted({*pair.old.keys(before), *pair.new.keys(scope)} - {"renamed_from"}):
-        if not fleet.same(pair.old.get(before, key), pair.new.get(scope, key)):
-            yield _setting(pair, before, scope, key)
+    keys = {*pair.new.keys(scope), *(key for each in befores for key in pair.old.keys(each))}
+    for key in sorted(keys - {"renamed_from"}):
+        found = [
+            _setting(pair, each, scope, key)
+            for each in befores
+            if not fleet.same(pair.old.get(each, key), pair.new.get(scope, key))
+        ]
+        if found:
+            yield max(found, key=lambda change: (change.risk.rank, not change.follows))
 
 
 def _shifted(pair: Pair, scope: Scope, times: list[str], today: date | None) -> Change:

@@ -63,13 +63,13 @@ def _until_taken(plan: Plan, queues: Iterable[str]) -> Iterator[WaitFor]:
         yield WaitFor(on_rabbitmq.ready(plan, names), NOTHING_LEFT)
 
 
-def until_none_of(plan: Plan, task: str, queue: str) -> Iterator[WaitFor]:
-    """Until no message of a task is under way in a queue that others go on using."""
+def until_none_of(plan: Plan, task: str, queues: Iterable[str]) -> Iterator[WaitFor]:
+    """Until no message of a task is under way in queues that others go on using."""
     if _transport(plan) == "redis" and "*" not in task:
-        yield WaitFor(on_redis.of_task(plan, queue, task), NOTHING_LEFT)
+        yield from (WaitFor(on_redis.of_task(plan, queue, task), NOTHING_LEFT) for queue in sorted(queues))
         return
     entry = fleet.Names(plan).entry(task)
-    yield from until_old_is_gone(plan, [queue], fleet.longest_way_seconds(plan, [entry] if entry else None))
+    yield from until_old_is_gone(plan, queues, fleet.longest_way_seconds(plan, [entry] if entry else None))
 
 
 def until_levels_moved(old: Plan, new: Plan, queues: Iterable[str]) -> Iterator[WaitFor]:

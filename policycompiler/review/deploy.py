@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from policycompiler.plan import APP, BEAT, Plan, Scope, Value
+from policycompiler.review import fleet
 
 _ON_THE_COMMAND = (
     *("app", "service", "executable", "user", "working_directory", "environment_file"),
@@ -30,13 +31,11 @@ class Processes(NamedTuple):
 
 
 def moves(running: Plan, target: Plan, *, new_code: bool = False) -> Processes:
-    """What to do with each worker. Another service has units of other names.
+    """What to do with each worker.
 
     One that would read the same as before is left alone, unless it is for `new_code`.
     """
-    before, after = _running(running), _running(target)
-    if running.get(APP, "service") != target.get(APP, "service"):
-        return Processes(tuple(map(_name, after)), (), (), tuple(map(_name, before)))
+    before, after = fleet.running(running), fleet.running(target)
     same_command = all(running.get(APP, key) == target.get(APP, key) for key in _ON_THE_COMMAND)
     had, has = set(before), set(after)
     staying = [worker for worker in after if worker in had]
@@ -58,7 +57,7 @@ def reads_alike(running: Plan, target: Plan) -> bool:
     tasks = running.scopes("task")
     scopes = (APP, *tasks, *target.scopes("queue"))
     return tasks == target.scopes("task") and all(
-        _read(running, scope) == _read(target, scope) for scope in scopes
+        fleet.same(_read(running, scope), _read(target, scope)) for scope in scopes
     )
 
 
@@ -77,14 +76,10 @@ def _read(plan: Plan, scope: Scope) -> dict[str, Value]:
     return {key: keys[key].value for key in keys if key not in facts}
 
 
-def _running(plan: Plan) -> list[Scope]:
-    return [scope for scope in plan.scopes("worker") if plan.get(scope, "replicas", 1) != 0]
-
-
 def _same(running: Plan, target: Plan, scope: Scope) -> bool:
     """Whether two plans say the same, but for what no process reads."""
     keys = {*running.keys(scope), *target.keys(scope)} - {"tasks", "description", "owner"}
-    return all(running.get(scope, key) == target.get(scope, key) for key in keys)
+    return all(fleet.same(running.get(scope, key), target.get(scope, key)) for key in keys)
 
 
 def _name(worker: Scope) -> str:

@@ -3,82 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from policycompiler.plan import BEAT, Plan
 from policycompiler.review import commands, fleet
 from policycompiler.review.deploy import Processes, beat_alike, moves, reads_alike
-from policycompiler.review.leg import BEAT_PROCESS, PRODUCERS, Leg, and_beat, moves_beat, names, told
+from policycompiler.review.leg import (
+    BEAT_PROCESS,
+    PRODUCERS,
+    Leg,
+    Stage,
+    and_beat,
+    moves_beat,
+    names,
+    told,
+)
 from policycompiler.review.needs import Needs
 from policycompiler.review.rollout import OUTPUT, Phase, Step, WaitFor
 
+Word: TypeAlias = Literal["raise", "accept", "overlap"]
+"""What workers are brought to: hold for longer, read the new, or do both."""
 
-def expand(leg: Leg, running: Plan, target: Plan, word: str, why: str, *, readers: bool = False) -> Step:
+
+def expand(leg: Leg, running: Stage, target: Stage, word: Word, why: str) -> Step:
     """Workers that can do the new before anybody asks for it."""
-    processes = moves(running, target, new_code=word != "raise")
+    raising, readers = word == "raise", word == "accept" and leg.needs.new_results
+    processes = moves(running.plan, target.plan, new_code=not raising)
     undo = _undo_expand(leg, running, target, processes, word)
-    keep = ""
-    if leg.needs.gone and word != "raise":
-        keep = f", with code that still knows {told(sorted(leg.needs.gone))}"
-    code = "" if word == "raise" else " and the new code"
-    first = f"; first start {names(processes.start)}" if processes.start else ""
-    whom = "the workers"
-    if readers:
-        whom = "the workers, and to the producers, which read results"
+    gone = sorted(leg.needs.gone)
+    told_of = [
+        f"deploy {target.called}",
+        "" if raising else " and the new code",
+        " to the workers, and to the producers, which read results" if readers else " to the workers",
+        f", with code that still knows {told(gone)}" if gone and not raising else "",
+        f"; first start {names(processes.start)}" if processes.start else "",
+    ]
     return deploy(
         "expand",
-        f"deploy {leg.name(target, word)}{code} to {whom}{keep}{first}",
+        "".join(told_of),
         why,
         undo.sentence,
-        leg.folder(target, word),
+        target.folder,
         processes._replace(restart=(*processes.restart, PRODUCERS)) if readers else processes,
-        tuple(commands.until_workers_answer(target)),
+        tuple(commands.until_workers_answer(target.plan)),
     )._replace(undo_wait_for=undo.wait_for)
 
 
-def switch(leg: Leg, running: Plan, workers: Plan) -> Step:
+def switch(leg: Leg, running: Stage, *, workers_too: bool = False) -> Step:
     """From now on everybody sends the new way; workers come along where they did not send so yet."""
-    along = running is not workers
-    plan = workers if along else leg.new
-    word = "overlap" if along and plan is not leg.new else "stand-in"
-    processes = _with_senders(leg, moves(running, workers) if along else Processes((), (), (), ()))
+    workers = moves(running.plan, leg.new) if workers_too else Processes((), (), (), ())
+    processes = _with_senders(leg, workers)
     undo = undo_switch(leg)
-    if along:
-        undo = f"deploy {leg.name(running, word)} to the workers again; {undo}"
-    waits = tuple(commands.until_workers_answer(workers)) if along else ()
+    if workers_too:
+        undo = f"deploy {running.called} to the workers again; {undo}"
     return deploy(
         "switch",
-        f"deploy {leg.name(plan, word)} and the new code to {_whom(processes)}",
+        f"deploy {leg.end.called} and the new code to {_whom(processes)}",
         "the workers take both the old and the new" if leg.needs.receive_first else _why_stop_sending(leg),
         undo,
-        leg.folder(plan, word),
+        leg.end.folder,
         processes,
-        waits,
+        tuple(commands.until_workers_answer(leg.new)) if workers_too else (),
     )
 
 
-def at_once(leg: Leg, running: Plan) -> Iterator[Step]:
+def at_once(leg: Leg, running: Stage) -> Iterator[Step]:
     """Whatever has to change, in any order; nothing where no process reads what differs."""
-    workers = moves(running, leg.new, new_code=running is not leg.old)
+    workers = moves(running.plan, leg.new, new_code=running is not leg.start)
     processes = _with_senders(leg, workers)
     if not any(processes):
         if not moves_beat(leg):
             why = "what differs is read by people and by Prometheus; no process has to start again"
-            yield Step("switch", "put the output in place", why, f"put {leg.came_from} in place", OUTPUT)
+            undo = f"put {leg.start.called} in place"
+            yield Step("switch", "put the output in place", why, undo, OUTPUT)
         return
-    undo = f"deploy {leg.came_from} again, in any order"
-    if running is not leg.old:
+    undo = f"deploy {leg.start.called} again, in any order"
+    if running is not leg.start:
         seconds = fleet.longest_hold_seconds(leg.new)
         undo = (
-            f"deploy {leg.name(running, 'raise')} to the workers and {leg.came_from} to the others; go back "
+            f"deploy {running.called} to the workers and {leg.start.called} to the others; go back "
             f"further only after {seconds:g} s, as what was sent meanwhile may be held for so long"
         )
     yield deploy(
         "switch",
-        f"deploy {leg.name(leg.new, 'stand-in')} to {_whom(processes)}",
+        f"deploy {leg.end.called} to {_whom(processes)}",
         "old and new processes take each other's messages",
         undo,
-        leg.folder(leg.new, "stand-in"),
+        leg.end.folder,
         processes,
         tuple(commands.until_workers_answer(leg.new)) if any(workers) else (),
     )
@@ -129,27 +140,26 @@ class _Undo(NamedTuple):
     wait_for: tuple[WaitFor, ...] = ()
 
 
-def _undo_expand(leg: Leg, running: Plan, target: Plan, processes: Processes, word: str) -> _Undo:
+def _undo_expand(leg: Leg, running: Stage, target: Stage, processes: Processes, word: Word) -> _Undo:
     """Workers send too: from an overlap they have sent the new way already."""
     if word == "raise":
-        return _Undo(f"deploy {leg.came_from} to the workers again: nothing is held for longer yet")
-    back = leg.came_from if running is leg.old else leg.name(running, "raise")
+        return _Undo(f"deploy {running.called} to the workers again: nothing is held for longer yet")
     # What only workers take that were started for it is taken once no other worker sends it any more.
-    drained = [queue for queue in sorted(leg.needs.arriving) if _is_of(processes.start, target, queue)]
+    drained = [queue for queue in sorted(leg.needs.arriving) if _is_of(processes.start, target.plan, queue)]
     sent = _new_under_way(leg, but=drained, forms=word == "overlap")
     first = f"once nothing is left of {sent}, which tasks may have sent already, " if sent else ""
-    sentence = f"{first}deploy {back} and the code of before to the workers of before again"
+    sentence = f"{first}deploy {running.called} and the code of before to the workers of before again"
     waits: list[WaitFor] = []
     if drained:
         sentence += f"; wait until nothing is left of {told(drained)}"
-        waits += commands.until_empty(target, drained)
+        waits += commands.until_empty(target.plan, drained)
     if word == "overlap" and (
         moved := [*commands.until_levels_moved(leg.new, leg.old, fleet.consumed(leg.old))]
     ):
         sentence += "; wait until what they gave back by the new levels lies in lists of the old ones"
         waits += moved
     if waits:
-        waits[:0] = commands.until_workers_answer(running)
+        waits[:0] = commands.until_workers_answer(running.plan)
     elif not sent:
         sentence += ": nothing has been sent the new way yet"
     if processes.start:
@@ -167,7 +177,7 @@ def undo_switch(leg: Leg) -> str:
     """How to go back once everybody sends the new way."""
     sent = _new_under_way(leg)
     further = f"; go back further only once nothing is left of {sent}" if sent else ""
-    back = f"deploy {leg.came_from} and the code of before to producers{and_beat(leg)} again"
+    back = f"deploy {leg.start.called} and the code of before to producers{and_beat(leg)} again"
     return f"{back}: the workers take both{further}"
 
 

@@ -16,10 +16,9 @@ GUIDE = f"{FOLDER}/ROLLOUT.md"
 def rollout_files(review: Review, targets: Sequence[str], texts: Mapping[str, str]) -> list[OutputFile]:
     """The compiled folder of each plan in between, with these targets, and the `texts` by path.
 
-    One step needs nothing in between. The manifest of the output holds all of them.
+    The manifest of the output holds all of them.
     """
     files = [OutputFile(path, text, MODE_FILE, frozenset()) for path, text in texts.items()]
-    if len(review.steps) > 1:
-        for folder, plan in review.phases.items():
-            files += [file._replace(path=f"{folder}/{file.path}") for file in emit(plan, targets)]
+    for folder, plan in review.phases.items():
+        files += [file._replace(path=f"{folder}/{file.path}") for file in emit(plan, targets)]
     return sorted(files, key=lambda file: file.path)

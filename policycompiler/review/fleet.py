@@ -80,6 +80,16 @@ class Names:
             return self._plan.text(APP, "task_default_queue")
         return self._plan.text(entry, "queue")
 
+    def queues(self, name: str) -> set[str]:
+        """Where messages of a task may lie: calls and schedules can choose other queues than its own."""
+        entry = self.entry(name)
+        chosen = (
+            scope.name
+            for scope in self._plan.scopes("queue")
+            if entry is not None and entry.name in self._plan.texts(scope, "tasks")
+        )
+        return {self.queue(name), *chosen}
+
     def runs(self, name: str) -> bool:
         """Whether workers of the plan know what to do with a message of this name."""
         entry = self.entry(name)
@@ -154,10 +164,14 @@ def longest_run_seconds(plan: Plan, tasks: list[str]) -> float:
 
 
 def longest_hold_seconds(plan: Plan) -> float:
-    """The longest that a message that was taken may take to its end: a wait for its time, and a run."""
+    """The longest that a message that was taken may take to its end: a wait for its time, and a run.
+
+    Where the plan says it, also the wait for a slot and for a rate limit.
+    """
     tasks = [scope for scope in plan.scopes("task") if runs_here(plan, scope)]
     delays = [longest_delay_seconds(plan, scope) for scope in tasks]
-    return max(delays, default=0.0) + longest_run_seconds(plan, named(tasks))
+    known = plan.number_if_any(APP, "longest_hold_seconds") or 0.0
+    return max(known, max(delays, default=0.0) + longest_run_seconds(plan, named(tasks)))
 
 
 def longest_way_seconds(plan: Plan, tasks: Iterable[Scope] | None = None) -> float:

@@ -30,6 +30,7 @@ _APP: dict[str, str] = {
     **{f"task_{option}": kind for option, kind in _OPTIONS.items()},
     **dict.fromkeys(("accept_content", "result_accept_content", "result_serializer"), "serialization"),
     **dict.fromkeys(("result_compression",), "serialization"),
+    **dict.fromkeys(("database_table_names", "database_table_schemas"), "results"),
     **dict.fromkeys(("visibility_timeout_seconds", "longest_hold_seconds"), "visibility-timeout"),
     **dict.fromkeys(
         ("broker_transport", "broker_url", "broker_url_variable", "broker_version", "celery_version"),
@@ -62,6 +63,7 @@ _OTHERS: dict[tuple[str, str], str] = {
     ("worker", "pool"): "worker-pool",
     ("worker", "concurrency"): "capacity",
     ("worker", "replicas"): "capacity",
+    ("worker", "autoscale"): "capacity",
     ("worker", "prefetch_multiplier"): "worker-prefetch",
     ("worker", "disable_prefetch"): "worker-prefetch",
     ("worker", "stop_timeout_seconds"): "worker-grace",

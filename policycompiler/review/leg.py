@@ -6,45 +6,80 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from policycompiler.plan import BEAT, Plan
+from policycompiler.review import phases
 from policycompiler.review.needs import Needs
 from policycompiler.review.rollout import OUTPUT
 
 PRODUCERS = "producers"
 BEAT_PROCESS = "beat"
-_OUTPUT_NAME = "the output"
 _MOST_TOLD = 6
+
+
+class Stage(NamedTuple):
+    """A plan, and the compiled folder that it is deployed from; empty for what runs before the rollout."""
+
+    plan: Plan
+    folder: str
+
+    @property
+    def called(self) -> str:
+        """The folder in a sentence."""
+        return {"": "the old output", OUTPUT: "the output"}.get(self.folder, f"`{self.folder}`")
 
 
 class Leg(NamedTuple):
     """One way from a plan to another in which every queue keeps its declaration.
 
-    `plans` collects the plans in between by folder; `came_from` names the folder that the old plan is in.
+    In between are, where the needs ask for them: `raised`, with the longer visibility timeout; `accepting`,
+    which reads the new and sends the old. `both` is what workers run while old and new are under way: one of
+    its own, or what accepts, or the end itself.
     """
 
-    old: Plan
-    new: Plan
+    start: Stage
+    end: Stage
     needs: Needs
-    plans: dict[str, Plan]
-    final: Plan
-    came_from: str
+    raised: Stage | None
+    accepting: Stage | None
+    both: Stage
 
-    def folder(self, plan: Plan, word: str) -> str:
-        """Where a plan is compiled to; a new folder has its number and the word in its name."""
-        if plan is self.final:
-            return OUTPUT
-        found = next((folder for folder, known in self.plans.items() if known is plan), None)
-        folder = found or f"rollout/{len(self.plans) + 1}-{word}"
-        self.plans[folder] = plan
-        return folder
+    @property
+    def old(self) -> Plan:
+        """What it begins with."""
+        return self.start.plan
 
-    def name(self, plan: Plan, word: str) -> str:
-        """The folder in a sentence."""
-        return called(self.folder(plan, word))
+    @property
+    def new(self) -> Plan:
+        """What it ends with."""
+        return self.end.plan
+
+    @property
+    def phases(self) -> dict[str, Plan]:
+        """The plans in between by their folders, as they are deployed; the end, unless it is the output."""
+        deployed = [each for each in (self.raised, self.accepting, self.both, self.end) if each is not None]
+        return {each.folder: each.plan for each in deployed if each.folder not in {"", OUTPUT}}
 
 
-def called(folder: str) -> str:
-    """A folder of the rollout in a sentence."""
-    return _OUTPUT_NAME if folder == OUTPUT else f"`{folder}`"
+def leg_from(start: Stage, new: Plan, found: Needs, *, first: int = 1, stand_in: bool = False) -> Leg:
+    """The way from a stage to a plan, whose needs are given; folders in between have numbers from `first`.
+
+    It ends with the output, or with one that stands in for it.
+    """
+    number = first
+    old = start.plan
+
+    def stage(plan: Plan, word: str) -> Stage:
+        nonlocal number
+        number += 1
+        return Stage(plan, f"rollout/{number - 1}-{word}")
+
+    raised = stage(phases.raised(old, new), "raise") if found.raised else None
+    overlap = phases.overlap(old, new, found) if found.overlap else new
+    accepting = stage(phases.accepting(old, overlap, found), "accept") if found.accept_first else None
+    both = accepting
+    if overlap is not new and (both is None or found.old_content):
+        both = stage(overlap, "overlap")
+    end = stage(new, "stand-in") if stand_in else Stage(new, OUTPUT)
+    return Leg(start, end, found, raised, accepting, end if overlap is new or both is None else both)
 
 
 def moves_beat(leg: Leg) -> bool:

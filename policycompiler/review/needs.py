@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from policycompiler.plan import APP, Plan, Scope
@@ -13,18 +13,20 @@ from policycompiler.review.places import is_elsewhere
 class Needs(NamedTuple):
     """What has to happen in an order; everything is empty or False where any order will do.
 
-    `leaving` and `arriving` are queues that only old, or only new workers consume; to those `deserted` tasks
-    were sent that go on being sent. `unattended` are those that only old workers consume although the new
-    plan goes on sending to them. `replaced` are those that RabbitMQ would refuse to declare, each with the
-    name that it has in between. `handed` are tasks that another app runs from now on, or ran until now.
+    `leaving` and `arriving` are queues that only old, or only new workers consume; `deserted` are those of
+    the leaving ones whose tasks go on being sent, to other queues. `unattended` are those that only old
+    workers consume although the new plan goes on sending to them. `replaced` are those that RabbitMQ would
+    refuse to declare, each with the name that it has in between. `handed` are tasks that another app runs
+    from now on, or ran until now.
     `added` and `gone` are tasks that old, or new workers do not know; `renamed` maps a task to its earlier
     names. `new_content` is what old processes cannot read, `old_content` what new ones cannot, both of
     messages; `new_results` and `old_results` say so of results. `raised` and `lowered` are about the
     visibility timeout, `levels` about the lists that Redis keeps for each priority. `impatient` are workers
-    that new units would stop sooner than what old producers sent may last, `outlasted` those that old units
-    would stop sooner than what new producers send may last. `called` are schedules with other arguments.
-    `elsewhere` says that the messages are kept in another place. `before` and `after` are the names that old
-    and new workers know.
+    that new units would stop sooner than what they run in between may last, each with the seconds that a stop
+    has to wait; `lasting` says that some of them go on getting what lasts so long. `outlasted` are those that
+    old units would stop sooner than what new producers send may last. `called` are schedules with other
+    arguments. `elsewhere` says that the messages are kept in another place. `before` and `after` are the
+    names that old and new workers know.
     """
 
     leaving: frozenset[str]
@@ -43,7 +45,8 @@ class Needs(NamedTuple):
     raised: bool
     lowered: bool
     levels: bool
-    impatient: frozenset[str]
+    impatient: dict[str, float]
+    lasting: bool
     outlasted: frozenset[str]
     called: frozenset[str]
     elsewhere: bool
@@ -100,6 +103,8 @@ def needs(old: Plan, new: Plan) -> Needs:
     given_up = {queue for queue in taken - taking if not _elsewhere(new, queue)}
     unattended = {queue for queue in given_up & _sent_to(new) if new.keys(Scope("queue", queue))}
     leaving = frozenset(given_up - unattended)
+    elsewhere = is_elsewhere(old, new)
+    lasting, hurried = dict(_lasting(old, new)), dict(_hurried(old, new))
     # What a pattern stood for may go on under a name of its own.
     ended = {name for name in unknown - handed if "*" not in name}
     return Needs(
@@ -116,17 +121,18 @@ def needs(old: Plan, new: Plan) -> Needs:
         added=frozenset((_unknown(new, before) - renamed.keys() | taken_over) - stay),
         gone=frozenset(unknown | (forgotten - earlier)),
         renamed=renamed,
-        new_content=frozenset(fleet.sent_content(new) - fleet.accepted(old)),
-        old_content=frozenset(fleet.sent_content(old) - fleet.accepted(new)),
+        new_content=frozenset() if elsewhere else frozenset(fleet.sent_content(new) - fleet.accepted(old)),
+        old_content=frozenset() if elsewhere else frozenset(fleet.sent_content(old) - fleet.accepted(new)),
         new_results=fleet.result_content(new) not in fleet.accepted_results(old),
         old_results=fleet.result_content(old) not in fleet.accepted_results(new),
         raised=_raised(old, new),
         lowered=_raised(new, old),
         levels=_levels(old, new),
-        impatient=frozenset(_impatient(old, new)),
-        outlasted=frozenset(_impatient(new, old)),
+        impatient={name: max(lasting.get(name, 0.0), hurried.get(name, 0.0)) for name in lasting | hurried},
+        lasting=bool(lasting),
+        outlasted=frozenset(_outlasted(old, new)),
         called=frozenset(_called(old, new)),
-        elsewhere=is_elsewhere(old, new),
+        elsewhere=elsewhere,
         before=before,
         after=after,
     )
@@ -233,19 +239,52 @@ def _levels(old: Plan, new: Plan) -> bool:
     return fleet.priority_steps(old) != fleet.priority_steps(new)
 
 
-def _impatient(sender: Plan, runner: Plan) -> Iterable[str]:
-    """Workers whose stop waits less under one plan than what the other one sends them may last."""
-    for worker in runner.scopes("worker"):
-        longer, patience = (plan.number_if_any(worker, "stop_timeout_seconds") for plan in (sender, runner))
-        if longer is None or patience is None or patience >= longer:
-            continue
-        if patience < fleet.longest_run_seconds(sender, sender.texts(worker, "tasks")):
+def _outlasted(old: Plan, new: Plan) -> Iterator[str]:
+    """Workers that old units would stop sooner than what new producers send them may last."""
+    for worker in old.scopes("worker"):
+        if _missing_patience(old, worker, old.texts(worker, "queues"), new):
             yield worker.name
+
+
+def _lasting(old: Plan, new: Plan) -> Iterator[tuple[str, float]]:
+    """Workers to which what old producers sent may come that lasts longer than new units wait."""
+    for worker in new.scopes("worker"):
+        if needed := _missing_patience(new, worker, new.texts(worker, "queues"), old):
+            yield worker.name, needed
+
+
+def _hurried(old: Plan, new: Plan) -> Iterator[tuple[str, float]]:
+    """Workers whose old processes may have longer runs than the new units wait that will stop them."""
+    for worker in new.scopes("worker"):
+        queues = old.texts(worker, "queues") if old.keys(worker) else []
+        if needed := max(_missing_patience(new, worker, queues, sender) for sender in (old, new)):
+            yield worker.name, needed
+
+
+def _missing_patience(runner: Plan, worker: Scope, queues: Iterable[str], sender: Plan) -> float:
+    """How long a stop of a worker would have to wait for what another plan sends to queues; 0 if it does.
+
+    A worker that is no more patient under the other plan is so on purpose.
+    """
+    patience = runner.number_if_any(worker, "stop_timeout_seconds")
+    needed = 0.0
+    for queue in queues:
+        scope = Scope("queue", queue)
+        longest = fleet.longest_run_seconds(
+            sender, sender.texts(scope, "tasks") if sender.keys(scope) else []
+        )
+        takers = sender.texts(scope, "workers") if longest else []
+        among = [worker.name] if worker.name in takers else takers
+        waits = (sender.number_if_any(Scope("worker", name), "stop_timeout_seconds") for name in among)
+        usual = max((wait for wait in waits if wait is not None), default=longest)
+        if patience is not None and patience < min(longest, usual):
+            needed = max(needed, usual)
+    return needed
 
 
 def _called(old: Plan, new: Plan) -> Iterable[str]:
     for schedule in new.scopes("schedule"):
         if old.keys(schedule) and any(
-            old.get(schedule, key) != new.get(schedule, key) for key in ("args", "kwargs")
+            not fleet.same(old.get(schedule, key), new.get(schedule, key)) for key in ("args", "kwargs")
         ):
             yield schedule.name

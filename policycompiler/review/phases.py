@@ -43,10 +43,9 @@ def overlap(old: Plan, new: Plan, found: Needs) -> Plan:
     if found.levels:
         steps: list[Value] = [*sorted({*fleet.priority_steps(old), *fleet.priority_steps(new)})]
         _with_option(settings, "priority_steps", steps, "messages of old and of new levels are under way")
-    for name in found.impatient:
-        worker = Scope("worker", name)
-        because = "what an old producer has sent may run as long as it said"
-        _set(settings, worker, "stop_timeout_seconds", old.number(worker, "stop_timeout_seconds"), because)
+    for name, seconds in found.impatient.items():
+        because = "what it takes in between may run as long as its sender said"
+        _set(settings, Scope("worker", name), "stop_timeout_seconds", seconds, because)
     both = Plan(settings)
     return new if _values(both) == _values(new) else both
 

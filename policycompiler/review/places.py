@@ -36,6 +36,13 @@ _HELD: dict[str, dict[str, Value]] = {
 """Those by which a worker finds what another one has taken and not ended."""
 
 
+_SURE: dict[str, dict[str, Value]] = {
+    "redis": {"ack_emulation": True},
+    "rabbitmq": {"confirm_publish": False},
+}
+"""Those by which a message is not lost with a worker, or with a broker that refuses it."""
+
+
 class Option(NamedTuple):
     """An option of a transport that differs, and what it was, by default too."""
 
@@ -58,6 +65,11 @@ def hear_otherwise(old: Plan, new: Plan) -> list[Option]:
 def held_elsewhere(old: Plan, new: Plan) -> list[Option]:
     """The options that differ by which workers find what another one took and did not end."""
     return _differing(old, new, _HELD)
+
+
+def given_up(old: Plan, new: Plan) -> list[Option]:
+    """The options that were true and by which a message is not lost."""
+    return [option for option in _differing(old, new, _SURE) if option.was]
 
 
 def _differing(old: Plan, new: Plan, options: dict[str, dict[str, Value]]) -> list[Option]:

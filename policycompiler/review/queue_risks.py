@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from policycompiler.plan import APP
-from policycompiler.review.judged import At, Judged, Rule, manual, ordered, safe
+from collections.abc import Iterator
+
+from policycompiler.plan import APP, Scope, Value
+from policycompiler.review import bindings, fleet
+from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
+from policycompiler.review.rollout import Class
 
 
 def unattended(at: At) -> Judged | None:
@@ -21,15 +25,144 @@ def unattended(at: At) -> Judged | None:
 
 
 def _queue_arguments(at: At) -> Judged:
-    if at.new.get(APP, "broker_transport") != "rabbitmq":
-        return safe("this broker does not keep it")
-    if (by_hand := _declared_by_another(at) or _of_a_broadcast(at)) is not None:
+    if at.key == "arguments":
+        return _or_lossy(_declared(at), at, [at.was])
+    return _declared(at)
+
+
+def _declared(at: At) -> Judged:
+    """What comes of another declaration of a queue that exists."""
+    clash = _clash(at) if at.key == "exchange_type" else None
+    if not _on_rabbitmq(at):
+        return clash or safe("this broker does not keep it")
+    if (by_hand := _declared_by_another(at) or _of_a_broadcast(at) or clash) is not None:
         return by_hand
     if at.key == "dead_letter_arguments" and at.was is not None and at.now is not None:
         return _dead_letter_arguments(at)
     if at.scope.name in at.needs.replaced:
         return _made_anew(at)
+    if _is_refused(at):
+        return manual(
+            f"RabbitMQ refuses it while queue {at.scope.name} exists, to whoever sends there too, and the "
+            "steps make no queue anew that has not a worker before and after: stop sending to it, empty it "
+            "or save what is in it, delete it, then deploy"
+        )
     return safe("each process declares it as it is")
+
+
+def _is_refused(at: At) -> bool:
+    """Whether RabbitMQ refuses this of the queue, which is declared by this app before and after."""
+    if at.needs.elsewhere or at.new.get(at.scope, "broadcast"):
+        return False
+    return at.key == "arguments" or (at.key == "exchange_type" and _is_exchange_refused(at))
+
+
+def _or_lossy(judged: Judged, at: At, before: list[Value]) -> Judged:
+    """As judged, unless arguments of the queue throw away what those of before kept."""
+    lost = list(_thrown_away(at, before))
+    if not lost:
+        return judged
+    more = [] if judged.risk is Class.SAFE else [judged.because]
+    return lossy("; ".join([*lost, *more]))
+
+
+def _thrown_away(at: At, before: list[Value]) -> Iterator[str]:
+    """What the new arguments of a queue throw away, and one of those of before does not."""
+    limits = _LIMITS if _on_rabbitmq(at) else {_UNUSED: _LIMITS[_UNUSED]} if _on_redis(at) else {}
+    if at.new.get(at.scope, "external"):
+        return
+    now = _arguments(at.new.get(at.scope, "arguments"))
+    earlier = [_arguments(each) for each in before]
+    full = str(now.get(_OVERFLOW, "drop-head"))
+    where = ", to its dead letters" if "x-dead-letter-exchange" in now else ""
+    for argument, what in limits.items():
+        limit = now.get(argument)
+        if limit is not None and any(
+            _is_less(limit, each.get(argument))
+            or (argument in _LENGTHS and each.get(_OVERFLOW, "drop-head") != full)
+            for each in earlier
+        ):
+            if argument in _LENGTHS and full != "drop-head":
+                yield f"`{argument}`: {_refusing(at)}"
+            else:
+                yield f"`{argument}`: {what}{'' if argument == _UNUSED else where}"
+
+
+def _refusing(at: At) -> str:
+    """What becomes of what a full queue refuses."""
+    if fleet.transport_option(at.new, "confirm_publish"):
+        return (
+            "a full queue refuses what is sent: the call raises an error, and a retry, a firing of beat or "
+            "whatever does not send again is lost"
+        )
+    return "a full queue refuses what is sent, which without `confirm_publish` nobody notices"
+
+
+def _is_less(limit: Value, before: Value) -> bool:
+    return not isinstance(before, int | float) or (isinstance(limit, int | float) and limit < before)
+
+
+def _arguments(value: Value) -> dict[str, Value]:
+    return value if isinstance(value, dict) else {}
+
+
+_OVERFLOW = "x-overflow"
+_UNUSED = "x-expires"
+_LENGTHS = {
+    "x-max-length": "a full queue drops its oldest messages",
+    "x-max-length-bytes": "a full queue drops its oldest messages",
+}
+_LIMITS = {
+    **_LENGTHS,
+    "x-message-ttl": "what waits for longer than so many milliseconds is dropped",
+    _UNUSED: "a queue that has no worker for so many milliseconds is gone with what is in it",
+}
+"""The arguments by which a queue throws messages away; Redis, by kombu, follows the last."""
+
+
+def _on_rabbitmq(at: At) -> bool:
+    return at.new.get(APP, "broker_transport") == "rabbitmq"
+
+
+def _on_redis(at: At) -> bool:
+    return at.new.get(APP, "broker_transport") == "redis"
+
+
+def _clash(at: At) -> Judged | None:
+    """What the exchanges of old and new queues do to this one."""
+    if at.needs.elsewhere:
+        return None
+    found, name = bindings.clashes(at.old, at.new), at.scope.name
+    # Of queues that are made anew, or go, the exchange is deleted.
+    deleted = {*at.needs.replaced, *at.needs.leaving} if name in at.needs.replaced else set()
+    if _on_rabbitmq(at) and found.retyped.get(name, frozenset()) - deleted:
+        exchange = at.new.text(at.scope, "exchange")
+        return manual(
+            f"RabbitMQ refuses another type while exchange {exchange} exists: choose another name, or delete "
+            "it by hand first, while nothing is sent to it"
+        )
+    crossed = found.crossed.get(name)
+    return None if crossed is None else manual(_crossed(at, crossed))
+
+
+def _crossed(at: At, crossed: bindings.Crossed) -> str:
+    exchange = crossed.exchange
+    other = "exchange or routing key"
+    if crossed.any_key or exchange == bindings.DELAYS:
+        other = "exchange" if crossed.any_key else "routing key"
+    what = "what is delayed" if exchange == bindings.DELAYS else "what is sent"
+    told = f"{what} for {crossed.meant_for} comes to {at.scope.name} too, and runs twice"
+    if not (_on_rabbitmq(at) or _on_redis(at)):
+        return f"{told}, where both bindings to exchange {exchange} are known: choose another {other}"
+    if _on_rabbitmq(at):
+        removed = f"the one of before is deleted from exchange {exchange} (`rabbitmqadmin`, management pages)"
+    else:
+        prefix = fleet.transport_option(at.new, "global_keyprefix") or ""
+        removed = f"its member is removed from the set `{prefix}_kombu.binding.{exchange}`"
+    return (
+        f"{told}, as bindings outlive what made them: choose another {other}, or send nothing until no old "
+        f"process runs and {removed}"
+    )
 
 
 def _declared_by_another(at: At) -> Judged | None:
@@ -58,7 +191,7 @@ def _of_a_broadcast(at: At) -> Judged | None:
 def _is_exchange_refused(at: At) -> bool:
     kept = at.old.get(at.before, "exchange") == at.new.get(at.scope, "exchange")
     other_type = at.old.get(at.before, "exchange_type") != at.new.get(at.scope, "exchange_type")
-    return kept and other_type and at.new.get(APP, "broker_transport") == "rabbitmq"
+    return kept and other_type and _on_rabbitmq(at)
 
 
 def _dead_letter_arguments(at: At) -> Judged:
@@ -96,9 +229,11 @@ def _main_argument(at: At) -> str:
 
 
 def _queue_binding(at: At) -> Judged:
+    if (by_hand := _clash(at)) is not None:
+        return by_hand
     exchange, kind = (at.old.get(at.before, key) for key in ("exchange", "exchange_type"))
     shared = exchange != at.before.name and kind != "direct"
-    if at.new.get(APP, "broker_transport") == "rabbitmq" and shared:
+    if (_on_rabbitmq(at) or _on_redis(at)) and shared and not at.needs.elsewhere:
         return manual(
             "the old binding stays, and goes on bringing what it matches, until somebody removes it"
         )
@@ -106,6 +241,8 @@ def _queue_binding(at: At) -> Judged:
 
 
 def _queue_removed(at: At) -> Judged:
+    if (by_hand := _clash(at)) is not None:
+        return by_hand
     if at.scope.name in at.needs.leaving:
         return ordered("what is left in it has no worker any more, unless it is taken first")
     return safe("no worker of this app consumed it")
@@ -114,7 +251,10 @@ def _queue_removed(at: At) -> Judged:
 def _queue_added(at: At) -> Judged:
     if at.new.get(at.scope, "external"):
         return manual("another app consumes it, and has to be ready before anything is sent")
-    return safe("nothing is sent to it before somebody is told to")
+    judged = _clash(at) or safe("nothing is sent to it before somebody is told to")
+    known = (at.needs.before.entry(task) for task in at.new.texts(at.scope, "tasks"))
+    queues = {at.old.text(task, "queue") for task in known if task is not None}
+    return _or_lossy(judged, at, [at.old.get(Scope("queue", name), "arguments") for name in sorted(queues)])
 
 
 def _queue_options(at: At) -> Judged:
@@ -128,7 +268,7 @@ def _queue_options(at: At) -> Judged:
 def _to_a_broadcast(at: At) -> str:
     name = at.scope.name
     wait = f"no new worker takes what is left in {name}: stop sending to it and wait until it is empty"
-    if at.new.get(APP, "broker_transport") != "rabbitmq":
+    if not _on_rabbitmq(at):
         return f"{wait}, then deploy"
     exchange = f" and exchange {_exchange(at)}" if _is_exchange_refused(at) else ""
     refused = ", which RabbitMQ refuses to declare otherwise" if exchange else ""

@@ -31,18 +31,23 @@ _NONE = "what failed was run again; from now on its first failure is its last"
 
 def _fewer(at: At) -> Judged:
     before, after = _most(at.old, at.before), _most(at.new, at.scope)
-    if after == 0 and before != 0:
+    if after == 0 and before:
         return lossy(_NONE)
-    if before is not None and (after or _USUAL) < before:
-        return lossy(f"what would have been tried again is given up after {after or _USUAL:g} retries")
+    if after < before:
+        counted = f"{after:g} {'retry' if after == 1 else 'retries'}"
+        what = "what would have been tried again" if at.old.find(at.before, at.key) else _BY_CODE
+        return lossy(f"{what} is given up after {counted}")
     return safe("each worker does so from its start on")
 
 
-def _most(plan: Plan, task: Scope) -> float | None:
-    """How often a task is tried again; infinite where for ever, None where nothing is said."""
+_BY_CODE = f"what the code itself retries, by Celery's own default {_USUAL} times,"
+
+
+def _most(plan: Plan, task: Scope) -> float:
+    """How often a task is tried again; infinite where for ever."""
     found = plan.find(task, "options.max_retries")
     if found is None:
-        return None
+        return _USUAL
     return float(found.value) if isinstance(found.value, int | float) else math.inf
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from policycompiler.plan import Plan, Scope
+from policycompiler.review import fleet
+from policycompiler.review.app_risks import RULES as RULES_OF_THE_APP
 from policycompiler.review.broker_risks import RULES as RULES_OF_BROKERS
-from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
+from policycompiler.review.handed import handed
+from policycompiler.review.judged import At, Judged, Rule, manual, ordered, safe
+from policycompiler.review.kinds import kind_of
 from policycompiler.review.queue_risks import RULES as RULES_OF_QUEUES
 from policycompiler.review.queue_risks import unattended
+from policycompiler.review.rollout import Class
 from policycompiler.review.schedule_risks import RULES as RULES_OF_SCHEDULES
 from policycompiler.review.task_risks import RULES as RULES_OF_TASKS
+from policycompiler.review.task_risks import moved
 
 
 def risk_of(at: At, kind: str) -> Judged:
@@ -18,10 +27,64 @@ def risk_of(at: At, kind: str) -> Judged:
     return rule(at)
 
 
+def _task_added(at: At) -> Judged:
+    name = at.scope.name
+    if name in at.needs.handed:
+        return handed(at)
+    if name in at.needs.added:
+        return ordered("an old worker does not know it: it would throw its messages away")
+    before = at.needs.before.entry(name)
+    if before is None:
+        return safe("another app runs it; nothing is sent before somebody calls it")
+    return _under_another_entry(at._replace(before=before), before.name)
+
+
+def _task_removed(at: At) -> Judged:
+    name = at.scope.name
+    if name in at.needs.handed:
+        return handed(at)
+    if name in at.needs.gone:
+        return ordered(
+            "a worker without it throws away what is still under way; its code must stay until then"
+        )
+    after = at.needs.after.entry(name)
+    if after is None:
+        return safe("another app runs it")
+    return _under_another_entry(at._replace(scope=after), after.name)
+
+
+def _under_another_entry(at: At, other: str) -> Judged:
+    """What it means for a name that it gets an entry of its own, or goes on under that of a pattern."""
+    judged = [
+        moved(at, at.old.text(at.before, "queue"), at.new.text(at.scope, "queue")),
+        *_differing(at, other),
+    ]
+    worst = max((each.risk for each in judged), key=lambda risk: risk.rank)
+    return Judged(worst, "; ".join(each.because for each in judged if each.risk is worst))
+
+
+def _differing(at: At, other: str) -> Iterator[Judged]:
+    """What each setting but the queue means that differs between two entries, where it is not safe."""
+    for key in sorted({*at.old.keys(at.before), *at.new.keys(at.scope)} - {"queue", "renamed_from"}):
+        if not fleet.same(at.old.get(at.before, key), at.new.get(at.scope, key)):
+            judged = risk_of(at._replace(key=key), kind_of(at.scope, key))
+            name = key.removeprefix("options.")
+            if judged.risk is not Class.SAFE:
+                yield judged._replace(because=f"`{name}` is another than that of `{other}`: {judged.because}")
+
+
 def _pool(at: At) -> Judged:
     if at.was == "prefork":
         return manual(f"pool {at.now} keeps no time limits as prefork does: nothing ends a run that hangs")
+    if at.was in _GREEN and at.now not in {*_GREEN, "prefork"}:
+        return manual(
+            f"pool {at.now} keeps no hard limit, as {at.was} does where a run waits: nothing ends a run that "
+            "hangs"
+        )
     return safe("it runs so from its start on")
+
+
+_GREEN = ("gevent", "eventlet")
 
 
 def _worker_removed(at: At) -> Judged:
@@ -37,70 +100,26 @@ def _worker_queues(at: At) -> Judged:
 def _capacity(at: At) -> Judged:
     if at.key == "replicas" and at.now == 0 and (left := unattended(at)):
         return left
-    slots = [
-        plan.number_if_any(scope, "concurrency") or 1
-        for plan, scope in ((at.old, at.before), (at.new, at.scope))
-    ]
-    replicas = [
-        plan.number_if_any(scope, "replicas") or 0
-        for plan, scope in ((at.old, at.before), (at.new, at.scope))
-    ]
-    before, after = (number * times for number, times in zip(slots, replicas, strict=True))
+    before, after = _slots(at.old, at.before), _slots(at.new, at.scope)
     if after < before:
         return safe(f"nothing is lost by it; its slots go from {before:g} to {after:g}, and queues may grow")
     return safe(f"its slots go from {before:g} to {after:g}")
 
 
+def _slots(plan: Plan, worker: Scope) -> float:
+    """How many tasks all processes of a worker run at once, at most."""
+    autoscale = plan.get(worker, "autoscale")
+    most = autoscale.get("max") if isinstance(autoscale, dict) else plan.get(worker, "concurrency")
+    slots = most if isinstance(most, int | float) else 1
+    return slots * (plan.number_if_any(worker, "replicas") or 0)
+
+
 def _worker_grace(at: At) -> Judged:
     if at.scope.name in at.needs.impatient:
-        return ordered("a stop would kill runs that old producers have allowed to last longer")
+        return ordered("a stop by the new unit would kill what may run for longer meanwhile")
     if at.scope.name in at.needs.outlasted:
         return ordered("a stop of an old worker would kill runs that new producers allow to last longer")
     return safe("a stop waits long enough for whatever is sent")
-
-
-def _backend(at: At) -> Judged:
-    if at.key in {"result_backend", "result_backend_variable"} and at.was is not None:
-        return lossy("results in the old backend are not found any more, whoever waits for them")
-    shorter = isinstance(at.was, int | float) and isinstance(at.now, int | float) and at.now < at.was
-    if at.key == "result_expires" and shorter:
-        return manual("who fetches a result later than that finds none; the callers have to be looked at")
-    return safe("each process goes by it from its start on")
-
-
-def _installation(at: At) -> Judged:
-    if at.key == "service":
-        return manual(
-            "all units and programs have other names: the old ones are stopped and disabled by hand"
-        )
-    if at.key == "state_directory" and at.was is not None and at.now is not None:
-        return manual("beat starts without its file of last runs, unless that is copied while it stands")
-    if at.key in {"app", "namespace"}:
-        return manual("the application has to be changed with it")
-    return safe("it takes effect when a process starts")
-
-
-def _app_setting(at: At) -> Judged:
-    if at.key.startswith(_HARMLESS):
-        return safe("each process goes by it from its start on")
-    return manual("nothing is known of how old and new processes bear with each other over it")
-
-
-_HARMLESS = (
-    *(
-        "worker_",
-        "beat_",
-        "timezone",
-        "enable_utc",
-        "task_send_sent_event",
-        "task_track_started",
-        "task_publish_",
-    ),
-    *("task_create_missing_queues", "event_", "control_", "database_", "redis_", "task_default_exchange"),
-    *("task_default_routing_key", "task_default_rate_limit", "task_annotations", "task_remote_tracebacks"),
-    *("task_store_errors_even_if_ignored", "task_inherit_parent_priority", "task_eager_propagates"),
-)
-"""How the settings begin that are of one process alone, or that all processes take alike."""
 
 
 _ALERT = "Prometheus goes by it once its rules are loaded"
@@ -124,13 +143,13 @@ _RULES: dict[str, Rule] = {
     **RULES_OF_QUEUES,
     **RULES_OF_SCHEDULES,
     **RULES_OF_BROKERS,
+    **RULES_OF_THE_APP,
+    "task-added": _task_added,
+    "task-removed": _task_removed,
     "worker-removed": _worker_removed,
     "worker-queues": _worker_queues,
     "worker-pool": _pool,
     "capacity": _capacity,
     "worker-grace": _worker_grace,
-    "results": _backend,
-    "installation": _installation,
-    "app-setting": _app_setting,
 }
 """How each kind is judged; the others change nothing that old and new processes share."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.plan import Derived, Parameter, Value
+from policycompiler.plan import Derived, Parameter, Scope, Value
 from policycompiler.review import fleet
 from policycompiler.review.judged import At, Judged, Rule, manual, ordered, safe
 from policycompiler.review.task_risks import compressed, expiring, moved
@@ -17,8 +17,8 @@ def _shifted(at: At) -> Judged:
     if task is not None and at.new.get(task, "idempotent"):
         return safe("by the new times beat may send it once more, which does this task no harm")
     return manual(
-        "beat reckons from the last run under this name, and may send it once more by the new times; "
-        "give the schedule another name, and deploy while neither an old nor a new time is near"
+        "beat reckons from the last run under this name, and may send it once more by the new times: rename "
+        "the schedule in the workload, and deploy that while neither an old nor a new time is near"
     )
 
 
@@ -62,9 +62,22 @@ def _is_reckoned(at: At) -> bool:
 
 
 def _added(at: At) -> Judged:
+    if gone := [f"`{scope.name}`" for scope in at.old.scopes("schedule") if _takes_over(at, scope)]:
+        return manual(
+            f"{' and '.join(gone)} of the same task {'goes' if len(gone) == 1 else 'go'}: deploy while "
+            "neither an old nor a new time is near, or a run comes twice or is left out"
+        )
     if _writes_anew(at):
         return ordered("an old worker refuses the form that it is sent in: what it takes of it is lost")
     return safe("nothing is sent before it is due")
+
+
+def _takes_over(at: At, gone: Scope) -> bool:
+    """Whether a new schedule may stand for one that goes: of the same task, and not both are intervals."""
+    task = str(at.old.get(gone, "task"))
+    same = at.needs.after.earlier.get(task, task) == at.new.get(at.scope, "task")
+    times = (at.old.get(gone, "every_seconds"), at.new.get(at.scope, "every_seconds"))
+    return same and not at.new.keys(gone) and None in times
 
 
 def _writes_anew(at: At) -> bool:

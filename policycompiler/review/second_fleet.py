@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from policycompiler.plan import APP, BEAT, Plan
 from policycompiler.review import commands, fleet
+from policycompiler.review.beat import beat_moves
 from policycompiler.review.leg import BEAT_PROCESS, PRODUCERS
 from policycompiler.review.places import ADDRESS
 from policycompiler.review.rollout import OUTPUT, Step
@@ -19,7 +20,11 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
     moves = any(old.get(APP, key) != new.get(APP, key) for key in ADDRESS)
     what = "address" if moves else "options of the broker"
     ask = ", and ask by that" if moves else ""
-    beat = (BEAT_PROCESS,) if old.keys(BEAT) and new.keys(BEAT) else ()
+    had, has = bool(old.keys(BEAT)), bool(new.keys(BEAT))
+    beat_goes = had and has and old.get(BEAT, "host") != new.get(BEAT, "host")
+    beat = (BEAT_PROCESS,) if had and has and not beat_goes else ()
+    starts, stops = has and not had, had and not has
+    forth, back = ("; start beat", "; stop beat") if starts else ("; stop beat", "; start beat")
     yield Step(
         "expand",
         "start the workers of the output beside the old ones, with units of other names "
@@ -32,12 +37,18 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
     )
     yield Step(
         "switch",
-        f"deploy the output, with the new {what}, to producers{' and beat' if beat else ''}",
+        f"deploy the output, with the new {what}, to producers{' and beat' if beat else ''}"
+        f"{forth if starts or stops else ''}",
         "from now on everything new goes to the new place",
-        f"deploy the old output, with the old {what}, to them again; the new workers empty their place",
+        f"deploy the old output, with the old {what}, to them again; the new workers empty their place"
+        f"{back if starts or stops else ''}",
         OUTPUT,
+        start=(BEAT_PROCESS,) if starts else (),
         restart=(PRODUCERS, *beat),
+        stop=(BEAT_PROCESS,) if stops else (),
     )
+    if beat_goes:
+        yield from beat_moves(old, new, OUTPUT, "the output")
     yield Step(
         "drain",
         "wait until the old broker is empty: ask it by the old address, as the new one is empty too"

@@ -17,12 +17,10 @@ from policycompiler.review.deployments import (
     why_accept,
     why_receive,
 )
-from policycompiler.review.leg import BEAT_PROCESS, Leg, moves_beat, names, told
+from policycompiler.review.leg import BEAT_PROCESS, Leg, Stage, leg_from, moves_beat, names, told
 from policycompiler.review.needs import Needs, needs
 from policycompiler.review.rollout import Change, Class, Step, WaitFor
 from policycompiler.review.second_fleet import second_fleet
-
-_OLD = "the old output"
 
 
 class Rollout(NamedTuple):
@@ -34,16 +32,16 @@ class Rollout(NamedTuple):
 
 def rollout(old: Plan, new: Plan, found: Needs) -> Rollout:
     """The steps from the old plan to the new one."""
-    plans: dict[str, Plan] = {}
     if found.elsewhere:
         return Rollout(tuple(second_fleet(old, new)), {})
+    start = Stage(old, "")
     if not found.replaced:
-        return Rollout(tuple(_steps(Leg(old, new, found, plans, new, _OLD))), plans)
+        way = leg_from(start, new, found)
+        return Rollout(tuple(_steps(way)), way.phases)
     between = phases.renamed_queues(old, new, found.replaced)
-    there = Leg(old, between, needs(old, between), plans, new, _OLD)
-    steps = [*_steps(there)]
-    back = Leg(between, new, needs(between, new), plans, new, there.name(between, "stand-in"))
-    return Rollout((*steps, *_steps(back)), plans)
+    there = leg_from(start, between, needs(old, between), stand_in=True)
+    back = leg_from(there.end, new, needs(between, new), first=1 + len(there.phases))
+    return Rollout((*_steps(there), *_steps(back)), there.phases | back.phases)
 
 
 def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
@@ -60,36 +58,32 @@ def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
 
 
 def _steps(leg: Leg) -> Iterator[Step]:
-    found, running = leg.needs, leg.old
-    if found.raised:
-        longer = phases.raised(leg.old, leg.new)
+    found, running = leg.needs, leg.start
+    if leg.raised is not None:
         why = (
             "Redis gives a message back by the timeout of whichever worker looks: "
             "all have the longer one before anything is held for longer"
         )
-        yield expand(leg, running, longer, "raise", why)
-        running = longer
-    both = phases.overlap(leg.old, leg.new, found) if found.overlap else leg.new
-    if found.accept_first:
-        accepting = phases.accepting(leg.old, both, found)
-        yield expand(leg, running, accepting, "accept", why_accept(found), readers=found.new_results)
-        running = accepting
-        if found.old_content:
+        yield expand(leg, running, leg.raised, "raise", why)
+        running = leg.raised
+    if leg.accepting is not None:
+        yield expand(leg, running, leg.accepting, "accept", why_accept(found))
+        running = leg.accepting
+        if leg.both not in (leg.accepting, leg.end):
             # New processes do not read the old form: it has to end before they come.
-            yield expand(leg, running, both, "overlap", "every worker reads both now, and may send the new")
-            running = both
-        along = both is leg.new
-        yield from _unless_idle(switch(leg, running, both if along else running))
-        running = both if along else running
+            why = "every worker reads both now, and may send the new"
+            yield expand(leg, running, leg.both, "overlap", why)
+        yield from _unless_idle(switch(leg, running, workers_too=leg.both is leg.end))
+        running = leg.both
     elif found.receive_first or found.overlap:
-        yield expand(leg, running, both, "overlap", why_receive(leg))
-        yield from _unless_idle(switch(leg, both, both))
-        running = both
+        yield expand(leg, running, leg.both, "overlap", why_receive(leg))
+        yield from _unless_idle(switch(leg, running))
+        running = leg.both
     elif found.drain:
-        yield from _unless_idle(switch(leg, running, running))
+        yield from _unless_idle(switch(leg, running))
     else:
         yield from at_once(leg, running)
-        running = leg.new
+        running = leg.end
     yield from _beat_moves(leg)
     if found.drain:
         yield from _end(leg, running)
@@ -101,7 +95,7 @@ def _unless_idle(step: Step) -> Iterator[Step]:
         yield step
 
 
-def _end(leg: Leg, running: Plan) -> Iterator[Step]:
+def _end(leg: Leg, running: Stage) -> Iterator[Step]:
     """What is left when everybody sends the new way."""
     waits = tuple(_drained(leg))
     if waits:
@@ -113,17 +107,16 @@ def _end(leg: Leg, running: Plan) -> Iterator[Step]:
             undo_switch(leg),
             wait_for=waits,
         )
-    if running is not leg.new:
-        processes = moves(running, leg.new)
+    if running is not leg.end:
+        processes = moves(running.plan, leg.new)
         gone = f"; from now on the code does without {told(sorted(leg.needs.gone))}" if leg.needs.gone else ""
         left = [*commands.until_levels_moved(leg.old, leg.new, fleet.consumed(leg.new))]
-        back = leg.name(running, "overlap") if running is not leg.old else leg.came_from
         yield deploy(
             "contract",
             _contracting(leg, processes) + gone,
-            _why_contract(drained=bool(waits), moved=bool(left)),
-            f"deploy {back} to the workers again",
-            leg.folder(leg.new, "stand-in"),
+            _why_contract(leg, drained=bool(waits), moved=bool(left)),
+            f"deploy {running.called} to the workers again",
+            leg.end.folder,
             processes,
             (*commands.until_workers_answer(leg.new), *left),
         )
@@ -169,7 +162,9 @@ def _dead_letters(leg: Leg, gone: Iterable[str]) -> Iterator[Step]:
         )
 
 
-def _why_contract(*, drained: bool, moved: bool) -> str:
+def _why_contract(leg: Leg, *, drained: bool, moved: bool) -> str:
+    if leg.needs.impatient and not (drained or moved):
+        return "what may run for longer than the new stop timeout has ended with the processes that ran it"
     if not moved:
         return "nothing of the old way is under way any more"
     levels = "a worker that stops gives back by its own levels; the wait moves that to the new ones"
@@ -179,7 +174,7 @@ def _why_contract(*, drained: bool, moved: bool) -> str:
 def _contracting(leg: Leg, processes: Processes) -> str:
     if not (processes.start or processes.restart or processes.reload):
         return f"stop {names(processes.stop)}" if processes.stop else "nothing is left to do"
-    return f"deploy {leg.name(leg.new, 'stand-in')} to the workers, in any order"
+    return f"deploy {leg.end.called} to the workers, in any order"
 
 
 def _exchange(leg: Leg, queue: str) -> str:
@@ -200,10 +195,10 @@ def _beat_moves(leg: Leg) -> Iterator[Step]:
     )
     yield Step(
         "switch",
-        f"start beat on {here} from {leg.name(leg.new, 'stand-in')}",
+        f"start beat on {here} from {leg.end.called}",
         "the old one has ended; what has become due in between is sent at once",
         f"stop beat on {here}, copy the schedule file back, and start beat on {there}",
-        folder=leg.folder(leg.new, "stand-in"),
+        folder=leg.end.folder,
         start=(BEAT_PROCESS,),
     )
 
@@ -218,14 +213,13 @@ def _drained(leg: Leg) -> Iterator[WaitFor]:
         # A message of any task may carry what comes after it.
         yield from commands.until_old_is_gone(old, staying, fleet.longest_way_seconds(old))
     for name in sorted(found.gone.difference(in_canvas)):
-        queue = found.before.queue(name)
-        if queue in staying:
-            yield from commands.until_none_of(old, name, queue)
+        if queues := found.before.queues(name) & staying:
+            yield from commands.until_none_of(old, name, queues)
     # Workers may have sent the old form to queues that are new.
     sent_to = staying | found.arriving
     if found.old_content:
         yield from commands.until_none_in_form(old, sent_to, found.old_content)
-    if found.lowered or found.impatient:
+    if found.lowered or found.lasting:
         yield from commands.until_old_is_gone(old, sent_to, fleet.longest_way_seconds(old))
 
 

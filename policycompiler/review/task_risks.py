@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-from policycompiler.plan import Scope, Value
+from policycompiler.plan import APP, Plan, Scope, Value
 from policycompiler.review import fleet
 from policycompiler.review.handed import GOES_ALONG, handed
 from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
 from policycompiler.review.retry_risks import retries
-
-
-def _task_added(at: At) -> Judged:
-    name = at.scope.name
-    if name in at.needs.handed:
-        return handed(at)
-    if not fleet.runs_here(at.new, at.scope):
-        return safe("another app runs it; nothing is sent before somebody calls it")
-    if name in at.needs.added:
-        return ordered("an old worker does not know it: it would throw its messages away")
-    queue = at.needs.after.queue(name)
-    return moved(at, at.needs.before.queue(name), queue)
-
-
-def _task_removed(at: At) -> Judged:
-    name = at.scope.name
-    if name in at.needs.handed:
-        return handed(at)
-    if not fleet.runs_here(at.old, at.scope):
-        return safe("another app runs it")
-    if name in at.needs.gone:
-        return ordered(
-            "a worker without it throws away what is still under way; its code must stay until then"
-        )
-    return moved(at, at.old.text(at.before, "queue"), at.needs.after.queue(name))
 
 
 def _task_renamed(at: At) -> Judged:
@@ -78,6 +53,8 @@ def _delivery(at: At) -> Judged:
         if at.now in (1, "transient"):
             return lossy("a restart of the broker loses its messages")
         return safe("each message says it for itself")
+    if option in _OF_FAILURES and _keeps_fewer_failures(at):
+        return lossy("from now on a run that fails is acknowledged, and leaves no dead letter")
     if option in {"acks_late", "retry_on_worker_lost", "reject_on_worker_lost"} and at.was and not at.now:
         early = at.key.replace(option, "acks_late")
         if option != "acks_late" and at.old.get(at.before, early) and not at.new.get(at.scope, early):
@@ -88,6 +65,36 @@ def _delivery(at: At) -> Judged:
         ):
             return lossy("from now on a run whose worker is killed is lost")
     return safe("each worker does so from its start on")
+
+
+_OF_FAILURES = ("acks_on_failure", "acks_on_failure_or_timeout")
+"""The later one, where nothing says the first."""
+
+
+def _keeps_fewer_failures(at: At) -> bool:
+    """Whether the failures of a task, or of any that the app's setting is about, are kept no more."""
+    pairs = [(at.before, at.scope)]
+    if at.scope == APP:
+        tasks = [(at.needs.before.entry(scope.name), scope) for scope in at.new.scopes("task")]
+        pairs += [(before, scope) for before, scope in tasks if before is not None]
+    return any(
+        _keeps_failures(at.old, before) and not _keeps_failures(at.new, scope) for before, scope in pairs
+    )
+
+
+def _keeps_failures(plan: Plan, task: Scope) -> bool:
+    """Whether what fails is left as a dead letter; by the app's own settings, of what nobody declared."""
+    queue = plan.get(APP, "task_default_queue") if task == APP else plan.get(task, "queue")
+    said = [_option(plan, task, option) for option in _OF_FAILURES]
+    acknowledged = next((value for value in said if value is not None), True)
+    dead = plan.get(Scope("queue", str(queue)), "dead_letter_queue")
+    return dead is not None and _option(plan, task, "acks_late") is True and not acknowledged
+
+
+def _option(plan: Plan, task: Scope, option: str) -> Value:
+    """What holds for a task: what it says itself, or else what the app does."""
+    own = plan.get(task, f"options.{option}")
+    return plan.get(APP, f"task_{option}") if own is None else own
 
 
 def _expiry(at: At) -> Judged:
@@ -108,9 +115,24 @@ def _results(at: At) -> Judged:
 
 
 def _limits(at: At) -> Judged:
+    if hasty := _hasty(at):
+        return ordered(f"a stop of {', '.join(hasty)} would kill what has the longer of the two limits")
     if isinstance(at.was, int | float) and isinstance(at.now, int | float) and at.now < at.was:
         return safe("messages carry their limit: what old producers sent may still run as long as before")
     return safe("each run has the limit of its sender: code that needs longer comes once producers have this")
+
+
+def _hasty(at: At) -> list[str]:
+    """Workers of a task whose stop does not wait for its longer limit, and that have no change to say so."""
+    if not at.key.endswith(".time_limit"):
+        return []
+    found = {*at.old.texts(at.before, "workers"), *at.new.texts(at.scope, "workers")}
+    found &= {*at.needs.impatient, *at.needs.outlasted}
+    waits = {
+        name: [plan.get(Scope("worker", name), "stop_timeout_seconds") for plan in (at.old, at.new)]
+        for name in sorted(found)
+    }
+    return [name for name, (before, after) in waits.items() if before == after]
 
 
 def _serialization(at: At) -> Judged:
@@ -120,10 +142,14 @@ def _serialization(at: At) -> Judged:
         return _accepting(at)
     if at.needs.new_content or at.needs.new_results:
         return ordered("an old process refuses the new form: what it takes of it is lost")
+    if at.needs.elsewhere:
+        return safe("neither fleet sees the messages of the other")
     return safe("old and new processes read both")
 
 
 def _accepting(at: At) -> Judged:
+    if fleet.result_content(at.new) not in fleet.accepted_results(at.new):
+        return lossy("results are stored in a form that is not accepted: nobody reads any, new ones neither")
     if at.needs.old_results:
         return lossy("stored results in the old form are read by nobody any more, whoever waits for them")
     if at.needs.old_content:
@@ -143,8 +169,6 @@ def _list(value: Value) -> list[Value]:
 
 
 RULES: dict[str, Rule] = {
-    "task-added": _task_added,
-    "task-removed": _task_removed,
     "task-renamed": _task_renamed,
     "task-moved": _task_moved,
     "task-external": handed,

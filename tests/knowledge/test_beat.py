@@ -264,6 +264,39 @@ def test_a_queue_in_a_schedules_options_beats_the_route(on_redis, database):
     assert sent(database, "routed") == []
 
 
+CLOCKS = {
+    "as it was": ({}, True),
+    "another zone": ({"timezone": "Europe/Berlin"}, False),
+    "no more UTC": ({"enable_utc": False}, False),
+}
+
+
+@pytest.mark.parametrize("case", CLOCKS)
+def test_beat_forgets_what_is_overdue_when_the_clock_of_the_app_is_another(tmp_path, case):
+    changed, due = CLOCKS[case]
+
+    def scheduler(**settings: object) -> PersistentScheduler:
+        app = Celery(set_as_current=False)
+        app.conf.update({"timezone": "UTC", "beat_schedule": {"often": EVERY_SECOND | {"schedule": 60}}})
+        app.conf.update(settings)
+        return PersistentScheduler(app, schedule_filename=str(tmp_path / "schedule"))
+
+    first = scheduler()
+    first.schedule["often"].last_run_at -= timedelta(hours=1)
+    first.close()
+    second = scheduler(**changed)
+    assert second.schedule["often"].is_due().is_due is due
+    second.close()
+
+
+@pytest.mark.parametrize(("deadline", "due"), [(None, True), (3600, True), (60, False)])
+def test_beat_leaves_out_a_crontab_for_which_it_is_later_than_the_deadline(deadline, due):
+    app = Celery(set_as_current=False, timezone="UTC", beat_cron_starting_deadline=deadline)
+    nine = MIDNIGHT + timedelta(hours=9)
+    late = crontab(**NINE, app=app, nowfun=lambda: nine + timedelta(minutes=10))
+    assert late.is_due(nine - timedelta(days=1)).is_due is due
+
+
 @pytest.mark.parametrize(("name", "again"), [("nightly", True), ("nightly-at-three", False)])
 def test_an_entry_with_new_times_goes_by_its_last_run_and_one_of_a_new_name_by_now(name, again):
     app = Celery(set_as_current=False, timezone="UTC", enable_utc=True)

@@ -1,7 +1,8 @@
 """When Redis gives a message that nobody acknowledged to a worker again.
 
 On it rests the policy visibility-timeout, whose clock runs from delivery to acknowledgement: through the
-reserve, a countdown or a retry's wait, and the run where that is acknowledged late.
+reserve, a countdown or a retry's wait, the wait for a rate limit, and the run where that is acknowledged
+late.
 """
 
 from __future__ import annotations
@@ -91,6 +92,32 @@ def test_a_message_held_in_reserve_longer_than_the_timeout_is_run_twice(on_redis
     (tmp_path / "release").touch()
     lab.wait_for("end", "quick", times=2)
     assert len({start["hostname"] for start in lab.events("start", "quick")}) == 2
+
+
+@pytest.mark.server
+@SWEPT
+def test_a_message_that_waits_for_its_rate_limit_longer_than_the_timeout_is_run_twice(on_redis):
+    """Though it is acknowledged early: that is when its run starts."""
+    options = {"acks_late": False, "rate_limit": "15/m"}
+    lab = on_redis(broker_transport_options=ONE_SECOND, task_annotations={"quick": options})
+    lab.worker()
+    first, second = lab.send("quick"), lab.send("quick")
+    lab.wait_for("end", "quick", times=3)
+    assert [start["id"] for start in lab.events("start", "quick")][:3] == [first.id, second.id, second.id]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "flags", [(), pytest.param(("--disable-prefetch",), marks=pytest.mark.since("5.6", run=False))]
+)
+def test_a_worker_holds_slots_times_multiplier_of_a_rate_limited_task(on_redis, database, flags):
+    """Beside the one that ran; `--disable-prefetch` counts only what the limit let through."""
+    lab = on_redis(task_annotations={"quick": {"rate_limit": "1/h"}})
+    for _ in range(10):
+        lab.send("quick")
+    lab.worker("--prefetch-multiplier", "3", *flags, slots=2)
+    lab.wait_for("end", "quick")
+    wait_until(lambda: (database.hlen("unacked"), database.llen("celery")) == (6, 3), "it holds six")
 
 
 @pytest.mark.server

@@ -1,6 +1,6 @@
 """What is stored of a task that ended, and for how long.
 
-On it rest the policies results and chords.
+On it rest the policies results and chords, and what serialization says of results.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from celery.backends.base import Backend
 from celery.backends.mongodb import MongoBackend
 from celery.backends.s3 import S3Backend
 from knowledge.app import make
+from kombu.exceptions import ContentDisallowed
 from processes import wait_until
 
 pytestmark = pytest.mark.server
@@ -62,6 +63,19 @@ def test_an_expiry_of_one_task_does_nothing(on_redis, redis_url, database):
     result = lab.send("quick")
     wait_until(lambda: stored(database, result), "it is stored")
     assert database.ttl(f"celery-task-meta-{result.id}") > 5
+
+
+@pytest.mark.parametrize(
+    "pins", [{"accept_content": ["yaml"], "task_serializer": "yaml"}, {"result_accept_content": ["yaml"]}]
+)
+def test_results_are_read_only_as_what_is_accepted(on_redis, redis_url, database, pins):
+    """The worker writes them all the same."""
+    lab = on_redis(result_backend=redis_url, result_serializer="json", **pins)
+    lab.worker()
+    result = lab.send("echo", 1)
+    wait_until(lambda: stored(database, result), "it is stored")
+    with pytest.raises(ContentDisallowed, match="json"):
+        lab.app.backend.get_result(result.id)
 
 
 def test_celery_cleans_mongodb_and_leaves_s3_as_it_is():

@@ -1,14 +1,19 @@
-"""What the commands of a rollout go by: where messages lie, and which deletions a broker refuses.
+"""What the commands of a rollout go by, and what old and new processes lose of each other's.
 
-On it rest the waits and the deletions that `policycompiler diff` prints.
+On it rest the waits and the deletions that `policycompiler diff` prints, and what it calls `lossy` and
+`manual`.
 """
 
 from __future__ import annotations
 
 import json
+import signal
+import sqlite3
+from contextlib import closing
 
 import pytest
 from amqp.exceptions import AMQPError, PreconditionFailed
+from celery import chord
 from kombu import Connection, Exchange, Queue
 from processes import stop, wait_until
 
@@ -94,3 +99,138 @@ def test_of_a_quorum_queue_nothing_may_be_asked_when_it_is_deleted(rabbitmq_url,
             with Connection(rabbitmq_url) as other, pytest.raises(AMQPError, match="NOT_IMPLEMENTED"):
                 other.channel().queue_delete(queue_name, **{condition: True})
         assert connection.channel().queue_declare(queue_name, passive=True).queue == queue_name
+
+
+PREFIX = {"global_keyprefix": "other"}
+
+
+def test_a_result_is_not_found_by_a_process_with_another_prefix(on_redis, redis_url):
+    labs = [
+        on_redis(result_backend=redis_url, result_backend_transport_options=options)
+        for options in ({}, PREFIX)
+    ]
+    labs[0].worker()
+    sent = labs[0].send("quick")
+    labs[0].wait_for("end", "quick")
+    assert [lab.app.AsyncResult(sent.id).state for lab in labs] == ["SUCCESS", "PENDING"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({}, True), (PREFIX, False), ({"result_chord_ordered": False}, False)],
+    ids=["alike", "prefix", "order"],
+)
+def test_a_chord_whose_parts_old_and_new_workers_run_ends_only_where_both_count_alike(
+    on_redis, redis_url, options, told
+):
+    old = on_redis(result_backend=redis_url)
+    new = on_redis(result_backend=redis_url, result_backend_transport_options=options)
+    old.worker("--queues", "old")
+    new.worker("--queues", "new")
+    parts = [old.app.tasks["echo"].s(number).set(queue=queue) for number, queue in ((1, "old"), (2, "new"))]
+    chord(parts, app=old.app)(old.app.tasks["tell"].s().set(queue="old"))
+    for lab in (old, new):
+        lab.wait_for("end", "echo")
+    # One slot: a body that was sent before this one would run before it.
+    old.app.tasks["quick"].apply_async(queue="old")
+    old.wait_for("end", "quick")
+    assert bool(old.events("told")) == told
+
+
+def test_results_of_a_database_are_kept_in_the_table_of_their_workers(on_redis, tmp_path):
+    pytest.importorskip("sqlalchemy")
+    backend = {"result_backend": f"db+sqlite:///{tmp_path}/results"}
+    tables = {"celery_taskmeta": {}, "other": {"database_table_names": {"task": "other"}}}
+    for table, names in tables.items():
+        lab = on_redis(**backend, **names)
+        worker = lab.worker()
+        sent = lab.stranger().send_task("quick")
+        lab.wait_for("end", "quick")
+        stop(worker)
+        with closing(sqlite3.connect(tmp_path / "results")) as connection:
+            assert connection.execute(f"select task_id from {table}").fetchall() == [(sent.id,)]
+
+
+@pytest.mark.parametrize(("emulated", "kept"), [(True, 1), (False, 0)])
+def test_without_ack_emulation_what_a_killed_worker_had_taken_is_kept_nowhere(
+    on_redis, database, tmp_path, emulated, kept
+):
+    lab = on_redis(
+        broker_transport_options={"ack_emulation": emulated}, task_annotations={"hold": {"acks_late": True}}
+    )
+    worker = lab.worker()
+    lab.send("hold", str(tmp_path / "release"))
+    lab.wait_for("start", "hold")
+    stop(worker, number=signal.SIGKILL)
+    assert (database.llen("celery"), database.hlen("unacked")) == (0, kept)
+
+
+@pytest.mark.parametrize(("exchange", "heard"), [("celery", True), ("other", False)])
+def test_a_worker_does_not_hear_what_is_sent_by_another_control_exchange(on_redis, exchange, heard):
+    lab, other = on_redis(), on_redis(control_exchange=exchange)
+    lab.worker()
+    other.app.control.revoke("theirs")
+    lab.app.control.revoke("ours")
+
+    def revoked() -> set[str]:
+        answers = lab.app.control.inspect(timeout=10, limit=1).revoked() or {}
+        return {each for ids in answers.values() for each in ids}
+
+    wait_until(lambda: "ours" in revoked(), "the later one is heard")
+    assert ("theirs" in revoked()) == heard
+
+
+def test_a_monitor_does_not_hear_what_is_sent_to_another_event_exchange(on_redis):
+    lab, other = on_redis(), on_redis(event_exchange="other")
+    heard = []
+    with lab.app.connection_for_read() as connection:
+        receiver = lab.app.events.Receiver(connection, handlers={"*": heard.append})
+        with closing(receiver.itercapture(limit=None, timeout=60, wakeup=False)) as events:
+            next(events)  # it listens
+            for sender in (other, lab):
+                with sender.app.events.default_dispatcher() as dispatcher:
+                    dispatcher.send("task-told", by=sender.app.conf.event_exchange)
+            next(events)
+    assert [event["by"] for event in heard] == ["celeryev"]
+
+
+@pytest.mark.parametrize("deduplicated", [True, False])
+def test_what_comes_again_after_it_succeeded_runs_again_unless_it_is_deduplicated(
+    on_redis, redis_url, deduplicated
+):
+    lab = on_redis(
+        result_backend=redis_url,
+        task_acks_late=True,
+        worker_deduplicate_successful_tasks=deduplicated,
+        result_expires=None,
+    )
+    sent = lab.send("quick")
+    with lab.app.connection_for_read() as connection, connection.channel() as channel:
+        # Taken, run to its end, and given back: as by a worker that is killed before it acknowledges.
+        assert channel.basic_get("celery") is not None
+        lab.app.backend.store_result(sent.id, None, "SUCCESS")
+    lab.send("nap", 0)
+    lab.worker()
+    lab.wait_for("end", "nap")
+    assert bool(lab.events("start", "quick")) != deduplicated
+
+
+def test_a_queue_of_sqs_that_exists_is_not_told_another_visibility_timeout(monkeypatch):
+    pytest.importorskip("boto3")
+    # Imported here, as it needs that package.
+    from kombu.transport.SQS import Channel  # noqa: PLC0415
+
+    created = {}
+
+    def create(_self, name, attributes):
+        created[name] = attributes
+        return {"QueueUrl": name}
+
+    monkeypatch.setattr(Channel, "__init__", lambda _self: None)
+    monkeypatch.setattr(Channel, "_queue_cache", {"there": "url"}, raising=False)
+    monkeypatch.setattr(Channel, "_update_queue_cache", lambda _self, _prefix: None)
+    monkeypatch.setattr(Channel, "_create_queue", create)
+    monkeypatch.setattr(Channel, "transport_options", {"visibility_timeout": 60})
+    for name in ("there", "new"):
+        Channel()._new_queue(name)
+    assert created == {"new": {"VisibilityTimeout": "60"}}

@@ -164,6 +164,19 @@ def test_each_file_keeps_what_was_written_in_it(merge):
     assert set(document.data) == {"tasks"}
 
 
+@pytest.mark.parametrize("overlay_first", [True, False])
+def test_an_overlay_in_another_file_is_told_to_move_and_not_to_go(merge, overlay_first):
+    base = "broker: {url: a}\nworkers: {w: {concurrency: 2}}\n"
+    overlay = "environments:\n  prod:\n    broker: {url: b}\n    workers: {w: {concurrency: 8}}\n"
+    texts = (overlay, base) if overlay_first else (base, overlay)
+    _, findings = merge(*texts, environment="prod")
+    assert [each.name for each in findings] == ["declared-twice"] * 2
+    told = "an overlay of `environments` changes only the file that it stands in: "
+    assert {each.help for each in findings} == {f"{told}move what it says to the file that declares this"}
+    _, plain = merge("workers: {w: }\nenvironments: {prod: {workers: {v: }}}\n", "workers: {w: , v: }")
+    assert [each.help for each in plain] == ["keep one of them"]
+
+
 def test_two_tasks_with_one_anchored_mapping_do_not_share_what_is_added(merge):
     document, findings = merge(
         "owner: o\ntasks:\n  a: &t {work: io}\n  b: *t\n  c: &u\n  d: *u\nworkers: {w: *t}\n"

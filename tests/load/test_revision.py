@@ -227,7 +227,7 @@ def test_no_number_of_dots_leads_out_of_the_temporary_folder(repository):
 
 
 @pytest.mark.usefixtures("repository")
-def test_what_a_revision_lacks_is_said():
+def test_what_a_revision_lacks_is_said(monkeypatch):
     Path("link.yaml").symlink_to("w")
     submodule("module")
     commit({})
@@ -236,6 +236,9 @@ def test_what_a_revision_lacks_is_said():
         "`late.yaml` at `HEAD`: there is no such file or folder; "
         "if it had another path then, `git:HEAD:PATH` names it"
     )
+    with monkeypatch.context() as patch:
+        patch.chdir("w")
+        assert refusal("HEAD", "w", from_top=False).endswith(", or `git:HEAD:./PATH` from this folder")
     assert refusal("HEAD", "link.yaml").startswith("`link.yaml` at `HEAD` is a link to no file")
     assert "there is no such file or folder" in refusal("HEAD", "link.yaml/a.yaml")
     assert refusal("HEAD", "module").startswith("`module` at `HEAD` is a submodule;")
@@ -352,6 +355,8 @@ def test_a_partial_clone_whose_origin_is_gone_quotes_git(repository, tmp_path, m
 
 @pytest.mark.usefixtures("repository")
 def test_an_object_that_is_missing_is_said():
+    # More than a pipe holds: git is still writing when nobody reads on.
+    commit({"w/b.yaml": "#" * 1_000_000})
     name = git("rev-parse", "HEAD:w/a.yaml")
     Path(".git", "objects", name[:2], name[2:]).unlink()
     assert refusal("HEAD", "w") == "git cannot read `w/a.yaml`: its object is missing"

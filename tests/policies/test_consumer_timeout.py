@@ -25,6 +25,7 @@ def closes(what: str, limit: str = "1800") -> str:
 
 SPLIT = f"split the task, or acknowledge it early, {HIGHER}"
 DELAY = f"use a quorum queue, which delays in the broker, {HIGHER}"
+FEWER = f"lower the worker's slots or prefetch multiplier, {HIGHER}"
 LOWER = f"lower the wait, or use a quorum queue, which delays in the broker, {HIGHER}"
 
 REFUSES = {
@@ -83,6 +84,57 @@ REFUSES = {
         [
             Found("unacked-over-consumer-timeout", "2:91", closes("a retry of shop.a may wait 2400"), LOWER),
             Found("unacked-over-consumer-timeout", "2:91", closes("a retry of shop.a may wait 1801"), LOWER),
+        ],
+    ),
+    "a wait for a rate limit, also where the broker delays": (
+        (
+            f"{QUORUM}tasks: {{shop.a: {{queue: q, options: {{rate_limit: 8/h}}}}}}\n"
+            "workers: {q: {concurrency: 2, options: {prefetch_multiplier: 2}}}"
+        ),
+        [
+            Found(
+                "unacked-over-consumer-timeout",
+                "2:50",
+                closes(
+                    "by its rate limit of 8/h, with 4 held by a worker, a message of shop.a may wait 1800"
+                ),
+                FEWER,
+            ),
+        ],
+    ),
+    "a wait for the app's rate limit and a run that is acknowledged late": (
+        (
+            f"{CLASSIC}celery: {{settings: {{task_default_rate_limit: 2/h}}}}\n"
+            "tasks: {shop.a: {queue: q, idempotent: true, runtime: 1s}}\n"
+            "workers: {q: {concurrency: 1}}"
+        ),
+        [
+            Found(
+                "unacked-over-consumer-timeout",
+                "2:46",
+                closes(
+                    "by its rate limit of 2/h, with 1 held by a worker, a message of shop.a may wait 1800 s "
+                    "and then run 7 s, together 1807"
+                ),
+                FEWER,
+            ),
+        ],
+    ),
+    "a rate limit and no end of messages": (
+        (
+            f"{QUORUM}tasks: {{shop.a: {{queue: q, options: {{rate_limit: 10/s}}}}}}\n"
+            "workers: {q: {options: {prefetch_multiplier: 0}}}"
+        ),
+        [
+            Found(
+                "unacked-over-consumer-timeout",
+                "3:46",
+                (
+                    "worker q takes every message there is, and starts shop.a at 10/s, but RabbitMQ closes "
+                    "the channel of a worker that holds a message for too long, and the worker exits"
+                ),
+                "set a number, 1 where in doubt",
+            ),
         ],
     ),
     "a limit that is not raised enough": (
@@ -168,6 +220,15 @@ ACCEPTS = {
         f"{QUORUM}queues: {{q: {{arguments: {{x-consumer-timeout: 1000}}, "
         "consumer_arguments: {x-consumer-timeout: 7200000}}}\n"
         "tasks: {shop.a: {queue: q, idempotent: true, latency: batch, runtime: 1h}}"
+    ),
+    "a shorter wait for a rate limit": (
+        f"{QUORUM}tasks: {{shop.a: {{queue: q, options: {{rate_limit: 8/h}}}}}}\n"
+        "workers: {q: {concurrency: 3}}"
+    ),
+    "a wait for a rate limit, under a limit of the queue": (
+        f"{QUORUM}queues: {{q: {{arguments: {{x-consumer-timeout: 7200000}}}}}}\n"
+        "tasks: {shop.a: {queue: q, options: {rate_limit: 8/h}}}\n"
+        "workers: {q: {concurrency: 4}}"
     ),
     "another app's task": (f"{CLASSIC}tasks: {{shop.a: {{external: true, queue: q, max_countdown: 1h}}}}"),
     "another broker": "tasks: {shop.a: {idempotent: true, max_countdown: 1h, latency: batch, runtime: 2h}}",

@@ -77,6 +77,31 @@ REFUSES = {
             ),
         ],
     ),
+    "results that nobody may read": (
+        (
+            "results: {backend: redis, url: '${R}'}\n"
+            "celery: {settings: {task_serializer: raw, accept_content: [raw]}}"
+        ),
+        [
+            Found(
+                "result-not-accepted",
+                "2:59",
+                "results are written as json, and `accept_content` lets nobody read them",
+                "add it there, or pin a `result_serializer` that is there",
+            ),
+        ],
+    ),
+    "results that their own list keeps out": (
+        "results: {backend: redis, url: '${R}'}\ncelery: {settings: {result_accept_content: [raw]}}",
+        [
+            Found(
+                "result-not-accepted",
+                "2:44",
+                "results are written as json, and `result_accept_content` lets nobody read them",
+                "add it there, or pin a `result_serializer` that is there",
+            ),
+        ],
+    ),
     "pickle of one task": (
         "tasks: {shop.a: {options: {serializer: pickle}}}",
         [Found("pickle", "1:40", RUNS_CODE, JSON)],
@@ -138,6 +163,16 @@ REFUSES = {
 ACCEPTS = {
     "sent and accepted": "celery: {settings: {accept_content: [raw, json]}}",
     "accepted by its content type": "celery: {settings: {accept_content: [application/json]}}",
+    "results that are read by a list of their own": (
+        "results: {backend: redis, url: '${R}'}\n"
+        "celery: {settings: {task_serializer: raw, accept_content: [raw], "
+        "result_accept_content: [application/json]}}"
+    ),
+    "results that are written as tasks are": (
+        "results: {backend: redis, url: '${R}'}\n"
+        "celery: {settings: {task_serializer: raw, accept_content: [raw], result_serializer: raw}}"
+    ),
+    "no place for results": "celery: {settings: {task_serializer: raw, accept_content: [raw]}}",
     "an encoding of the app's own": "tasks: {shop.a: {options: {compression: snappy, serializer: protobuf}}}",
     "what Python has": "tasks: {shop.a: {options: {compression: xz}}}",
 }

@@ -76,6 +76,90 @@ DECIDES = {
             ),
         },
     ),
+    "a rate limit": (
+        (
+            "tasks: {shop.a: {queue: q, idempotent: true, runtime: 1s, options: {rate_limit: 2/h}}}\n"
+            "workers: {q: {concurrency: 2, options: {prefetch_multiplier: 4}}}"
+        ),
+        {
+            "app/longest_hold_seconds": (
+                14414,
+                (
+                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait "
+                    "14400 s and then wait 7 s for a slot and then run 7 s, together 14414 s"
+                ),
+            ),
+            "app/visibility_timeout_seconds": (
+                21621,
+                (
+                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait "
+                    "14400 s and then wait 7 s for a slot and then run 7 s, together 14414 s, times 1.5"
+                ),
+            ),
+        },
+    ),
+    "a rate limit where nothing else is held, on as many slots as there may be": (
+        (
+            "tasks: {shop.a: {queue: q, runtime: 1s, options: {rate_limit: 30/m}}}\n"
+            "workers: {q: {pool: prefork, concurrency: {min: 1, max: 9}, options: {disable_prefetch: true}}}"
+        ),
+        {
+            "app/longest_hold_seconds": (
+                25,
+                (
+                    "by its rate limit of 30/m, with 9 held by a worker, a message of shop.a may wait 18 "
+                    "s and then wait 7 s for a slot, together 25 s"
+                ),
+            ),
+        },
+    ),
+    "a countdown and then a rate limit": (
+        (
+            "tasks: {shop.a: {queue: q, runtime: 1s, max_countdown: 1h, options: {rate_limit: 1/m}}}\n"
+            "workers: {q: {concurrency: 2}}"
+        ),
+        {
+            "app/longest_hold_seconds": (
+                3727,
+                (
+                    "shop.a may be sent with a countdown of 3600 s and then wait 120 s for its rate "
+                    "limit and then wait 7 s for a slot, together 3727 s"
+                ),
+            ),
+        },
+    ),
+    "the rate limit of all tasks that have none": (
+        (
+            "tasks: {shop.a: {queue: q, runtime: 1s}, shop.b: {queue: r, options: {rate_limit: 0/s}}}\n"
+            "workers: {q: {concurrency: 1}, r: {concurrency: 9}, "
+            "d: {queues: [shop.standard.io], concurrency: 1}}\n"
+            "celery: {settings: {task_default_rate_limit: 1/h}}"
+        ),
+        {
+            "app/longest_hold_seconds": (
+                3607,
+                (
+                    "by its rate limit of 1/h, with 1 held by a worker, a message of shop.a may wait "
+                    "3600 s and then wait 7 s for a slot, together 3607 s"
+                ),
+            ),
+        },
+    ),
+    "the rate limit of a task that nobody declared": (
+        (
+            "celery: {settings: {task_default_rate_limit: 1/h}}\n"
+            "workers: {d: {queues: [shop.standard.io], concurrency: 2}}"
+        ),
+        {
+            "app/longest_hold_seconds": (
+                7200,
+                (
+                    "by its rate limit of 1/h, with 2 held by a worker, a message of a task that nobody "
+                    "declared may wait 7200 s"
+                ),
+            ),
+        },
+    ),
     "less than Celery's own default": (
         "tasks: {shop.a: {runtime: 1s, max_countdown: 10m}}",
         {
@@ -152,6 +236,19 @@ LEADS_TO = {
         "tasks: {shop.a: {max_countdown: 1d}, shop.b: {max_countdown: 2d}}",
         "app/longest_hold_seconds",
         ["task:shop.b/max_countdown_seconds"],
+    ),
+    "a rate limit": (
+        "tasks: {shop.a: {queue: q, options: {rate_limit: 1/h}}}\nworkers: {q: {concurrency: 2}}",
+        "app/longest_hold_seconds",
+        ["task:shop.a/options.rate_limit"],
+    ),
+    "the rate limit of all tasks": (
+        (
+            "celery: {settings: {task_default_rate_limit: 1/h}}\n"
+            "tasks: {shop.a: {queue: q}}\nworkers: {q: {concurrency: 2}}"
+        ),
+        "app/longest_hold_seconds",
+        ["app/task_default_rate_limit"],
     ),
     "nothing that holds": ("tasks: {}", "app/longest_hold_seconds", ["NOTHING_HELD_SECONDS"]),
     "the policy": ("tasks: {}", "app/visibility_timeout_seconds", ["LEAST_SECONDS"]),
@@ -260,6 +357,81 @@ REFUSES = {
             ),
         ],
     ),
+    "a rate limit holds for longer than the pin": (
+        (
+            "broker: {transport: redis, url: '${U}', visibility_timeout: 20s}\n"
+            "tasks: {shop.a: {queue: q, options: {soft_time_limit: 1, time_limit: 2, rate_limit: 10/m}}}\n"
+            "workers: {q: {concurrency: 2, options: {prefetch_multiplier: 4}}}"
+        ),
+        [
+            Found(
+                "rate-limit-over-visibility",
+                "1:61",
+                (
+                    "a message is given to a second worker after 20 s, but by its rate limit of 10/m, "
+                    "with 8 held by a worker, a message of shop.a may wait 48 s"
+                ),
+                (
+                    "remove the pin (the compiler then sets 3600 s), or lower the worker's slots or prefetch "
+                    "multiplier"
+                ),
+            ),
+        ],
+    ),
+    "a rate limit and no end of messages, said once": (
+        (
+            "celery: {settings: {worker_prefetch_multiplier: 0}}\n"
+            "tasks: {shop.a: {queue: q, options: {rate_limit: 10/m}}, "
+            "shop.b: {queue: r, options: {rate_limit: 10/m}}}\n"
+            "workers: {q: , r: }"
+        ),
+        [
+            Found(
+                "rate-limit-over-visibility",
+                "1:49",
+                (
+                    "worker q takes every message there is, and starts shop.a at 10/m: what waits there for "
+                    "longer than the visibility timeout is run twice"
+                ),
+                "set a number, 1 where in doubt",
+            ),
+        ],
+    ),
+    "so long a wait for a rate limit that a killed worker's messages are late": (
+        (
+            "tasks: {shop.a: {queue: q, runtime: 1s, options: {rate_limit: 1/h}}}\n"
+            "workers: {q: {concurrency: 9}}"
+        ),
+        [
+            Found(
+                "visibility-too-long",
+                "1:63",
+                (
+                    "when a worker is killed, what it held comes back only after 48611 s, as by its rate "
+                    "limit of 1/h, with 9 held by a worker, a message of shop.a may wait 32400 s and then "
+                    "wait 7 s for a slot, together 32407 s: that goes for every task of the app"
+                ),
+                "lower the worker's slots or prefetch multiplier",
+            ),
+        ],
+    ),
+    "a rate limit on SQS": (
+        (
+            "broker: {transport: sqs, url: '${U}'}\n"
+            "tasks: {shop.a: {queue: q, options: {rate_limit: 1/h}}}\nworkers: {q: {concurrency: 13}}"
+        ),
+        [
+            Found(
+                "rate-limit-over-visibility",
+                "1:21",
+                (
+                    "a message is given to a second worker after 43200 s, but by its rate limit of 1/h, "
+                    "with 13 held by a worker, a message of shop.a may wait 46800 s"
+                ),
+                "SQS allows at most 43200 s: lower the worker's slots or prefetch multiplier",
+            ),
+        ],
+    ),
     "longer than SQS allows": (
         "broker: {transport: sqs, url: '${U}'}\ntasks: {shop.a: {max_countdown: 13h}}",
         [
@@ -361,6 +533,13 @@ ACCEPTS = {
         "broker: {transport: redis, url: '${U}', visibility_timeout: 10m}\n"
         "tasks: {shop.a: {queue: q, runtime: 8m}}\n"
         "workers: {q: {options: {disable_prefetch: true}}}"
+    ),
+    "a rate limit that no worker keeps": (
+        "celery: {settings: {worker_disable_rate_limits: true, worker_prefetch_multiplier: 0}}\n"
+        "tasks: {shop.a: {queue: q, options: {rate_limit: 1/h}}}"
+    ),
+    "no end of messages that nothing limits": (
+        "celery: {settings: {worker_prefetch_multiplier: 0}}\ntasks: {shop.a: {queue: q}}"
     ),
     "another app with Celery's own default": "queues: {theirs: {external: true}}",
     "the pin is long enough": (

@@ -329,6 +329,15 @@ def test_a_clean_plan_is_counted_by_kind() -> None:
     )
 
 
+def test_a_policy_file_is_counted_where_something_is_found_in_it_only() -> None:
+    rules = document_of(policy="version: 1\n")
+    document = document_of(payments=PAYMENTS)
+    document = document._replace(texts={**document.texts, **rules.texts}, policy=rules.marks)
+    assert render([], document, "full") == "1 file, 1 task: nothing to report\n"
+    of_the_rules = LATE.at((), "m", place=Place("policy.yaml", 1, 1))
+    assert render([of_the_rules], document, "concise").endswith("1 warning in 2 files, 1 task\n")
+
+
 def test_json_resolves_every_place() -> None:
     document = document_of(payments=PAYMENTS, reports=REPORTS)
     runtime = ("tasks", "shop.reports.yearly", "runtime", "p99")

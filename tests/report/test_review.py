@@ -14,7 +14,16 @@ from reported import EVIL
 from reviews import GONE, MOVED, NEW, REVIEW, STEPS, WAIVED, document_of, hostile, reviewed
 
 from policycompiler.plan import Value
-from policycompiler.report import Half, Reviewed, review_json, review_markdown, review_text, rollout_markdown
+from policycompiler.report import (
+    Half,
+    Reviewed,
+    doubts,
+    no_review_markdown,
+    review_json,
+    review_markdown,
+    review_text,
+    rollout_markdown,
+)
 from policycompiler.report.change_titles import KINDS, title
 from policycompiler.report.markdown import LONGEST
 from policycompiler.review import Review
@@ -85,6 +94,31 @@ def test_a_quiet_text_is_the_verdict_and_no_change_is_said_to_be_none() -> None:
         "steps": [],
     }
     assert "There is nothing to do." in rollout_markdown(NOTHING)
+
+
+def test_what_a_review_does_not_show_is_said_below_its_verdict() -> None:
+    found = reviewed(NOTHING)._replace(name="shop (prod)", elsewhere=["qa", "staging"])
+    found = found._replace(old=found.old._replace(errors=1, lacks="platform/policy.yaml"))
+    late, unruled, unseen = doubts(found)[1:]
+    assert late.startswith("git:main has 1 error by the rules of today: ")
+    assert unruled == "git:main has no platform/policy.yaml: it is compared without a policy file"
+    assert unseen == "environments that differ are not compared here: qa, staging; `--env NAME` compares one"
+    assert review_text(found) == f"no changes in meaning\n{late}\n{unruled}\n{unseen}\n"
+    blocks = html(review_markdown(found)).splitlines()
+    assert blocks[0] == "<p><strong>policycompiler: shop (prod): no changes in meaning</strong></p>"
+    assert len(blocks) == 4
+
+
+def test_where_nothing_is_compared_a_comment_says_so() -> None:
+    assert html(no_review_markdown("shop (prod)", "git:main")) == (
+        "<p><strong>policycompiler: shop (prod): git:main makes no plan, so nothing could be compared"
+        "</strong></p>\n"
+    )
+    for text in (no_review_markdown(EVIL, EVIL), review_markdown(reviewed(NOTHING)._replace(name=EVIL))):
+        assert "s3cret" not in text
+        shown = re.sub("<!-- -->", "", html(text))
+        assert set(re.findall(r"</?([a-z0-9]+)", shown)) <= {"p", "strong", "code"}
+        assert text.count("\n") == 1
 
 
 def test_colours_are_only_in_a_text_that_asks_for_them() -> None:

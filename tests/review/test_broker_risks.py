@@ -96,6 +96,39 @@ def test_who_hears_what_is_sent_to_all_changes_by_hand(transport):
     assert "broadcasts" in change.because
 
 
+GIVEN_UP = {"redis": ("ack_emulation", "killed"), "rabbitmq": ("confirm_publish", "counts as sent")}
+
+
+@pytest.mark.parametrize("transport", GIVEN_UP)
+def test_an_option_that_keeps_messages_is_not_given_up_without_a_loss(transport):
+    option, because = GIVEN_UP[transport]
+    kept, lost, spelt_out = (on(transport, more) for more in ("", f"{option}: false", f"{option}: true"))
+    for old in (kept, spelt_out):
+        change = at(reviewed(old, lost), OPTIONS)
+        assert change.risk is Class.LOSSY
+        assert because in change.because
+        assert at(reviewed(lost, old), OPTIONS).risk is Class.SAFE
+
+
+@pytest.mark.parametrize(
+    ("more", "because"),
+    [("priority_steps: [0, 5]", "new lists"), ("unacked_key: x", "`unacked`"), ("sep: x", "neither fleet")],
+)
+def test_what_is_lost_does_not_hide_what_else_has_to_be_done(more, because):
+    change = at(reviewed(on("redis", ""), on("redis", f"ack_emulation: false, {more}")), OPTIONS)
+    assert change.risk is Class.LOSSY
+    assert "killed" in change.because
+    assert because in change.because
+
+
+@pytest.mark.parametrize(("old", "new"), [("1m", "3h"), ("3h", "1m")])
+def test_queues_of_sqs_are_told_another_visibility_timeout_by_hand(old, new):
+    sides = (on("sqs", "").replace("queue: q", f"queue: q, max_countdown: {each}") for each in (old, new))
+    change = at(reviewed(*sides), "app/visibility_timeout_seconds")
+    assert change.risk is Class.MANUAL
+    assert "`VisibilityTimeout`" in change.because
+
+
 def test_another_address_to_read_from_is_another_broker():
     old = on("redis", "")
     found = reviewed(old, old + "\ncelery: {settings: {broker_read_url: 'redis://there'}}")

@@ -149,6 +149,32 @@ def test_a_task_renamed_from_one_of_a_pattern_is_compared_with_the_pattern():
     assert (Class.ORDERED, "task-moved", "task:new.z/queue") in triples(found)
 
 
+MERGED = {
+    "into one that is there": ("shop.b", "renamed_from: [shop.a]"),
+    "of two": ("shop.c", "renamed_from: [shop.a, shop.b]"),
+}
+
+
+@pytest.mark.parametrize("case", MERGED)
+def test_a_task_that_had_several_names_is_compared_with_each_of_them(case):
+    name, renamed = MERGED[case]
+    found = reviewed(
+        "tasks: {shop.a: {queue: q, expires: 5s}, shop.b: {queue: q}}",
+        f"tasks: {{{name}: {{queue: q, expires: 5s, {renamed}}}}}",
+    )
+    change = at(found, f"task:{name}/options.expires")
+    assert (change.risk, change.old, change.new) == (Class.LOSSY, None, 5)
+
+
+def test_of_several_names_the_riskiest_difference_is_told():
+    found = reviewed(
+        "tasks: {shop.a: {queue: q, expires: 5s}, shop.b: {queue: q, expires: 20s}}",
+        "tasks: {shop.c: {queue: q, expires: 10s, renamed_from: [shop.a, shop.b]}}",
+    )
+    change = at(found, "task:shop.c/options.expires")
+    assert (change.risk, change.old, change.new) == (Class.LOSSY, 20, 10)
+
+
 def test_what_follows_from_a_change_says_so_and_leads_to_what_was_written():
     old = OLD.replace("shop.a: {queue: q", "shop.a: {queue: q, runtime: 20s")
     found = reviewed(old, old.replace("20s", "21s"))
@@ -219,3 +245,47 @@ PATTERNS = {
 def test_tasks_come_and_go_by_patterns(case, broker):
     old, new, expected = PATTERNS[case]
     assert expected in triples(reviewed(broker + old, broker + new))
+
+
+ENTRIES = {
+    "an expiry": ("queue: q", "queue: q, expires: 3s", {"expires"}),
+    "early acknowledgement": ("queue: q, idempotent: true", "queue: q, idempotent: false", {"acks_late"}),
+    "both": (
+        "queue: q, idempotent: true",
+        "queue: q, idempotent: false, expires: 3s",
+        {"acks_late", "expires"},
+    ),
+    "another queue and an expiry": ("queue: q", "queue: p, expires: 3s", {"expires"}),
+    "of another app": ("queue: t, external: true", "queue: t, external: true, expires: 3s", {"expires"}),
+}
+
+
+@pytest.mark.parametrize("way", ["comes", "goes"])
+@pytest.mark.parametrize("case", ENTRIES)
+def test_a_name_that_joins_or_leaves_a_pattern_is_as_risky_as_what_differs(case, way):
+    first, second, named = ENTRIES[case]
+    of_pattern, own = (first, second) if way == "comes" else (second, first)
+    theirs = "queues: {t: {external: true}}\n" if "external" in first else ""
+    sides = [
+        f"tasks: {{shop.x: {{queue: q}}, shop.p.*: {{{of_pattern}}}{more}}}\n{theirs}"
+        for more in ("", f", shop.p.a: {{{own}}}")
+    ]
+    found = reviewed(*(sides if way == "comes" else sides[::-1]))
+    change = at(found, "task:shop.p.a")
+    assert change.risk is Class.LOSSY
+    for name in named:
+        assert f"`{name}` is another than that of `shop.p.*`: " in change.because
+    assert change.because.count("is another than") == len(named)
+    assert not any(each.address.startswith("task:shop.p.a/") for each in found.changes)
+
+
+def test_a_name_that_leaves_a_pattern_for_the_better_is_safe():
+    sides = ("", ", shop.a: {queue: q, idempotent: true}")
+    found = reviewed(*(f"tasks: {{shop.*: {{queue: q, expires: 3s}}{more}}}" for more in sides))
+    assert at(found, "task:shop.a").risk is Class.SAFE
+
+
+def test_a_pattern_within_another_is_compared_with_it():
+    sides = ("", ", shop.p.*: {queue: q, expires: 3s}")
+    found = reviewed(*(f"tasks: {{shop.*: {{queue: q}}{more}}}" for more in sides))
+    assert at(found, "task:shop.p.*").risk is Class.LOSSY

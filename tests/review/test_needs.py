@@ -85,6 +85,26 @@ CASES = {
         RABBITMQ + A + "queues: {q: {type: quorum}}\n",
         {"replaced": {"q": "q.v2"}},
     ),
+    "an exchange of another type": (
+        RABBITMQ + A + "queues: {q: {exchange: x, exchange_type: direct}}\n",
+        RABBITMQ + A + "queues: {q: {exchange: x, exchange_type: topic}}\n",
+        {"replaced": {"q": "q.v2"}},
+    ),
+    "another exchange, of another type": (
+        RABBITMQ + A + "queues: {q: {exchange: x, exchange_type: direct}}\n",
+        RABBITMQ + A + "queues: {q: {exchange: y, exchange_type: topic}}\n",
+        {},
+    ),
+    "a task that another app runs from now on": (
+        "tasks: {shop.a: {queue: q}, shop.b: {queue: q}}\n",
+        "tasks: {shop.a: {queue: x, external: true}, shop.b: {queue: q}}\nqueues: {x: {external: true}}\n",
+        {"gone": ["shop.a"], "handed": ["shop.a"]},
+    ),
+    "another app's queue that is taken over, and more is sent to it": (
+        "queues: {p: {external: true}}\ntasks: {shop.a: {queue: p, external: true}, shop.b: {queue: q}}\n",
+        "tasks: {shop.a: {queue: p}, shop.b: {queue: p}}\n",
+        {"deserted": ["q"], "handed": ["shop.a"], "leaving": ["q"]},
+    ),
     "arguments that Redis does not keep": (A, A + "queues: {q: {arguments: {x-max-length: 9}}}\n", {}),
     "other arguments of a schedule": (
         A + "schedules: {s: {task: shop.a, every: 1m, kwargs: {a: 1}}}\n",

@@ -14,7 +14,8 @@ from simulated import broken
 from workloads import HEAD
 
 from policycompiler.plan import Plan, Scope
-from policycompiler.review import Change, Class, Review, review
+from policycompiler.review import Change, Class, Review, fleet, review
+from policycompiler.review.deploy import moves
 
 QUEUES = ("p", "q", "r")
 NAMES = ("shop.a", "shop.b", "shop.c.x")
@@ -218,6 +219,29 @@ def test_a_file_differs_in_meaning_only_where_a_change_says_so(pair):
         assert {path: was for path, (was, _) in before.items()} != {
             path: now for path, (now, _) in after.items()
         }
+
+
+@bounded
+@given(pair=pairs())
+def test_a_process_is_left_alone_only_where_it_would_read_the_same(pair):
+    old, new = pair
+    found = moves(old, new)
+    told = {*found.start, *found.restart, *found.reload, *found.stop}
+    before, after = ({path: text for path, (text, _) in meanings(plan).items()} for plan in pair)
+    left = [name for name in fleet.named(fleet.running(new)) if f"worker:{name}" not in told]
+    event(f"{len(left)} left alone")
+    for name in left:
+        assert before[f"launch/{name}.sh"] == after[f"launch/{name}.sh"]
+    if left:
+        was, now = (read_by_workers(side["celeryconfig.py"]) for side in (before, after))
+        # A queue too many does no harm.
+        known = was.pop("task_queues")
+        assert [each for each in now.pop("task_queues") if each not in known] == []
+        assert was == now
+
+
+def read_by_workers(configuration: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in configuration.items() if not key.startswith("beat_")}
 
 
 def keys(old: Plan, new: Plan, scope: Scope) -> set[str]:

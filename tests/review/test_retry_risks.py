@@ -51,6 +51,18 @@ def test_what_is_excepted_from_retries(old, new, risk):
     assert at(reviewed(*texts), "task:shop.a/options.dont_autoretry_for").risk == risk
 
 
+@pytest.mark.parametrize(("most", "risk"), [(0, "lossy"), (1, "lossy"), (3, "safe"), (5, "safe")])
+def test_a_task_that_says_nothing_is_tried_again_as_often_as_celery_does(most, risk):
+    change = at(reviewed(task(""), task(f"max_retries: {most}")), "task:shop.a/options.max_retries")
+    assert change.risk == risk
+
+
+def test_what_the_code_itself_retries_is_said_so():
+    change = at(reviewed(task(""), task("max_retries: 1")), "task:shop.a/options.max_retries")
+    assert "Celery's own default 3 times" in change.because
+    assert change.because.endswith("after 1 retry")
+
+
 COUNTS = [(5, 3, "lossy"), (5, 0, "lossy"), (3, 5, "safe"), (0, 5, "safe")]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import RABBITMQ, at, reviewed
+from reviewed import RABBITMQ, TODAY, at, plan_of, reviewed
+from workloads import compiled, workload
 
-from policycompiler.review import Class, Review
+from policycompiler.review import Class, Review, review
 
 THEIRS = (
     "tasks: {shop.a: {queue: q}, their.b: {queue: theirs, external: true}}\n"
@@ -30,6 +31,16 @@ def schedule(fields: str) -> str:
     return f"{PLAIN}schedules: {{s: {{task: shop.a, {fields}}}}}\n"
 
 
+def dead(pinned: str) -> str:
+    return RABBITMQ + options(pinned) + "queues: {q: {dead_letter: true}}\n"
+
+
+def undeclared(acknowledged: str) -> str:
+    queue_of_others = "queues: {shop.standard.io: {dead_letter: true}}\n"
+    settings = pins(f"task_acks_late: true, task_acks_on_failure: {acknowledged}")
+    return RABBITMQ + settings + PLAIN + queue_of_others
+
+
 def queue(fields: str, broker: str = RABBITMQ) -> str:
     return f"{broker}{PLAIN}queues: {{q: {{{fields}}}}}\n"
 
@@ -40,6 +51,14 @@ def pins(settings: str) -> str:
 
 def results(more: str = "") -> str:
     return f"results: {{backend: redis, url: '${{R}}'{more}}}\n"
+
+
+def stored(setting: str = "") -> str:
+    return results() + (pins(setting) if setting else "") + PLAIN
+
+
+def nightly(setting: str = "") -> str:
+    return (pins(setting) if setting else "") + schedule("cron: 0 3 * * *")
 
 
 def worker(more: str) -> str:
@@ -192,7 +211,7 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
     "max length": (
         queue("type: classic"),
         queue("type: classic, arguments: {x-max-length: 5}"),
-        {"ordered queue-arguments queue:q/arguments"},
+        {"lossy queue-arguments queue:q/arguments"},
     ),
     "priorities rabbit": (
         queue("type: classic"),
@@ -265,6 +284,11 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
         worker(", replicas: 2"),
         {"safe capacity worker:w/concurrency", "safe capacity worker:w/replicas"},
     ),
+    "autoscale": (
+        worker(", concurrency: 4"),
+        worker(", concurrency: {min: 1, max: 8}"),
+        {"safe capacity worker:w/autoscale", "safe capacity worker:w/concurrency"},
+    ),
     "pool": (
         worker(", pool: prefork"),
         worker(", pool: threads"),
@@ -274,6 +298,16 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
         worker(", options: {prefetch_multiplier: 1}"),
         worker(", options: {prefetch_multiplier: 2}"),
         {"safe worker-prefetch worker:w/prefetch_multiplier"},
+    ),
+    "pool without a hard limit": (
+        worker(", pool: gevent"),
+        worker(", pool: threads"),
+        {"manual worker-pool worker:w/pool"},
+    ),
+    "pool with no limit before": (
+        worker(", pool: threads"),
+        worker(", pool: solo"),
+        {"safe worker-pool worker:w/pool", "safe capacity worker:w/concurrency"},
     ),
     "node name": (worker(""), worker(", node_name: x"), {"safe worker-options worker:w/node_name"}),
     "environment": (
@@ -367,11 +401,122 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
         {"safe app-setting app/worker_proc_alive_timeout"},
     ),
     "timezone": (PLAIN, pins("timezone: Europe/Paris") + PLAIN, {"safe app-setting app/timezone"}),
+    "timezone of beat": (
+        schedule("every: 1h"),
+        pins("timezone: Europe/Paris") + schedule("every: 1h"),
+        {"manual app-setting app/timezone"},
+    ),
+    "enable_utc of beat": (
+        nightly(),
+        nightly("enable_utc: false"),
+        {"manual app-setting app/enable_utc"},
+    ),
+    "timezone of a scheduler of its own": (
+        schedule("every: 1h") + 'beat: {scheduler: "shop.beat:Own"}\n',
+        pins("timezone: Europe/Paris") + schedule("every: 1h") + 'beat: {scheduler: "shop.beat:Own"}\n',
+        {"safe app-setting app/timezone"},
+    ),
+    "cron deadline": (
+        nightly(),
+        nightly("beat_cron_starting_deadline: 60"),
+        {"lossy app-setting app/beat_cron_starting_deadline"},
+    ),
+    "cron deadline lowered": (
+        nightly("beat_cron_starting_deadline: 60"),
+        nightly("beat_cron_starting_deadline: 30"),
+        {"lossy app-setting app/beat_cron_starting_deadline"},
+    ),
+    "cron deadline raised": (
+        nightly("beat_cron_starting_deadline: 30"),
+        nightly("beat_cron_starting_deadline: 60"),
+        {"safe app-setting app/beat_cron_starting_deadline"},
+    ),
+    "cron deadline of intervals": (
+        schedule("every: 1h"),
+        pins("beat_cron_starting_deadline: 60") + schedule("every: 1h"),
+        {"safe app-setting app/beat_cron_starting_deadline"},
+    ),
+    "deduplication given up": (
+        pins("worker_deduplicate_successful_tasks: true") + PLAIN,
+        PLAIN,
+        {"lossy app-setting app/worker_deduplicate_successful_tasks"},
+    ),
+    "deduplication": (
+        PLAIN,
+        pins("worker_deduplicate_successful_tasks: true") + PLAIN,
+        {"safe app-setting app/worker_deduplicate_successful_tasks"},
+    ),
+    "control exchange": (
+        PLAIN,
+        pins("control_exchange: c") + PLAIN,
+        {"manual app-setting app/control_exchange"},
+    ),
+    "event exchange": (PLAIN, pins("event_exchange: e") + PLAIN, {"manual app-setting app/event_exchange"}),
     "unknown setting": (PLAIN, pins("task_protocol: 1") + PLAIN, {"manual app-setting app/task_protocol"}),
     "backend url": (
         results() + PLAIN,
         results().replace("R}", "S}") + PLAIN,
         {"lossy results app/result_backend_variable"},
+    ),
+    "prefix of results": (
+        stored(),
+        stored("result_backend_transport_options: {global_keyprefix: b}"),
+        {"lossy results app/result_backend_transport_options"},
+    ),
+    "prefix of no results": (
+        PLAIN,
+        pins("result_backend_transport_options: {global_keyprefix: b}") + PLAIN,
+        {"safe results app/result_backend_transport_options"},
+    ),
+    "order of chords": (
+        stored(),
+        stored("result_backend_transport_options: {result_chord_ordered: false}"),
+        {"lossy results app/result_backend_transport_options"},
+    ),
+    "order of chords spelt out": (
+        stored(),
+        stored("result_backend_transport_options: {result_chord_ordered: true}"),
+        {"safe results app/result_backend_transport_options"},
+    ),
+    "retries of results": (
+        stored(),
+        stored("result_backend_transport_options: {retry_policy: {timeout: 5.0}}"),
+        {"safe results app/result_backend_transport_options"},
+    ),
+    "tables of results": (
+        stored(),
+        stored("database_table_names: {task: t}"),
+        {"lossy results app/database_table_names"},
+    ),
+    "schemas of results": (
+        stored(),
+        stored("database_table_schemas: {task: t}"),
+        {"lossy results app/database_table_schemas"},
+    ),
+    "failures acknowledged": (
+        dead("acks_on_failure: false"),
+        dead("acks_on_failure: true"),
+        {"lossy task-delivery task:shop.a/options.acks_on_failure"},
+    ),
+    "failures no longer acknowledged": (
+        dead("acks_on_failure: true"),
+        dead("acks_on_failure: false"),
+        {"safe task-delivery task:shop.a/options.acks_on_failure"},
+    ),
+    "failures acknowledged, without dead letters": (
+        options("acks_on_failure: false"),
+        options("acks_on_failure: true"),
+        {"safe task-delivery task:shop.a/options.acks_on_failure"},
+    ),
+    "failures of undeclared tasks acknowledged": (
+        undeclared("false"),
+        undeclared("true"),
+        {"lossy task-delivery app/task_acks_on_failure"},
+    ),
+    "failures of undeclared tasks acknowledged, without dead letters": (
+        pins("task_acks_on_failure: false") + PLAIN,
+        pins("task_acks_on_failure: true") + PLAIN,
+        {"safe task-delivery app/task_acks_on_failure"},
     ),
     "keep": (
         results(", keep: 1h") + PLAIN,
@@ -513,3 +658,35 @@ def test_an_exchange_that_rabbitmq_refuses_is_not_safe(way):
     found = reviewed(*plans)
     assert at(found, "queue:q/exchange_type").risk is Class.MANUAL
     assert "exchange q" in at(found, "queue:q/broadcast").because
+
+
+@pytest.mark.parametrize(
+    ("serializer", "because"), [("json", "new ones neither"), ("msgpack", "in the old form")]
+)
+def test_results_that_are_read_no_more_are_told_from_those_that_are_not_read_at_all(serializer, because):
+    accepted, sent = "accept_content: [{}]", f"task_serializer: msgpack, result_serializer: {serializer}"
+    old = stored(accepted.format("json, msgpack") + ", task_serializer: msgpack")
+    # A check refuses the one that reads no result at all.
+    new = compiled(workload(stored(f"{accepted.format('msgpack')}, {sent}"))).plan
+    change = at(review(plan_of(old), new, TODAY), "app/accept_content")
+    assert change.risk is Class.LOSSY
+    assert because in change.because
+
+
+@pytest.mark.parametrize(
+    ("slots", "told"),
+    [
+        (("4", "{min: 1, max: 8}"), "its slots go from 4 to 8"),
+        (("{min: 4, max: 8}", "2"), "nothing is lost by it; its slots go from 8 to 2, and queues may grow"),
+        (("{min: 1, max: 8}", "{min: 1, max: 2}"), "nothing is lost by it; its slots go from 8 to 2, and "),
+    ],
+)
+def test_slots_are_those_that_a_worker_may_have_at_most(slots, told):
+    found = reviewed(*(worker(f", concurrency: {each}") for each in slots))
+    assert at(found, "worker:w/autoscale").because.startswith(told)
+
+
+def test_nobody_meets_a_form_that_goes_to_another_broker():
+    sends_yaml = pins("accept_content: [json, yaml], task_serializer: yaml") + PLAIN
+    found = reviewed(PLAIN, "broker: {transport: redis, url: '${OTHER}'}\n" + sends_yaml)
+    assert at(found, "app/task_serializer").because == "neither fleet sees the messages of the other"

@@ -13,7 +13,7 @@ from celery.schedules import schedule as interval
 from reviewed import at, reviewed
 
 from policycompiler.report import change_titles
-from policycompiler.review import Class
+from policycompiler.review import Class, Review
 
 TASK = "tasks: {shop.a: {queue: q}}\n"
 
@@ -101,6 +101,53 @@ def test_what_beat_sends_is_judged_as_what_others_send(case):
     assert at(reviewed(schedule(old), schedule(new)), "schedule:s/options").risk is risk
 
 
+def renamed(old: str, new: str) -> Review:
+    sides = (
+        f"tasks: {{shop.a: {{queue: q}}, shop.b: {{queue: q}}}}\nschedules: {{{name}: {{{fields}}}}}\n"
+        for name, fields in (("nightly", f"task: shop.a, {old}"), ("later", new))
+    )
+    return reviewed(*sides)
+
+
+RENAMED = {
+    "other times": ("cron: 0 3 * * *", "task: shop.a, cron: 0 4 * * *", Class.MANUAL),
+    "an interval for times": ("cron: 0 3 * * *", "task: shop.a, every: 1d", Class.MANUAL),
+    "times for an interval": ("every: 1d", "task: shop.a, cron: 0 3 * * *", Class.MANUAL),
+    "both intervals": ("every: 1d", "task: shop.a, every: 2d", Class.SAFE),
+    "another task": ("cron: 0 3 * * *", "task: shop.b, cron: 0 4 * * *", Class.SAFE),
+}
+
+
+@pytest.mark.parametrize("case", RENAMED)
+def test_a_schedule_under_another_name_is_deployed_while_no_time_is_near(case):
+    old, new, risk = RENAMED[case]
+    change = at(renamed(old, new), "schedule:later")
+    assert (change.kind, change.risk) == ("schedule-added", risk)
+    assert ("`nightly` of the same task goes" in change.because) == (risk is Class.MANUAL)
+
+
+def test_the_times_of_both_names_are_given():
+    found = renamed(*RENAMED["other times"][:2])
+    gone, comes = at(found, "schedule:nightly").old, at(found, "schedule:later").new
+    assert [gone["next"][0], comes["next"][0]] == ["2026-11-21T03:00+00:00", "2026-11-21T04:00+00:00"]
+
+
+def test_a_schedule_that_follows_its_task_to_another_name_is_the_same_job():
+    found = reviewed(
+        f"{TASK}schedules: {{one: {{task: shop.a, cron: 0 3 * * *}}}}",
+        f"{TASK.replace('shop.a: {', 'shop.z: {renamed_from: [shop.a], ')}"
+        "schedules: {two: {task: shop.z, cron: 0 4 * * *}}",
+    )
+    assert at(found, "schedule:two").risk is Class.MANUAL
+
+
+def test_a_schedule_beside_one_that_stays_is_safe():
+    one, two = (f"{{task: shop.a, cron: 0 {hour} * * *}}" for hour in (3, 4))
+    old, new = f"schedules: {{one: {one}}}", f"schedules: {{one: {one}, two: {two}}}"
+    found = reviewed(TASK + old, TASK + new)
+    assert at(found, "schedule:two").risk is Class.SAFE
+
+
 INTERVALS = [("1h", "2h"), ("2h", "1h"), ("1d", "5m")]
 
 
@@ -153,12 +200,24 @@ def test_beat_may_send_once_more_where_times_come_after_an_interval(tmp_path):
     assert [before[-1], *after] == [START + 2 * HOUR, START + 2 * HOUR + timedelta(minutes=15)]
 
 
-def ticked(folder, when, start, end):
+@pytest.mark.parametrize(
+    ("old", "new", "sent"),
+    [("3", "4", [3, 4]), ("4", "3", [])],
+    ids=["twice", "left out"],
+)
+def test_a_deploy_between_an_old_and_a_new_time_sends_a_job_twice_or_not_at_all(tmp_path, old, new, sent):
+    restart = START + timedelta(hours=3, minutes=30)
+    before = ticked(tmp_path, times(old, "0"), START, restart)
+    after = ticked(tmp_path, times(new, "0"), restart, START + 24 * HOUR, name="later")
+    assert [(moment - START) // HOUR for moment in (*before, *after)] == sent
+
+
+def ticked(folder, when, start, end, name="s"):
     """When beat sends the one schedule from a moment to another; its file of last runs is kept."""
     NOW[0], sent = start, []
     app = Celery("shop", set_as_current=False)
     app.conf.update(
-        beat_schedule={"s": {"task": "shop.a", "schedule": when}}, timezone="UTC", result_expires=None
+        beat_schedule={name: {"task": "shop.a", "schedule": when}}, timezone="UTC", result_expires=None
     )
     beat = PersistentScheduler(app, schedule_filename=str(folder / "schedule"))
     beat.__dict__["producer"] = None

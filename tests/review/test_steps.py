@@ -8,11 +8,13 @@ import subprocess
 
 import pytest
 from reviewed import RABBITMQ, TODAY, plan_of, reviewed
-from rollout_cases import AT_ONCE, CASES, IN_ORDER, of, pair, redis, tasks
+from rollout_cases import AT_ONCE, CASES, IN_ORDER, TICKS, of, pair, redis, tasks, workers
 from simulated import broken
 from tools import needs
 
+from policycompiler.plan import APP, Plan
 from policycompiler.review import OUTPUT, Class, Review, Step, review
+from policycompiler.review.deploy import moves
 
 every_case = pytest.mark.parametrize(
     ("name", "broker"), CASES, ids=[f"{name}{' on rabbitmq' if broker else ''}" for name, broker in CASES]
@@ -102,10 +104,91 @@ def test_machines_do_not_poll_what_prints_no_number(name, broker):
 def test_a_queue_that_goes_is_waited_for_and_deleted_on_rabbitmq():
     found = of("a task moves to a queue of its own", RABBITMQ)
     (drain,) = (step for step in found.steps if step.phase == "drain")
-    assert all('$1 == "p"' in each.command for each in drain.wait_for if each.until == "it prints 0")
+    assert ['$1 == "p"' in each.command for each in drain.wait_for] == [True]
     run = "\n".join(found.steps[-1].run)
     assert "queue.delete p " in run
     assert "exchange.delete p" in run
+
+
+@pytest.mark.parametrize("broker", ["", RABBITMQ])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "tasks: {shop.a: {queue: q%s}, shop.b: {queue: p}, shop.c: {queue: q}}\n",
+        "tasks: {shop.a: {queue: q}, shop.b: {queue: p}, shop.c: {queue: q}}\n%s",
+    ],
+    ids=["a call", "a schedule"],
+)
+def test_a_task_that_goes_is_waited_for_wherever_it_may_lie(way, broker):
+    schedule = "schedules: {s: {task: shop.a, every: 1m, options: {queue: p}}}\n"
+    old = way % (schedule if way.endswith("%s") else ", call_time_queues: [p]")
+    found = reviewed(broker + old, broker + tasks(b="p", c="q"))
+    (drain,) = (step for step in found.steps if step.phase == "drain")
+    told = "\n".join(each.command for each in drain.wait_for)
+    assert re.search(r'\$1 == "p"| p ', told)
+    assert re.search(r'\$1 == "q"| q ', told)
+
+
+TOPIC = "queues: {q: {exchange: x, exchange_type: topic, routing_key: %s}}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", "celery: {settings: {timezone: Europe/Paris}}\n"),
+        ("", "celery: {settings: {task_compression: gzip}}\n"),
+        ("", "celery: {settings: {worker_proc_alive_timeout: 20}}\n"),
+        ("", redis("options: {health_check_interval: 9}")),
+        (TOPIC % "k", TOPIC % "'k.#'"),
+        (TOPIC % "k", TOPIC.replace("x,", "y,") % "k"),
+        ("", "queues: {q: {consumer_arguments: {x-priority: 5}}}\n"),
+    ],
+)
+def test_a_worker_that_would_read_something_else_is_not_left_alone(old, new):
+    found = moves(*(plan_of(each + tasks(a="q")) for each in (old, new)))
+    assert "worker:q" in (*found.restart, *found.reload)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["app", "executable", "user", "working_directory", "environment_file", "result_backend_variable"],
+)
+def test_what_stands_in_the_unit_needs_a_restart(key):
+    old = plan_of("results: {backend: redis, url: '${RESULTS}'}\n" + tasks(a="q"))
+    settings = {scope: dict(old.keys(scope)) for scope in {setting.scope for setting in old}}
+    settings[APP][key] = settings[APP][key]._replace(value="other")
+    found = moves(old, Plan(settings))
+    assert ({*found.restart} >= {"worker:q"}, found.reload) == (True, ())
+
+
+def test_under_another_name_of_the_service_each_process_is_one_that_starts_again():
+    old, new = (plan_of(f"service: {name}\n" + tasks(a="q") + TICKS) for name in ("shop", "mart"))
+    found = review(old, new, TODAY)
+    assert found.verdict is Class.MANUAL
+    assert all(each for step in found.steps for each in processes_are_named_once(step))
+    assert {"worker:q", "beat"} <= {each for step in found.steps for each in step.restart}
+    assert broken(old, new, found) == []
+
+
+def test_a_queue_that_the_new_plan_declares_is_not_deleted():
+    consumed = workers(w="q, shop.standard.io", v="p")
+    idle = consumed.replace("[p]", "[p], replicas: 0") + (
+        "queues: {p: {}}\nwaivers: [{finding: queue-unconsumed, at: '*', reason: paused, owner: shop, "
+        "expires: 2099-01-01}]\n"
+    )
+    found = reviewed(RABBITMQ + tasks(a="q", b="p") + consumed, RABBITMQ + tasks(a="q") + idle)
+    assert any('$1 == "p"' in command for command in commands(found))
+    assert not any("queue.delete" in command for command in commands(found))
+
+
+def test_a_task_in_a_chain_is_waited_for_in_every_queue_and_another_by_its_name():
+    kept = "results: {backend: redis, url: '${RESULTS}'}\n"
+    alone = commands(reviewed(kept + tasks(a="q", b="q"), kept + tasks(b="q")))
+    chained = tasks(a="q, canvas: [chain], result: keep", b="q")
+    in_chains = commands(reviewed(kept + chained, kept + tasks(b="q")))
+    assert [command.endswith(" unacked shop.a") for command in alone] == [True, False]
+    assert not any("shop.a" in command for command in in_chains)
+    assert any(" shop.standard.io " in command for command in in_chains)
 
 
 def test_on_redis_all_lists_of_a_queue_are_waited_for_and_what_is_held():

@@ -134,3 +134,36 @@ def test_what_the_new_plan_declares_is_not_deleted(broker):
     )
     found = of(broker + TASKS, broker + new)
     assert not any("queue.delete mail" in command for step in found.steps for command in step.run)
+
+
+PAUSED = RABBITMQ + IDLE
+REFUSED = {"arguments": "type: classic, exchange_type: topic", "exchange_type": "exchange_type: direct"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(PAUSED, PAUSED), (PAUSED, RABBITMQ + TASKS), (RABBITMQ + TASKS, PAUSED)],
+    ids=["paused", "resumed", "to be paused"],
+)
+@pytest.mark.parametrize("key", REFUSED)
+def test_what_rabbitmq_refuses_of_a_queue_without_a_worker_is_settled_by_hand(old, new, key):
+    found = of(old, f"{new}queues: {{mail: {{{REFUSED[key]}}}}}\n")
+    change = at(found, f"queue:mail/{key}")
+    assert change.risk is Class.MANUAL
+    for told in ("RabbitMQ refuses", "mail exists", "delete it"):
+        assert told in change.because
+    assert found.steps[0].action.startswith("by hand")
+
+
+def test_a_queue_that_only_producers_declare_is_refused_as_well():
+    old = RABBITMQ + WORKERS + "queues: {spare: {type: classic}}\n"
+    before, after = (taken(text, w=["mail", "pay"]) for text in (old, old.replace("classic", "quorum")))
+    found = review(before, after, TODAY)
+    assert at(found, "queue:spare/arguments").risk is Class.MANUAL
+
+
+def test_where_no_declaration_is_kept_yet_nothing_is_refused():
+    elsewhere = PAUSED.replace("CELERY_BROKER_URL", "OTHER") + "queues: {mail: {type: classic}}\n"
+    assert at(of(PAUSED, elsewhere), "queue:mail/arguments").risk is Class.SAFE
+    levels = "queues: {mail: {arguments: {x-max-priority: 5}}}\n"
+    assert at(of(IDLE, IDLE + levels), "queue:mail/arguments").risk is Class.SAFE

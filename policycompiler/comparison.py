@@ -1,0 +1,86 @@
+"""Two sides compared, and what is found of it judged as the new one's rules say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from policycompiler import report, review
+from policycompiler.diagnostics import Diagnostic, Severity
+from policycompiler.judge import Answers, judge_changes
+from policycompiler.model import PolicyFile
+from policycompiler.plan import APP, Plan, UndecidedError
+from policycompiler.review import acknowledge
+from policycompiler.sides import Side, SideError
+
+
+class Compared(NamedTuple):
+    """A review to be printed, and what its findings are worth."""
+
+    reviewed: report.Reviewed
+    answers: Answers
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether somebody answers for every change that is not safe."""
+        return all(finding.waived is not None for finding in self.answers.answered)
+
+
+def compare(
+    old: Side,
+    new: Side,
+    *,
+    environment: str | None,
+    today: date,
+    tell_firings: bool = False,
+    heed_waivers: bool = True,
+) -> Compared:
+    """Compare two sides that have a plan, of an `environment`. Raises `SideError` where one is no whole plan.
+
+    `today` decides which waivers have expired; next firings of schedules are counted from it, where they are
+    to be told.
+    """
+    try:
+        found = review.review(_plan(old), _plan(new), today if tell_firings else None)
+    except UndecidedError as problem:
+        told = f"{old.label} or {new.label} is no whole plan: {problem}; compile its sources again"
+        raise SideError(report.clean(told)) from None
+    findings = acknowledge.findings(found, old.document, new.document, report.change_title)
+    made = new.compilation
+    rules = made.policy if made else PolicyFile.silent()
+    waivers = made.waivers if made and heed_waivers else ()
+    earlier = old.compilation.waivers if old.compilation else ()
+    answers = judge_changes(findings, waivers, rules, today, earlier)
+    reviewed = report.Reviewed(
+        found,
+        report.Half(old.label, old.document, len(errors_of(old)), old.lacks),
+        report.Half(new.label, new.document, len(errors_of(new)), new.lacks),
+        acknowledge.acknowledged(found, findings, answers),
+        name_of(new, environment),
+        () if environment else _environments_that_differ(old, new),
+    )
+    return Compared(reviewed, answers)
+
+
+def errors_of(side: Side) -> list[Diagnostic]:
+    """What a check of its sources finds and nobody answers for; it has a plan all the same."""
+    made: Sequence[Diagnostic] = side.compilation.diagnostics if side.compilation else ()
+    return [each for each in made if each.severity is Severity.ERROR and each.waived is None]
+
+
+def name_of(side: Side, environment: str | None) -> str:
+    """What a side is the plan of: the service, and the environment."""
+    return f"{_plan(side).get(APP, 'service', '')}" + (f" ({environment})" if environment else "")
+
+
+def _environments_that_differ(old: Side, new: Side) -> list[str]:
+    if old.document is None or new.document is None:
+        return []
+    before, after = old.document.overlays(), new.document.overlays()
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+
+
+def _plan(side: Side) -> Plan:
+    assert side.plan is not None, f"{side.label} has no plan"
+    return side.plan

@@ -1,0 +1,96 @@
+"""Arguments by which a queue throws messages away, and what a rollout says of them."""
+
+from __future__ import annotations
+
+import pytest
+from reviewed import RABBITMQ, at, reviewed
+from rollout_cases import tasks
+
+from policycompiler.review import Class
+
+UNCONFIRMED = RABBITMQ.replace("}'}", "}', options: {confirm_publish: false}}")
+REFUSES = "x-max-length: 5, x-overflow: reject-publish"
+DROPS = "x-max-length: 5, x-overflow: drop-head"
+
+
+def queue(arguments: str, broker: str = RABBITMQ) -> str:
+    return broker + tasks(a="q") + f"queues: {{q: {{type: classic, arguments: {{{arguments}}}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("", "x-max-length: 5", "`x-max-length`: a full queue drops its oldest"),
+        ("", "x-max-length-bytes: 500", "`x-max-length-bytes`: a full queue drops its oldest"),
+        ("", "x-message-ttl: 500", "`x-message-ttl`: what waits for longer"),
+        ("", "x-expires: 500", "`x-expires`: a queue that has no worker"),
+        ("x-max-length: 6", "x-max-length: 5", "drops its oldest"),
+        ("x-expires: 501", "x-expires: 500", "no worker"),
+        (REFUSES, DROPS, "drops its oldest"),
+        (DROPS, REFUSES, "the call raises an error"),
+        ("", REFUSES, "a retry, a firing of beat"),
+    ],
+)
+def test_a_limit_that_is_new_or_lower_or_acts_otherwise_is_lossy(before, after, told):
+    change = at(reviewed(queue(before), queue(after)), "queue:q/arguments")
+    assert change.risk is Class.LOSSY
+    assert told in change.because
+    assert "stands in for it" in change.because
+
+
+def test_each_argument_says_what_it_does():
+    change = at(reviewed(queue(""), queue("x-max-length: 5, x-message-ttl: 9")), "queue:q/arguments")
+    assert all(f"`{name}`: " in change.because for name in ("x-max-length", "x-message-ttl"))
+
+
+def test_what_is_dropped_to_dead_letters_is_said_to_be_there():
+    dead = "x-dead-letter-exchange: '', x-dead-letter-routing-key: q.dead"
+    new = queue(f"x-max-length: 5, x-message-ttl: 9, x-expires: 9, {dead}")
+    parts = at(reviewed(queue(dead), new), "queue:q/arguments").because.split("; ")
+    assert ["dead letters" in part for part in parts[:3]] == [True, True, False]
+
+
+def test_what_a_full_queue_refuses_vanishes_where_publishes_are_not_confirmed():
+    found = reviewed(queue("", UNCONFIRMED), queue(REFUSES, UNCONFIRMED))
+    change = at(found, "queue:q/arguments")
+    assert change.risk is Class.LOSSY
+    assert "nobody notices" in change.because
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x-max-length: 5", ""),
+        ("x-max-length: 5", "x-max-length: 6"),
+        (DROPS, "x-max-length: 5"),
+        ("x-message-ttl: 500", "x-message-ttl: 501"),
+        ("", "x-overflow: drop-head"),
+        ("", "x-single-active-consumer: true"),
+    ],
+)
+def test_what_keeps_more_or_as_much_only_has_its_order(before, after):
+    assert at(reviewed(queue(before), queue(after)), "queue:q/arguments").risk is Class.ORDERED
+
+
+def test_on_redis_only_a_queue_that_expires_loses_anything():
+    plain, shorter, expiring = (queue(each, "") for each in ("", "x-max-length: 5", "x-expires: 500"))
+    assert at(reviewed(plain, shorter), "queue:q/arguments").risk is Class.SAFE
+    change = at(reviewed(plain, expiring), "queue:q/arguments")
+    assert change.risk is Class.LOSSY
+    assert "x-expires" in change.because
+
+
+def test_a_new_queue_with_a_limit_is_lossy_for_tasks_that_had_none():
+    new = RABBITMQ + "queues: {p: {type: classic, arguments: {x-max-length: 5}}}\n"
+    for task, old, expected in (
+        ("a", queue(""), Class.LOSSY),
+        ("a", queue("x-max-length: 4"), Class.SAFE),
+        ("b", RABBITMQ + tasks(a="p").replace("p", "q"), Class.SAFE),
+    ):
+        assert at(reviewed(old, new + tasks(**{task: "p"})), "queue:p").risk is expected
+
+
+def test_what_a_queue_of_another_app_throws_away_is_that_apps_word():
+    theirs = RABBITMQ + tasks(a="q, external: true") + "queues: {q: {external: true, arguments: {%s}}}\n"
+    change = at(reviewed(theirs % "", theirs % "x-max-length: 5"), "queue:q/arguments")
+    assert change.risk is Class.MANUAL
