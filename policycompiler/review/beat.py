@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.plan import BEAT, Plan
-from policycompiler.review.leg import BEAT_PROCESS
 from policycompiler.review.rollout import Step
 
+BEAT_PROCESS = "beat"
 
-def beat_moves(old: Plan, new: Plan, folder: str, called: str) -> Iterator[Step]:
+
+def is_moved(old: Plan, new: Plan) -> bool:
+    """Whether beat runs before and after, and on another host."""
+    both = old.keys(BEAT) and new.keys(BEAT)
+    return bool(both) and old.get(BEAT, "host") != new.get(BEAT, "host")
+
+
+def moving(old: Plan, new: Plan, folder: str, called: str) -> Iterator[Step]:
     """It ends before the next one starts from a folder, and that goes on where it left off."""
     there, here = (str(plan.get(BEAT, "host") or "its host") for plan in (old, new))
     yield Step(

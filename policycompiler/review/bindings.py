@@ -7,7 +7,6 @@ its type. Celery sends past all exchanges to a queue behind a direct one; elsewh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.plan import APP, Plan, Scope
@@ -36,6 +35,9 @@ class Clashes(NamedTuple):
     retyped: dict[str, frozenset[str]]
 
 
+NO_CLASHES = Clashes({}, {})
+
+
 class _Link(NamedTuple):
     """A queue behind an exchange: a binding, or the way of what is sent to the queue."""
 
@@ -46,26 +48,7 @@ class _Link(NamedTuple):
 
 
 def clashes(old: Plan, new: Plan) -> Clashes:
-    """Compare what two plans bind."""
-    return _clashes(_Two(old, new))
-
-
-class _Two:
-    """Two plans as the objects that they are, as each change of a queue asks about the same two."""
-
-    def __init__(self, old: Plan, new: Plan) -> None:
-        self.old, self.new = old, new
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Two) and self.old is other.old and self.new is other.new
-
-    def __hash__(self) -> int:
-        return hash((id(self.old), id(self.new)))
-
-
-@lru_cache(maxsize=1)
-def _clashes(two: _Two) -> Clashes:
-    old, new = two.old, two.new
+    """Compare what two plans bind on one broker."""
     crossed: dict[str, Crossed] = {}
     for plan, other in ((new, old), (old, new)):
         own, others = ({*_bindings(each)} for each in (plan, other))

@@ -99,14 +99,14 @@ def _answer(plan: Plan, worker: Scope) -> str:
     return f"{name}{times} with {_coded(plan.texts(worker, 'queues'))}"
 
 
-def delete_queue(plan: Plan, queue: str, *, exchange: bool) -> list[str]:
-    """Commands that delete an empty queue that nobody consumes, and its exchange where that is asked for."""
-    if _transport(plan) != "rabbitmq":
-        return []
-    commands = [on_rabbitmq.delete_queue(plan, queue)]
-    if exchange:
-        commands.append(on_rabbitmq.delete_exchange(plan, plan.text(Scope("queue", queue), "exchange")))
-    return commands
+def delete_queue(plan: Plan, queue: str) -> list[str]:
+    """The command that deletes an empty queue that nobody consumes, where the broker keeps it."""
+    return [on_rabbitmq.delete_queue(plan, queue)] if _transport(plan) == "rabbitmq" else []
+
+
+def delete_exchange(plan: Plan, exchange: str) -> list[str]:
+    """The command that deletes an exchange that no queue is bound to, where the broker keeps it."""
+    return [on_rabbitmq.delete_exchange(plan, exchange)] if _transport(plan) == "rabbitmq" else []
 
 
 def _transport(plan: Plan) -> str:

@@ -7,14 +7,13 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from policycompiler.plan import BEAT, Plan
 from policycompiler.review import commands, fleet
+from policycompiler.review.beat import BEAT_PROCESS, is_moved
 from policycompiler.review.deploy import Processes, beat_alike, moves, reads_alike
 from policycompiler.review.leg import (
-    BEAT_PROCESS,
     PRODUCERS,
     Leg,
     Stage,
     and_beat,
-    moves_beat,
     names,
     told,
 )
@@ -72,7 +71,7 @@ def at_once(leg: Leg, running: Stage) -> Iterator[Step]:
     workers = moves(running.plan, leg.new, new_code=running is not leg.start)
     processes = _with_senders(leg, workers)
     if not any(processes):
-        if not moves_beat(leg):
+        if not is_moved(leg.old, leg.new):
             why = "what differs is read by people and by Prometheus; no process has to start again"
             undo = f"put {leg.start.called} in place"
             yield Step("switch", "put the output in place", why, undo, OUTPUT)
@@ -115,7 +114,7 @@ def _with_senders(leg: Leg, processes: Processes) -> Processes:
     if not reads_alike(leg.old, leg.new):
         restart = (*restart, PRODUCERS)
     had, has = bool(leg.old.keys(BEAT)), bool(leg.new.keys(BEAT))
-    if had and has and not moves_beat(leg) and not beat_alike(leg.old, leg.new):
+    if had and has and not is_moved(leg.old, leg.new) and not beat_alike(leg.old, leg.new):
         restart = (*restart, BEAT_PROCESS)
     elif has and not had:
         start = (*start, BEAT_PROCESS)

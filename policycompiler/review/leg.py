@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from policycompiler.plan import BEAT, Plan
 from policycompiler.review import phases
+from policycompiler.review.beat import is_moved
 from policycompiler.review.needs import Needs
 from policycompiler.review.rollout import OUTPUT
 
 PRODUCERS = "producers"
-BEAT_PROCESS = "beat"
 _MOST_TOLD = 6
 
 
@@ -82,15 +82,9 @@ def leg_from(start: Stage, new: Plan, found: Needs, *, first: int = 1, stand_in:
     return Leg(start, end, found, raised, accepting, end if overlap is new or both is None else both)
 
 
-def moves_beat(leg: Leg) -> bool:
-    """Whether beat goes to another host."""
-    both = leg.old.keys(BEAT) and leg.new.keys(BEAT)
-    return bool(both) and leg.old.get(BEAT, "host") != leg.new.get(BEAT, "host")
-
-
 def and_beat(leg: Leg) -> str:
     """Beat, in a sentence about producers, where it goes along with them."""
-    return " and beat" if leg.new.keys(BEAT) and leg.old.keys(BEAT) and not moves_beat(leg) else ""
+    return " and beat" if leg.new.keys(BEAT) and leg.old.keys(BEAT) and not is_moved(leg.old, leg.new) else ""
 
 
 def names(processes: Iterable[str]) -> str:

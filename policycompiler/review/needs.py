@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.review import fleet
+from policycompiler.review.bindings import NO_CLASHES, Clashes, clashes
 from policycompiler.review.places import is_elsewhere
 
 
@@ -25,8 +26,8 @@ class Needs(NamedTuple):
     that new units would stop sooner than what they run in between may last, each with the seconds that a stop
     has to wait; `lasting` says that some of them go on getting what lasts so long. `outlasted` are those that
     old units would stop sooner than what new producers send may last. `called` are schedules with other
-    arguments. `elsewhere` says that the messages are kept in another place. `before` and `after` are the
-    names that old and new workers know.
+    arguments. `elsewhere` says that the messages are kept in another place, `clashes` what bindings and
+    exchanges of the one do to the other. `before` and `after` are the names that old and new workers know.
     """
 
     leaving: frozenset[str]
@@ -50,6 +51,7 @@ class Needs(NamedTuple):
     outlasted: frozenset[str]
     called: frozenset[str]
     elsewhere: bool
+    clashes: Clashes
     before: fleet.Names
     after: fleet.Names
 
@@ -133,6 +135,7 @@ def needs(old: Plan, new: Plan) -> Needs:
         outlasted=frozenset(_outlasted(old, new)),
         called=frozenset(_called(old, new)),
         elsewhere=elsewhere,
+        clashes=NO_CLASHES if elsewhere else clashes(old, new),
         before=before,
         after=after,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
 from policycompiler.plan import APP, Constant, Plan, Scope, Setting, Value
@@ -80,13 +80,14 @@ def renamed_queues(old_plan: Plan, plan: Plan, names: Mapping[str, str]) -> Plan
     words = dict(names)
     for old, new in names.items():
         because = f"RabbitMQ refuses queue {old} with other arguments while it exists"
-        exchange, key = (plan.text(Scope("queue", old), each) for each in ("exchange", "routing_key"))
+        exchange = plan.text(Scope("queue", old), "exchange")
         words[exchange] = new if exchange == old else f"{exchange}.{new.rpartition('.')[2]}"
         _set(settings, Scope("queue", new), "exchange", words[exchange], because)
-        if key == old:
-            _set(settings, Scope("queue", new), "routing_key", new, because)
+        # Its own, whatever is written: RabbitMQ brings what it delayed to all queues with the same.
+        _set(settings, Scope("queue", new), "routing_key", new, because)
         if _dead_letters_differ(old_plan, plan, Scope("queue", old)):
             _with_own_dead_letters(settings, Scope("queue", new), old)
+    _without_written_keys(settings, plan, names)
     for scope, keys in settings.items():
         for key, setting in list(keys.items()):
             if (scope.kind, key) in _NAMING_QUEUES:
@@ -94,6 +95,17 @@ def renamed_queues(old_plan: Plan, plan: Plan, names: Mapping[str, str]) -> Plan
                 if value != setting.value:
                     _set(settings, scope, key, value, "the queue has this name for a while")
     return Plan(settings)
+
+
+def _without_written_keys(settings: _Settings, plan: Plan, names: Collection[str]) -> None:
+    """Let schedules that send to these queues take the keys of those."""
+    for schedule in plan.scopes("schedule"):
+        options = plan.get(schedule, "options")
+        if isinstance(options, dict) and "routing_key" in options:
+            task = Scope("task", plan.text(schedule, "task"))
+            if options.get("queue", plan.get(task, "queue")) in names:
+                told: Value = {key: value for key, value in options.items() if key != "routing_key"}
+                _set(settings, schedule, "options", told, "the queue has another key for a while")
 
 
 def _dead_letters_differ(old: Plan, new: Plan, queue: Scope) -> bool:

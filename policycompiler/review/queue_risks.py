@@ -130,9 +130,7 @@ def _on_redis(at: At) -> bool:
 
 def _clash(at: At) -> Judged | None:
     """What the exchanges of old and new queues do to this one."""
-    if at.needs.elsewhere:
-        return None
-    found, name = bindings.clashes(at.old, at.new), at.scope.name
+    found, name = at.needs.clashes, at.scope.name
     # Of queues that are made anew, or go, the exchange is deleted.
     deleted = {*at.needs.replaced, *at.needs.leaving} if name in at.needs.replaced else set()
     if _on_rabbitmq(at) and found.retyped.get(name, frozenset()) - deleted:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from policycompiler.plan import APP, BEAT, Plan
 from policycompiler.review import commands, fleet
-from policycompiler.review.beat import beat_moves
-from policycompiler.review.leg import BEAT_PROCESS, PRODUCERS
+from policycompiler.review.beat import BEAT_PROCESS, is_moved, moving
+from policycompiler.review.leg import PRODUCERS
 from policycompiler.review.places import ADDRESS
 from policycompiler.review.rollout import OUTPUT, Step
 
@@ -21,8 +21,8 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
     what = "address" if moves else "options of the broker"
     ask = ", and ask by that" if moves else ""
     had, has = bool(old.keys(BEAT)), bool(new.keys(BEAT))
-    beat_goes = had and has and old.get(BEAT, "host") != new.get(BEAT, "host")
-    beat = (BEAT_PROCESS,) if had and has and not beat_goes else ()
+    moved = is_moved(old, new)
+    beat = (BEAT_PROCESS,) if had and has and not moved else ()
     starts, stops = has and not had, had and not has
     forth, back = ("; start beat", "; stop beat") if starts else ("; stop beat", "; start beat")
     yield Step(
@@ -47,8 +47,8 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
         restart=(PRODUCERS, *beat),
         stop=(BEAT_PROCESS,) if stops else (),
     )
-    if beat_goes:
-        yield from beat_moves(old, new, OUTPUT, "the output")
+    if moved:
+        yield from moving(old, new, OUTPUT, "the output")
     yield Step(
         "drain",
         "wait until the old broker is empty: ask it by the old address, as the new one is empty too"

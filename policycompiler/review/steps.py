@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from policycompiler.plan import BEAT, Plan, Scope
+from policycompiler.plan import Plan, Scope
 from policycompiler.review import commands, fleet, phases
+from policycompiler.review.beat import is_moved, moving
 from policycompiler.review.deploy import Processes, moves
 from policycompiler.review.deployments import (
     at_once,
@@ -17,7 +18,7 @@ from policycompiler.review.deployments import (
     why_accept,
     why_receive,
 )
-from policycompiler.review.leg import BEAT_PROCESS, Leg, Stage, leg_from, moves_beat, names, told
+from policycompiler.review.leg import Leg, Stage, leg_from, names, told
 from policycompiler.review.needs import Needs, needs
 from policycompiler.review.rollout import Change, Class, Step, WaitFor
 from policycompiler.review.second_fleet import second_fleet
@@ -84,7 +85,8 @@ def _steps(leg: Leg) -> Iterator[Step]:
     else:
         yield from at_once(leg, running)
         running = leg.end
-    yield from _beat_moves(leg)
+    if is_moved(leg.old, leg.new):
+        yield from moving(leg.old, leg.new, leg.end.folder, leg.end.called)
     if found.drain:
         yield from _end(leg, running)
 
@@ -128,10 +130,11 @@ def _deleted(leg: Leg) -> Iterator[Step]:
     queues = leg.new.scopes("queue")
     kept = {str(leg.new.get(scope, key)) for scope in queues for key in ("exchange", "dead_letter_queue")}
     gone = sorted(leg.needs.leaving - {scope.name for scope in queues} - kept)
-    deleted = [
-        command
-        for queue in gone
-        for command in commands.delete_queue(leg.old, queue, exchange=_exchange(leg, queue) not in kept)
+    # An exchange is refused while the other queues behind it are there.
+    exchanges = {leg.old.text(Scope("queue", queue), "exchange") for queue in gone} - kept
+    deleted = [each for queue in gone for each in commands.delete_queue(leg.old, queue)]
+    deleted += [
+        each for exchange in sorted(exchanges) for each in commands.delete_exchange(leg.old, exchange)
     ]
     if deleted:
         yield Step(
@@ -150,7 +153,7 @@ def _dead_letters(leg: Leg, gone: Iterable[str]) -> Iterator[Step]:
     kept = {None, *(leg.new.get(scope, "dead_letter_queue") for scope in queues)}
     dead = {leg.old.get(Scope("queue", queue), "dead_letter_queue") for queue in gone} - kept
     names = sorted({str(each) for each in dead} - {scope.name for scope in queues})
-    deleted = [each for name in names for each in commands.delete_queue(leg.old, name, exchange=False)]
+    deleted = [each for name in names for each in commands.delete_queue(leg.old, name)]
     if deleted:
         them = "it" if len(names) == 1 else "them"
         yield Step(
@@ -175,32 +178,6 @@ def _contracting(leg: Leg, processes: Processes) -> str:
     if not (processes.start or processes.restart or processes.reload):
         return f"stop {names(processes.stop)}" if processes.stop else "nothing is left to do"
     return f"deploy {leg.end.called} to the workers, in any order"
-
-
-def _exchange(leg: Leg, queue: str) -> str:
-    return leg.old.text(Scope("queue", queue), "exchange")
-
-
-def _beat_moves(leg: Leg) -> Iterator[Step]:
-    """The one beat ends before the next one starts, which goes on where that left off."""
-    if not moves_beat(leg):
-        return
-    there, here = (str(plan.get(BEAT, "host") or "its host") for plan in (leg.old, leg.new))
-    yield Step(
-        "switch",
-        f"stop beat on {there}, disable it there, and copy its schedule file to {here}",
-        "two beats send everything twice; without the file of its last runs beat forgets what is overdue",
-        f"start beat on {there} again",
-        stop=(BEAT_PROCESS,),
-    )
-    yield Step(
-        "switch",
-        f"start beat on {here} from {leg.end.called}",
-        "the old one has ended; what has become due in between is sent at once",
-        f"stop beat on {here}, copy the schedule file back, and start beat on {there}",
-        folder=leg.end.folder,
-        start=(BEAT_PROCESS,),
-    )
 
 
 def _drained(leg: Leg) -> Iterator[WaitFor]:

@@ -18,7 +18,8 @@ def redis(more: str) -> str:
 def asked(old: str, new: str) -> dict[str, object]:
     """What is asked for, without what is empty; sets as lists."""
     found = needs(plan_of(old), plan_of(new))
-    told = {name: getattr(found, name) for name in Needs._fields if name not in {"before", "after"}}
+    others = {"before", "after", "clashes"}
+    told = {name: getattr(found, name) for name in Needs._fields if name not in others}
     return {
         name: sorted(value) if isinstance(value, frozenset) else value
         for name, value in told.items()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from meanings import configuration
-from reviewed import RABBITMQ, reviewed
+from reviewed import RABBITMQ, plan_of, reviewed
 from rollout_cases import CASES, of
 
 from policycompiler import emitters
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.review import Review
+from policycompiler.review.bindings import clashes
 
 YAML = "celery: {settings: {accept_content: [json, yaml], task_serializer: yaml}}\n"
 WITH_PHASES = [case for case in CASES if of(*case).phases]
@@ -88,3 +89,17 @@ def test_a_queue_stands_in_under_a_name_that_is_free():
     assert plan.text(Scope("task", "shop.a"), "queue") == "q.v3"
     assert plan.text(Scope("queue", "q.v3"), "exchange") == "q.v3"
     assert not plan.keys(Scope("queue", "q"))
+
+
+def test_a_stand_in_has_a_routing_key_of_its_own_which_schedules_take():
+    queue = "queues: {q: {exchange: x, exchange_type: topic, routing_key: k, type: %s}}\n"
+    ticks = "schedules: {s: {task: shop.a, every: 1m, options: {routing_key: k}}}\n"
+    old, new = (
+        RABBITMQ + queue % kind + "tasks: {shop.a: {queue: q, max_countdown: 1m}}\n" + ticks
+        for kind in ("classic", "quorum")
+    )
+    between = phase(reviewed(old, new), "stand-in")
+    assert between.text(Scope("queue", "q.v2"), "routing_key") == "q.v2"
+    assert "routing_key" not in between.value(Scope("schedule", "s"), "options")
+    for side in (old, new):
+        assert clashes(plan_of(side), between).crossed == {}

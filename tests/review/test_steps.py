@@ -170,6 +170,14 @@ def test_under_another_name_of_the_service_each_process_is_one_that_starts_again
     assert broken(old, new, found) == []
 
 
+def test_an_exchange_goes_once_and_after_all_queues_behind_it():
+    behind = "queues: {p: {exchange: x, routing_key: p}, r: {exchange: x, routing_key: r}}\n"
+    found = reviewed(RABBITMQ + behind + tasks(a="p", b="r", c="q"), RABBITMQ + tasks(c="q"))
+    run = [command for step in found.steps for command in step.run]
+    deleted = [re.findall(r"(queue|exchange)\.delete (\S+)", command) for command in run]
+    assert deleted == [[("queue", "p")], [("queue", "r")], [("exchange", "x")]]
+
+
 def test_a_queue_that_the_new_plan_declares_is_not_deleted():
     consumed = workers(w="q, shop.standard.io", v="p")
     idle = consumed.replace("[p]", "[p], replicas: 0") + (
