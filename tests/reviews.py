@@ -7,6 +7,7 @@ from pathlib import Path
 
 from policycompiler.diagnostics import Waived
 from policycompiler.load import Document, load
+from policycompiler.plan import Scope, scope_from_text
 from policycompiler.report import Half, Reviewed
 from policycompiler.review import OUTPUT, Change, Class, Review, Step, WaitFor
 from policycompiler.review.acknowledge import Answer
@@ -25,10 +26,18 @@ schedules:
   yearly: {task: shop.search.reindex, cron: 0 4 1 1 *}
 """
 
+
+def about(address: str) -> dict[str, object]:
+    """What a change is about, for `_replace`."""
+    scope, _, key = address.partition("/")
+    return {"scope": scope_from_text(scope), "key": key}
+
+
 MOVED = Change(
     Class.ORDERED,
     "task-moved",
-    "task:shop.search.reindex/queue",
+    Scope("task", "shop.search.reindex"),
+    "queue",
     "workers of `search` must run before any producer sends there",
     "standard",
     "search",
@@ -39,7 +48,8 @@ MOVED = Change(
 GONE = Change(
     Class.LOSSY,
     "task-removed",
-    "task:shop.gone",
+    Scope("task", "shop.gone"),
+    "",
     "messages of it that wait are thrown away",
     None,
     None,
@@ -50,7 +60,8 @@ GONE = Change(
 SHIFTED = Change(
     Class.SAFE,
     "schedule-shifted",
-    "schedule:yearly",
+    Scope("schedule", "yearly"),
+    "",
     "beat reads it when it starts",
     {"cron": {"minute": "0", "hour": "3"}, "timezone": "UTC", "next": ["2027-01-01T03:00+00:00"]},
     {"cron": {"minute": "0", "hour": "4"}, "timezone": "UTC", "next": ["2027-01-01T04:00+00:00"]},
@@ -61,7 +72,8 @@ SHIFTED = Change(
 FOLLOWING = Change(
     Class.SAFE,
     "worker-options",
-    "worker:search/stop_timeout_seconds",
+    Scope("worker", "search"),
+    "stop_timeout_seconds",
     "the longest run",
     90,
     5400,
@@ -118,7 +130,7 @@ def reviewed(review: Review = REVIEW, answers: Sequence[Answer] | None = None) -
 def hostile(text: str) -> Review:
     """The same text wherever there may be one."""
     changes = [
-        Change(risk, kind, f"task:{text}/{text}", text, text, {text: [text]}, text, (text, text), (text,))
+        Change(risk, kind, Scope("task", text), text, text, text, {text: [text]}, text, (text, text), (text,))
         for risk in Class
         for kind in ("task-moved", "schedule-shifted", "no-such-kind")
     ]

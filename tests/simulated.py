@@ -115,7 +115,7 @@ def _borne(found: Review) -> set[str]:
         Class.LOSSY: "throw away what they do not run",
     }
     return {
-        change.address.split("/")[0].removeprefix("task:")
+        change.scope.name
         for change in found.changes
         if change.risk in told and told[change.risk] in change.because
     }

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from compiled import read_plan
 from jsonschema import Draft202012Validator
-from reviews import GONE, MOVED, STEPS
+from reviews import GONE, MOVED, STEPS, about
 from workloads import workload
 
 from policycompiler.cli import cli
@@ -20,7 +20,7 @@ from policycompiler.review import Change, Review
 ROOT = Path(__file__).parent.parent
 WORKLOAD = workload("tasks: {shop.a: {runtime: 3s}, shop.b: {}}\n")
 WAIVER = "waivers:\n- {finding: %s, at: %s, reason: nobody sends it, owner: shop, expires: %s}\n"
-LOSSY = GONE._replace(address="task:shop.a", old_path=("tasks", "shop.a"), new_path=("tasks", "shop.a"))
+LOSSY = GONE._replace(**about("task:shop.a"), old_path=("tasks", "shop.a"), new_path=("tasks", "shop.a"))
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def test_an_acknowledgement_does_not_count_after_its_day_or_when_none_is_to(foun
 
 
 def test_a_quiet_run_says_why_an_acknowledgement_does_not_count(found: list[Change]) -> None:
-    found += [LOSSY, LOSSY._replace(address="task:shop.b", new_path=("tasks", "shop.b"))]
+    found += [LOSSY, LOSSY._replace(**about("task:shop.b"), new_path=("tasks", "shop.b"))]
     acknowledge(until="2026-11-20")
     first, second = diff("--policy", "policy.yaml", "-q").stderr.splitlines()
     late = "(its waiver has expired on 2026-11-20 and does not count)"
@@ -122,7 +122,7 @@ def test_what_has_to_be_acknowledged_says_how(found: list[Change]) -> None:
     told = diff("--policy", "policy.yaml").stderr
     assert told.startswith("error[PC751] lossy-change: task `shop.a` is removed: ")
     assert told.endswith(
-        "; help: keep what was, or bear it; a waiver in the new workload acknowledges it: "
+        "; help: keep what was, or accept the loss; a waiver in the new workload acknowledges it: "
         "`finding: lossy-change`, `at: tasks.shop.a`\n"
     )
     acknowledge(at="tasks.shop.b")
@@ -136,7 +136,7 @@ NAMED = "`finding: %s`, `at: tasks.shop.%s`"
 
 
 def test_whatever_fails_because_nobody_acknowledges_it_says_how(found: list[Change]) -> None:
-    found += [LOSSY, MOVED._replace(address="task:shop.b/queue", new_path=("tasks", "shop.b"))]
+    found += [LOSSY, MOVED._replace(**about("task:shop.b/queue"), new_path=("tasks", "shop.b"))]
     lossy, ordered = NAMED % ("lossy-change", "a"), NAMED % ("ordered-change", "b")
     for format_ in ("full", "json", "markdown"):
         assert diff("--output-format", format_).stderr == ""
@@ -158,11 +158,11 @@ def test_whatever_fails_because_nobody_acknowledges_it_says_how(found: list[Chan
 
 
 def test_below_the_fold_each_change_says_how_to_acknowledge_it(found: list[Change]) -> None:
-    moved = MOVED._replace(address="task:shop.b/queue", new_path=("tasks", "shop.b", "queue"))
+    moved = MOVED._replace(**about("task:shop.b/queue"), new_path=("tasks", "shop.b", "queue"))
     found += [
         LOSSY,
         moved,
-        moved._replace(address="task:shop.c/queue", new_path=("tasks", "shop.c", "queue")),
+        moved._replace(**about("task:shop.c/queue"), new_path=("tasks", "shop.c", "queue")),
     ]
     acknowledge()
     screen, folded = diff("--output-format", "markdown").stdout.split("<details>")
@@ -216,7 +216,7 @@ def test_a_merged_waiver_answers_for_no_later_change_and_counts_against_what_run
 
 
 def test_what_nobody_wrote_can_be_acknowledged_by_its_address(found: list[Change]) -> None:
-    found.append(LOSSY._replace(kind="worker-pool", address="worker:w/pool", old_path=(), new_path=()))
+    found.append(LOSSY._replace(kind="worker-pool", **about("worker:w/pool"), old_path=(), new_path=()))
     acknowledge(at="workers.w")
     assert diff("--exit-code").exit_code == 0
 

@@ -113,9 +113,8 @@ KINDS = frozenset(_KINDS)
 def title(change: Change) -> str:
     """A change in words, on one line; names and values stand in backticks."""
     kind = _KINDS.get(change.kind, _ANY)
-    scope, key = change.parts
-    subject, _, name = scope.partition(":")
-    key = key.removeprefix("options.")
+    subject, name = change.scope
+    key = change.key.removeprefix("options.")
     said = {
         "address": code(change.address),
         "name": code(name),
@@ -137,7 +136,7 @@ def likewise(changes: Sequence[Change]) -> str:
 
 def named(change: Change) -> str:
     """What a change is about, by its name."""
-    return code(change.parts[0].partition(":")[2])
+    return code(change.scope.name)
 
 
 def _both(key: str, change: Change) -> str:
@@ -204,7 +203,7 @@ def silent(change: Change) -> bool:
 def _subject(change: Change) -> tuple[str, str]:
     """What is counted: a thing once, however many of its settings change."""
     own = _KINDS.get(change.kind, _ANY).one.startswith(("setting", "other"))
-    return change.kind, change.address if own else change.parts[0]
+    return change.kind, change.address if own else str(change.scope)
 
 
 def _kind_counted(kind: str, number: int) -> str:

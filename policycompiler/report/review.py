@@ -139,10 +139,9 @@ def gathered(pairs: Iterable[Shown]) -> list[Shown]:
 
 def _but_for_its_name(each: Shown) -> Hashable:
     change, answer, _ = each
-    scope, key = change.parts
     values = json.dumps([change.old, change.new], sort_keys=True)
-    kind = scope.partition(":")[0]
-    return change.risk, change.kind, kind, key, values, change.because, change.policy, answer
+    about = change.scope.kind, change.key
+    return change.risk, change.kind, about, values, change.because, change.policy, answer
 
 
 def answer_line(answer: Answer) -> str:
@@ -179,7 +178,7 @@ def in_full(change: Change, value: Value) -> str:
         return "nothing"
     if change.kind == "schedule-shifted" and isinstance(value, dict):
         return clean(when(value))
-    return value_in_words(change.parts[1], value)
+    return value_in_words(change.key, value)
 
 
 def times(change: Change) -> Iterator[str]:

@@ -75,7 +75,7 @@ def _risky(reviewed: Reviewed, each: Shown, *, color: bool) -> Iterator[str]:
     if before:
         yield f"  before: {before}"
     # Of what is gone, the policy says nothing to anybody.
-    if change.policy and "/" in change.address:
+    if change.policy and change.key:
         yield f"  decided by the policy {clean(change.policy)}"
     yield from (f"  {line}" for line in times(change))
     if told := answer_line(answer):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from policycompiler.diagnostics import Diagnostic, Finding, Place, SpecPath, Waived
 from policycompiler.judge import LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE, Answers, glob_of
 from policycompiler.load import Document
+from policycompiler.plan import Scope
 from policycompiler.review.rollout import Change, Class, Review
 
 _FINDINGS: Mapping[Class, Finding] = {
@@ -16,7 +17,7 @@ _FINDINGS: Mapping[Class, Finding] = {
     Class.ORDERED: ORDERED_CHANGE,
 }
 _HELP: Mapping[Class, str] = {
-    Class.LOSSY: "keep what was, or bear it",
+    Class.LOSSY: "keep what was, or accept the loss",
     Class.MANUAL: "do what the change asks for",
     Class.ORDERED: "take the steps that `policycompiler diff` prints, in their order",
 }
@@ -61,7 +62,7 @@ def waiver_of(change: Change) -> str:
 
 
 def _path(change: Change) -> SpecPath:
-    return change.new_path or change.old_path or _path_of(change.parts[0])
+    return change.new_path or change.old_path or _path_of(change.scope)
 
 
 def is_entry(path: SpecPath) -> bool:
@@ -69,10 +70,9 @@ def is_entry(path: SpecPath) -> bool:
     return len(path) <= 2  # noqa: PLR2004 - `tasks`, `shop.a`
 
 
-def _path_of(scope: str) -> SpecPath:
+def _path_of(scope: Scope) -> SpecPath:
     """Where a waiver can name what nobody wrote."""
-    kind, _, name = scope.partition(":")
-    return (_SECTIONS.get(kind, kind), name) if name else (kind,)
+    return (_SECTIONS.get(scope.kind, scope.kind), scope.name) if scope.name else (scope.kind,)
 
 
 class Answer(NamedTuple):

@@ -89,13 +89,13 @@ def _setting(pair: Pair, before: Scope, scope: Scope, key: str) -> Change:
         kind = _transport_kind(pair)
     at = At(pair.old, pair.new, pair.needs, before, scope, key)
     if along := goes_along(at, kind):
-        return _change(pair, along, kind, f"{scope}/{key}", (old, new))._replace(follows=True)
+        return _change(pair, along, kind, (scope, key), (old, new))._replace(follows=True)
     judged = risk_of(at, kind)
     another = pair.old.get(APP, "broker_transport") != pair.new.get(APP, "broker_transport")
     if key == "broker_transport_options" and (kind == "visibility-timeout" or another):
         judged = Judged(Class.SAFE, "the transport is told the same")
-        return _change(pair, judged, kind, f"{scope}/{key}", (old, new))._replace(follows=True)
-    return _change(pair, judged, kind, f"{scope}/{key}", (old, new))
+        return _change(pair, judged, kind, (scope, key), (old, new))._replace(follows=True)
+    return _change(pair, judged, kind, (scope, key), (old, new))
 
 
 def _transport_kind(pair: Pair) -> str:
@@ -113,7 +113,7 @@ def _change(
     pair: Pair,
     judged: Judged,
     kind: str,
-    address: str,
+    about: tuple[Scope, str],
     sides: tuple[Setting | None, Setting | None],
     values: tuple[Value, Value] | None = None,
 ) -> Change:
@@ -125,7 +125,7 @@ def _change(
     return Change(
         judged.risk,
         kind,
-        address,
+        *about,
         judged.because,
         *values,
         decider.policy,
@@ -150,7 +150,7 @@ def _whole(pair: Pair, scope: Scope, today: date | None) -> Change:
         value |= _told(None if today is None else firings(plan, scope, today))
     values: tuple[Value, Value] = (None, value) if comes else (value, None)
     sides = (None, setting) if comes else (setting, None)
-    change = _change(pair, judged, kind, str(scope), sides, values)
+    change = _change(pair, judged, kind, (scope, ""), sides, values)
     if _is_written(plan, scope):
         path: SpecPath = (f"{scope.kind}s", scope.name)
         paths = ((), path) if comes else (path, ())
@@ -192,7 +192,7 @@ def _renamed(pair: Pair, scope: Scope) -> Iterator[Change]:
     setting = pair.new.setting(scope, "renamed_from")
     old = pair.old.find(before, "queue")
     values: tuple[Value, Value] = ([*names], scope.name)
-    yield _change(pair, judged, "task-renamed", str(scope), (old, setting), values)._replace(follows=False)
+    yield _change(pair, judged, "task-renamed", (scope, ""), (old, setting), values)._replace(follows=False)
     keys = {*pair.new.keys(scope), *(key for each in befores for key in pair.old.keys(each))}
     for key in sorted(keys - {"renamed_from"}):
         found = [
@@ -211,7 +211,7 @@ def _shifted(pair: Pair, scope: Scope, times: list[str], today: date | None) -> 
     judged = risk_of(at, "schedule-shifted")
     old = next((pair.old.setting(scope, key) for key in _TIMES if pair.old.find(scope, key)), None)
     new = next((pair.new.setting(scope, key) for key in _TIMES if pair.new.find(scope, key)), None)
-    change = _change(pair, judged, "schedule-shifted", str(scope), (old, new), values)
+    change = _change(pair, judged, "schedule-shifted", (scope, ""), (old, new), values)
     return change._replace(follows=False)
 
 
@@ -220,7 +220,7 @@ def _respelt(pair: Pair, scope: Scope, times: list[str]) -> Iterator[Change]:
     judged = Judged(Class.SAFE, "it fires at the same instants")
     for key in times:
         sides = pair.old.find(scope, key), pair.new.find(scope, key)
-        change = _change(pair, judged, "schedule-spelling", f"{scope}/{key}", sides)
+        change = _change(pair, judged, "schedule-spelling", (scope, key), sides)
         yield change._replace(follows=False)
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.plan import Plan, Value
+from policycompiler.plan import Plan, Scope, Value
 
 Phase: TypeAlias = Literal["expand", "switch", "drain", "contract"]
 
@@ -37,16 +37,17 @@ class Class(StrEnum):
 class Change(NamedTuple):
     """A difference in meaning between two plans.
 
-    `address` is a setting (`task:shop.mail.send/queue`) or, where all of it comes or goes, a scope
-    (`queue:search`). `old` and `new` are values of the plan; None where there is none on that side. `policy`
-    decided it, on the new side where there is one. `old_path` and `new_path` are what was written in the
-    workload that caused it, on either side; empty where nothing was. `follows` says that it is a consequence
-    of other changes of the same review, and is worth no line of its own.
+    It is about a setting or, where `key` is empty, about all of a scope, which comes or goes. `old` and `new`
+    are values of the plan; None where there is none on that side. `policy` decided it, on the new side where
+    there is one. `old_path` and `new_path` are what was written in the workload that caused it, on either
+    side; empty where nothing was. `follows` says that it is a consequence of other changes of the same
+    review, and is worth no line of its own.
     """
 
     risk: Class
     kind: str
-    address: str
+    scope: Scope
+    key: str
     because: str
     old: Value
     new: Value
@@ -56,13 +57,9 @@ class Change(NamedTuple):
     follows: bool = False
 
     @property
-    def parts(self) -> tuple[str, str]:
-        """The scope and the key of `address`; the key is empty where it is a scope. Names may hold a `/`."""
-        scope, _, key = self.address.rpartition("/")
-        whole = self.kind.endswith(("-added", "-removed", "-shifted"))
-        if whole or not scope or (self.kind == "task-renamed" and key != "renamed_from"):
-            return self.address, ""
-        return scope, key
+    def address(self) -> str:
+        """Of the setting, such as `task:shop.mail.send/queue`, or of the scope."""
+        return f"{self.scope}/{self.key}" if self.key else str(self.scope)
 
 
 class WaitFor(NamedTuple):

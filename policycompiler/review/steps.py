@@ -47,8 +47,8 @@ def rollout(old: Plan, new: Plan, found: Needs) -> Rollout:
 
 def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
     """What somebody has to do or to decide before anything is deployed."""
-    later = {f"queue:{queue}/dead_letter_arguments" for queue in found.replaced}
-    manual = [each for each in changes if each.risk is Class.MANUAL and each.address not in later]
+    later = {(Scope("queue", queue), "dead_letter_arguments") for queue in found.replaced}
+    manual = [each for each in changes if each.risk is Class.MANUAL and (each.scope, each.key) not in later]
     if manual:
         yield Step(
             "expand",

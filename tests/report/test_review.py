@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 from reported import EVIL
-from reviews import GONE, MOVED, NEW, REVIEW, STEPS, WAIVED, document_of, hostile, reviewed
+from reviews import GONE, MOVED, NEW, REVIEW, STEPS, WAIVED, about, document_of, hostile, reviewed
 
 from policycompiler.plan import Value
 from policycompiler.report import (
@@ -183,14 +183,14 @@ def test_a_comment_is_one_screen_with_the_rest_below_a_fold() -> None:
 
 
 def test_a_comment_says_that_there_are_more_than_it_shows() -> None:
-    several = (MOVED._replace(address=f"task:t{n}/queue", new=f"q{n}") for n in range(14))
+    several = (MOVED._replace(**about(f"task:t{n}/queue"), new=f"q{n}") for n in range(14))
     text = review_markdown(reviewed(Review(tuple(several), (), {})))
     assert "14 tasks move queue" in text
     assert "and 4 more below" in text
     assert text.index("`t13`") > text.index("<details>")
 
 
-ALIKE = Review(tuple(MOVED._replace(address=f"task:t{n:02}/queue") for n in range(60)), (), {})
+ALIKE = Review(tuple(MOVED._replace(**about(f"task:t{n:02}/queue")) for n in range(60)), (), {})
 
 
 def test_changes_that_differ_in_names_only_are_one_item_of_a_comment() -> None:
@@ -218,7 +218,8 @@ def test_changes_that_somebody_else_answers_for_stand_apart() -> None:
 def test_a_comment_is_not_longer_than_one_may_be() -> None:
     long = "|*<" * 3000
     changes = tuple(
-        GONE._replace(address=f"task:{n}{long}", because=long, old=f"{n}{long}", new=long) for n in range(300)
+        GONE._replace(**about(f"task:{n}{long}"), because=long, old=f"{n}{long}", new=long)
+        for n in range(300)
     )
     steps = tuple(STEPS[0]._replace(action=long, why=long, run=(long,) * 9) for _ in range(30))
     text = review_markdown(reviewed(Review(changes, steps, {})))
@@ -267,14 +268,14 @@ def test_every_kind_has_a_title_whatever_changes(kind: str) -> None:
     addresses = ("task:a/options.time_limit", "task:a", "app/task_acks_late", "beat/host", "", "/", "a")
     values: list[Value] = [None, 1, 5400.0, ["a"], {"next": None}, {"cron": {"hour": 1}}]
     for address, old, new in product(addresses, values, values):
-        told = title(MOVED._replace(kind=kind, address=address, old=old, new=new))
+        told = title(MOVED._replace(kind=kind, **about(address), old=old, new=new))
         assert told.isprintable(), (address, old, new)
         assert told, (address, old, new)
 
 
 def test_a_title_is_a_sentence_for_somebody_who_did_not_write_the_workload() -> None:
     def told(kind: str, address: str, old: Value, new: Value) -> str:
-        return title(MOVED._replace(kind=kind, address=address, old=old, new=new))
+        return title(MOVED._replace(kind=kind, **about(address), old=old, new=new))
 
     assert told("capacity", "worker:cpu/concurrency", 4, 6) == "worker `cpu`: `concurrency` `4` → `6`"
     assert told("task-limits", "task:a/options.time_limit", 90, 5400) == (

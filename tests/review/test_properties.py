@@ -268,19 +268,16 @@ def renamed(new: Plan) -> set[Scope]:
 
 def coverage(old: Plan, new: Plan, found: Review) -> Iterator[tuple[Scope, str]]:
     """The settings that differ by what the changes say."""
-    scopes = {str(each.scope): each.scope for plan in (old, new) for each in plan}
     for change in found.changes:
-        if change.address not in scopes:
-            text, _, key = change.address.rpartition("/")
-            yield scopes[text], key
+        if change.key:
+            yield change.scope, change.key
         elif change.kind == "schedule-shifted":
-            scope = scopes[change.address]
             for key in ("cron", "every_seconds", "solar", "timezone"):
-                if exact(old.get(scope, key)) != exact(new.get(scope, key)):
-                    yield scope, key
+                if exact(old.get(change.scope, key)) != exact(new.get(change.scope, key)):
+                    yield change.scope, key
         else:
-            for key in keys(old, new, scopes[change.address]):
-                yield scopes[change.address], key
+            for key in keys(old, new, change.scope):
+                yield change.scope, key
 
 
 @bounded

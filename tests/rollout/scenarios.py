@@ -235,6 +235,18 @@ def _removal(transport: str) -> Scenario:
     )
 
 
+def _removed_task(transport: str) -> Scenario:
+    # New workers throw away what old producers still send, to its queue and to one that calls choose.
+    running = workers(main=["stays"], side=["other"])
+    old = tasks(mail="stays", print="other", pay="stays, call_time_queues: [other]") + running
+    new = tasks(mail="stays", print="other") + running
+    chosen: list[Call] = [("shop.pay", {"queue": "other"}), ("shop.pay", {"queue": "other", **SHORT})]
+    before = [*calls("mail", "print", "pay"), *chosen]
+    return Scenario(
+        "remove-a-task", transport, Side(old, before), Side(new, calls("mail", "print")), ("lost",), ONCE
+    )
+
+
 def _beat(transport: str) -> Scenario:
     # Two beats, and everything is due twice.
     body = (
@@ -258,6 +270,7 @@ SCENARIOS = (
     _serializer("redis"),
     _visibility_timeout(),
     *map(_removal, BOTH),
+    *map(_removed_task, BOTH),
     _beat("redis"),
 )
 
