@@ -34,7 +34,7 @@ class Pair(NamedTuple):
 
 
 def changes(old: Plan, new: Plan, found: Needs, today: date | None) -> tuple[Change, ...]:
-    """All of them, the riskiest first, then by kind of thing and name."""
+    """All, the riskiest first, and among those what follows from others last; by kind of thing and name."""
     differing = frozenset(_differing(old, new))
     pair = Pair(old, new, found, differing)
     earlier = {name: task for task, names in found.renamed.items() for name in names}
@@ -83,19 +83,18 @@ _TIMES = ("cron", "every_seconds", "solar", "timezone")
 
 
 def _setting(pair: Pair, before: Scope, scope: Scope, key: str) -> Change:
-    old, new = pair.old.find(before, key), pair.new.find(scope, key)
+    about, sides = (scope, key), (pair.old.find(before, key), pair.new.find(scope, key))
     kind = kind_of(scope, key)
+    at = At(pair.old, pair.new, pair.needs, before, scope, key)
+    along = goes_along(at, kind)
     if key == "broker_transport_options":
         kind = _transport_kind(pair)
-    at = At(pair.old, pair.new, pair.needs, before, scope, key)
-    if along := goes_along(at, kind):
-        return _change(pair, along, kind, (scope, key), (old, new))._replace(follows=True)
-    judged = risk_of(at, kind)
-    another = pair.old.get(APP, "broker_transport") != pair.new.get(APP, "broker_transport")
-    if key == "broker_transport_options" and (kind == "visibility-timeout" or another):
-        judged = Judged(Class.SAFE, "the transport is told the same")
-        return _change(pair, judged, kind, (scope, key), (old, new))._replace(follows=True)
-    return _change(pair, judged, kind, (scope, key), (old, new))
+        another = pair.old.get(APP, "broker_transport") != pair.new.get(APP, "broker_transport")
+        if kind == "visibility-timeout" or another:
+            along = Judged(Class.SAFE, "the transport is told the same")
+    if along:
+        return _change(pair, along, kind, about, sides)._replace(follows=True)
+    return _change(pair, risk_of(at, kind), kind, about, sides)
 
 
 def _transport_kind(pair: Pair) -> str:
