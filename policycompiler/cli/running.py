@@ -125,9 +125,9 @@ def tell_no_plan(old: Side, run: Run) -> int:
         tell(report.clean(told))
         return EXIT_NO_SOURCES
     tell(report.clean(f"{old.label} makes no plan:"))
-    side = f"{report.clean(old.label)}: " if old.label.startswith(GIT) else ""
+    prefix = f"{report.clean(old.label)}: " if old.label.startswith(GIT) else ""
     told = report.render(made.diagnostics, made.document, "concise", fail_on=run.fail_on)
-    tell(*(f"{side}{line}" for line in told.splitlines()))
+    tell(*(f"{prefix}{line}" for line in told.splitlines()))
     return EXIT_MISRULED if made.misruled else EXIT_FINDINGS
 
 
