@@ -1,4 +1,4 @@
-"""What a countdown or a wait before a retry does to a worker, where RabbitMQ does not wait by itself.
+"""What a countdown or a wait before a retry does to a worker, and to which queues RabbitMQ brings it.
 
 Decides:
     Nothing.
@@ -12,6 +12,11 @@ Because:
     The rule for RabbitMQ 4 rests on its release notes; only RabbitMQ 3 is run by the tests. A delay in the
     broker is counted in whole seconds: a countdown below one second is refused when the task is sent. Which
     countdowns a producer uses besides the longest is not declared; a fraction of a second is to be 0 or 1.
+
+    For these delays Celery binds each queue by `#.` and its routing key: to its exchange, and that to the one
+    exchange of all delayed messages. So a delayed message comes to every queue whose key is the last words of
+    its own: one for `shop.mail` to queue `mail` too. On an exchange that the two share, what is not delayed
+    does so as well.
 
     An autoscaled worker takes messages ahead for its largest pool on every broker; only where the prefetch is
     not fixed does it follow bounds that are moved by remote control.
@@ -76,6 +81,15 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             tasks: {shop.a: {queue: q}}
             workers: {q: {concurrency: {min: 2, max: 10}}}
+    PC437 quorum-key-overlap: give one of the two queues a routing key that does not end that of the other.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {mail: {}}
+            tasks: {shop.a: {queue: shop.mail, max_countdown: 10m}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {mail: {}}
+            tasks: {shop.a: {queue: xmail, max_countdown: 10m}}
 
 Parameters:
     `most_held`: the delayed messages that one process may hold in its memory; 10000.
@@ -83,7 +97,8 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -100,11 +115,14 @@ ETA_CLASSIC_RABBIT4 = error("PC420", "eta-classic-rabbit4")
 ETA_HOARD = warning("PC421", "eta-hoard")
 QUORUM_PARTIAL = warning("PC422", "quorum-partial", Profile.STRICT)
 AUTOSCALE_QUORUM = info("PC423", "autoscale-quorum", Profile.STRICT)
+QUORUM_KEY_OVERLAP = error("PC437", "quorum-key-overlap")
 
 FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH = 4
 """RabbitMQ 4.0 removed it for classic queues (rabbitmq-server release notes 4.0)."""
 SHORTEST_SECONDS = 1
 """Of a delay in the broker."""
+DELAY_WORDS = 28
+"""The bits of a delay, which stand before the routing key (kombu/transport/native_delayed_delivery.py)."""
 
 
 class Parameters(PolicyParameters):
@@ -123,25 +141,42 @@ class _Delay(NamedTuple):
     path: SpecPath
 
 
+class _Link(NamedTuple):
+    """How a queue is bound to its exchange, and how Celery sends to it."""
+
+    exchange: str
+    kind: str
+    key: str
+    queue: Scope
+
+
+@dataclass(slots=True)
+class _Ends:
+    """Bindings by the words of their keys, the last one first; those of this node have no further word."""
+
+    longer: dict[str, _Ends] = field(default_factory=dict)
+    links: dict[tuple[str, str], _Link] = field(default_factory=dict)
+
+
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
     """Look at each task that may be delayed, then at what kinds of queue there are."""
-    quorum = [scope for scope in plan.scopes("queue") if _is_quorum(plan, scope)]
-    delays = {
-        Scope("task", name): list(_delays(plan, Scope("task", name)))
-        for name, task in spec.tasks.items()
-        if not task.external
-    }
+    on_rabbitmq = plan.text(APP, "broker_transport") == "rabbitmq"
+    quorum = [scope for scope in plan.scopes("queue") if on_rabbitmq and _is_quorum(plan, scope)]
+    delays = {Scope("task", name): list(_delays(plan, Scope("task", name))) for name in spec.tasks}
     for task, own in delays.items():
+        if spec.tasks[task.name].external:
+            continue
         queue = Scope("queue", plan.text(task, "queue"))
         longest = max(own, key=lambda delay: delay.seconds, default=None)
         native = bool(quorum) and plan.value(queue, "exchange_type") != "direct"
         if longest is not None and longest.seconds > 0 and not native:
-            if plan.text(APP, "broker_transport") == "rabbitmq":
+            if on_rabbitmq:
                 yield from _stall(plan, task, queue, longest, quorum)
             yield from _hoard(plan, task, tuned)
         if native:
             yield from _subseconds(spec, task, own)
     if quorum:
+        yield from _overlaps(spec, plan, delays)
         yield from _partial(spec, plan, quorum[0])
         yield from _autoscale(plan, quorum)
 
@@ -226,6 +261,90 @@ def _subseconds(spec: Workload, task: Scope, delays: list[_Delay]) -> Iterator[D
             "Celery refuses to send it"
         )
         yield QUORUM_SUBSECOND.at(delay.path, message, help="write 0, or 1 second or more")
+
+
+def _overlaps(spec: Workload, plan: Plan, delays: Mapping[Scope, list[_Delay]]) -> Iterator[Diagnostic]:
+    """Queues whose messages come to another one too; of several others the first is told."""
+    links = [*_links(plan)]
+    ends = _ends(links)
+    for sent in links:
+        tasks = [Scope("task", name) for name in plan.texts(sent.queue, "tasks")]
+        own = [delay for task in tasks for delay in delays[task] if delay.seconds >= SHORTEST_SECONDS]
+        longest = max(own, key=lambda delay: delay.seconds, default=None)
+        other = next(_also_reached(ends, sent, delayed=longest is not None), None) if tasks else None
+        if other is not None:
+            yield _overlap(spec, plan, sent, other, longest)
+
+
+def _links(plan: Plan) -> Iterator[_Link]:
+    """Of the queues that Celery binds for delays."""
+    for scope in plan.scopes("queue"):
+        exchange, kind, key = (
+            plan.text(scope, each) for each in ("exchange", "exchange_type", "routing_key")
+        )
+        if kind != "direct":
+            yield _Link(exchange, kind, key, scope)
+
+
+def _ends(links: list[_Link]) -> _Ends:
+    root = _Ends()
+    for link in links:
+        node = root
+        for word in link.key.removeprefix("#.").split(".")[::-1]:
+            node = node.longer.setdefault(word, _Ends())
+        node.links.setdefault((link.exchange, link.key), link)
+    return root
+
+
+def _also_reached(ends: _Ends, sent: _Link, *, delayed: bool) -> Iterator[_Link]:
+    """The queues that get what is meant for another one, but for those that the workload binds so."""
+    key = sent.key.split(".")[::-1]
+    words = [*key, *[""] * (DELAY_WORDS if delayed else 0)]
+    reached: dict[tuple[int, int], _Ends] = {}
+    waiting = [(ends, 0, False)]
+    while waiting:
+        node, taken, takes_more = waiting.pop()
+        if (id(node), taken) in reached:
+            continue
+        reached[id(node), taken] = node
+        if "#" in node.longer:
+            waiting.append((node.longer["#"], taken, True))
+        if taken < len(words):
+            if takes_more:
+                waiting.append((node, taken + 1, True))
+            same = [it for it in (words[taken], "*") if it != "#" and it in node.longer]
+            waiting += [(node.longer[it], taken + 1, False) for it in same]
+    for node in reached.values():
+        for link in node.links.values():
+            if link.exchange != sent.exchange:
+                meant = not delayed
+            else:
+                meant = sent.kind == "fanout" or link.key.startswith("#") or (id(node), len(key)) in reached
+            if not meant:
+                yield link
+
+
+def _overlap(spec: Workload, plan: Plan, sent: _Link, other: _Link, delay: _Delay | None) -> Diagnostic:
+    name, key = other.queue.name, other.key
+    related = tuple(
+        Related(("queues", link.queue.name), f"its routing key is `{link.key}`")
+        for link in (other, sent)
+        if link.queue.name in spec.queues
+    )
+    help_text = "write a `routing_key` for one of the two, so that neither ends with the words of the other"
+    if delay is None or sent.exchange == other.exchange:
+        message = (
+            f"what is sent to queue {sent.queue.name} comes to queue {name} too and runs twice: beside a "
+            f"quorum queue Celery binds that one to exchange {sent.exchange} by `#.{key}`, which matches "
+            f"`{sent.key}`"
+        )
+        path = plan.written(sent.queue, "exchange") or plan.written(other.queue, "exchange") or ("queues",)
+        return QUORUM_KEY_OVERLAP.at(path, message, help=help_text, related=related)
+    message = (
+        f"{delay.what} {delay.seconds:g} s, and then comes to queue {name} as well as to {sent.queue.name} "
+        f"and runs twice: the routing key `{key}` of the one matches the end of `{sent.key}`"
+    )
+    return QUORUM_KEY_OVERLAP.at(delay.path, message, help=help_text, related=related)
 
 
 def _partial(spec: Workload, plan: Plan, quorum: Scope) -> Iterator[Diagnostic]:

@@ -109,19 +109,58 @@ def test_on_rabbitmq_a_binding_ends_when_it_is_deleted(on_rabbitmq, rabbitmq_url
     assert depth(rabbitmq_url, old) == 0
 
 
+@pytest.mark.parametrize("apps", [1, 2])
+@pytest.mark.parametrize(("kind", "key"), [("topic", "{}"), ("topic", "*.shop.{}"), ("fanout", "{}")])
 def test_what_rabbitmq_delays_comes_to_each_queue_whose_key_ends_that_of_the_message(
+    on_rabbitmq, rabbitmq_url, queue_name, apps, kind, key
+):
+    """Whether one app has both queues, or an earlier one had the other; `*` may be a bit of the delay."""
+    other, sent = f"{queue_name}-other", f"shop.{queue_name}"
+    old = Queue(other, Exchange(other, type=kind), routing_key=key.format(queue_name), queue_arguments=QUORUM)
+    new = topic(sent, sent, sent, **QUORUM)
+    if apps == 1:
+        declare(rabbitmq_url, old)
+        lab = on_rabbitmq(**settings(old, new))
+    else:
+        stop(on_rabbitmq(**settings(old)).worker("--queues", other))
+        lab = on_rabbitmq(**settings(new))
+    lab.worker("--queues", sent)
+    lab.send("quick", queue=sent)
+    lab.wait_for("end", "quick")
+    assert depth(rabbitmq_url, other) == 0
+    lab.send("quick", queue=sent, countdown=1)
+    lab.wait_for("end", "quick", times=2)
+    wait_until(lambda: depth(rabbitmq_url, other) == 1, "the delayed one has come there too")
+
+
+def test_beside_a_quorum_queue_what_is_not_delayed_does_so_on_an_exchange_of_both(
     on_rabbitmq, rabbitmq_url, queue_name
 ):
-    old, new = queue_name, f"shop.{queue_name}"
-    stop(on_rabbitmq(**settings(topic(old, old, old, **QUORUM))).worker("--queues", old))
-    lab = on_rabbitmq(**settings(topic(new, new, new, **QUORUM)))
-    lab.worker("--queues", new)
-    lab.send("quick", queue=new)
+    other, sent = f"{queue_name}-other", f"shop.{queue_name}"
+    queues = [topic(name, queue_name, key, **QUORUM) for name, key in ((other, queue_name), (sent, sent))]
+    declare(rabbitmq_url, *queues)
+    lab = on_rabbitmq(**settings(*queues))
+    sent_to(lab, sent)
+    wait_until(lambda: depth(rabbitmq_url, sent) == 1, "it has come")
+    assert depth(rabbitmq_url, other) == 0
+    lab.worker("--queues", sent)
     lab.wait_for("end", "quick")
-    assert depth(rabbitmq_url, old) == 0
-    lab.send("quick", queue=new, countdown=1)
-    lab.wait_for("end", "quick", times=2)
-    wait_until(lambda: depth(rabbitmq_url, old) == 1, "the delayed one has come there too")
+    sent_to(lab, sent)
+    wait_until(lambda: depth(rabbitmq_url, other) == 1, "it has come there too")
+
+
+@pytest.mark.parametrize("key", ["x{}", "{}.shop"])
+def test_what_rabbitmq_delays_does_not_come_by_letters_or_by_first_words(
+    on_rabbitmq, rabbitmq_url, queue_name, key
+):
+    sent = key.format(queue_name)
+    queues = [topic(name, name, name, **QUORUM) for name in (queue_name, sent)]
+    declare(rabbitmq_url, *queues)
+    lab = on_rabbitmq(**settings(*queues))
+    lab.worker("--queues", sent)
+    lab.send("quick", queue=sent, countdown=1)
+    lab.wait_for("end", "quick")
+    assert depth(rabbitmq_url, queue_name) == 0
 
 
 @pytest.mark.parametrize("changed", ["arguments", "exchange"])

@@ -22,7 +22,16 @@ def holds(what: str, queue: str) -> str:
     )
 
 
+def overlap(what: str, key: str = "mail") -> str:
+    """That what is delayed for queue shop.mail comes to queue mail."""
+    return (
+        f"{what} 600 s, and then comes to queue mail as well as to shop.mail and runs twice: the routing key "
+        f"`{key}` of the one matches the end of `shop.mail`"
+    )
+
+
 TOPIC = "remove `exchange_type: direct`; behind a topic exchange the broker waits"
+KEYS = "write a `routing_key` for one of the two, so that neither ends with the words of the other"
 WHOLE = "write 0, or 1 second or more"
 REFUSES = {
     "a countdown behind a direct exchange": (
@@ -157,6 +166,75 @@ REFUSES = {
             ),
         ],
     ),
+    "a key that ends another one": (
+        f"{RABBIT}queues: {{mail: {{}}}}\ntasks: {{shop.a: {{queue: shop.mail, max_countdown: 10m}}}}",
+        [
+            Found("quorum-key-overlap", "3:51", overlap("shop.a may be sent with a countdown of"), KEYS),
+        ],
+    ),
+    "a key that ends another one, of a retry to a queue that a call chooses": (
+        (
+            f"{RABBIT}queues: {{mail: {{}}}}\n"
+            "tasks: {shop.a: {call_time_queues: [shop.mail], idempotent: true, retry: {on: [OSError]}}}"
+        ),
+        [
+            Found("quorum-key-overlap", "3:74", overlap("a retry of shop.a may wait"), KEYS),
+        ],
+    ),
+    "a key that ends that of another app's queue": (
+        (
+            f"{RABBIT}queues: {{mail: {{}}, shop.mail: {{exchange_type: topic}}}}\n"
+            "tasks: {shop.a: {queue: shop.mail, external: true, max_countdown: 10m}}"
+        ),
+        [
+            Found("quorum-key-overlap", "3:67", overlap("shop.a may be sent with a countdown of"), KEYS),
+        ],
+    ),
+    "the same key on another exchange, and a broadcast of it": (
+        (
+            f"{RABBIT}queues: {{mail: {{routing_key: shop.mail, broadcast: true}}}}\n"
+            "tasks: {shop.a: {queue: shop.mail, max_countdown: 10m}}"
+        ),
+        [
+            Found(
+                "quorum-key-overlap",
+                "3:51",
+                overlap("shop.a may be sent with a countdown of", "shop.mail"),
+                KEYS,
+            ),
+        ],
+    ),
+    "a pattern that takes a bit of the delay for a word": (
+        (
+            f"{RABBIT}queues: {{mail: {{routing_key: '*.shop.#'}}}}\n"
+            "tasks: {shop.a: {queue: shop.mail, max_countdown: 10m}}"
+        ),
+        [
+            Found(
+                "quorum-key-overlap",
+                "3:51",
+                overlap("shop.a may be sent with a countdown of", "*.shop.#"),
+                KEYS,
+            ),
+        ],
+    ),
+    "a key that ends another one of its exchange, without a delay": (
+        (
+            f"{RABBIT}queues: {{mail: {{exchange: e}}, shop.mail: {{exchange: e}}}}\n"
+            "tasks: {shop.a: {queue: shop.mail}}"
+        ),
+        [
+            Found(
+                "quorum-key-overlap",
+                "2:53",
+                (
+                    "what is sent to queue shop.mail comes to queue mail too and runs twice: beside a quorum "
+                    "queue Celery binds that one to exchange e by `#.mail`, which matches `shop.mail`"
+                ),
+                KEYS,
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
     "delays in the broker": f"{RABBIT4}tasks: {{shop.a: {{max_countdown: 10m, rate: 100/s}}}}",
@@ -164,6 +242,37 @@ ACCEPTS = {
     "a classic queue beside a quorum queue": (
         f"{RABBIT}queues: {{q: {{arguments: {{x-max-priority: 9}}}}}}\n"
         "tasks: {shop.a: {queue: q, max_countdown: 10m}}"
+    ),
+    "a key that ends another one, without delays": (
+        f"{RABBIT}queues: {{mail: {{}}}}\n"
+        "tasks: {shop.a: {queue: shop.mail}, shop.b: {max_countdown: 1m}}"
+    ),
+    "a key that ends another one by letters": (
+        f"{RABBIT}queues: {{mail: {{}}}}\ntasks: {{shop.a: {{queue: xmail, max_countdown: 10m}}}}"
+    ),
+    "a key that begins another one": (
+        f"{RABBIT}queues: {{shop: {{}}}}\ntasks: {{shop.a: {{queue: shop.mail, max_countdown: 10m}}}}"
+    ),
+    "a key that ends another one behind a direct exchange": (
+        f"{RABBIT}queues: {{mail: {{exchange_type: direct}}}}\n"
+        "tasks: {shop.a: {queue: shop.mail, max_countdown: 10m}}"
+    ),
+    "a key that ends another one, and no quorum queue": (
+        f"{RABBIT3}queues: {{mail: {{exchange_type: topic}}, shop.mail: {{exchange_type: topic}}}}\n"
+        "tasks: {shop.a: {queue: shop.mail, max_countdown: 10m}}"
+    ),
+    "a queue that is to get what goes through its exchange": (
+        f"{RABBIT}queues: {{mail: {{exchange: shop.mail, routing_key: '*.mail'}}, "
+        "all: {exchange: shop.mail, routing_key: '#'}}\n"
+        "tasks: {shop.a: {queue: shop.mail, max_countdown: 10m}}"
+    ),
+    "queues of one fanout exchange": (
+        f"{RABBIT}queues: {{mail: {{exchange: e, exchange_type: fanout}}, shop.mail: {{exchange: e, "
+        "exchange_type: fanout}}\ntasks: {shop.a: {queue: shop.mail, max_countdown: 10m}}"
+    ),
+    "what is a quorum queue by name alone": (
+        "queues: {mail: {exchange_type: topic, arguments: {x-queue-type: quorum}}, shop.mail: "
+        "{exchange_type: topic}}\ntasks: {shop.a: {queue: shop.mail, max_countdown: 500ms}}"
     ),
     "a direct exchange without delays": f"{RABBIT}{DIRECT}tasks: {{shop.a: {{queue: q}}}}",
     "another app's task": (
