@@ -14,6 +14,8 @@ from policycompiler.review import fleet, on_rabbitmq
 
 DELAYS = "celery_delayed_delivery"
 """The exchange by which RabbitMQ brings what it delayed to the exchange of its queue."""
+DELAY_BITS = 28
+"""Each is a word of the routing key (kombu/transport/native_delayed_delivery.py)."""
 
 
 class Crossed(NamedTuple):
@@ -108,8 +110,8 @@ def _sends(plan: Plan) -> Iterator[_Link]:
         queues[link.queue] = link
         tasks = (Scope("task", name) for name in plan.texts(scope, "tasks"))
         if delays and any(fleet.longest_delay_seconds(plan, task) for task in tasks):
-            # Before the key stand the bits of the delay, which no binding asks for.
-            yield link._replace(exchange=DELAYS, kind="topic")
+            # Before the key stand the bits of the delay.
+            yield link._replace(exchange=DELAYS, kind="topic", key="0." * DELAY_BITS + link.key)
     for schedule in plan.scopes("schedule"):
         options = plan.get(schedule, "options")
         if isinstance(options, dict) and "routing_key" in options:

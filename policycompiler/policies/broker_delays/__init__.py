@@ -97,15 +97,16 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, info, warning
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Plan, Scope, Written
+from policycompiler.policies.broker_delays.delays import SHORTEST_SECONDS, Delay, delays_of
+from policycompiler.policies.broker_delays.overlaps import overlaps
 
 NAME = "broker-delays"
 
@@ -119,10 +120,6 @@ QUORUM_KEY_OVERLAP = error("PC437", "quorum-key-overlap")
 
 FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH = 4
 """RabbitMQ 4.0 removed it for classic queues (rabbitmq-server release notes 4.0)."""
-SHORTEST_SECONDS = 1
-"""Of a delay in the broker."""
-DELAY_WORDS = 28
-"""The bits of a delay, which stand before the routing key (kombu/transport/native_delayed_delivery.py)."""
 
 
 class Parameters(PolicyParameters):
@@ -133,36 +130,11 @@ class Parameters(PolicyParameters):
     )
 
 
-class _Delay(NamedTuple):
-    """How long a message of a task may have to wait, in words, and who says so."""
-
-    seconds: float
-    what: str
-    path: SpecPath
-
-
-class _Link(NamedTuple):
-    """How a queue is bound to its exchange, and how Celery sends to it."""
-
-    exchange: str
-    kind: str
-    key: str
-    queue: Scope
-
-
-@dataclass(slots=True)
-class _Ends:
-    """Bindings by the words of their keys, the last one first; those of this node have no further word."""
-
-    longer: dict[str, _Ends] = field(default_factory=dict)
-    links: dict[tuple[str, str], _Link] = field(default_factory=dict)
-
-
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
     """Look at each task that may be delayed, then at what kinds of queue there are."""
     on_rabbitmq = plan.text(APP, "broker_transport") == "rabbitmq"
     quorum = [scope for scope in plan.scopes("queue") if on_rabbitmq and _is_quorum(plan, scope)]
-    delays = {Scope("task", name): list(_delays(plan, Scope("task", name))) for name in spec.tasks}
+    delays = {Scope("task", name): list(delays_of(plan, Scope("task", name))) for name in spec.tasks}
     for task, own in delays.items():
         if spec.tasks[task.name].external:
             continue
@@ -176,26 +148,14 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
         if native:
             yield from _subseconds(spec, task, own)
     if quorum:
-        yield from _overlaps(spec, plan, delays)
+        for path, message, related in overlaps(spec, plan, delays):
+            help_text = "write a `routing_key` for one of the two that does not end that of the other"
+            yield QUORUM_KEY_OVERLAP.at(path, message, help=help_text, related=related)
         yield from _partial(spec, plan, quorum[0])
         yield from _autoscale(plan, quorum)
 
 
-def _delays(plan: Plan, task: Scope) -> Iterator[_Delay]:
-    words = {
-        "max_countdown_seconds": f"{task.name} may be sent with a countdown of",
-        "options.retry_backoff_max": f"a retry of {task.name} may wait",
-        "options.default_retry_delay": f"a retry of {task.name} may wait",
-    }
-    for key, what in words.items():
-        setting = plan.find(task, key)
-        if setting is not None and isinstance(setting.value, int | float):
-            written = [origin.path for origin in setting.origins if isinstance(origin, Written)]
-            if written:
-                yield _Delay(setting.value, what, written[0])
-
-
-def _stall(plan: Plan, task: Scope, queue: Scope, delay: _Delay, quorum: list[Scope]) -> Iterator[Diagnostic]:
+def _stall(plan: Plan, task: Scope, queue: Scope, delay: Delay, quorum: list[Scope]) -> Iterator[Diagnostic]:
     """A delayed message that takes one of a fixed number of places."""
     holds = (
         f"{delay.what} {delay.seconds:g} s, and a worker of queue {queue.name} holds it as long: when all "
@@ -246,7 +206,7 @@ def _hoard(plan: Plan, task: Scope, tuned: Parameters) -> Iterator[Diagnostic]:
         yield ETA_HOARD.at(origin.path, message, help=help_text, related=related)
 
 
-def _subseconds(spec: Workload, task: Scope, delays: list[_Delay]) -> Iterator[Diagnostic]:
+def _subseconds(spec: Workload, task: Scope, delays: list[Delay]) -> Iterator[Diagnostic]:
     """Delays that Celery refuses: of the task, and of schedules that a longer one hides."""
     short = [delay for delay in delays if 0 < delay.seconds < SHORTEST_SECONDS]
     told = {delay.path for delay in short}
@@ -254,97 +214,13 @@ def _subseconds(spec: Workload, task: Scope, delays: list[_Delay]) -> Iterator[D
         countdown = schedule.options.countdown if schedule.options else None
         path: SpecPath = ("schedules", name, "options", "countdown")
         if schedule.task == task.name and countdown and countdown < SHORTEST_SECONDS and path not in told:
-            short.append(_Delay(countdown, f"schedule {name} sends {task.name} with a countdown of", path))
+            short.append(Delay(countdown, f"schedule {name} sends {task.name} with a countdown of", path))
     for delay in short:
         message = (
             f"{delay.what} {delay.seconds:g} s, but a delay in the broker is whole seconds: "
             "Celery refuses to send it"
         )
         yield QUORUM_SUBSECOND.at(delay.path, message, help="write 0, or 1 second or more")
-
-
-def _overlaps(spec: Workload, plan: Plan, delays: Mapping[Scope, list[_Delay]]) -> Iterator[Diagnostic]:
-    """Queues whose messages come to another one too; of several others the first is told."""
-    links = [*_links(plan)]
-    ends = _ends(links)
-    for sent in links:
-        tasks = [Scope("task", name) for name in plan.texts(sent.queue, "tasks")]
-        own = [delay for task in tasks for delay in delays[task] if delay.seconds >= SHORTEST_SECONDS]
-        longest = max(own, key=lambda delay: delay.seconds, default=None)
-        other = next(_also_reached(ends, sent, delayed=longest is not None), None) if tasks else None
-        if other is not None:
-            yield _overlap(spec, plan, sent, other, longest)
-
-
-def _links(plan: Plan) -> Iterator[_Link]:
-    """Of the queues that Celery binds for delays."""
-    for scope in plan.scopes("queue"):
-        exchange, kind, key = (
-            plan.text(scope, each) for each in ("exchange", "exchange_type", "routing_key")
-        )
-        if kind != "direct":
-            yield _Link(exchange, kind, key, scope)
-
-
-def _ends(links: list[_Link]) -> _Ends:
-    root = _Ends()
-    for link in links:
-        node = root
-        for word in link.key.removeprefix("#.").split(".")[::-1]:
-            node = node.longer.setdefault(word, _Ends())
-        node.links.setdefault((link.exchange, link.key), link)
-    return root
-
-
-def _also_reached(ends: _Ends, sent: _Link, *, delayed: bool) -> Iterator[_Link]:
-    """The queues that get what is meant for another one, but for those that the workload binds so."""
-    key = sent.key.split(".")[::-1]
-    words = [*key, *[""] * (DELAY_WORDS if delayed else 0)]
-    reached: dict[tuple[int, int], _Ends] = {}
-    waiting = [(ends, 0, False)]
-    while waiting:
-        node, taken, takes_more = waiting.pop()
-        if (id(node), taken) in reached:
-            continue
-        reached[id(node), taken] = node
-        if "#" in node.longer:
-            waiting.append((node.longer["#"], taken, True))
-        if taken < len(words):
-            if takes_more:
-                waiting.append((node, taken + 1, True))
-            same = [it for it in (words[taken], "*") if it != "#" and it in node.longer]
-            waiting += [(node.longer[it], taken + 1, False) for it in same]
-    for node in reached.values():
-        for link in node.links.values():
-            if link.exchange != sent.exchange:
-                meant = not delayed
-            else:
-                meant = sent.kind == "fanout" or link.key.startswith("#") or (id(node), len(key)) in reached
-            if not meant:
-                yield link
-
-
-def _overlap(spec: Workload, plan: Plan, sent: _Link, other: _Link, delay: _Delay | None) -> Diagnostic:
-    name, key = other.queue.name, other.key
-    related = tuple(
-        Related(("queues", link.queue.name), f"its routing key is `{link.key}`")
-        for link in (other, sent)
-        if link.queue.name in spec.queues
-    )
-    help_text = "write a `routing_key` for one of the two, so that neither ends with the words of the other"
-    if delay is None or sent.exchange == other.exchange:
-        message = (
-            f"what is sent to queue {sent.queue.name} comes to queue {name} too and runs twice: beside a "
-            f"quorum queue Celery binds that one to exchange {sent.exchange} by `#.{key}`, which matches "
-            f"`{sent.key}`"
-        )
-        path = plan.written(sent.queue, "exchange") or plan.written(other.queue, "exchange") or ("queues",)
-        return QUORUM_KEY_OVERLAP.at(path, message, help=help_text, related=related)
-    message = (
-        f"{delay.what} {delay.seconds:g} s, and then comes to queue {name} as well as to {sent.queue.name} "
-        f"and runs twice: the routing key `{key}` of the one matches the end of `{sent.key}`"
-    )
-    return QUORUM_KEY_OVERLAP.at(delay.path, message, help=help_text, related=related)
 
 
 def _partial(spec: Workload, plan: Plan, quorum: Scope) -> Iterator[Diagnostic]:

@@ -1,0 +1,35 @@
+"""How long the messages of a task may have to wait, by what is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from policycompiler.diagnostics import SpecPath
+from policycompiler.plan import Plan, Scope, Written
+
+SHORTEST_SECONDS = 1
+"""Of a delay in the broker."""
+
+
+class Delay(NamedTuple):
+    """How long a message of a task may have to wait, in words, and who says so."""
+
+    seconds: float
+    what: str
+    path: SpecPath
+
+
+def delays_of(plan: Plan, task: Scope) -> Iterator[Delay]:
+    """Its countdown and its retries, each where it says them."""
+    words = {
+        "max_countdown_seconds": f"{task.name} may be sent with a countdown of",
+        "options.retry_backoff_max": f"a retry of {task.name} may wait",
+        "options.default_retry_delay": f"a retry of {task.name} may wait",
+    }
+    for key, what in words.items():
+        setting = plan.find(task, key)
+        if setting is not None and isinstance(setting.value, int | float):
+            written = [origin.path for origin in setting.origins if isinstance(origin, Written)]
+            if written:
+                yield Delay(setting.value, what, written[0])
