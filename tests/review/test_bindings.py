@@ -132,6 +132,12 @@ def test_what_rabbitmq_delays_comes_by_the_end_of_its_key():
     assert crossed(*(text.replace(later, "") for text in (old, new))) == {}
 
 
+def test_the_bits_of_a_delay_are_words_that_a_pattern_may_ask_for():
+    old = RABBITMQ + TWO + queues(a=topic("*.shop.mail"))
+    later = tasks(b="shop.mail, max_countdown: 1m") + workers(w="shop.mail")
+    assert crossed(old, RABBITMQ + later) == {"a": "shop.mail"}
+
+
 @pytest.mark.parametrize(
     ("broker", "told"),
     [
