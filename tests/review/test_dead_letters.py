@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from reviewed import RABBITMQ, TODAY, at, plan_of, reviewed
-from rollout_cases import DEAD_LETTERS, of, tasks
+from rollout_cases import CLASSIC, DEAD_LETTERS, of, tasks
 
 from policycompiler.plan import Plan, Scope
 from policycompiler.review import Class, Review, review
@@ -110,4 +110,15 @@ def test_where_only_dead_letters_are_declared_otherwise_it_is_said_when_to_delet
 def test_on_another_broker_no_dead_letter_queue_exists_as_it_was():
     new = plan_of(OLD.replace("CELERY_BROKER_URL", "OTHER"))
     found = review(plan_of(OLD), shorter(new), TODAY)
+    assert at(found, "queue:q/dead_letter_arguments").risk is Class.SAFE
+
+
+def test_what_kept_dead_letters_and_keeps_none_any_more_is_lossy_and_made_anew():
+    kept, none = (
+        RABBITMQ + declared + "tasks: {shop.a: {queue: q, idempotent: true}}\n"
+        for declared in (DEAD_LETTERS, CLASSIC)
+    )
+    found = reviewed(kept, none)
+    assert at(found, "task:shop.a/options.acks_on_failure").risk is Class.LOSSY
+    assert at(found, "queue:q/arguments").risk is Class.ORDERED
     assert at(found, "queue:q/dead_letter_arguments").risk is Class.SAFE

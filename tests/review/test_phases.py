@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from meanings import configuration
 from reviewed import RABBITMQ, plan_of, reviewed
-from rollout_cases import CASES, of
+from rollout_cases import CASES, of, tasks
 
 from policycompiler import emitters
 from policycompiler.plan import APP, Plan, Scope
@@ -103,3 +103,14 @@ def test_a_stand_in_has_a_routing_key_of_its_own_which_schedules_take():
     assert "routing_key" not in between.value(Scope("schedule", "s"), "options")
     for side in (old, new):
         assert clashes(plan_of(side), between).crossed == {}
+
+
+def test_whoever_accepts_first_compresses_as_before():
+    gzip = YAML.replace("task_serializer: yaml", "task_serializer: yaml, task_compression: gzip")
+    found = reviewed(tasks(a="q"), gzip + tasks(a="q"))
+    assert phase(found, "accept").get(APP, "task_compression") is None
+
+
+def test_the_overlap_watches_the_queue_that_leaves():
+    overlap = phase(of("a task moves to a queue of its own", ""), "overlap")
+    assert {"p", "r"} <= {overlap.get(scope, "queue") for scope in overlap.scopes("alert")}

@@ -228,3 +228,12 @@ def ticked(folder, when, start, end, name="s"):
         NOW[0] += timedelta(minutes=1)
     beat.close()
     return sent
+
+
+def test_an_expiry_that_its_task_has_is_said_of_the_task():
+    ticks = "schedules: {s: {task: shop.a, every: 1h}}\n"
+    found = reviewed(
+        *(f"tasks: {{shop.a: {{queue: q, expires: {each}}}}}\n{ticks}" for each in ("2h", "30m"))
+    )
+    assert at(found, "task:shop.a/options.expires").risk is Class.LOSSY
+    assert at(found, "schedule:s/options").risk is Class.SAFE
