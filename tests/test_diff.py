@@ -445,7 +445,7 @@ def test_environments_that_differ_and_are_not_compared_are_named() -> None:
     put("new.yaml", WORKLOAD + same)
     assert "environments" not in diff().output
     put("new.yaml", WORKLOAD + ENVIRONMENTS % ("4s", "owner: a") + "  test: {}\n")
-    told = "environments that differ are not compared here: prod, test; `--env NAME` compares one"
+    told = "environments written otherwise are not compared here: prod, test; `--env NAME` compares one"
     assert diff().stdout == f"no changes in meaning\n{told}\n"
     assert diff("--output-format", "markdown").stdout.endswith(f"\n\n{told}\n")
     for format_ in ("json", "github", "gitlab"):

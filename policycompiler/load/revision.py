@@ -192,7 +192,10 @@ def _led_to(tree: str, link: str, entry: _Entry, revision: str) -> tuple[str, _E
         leads = git("cat-file", "blob", entry.object)
         path = posixpath.normpath(posixpath.join(posixpath.dirname(path), leads))
         found = None if path.startswith(("/", "../")) else _entries(tree, [path]).get(path)
-        if found is None or found.mode in {_FOLDER, _SUBMODULE}:
+        if found is not None and found.mode == _FOLDER:
+            message = f"`{link}` at `{revision}` is a link to the folder `{path}`; name that"
+            raise RevisionError(message)
+        if found is None or found.mode == _SUBMODULE:
             break
         if found.mode != _LINK:
             return path, found

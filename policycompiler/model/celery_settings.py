@@ -176,6 +176,11 @@ def result_options(backend: str, version: str) -> frozenset[str]:
     return frozenset(names) | _DOCUMENTED_RESULT_OPTIONS if names else frozenset()
 
 
+def default_of(setting: str) -> JsonValue:
+    """What holds where nobody says anything; null also where that is not known."""
+    return _facts(setting).get("default")
+
+
 def _facts(setting: str) -> Facts:
     """Of the last version that has it; types stay as they are."""
     return _data()["settings"].get(setting, [{}])[-1]

@@ -91,6 +91,7 @@ COMPRESSIONS = {
 _CODES_IN_SETTINGS = ("task_serializer", "result_serializer")
 _LISTS_IN_SETTINGS = ("accept_content", "result_accept_content")
 CONTENT_TYPES = {
+    "auth": "application/data",
     "json": "application/json",
     "msgpack": "application/x-msgpack",
     "pickle": "application/x-python-serialize",

@@ -107,7 +107,7 @@ def doubts(reviewed: Reviewed) -> tuple[str, ...]:
         if half.lacks
     )
     names = ", ".join(map(clean, reviewed.elsewhere))
-    unseen = f"environments that differ are not compared here: {names}; `--env NAME` compares one"
+    unseen = f"environments written otherwise are not compared here: {names}; `--env NAME` compares one"
     return (
         wrong if new.errors else "",
         *([late] if old.errors else []),

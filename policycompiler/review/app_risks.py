@@ -12,6 +12,8 @@ from policycompiler.review.task_risks import expiring
 
 
 def _results(at: At) -> Judged:
+    if at.key in _BACKEND and at.was is not None and not _keeps(at.old):
+        return safe("no task that is declared keeps a result there")
     if at.key in _BACKEND and at.was is not None:
         return lossy("results in the old backend are not found any more, whoever waits for them")
     if all(map(_stores, (at.old, at.new))) and (lost := [*_results_lost(at)]):
@@ -26,7 +28,13 @@ _BACKEND = ("result_backend", "result_backend_variable")
 
 
 def _stores(plan: Plan) -> bool:
-    return any(plan.get(APP, key) is not None for key in _BACKEND)
+    return any(plan.get(APP, key) is not None for key in _BACKEND) and _keeps(plan)
+
+
+def _keeps(plan: Plan) -> bool:
+    """Whether a task keeps its results."""
+    usual = plan.get(APP, "task_ignore_result")
+    return any(not plan.get(task, "options.ignore_result", usual) for task in plan.scopes("task"))
 
 
 def _results_lost(at: At) -> Iterator[str]:
@@ -34,9 +42,10 @@ def _results_lost(at: At) -> Iterator[str]:
     if at.key in {"database_table_names", "database_table_schemas"}:
         yield "results in the old tables are not found any more, whoever waits for them"
     if at.key == "result_backend_transport_options":
-        if _differs(at, "global_keyprefix", None) or _differs(at, "master_name", None):
+        if _differs(at, "global_keyprefix", "") or _differs(at, "master_name", None):
             yield "old results and the counts of chords under way are found by nobody any more"
-        if _differs(at, "result_chord_ordered", default=True):
+        chords = any("chord" in str(at.new.get(task, "canvas")) for task in at.new.scopes("task"))
+        if chords and _differs(at, "result_chord_ordered", default=True):
             yield (
                 "old and new workers count a chord in keys of another type, and Redis refuses the one or the "
                 "other: the body of a chord under way may never run"
@@ -126,6 +135,7 @@ _RULES_OF_SETTINGS: dict[str, Rule] = {
 """Settings that ask for more than their beginning tells."""
 
 _HARMLESS = (
+    *("imports", "include"),
     *("worker_", "beat_", "task_send_sent_event", "task_track_started", "task_publish_"),
     *("task_create_missing_queues", "event_", "control_", "database_", "redis_", "task_default_exchange"),
     *("task_default_routing_key", "task_default_rate_limit", "task_annotations", "task_remote_tracebacks"),

@@ -19,9 +19,13 @@ DELAY_BITS = 28
 
 
 class Crossed(NamedTuple):
-    """That a queue gets what is `meant_for` another one, from this exchange, maybe by `any_key`."""
+    """That a queue gets what is `meant_for` another one, from this exchange, maybe by `any_key`.
+
+    `new` is the queue of the new plan of which that comes.
+    """
 
     meant_for: str
+    new: str
     exchange: str
     any_key: bool
 
@@ -61,7 +65,8 @@ def clashes(old: Plan, new: Plan) -> Clashes:
                 brought = {link.queue for link in _reached(known, sent, plan)}
                 for link in links:
                     if link.queue not in brought:
-                        found = Crossed(sent.queue, sent.exchange, link.kind != "topic")
+                        comes_of = sent.queue if plan is new else link.queue
+                        found = Crossed(sent.queue, comes_of, sent.exchange, link.kind != "topic")
                         crossed.setdefault(link.queue, found)
     return Clashes(crossed, dict(_retyped(old, new)))
 

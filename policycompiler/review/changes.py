@@ -11,6 +11,7 @@ from datetime import date
 from typing import NamedTuple
 
 from policycompiler.diagnostics import SpecPath
+from policycompiler.model.celery_settings import default_of
 from policycompiler.plan import APP, Plan, Scope, Setting, Value, Written
 from policycompiler.review import fleet
 from policycompiler.review.alike import are_alike
@@ -94,7 +95,15 @@ def _setting(pair: Pair, before: Scope, scope: Scope, key: str) -> Change:
             along = Judged(Class.SAFE, "the transport is told the same")
     if along:
         return _change(pair, along, kind, about, sides)._replace(follows=True)
+    if scope == APP and _says_the_default(key, sides):
+        return _change(pair, Judged(Class.SAFE, "Celery does so by itself"), kind, about, sides)
     return _change(pair, risk_of(at, kind), kind, about, sides)
+
+
+def _says_the_default(key: str, sides: tuple[Setting | None, Setting | None]) -> bool:
+    """Whether a setting says on one side what holds on the other without it."""
+    was, now = (default_of(key) if side is None or side.value is None else side.value for side in sides)
+    return fleet.same(was, now)
 
 
 def _transport_kind(pair: Pair) -> str:

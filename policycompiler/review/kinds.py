@@ -41,6 +41,8 @@ _APP: dict[str, str] = {
     ),
     **dict.fromkeys(("app", "service", "namespace"), "installation"),
     "task_default_queue": "task-moved",
+    "task_default_delivery_mode": "task-delivery",
+    "task_default_priority": "task-priority",
     "owner": "task-facts",
 }
 

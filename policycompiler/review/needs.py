@@ -244,22 +244,23 @@ def _levels(old: Plan, new: Plan) -> bool:
 
 def _outlasted(old: Plan, new: Plan) -> Iterator[str]:
     """Workers that old units would stop sooner than what new producers send them may last."""
-    for worker in old.scopes("worker"):
+    for worker in fleet.running(old):
         if _missing_patience(old, worker, old.texts(worker, "queues"), new):
             yield worker.name
 
 
 def _lasting(old: Plan, new: Plan) -> Iterator[tuple[str, float]]:
     """Workers to which what old producers sent may come that lasts longer than new units wait."""
-    for worker in new.scopes("worker"):
+    for worker in fleet.running(new):
         if needed := _missing_patience(new, worker, new.texts(worker, "queues"), old):
             yield worker.name, needed
 
 
 def _hurried(old: Plan, new: Plan) -> Iterator[tuple[str, float]]:
     """Workers whose old processes may have longer runs than the new units wait that will stop them."""
-    for worker in new.scopes("worker"):
-        queues = old.texts(worker, "queues") if old.keys(worker) else []
+    before = set(fleet.running(old))
+    for worker in fleet.running(new):
+        queues = old.texts(worker, "queues") if worker in before else []
         if needed := max(_missing_patience(new, worker, queues, sender) for sender in (old, new)):
             yield worker.name, needed
 

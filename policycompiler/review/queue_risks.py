@@ -148,17 +148,18 @@ def _crossed(at: At, crossed: bindings.Crossed) -> str:
     other = "exchange or routing key"
     if crossed.any_key or exchange == bindings.DELAYS:
         other = "exchange" if crossed.any_key else "routing key"
+    another = f"choose another {other} for {crossed.new}"
     what = "what is delayed" if exchange == bindings.DELAYS else "what is sent"
     told = f"{what} for {crossed.meant_for} comes to {at.scope.name} too, and runs twice"
     if not (_on_rabbitmq(at) or _on_redis(at)):
-        return f"{told}, where both bindings to exchange {exchange} are known: choose another {other}"
+        return f"{told}, where both bindings to exchange {exchange} are known: {another}"
     if _on_rabbitmq(at):
         removed = f"the one of before is deleted from exchange {exchange} (`rabbitmqadmin`, management pages)"
     else:
         prefix = fleet.transport_option(at.new, "global_keyprefix") or ""
         removed = f"its member is removed from the set `{prefix}_kombu.binding.{exchange}`"
     return (
-        f"{told}, as bindings outlive what made them: choose another {other}, or send nothing until no old "
+        f"{told}, as bindings outlive what made them: {another}, or send nothing until no old "
         f"process runs and {removed}"
     )
 
@@ -214,9 +215,10 @@ def _made_anew(at: At) -> Judged:
     if at.key != _main_argument(at):
         return safe("the queue is made anew for its arguments, and takes this with it")
     between = at.needs.replaced[at.scope.name]
+    what = "other arguments while the queue" if at.key == "arguments" else "another type while the exchange"
     return ordered(
-        "RabbitMQ refuses other arguments while the queue exists: no worker of it would start, no send "
-        f"would pass; {between} stands in for it until it is empty and made anew"
+        f"RabbitMQ refuses {what} exists: no worker of it would start, no send would pass; {between} stands "
+        "in for it until it is empty and made anew"
     )
 
 

@@ -33,11 +33,20 @@ def _fewer(at: At) -> Judged:
     before, after = _most(at.old, at.before), _most(at.new, at.scope)
     if after == 0 and before:
         return lossy(_NONE)
+    if after < before and _is_first(at):
+        most = "once" if after == 1 else f"{after:g} times"
+        return safe(f"what fails is run again from now on; what the code itself retries, {most} at most")
     if after < before:
         counted = f"{after:g} {'retry' if after == 1 else 'retries'}"
         what = "what would have been tried again" if at.old.find(at.before, at.key) else _BY_CODE
         return lossy(f"{what} is given up after {counted}")
     return safe("each worker does so from its start on")
+
+
+def _is_first(at: At) -> bool:
+    """Whether only the code has retried until now, if anything has."""
+    said = ("options.autoretry_for", at.key)
+    return not any(at.old.get(at.before, key) for key in said) and bool(at.new.get(at.scope, said[0]))
 
 
 _BY_CODE = f"what the code itself retries, by Celery's own default {_USUAL} times,"

@@ -77,7 +77,8 @@ def _takes_over(at: At, gone: Scope) -> bool:
     task = str(at.old.get(gone, "task"))
     same = at.needs.after.earlier.get(task, task) == at.new.get(at.scope, "task")
     times = (at.old.get(gone, "every_seconds"), at.new.get(at.scope, "every_seconds"))
-    return same and not at.new.keys(gone) and None in times
+    alike = all(fleet.same(at.old.get(gone, key), at.new.get(at.scope, key)) for key in ("args", "kwargs"))
+    return same and alike and not at.new.keys(gone) and None in times
 
 
 def _writes_anew(at: At) -> bool:

@@ -48,7 +48,7 @@ def moved(at: At, queue: str, target: str) -> Judged:
 
 
 def _delivery(at: At) -> Judged:
-    option = at.key.removeprefix("options.").removeprefix("task_")
+    option = at.key.removeprefix("options.").removeprefix("task_").removeprefix("default_")
     if option == "delivery_mode":
         if at.now in (1, "transient"):
             return lossy("a restart of the broker loses its messages")

@@ -169,7 +169,7 @@ def test_a_link_is_what_it_leads_to_at_that_revision():
 
 @pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize(
-    "target", ["/etc/passwd", "../../else.yaml", "missing.yaml", "odd.yaml", "sub", "up/a.yaml"]
+    "target", ["/etc/passwd", "../../else.yaml", "missing.yaml", "odd.yaml", "up/a.yaml"]
 )
 def test_a_link_that_leads_to_no_file_of_the_revision_is_refused(target):
     Path("w/odd.yaml").symlink_to(target)
@@ -239,12 +239,11 @@ def test_what_a_revision_lacks_is_said(monkeypatch):
     with monkeypatch.context() as patch:
         patch.chdir("w")
         assert refusal("HEAD", "w", from_top=False).endswith(", or `git:HEAD:./PATH` from this folder")
-    assert refusal("HEAD", "link.yaml").startswith("`link.yaml` at `HEAD` is a link to no file")
+    assert refusal("HEAD", "link.yaml") == "`link.yaml` at `HEAD` is a link to the folder `w`; name that"
     assert "there is no such file or folder" in refusal("HEAD", "link.yaml/a.yaml")
     assert refusal("HEAD", "module").startswith("`module` at `HEAD` is a submodule;")
-    assert refusal("HEAD", "w", policy=Path("link.yaml")).startswith(
-        "`link.yaml` at `HEAD` is a link to no file"
-    )
+    refused = refusal("HEAD", "w", policy=Path("link.yaml"))
+    assert refused == "`link.yaml` at `HEAD` is a link to the folder `w`; name that"
     for outside in ("..", "/", "../other"):
         assert refusal("HEAD", outside).startswith(f"`{outside}` is not in this repository")
 

@@ -31,7 +31,7 @@ def overlap(what: str, key: str = "mail") -> str:
 
 
 TOPIC = "remove `exchange_type: direct`; behind a topic exchange the broker waits"
-KEYS = "write a `routing_key` for one of the two that does not end that of the other"
+KEYS = "write a `routing_key` for queue shop.mail that does not end with that of the other"
 WHOLE = "write 0, or 1 second or more"
 REFUSES = {
     "a countdown behind a direct exchange": (

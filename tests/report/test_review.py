@@ -102,7 +102,8 @@ def test_what_a_review_does_not_show_is_said_below_its_verdict() -> None:
     late, unruled, unseen = doubts(found)[1:]
     assert late.startswith("git:main has 1 error by the rules of today: ")
     assert unruled == "git:main has no platform/policy.yaml: it is compared without a policy file"
-    assert unseen == "environments that differ are not compared here: qa, staging; `--env NAME` compares one"
+    what = "environments written otherwise are not compared here"
+    assert unseen == f"{what}: qa, staging; `--env NAME` compares one"
     assert review_text(found) == f"no changes in meaning\n{late}\n{unruled}\n{unseen}\n"
     blocks = html(review_markdown(found)).splitlines()
     assert blocks[0] == "<p><strong>policycompiler: shop (prod): no changes in meaning</strong></p>"

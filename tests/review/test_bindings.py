@@ -171,7 +171,7 @@ def test_a_type_that_changes_on_redis_asks_for_another_exchange():
         change = at(found, address)
         assert change.risk is Class.MANUAL
         assert f"what is sent for {other} comes to" in change.because
-        assert "choose another exchange, or" in change.because
+        assert f"choose another exchange for {other}, or" in change.because
 
 
 def test_the_type_of_one_queue_is_nobody_elses():

@@ -27,6 +27,11 @@ def asked(old: str, new: str) -> dict[str, object]:
     }
 
 
+PAUSED = (
+    "tasks: {shop.a: {queue: q, runtime: %s}}\n"
+    "workers: {w: {queues: [q], replicas: 0}, v: {queues: [shop.standard.io]}}\n"
+    "waivers: [{finding: queue-unconsumed, at: '*', reason: paused, owner: shop, expires: 2099-01-01}]\n"
+)
 CASES = {
     "nothing": (A, A, {}),
     "another queue": (A, A.replace("q}", "p}"), {"leaving": ["q"], "arriving": ["p"], "deserted": ["q"]}),
@@ -111,6 +116,11 @@ CASES = {
         A + "schedules: {s: {task: shop.a, every: 1m, kwargs: {a: 1}}}\n",
         A + "schedules: {s: {task: shop.a, every: 1m, kwargs: {a: 2}}}\n",
         {"called": ["s"]},
+    ),
+    "longer runs of a worker that does not run": (
+        PAUSED % "1s",
+        PAUSED % "4m",
+        {},
     ),
     "a new schedule": (A, A + "schedules: {s: {task: shop.a, every: 1m, args: [1]}}\n", {}),
 }

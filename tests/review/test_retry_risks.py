@@ -70,3 +70,14 @@ COUNTS = [(5, 3, "lossy"), (5, 0, "lossy"), (3, 5, "safe"), (0, 5, "safe")]
 def test_how_often_it_is_tried_again(old, new, risk):
     texts = [task(f"autoretry_for: [OSError], max_retries: {each}") for each in (old, new)]
     assert at(reviewed(*texts), "task:shop.a/options.max_retries").risk == risk
+
+
+def test_the_first_retries_that_a_workload_asks_for_are_no_loss():
+    head = "tasks: {shop.a: {queue: q, idempotent: true"
+    old, new = (f"{head}{more}}}}}\n" for more in ("", FIRST))
+    change = at(reviewed(old, new), "task:shop.a/options.max_retries")
+    assert change.risk is Class.SAFE
+    assert change.because.endswith("what the code itself retries, once at most")
+
+
+FIRST = ", retry: {on: [OSError], max: 1}"

@@ -54,7 +54,10 @@ def results(more: str = "") -> str:
 
 
 def stored(setting: str = "") -> str:
-    return results() + (pins(setting) if setting else "") + PLAIN
+    return results() + (pins(setting) if setting else "") + KEPT
+
+
+KEPT = "tasks: {shop.a: {queue: q, result: keep, canvas: [chord]}}\n"
 
 
 def nightly(setting: str = "") -> str:
@@ -454,9 +457,35 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
     "event exchange": (PLAIN, pins("event_exchange: e") + PLAIN, {"manual app-setting app/event_exchange"}),
     "unknown setting": (PLAIN, pins("task_protocol: 1") + PLAIN, {"manual app-setting app/task_protocol"}),
     "backend url": (
+        results() + KEPT,
+        results().replace("R}", "S}") + KEPT,
+        {"lossy results app/result_backend_variable"},
+    ),
+    "backend url where no result is kept": (
         results() + PLAIN,
         results().replace("R}", "S}") + PLAIN,
-        {"lossy results app/result_backend_variable"},
+        {"safe results app/result_backend_variable"},
+    ),
+    "order of chords where there are none": (
+        stored().replace(", canvas: [chord]", ""),
+        stored("result_backend_transport_options: {result_chord_ordered: false}").replace(
+            ", canvas: [chord]", ""
+        ),
+        {"safe results app/result_backend_transport_options"},
+    ),
+    "defaults written down": (
+        PLAIN,
+        pins("control_exchange: celery, event_exchange: celeryev, task_always_eager: false") + PLAIN,
+        {
+            "safe app-setting app/control_exchange",
+            "safe app-setting app/event_exchange",
+            "safe app-setting app/task_always_eager",
+        },
+    ),
+    "messages of undeclared tasks that a restart of the broker loses": (
+        PLAIN,
+        pins("task_default_delivery_mode: transient") + PLAIN,
+        {"lossy task-delivery app/task_default_delivery_mode"},
     ),
     "prefix of results": (
         stored(),

@@ -237,3 +237,12 @@ def test_an_expiry_that_its_task_has_is_said_of_the_task():
     )
     assert at(found, "task:shop.a/options.expires").risk is Class.LOSSY
     assert at(found, "schedule:s/options").risk is Class.SAFE
+
+
+def test_a_schedule_with_other_arguments_stands_for_no_other_one():
+    old, new = (
+        "tasks: {shop.a: {queue: q}}\n"
+        f"schedules: {{{name}: {{task: shop.a, cron: 0 {hour} * * *, args: [{name}]}}}}\n"
+        for name, hour in (("eu", 1), ("us", 7))
+    )
+    assert at(reviewed(old, new), "schedule:us").risk is not Class.MANUAL

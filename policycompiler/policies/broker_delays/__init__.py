@@ -148,9 +148,11 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
         if native:
             yield from _subseconds(spec, task, own)
     if quorum:
-        for path, message, related in overlaps(spec, plan, delays):
-            help_text = "write a `routing_key` for one of the two that does not end that of the other"
-            yield QUORUM_KEY_OVERLAP.at(path, message, help=help_text, related=related)
+        for found in overlaps(spec, plan, delays):
+            help_text = (
+                f"write a `routing_key` for queue {found.queue} that does not end with that of the other"
+            )
+            yield QUORUM_KEY_OVERLAP.at(found.path, found.message, help=help_text, related=found.related)
         yield from _partial(spec, plan, quorum[0])
         yield from _autoscale(plan, quorum)
 

@@ -16,8 +16,9 @@ DELAY_WORDS = 28
 
 
 class Overlap(NamedTuple):
-    """What a user reads of a queue that gets what is sent to another one, and where."""
+    """What a user reads of a queue that gets what is sent to another one, `queue`, and where."""
 
+    queue: str
     path: SpecPath
     message: str
     related: tuple[Related, ...]
@@ -115,9 +116,9 @@ def _overlap(spec: Workload, plan: Plan, sent: _Link, other: _Link, delay: Delay
             f"`{sent.key}`"
         )
         path = plan.written(sent.queue, "exchange") or plan.written(other.queue, "exchange") or ("queues",)
-        return Overlap(path, message, related)
+        return Overlap(sent.queue.name, path, message, related)
     message = (
         f"{delay.what} {delay.seconds:g} s, and then comes to queue {name} as well as to {sent.queue.name} "
         f"and runs twice: the routing key `{key}` of the one matches the end of `{sent.key}`"
     )
-    return Overlap(delay.path, message, related)
+    return Overlap(sent.queue.name, delay.path, message, related)
