@@ -42,6 +42,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import NoReturn, Protocol, cast
@@ -112,8 +113,23 @@ def parse(text: str, name: str, findings: list[Diagnostic]) -> tuple[Mapped, Mar
     except _StopError:
         pass
     except yaml.MarkedYAMLError as problem:
-        findings.append(_invalid(source, problem))
+        findings[:] = _too_large(source, problem) or [*findings, _invalid(source, problem)]
     return {}, Mark(source, 0, 0, _NO_CHILDREN)
+
+
+def _too_large(source: Source, problem: yaml.MarkedYAMLError) -> list[Diagnostic]:
+    """What to report when one of our own bounds is passed before the place that libyaml refuses.
+
+    libyaml scans ahead of its events, and since 0.2.6 it has a bound on nesting of its own. Ours comes first,
+    so that every libyaml reports the same finding at the same place.
+    """
+    if problem.problem_mark is None:
+        return []
+    findings: list[Diagnostic] = []
+    before = Source(source.name, source.text[: problem.problem_mark.index])
+    with suppress(_StopError, yaml.MarkedYAMLError):
+        _Builder(before, findings).document()
+    return findings if findings and findings[-1].finding is TOO_LARGE else []
 
 
 def _invalid(source: Source, problem: yaml.MarkedYAMLError) -> Diagnostic:
