@@ -1,9 +1,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The versions that the tests are known to pass with; a user's installation is not held to them.
+CONSTRAINTS := .ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint install fix golden docs schema celery-versions knowledge bench clean
+.PHONY: help demo test test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
+  clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -13,8 +16,18 @@ demo: $(VENV)/product ## compile examples/shop into build/ and show what came ou
 	@find build -type f | LC_ALL=C sort
 	$(BIN)/policycompiler explain examples/shop
 
-test: lint install ## everything that CI runs, on the installed wheel
+test: lint install ## everything that CI runs, on the installed wheel and the recorded versions
 	$(BIN)/pytest -n auto --dist loadfile
+
+test-newest: ## the same with the newest versions of everything, in an environment of its own
+	rm -rf .venv-newest
+	$(MAKE) test VENV=.venv-newest CONSTRAINTS=/dev/null
+
+constraints: ## record the newest versions in .ci/constraints.txt; run `make test` before you commit it
+	rm -rf .venv-newest
+	$(MAKE) .venv-newest/dev VENV=.venv-newest CONSTRAINTS=/dev/null
+	{ echo '# What the tests pass with; made by `make constraints`.'; \
+	  .venv-newest/bin/pip freeze --all --exclude policycompiler; } > .ci/constraints.txt
 
 lint: $(VENV)/dev ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -24,7 +37,7 @@ lint: $(VENV)/dev ## formatting, lint, types, import contracts
 
 install: $(VENV)/dev ## build the wheel and install it over the old one
 	rm -rf dist
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
 
 fix: $(VENV)/dev ## mend formatting and what lint can mend
@@ -54,13 +67,13 @@ bench: install ## speed and memory of a compile, as ratios
 	$(BIN)/python tests/bench.py
 
 clean: ## remove everything that can be made again
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-newest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
-$(VENV)/dev: pyproject.toml
+$(VENV)/dev: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --group dev
-	$(BIN)/pip install --quiet .
+	$(BIN)/pip install --quiet --upgrade --constraint $(CONSTRAINTS) 'pip>=25.1'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --group dev
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --no-build-isolation .
 	touch $@
 
 $(VENV)/product: pyproject.toml
