@@ -1,7 +1,7 @@
 """policycompiler: from a short workload YAML to a Celery deployment that explains itself."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+# Nothing is imported here: until `policycompiler.__main__` runs, an interrupt ends with Python's traceback.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from policycompiler.compiler import Compilation, compile_workload
@@ -24,6 +24,8 @@ _ROOMS = {
 def __getattr__(name: str) -> object:
     # Celery imports this package whenever it starts, for `celery policy`; it need not pay for the compiler.
     if name in _ROOMS:
+        from importlib import import_module  # noqa: PLC0415
+
         return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -1,6 +1,18 @@
-"""`python -m policycompiler`."""
+"""`python -m policycompiler`, and the `policycompiler` command."""
 
-from policycompiler.cli import main
+from policycompiler import interrupts
+
+
+def main() -> None:
+    """Run the command line. The rest of the program is imported only once an interrupt ends well."""
+    interrupts.end_at_once()
+    try:
+        from policycompiler.cli import main as command_line  # noqa: PLC0415
+
+        command_line()
+    except KeyboardInterrupt:
+        interrupts.end()
+
 
 if __name__ == "__main__":
     main()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -126,6 +127,43 @@ def test_an_interrupt_ends_with_130_and_no_traceback():
     assert (first, process.returncode) == (b"w", 130)
     assert b"1000 errors" not in rest
     assert noise.split() == [b"Interrupted."]
+
+
+_INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from policycompiler.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["policycompiler.cli", "click", "yaml", "pydantic.main", "policycompiler.policies", "jinja2", "report"],
+)
+def test_an_interrupt_in_an_import_ends_with_130_and_no_traceback(module):
+    command = [sys.executable, "-c", _INTERRUPTED_IMPORT, module]
+    found = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    if module == "report":
+        # No module has this name: without an interrupt, the commands are shown.
+        assert found.returncode == 2
+        return
+    assert (found.returncode, found.stdout, found.stderr) == (130, b"", b"Interrupted.\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_traceback_and_changes_no_exit_code(closed):
+    for text, code in ((WORKLOAD, 0), (BROKEN, 1)):
+        put(text)
+        words = f"{sys.executable} -m policycompiler check workload.yaml {closed}"
+        found = subprocess.run(["sh", "-c", words], capture_output=True, timeout=60, check=False)
+        assert (found.returncode, found.stderr) == (code, b"")
 
 
 def test_without_a_command_the_commands_are_shown_as_wrong_use():
@@ -756,6 +794,8 @@ def test_a_bug_is_no_finding(monkeypatch, capsys):
         raise ZeroDivisionError
 
     monkeypatch.setattr(command_line, "cli", broken)
+    # What interrupts this test is none of the program's business.
+    monkeypatch.setattr(command_line, "interrupts", SimpleNamespace(raise_once=int, end_at_once=int))
     with pytest.raises(SystemExit) as ended:
         command_line.main()
     assert ended.value.code == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 
 import click
 
-from policycompiler import __version__
+from policycompiler import __version__, interrupts
 from policycompiler.cli.baseline import baseline
 from policycompiler.cli.check import check
 from policycompiler.cli.compile import compile_
@@ -28,8 +29,6 @@ from policycompiler.cli.schema import schema
 from policycompiler.cli.test_policy import test_policy
 
 EXIT_WRONG_USE_OR_BUG = 2
-EXIT_INTERRUPTED = 130
-"""As shells have it: 128 and the number of the signal."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,7 +53,7 @@ def own_exit_codes() -> Iterator[None]:
         sys.exit(wrong_use.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(interrupts.EXIT_INTERRUPTED)
     except Exception as problem:  # noqa: BLE001 - whatever it is, it must not look like a finding
         if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
             click.echo(f"Error: cannot write: {problem.strerror}", err=True)
@@ -68,9 +67,24 @@ def main() -> None:
     """Run the command line."""
     # A compile builds much and frees nothing: the collector would only look at it again and again.
     gc.disable()
+    _open_standard_streams()
     try:
         with own_exit_codes():
+            interrupts.raise_once()
             sys.exit(cli(prog_name="policycompiler", standalone_mode=False))
     finally:
+        interrupts.end_at_once()
         # Python's own way out would, once.
         gc.freeze()
+
+
+def _open_standard_streams() -> None:
+    """What a shell has closed (`>&-`) takes what is written and loses it, and no file gets its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = os.O_WRONLY if number else os.O_RDONLY
+            descriptor = os.open(os.devnull, mode)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
