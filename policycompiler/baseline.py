@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import Diagnostic, Place, fatal, info
+from policycompiler.load.files import read_bounded
 
 FORMAT = 1
+LARGEST_BASELINE_BYTES = 16 * 1024 * 1024
+"""As much as a workload file may have; a baseline is about one."""
 
 BASELINE_ENTRY_GONE = info("PC741", "baseline-entry-gone")
 INVALID_BASELINE = fatal("PC742", "invalid-baseline")
@@ -71,13 +74,17 @@ def read(path: Path) -> tuple[Baseline, list[Diagnostic]]:
     """A baseline file; an empty one and a finding when it is none."""
     name = path.as_posix()
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = read_bounded(path, LARGEST_BASELINE_BYTES + 1)
+    except OSError as problem:
+        return _invalid(name, f"cannot be read: {problem.strerror}")
+    if len(text) > LARGEST_BASELINE_BYTES:
+        return _invalid(name, f"a baseline has at most {LARGEST_BASELINE_BYTES} bytes")
+    try:
+        data = json.loads(text)
         if data["format"] != FORMAT:
             return _invalid(name, f"format {data['format']!r}; this policycompiler reads {FORMAT}")
         entries = {(str(each["finding"]), str(each["at"])): int(each["count"]) for each in data["findings"]}
-    except OSError as problem:
-        return _invalid(name, f"cannot be read: {problem.strerror}")
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return _invalid(name, "this is no baseline")
     return Baseline(entries, name), []
 

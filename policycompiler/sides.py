@@ -203,12 +203,7 @@ def _no_plan(name: str) -> SideError:
 def _text(path: Path, name: str) -> str:
     """The text of a file of ours; `name` is what the user called it."""
     try:
-        if not path.is_file():
-            # Opening a pipe would wait for its writer.
-            path.stat()
-            raise _no_plan(name)
-        with path.open("rb") as file:
-            data = file.read(LARGEST_PLAN_BYTES + 1)
+        data = load.read_bounded(path, LARGEST_PLAN_BYTES + 1)
         if len(data) > LARGEST_PLAN_BYTES:
             message = f"{name} has more than {LARGEST_PLAN_BYTES} bytes; no plan has"
             raise _refused(message)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from workloads import workload
 
+from policycompiler import baseline
 from policycompiler.cli import cli
 
 TWO = """\
@@ -96,6 +98,7 @@ def test_what_no_output_can_be_made_from_is_never_hidden():
         "{}",
         '{"format": 2, "findings": []}',
         '{"format": 1, "findings": [{"at": "x"}]}',
+        '{"format": 1, "findings": [{"finding": "PC204", "at": "x", "count": 1e999}]}',
         "[" * 50_000,
         '"x"',
     ],
@@ -109,6 +112,20 @@ def test_what_is_no_baseline_is_wrong_use_and_nothing_is_looked_at(known, text):
 
 
 @pytest.mark.usefixtures("known")
+def test_a_baseline_that_is_no_file_or_far_too_large_is_wrong_use(known):
+    os.mkfifo("pipe")
+    with known.open("r+b") as file:
+        file.truncate(baseline.LARGEST_BASELINE_BYTES + 1)
+    for name, message in (
+        ("/dev/zero", "cannot be read: it is a device, not a file"),
+        ("pipe", "cannot be read: it is a pipe, not a file"),
+        (known.name, "a baseline has at most 16777216 bytes"),
+    ):
+        result = run("check", "workload.yaml", "--baseline", name)
+        assert result.exit_code == 2
+        assert f"{name}:1:1: error[PC742] invalid-baseline: {message}" in result.stdout
+
+
 def test_a_baseline_that_is_not_there_is_wrong_use():
     result = run("check", "workload.yaml", "--baseline", "missing.json")
     assert result.exit_code == 2

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import click
 
+from policycompiler import load
 from policycompiler.emitters import TARGETS
 
 FILES = ("policycompiler.toml", "pyproject.toml")
@@ -38,7 +39,10 @@ def read_project() -> Project:
 
 def _table(path: Path) -> dict[str, object] | None:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(load.read_bounded(path, load.LARGEST_FILE_BYTES).decode())
+    except RecursionError:
+        message = f"{path}: nested too deeply"
+        raise click.UsageError(message) from None
     except (OSError, ValueError) as problem:
         message = f"{path}: {problem}"
         raise click.UsageError(message) from None

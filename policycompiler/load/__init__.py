@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, Place, SpecPath
-from policycompiler.load.files import TOO_LARGE, find_sources, read_text
+from policycompiler.load.files import LARGEST_FILE_BYTES, TOO_LARGE, find_sources, read_bounded, read_text
 from policycompiler.load.git import RevisionError
 from policycompiler.load.marks import Data, Mapped, Mark, lines_of, place_in
 from policycompiler.load.merge import UNKNOWN_ENVIRONMENT, merged, with_environment
@@ -21,6 +21,7 @@ from policycompiler.load.parse import parse
 from policycompiler.load.revision import Extract, at_revision
 
 __all__ = [
+    "LARGEST_FILE_BYTES",
     "TOO_LARGE",
     "UNKNOWN_ENVIRONMENT",
     "Data",
@@ -37,6 +38,7 @@ __all__ = [
     "load_one",
     "parse",
     "place_in",
+    "read_bounded",
 ]
 
 

@@ -14,6 +14,7 @@ Refuses:
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -97,10 +98,9 @@ def read_text(path: Path, findings: list[Diagnostic], root: Path = Path()) -> So
     name = path.as_posix().encode("utf-8", "backslashreplace").decode()
     start = Place(name, 1, 1)
     try:
-        raw = _read_regular(root / path)
-    except (OSError, ValueError) as problem:
-        reason = (isinstance(problem, OSError) and problem.strerror) or str(problem)
-        findings.append(UNREADABLE.at((), f"cannot be read: {reason}", place=start))
+        raw = read_bounded(root / path, LARGEST_FILE_BYTES + 1)
+    except OSError as problem:
+        findings.append(UNREADABLE.at((), f"cannot be read: {problem.strerror}", place=start))
         return None
     if len(raw) > LARGEST_FILE_BYTES:
         message = f"a workload file has at most {LARGEST_FILE_BYTES} bytes"
@@ -117,13 +117,22 @@ def read_text(path: Path, findings: list[Diagnostic], root: Path = Path()) -> So
         return None
 
 
-def _read_regular(path: Path) -> bytes:
-    mode = path.stat().st_mode
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """The first bytes of a regular file.
+
+    Raises `OSError`, with a `strerror` that people can read, also for a pipe, a device, a folder, and a name
+    that no file can have. Every file that a user names is read this way: none of them can fill the memory or
+    keep the program waiting.
+    """
+    try:
+        mode = path.stat().st_mode
+    except ValueError as problem:
+        raise OSError(errno.EINVAL, str(problem)) from None
     if not stat.S_ISREG(mode):
         if stat.S_ISDIR(mode):
             os.scandir(path).close()
         # Opening a pipe would wait for its writer.
-        message = f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file"
-        raise ValueError(message)
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file")
     with path.open("rb") as file:
-        return file.read(LARGEST_FILE_BYTES + 1)
+        return file.read(most_bytes)
