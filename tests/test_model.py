@@ -35,7 +35,7 @@ FIELDS = {
     "Autoscale": "min max",
     "Schedule": "task cron every solar timezone args kwargs expires enabled options owner description",
     "Solar": "event latitude longitude",
-    "Beat": "scheduler host",
+    "Beat": "scheduler store host",
     "Host": "cores memory workers",
     "Waiver": "finding at reason owner expires",
 }

@@ -132,12 +132,17 @@ def beat_command(plan: Plan, celery: str, schedule: str) -> list[list[str]]:
     return [
         [celery, "--app", plan.text(APP, "app"), "beat"],
         # An empty pidfile is none: the process manager sees to it that there is one beat.
-        ["--scheduler", plan.text(BEAT, "scheduler"), "--schedule", schedule, "--pidfile="],
+        ["--scheduler", plan.text(BEAT, "scheduler"), *_schedule_file(plan, schedule), "--pidfile="],
         [
             *_max_interval(plan),
             *_option(plan, BEAT, "log_level", "--loglevel"),
         ],
     ]
+
+
+def _schedule_file(plan: Plan, schedule: str) -> list[str]:
+    """Only a scheduler that keeps its entries elsewhere has no use for a file."""
+    return ["--schedule", schedule] if plan.get(BEAT, "store", "file") == "file" else []
 
 
 def _is_custom(pool: str) -> bool:

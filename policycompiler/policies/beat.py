@@ -3,7 +3,7 @@
 Decides:
     Where there is an enabled schedule, a `beat:` section, a worker that asks for beat, or a store of results
     that beat has to clean: `beat/scheduler`, `beat/host`, `beat/max_interval_seconds`,
-    `beat/stop_timeout_seconds`, `beat/log_level`.
+    `beat/stop_timeout_seconds`, `beat/log_level`; `app/beat_scheduler` where the workload names a scheduler.
 
 Because:
     Two beats send everything twice, and nothing tells them of each other. So there is one process, in a
@@ -64,6 +64,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Fix, Related, Remove, SpecPath, error, warning
+from policycompiler.knowledge.beat_schedulers import NO_STORE, STORES
 from policycompiler.model import Workload
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 
@@ -148,6 +149,8 @@ def _decisions(spec: Workload, plan: Plan, cleaning: tuple[Origin, ...]) -> Iter
     if written is not None and written.scheduler is not None:
         origins: tuple[Origin, ...] = (Written(("beat", "scheduler")),)
         yield Decision(BEAT, "scheduler", written.scheduler, "pinned in the workload", origins)
+        because = "`celery beat` without `--scheduler` starts the same one"
+        yield Decision(APP, "beat_scheduler", written.scheduler, because, (Derived(BEAT, "scheduler"),))
     else:
         origins = (Constant("SCHEDULER", SCHEDULER), *cleaning)
         because = "keeps its state in one file, needs nothing else"
@@ -162,11 +165,16 @@ def _decisions(spec: Workload, plan: Plan, cleaning: tuple[Origin, ...]) -> Iter
         "log_level": (LOG_LEVEL, "one line a task that it sends"),
     }
     interval = plan.find(APP, "beat_max_loop_interval")
+    noticed = STORES.get(str(plan.get(BEAT, "store")), NO_STORE).max_interval_seconds
     if interval is not None and interval.value:
         origins_interval = (Derived(APP, interval.key),)
         yield Decision(
             BEAT, "max_interval_seconds", interval.value, "pinned in the workload", origins_interval
         )
         del numbers["max_interval_seconds"]
+    elif noticed:
+        because = "beat notices within this time what somebody changes in its store"
+        del numbers["max_interval_seconds"]
+        yield Decision(BEAT, "max_interval_seconds", noticed, because, (Derived(BEAT, "store"),))
     for key, (value, because) in numbers.items():
         yield Decision(BEAT, key, value, because, (Constant(key.upper(), value),))

@@ -2,7 +2,8 @@
 
 Decides:
     Of each enabled schedule `schedule:NAME/task`, `args`, `kwargs`, `timezone`, `description`, `owner`, and
-    one of `cron`, `every_seconds` and `solar`; `app/timezone` and `app/enable_utc`.
+    one of `cron`, `every_seconds` and `solar`; `app/timezone` and `app/enable_utc`. Where beat keeps entries
+    in a store that has to be told, a disabled schedule becomes `disabled_schedule:NAME`, with the same keys.
 
 Because:
     Beat sends whatever name it is given and tells nobody that no worker knows it. A crontab is read in one
@@ -82,8 +83,9 @@ from policycompiler.diagnostics import (
     fatal,
     warning,
 )
+from policycompiler.knowledge.beat_schedulers import STORES
 from policycompiler.model import Schedule, Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 
 NAME = "schedules"
 
@@ -100,6 +102,8 @@ ENABLE_UTC = True
 """Times in messages are UTC, so that machines in two zones agree."""
 CRON_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 KINDS = ("cron", "every", "solar")
+KEPT = frozenset(name for name, store in STORES.items() if store.keeps_removed)
+"""Stores in which an entry is sent until it is told to be disabled."""
 
 _ZONE_HELP = "write one such as Europe/Paris or UTC"
 
@@ -127,8 +131,12 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             message = "only a cron is read in a zone; here it changes nothing"
             where = (*path, "timezone")
             yield TIMEZONE_UNUSED.at(where, message, help="remove it", fix=(Remove(where),))
-        if not untimed and schedule.enabled is not False:
+        if untimed:
+            continue
+        if schedule.enabled is not False:
             yield from _decisions(plan, Scope("schedule", name), schedule, path)
+        elif plan.get(BEAT, "store") in KEPT:
+            yield from _decisions(plan, Scope("disabled_schedule", name), schedule, path)
 
 
 def _task_findings(

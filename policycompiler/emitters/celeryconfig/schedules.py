@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from policycompiler.emitters.base import Raw, Reading, one_line
 from policycompiler.emitters.python import python_literal
-from policycompiler.plan import APP, Scope, Value
+from policycompiler.knowledge.beat_schedulers import NO_STORE, STORES
+from policycompiler.plan import APP, BEAT, Scope, Value
 
 
 def schedules(reading: Reading) -> Iterator[tuple[str, Raw, Raw]]:
     """Name, entry, and a comment that may be empty."""
-    for scope in reading.scopes("schedule"):
+    for scope in _entries(reading):
         entry = {"task": reading.value(scope, "task"), "schedule": _when(reading, scope)}
         keys = reading.keys(scope)
-        entry |= {key: reading.value(scope, key) for key in ("args", "kwargs", "options") if key in keys}
+        entry |= {key: reading.value(scope, key) for key in ("args", "kwargs") if key in keys}
+        if "options" in keys:
+            entry["options"] = _options(reading, scope)
+        if scope.kind == "disabled_schedule":
+            entry["enabled"] = False
         items = (f'"{key}": {python_literal(value)}' for key, value in entry.items())
         yield scope.name, Raw(f"{{{', '.join(items)}}}"), Raw(_in_words(reading, scope))
 
 
 def any_is_solar(reading: Reading) -> bool:
     """Whether a schedule goes by the sun."""
-    return any("solar" in reading.keys(scope) for scope in reading.scopes("schedule"))
+    return any("solar" in reading.keys(scope) for scope in _entries(reading))
+
+
+def _entries(reading: Reading) -> list[Scope]:
+    """What beat is told of, disabled entries too."""
+    scopes = (*reading.scopes("schedule"), *reading.scopes("disabled_schedule"))
+    return sorted(scopes, key=lambda scope: scope.name)
+
+
+def _options(reading: Reading, scope: Scope) -> Value:
+    """The options of an entry, its expiry by the name that the scheduler reads."""
+    options, store = reading.value(scope, "options"), str(reading.get(BEAT, "store"))
+    assert isinstance(options, dict)
+    name = STORES.get(store, NO_STORE).expiry_option
+    if name == "expires" or "expires" not in options:
+        return options
+    seconds = options["expires"]
+    assert isinstance(seconds, int | float)
+    # A store with an option of its own keeps whole seconds.
+    return {**{key: options[key] for key in options if key != "expires"}, name: math.ceil(seconds)}
 
 
 def _when(reading: Reading, scope: Scope) -> Value:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
+from policycompiler.knowledge.beat_schedulers import StoreName
 from policycompiler.model.part import Part
 from policycompiler.model.units import (
     Name,
@@ -74,4 +75,9 @@ class Beat(Part):
     """The one process that sends periodic tasks."""
 
     scheduler: ObjectPath | None = Field(None, description="scheduler class")
+    store: StoreName | None = Field(
+        None,
+        description="where a scheduler class of your own keeps its entries: file (like Celery's own), "
+        "database (like django-celery-beat) or redis (like RedBeat)",
+    )
     host: Name | None = Field(None, description="the machine that runs it")
