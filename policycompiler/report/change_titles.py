@@ -69,6 +69,15 @@ _KINDS: Mapping[str, Kind] = {
     "worker-grace": _of("worker", "stop time"),
     "worker-options": _of("worker", "options"),
     **_comes_and_goes("schedule"),
+    "disabled_schedule-added": Kind(
+        "schedule is disabled", "schedules are disabled", "schedule {name} is disabled"
+    ),
+    "disabled_schedule-removed": Kind(
+        "disabled schedule goes", "disabled schedules go", "schedule {name} is no longer disabled"
+    ),
+    "disabled_schedule-changed": Kind(
+        "disabled schedule changes", "disabled schedules change", "disabled schedule {name}: {both}"
+    ),
     "schedule-shifted": Kind(
         "schedule fires at other times",
         "schedules fire at other times",

@@ -78,6 +78,7 @@ _FALLBACK = {
     "queue": "queue-options",
     "worker": "worker-options",
     "schedule": "schedule-options",
+    "disabled_schedule": "disabled_schedule-changed",
     "beat": "beat-options",
     "alert": "alert-changed",
 }

@@ -9,6 +9,7 @@ from policycompiler.plan import APP, Plan, Scope
 from policycompiler.review import fleet
 from policycompiler.review.bindings import NO_CLASHES, Clashes, clashes
 from policycompiler.review.places import is_elsewhere
+from policycompiler.review.schedule_rows import left_over
 
 
 class Needs(NamedTuple):
@@ -26,8 +27,9 @@ class Needs(NamedTuple):
     that new units would stop sooner than what they run in between may last, each with the seconds that a stop
     has to wait; `lasting` says that some of them go on getting what lasts so long. `outlasted` are those that
     old units would stop sooner than what new producers send may last. `called` are schedules with other
-    arguments. `elsewhere` says that the messages are kept in another place, `clashes` what bindings and
-    exchanges of the one do to the other. `before` and `after` are the names that old and new workers know.
+    arguments, `rows` those that beat still sends until their rows are deleted. `elsewhere` says that the
+    messages are kept in another place, `clashes` what bindings and exchanges of the one do to the other.
+    `before` and `after` are the names that old and new workers know.
     """
 
     leaving: frozenset[str]
@@ -50,6 +52,7 @@ class Needs(NamedTuple):
     lasting: bool
     outlasted: frozenset[str]
     called: frozenset[str]
+    rows: frozenset[str]
     elsewhere: bool
     clashes: Clashes
     before: fleet.Names
@@ -134,6 +137,7 @@ def needs(old: Plan, new: Plan) -> Needs:
         lasting=bool(lasting),
         outlasted=frozenset(_outlasted(old, new)),
         called=frozenset(_called(old, new)),
+        rows=left_over(old, new),
         elsewhere=elsewhere,
         clashes=NO_CLASHES if elsewhere else clashes(old, new),
         before=before,

@@ -128,7 +128,9 @@ _ALERT = "Prometheus goes by it once its rules are loaded"
 _HARMLESS_KINDS = {
     **dict.fromkeys(("alert-added", "alert-removed", "alert-changed"), _ALERT),
     "worker-added": "it takes messages from its start on",
-    "schedule-removed": "beat sends it no more",
+    "disabled_schedule-added": "beat is told not to send it",
+    "disabled_schedule-changed": "beat does not send it",
+    "disabled_schedule-removed": "beat did not send it",
     "task-facts": "it is what settings are reckoned from; no process reads it",
     "task-priority": "it is the order in which messages are taken, and loses none",
     "queue-promise": "it is what alerts and sizes are reckoned from",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.plan import Derived, Parameter, Scope, Value
-from policycompiler.review import fleet
+from policycompiler.review import fleet, schedule_rows
 from policycompiler.review.judged import At, Judged, Rule, manual, ordered, safe
 from policycompiler.review.task_risks import compressed, expiring, moved
 
@@ -72,6 +72,19 @@ def _added(at: At) -> Judged:
     return safe("nothing is sent before it is due")
 
 
+def _removed(at: At) -> Judged:
+    if at.scope.name in at.needs.rows:
+        return ordered("beat still sends it from its row in the database until that row is deleted")
+    if at.new.keys(Scope("disabled_schedule", at.scope.name)):
+        return safe("beat is told not to send it")
+    if unknown := schedule_rows.unknown_scheduler(at.old, at.new):
+        return manual(
+            f"it is unknown whether {unknown} still sends a schedule that has left the workload: look, and "
+            "declare `beat.store`"
+        )
+    return safe("beat no longer sends it")
+
+
 def _takes_over(at: At, gone: Scope) -> bool:
     """Whether a new schedule may stand for one that goes: of the same task, and not both are intervals."""
     task = str(at.old.get(gone, "task"))
@@ -101,6 +114,7 @@ def _beat_options(at: At) -> Judged:
 
 RULES: dict[str, Rule] = {
     "schedule-added": _added,
+    "schedule-removed": _removed,
     "schedule-shifted": _shifted,
     "schedule-options": _options,
     "beat-moved": _beat_moved,

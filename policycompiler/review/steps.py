@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from policycompiler.plan import Plan, Scope
-from policycompiler.review import commands, fleet, phases
+from policycompiler.review import commands, fleet, phases, schedule_rows
 from policycompiler.review.beat import is_moved, moving
 from policycompiler.review.deploy import Processes, moves
 from policycompiler.review.deployments import (
@@ -34,15 +34,17 @@ class Rollout(NamedTuple):
 def rollout(old: Plan, new: Plan, found: Needs) -> Rollout:
     """The steps from the old plan to the new one."""
     if found.elsewhere:
-        return Rollout(tuple(second_fleet(old, new)), {})
+        steps = (*second_fleet(old, new), *schedule_rows.delete(new, found.rows))
+        return Rollout(steps, {})
     start = Stage(old, "")
+    rows = schedule_rows.delete(new, found.rows)
     if not found.replaced:
         way = leg_from(start, new, found)
-        return Rollout(tuple(_steps(way)), way.phases)
+        return Rollout((*_steps(way), *rows), way.phases)
     between = phases.renamed_queues(old, new, found.replaced)
     there = leg_from(start, between, needs(old, between), stand_in=True)
     back = leg_from(there.end, new, needs(between, new), first=1 + len(there.phases))
-    return Rollout((*_steps(there), *_steps(back)), there.phases | back.phases)
+    return Rollout((*_steps(there), *_steps(back), *rows), there.phases | back.phases)
 
 
 def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
