@@ -7,7 +7,11 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from policycompiler.knowledge.cron_dialects import FIELDS, Field
+
 DAY_SECONDS = 86400
+MINUTES = 60
+HOURS = 24
 _FIRST_DAY = date(2024, 1, 1)
 _DAYS = 2922
 """Eight years: all lengths of a month, both kinds of year, each date on most days of the week."""
@@ -79,3 +83,48 @@ def _matching_days(days: frozenset[int], months: frozenset[int], weekdays: froze
         for number, day in enumerate(every)
         if day.month in months and day.day in days and day.isoweekday() % 7 in weekdays
     ]
+
+
+def is_flood(text: str) -> bool:
+    """Whether a `*` in the minute makes one run of a picked hour or day many.
+
+    `* 3 * * *` is due sixty times, where `0 3 * * *` was meant; `* 9-17 * * *` says what it means.
+    """
+    read = read_crontab(text)
+    if len(read.minutes) < MINUTES:
+        return False
+    if len(read.hours) < HOURS:
+        return _is_picked(read.hours, HOURS)
+    return any(
+        len(values) < size and _is_picked(values, size)
+        for values, size in ((read.days, 31), (read.months, 12), (read.weekdays, 7))
+    )
+
+
+def _is_picked(values: frozenset[int], size: int) -> bool:
+    """Whether no two of them follow each other: a range was meant as one."""
+    return not any((value + 1) % size in {each % size for each in values} for value in values)
+
+
+class Step(NamedTuple):
+    """A step that does not divide its field: which field, as written, its length and the field's."""
+
+    field: Field
+    text: str
+    step: int
+    size: int
+
+
+def uneven_steps(text: str) -> list[Step]:
+    """Steps that match once or twice in their field, and begin again before they are over.
+
+    `*/90` in the minute is due each hour, `*/45` after 45 and then after 15 minutes.
+    """
+    found = []
+    for field, written in zip(FIELDS, text.split(), strict=True):
+        for part in written.split(","):
+            base, _, step = part.partition("/")
+            size = field.most - field.least + 1
+            if base == "*" and step.isdigit() and 2 * int(step) > size:
+                found.append(Step(field, part, int(step), size))
+    return found

@@ -66,7 +66,7 @@ from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.model import PolicyParameters, Schedule, Workload
-from policycompiler.model.crontab import Gaps, gaps
+from policycompiler.model.crontab import Gaps, gaps, is_flood
 from policycompiler.model.units import PositiveDuration
 from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope, Value, Written
 
@@ -180,6 +180,8 @@ def _expiry_findings(
         and apart.shortest <= tuned.longest_crontab_gap
         and not _is_even(apart)
         and _of_tasks(plan, tasks) is None
+        # Somebody who meant one run a day needs another crontab, not an expiry.
+        and not is_flood(schedule.cron)
     ):
         message = (
             f"runs are {apart.shortest} s to {apart.longest} s apart and none expires: after an outage all "

@@ -47,6 +47,20 @@ Refuses:
         silent:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h}, t: {task: shop.a, every: 60m, args: [1]}}
+    PC549 cron-every-minute: write the minute.
+        fires:
+            tasks: {shop.a: {}}
+            schedules: {s: {task: shop.a, cron: "* 3 * * *"}}
+        silent:
+            tasks: {shop.a: {}}
+            schedules: {s: {task: shop.a, cron: "0 3 * * *"}}
+    PC550 cron-step-uneven: write an interval, or the numbers.
+        fires:
+            tasks: {shop.a: {}}
+            schedules: {s: {task: shop.a, cron: "*/90 * * * *"}}
+        silent:
+            tasks: {shop.a: {}}
+            schedules: {s: {task: shop.a, every: 90m}}
 
 Parameters:
     None.
@@ -64,7 +78,7 @@ from zoneinfo import ZoneInfo
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, info, warning
 from policycompiler.model import Schedule, Workload
-from policycompiler.model.crontab import gaps, read_crontab
+from policycompiler.model.crontab import gaps, is_flood, read_crontab, uneven_steps
 from policycompiler.plan import Plan, Scope
 
 NAME = "schedule-times"
@@ -73,6 +87,8 @@ BEAT_OVERLAP = warning("PC512", "beat-overlap")
 BEAT_DST = info("PC513", "beat-dst", Profile.STRICT)
 BEAT_CRON_DOM_DOW = warning("PC514", "beat-cron-dom-dow")
 SCHEDULE_DUPLICATE = warning("PC515", "schedule-duplicate")
+CRON_EVERY_MINUTE = warning("PC549", "cron-every-minute")
+CRON_STEP_UNEVEN = warning("PC550", "cron-step-uneven")
 
 REFERENCE_YEAR = 2026
 """Zones change their clocks on other days of each year, and by the same hours."""
@@ -100,6 +116,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         if schedule.cron is not None:
             yield from _dst(plan.text(scope, "timezone"), schedule, schedule.cron, path)
             yield from _both_days(schedule.cron, (*path, "cron"))
+            yield from _misread(schedule.cron, (*path, "cron"))
         first = seen.setdefault(_sent(plan, scope), name)
         if first != name:
             message = (
@@ -155,6 +172,39 @@ def _both_days(cron: str, path: SpecPath) -> Iterator[Diagnostic]:
     )
     help_text = "write `*` for one of the two; for either of them, write two schedules"
     yield BEAT_CRON_DOM_DOW.at(path, message, help=help_text)
+
+
+def _misread(cron: str, path: SpecPath) -> Iterator[Diagnostic]:
+    """What most readers take for something else."""
+    if is_flood(cron):
+        minute, *others = cron.split()
+        times = len(read_crontab(cron).times)
+        message = f"`{minute}` in the minute: it runs {times} times on each day that matches, once a minute"
+        help_text = f"write `{' '.join(['0', *others])}` to run once an hour that matches"
+        yield CRON_EVERY_MINUTE.at(path, message, help=help_text)
+    for field, text, step, size in uneven_steps(cron):
+        again = _ONE[field.key]
+        rest = size - step
+        message = f"`{text}` in the {field.called}: the count begins again each {again}, so "
+        message += (
+            f"it matches {field.least} and {field.least + step}"
+            if rest > 0
+            else f"only {field.least} matches"
+        )
+        unit = _UNIT.get(field.key)
+        help_text = f"write `every: {step}{unit}` instead of `cron`" if unit else "write the numbers"
+        yield CRON_STEP_UNEVEN.at(path, message, help=help_text)
+
+
+_ONE = {
+    "minute": "hour",
+    "hour": "day",
+    "day_of_month": "month",
+    "month_of_year": "year",
+    "day_of_week": "week",
+}
+"""After what a field begins again."""
+_UNIT = {"minute": "m", "hour": "h", "day_of_month": "d"}
 
 
 def _dst(zone: str, schedule: Schedule, cron: str, path: SpecPath) -> Iterator[Diagnostic]:

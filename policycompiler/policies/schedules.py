@@ -84,6 +84,7 @@ from policycompiler.diagnostics import (
     warning,
 )
 from policycompiler.knowledge.beat_schedulers import STORES
+from policycompiler.knowledge.cron_dialects import FIELDS, hint, in_celerys_words
 from policycompiler.model import Schedule, Workload
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 
@@ -100,7 +101,6 @@ TIMEZONE = "UTC"
 """Has no daylight saving: nothing runs twice, late or not at all."""
 ENABLE_UTC = True
 """Times in messages are UTC, so that machines in two zones agree."""
-CRON_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 KINDS = ("cron", "every", "solar")
 KEPT = frozenset(name for name, store in STORES.items() if store.keeps_removed)
 """Stores in which an entry is sent until it is told to be disabled."""
@@ -170,8 +170,7 @@ def _time_findings(schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]:
     if schedule.cron is not None:
         problem = _cron_problem(schedule.cron)
         if problem:
-            help_text = "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`"
-            yield SCHEDULE_CRON.at((*path, "cron"), problem, help=help_text)
+            yield _unreadable(schedule.cron, problem, (*path, "cron"))
     if schedule.solar is not None:
         # Celery is imported only where its own checks are needed: it is slow to import.
         from celery.schedules import solar  # noqa: PLC0415
@@ -190,18 +189,31 @@ def _is_zone(name: str) -> bool:
     return True
 
 
+def _unreadable(text: str, problem: str, path: SpecPath) -> Diagnostic:
+    """What to write instead, in Celery's words where another program's were used."""
+    equivalent = in_celerys_words(text)
+    if equivalent is not None and _cron_problem(equivalent) is None:
+        fix = (Replace(path, equivalent),)
+        return SCHEDULE_CRON.at(path, problem, help=f"write `{equivalent}`", fix=fix)
+    usual = "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`"
+    return SCHEDULE_CRON.at(path, problem, help=hint(text) or usual)
+
+
 def _cron_problem(text: str) -> str | None:
-    """What Celery has against a crontab, in words, or None."""
+    """Why Celery cannot read a crontab, or None."""
     from celery.schedules import ParseException, crontab  # noqa: PLC0415 - slow to import
 
     fields = text.split()
-    if len(fields) != len(CRON_FIELDS):
-        return f"a crontab has {len(CRON_FIELDS)} fields; found {len(fields)}"
-    for key, field in zip(CRON_FIELDS, fields, strict=True):
+    if len(fields) != len(FIELDS):
+        return f"a crontab has {len(FIELDS)} fields; found {len(fields)}"
+    for field, written in zip(FIELDS, fields, strict=True):
         try:
-            crontab(**{key: field})
-        except (ValueError, ParseException) as problem:
-            return f"the field {key} is `{field}`: {problem}"
+            crontab(**{field.key: written})
+        except (ValueError, ParseException):
+            return (
+                f"the field {field.called} is `{written}`; allowed are numbers from {field.least} to "
+                f"{field.most}, `*`, ranges (`1-5`), lists (`1,5`) and steps (`*/2`)"
+            )
     try:
         crontab(day_of_month=fields[2], month_of_year=fields[3])
     except ValueError:
@@ -232,7 +244,8 @@ def _kind(schedule: Schedule) -> str:
 
 def _timing(schedule: Schedule) -> tuple[str, Value]:
     if schedule.cron is not None:
-        return "cron", dict(zip(CRON_FIELDS, schedule.cron.split(), strict=True))
+        keys = (field.key for field in FIELDS)
+        return "cron", dict(zip(keys, schedule.cron.split(), strict=True))
     if schedule.solar is not None:
         return "solar", schedule.solar.model_dump()
     return "every_seconds", schedule.every

@@ -207,7 +207,10 @@ REFUSES = {
             Found(
                 "schedule-cron",
                 "2:37",
-                "the field hour is `25`: Invalid end range: 25 > 23.",
+                (
+                    "the field hour is `25`; allowed are numbers from 0 to 23, `*`, ranges (`1-5`), "
+                    "lists (`1,5`) and steps (`*/2`)"
+                ),
                 "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`",
             ),
         ],
@@ -218,7 +221,10 @@ REFUSES = {
             Found(
                 "schedule-cron",
                 "2:37",
-                "the field day_of_week is `noday`: Invalid weekday literal 'noday'.",
+                (
+                    "the field day-of-week is `noday`; allowed are numbers from 0 to 6, `*`, ranges (`1-5`), "
+                    "lists (`1,5`) and steps (`*/2`)"
+                ),
                 "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`",
             ),
         ],
@@ -229,7 +235,10 @@ REFUSES = {
             Found(
                 "schedule-cron",
                 "2:37",
-                "the field minute is `*/0`: slice step cannot be zero",
+                (
+                    "the field minute is `*/0`; allowed are numbers from 0 to 59, `*`, ranges (`1-5`), "
+                    "lists (`1,5`) and steps (`*/2`)"
+                ),
                 "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`",
             ),
         ],

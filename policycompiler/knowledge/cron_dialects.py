@@ -1,0 +1,102 @@
+"""Crontabs of other programs in the words of Celery: Vixie cron, Quartz and Spring, Jenkins.
+
+Celery takes five fields, and in each numbers, names, `*`, ranges, lists, and steps of `*` or a range. A day
+has to match both day-of-month and day-of-week (celery.schedules.crontab).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Field(NamedTuple):
+    """A field of a crontab: its name at Celery, for people, and its least and greatest number."""
+
+    key: str
+    called: str
+    least: int
+    most: int
+
+
+FIELDS = (
+    Field("minute", "minute", 0, 59),
+    Field("hour", "hour", 0, 23),
+    Field("day_of_month", "day-of-month", 1, 31),
+    Field("month_of_year", "month", 1, 12),
+    Field("day_of_week", "day-of-week", 0, 6),
+)
+
+_NICKNAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "@hourly": "0 * * * *",
+        "@daily": "0 0 * * *",
+        "@midnight": "0 0 * * *",
+        "@weekly": "0 0 * * 0",
+        "@monthly": "0 0 1 * *",
+        "@yearly": "0 0 1 1 *",
+        "@annually": "0 0 1 1 *",
+    }
+)
+_WEEK = 7
+_DAY_OF_WEEK = 4
+_STEP_FROM = re.compile(r"(\d+)/(\d+)")
+_NTH_WEEKDAY = re.compile(r"([0-6]|[A-Za-z]{3,9})#([1-5])")
+_WITH_SUNDAY = re.compile(r"(?:(\d)-)?7")
+
+
+def in_celerys_words(text: str) -> str | None:
+    """The crontab that means the same at Celery; None where there is none, or none is sure."""
+    if nickname := _NICKNAMES.get(text.strip().lower()):
+        return nickname
+    fields = text.split()
+    if len(fields) == len(FIELDS) + 1 and fields[0] == "0" and _has_no_numbered_weekday(fields[-1]):
+        # Quartz and Spring begin with the second, and Quartz counts the days of the week from 1.
+        fields = fields[1:]
+    if len(fields) != len(FIELDS):
+        return None
+    nth = _NTH_WEEKDAY.fullmatch(fields[_DAY_OF_WEEK])
+    if nth and fields[2] in {"*", "?"}:
+        last = min(_WEEK * int(nth[2]), FIELDS[2].most)
+        fields[2], fields[_DAY_OF_WEEK] = f"{_WEEK * (int(nth[2]) - 1) + 1}-{last}", nth[1]
+    return " ".join(_field(field, text) for field, text in zip(FIELDS, fields, strict=True))
+
+
+def hint(text: str) -> str:
+    """What to do about a crontab that has no equivalent; empty where nothing can be said."""
+    lowered = text.strip().lower()
+    if lowered.startswith("@every "):
+        return f"write `every: {lowered.removeprefix('@every ').strip()}` instead of `cron`"
+    if lowered == "@reboot":
+        return "beat has no such moment; send the task from a handler of the signal `worker_ready`"
+    fields = text.split()
+    if len(fields) == len(FIELDS) + 1:
+        return "Celery has no field for seconds: leave the first one out, or write `every: 30s`"
+    if any("L" in field.upper().split(",") for field in fields[2:3]):
+        return (
+            "Celery has no last day of the month: write `28-31` and let the task look, or use the first day"
+        )
+    return ""
+
+
+def _has_no_numbered_weekday(field: str) -> bool:
+    return not any(character.isdigit() for character in field)
+
+
+def _field(field: Field, text: str) -> str:
+    if text == "?":
+        return "*"
+    return ",".join(_part(field, part) for part in text.split(","))
+
+
+def _part(field: Field, part: str) -> str:
+    if step := _STEP_FROM.fullmatch(part):
+        return f"{step[1]}-{field.most}/{step[2]}"
+    if field.key == "day_of_week" and (sunday := _WITH_SUNDAY.fullmatch(part)):
+        if sunday[1] is None:
+            return "0"
+        return "*" if int(sunday[1]) <= 1 else f"{sunday[1]}-6,0"
+    # The end of a day, and of an hour, is the beginning of the next one.
+    return "0" if field.least == 0 and field.key != "day_of_week" and part == str(field.most + 1) else part
