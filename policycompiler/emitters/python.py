@@ -1,29 +1,103 @@
-"""Values as Python."""
+"""Values as Python, laid out as `ruff format` and Black leave them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from policycompiler.emitters.base import Raw
 
+WIDTH = 88
+"""Columns of a line, as Black and `ruff format` have them by default."""
+INDENT = 4
+
+
+class Call(NamedTuple):
+    """A call of a function by its name; arguments are values, expressions or calls."""
+
+    function: str
+    arguments: tuple[object, ...] = ()
+    keywords: Mapping[str, object] = {}
+
+
+class _Brackets(NamedTuple):
+    """What stands between two brackets: each item with what stands before it on its line."""
+
+    opening: str
+    items: list[tuple[str, object]]
+    closing: str
+
 
 def python_literal(value: object) -> str:
-    """A value as Python on one line. Text passes through `repr`; expressions are already `Raw`."""
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+    """A value as Python on one line. Text is quoted; expressions are already `Raw`."""
+    brackets = _brackets(value)
+    if brackets is None:
+        return _atom(value)
+    inner = ", ".join(f"{before}{python_literal(item)}" for before, item in brackets.items)
+    lonely = "," if isinstance(value, tuple) and not isinstance(value, Call) and len(value) == 1 else ""
+    return f"{brackets.opening}{inner}{lonely}{brackets.closing}"
+
+
+def laid_out(value: object, *, indent: int = 0, before: int = 0, after: int = 0) -> str:
+    """A value as Python: on one line where that fits, else an item a line.
+
+    The line is indented by `indent` columns; `before` stand before the value, indent included, and `after`
+    behind it. The comma behind a last item makes formatters keep the lines.
+    """
+    line, brackets = python_literal(value), _brackets(value)
+    if brackets is None or not brackets.items or before + len(line) + after <= WIDTH:
+        return line
+    inner = indent + INDENT
+    items = "".join(
+        f"{' ' * inner}{start}{laid_out(item, indent=inner, before=inner + len(start), after=1)},\n"
+        for start, item in brackets.items
+    )
+    return f"{brackets.opening}\n{items}{' ' * indent}{brackets.closing}"
+
+
+def assignment(name: str, value: object) -> str:
+    """`name = value`; a long text or number stands between brackets, on a line of its own where it fits."""
+    text = laid_out(value, before=len(name) + 3)
+    if "\n" not in text and len(name) + 3 + len(text) > WIDTH >= INDENT + len(text):
+        return f"{name} = (\n{' ' * INDENT}{text}\n)"
+    return f"{name} = {text}"
+
+
+def _brackets(value: object) -> _Brackets | None:
+    """None for what has no brackets to break at."""
+    if isinstance(value, Call):
+        keywords = ((f"{name}=", item) for name, item in value.keywords.items())
+        return _Brackets(f"{value.function}(", [*_bare(value.arguments), *keywords], ")")
+    if isinstance(value, Mapping):
+        # Sorted: the order of keys in a workload has no meaning.
+        return _Brackets("{", [(f"{python_literal(key)}: ", value[key]) for key in sorted(value)], "}")
+    if isinstance(value, tuple):
+        return _Brackets("(", _bare(value), ")")
+    if isinstance(value, list):
+        return _Brackets("[", _bare(value), "]")
+    return None
+
+
+def _bare(items: Iterable[object]) -> list[tuple[str, object]]:
+    return [("", item) for item in items]
+
+
+def _atom(value: object) -> str:
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value).replace("e+", "e")
+    if value is None or isinstance(value, bool | int):
         return repr(value)
     if isinstance(value, Raw):
         return value
     if isinstance(value, str):
-        # Double quotes where repr would choose single ones, as formatters have it.
-        text = ascii(value)
-        return text if '"' in value or "'" in value else f'"{text[1:-1]}"'
-    if isinstance(value, Mapping):
-        # Sorted: the order of keys in a workload has no meaning.
-        items = sorted(value.items())
-        inner = ", ".join(f"{python_literal(key)}: {python_literal(item)}" for key, item in items)
-        return f"{{{inner}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(python_literal(item) for item in value)}]"
+        return _quoted(value)
     message = f"{value!r} has no Python literal"
     raise TypeError(message)
+
+
+def _quoted(text: str) -> str:
+    """In ASCII, and in the quotes that need fewer backslashes; double ones where both need as many."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    escaped = text.encode("unicode_escape").decode("ascii")
+    return f"{quote}{escaped.replace(quote, f'{chr(92)}{quote}')}{quote}"
