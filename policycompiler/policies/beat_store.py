@@ -2,7 +2,7 @@
 
 Decides:
     Where the workload names a scheduler whose store is known: `beat/store`, one of `file`, `database` and
-    `redis`.
+    `redis`; `beat/expiry_option`, where it reads the expiry of a run from another option than `expires`.
 
 Because:
     Celery's own scheduler reads its whole schedule from the configuration. django-celery-beat copies it into
@@ -16,6 +16,7 @@ Example:
     beat: {scheduler: "django_celery_beat.schedulers:DatabaseScheduler"}
 
     beat/store = "database"
+    beat/expiry_option = "expire_seconds"
 
 Refuses:
     PC540 scheduler-without-module: write the module too, such as `shop.beat:Scheduler`.
@@ -39,7 +40,7 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Diagnostic, Profile, Remove, error, warning
 from policycompiler.knowledge import beat_schedulers
 from policycompiler.model import Workload
-from policycompiler.plan import BEAT, Decision, Plan, Written
+from policycompiler.plan import BEAT, Decision, Derived, Plan, Written
 
 NAME = "beat-store"
 
@@ -76,6 +77,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         yield SCHEDULER_STORE_WRONG.at(path, message, help="remove it", fix=(Remove(path),))
     origin = Written(("beat", "scheduler" if known else "store"))
     yield Decision(BEAT, "store", store, f"{scheduler} keeps its entries there", (origin,))
+    option = beat_schedulers.STORES[store].expiry_option
+    if option != "expires":
+        because = "the option in which this scheduler looks for the expiry of a run"
+        yield Decision(BEAT, "expiry_option", option, because, (Derived(BEAT, "store"),))
 
 
 def _without_module(scheduler: str) -> Diagnostic:
