@@ -5,7 +5,9 @@ Decides:
 
 Because:
     Celery's `rate_limit` holds for each worker process by itself; nothing limits them together. A limit that
-    all processes together cannot work off the arrivals under makes the queue grow for ever.
+    all processes together cannot work off the arrivals under makes the queue grow for ever. A worker keeps
+    what waits for its rate limit among the messages that it has prefetched: once these are all of limited
+    tasks, it takes nothing else, and other tasks wait although slots are free.
     `task_default_rate_limit` is one for each task by itself that has none of its own. Celery reads its unit
     when a worker starts, and one that it does not know ends the start with a KeyError
     (https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.rate_limit).
@@ -29,6 +31,15 @@ Refuses:
             tasks: {shop.a: {queue: q, rate: 20/m, options: {rate_limit: 10/m}}}
         silent:
             tasks: {shop.a: {queue: q, rate: 20/m, options: {rate_limit: 30/m}}}
+    PC551 rate-limit-starves: give the task a queue of its own.
+        fires:
+            tasks:
+              shop.a: {latency: standard, options: {rate_limit: 1/m}}
+              shop.b: {latency: standard}
+        silent:
+            tasks:
+              shop.a: {latency: standard, queue: slow, options: {rate_limit: 1/m}}
+              shop.b: {latency: standard}
     PC260 rate-limit-unit: write a number by `s`, `m` or `h`.
         fires: celery: {settings: {task_default_rate_limit: 100/d}}
         silent: celery: {settings: {task_default_rate_limit: 4/h}}
@@ -39,17 +50,20 @@ Parameters:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, info, warning
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.quantities import duration
 
 NAME = "rate-limits"
 
 RATE_LIMIT_SCOPE = info("PC444", "rate-limit-scope")
 RATE_LIMIT_BELOW_RATE = warning("PC445", "rate-limit-below-rate")
+RATE_LIMIT_STARVES = warning("PC551", "rate-limit-starves")
 RATE_LIMIT_UNIT = error("PC260", "rate-limit-unit")
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -64,6 +78,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     if app_wide and _limit(app_wide) is None:
         message = f"`{app_wide}` is no rate limit to Celery: every worker ends as it starts"
         yield RATE_LIMIT_UNIT.at(app_path, message, help="write it as 10/s, 100/m or 5/h")
+    yield from _starving(plan)
     told = False
     for task in plan.scopes("task"):
         own = plan.find(task, "options.rate_limit") is not None
@@ -79,7 +94,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         together = f"{processes} worker processes together start at most {most:g}/{unit}"
         if processes == 1:
             together = f"its one worker process starts at most {most:g}/{unit}"
-        if rate is not None and rate * SECONDS[unit] > most:
+        if rate is not None and _exceeds(rate * SECONDS[unit], most):
             arrivals = rate * SECONDS[unit]
             message = f"{arrivals:g}/{unit} of {task.name} arrive, and {together}: its queue grows for ever"
             related = (Related(("tasks", task.name, "rate"), f"{arrivals:g}/{unit}"),)
@@ -90,6 +105,65 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             message = f"{number:g}/{unit} holds for each process by itself: {together} of {task.name}"
             help_text = f"divide it by {processes} if it is a quota, or limit where the calls are made"
             yield RATE_LIMIT_SCOPE.at(path, message, help=help_text)
+
+
+def _starving(plan: Plan) -> Iterator[Diagnostic]:
+    """Limited tasks whose backlog keeps a worker from others for longer than these are promised."""
+    if plan.get(APP, "worker_disable_rate_limits"):
+        return
+    for task in plan.scopes("task"):
+        limit = _limit(plan.get(task, "options.rate_limit"))
+        if limit is None or not limit[0] or _keeps_up(plan, task, limit):
+            continue
+        number, unit = limit
+        for worker in (Scope("worker", name) for name in plan.texts(task, "workers")):
+            kept = _prefetched(plan, worker)
+            seconds = math.inf if kept is None else kept * SECONDS[unit] / number
+            other = _impatient(plan, worker, task, seconds)
+            if other is None:
+                continue
+            waits = "until it is over" if kept is None else f"up to {duration(seconds)}"
+            promise = plan.number(Scope("queue", plan.text(other, "queue")), "queue_wait_seconds")
+            message = (
+                f"a burst of {task.name} fills what worker {worker.name} prefetches: at {number:g}/{unit}, "
+                f"{other.name} waits {waits} behind it (promise: {duration(promise)})"
+            )
+            path: SpecPath = ("tasks", task.name, "options", "rate_limit")
+            related = (Related(("tasks", other.name), "runs on the same worker"),)
+            help_text = f"give {task.name} a queue of its own: `queue: NAME`"
+            yield RATE_LIMIT_STARVES.at(path, message, help=help_text, related=related)
+            break
+
+
+def _keeps_up(plan: Plan, task: Scope, limit: tuple[float, str]) -> bool:
+    """Whether no more arrive at a time than one process may start."""
+    number, unit = limit
+    rates = (plan.number_if_any(task, key) for key in ("rate_peak_per_second", "rate_mean_per_second"))
+    rate = next((each for each in rates if each is not None), None)
+    return rate is not None and not plan.get(task, "burst") and not _exceeds(rate * SECONDS[unit], number)
+
+
+def _exceeds(arrivals: float, most: float) -> bool:
+    """More, and not by the rounding of one a minute to so many a second."""
+    return arrivals > most and not math.isclose(arrivals, most, rel_tol=1e-4)
+
+
+def _prefetched(plan: Plan, worker: Scope) -> float | None:
+    """How many messages one process of a worker keeps; None where nothing bounds them."""
+    autoscale = plan.get(worker, "autoscale")
+    slots = autoscale["max"] if isinstance(autoscale, dict) else plan.get(worker, "concurrency")
+    assert isinstance(slots, int | float)
+    return slots * plan.number(worker, "prefetch_multiplier") or None
+
+
+def _impatient(plan: Plan, worker: Scope, limited: Scope, seconds: float) -> Scope | None:
+    """Another task of the worker that is promised a shorter wait."""
+    for queue in (Scope("queue", name) for name in plan.texts(worker, "queues")):
+        promise = plan.number_if_any(queue, "queue_wait_seconds")
+        others = [name for name in plan.texts(queue, "tasks") if name != limited.name]
+        if others and promise is not None and promise < seconds:
+            return Scope("task", min(others))
+    return None
 
 
 def _limit(value: Value) -> tuple[float, str] | None:

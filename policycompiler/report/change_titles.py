@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from policycompiler.plan import Value
+from policycompiler.quantities import duration
 from policycompiler.report.text import clean, clipped, counted
-from policycompiler.report.values import duration, is_duration, value_text
+from policycompiler.report.values import is_duration, value_text
 from policycompiler.review import Change, Class
 
 LONGEST_VALUE = 80

@@ -22,9 +22,10 @@ from policycompiler.plan import (
     Written,
     scope_from_text,
 )
+from policycompiler.quantities import duration
 from policycompiler.report.located import place_data
 from policycompiler.report.text import clean, clipped, table
-from policycompiler.report.values import duration, flow, is_duration, masked_data, value_text
+from policycompiler.report.values import flow, is_duration, masked_data, value_text
 
 FORMAT = 1
 LONGEST_VALUE = 60

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.quantities import duration
 from policycompiler.report.text import table
-from policycompiler.report.values import duration
 
 HEADER = ("task", "queue", "worker", "delivery", "limits", "retries")
 FORMAT = 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from policycompiler.plan import Value
+from policycompiler.quantities import number
 from policycompiler.report.text import masked
 
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 _CELERY_DURATIONS = frozenset(
     {
         "default_retry_delay",
@@ -17,27 +17,6 @@ _CELERY_DURATIONS = frozenset(
         "visibility_timeout",
     }
 )
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: `0.3 s`, `1 min 30 s`, `2 h 24 min`; exact to a thousandth of a second."""
-    if seconds < 1:
-        return f"{seconds:.3g} s"
-    rest: float = round(seconds, 3)
-    parts = []
-    for size, unit in _UNITS:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{int(count)} {unit}")
-    rest = round(rest, 3)
-    if rest or not parts:
-        parts.append(f"{number(rest)} s")
-    return " ".join(parts)
-
-
-def number(value: float) -> str:
-    """A number without a needless `.0`."""
-    return str(int(value)) if value == int(value) else str(value)
 
 
 def is_duration(key: str) -> bool:

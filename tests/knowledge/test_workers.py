@@ -100,6 +100,19 @@ def test_a_rate_limit_holds_for_each_worker_by_itself(on_redis, database):
     lab.wait_for("end", "quick", times=2)
 
 
+def test_what_waits_for_its_rate_limit_keeps_a_worker_from_other_queues(on_redis, database):
+    lab = on_redis(task_annotations={"quick": {"rate_limit": "20/m"}})
+    for _ in range(6):
+        lab.send("quick", queue="limited")
+    lab.worker("--queues", "limited,other", "--prefetch-multiplier", "2")
+    lab.wait_for("end", "quick")
+    wait_until(lambda: database.hlen("unacked") == 2, "it has prefetched as much as it may")
+    lab.send("echo", 1, queue="other")
+    lab.wait_for("end", "echo")
+    # Its slot was free all the time.
+    assert [start["task"] for start in lab.events("start")].index("echo") > 1
+
+
 def test_a_null_limit_of_a_task_gives_it_the_limit_of_the_settings(on_redis, redis_url):
     lab = on_redis(
         task_time_limit=1, task_annotations={"nap": {"time_limit": None}}, result_backend=redis_url

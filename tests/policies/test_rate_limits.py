@@ -110,3 +110,41 @@ def test_it_refuses(fragment, findings):
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
     assert after(rate_limits, fragment).findings == []
+
+
+BESIDE = "tasks:\n  shop.a: {latency: standard, %soptions: {rate_limit: %s}}\n  shop.b: {latency: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("fragment", "expected"),
+    [
+        (BESIDE % ("", "1/m", "standard"), True),
+        (BESIDE % ("rate: 1/s, ", "1/m", "standard"), True),
+        (BESIDE % ("rate: 1/m, burst: 50, ", "1/m", "standard"), True),
+        # No more arrive than may start.
+        (BESIDE % ("rate: 1/m, ", "1/m", "standard"), False),
+        # Whoever waits behind a full worker waits less than promised.
+        (BESIDE % ("", "10/s", "standard"), False),
+        # On another worker.
+        (BESIDE % ("queue: slow, ", "1/m", "standard"), False),
+        (BESIDE % ("", "1/m", "batch"), False),
+        (
+            "celery: {settings: {worker_disable_rate_limits: true}}\n" + BESIDE % ("", "1/m", "standard"),
+            False,
+        ),
+        ("tasks: {shop.a: {latency: standard, options: {rate_limit: 1/m}}}\n", False),
+        (
+            BESIDE % ("queue: q, ", "1/m", "standard, queue: q")
+            + "workers: {q: {options: {prefetch_multiplier: 0}}}\n",
+            True,
+        ),
+        (
+            BESIDE % ("queue: q, ", "1/m", "standard, queue: r") + "workers: {w: {queues: [q, r]}}\n",
+            True,
+        ),
+    ],
+)
+def test_a_limited_task_may_starve_others_of_its_worker(fragment, expected):
+    assert (
+        ("rate-limit-starves") in {each.name for each in after(rate_limits, fragment).findings}
+    ) is expected

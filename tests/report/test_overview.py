@@ -5,8 +5,9 @@ from textwrap import dedent
 import pytest
 from plans import plan_of
 
+from policycompiler.quantities import duration
 from policycompiler.report.overview import overview
-from policycompiler.report.values import duration, is_duration, value_text
+from policycompiler.report.values import is_duration, value_text
 
 
 def test_every_task_has_a_line_and_columns_fit() -> None:
