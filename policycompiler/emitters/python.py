@@ -21,6 +21,10 @@ class Call(NamedTuple):
     keywords: Mapping[str, object] = {}
 
 
+class InOrder(dict[str, object]):
+    """A mapping whose keys have an order that readers expect; all others are sorted."""
+
+
 class _Brackets(NamedTuple):
     """What stands between two brackets: each item with what stands before it on its line."""
 
@@ -57,8 +61,12 @@ def laid_out(value: object, *, indent: int = 0, before: int = 0, after: int = 0)
 
 
 def assignment(name: str, value: object) -> str:
-    """`name = value`; a long text or number stands between brackets, on a line of its own where it fits."""
-    text = laid_out(value, before=len(name) + 3)
+    """`name = value`.
+
+    A mapping has an item a line, so that a change of one is a change of one line. A long text stands between
+    brackets, on a line of its own, where it fits there.
+    """
+    text = laid_out(value, before=WIDTH if isinstance(value, Mapping) else len(name) + 3)
     if "\n" not in text and len(name) + 3 + len(text) > WIDTH >= INDENT + len(text):
         return f"{name} = (\n{' ' * INDENT}{text}\n)"
     return f"{name} = {text}"
@@ -71,7 +79,8 @@ def _brackets(value: object) -> _Brackets | None:
         return _Brackets(f"{value.function}(", [*_bare(value.arguments), *keywords], ")")
     if isinstance(value, Mapping):
         # Sorted: the order of keys in a workload has no meaning.
-        return _Brackets("{", [(f"{python_literal(key)}: ", value[key]) for key in sorted(value)], "}")
+        keys = value if isinstance(value, InOrder) else sorted(value)
+        return _Brackets("{", [(f"{python_literal(key)}: ", value[key]) for key in keys], "}")
     if isinstance(value, tuple):
         return _Brackets("(", _bare(value), ")")
     if isinstance(value, list):

@@ -95,7 +95,7 @@ def test_it_hears_of_no_more_than_it_has_to(told, signals):
     ("value", "literal"),
     [
         (None, "None"),
-        (1e300, "1e+300"),
+        (1e300, "1e300"),
         ("it's", '"it\'s"'),
         (["a", {"b": True}], '["a", {"b": True}]'),
         ("\N{GRINNING FACE}\n", '"\\U0001f600\\n"'),

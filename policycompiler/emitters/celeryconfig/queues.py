@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from policycompiler.emitters.base import Raw, Reading
-from policycompiler.emitters.python import python_literal
+from policycompiler.emitters.commands import name as queue_name
+from policycompiler.emitters.python import Call, laid_out
 from policycompiler.plan import Scope
 
 
@@ -18,22 +19,28 @@ def any_is_broadcast(reading: Reading) -> bool:
 
 
 def queue(reading: Reading, scope: Scope) -> Raw:
-    """One queue as an expression."""
-    literal = {
-        key: python_literal(reading.value(scope, key)) for key in ("exchange", "exchange_type", "routing_key")
-    }
-    exchange = f"Exchange({literal['exchange']}, type={literal['exchange_type']})"
-    name, given = python_literal(scope.name), f", routing_key={literal['routing_key']}"
+    """One queue as an expression, below the name of the tuple."""
+    return Raw(laid_out(_queue(reading, scope), indent=4, before=4, after=1))
+
+
+def _queue(reading: Reading, scope: Scope) -> Call:
+    exchange = Call(
+        "Exchange",
+        (reading.value(scope, "exchange"),),
+        {"type": reading.value(scope, "exchange_type")},
+    )
+    keywords: dict[str, object] = {"routing_key": reading.value(scope, "routing_key")}
     for keyword, key in (("queue_arguments", "arguments"), ("consumer_arguments", "consumer_arguments")):
         if arguments := reading.value(scope, key):
-            given += f", {keyword}={python_literal(arguments)}"
+            keywords[keyword] = arguments
     if reading.value(scope, "broadcast"):
-        own = python_literal(f"{scope.name}.")
-        return Raw(f"ToEverybody({own} + str(uuid4()), {exchange}{given}, alias={name}, auto_delete=True)")
+        own = Raw(f'f"{queue_name(scope.name)}.{{uuid4()}}"')
+        keywords |= {"alias": scope.name, "auto_delete": True}
+        return Call("ToEverybody", (own, exchange), keywords)
     if reading.value(scope, "external"):
-        given += ", no_declare=True"
+        keywords["no_declare"] = True
     if reading.get(scope, "dead_letter_queue") is None:
-        return Raw(f"Queue({name}, {exchange}{given})")
-    dead = python_literal(reading.value(scope, "dead_letter_queue"))
-    letters = python_literal(reading.value(scope, "dead_letter_arguments"))
-    return Raw(f"WithDeadLetters({name}, {exchange}{given}, dead=Queue({dead}, queue_arguments={letters}))")
+        return Call("Queue", (scope.name, exchange), keywords)
+    letters = {"queue_arguments": reading.value(scope, "dead_letter_arguments")}
+    dead = Call("Queue", (reading.value(scope, "dead_letter_queue"),), letters)
+    return Call("WithDeadLetters", (scope.name, exchange), {**keywords, "dead": dead})

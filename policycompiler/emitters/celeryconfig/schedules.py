@@ -6,23 +6,22 @@ import math
 from collections.abc import Iterator
 
 from policycompiler.emitters.base import Raw, Reading, one_line
-from policycompiler.emitters.python import python_literal
-from policycompiler.knowledge.beat_schedulers import NO_STORE, STORES
+from policycompiler.emitters.python import Call, InOrder, laid_out, python_literal
 from policycompiler.plan import APP, BEAT, Scope, Value
 
 
 def schedules(reading: Reading) -> Iterator[tuple[str, Raw, Raw]]:
     """Name, entry, and a comment that may be empty."""
     for scope in _entries(reading):
-        entry = {"task": reading.value(scope, "task"), "schedule": _when(reading, scope)}
+        entry: dict[str, object] = {"task": reading.value(scope, "task"), "schedule": _when(reading, scope)}
         keys = reading.keys(scope)
         entry |= {key: reading.value(scope, key) for key in ("args", "kwargs") if key in keys}
         if "options" in keys:
             entry["options"] = _options(reading, scope)
         if scope.kind == "disabled_schedule":
             entry["enabled"] = False
-        items = (f'"{key}": {python_literal(value)}' for key, value in entry.items())
-        yield scope.name, Raw(f"{{{', '.join(items)}}}"), Raw(_in_words(reading, scope))
+        text = laid_out(InOrder(entry), indent=4, before=4 + len(python_literal(scope.name)) + 2, after=1)
+        yield scope.name, Raw(text), Raw(_in_words(reading, scope))
 
 
 def any_is_solar(reading: Reading) -> bool:
@@ -38,9 +37,8 @@ def _entries(reading: Reading) -> list[Scope]:
 
 def _options(reading: Reading, scope: Scope) -> Value:
     """The options of an entry, its expiry by the name that the scheduler reads."""
-    options, store = reading.value(scope, "options"), str(reading.get(BEAT, "store"))
+    options, name = reading.value(scope, "options"), str(reading.get(BEAT, "expiry_option", "expires"))
     assert isinstance(options, dict)
-    name = STORES.get(store, NO_STORE).expiry_option
     if name == "expires" or "expires" not in options:
         return options
     seconds = options["expires"]
@@ -49,24 +47,24 @@ def _options(reading: Reading, scope: Scope) -> Value:
     return {**{key: options[key] for key in options if key != "expires"}, name: math.ceil(seconds)}
 
 
-def _when(reading: Reading, scope: Scope) -> Value:
+def _when(reading: Reading, scope: Scope) -> object:
     keys = reading.keys(scope)
     if "cron" in keys:
-        zone, fields = reading.text(scope, "timezone"), _arguments(reading.value(scope, "cron"))
+        zone, fields = reading.text(scope, "timezone"), _restricting(reading.value(scope, "cron"))
         if zone == reading.get(APP, "timezone"):
-            return Raw(f"crontab({fields})")
-        return Raw(f"ZonedCrontab({', '.join(filter(None, (python_literal(zone), fields)))})")
+            return Call("crontab", (), fields)
+        return Call("ZonedCrontab", (zone,), fields)
     if "solar" in keys:
         sun = reading.value(scope, "solar")
         assert isinstance(sun, dict)
         place = {"event": sun["event"], "lat": sun["latitude"], "lon": sun["longitude"]}
-        return Raw(f"solar({_arguments(place)})")
+        return Call("solar", (), place)
     return reading.value(scope, "every_seconds")
 
 
-def _arguments(values: Value) -> str:
-    assert isinstance(values, dict)
-    return ", ".join(f"{key}={python_literal(value)}" for key, value in values.items() if value != "*")
+def _restricting(fields: Value) -> dict[str, Value]:
+    assert isinstance(fields, dict)
+    return {key: value for key, value in fields.items() if value != "*"}
 
 
 def _in_words(reading: Reading, scope: Scope) -> str:

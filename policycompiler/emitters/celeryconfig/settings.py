@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from policycompiler.emitters.base import Raw, Reading
-from policycompiler.emitters.python import python_literal
+from policycompiler.emitters.python import WIDTH, assignment, python_literal
 from policycompiler.plan import APP, Setting
 
 _URLS = ("broker_url", "result_backend")
@@ -40,14 +40,13 @@ _NOT_CELERYS = frozenset(
         "working_directory",
     }
 )
-_LINE = 100
+_LINE = 88
 
 
 class Line(NamedTuple):
-    """`name = value  # comment`; the value is Python, the comment one line of text or empty."""
+    """`name = value`, and a comment of one line of text or none."""
 
-    name: Raw
-    value: Raw
+    assignment: Raw
     comment: Raw
 
 
@@ -63,20 +62,26 @@ def name(key: str, prefix: str) -> Raw:
     return Raw(f"{prefix}_{key}".upper() if prefix else key)
 
 
-def url_variables(reading: Reading) -> list[str]:
-    """The environment variables that URLs are read from."""
-    variables = (reading.get(APP, f"{key}_variable") for key in _URLS)
-    return [variable for variable in variables if isinstance(variable, str)]
+def url_variables(reading: Reading) -> Raw:
+    """The list of the environment variables that URLs are read from; empty text where there is none."""
+    variables = [reading.get(APP, f"{key}_variable") for key in _URLS]
+    found = [variable for variable in variables if isinstance(variable, str)]
+    return Raw(assignment("_variables", found) if found else "")
 
 
-def url_lines(reading: Reading, prefix: str) -> Iterator[Line]:
+def url_lines(reading: Reading, prefix: str) -> Iterator[Raw]:
     """Each URL, from its environment variable or as it is."""
     for key in _URLS:
         variable, literal = reading.get(APP, f"{key}_variable"), reading.get(APP, key)
         if isinstance(variable, str):
-            yield Line(name(key, prefix), Raw(f"environ[{python_literal(variable)}]"), Raw())
+            yield _from_environment(name(key, prefix), variable)
         elif literal is not None:
-            yield Line(name(key, prefix), Raw(python_literal(literal)), Raw())
+            yield Raw(assignment(name(key, prefix), literal))
+
+
+def _from_environment(setting: str, variable: str) -> Raw:
+    line, quoted = f"{setting} = environ[{python_literal(variable)}]", python_literal(variable)
+    return Raw(line if len(line) <= WIDTH else f"{setting} = environ[\n    {quoted}\n]")
 
 
 def groups(reading: Reading, prefix: str) -> Iterator[Group]:
@@ -91,11 +96,5 @@ def groups(reading: Reading, prefix: str) -> Iterator[Group]:
 
 
 def _line(setting: Setting, prefix: str) -> Line:
-    value = python_literal(setting.value)
-    if isinstance(setting.value, dict) and setting.value:
-        items = (
-            f"    {python_literal(key)}: {python_literal(item)},"
-            for key, item in sorted(setting.value.items())
-        )
-        value = "{\n" + "\n".join(items) + "\n}"
-    return Line(name(setting.key, prefix), Raw(value), Raw(f"{setting.policy}: {setting.because}"))
+    text = assignment(name(setting.key, prefix), setting.value)
+    return Line(Raw(text), Raw(f"{setting.policy}: {setting.because}"))
