@@ -56,6 +56,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, info, warning
 from policycompiler.model import Workload
+from policycompiler.pace import UNITS, pace_of
 from policycompiler.plan import APP, Plan, Scope, Value
 from policycompiler.quantities import duration
 
@@ -66,8 +67,6 @@ RATE_LIMIT_BELOW_RATE = warning("PC445", "rate-limit-below-rate")
 RATE_LIMIT_STARVES = warning("PC551", "rate-limit-starves")
 RATE_LIMIT_UNIT = error("PC260", "rate-limit-unit")
 
-SECONDS = {"s": 1, "m": 60, "h": 3600}
-"""Celery's units."""
 APP_WIDE = "task_default_rate_limit"
 
 
@@ -94,8 +93,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         together = f"{processes} worker processes together start at most {most:g}/{unit}"
         if processes == 1:
             together = f"its one worker process starts at most {most:g}/{unit}"
-        if rate is not None and _exceeds(rate * SECONDS[unit], most):
-            arrivals = rate * SECONDS[unit]
+        if rate is not None and _exceeds(rate * UNITS[unit], most):
+            arrivals = rate * UNITS[unit]
             message = f"{arrivals:g}/{unit} of {task.name} arrive, and {together}: its queue grows for ever"
             related = (Related(("tasks", task.name, "rate"), f"{arrivals:g}/{unit}"),)
             help_text = "raise the limit, run more processes, or send less"
@@ -109,24 +108,20 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
 
 def _starving(plan: Plan) -> Iterator[Diagnostic]:
     """Limited tasks whose backlog keeps a worker from others for longer than these are promised."""
-    if plan.get(APP, "worker_disable_rate_limits"):
-        return
     for task in plan.scopes("task"):
-        limit = _limit(plan.get(task, "options.rate_limit"))
-        if limit is None or not limit[0] or _keeps_up(plan, task, limit):
+        own, limit = plan.find(task, "options.rate_limit"), _limit(plan.get(task, "options.rate_limit"))
+        if own is None or limit is None or _keeps_up(plan, task, limit):
             continue
-        number, unit = limit
-        for worker in (Scope("worker", name) for name in plan.texts(task, "workers")):
-            kept = _prefetched(plan, worker)
-            seconds = math.inf if kept is None else kept * SECONDS[unit] / number
-            other = _impatient(plan, worker, task, seconds)
-            if other is None:
+        for worker in plan.texts(task, "workers"):
+            pace = pace_of(plan, task, [worker])
+            other = _impatient(plan, Scope("worker", worker), task, pace.seconds) if pace else None
+            if pace is None or other is None:
                 continue
-            waits = "until it is over" if kept is None else f"up to {duration(seconds)}"
             promise = plan.number(Scope("queue", plan.text(other, "queue")), "queue_wait_seconds")
             message = (
-                f"a burst of {task.name} fills what worker {worker.name} prefetches: at {number:g}/{unit}, "
-                f"{other.name} waits {waits} behind it (promise: {duration(promise)})"
+                f"a burst of {task.name} fills the {pace.messages} messages that worker {worker} prefetches: "
+                f"at {own.value}, {other.name} waits up to {duration(pace.seconds)} behind it "
+                f"(promise: {duration(promise)})"
             )
             path: SpecPath = ("tasks", task.name, "options", "rate_limit")
             related = (Related(("tasks", other.name), "runs on the same worker"),)
@@ -140,20 +135,12 @@ def _keeps_up(plan: Plan, task: Scope, limit: tuple[float, str]) -> bool:
     number, unit = limit
     rates = (plan.number_if_any(task, key) for key in ("rate_peak_per_second", "rate_mean_per_second"))
     rate = next((each for each in rates if each is not None), None)
-    return rate is not None and not plan.get(task, "burst") and not _exceeds(rate * SECONDS[unit], number)
+    return rate is not None and not plan.get(task, "burst") and not _exceeds(rate * UNITS[unit], number)
 
 
 def _exceeds(arrivals: float, most: float) -> bool:
     """More, and not by the rounding of one a minute to so many a second."""
     return arrivals > most and not math.isclose(arrivals, most, rel_tol=1e-4)
-
-
-def _prefetched(plan: Plan, worker: Scope) -> float | None:
-    """How many messages one process of a worker keeps; None where nothing bounds them."""
-    autoscale = plan.get(worker, "autoscale")
-    slots = autoscale["max"] if isinstance(autoscale, dict) else plan.get(worker, "concurrency")
-    assert isinstance(slots, int | float)
-    return slots * plan.number(worker, "prefetch_multiplier") or None
 
 
 def _impatient(plan: Plan, worker: Scope, limited: Scope, seconds: float) -> Scope | None:

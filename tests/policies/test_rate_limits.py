@@ -133,10 +133,11 @@ BESIDE = "tasks:\n  shop.a: {latency: standard, %soptions: {rate_limit: %s}}\n  
             False,
         ),
         ("tasks: {shop.a: {latency: standard, options: {rate_limit: 1/m}}}\n", False),
+        # It takes all there is, others too.
         (
             BESIDE % ("queue: q, ", "1/m", "standard, queue: q")
             + "workers: {q: {options: {prefetch_multiplier: 0}}}\n",
-            True,
+            False,
         ),
         (
             BESIDE % ("queue: q, ", "1/m", "standard, queue: r") + "workers: {w: {queues: [q, r]}}\n",
