@@ -8,7 +8,10 @@ Because:
     A retry runs the whole task again, so only what may run twice is retried. Waits double, so that a
     dependency that is down is not hammered, and are spread at random, so that it is not hammered all at
     once when it returns (https://docs.celeryq.dev/en/stable/userguide/tasks.html#automatic-retry-for-known-exceptions).
-    Without a named error only the task itself retries, and what it waits for has another name.
+    Without a named error only the task itself retries, and what it waits for has another name. Exceptions are
+    kept by name and imported when a task is registered: the compiled configuration imports no module of the
+    application, which may not be ready by then. A name that means no exception stops the process with the
+    task and the place in the workload.
 
 Example:
     tasks:
@@ -23,8 +26,8 @@ Refuses:
         fires: tasks: {shop.a: {idempotent: false, retry: {on: [OSError]}}}
         silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}
     PC233 retry-undeclared: declare whether the task may run twice.
-        fires: tasks: {shop.a: {retry: {on: [OSError]}}}
-        silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}
+        fires: tasks: {shop.a: {retry: {max: 3}}}
+        silent: tasks: {shop.a: {retry: {on: [OSError], max: 3}}}
     PC208 unknown-exception: write the module of an exception that is not built in.
         fires: tasks: {shop.a: {idempotent: true, retry: {on: [Timeout]}}}
         silent: tasks: {shop.a: {idempotent: true, retry: {on: [requests.Timeout]}}}
@@ -41,7 +44,6 @@ Parameters:
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Iterator
 
@@ -56,6 +58,7 @@ from policycompiler.diagnostics import (
     warning,
 )
 from policycompiler.model import Retry, TaskFields, Workload
+from policycompiler.model.exceptions import BROAD, BUILT_IN, never_found
 from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Value, Written
 
 NAME = "retries"
@@ -76,12 +79,6 @@ JITTER = True
 """Tasks that failed together must not come back together."""
 EXCEPTION_OPTIONS = ("autoretry_for", "dont_autoretry_for", "throws")
 
-_BUILT_IN = frozenset(
-    name
-    for name, value in vars(builtins).items()
-    if isinstance(value, type) and issubclass(value, BaseException)
-)
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Retry options of tasks that declare a retry."""
@@ -100,7 +97,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 
 def _exceptions(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
-    """A name without a module that Python does not know: the emitted settings could not be imported."""
+    """A name that no process can find: its tasks could not be registered."""
     written: list[tuple[SpecPath, list[str]]] = []
     if task.retry is not None:
         written.append(((*path, "retry", "on"), task.retry.on or []))
@@ -108,10 +105,9 @@ def _exceptions(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
         written += [((*path, "options", key), getattr(task.options, key) or []) for key in EXCEPTION_OPTIONS]
     for where, names in written:
         for index, name in enumerate(names):
-            if "." not in name and name not in _BUILT_IN:
+            if message := never_found(name):
                 # Half of all exceptions end in Error: only what is very like a built-in one is meant for it.
-                meant = did_you_mean(name, sorted(_BUILT_IN), likeness=0.8)
-                message = f"`{name}` is no built-in exception"
+                meant = did_you_mean(name.removeprefix("builtins."), sorted(BUILT_IN), likeness=0.8)
                 help_text = "write its module too, such as `smtplib.SMTPServerDisconnected`"
                 yield UNKNOWN_EXCEPTION.at((*where, index), message, help=f"{meant} {help_text}".strip())
 
@@ -215,6 +211,9 @@ def _objections(plan: Plan, scope: Scope, name: str) -> Iterator[Diagnostic]:
     how_often = "on errors" if retries is None else f"{retries} time{'s' if retries != 1 else ''}"
     declared = plan.setting(scope, "idempotent").origins[0]
     if not isinstance(declared, Written):
+        # Who names the errors has said after which ones it may run once more.
+        if isinstance(autoretry, list) and autoretry and BROAD.isdisjoint(map(str, autoretry)):
+            return
         message = f"{name} would retry {how_often}, and nobody declared whether it may run twice"
         yield RETRY_UNDECLARED.at(
             written[0], message, help="declare `idempotent: true` or `idempotent: false`"

@@ -46,6 +46,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, error, warning
 from policycompiler.model import TaskFields, Workload
+from policycompiler.model.exceptions import BROAD
 from policycompiler.plan import Plan, Scope, Setting, Written
 
 NAME = "retry-checks"
@@ -56,8 +57,6 @@ RETRY_NO_JITTER = warning("PC225", "retry-no-jitter")
 RETRY_SPAN_EXCEEDS_DEADLINE = warning("PC226", "retry-span-exceeds-deadline")
 RETRY_KNOBS_INERT = warning("PC227", "retry-knobs-inert")
 
-BROAD = frozenset({"Exception", "BaseException", "builtins.Exception", "builtins.BaseException"})
-"""Every error there is, with those that no wait cures."""
 CROWD_PER_SECOND = 1
 """Slower than this, too few tasks fail together to hurt whoever comes back."""
 KNOBS = ("retry_backoff", "retry_backoff_max", "retry_jitter", "autoretry_for", "dont_autoretry_for")

@@ -73,7 +73,13 @@ def test_an_earlier_name_goes_the_way_of_the_task_under_its_options(tmp_path):
     conf = configured(tmp_path, task=task).conf
     names = {"shop.a", "shop.news.tell", "shop.z"}
     assert conf.task_routes == {name: {"queue": "news", "priority": 3} for name in names}
-    assert conf.task_annotations == {name: {"queue": "news", "priority": 3} for name in names}
+    app = configured(tmp_path, task=task)
+
+    def nothing():
+        pass
+
+    tasks = [app.task(name=name, shared=False)(nothing) for name in sorted(names)]
+    assert {task.name: (task.queue, task.priority) for task in tasks} == dict.fromkeys(names, ("news", 3))
 
 
 @pytest.mark.parametrize(

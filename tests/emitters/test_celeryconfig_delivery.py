@@ -31,9 +31,7 @@ def app(tmp_path) -> Celery:
 
 def test_no_annotation_is_for_all_tasks_or_for_a_pattern_that_celery_would_never_look_at(app):
     """Celery applies `*` after the exact name, and reads any other pattern as a name."""
-    by_name, by_pattern = app.conf.task_annotations
-    assert list(by_name) == ["shop.mail.reset"]
-    assert by_pattern.annotate_any() is None
+    assert app.conf.task_annotations.annotate_any() is None
 
 
 def test_options_reach_tasks_by_name_and_by_pattern_and_no_others(app):
@@ -46,8 +44,8 @@ def test_options_reach_tasks_by_name_and_by_pattern_and_no_others(app):
         found[name] = (task.soft_time_limit, task.acks_on_failure)
     assert found == {
         "shop.mail.reset": (2, False),
-        "shop.mail.news": (12, False),
-        "shop.other": (360, True),
+        "shop.mail.news": (16, False),
+        "shop.other": (None, True),
     }
 
 

@@ -207,7 +207,7 @@ REFUSES = {
         ],
     ),
     "pinned by option": (
-        "tasks: {shop.a: {options: {autoretry_for: [KeyError]}}}",
+        "tasks: {shop.a: {options: {autoretry_for: [KeyError, Exception]}}}",
         [
             Found(
                 "retry-undeclared",
@@ -250,6 +250,32 @@ REFUSES = {
                     "did you mean `ConnectionError`? write its module too, such as "
                     "`smtplib.SMTPServerDisconnected`"
                 ),
+            ),
+        ],
+    ),
+    "names that no process can find": (
+        "tasks: {shop.a: {options: {throws: [builtins.Oserror, __main__.Busy, OSError.Busy]}}}",
+        [
+            Found(
+                "unknown-exception",
+                "1:37",
+                "`builtins.Oserror` is no built-in exception",
+                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+            ),
+            Found(
+                "unknown-exception",
+                "1:55",
+                (
+                    "`__main__.Busy` is in the script that runs, which is another one in a worker than in a "
+                    "producer"
+                ),
+                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+            ),
+            Found(
+                "unknown-exception",
+                "1:70",
+                "`OSError` is a built-in exception and no module",
+                "write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
     ),

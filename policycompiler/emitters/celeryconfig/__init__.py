@@ -1,8 +1,8 @@
 """`celeryconfig.py`: the settings of the app, for workers, beat and producers alike.
 
 Plain Celery takes it with `app.config_from_object("celeryconfig")`; with a namespace its names carry the
-prefix that Django settings need. It imports nothing but Celery, kombu, the standard library, and the
-modules of the exceptions that tasks are retried on.
+prefix that Django settings need. It imports nothing but Celery, kombu and the standard library: the
+exceptions that tasks are retried on are imported when a task is registered.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "annotations_name": settings.name("task_annotations", prefix),
         "annotations": annotations,
         "patterns": [(name, tasks.annotation(reading, task)) for name, task in patterns],
+        "exceptions": tasks.any_names_exceptions(reading),
         "renamed": [(name, task.name) for name, task in tasks.earlier_names(reading)],
         "sent_as": tasks.sent_as(reading),
         "schedules_name": settings.name("beat_schedule", prefix),
@@ -48,7 +49,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "solar": schedules.any_is_solar(reading),
     }
     there = [section for section, value in content.items() if value]
-    content["imports"] = import_lines(there, tasks.exception_modules(reading))
+    content["imports"] = import_lines(there)
     # Thousands of tasks share a few routes and options; to compile every line would take most of the memory.
     proof = {**content, "routes": _each_once(routes), "annotations": _each_once(annotations)}
     compile(_module(proof), "celeryconfig.py", "exec", dont_inherit=True)

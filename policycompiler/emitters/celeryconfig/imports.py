@@ -12,6 +12,8 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "variables": ("celery.exceptions.ImproperlyConfigured", "os.environ"),
         "queues": ("kombu.Exchange", "kombu.Queue"),
         "broadcast": ("uuid.uuid4",),
+        "annotations_name": ("logging.getLogger",),
+        "exceptions": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "patterns": ("fnmatch.fnmatchcase",),
         "schedules": ("celery.schedules.crontab", "zoneinfo.ZoneInfo"),
         "solar": ("celery.schedules.solar",),
@@ -28,14 +30,14 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _THIRD_PARTY = frozenset({"celery", "kombu"})
 
 
-def import_lines(sections: Iterable[str], exception_modules: Iterable[str]) -> list[Raw]:
-    """What these sections need: first the standard library and the exceptions' modules, then the rest."""
+def import_lines(sections: Iterable[str]) -> list[Raw]:
+    """What these sections need: first the standard library, then the rest; never the application."""
     names: dict[str, set[str]] = {}
     for section in sections:
         for needed in _NEEDED.get(section, ()):
             module, _, name = needed.rpartition(".")
             names.setdefault(module, set()).add(name)
-    first, third = [f"import {module}" for module in exception_modules], list[str]()
+    first, third = list[str](), list[str]()
     for module in sorted(names):
         block = third if module.partition(".")[0] in _THIRD_PARTY else first
         block.append(f"from {module} import {', '.join(sorted(names[module]))}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
-
+from policycompiler.diagnostics import SpecPath
 from policycompiler.emitters.base import Raw, Reading, pattern_order
 from policycompiler.emitters.python import python_literal
-from policycompiler.plan import Scope, Value
+from policycompiler.plan import Scope, Written
 
 _CLASS_OPTIONS = frozenset({"autoretry_for", "dont_autoretry_for", "throws"})
 
@@ -48,22 +47,36 @@ def annotation(reading: Reading, scope: Scope) -> Raw:
     for key in sorted(reading.keys(scope)):
         kind, _, option = key.partition(".")
         if kind == "options":
-            options.append(f'"{option}": {_option(option, reading.value(scope, key))}')
+            value = _exceptions if option in _CLASS_OPTIONS else _plain
+            options.append(f'"{option}": {value(reading, scope, key)}')
     return Raw(f"{{{', '.join(options)}}}")
 
 
-def exception_modules(reading: Reading) -> list[str]:
-    """The modules of the exceptions that annotations name."""
-    modules: set[str] = set()
-    for scope in reading.scopes("task"):
-        for option in _CLASS_OPTIONS:
-            names = reading.get(scope, f"options.{option}")
-            if isinstance(names, list):
-                modules.update(str(name).rpartition(".")[0] for name in names)
-    return sorted(modules - {"", builtins.__name__})
+def any_names_exceptions(reading: Reading) -> bool:
+    """Whether a task names an exception that is not built in: it is imported when the task is annotated."""
+    names = (
+        name
+        for scope in reading.scopes("task")
+        for option in _CLASS_OPTIONS
+        if reading.get(scope, f"options.{option}")
+        for name in reading.texts(scope, f"options.{option}")
+    )
+    return any("." in name for name in names)
 
 
-def _option(option: str, value: Value) -> str:
-    if option in _CLASS_OPTIONS and isinstance(value, list):
-        return f"({''.join(f'{name}, ' for name in value).rstrip(' ')})"
-    return python_literal(value)
+def _plain(reading: Reading, scope: Scope, key: str) -> str:
+    return python_literal(reading.value(scope, key))
+
+
+def _exceptions(reading: Reading, scope: Scope, key: str) -> str:
+    """Classes that are built in as they are; others by name, with the place that names them."""
+    names, origin = reading.texts(scope, key), reading.setting(scope, key).origins[0]
+    if not any("." in name for name in names):
+        return f"({''.join(f'{name}, ' for name in names).rstrip(' ')})"
+    place = _path_text(origin.path) if isinstance(origin, Written) else f"{scope}/{key}"
+    return f"_Exceptions({', '.join(map(python_literal, (place, *names)))})"
+
+
+def _path_text(path: SpecPath) -> str:
+    """A place in the workload, such as `tasks.shop.a.retry.on`."""
+    return ".".join(map(str, path))
