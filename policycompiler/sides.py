@@ -30,7 +30,8 @@ _TYPES = {
         environment_file executable latency node_name owner pool queue result_serializer routing_key scheduler
         service severity state_directory summary task task_default_queue task_serializer user work
         working_directory""",
-    "number": """burst concurrency every_seconds for_seconds longest_delay_seconds longest_hold_seconds
+    "number": """burst concurrency every_seconds for_seconds longest_delay_seconds
+        longest_hold_seconds longest_run_seconds
         max_countdown_seconds memory_bytes minimum payload_bytes prefetch_multiplier queue_wait_seconds
         rate_mean_per_second rate_peak_per_second runtime_mean_seconds runtime_p50_seconds
         runtime_p99_seconds stop_timeout_seconds threshold visibility_timeout_seconds window_seconds""",

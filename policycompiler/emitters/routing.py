@@ -90,6 +90,7 @@ def _markdown(plan: Reading) -> OutputFile:
         "default_queue": _code(plan.text(APP, "task_default_queue")),
         "queues": queues,
         "external": external,
+        "assumed": any(plan.get(scope, "limits_assumed") for scope in plan.scopes("task")),
     }
     return plan.file("ROUTING.md", render("routing/ROUTING.md.j2", markdown_text, context))
 
@@ -127,13 +128,21 @@ def _row(plan: Reading, scope: Scope) -> _Row:
         delivery, limits = "another app's", "another app's"
     else:
         delivery = "at least once" if plan.value(scope, "options.acks_late") else "at most once"
-        soft, hard = plan.value(scope, "options.soft_time_limit"), plan.value(scope, "options.time_limit")
-        limits = f"{soft:g} s / {hard:g} s"
+        limits = _limits(plan, scope)
     owner, description = plan.get(scope, "owner"), plan.get(scope, "description")
     name = _code(scope.name)
     if plan.get(scope, "renamed_from"):
         name = Raw(f"{name}, earlier {', '.join(map(_code, plan.texts(scope, 'renamed_from')))}")
     return _Row(name, str(owner or "nobody"), runtime, delivery, limits, str(description or ""))
+
+
+def _limits(plan: Reading, scope: Scope) -> str:
+    """The soft limit and the hard one, and whether they rest on a default."""
+    limits = [plan.number_if_any(scope, f"options.{key}") for key in ("soft_time_limit", "time_limit")]
+    if not any(limits):
+        return "none"
+    text = " / ".join("none" if limit is None else f"{limit:g} s" for limit in limits)
+    return f"{text}, assumed" if plan.get(scope, "limits_assumed") else text
 
 
 def _code(name: str) -> Raw:

@@ -61,16 +61,17 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
 
 def _of_task(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
     for key in ("time_limit", "soft_time_limit") if task.runtime is None else ():
-        limit = plan.get(APP, f"task_{key}")
-        if plan.find(scope, f"options.{key}") is not None or not _is_seconds(limit):
+        pin = plan.find(APP, f"task_{key}")
+        if pin is None or plan.find(scope, f"options.{key}") is not None or not _is_limit(pin.value):
             # What is no number of seconds is for the policy that objects to it.
             continue
         hard = plan.number_if_any(scope, "options.time_limit")
-        if key == "soft_time_limit" and hard is not None and hard < plan.number(APP, f"task_{key}"):
-            # It would never come first; the soft limit follows from this task's hard one.
+        soft = pin.value if key == "soft_time_limit" else None
+        if isinstance(soft, int | float) and hard is not None and hard < soft:
+            # It would never come first.
             continue
-        origins = (Derived(APP, f"task_{key}"),)
-        yield Decision(scope, f"options.{key}", limit, "pinned for all tasks", origins)
+        origins = (Derived(APP, pin.key),)
+        yield Decision(scope, f"options.{key}", pin.value, "pinned for all tasks", origins)
     declared = task.result is not None or "chord" in (task.canvas or ())
     for key in ("ignore_result", "store_errors_even_if_ignored") if not declared else ():
         pin = plan.find(APP, f"task_{key}")
@@ -79,5 +80,6 @@ def _of_task(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
             yield Decision(scope, f"options.{key}", pin.value, "pinned for all tasks", origins)
 
 
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def _is_limit(value: object) -> bool:
+    """Seconds, or null for none."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value > 0)

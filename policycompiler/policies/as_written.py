@@ -49,6 +49,8 @@ _QUEUE_FIELDS = {
     field: field
     for field in ("broadcast", "external", "exchange", "exchange_type", "routing_key", "consumer_arguments")
 }
+_NULL_IS_NO_LIMIT = frozenset({"max_retries", "soft_time_limit", "time_limit"})
+"""Options whose null is no absence: Celery then knows no end of it."""
 _WORKER_FIELDS = {
     "pool": "pool",
     "replicas": "replicas",
@@ -85,9 +87,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
         if task.options is not None:
             written = {key: f"options.{key}" for key in sorted(task.options.model_fields_set)}
             yield from _fields(scope, task.options, written, ("tasks", name, "options"))
-            if "max_retries" in written and task.options.max_retries is None:
-                # The one option whose null is no absence: Celery then retries without end.
-                yield _pin(scope, "options.max_retries", None, ("tasks", name, "options", "max_retries"))
+            for key in _NULL_IS_NO_LIMIT.intersection(written):
+                if getattr(task.options, key) is None:
+                    yield _pin(scope, f"options.{key}", None, ("tasks", name, "options", key))
     for name, queue in spec.queues.items():
         yield from _fields(Scope("queue", name), queue, _QUEUE_FIELDS, ("queues", name))
     for name, worker in spec.workers.items():

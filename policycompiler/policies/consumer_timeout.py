@@ -1,46 +1,24 @@
-"""RabbitMQ closes the channel of a worker that holds a message for too long, and the worker exits.
+"""For how long RabbitMQ lets a worker hold a message.
 
 Decides:
-    Nothing.
+    `queue:NAME/consumer_timeout_seconds`, on RabbitMQ, of each queue that is consumed here.
 
 Because:
-    A message that is not acknowledged within RabbitMQ's `consumer_timeout`, half an hour unless it is
-    raised, costs its worker the channel and with it every task that runs there, whatever the kind of queue
-    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). A message is held while a task runs
-    that is acknowledged late; while it waits in a worker's reserve behind one that runs, or for a rate limit;
-    and, where the broker does not delay natively, through a countdown or the wait before a retry. A worker of
-    quorum queues has a reserve for each queue. The last of a full reserve waits until the limit has let all
-    before it run. What waits in reserve behind a task of undeclared run time is not judged, nor is a task
-    that nobody declared.
-
-    Nothing in a workload tells of a `consumer_timeout` that rabbitmq.conf raises, so the policy file does.
-    The argument `x-consumer-timeout` of a queue or a consumer, in milliseconds, raises it for that queue,
-    from RabbitMQ 3.12 on, and so does a policy of RabbitMQ with `consumer-timeout`.
+    A message that is not acknowledged within RabbitMQ's `consumer_timeout`, half an hour unless it is raised,
+    costs its worker the channel, whatever the kind of queue
+    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). Nothing in a workload tells of a
+    `consumer_timeout` that rabbitmq.conf raises, so the policy file does. The argument `x-consumer-timeout`
+    of a queue or a consumer, in milliseconds, raises it for that queue, from RabbitMQ 3.12 on, and so does a
+    policy of RabbitMQ with `consumer-timeout`.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
-    tasks: {shop.reports.yearly: {latency: batch, idempotent: true, runtime: 2h}}
+    tasks: {shop.reports.yearly: {queue: reports}}
 
-    refuses unacked-over-consumer-timeout
+    queue:reports/consumer_timeout_seconds = 1800
 
 Refuses:
-    PC317 unacked-over-consumer-timeout: declare the queue's higher limit, make the times shorter, or let a
-        worker hold fewer messages of a rate-limited task.
-        fires:
-            broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {queue: q, idempotent: true, runtime: 25m, latency: batch}}
-        silent:
-            broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
-            queues: {q: {arguments: {x-consumer-timeout: 7200000}}}
-            tasks: {shop.a: {queue: q, idempotent: true, runtime: 25m, latency: batch}}
-    PC429 reserve-over-consumer-timeout: acknowledge the task late if it may run twice, or declare a higher
-        limit for the queue.
-        fires:
-            broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {queue: q, runtime: 25m, latency: batch}}
-        silent:
-            broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {queue: q, runtime: 20m, latency: batch}}
+    Nothing.
 
 Parameters:
     `limit_seconds`: the `consumer_timeout` of the platform's rabbitmq.conf, in seconds; 1800.
@@ -49,20 +27,14 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.model.backoff import longest_wait_seconds
-from policycompiler.pace import HOLD_FEWER, hoarding, pace_of
-from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan import APP, Decision, Derived, Parameter, Plan, Scope
 
 NAME = "consumer-timeout"
-
-UNACKED_OVER_CONSUMER_TIMEOUT = error("PC317", "unacked-over-consumer-timeout")
-RESERVE_OVER_CONSUMER_TIMEOUT = error("PC429", "reserve-over-consumer-timeout")
 
 ARGUMENT = "x-consumer-timeout"
 """Of a queue or a consumer, in milliseconds."""
@@ -79,139 +51,25 @@ class Parameters(PolicyParameters):
     )
 
 
-class _Hold(NamedTuple):
-    """Something that keeps a message unacknowledged, and what to do when it takes too long."""
-
-    seconds: float
-    what: str
-    path: SpecPath
-    instead: str
-
-
-def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
-    """Nothing holds a message for as long as RabbitMQ bears."""
-    if plan.text(APP, "broker_transport") != "rabbitmq":
-        return
-    has_quorum = any(_is_quorum(plan, queue) for queue in plan.scopes("queue"))
-    told = set()
-    for name in spec.tasks:
-        task = Scope("task", name)
-        queue = Scope("queue", plan.text(task, "queue"))
-        if plan.value(task, "external"):
-            continue
-        limit = _limit(plan, queue, tuned)
-        # Celery delays natively as soon as one queue is a quorum queue, but never behind a direct exchange.
-        delays = has_quorum and plan.value(queue, "exchange_type") != "direct"
-        for hold in _holds(plan, task, delays=delays):
-            if hold.seconds >= limit:
-                message = (
-                    f"{hold.what} {hold.seconds:g} s, but RabbitMQ closes the channel of a worker that holds "
-                    f"a message of queue {queue.name} for {limit:g} s, and the worker exits"
-                )
-                help_text = f"{hold.instead}, or give the queue a higher limit: {_higher(queue.name)}"
-                yield UNACKED_OVER_CONSUMER_TIMEOUT.at(hold.path, message, help=help_text)
-                told.add(task)
-    for worker in plan.scopes("worker"):
-        yield from _reserve(plan, worker, told, tuned, fixed=has_quorum)
-    for name, limited, rate, path in hoarding(plan):
-        message = (
-            f"worker {name} takes every message there is, and starts {limited} at {rate.value}, but RabbitMQ "
-            "closes the channel of a worker that holds a message for too long, and the worker exits"
-        )
-        related = (Related(rate.path, "its rate limit"),)
-        help_text = "set a number, 1 where in doubt"
-        yield UNACKED_OVER_CONSUMER_TIMEOUT.at(path, message, help=help_text, related=related)
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
+    """A consumer's own limit comes first, then the queue's, then the broker's."""
+    del spec
+    if plan.text(APP, "broker_transport") == "rabbitmq":
+        for queue in plan.scopes("queue"):
+            if not plan.value(queue, "external"):
+                yield _of_queue(plan, queue, tuned)
 
 
-def _reserve(
-    plan: Plan, worker: Scope, told: set[Scope], tuned: Parameters, *, fixed: bool
-) -> Iterator[Diagnostic]:
-    """What waits behind a run; with a `fixed` prefetch each queue has one of its own."""
-    tasks = [Scope("task", name) for name in plan.texts(worker, "tasks") if _declared(plan, name)]
-    queues = [Scope("queue", name) for name in plan.texts(worker, "queues")]
-    if not tasks or not queues:
-        return
-    runs = {task: plan.number(task, "options.time_limit") for task in tasks}
-    late = [runs[task] for task in tasks if plan.value(task, "options.acks_late")]
-    all_late = all(
-        plan.value(Scope("task", name), "options.acks_late") for name in plan.texts(worker, "tasks")
-    )
-    longest = max(tasks, key=lambda task: (runs[task], task))
-    taken = plan.number(worker, "prefetch_multiplier") * (len(queues) if fixed else 1)
-    # A slot that is acknowledged late counts against the prefetch limit while it runs.
-    behind = taken - (1 if all_late else 0)
-    held = behind * runs[longest] + max(late, default=0)
-    limit, queue = min((_limit(plan, queue, tuned), queue) for queue in queues)
-    if behind <= 0 or held <= limit or longest in told:
-        return
-    message = (
-        f"in reserve behind {longest.name}, a message of {worker.name} may be held {held:g} s, but RabbitMQ "
-        f"closes the channel of a worker that holds a message of queue {queue.name} for {limit:g} s, and the "
-        "worker exits"
-    )
-    instead = "acknowledge the task late, if it may run twice"
-    if plan.value(longest, "options.acks_late"):
-        instead = "give the task a queue and a worker of its own"
-    help_text = f"{instead}, or give the queue a higher limit: {_higher(queue.name)}"
-    path: SpecPath = ("tasks", longest.name, "runtime")
-    yield RESERVE_OVER_CONSUMER_TIMEOUT.at(path, message, help=help_text)
-
-
-def _declared(plan: Plan, name: str) -> bool:
-    """Whether somebody says how long it runs: the limit that stands for it otherwise is no run time."""
-    task = Scope("task", name)
-    return (
-        plan.find(task, "runtime_p99_seconds") is not None
-        or plan.written(task, "options.time_limit") is not None
-    )
-
-
-def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
-    """Each time for which a message of this task may be held; `delays` when the broker waits by itself."""
-    path: SpecPath = ("tasks", task.name)
-    run = 0.0
-    if plan.get(task, "options.acks_late"):
-        run = plan.number(task, "options.time_limit")
-        instead = "split the task, or acknowledge it early"
-        yield _Hold(run, f"{task.name} is acknowledged late and may run", (*path, "runtime"), instead)
-    if pace := pace_of(plan, task, plan.texts(task, "workers")):
-        what = pace.waits(task.name)
-        if run:
-            what = f"{what} {pace.seconds:g} s and then run {run:g} s, together"
-        yield _Hold(pace.seconds + run, what, pace.limit.path, HOLD_FEWER)
-    if delays:
-        return
-    countdown = plan.number_if_any(task, "max_countdown_seconds")
-    if countdown is not None:
-        what = f"{task.name} may be sent with a countdown of"
-        instead = "use a quorum queue, which delays in the broker"
-        yield _Hold(countdown, what, (*path, "max_countdown"), instead)
-    for key in ("options.retry_backoff_max", "options.default_retry_delay"):
-        delay = plan.number_if_any(task, key)
-        if delay is not None and key == "options.retry_backoff_max":
-            first = plan.number_if_any(task, "options.retry_backoff")
-            delay = longest_wait_seconds(delay, first, plan.number_if_any(task, "options.max_retries"))
-        if delay is not None:
-            instead = "lower the wait, or use a quorum queue, which delays in the broker"
-            yield _Hold(delay, f"a retry of {task.name} may wait", (*path, "retry"), instead)
-
-
-def _higher(queue: str) -> str:
-    return f"`queues: {{{queue}: {{arguments: {{{ARGUMENT}: MILLISECONDS}}}}}}` (RabbitMQ 3.12 and later)"
-
-
-def _is_quorum(plan: Plan, queue: Scope) -> bool:
-    arguments = plan.value(queue, "arguments")
-    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
-
-
-def _limit(plan: Plan, queue: Scope, tuned: Parameters) -> float:
-    """Seconds for which RabbitMQ lets a message of this queue be held; a consumer's own limit comes first."""
+def _of_queue(plan: Plan, queue: Scope, tuned: Parameters) -> Decision:
+    key = "consumer_timeout_seconds"
     version = plan.version(APP, "broker_version") if plan.find(APP, "broker_version") else None
     if version is None or version >= FIRST_RABBITMQ_WITH_ARGUMENT:
-        for key in ("consumer_arguments", "arguments"):
-            arguments = plan.value(queue, key)
+        for where in ("consumer_arguments", "arguments"):
+            arguments = plan.value(queue, where)
             declared = arguments.get(ARGUMENT) if isinstance(arguments, dict) else None
             if isinstance(declared, int) and declared > 0:
-                return declared / 1000
-    return tuned.limit_seconds
+                return Decision(
+                    queue, key, declared / 1000, "its own argument says so", (Derived(queue, where),)
+                )
+    limit = Parameter(("parameters", NAME, "limit_seconds"), tuned.limit_seconds)
+    return Decision(queue, key, tuned.limit_seconds, "the broker closes the channel after it", (limit,))

@@ -62,9 +62,10 @@ TEXTS: Mapping[str, str] = {
     "app": "service app owner broker_transport broker_version celery_version namespace task_default_queue",
 }
 FLAGS: Mapping[str, str] = {
-    "task": "external idempotent critical options.acks_late options.acks_on_failure options.acks_on_timeout "
-    "options.ignore_result options.reject_on_worker_lost options.retry_on_worker_lost options.retry_jitter "
-    "options.track_started options.store_errors_even_if_ignored",
+    "task": "external idempotent critical limits_assumed options.acks_late options.acks_on_failure "
+    "options.acks_on_timeout options.ignore_result options.reject_on_worker_lost "
+    "options.retry_on_worker_lost options.retry_jitter options.track_started "
+    "options.store_errors_even_if_ignored",
     "queue": "broadcast external",
     "worker": "disable_prefetch task_events without_gossip without_heartbeat without_mingle",
     "schedule": "",
@@ -86,15 +87,16 @@ MAPPINGS: Mapping[str, str] = {
 }
 NUMBERS: Mapping[str, str] = {
     "task": "runtime_p50_seconds runtime_p99_seconds runtime_mean_seconds rate_mean_per_second "
-    "rate_peak_per_second max_countdown_seconds burst memory_bytes payload_bytes options.time_limit "
-    "options.soft_time_limit options.max_retries options.retry_backoff options.retry_backoff_max "
-    "options.default_retry_delay options.expires options.priority options.delivery_mode",
-    "queue": "queue_wait_seconds",
+    "rate_peak_per_second max_countdown_seconds burst memory_bytes payload_bytes longest_run_seconds "
+    "options.time_limit options.soft_time_limit options.max_retries options.retry_backoff "
+    "options.retry_backoff_max options.default_retry_delay options.expires options.priority "
+    "options.delivery_mode",
+    "queue": "queue_wait_seconds consumer_timeout_seconds",
     "worker": "concurrency replicas memory_bytes prefetch_multiplier max_tasks_per_child "
     "max_memory_per_child stop_timeout_seconds heartbeat_interval time_limit soft_time_limit",
     "schedule": "every_seconds",
-    "app": "visibility_timeout_seconds longest_hold_seconds task_time_limit task_soft_time_limit "
-    "result_expires",
+    "app": "visibility_timeout_seconds longest_hold_seconds longest_run_seconds task_time_limit "
+    "task_soft_time_limit result_expires",
 }
 _ALONG = {
     "schedule": ("task", "task"),

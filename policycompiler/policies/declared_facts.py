@@ -35,7 +35,6 @@ Parameters:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -43,6 +42,7 @@ from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.model import Runtime, TaskFields, Workload
 from policycompiler.model.classes import DEFAULT_CLASS, LatencyClasses
 from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.runs import MEAN_OF_P99, Z99, run_times
 
 NAME = "declared-facts"
 
@@ -50,10 +50,6 @@ UNKNOWN_LATENCY_CLASS = error("PC105", "unknown-latency-class")
 RUNTIME_ORDER = error("PC106", "runtime-order")
 RATE_ORDER = error("PC107", "rate-order")
 
-Z99 = 2.326348
-"""The 99th percentile of the standard normal distribution."""
-MEAN_OF_P99 = 0.5
-"""Where one duration stands for nearly all runs, half of it is a cautious mean."""
 DEFAULT_WORK = "io"
 """Most tasks wait for a database or another service."""
 DEFAULT_IDEMPOTENT = False
@@ -119,16 +115,13 @@ def _mean(scope: Scope, runtime: Runtime) -> Decision:
     """Run times are right-skewed; the log-normal through the two percentiles has this mean."""
     p99 = Derived(scope, "runtime_p99_seconds")
     if runtime.p50 is None:
-        mean = runtime.p99 * MEAN_OF_P99
         origins: tuple[Origin, ...] = (p99, Constant("MEAN_OF_P99", MEAN_OF_P99))
         because = "only the longest is declared; most runs are much shorter"
     else:
-        sigma = math.log(max(runtime.p99 / runtime.p50, 1)) / Z99
-        # Beyond a few hundredfold the distribution's tail is fiction.
-        mean = min(runtime.p50 * math.exp(sigma**2 / 2), max(runtime.p99, runtime.p50))
         origins = (Derived(scope, "runtime_p50_seconds"), p99, Constant("Z99", Z99))
         because = "the mean of the log-normal distribution through p50 and p99"
-    return Decision(scope, "runtime_mean_seconds", round(mean, 6), because, origins)
+    mean = round(run_times(runtime.p50, runtime.p99).mean, 6)
+    return Decision(scope, "runtime_mean_seconds", mean, because, origins)
 
 
 def _facts(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:

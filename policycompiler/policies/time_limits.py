@@ -1,46 +1,48 @@
 """How long a run may take before it is told to stop, and before it is killed.
 
 Decides:
-    `task:NAME/options.soft_time_limit` and `options.time_limit` in seconds;
-    `app/task_soft_time_limit` and `app/task_time_limit` for tasks that nobody declared.
+    `task:NAME/options.soft_time_limit` and `options.time_limit` in seconds, of each task that declares
+    how long it runs or how long it may wait; `longest_run_seconds` of each task that is run here, and of
+    the app for the tasks that nobody declared; `limits_assumed` of each task whose limits follow from its
+    class alone.
 
 Because:
-    A run without a limit can hold its slot for ever, and no stop can wait for it. A run past its 99th
-    percentile by a fifth is stuck, not slow: it gets SoftTimeLimitExceeded, time to clean up, and then
-    SIGKILL. A pinned null is no way out: Celery takes the limit of the app then. Where no run time is
-    declared, the longest run that its class bears stands for it. A soft limit above the hard one makes
-    Celery refuse every send with ValueError, and one that equals it is followed by SIGKILL at once
+    A run without a limit can hold its slot without end, and no stop can wait for it. But a limit is for
+    runs that hang: one run of a hundred takes longer than the 99th percentile and is healthy. Run times
+    have a long tail, and p50 and p99 say how long: the soft limit is where fewer than one healthy run of
+    10,000 is still running. Where only one duration is declared, the tail is that of the mean that the
+    compiler assumes. A neighbor cannot wait longer than its class allows, so the longest run of the class
+    bounds the tail; the soft limit is never below 1.2 times p99. So does the time for which the
+    broker lets a worker hold a message that is acknowledged late. A run past the soft limit gets
+    SoftTimeLimitExceeded, time to clean up, and then SIGKILL
     (https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits).
+
+    A task that declares neither `runtime` nor `latency` gets no limit: what nobody declared must not be
+    killed. One with a latency class alone gets the longest run of that class and a margin; `explain` and
+    ROUTING.md mark such limits. The app gets no limits but those that are pinned: a limit in the
+    decorator of a task that nobody declared would contradict them, and Celery refuses to send a task
+    whose soft limit is above its hard one. Where a pin leaves such a pair, the compiled configuration
+    drops the soft limit and logs it. Timeouts of workers and of the broker need a longest run all the
+    same: `longest_run_seconds`.
+
+    `null` is no limit. Where `celery.settings` has one for all tasks, the worker's pool applies it to a
+    task without one too. Another app's tasks get none of it.
 
 Example:
     tasks:
       shop.reports.yearly: {latency: batch, runtime: {p50: 40m, p99: 2h}}
+      shop.backup: {}
 
-    task:shop.reports.yearly/options.soft_time_limit = 8640
-    task:shop.reports.yearly/options.time_limit = 10368
+    task:shop.reports.yearly/options.soft_time_limit = 13899
+    task:shop.reports.yearly/options.time_limit = 16679
+    task:shop.backup/longest_run_seconds = 432
 
 Refuses:
-    PC301 soft-over-hard: lower the soft limit or raise the hard one.
-        fires: tasks: {shop.a: {options: {soft_time_limit: 20, time_limit: 10}}}
-        silent: tasks: {shop.a: {options: {soft_time_limit: 8, time_limit: 10}}}
-    PC302 limit-not-a-number: write seconds.
-        fires: celery: {settings: {task_time_limit: 0}}
-        silent: celery: {settings: {task_time_limit: 600}}
-    PC331 hard-limit-missing: write seconds, or remove the null.
-        fires: tasks: {shop.a: {options: {time_limit: null}}}
-        silent: tasks: {shop.a: {options: {time_limit: 600}}}
-    PC332 soft-missing: write seconds, or remove the null.
-        fires: tasks: {shop.a: {options: {soft_time_limit: null}}}
-        silent: tasks: {shop.a: {options: {soft_time_limit: 600}}}
-    PC333 limit-below-p99: raise the limit, or correct the run time.
-        fires: tasks: {shop.a: {runtime: 100s, options: {time_limit: 60}}}
-        silent: tasks: {shop.a: {runtime: 100s, options: {time_limit: 120}}}
-    PC261 soft-equals-hard: lower the soft limit, or pin only the hard one.
-        fires: tasks: {shop.a: {options: {soft_time_limit: 10, time_limit: 10}}}
-        silent: tasks: {shop.a: {options: {soft_time_limit: 9, time_limit: 10}}}
+    Nothing.
 
 Parameters:
-    `soft_over_p99`: the soft limit over the 99th percentile of the run time; 1.2.
+    `killed_healthy_runs`: the share of healthy runs that the soft limit may stop; 0.0001.
+    `soft_over_p99`: the soft limit over the 99th percentile of the run time, instead of that share; null.
     `hard_over_soft`: the hard limit over the soft one; 1.2.
 """
 
@@ -52,134 +54,209 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.classes import DEFAULT_CLASS
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Value
+from policycompiler.plan import (
+    APP,
+    Constant,
+    Decision,
+    Derived,
+    Origin,
+    Parameter,
+    Plan,
+    Scope,
+    Value,
+    Written,
+)
+from policycompiler.runs import run_times
 
 NAME = "time-limits"
 
-SOFT_OVER_HARD = error("PC301", "soft-over-hard")
-LIMIT_NOT_A_NUMBER = error("PC302", "limit-not-a-number")
-HARD_LIMIT_MISSING = error("PC331", "hard-limit-missing")
-SOFT_MISSING = warning("PC332", "soft-missing")
-LIMIT_BELOW_P99 = warning("PC333", "limit-below-p99")
-SOFT_EQUALS_HARD = warning("PC261", "soft-equals-hard")
 
 SHORTEST_CLEANUP_SECONDS = 5
 """A rollback and a log line need a few seconds however short the task is."""
+LEAST_SOFT_OVER_P99 = 1.2
+"""Of runs that all take about equally long: a busy machine is slower by a fifth."""
+NO_LIMIT = 0
+"""Of a message for another app, whose own limits apply; Celery would fill in null from this one's."""
+
+SOFT, HARD = "options.soft_time_limit", "options.time_limit"
+APP_SOFT, APP_HARD = "task_soft_time_limit", "task_time_limit"
 
 
 class Parameters(PolicyParameters):
     """What a policy file may set."""
 
-    soft_over_p99: Annotated[float, Field(ge=1, le=10)] = Field(
-        1.2, description="soft limit over the 99th percentile; a run past it by a fifth is stuck, not slow"
+    killed_healthy_runs: Annotated[float, Field(gt=0, le=0.01)] = Field(
+        0.0001,
+        description="share of healthy runs that the soft limit may stop; it is for runs that hang",
+    )
+    soft_over_p99: Annotated[float, Field(ge=1, le=10)] | None = Field(
+        None, description="soft limit over the 99th percentile, instead of a share of the runs"
     )
     hard_over_soft: Annotated[float, Field(ge=1, le=10)] = Field(
         1.2, description="hard limit over the soft one; time to clean up grows with the size of the work"
     )
 
 
-class _Longest(NamedTuple):
-    """How long the longest run is, where that is from, and why much more is too long."""
+class _Limit(NamedTuple):
+    """A limit that follows from what is declared, or from what stands for it."""
 
     seconds: float
-    origin: Origin
     because: str
+    origins: tuple[Origin, ...]
 
 
-def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """Limits for every task run here, then for the undeclared ones."""
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
+    """Limits of every task that is run here; for the undeclared ones, what others count on."""
     for name in spec.tasks:
         scope = Scope("task", name)
         if plan.value(scope, "external"):
+            yield from _of_another_app(plan, scope)
             continue
-        keys = ("options.soft_time_limit", "options.time_limit")
-        longest = _longest(spec, plan, scope)
-        path: SpecPath = ("tasks", name, "options")
-        nulls = [key for key in keys if _is_null(spec, name, key) and plan.find(scope, key) is None]
-        yield from _limits(plan, scope, keys, longest, tuned, path)
-        for key in nulls:
-            yield _missing(plan, scope, key, path)
-        yield from _below_p99(plan, scope, keys)
-        queue = spec.queues.get(plan.text(scope, "queue"))
-        # Where dead letters are kept it is told with what becomes of the letter.
-        if queue is None or not queue.dead_letter:
-            yield from _no_time(plan, scope, keys)
-    keys = ("task_soft_time_limit", "task_time_limit")
-    yield from _limits(plan, APP, keys, _of_class(spec, DEFAULT_CLASS), tuned, ("celery", "settings"))
-    yield from _no_time(plan, APP, keys)
+        yield from _decided(spec, plan, scope, tuned)
+    yield _of_app(spec, plan, tuned)
 
 
-def _longest(spec: Workload, plan: Plan, scope: Scope) -> _Longest:
-    p99 = plan.number_if_any(scope, "runtime_p99_seconds")
+def _of_another_app(plan: Plan, scope: Scope) -> Iterator[Decision]:
+    """A message carries the limits of its sender, and those of this app are not for it."""
+    for key, app_wide in ((SOFT, APP_SOFT), (HARD, APP_HARD)):
+        if plan.find(scope, key) is None and _seconds(plan, APP, app_wide) is not None:
+            because = "another app runs it, under its own limits"
+            origins = (Derived(scope, "external"), Constant("NO_LIMIT", NO_LIMIT))
+            yield Decision(scope, key, NO_LIMIT, because, origins)
+
+
+def _decided(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision]:
+    """What is not pinned, so that the two agree; nothing where nobody declared how long it runs or waits."""
+    task = spec.tasks[scope.name]
+    measured = task.runtime is not None
+    expected = _of_runs(spec, plan, scope, tuned)
+    if expected is None:
+        expected = _of_class(spec, plan.text(scope, "latency"), tuned)
+    soft_pin, hard_pin = plan.find(scope, SOFT), plan.find(scope, HARD)
+    soft, hard = _seconds(plan, scope, SOFT), _seconds(plan, scope, HARD)
+    declared = measured or task.latency is not None
+    if soft_pin is None and declared and (measured or hard_pin is None or hard is not None):
+        decided = (
+            expected if hard is None else _below_hard(plan, scope, hard, expected, tuned, measured=measured)
+        )
+        soft = decided.seconds
+        yield Decision(scope, SOFT, *decided)
+    highest = _highest(scope, expected, soft, tuned)
+    if hard_pin is None and declared:
+        hard = highest.seconds
+        yield Decision(scope, HARD, *highest)
+    if declared and not measured and hard_pin is None:
+        because = "no run time is declared, so its limits follow from its latency class"
+        yield Decision(scope, "limits_assumed", value=True, because=because, origins=expected.origins)
+    yield _longest_run(plan, scope, HARD, hard, highest)
+
+
+def _of_runs(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> _Limit | None:
+    """The soft limit by the tail of the run times."""
+    p99, p50 = (plan.number_if_any(scope, f"runtime_{key}_seconds") for key in ("p99", "p50"))
     if p99 is None:
-        return _of_class(spec, plan.text(scope, "latency"))
-    because = "a run well past its 99th percentile is stuck, not slow"
-    return _Longest(p99, Derived(scope, "runtime_p99_seconds"), because)
+        return None
+    runs = run_times(p50, p99)
+    origins: tuple[Origin, ...] = (Derived(scope, "runtime_p99_seconds"),)
+    if p50 is not None:
+        origins = (Derived(scope, "runtime_p50_seconds"), *origins)
+    if tuned.soft_over_p99 is not None:
+        soft = math.ceil(p99 * tuned.soft_over_p99)
+        because = "a run well past its 99th percentile hangs"
+        origins += (_parameter("soft_over_p99", tuned.soft_over_p99),)
+    else:
+        latency = plan.text(scope, "latency")
+        allowed = spec.latency_classes[latency].runtime_p99_limit_seconds
+        why = f"class `{latency}` allows runs of {allowed:g} s"
+        bounds: tuple[Origin, ...] = (Parameter(("latency_classes", latency, "runtime_p99_limit"), allowed),)
+        patience, least = _patience(spec, plan, scope), p99 * LEAST_SOFT_OVER_P99
+        if patience is not None and least <= _below(patience.seconds, tuned) < allowed:
+            allowed, why = _below(patience.seconds, tuned), patience.because
+            bounds += patience.origins
+        tail = runs.exceeded_by(tuned.killed_healthy_runs)
+        soft = math.ceil(max(least, min(tail, allowed)))
+        because = "a run that takes so long hangs"
+        if tail > max(least, allowed):
+            because = why
+        # Also those that do not bind: by another run time they may.
+        origins += (_parameter("killed_healthy_runs", tuned.killed_healthy_runs), *bounds)
+        if soft == math.ceil(least):
+            origins += (Constant("LEAST_SOFT_OVER_P99", LEAST_SOFT_OVER_P99),)
+    rate = _rate(runs.share_over(soft), tuned)
+    return _Limit(soft, f"{because}, and {rate} healthy runs take longer", origins)
 
 
-def _of_class(spec: Workload, latency: str) -> _Longest:
-    limit = spec.latency_classes[latency].runtime_p99_limit_seconds
-    origin = Parameter(("latency_classes", latency, "runtime_p99_limit"), limit)
-    return _Longest(limit, origin, f"no run time is declared: the longest of class `{latency}`, and a margin")
+def _patience(spec: Workload, plan: Plan, scope: Scope) -> _Limit | None:
+    """For how long the broker lets a worker hold a message of this task, where it does until the run ends."""
+    if not plan.get(scope, "options.acks_late", plan.value(scope, "idempotent")):
+        return None
+    known = plan.find(Scope("queue", plan.text(scope, "queue")), "consumer_timeout_seconds")
+    if known is not None:
+        because = "RabbitMQ lets a worker hold a message only a little longer"
+        return _Limit(plan.number(known.scope, known.key), because, (Derived(known.scope, known.key),))
+    pinned, transport = spec.broker.visibility_timeout, plan.text(APP, "broker_transport")
+    if pinned is not None and transport in {"redis", "sqs"}:
+        because = "the pinned visibility timeout is only a little longer"
+        return _Limit(pinned, because, (Written(("broker", "visibility_timeout")),))
+    return None
 
 
-def _limits(
-    plan: Plan, scope: Scope, keys: tuple[str, str], longest: _Longest, tuned: Parameters, path: SpecPath
-) -> Iterator[Decision | Diagnostic]:
-    """Decide what is not pinned, so that the two agree; object to pins that cannot."""
-    soft_key, hard_key = keys
-    soft, hard = (_seconds(plan, scope, key) for key in keys)
-    # Where a pin is refused the compile fails, unless the policy file bears it; others need a number to read.
-    refused = [pin for key in keys if (pin := plan.find(scope, key)) and not _is_seconds(pin.value)]
-    overridden = {pin.key for pin in refused}
-    if soft is None:
-        soft, because, origins = (
-            _soft(longest, tuned)
-            if hard is None
-            else _soft_below(hard, Derived(scope, hard_key), longest, tuned)
-        )
-        yield Decision(scope, soft_key, soft, because, origins, overrides=soft_key in overridden)
-    if hard is None:
-        hard, origin = _hard_above(soft, tuned)
-        because = "time to clean up after the soft limit, then its process is killed"
-        origins = (Derived(scope, soft_key), origin)
-        yield Decision(scope, hard_key, hard, because, origins, overrides=hard_key in overridden)
-    for pin in refused:
-        if pin.value is None:
-            yield _missing(plan, scope, pin.key, path)
-        else:
-            where = (*path, pin.key.removeprefix("options."))
-            message = "a time limit is a number of seconds above 0"
-            yield LIMIT_NOT_A_NUMBER.at(where, message, help="write seconds")
-    if soft > hard:
-        soft_path, hard_path = ((*path, key.removeprefix("options.")) for key in keys)
-        message = (
-            f"the soft limit of {soft} s is above the hard limit of {hard} s: Celery refuses such a send"
-        )
-        related = (Related(hard_path, "the hard limit"),)
-        help_text = "the soft limit comes first; swap them, or pin only one"
-        yield SOFT_OVER_HARD.at(soft_path, message, help=help_text, related=related)
+def _below(seconds: float, tuned: Parameters) -> float:
+    """The soft limit whose hard limit comes just before."""
+    return math.floor(min((seconds - 1) / tuned.hard_over_soft, seconds - 1 - SHORTEST_CLEANUP_SECONDS))
 
 
-def _soft(longest: _Longest, tuned: Parameters) -> tuple[float, str, tuple[Origin, ...]]:
-    soft = math.ceil(longest.seconds * tuned.soft_over_p99)
-    return soft, longest.because, (longest.origin, _parameter("soft_over_p99", tuned.soft_over_p99))
+def _rate(share: float, tuned: Parameters) -> str:
+    least = tuned.killed_healthy_runs
+    if share <= least:
+        return f"fewer than 1 in {round(1 / least):,}"
+    one_in = 1 / share
+    digits = 1 - math.floor(math.log10(one_in))
+    return f"about 1 in {round(one_in, digits):,.0f}"
 
 
-def _soft_below(
-    hard: float, origin: Derived, longest: _Longest, tuned: Parameters
-) -> tuple[float, str, tuple[Origin, ...]]:
+def _of_class(spec: Workload, latency: str, tuned: Parameters) -> _Limit:
+    """The soft limit that stands for one by run times: never tighter than the longest run of the class."""
+    allowed = spec.latency_classes[latency].runtime_p99_limit_seconds
+    margin: Origin = Constant("LEAST_SOFT_OVER_P99", LEAST_SOFT_OVER_P99)
+    over = LEAST_SOFT_OVER_P99
+    if tuned.soft_over_p99 is not None:
+        over, margin = tuned.soft_over_p99, _parameter("soft_over_p99", tuned.soft_over_p99)
+    because = f"no run time is declared: the longest run of class `{latency}`, and a margin"
+    origin = Parameter(("latency_classes", latency, "runtime_p99_limit"), allowed)
+    return _Limit(math.ceil(allowed * over), because, (origin, margin))
+
+
+def _below_hard(
+    plan: Plan, scope: Scope, hard: float, expected: _Limit, tuned: Parameters, *, measured: bool
+) -> _Limit:
+    """A pinned hard limit changes the soft one only where that would come too late."""
     parameter = _parameter("hard_over_soft", tuned.hard_over_soft)
-    soft = min(hard, max(1, math.floor(hard / tuned.hard_over_soft)))
-    if soft == hard:
-        return soft, "the pinned hard limit is too short to leave time to clean up", (origin, parameter)
-    if isinstance(longest.origin, Derived) and soft < longest.seconds < hard:
+    origin = Derived(scope, HARD)
+    below = min(hard, max(1, math.floor(hard / tuned.hard_over_soft)))
+    if measured and expected.seconds <= below and expected.seconds < hard:
+        return expected
+    if below == hard:
+        return _Limit(
+            below, "the pinned hard limit is too short to leave time to clean up", (origin, parameter)
+        )
+    p99 = plan.number_if_any(scope, "runtime_p99_seconds")
+    if p99 is not None and below < p99 < hard:
         because = "no shorter than the 99th percentile, and below the pinned hard limit"
-        return longest.seconds, because, (origin, longest.origin)
-    return soft, "leaves time to clean up before the pinned hard limit", (origin, parameter)
+        return _Limit(p99, because, (origin, Derived(scope, "runtime_p99_seconds")))
+    return _Limit(below, "leaves time to clean up before the pinned hard limit", (origin, parameter))
+
+
+def _highest(scope: Scope, expected: _Limit, soft: float | None, tuned: Parameters) -> _Limit:
+    """The hard limit above the soft one, or above what stands for it; what is pinned may raise it only."""
+    because = "time to clean up after the soft limit, then its process is killed"
+    if soft is not None and soft >= expected.seconds:
+        hard, margin = _hard_above(soft, tuned)
+        return _Limit(hard, because, (Derived(scope, SOFT), margin))
+    hard, margin = _hard_above(expected.seconds, tuned)
+    return _Limit(hard, because, (*expected.origins, margin))
 
 
 def _hard_above(soft: float, tuned: Parameters) -> tuple[float, Origin]:
@@ -189,6 +266,29 @@ def _hard_above(soft: float, tuned: Parameters) -> tuple[float, Origin]:
     return by_share, _parameter("hard_over_soft", tuned.hard_over_soft)
 
 
+def _longest_run(plan: Plan, scope: Scope, hard_key: str, hard: float | None, assumed: _Limit) -> Decision:
+    """What timeouts count on: the hard limit, or what stands for one that nobody has set."""
+    key = "longest_run_seconds"
+    if hard is not None:
+        return Decision(scope, key, hard, "its hard limit ends a run", (Derived(scope, hard_key),))
+    of_app = _seconds(plan, APP, APP_HARD)
+    if of_app is not None:
+        because = "the pool ends a run without a hard limit of its own at that of the app"
+        return Decision(scope, key, of_app, because, (Derived(APP, APP_HARD),))
+    because = "it has no hard limit; timeouts count on the longest run that is expected, and a margin"
+    return Decision(scope, key, assumed.seconds, because, assumed.origins)
+
+
+def _of_app(spec: Workload, plan: Plan, tuned: Parameters) -> Decision:
+    """How long a task that nobody declared may run, for timeouts; its limits are those that are pinned."""
+    expected = _of_class(spec, DEFAULT_CLASS, tuned)
+    soft = _seconds(plan, APP, APP_SOFT) or 0
+    origins: tuple[Origin, ...] = expected.origins if soft <= expected.seconds else (Derived(APP, APP_SOFT),)
+    hard, margin = _hard_above(max(soft, expected.seconds), tuned)
+    assumed = _Limit(hard, "", (*origins, margin))
+    return _longest_run(plan, APP, APP_HARD, _seconds(plan, APP, APP_HARD), assumed)
+
+
 def _parameter(key: str, value: float) -> Parameter:
     return Parameter(("parameters", NAME, key), value)
 
@@ -196,55 +296,6 @@ def _parameter(key: str, value: float) -> Parameter:
 def _seconds(plan: Plan, scope: Scope, key: str) -> float | None:
     """A limit that is one."""
     return plan.number(scope, key) if _is_seconds(plan.get(scope, key)) else None
-
-
-def _is_null(spec: Workload, name: str, key: str) -> bool:
-    """Whether a task's option is written as null."""
-    options, field = spec.tasks[name].options, key.removeprefix("options.")
-    return options is not None and field in options.model_fields_set and getattr(options, field) is None
-
-
-def _missing(plan: Plan, scope: Scope, key: str, path: SpecPath) -> Diagnostic:
-    field = key.removeprefix("options.")
-    seconds, who = plan.number(scope, key), scope.name or "an undeclared task"
-    help_text = f"write seconds, or remove it; the compiler sets {seconds:g} s"
-    if "soft" in field:
-        message = f"without a soft limit {who} is killed at the hard one, with no time to clean up"
-        return SOFT_MISSING.at((*path, field), message, help=help_text)
-    message = (
-        f"without a hard limit a stuck run of {who} holds its slot for ever, and no stop can wait for it"
-    )
-    return HARD_LIMIT_MISSING.at((*path, field), message, help=help_text)
-
-
-def _below_p99(plan: Plan, scope: Scope, keys: tuple[str, str]) -> Iterator[Diagnostic]:
-    p99 = plan.number_if_any(scope, "runtime_p99_seconds")
-    for key in reversed(keys):
-        limit, path = plan.number(scope, key), plan.written(scope, key)
-        if p99 is not None and path is not None and limit < p99:
-            end = "told to stop" if "soft" in key else "killed"
-            message = (
-                f"{scope.name} is {end} after {limit:g} s, but may run {p99:g} s: more than one run of a "
-                "hundred fails by this limit"
-            )
-            related = (Related(("tasks", scope.name, "runtime"), f"p99 {p99:g} s"),)
-            help_text = "raise the limit, or correct the declared run time"
-            yield LIMIT_BELOW_P99.at(path, message, help=help_text, related=related)
-            return
-
-
-def _no_time(plan: Plan, scope: Scope, keys: tuple[str, str]) -> Iterator[Diagnostic]:
-    """Both pinned at the same scope, to the same: the soft limit is there in vain."""
-    soft, hard = (plan.setting(scope, key) for key in keys)
-    if soft.value != hard.value or not {soft.policy, hard.policy} <= {"as-written"}:
-        return
-    soft_path, hard_path = (plan.written(scope, key) for key in keys)
-    assert soft_path is not None
-    assert hard_path is not None
-    message = f"both limits are {soft.value} s: after the soft one no time is left to clean up before SIGKILL"
-    related = (Related(hard_path, "the hard limit"),)
-    help_text = "lower the soft limit by what cleaning up takes, or pin only the hard one"
-    yield SOFT_EQUALS_HARD.at(soft_path, message, help=help_text, related=related)
 
 
 def _is_seconds(value: Value) -> bool:

@@ -44,12 +44,13 @@ def _delivery(plan: Plan, scope: Scope) -> str:
 
 
 def _limits(plan: Plan, scope: Scope) -> str:
-    """The soft limit and the hard one."""
+    """The soft limit and the hard one, and whether they rest on a default."""
     soft = plan.get(scope, "options.soft_time_limit", plan.get(APP, "task_soft_time_limit"))
     hard = plan.get(scope, "options.time_limit", plan.get(APP, "task_time_limit"))
     if not soft and not hard:
         return "none"
-    return f"{_duration(soft)} / {_duration(hard)}"
+    assumed = ", assumed" if plan.get(scope, "limits_assumed") else ""
+    return f"{_duration(soft)} / {_duration(hard)}{assumed}"
 
 
 def _duration(value: Value) -> str:

@@ -63,10 +63,13 @@ CASES = {
             "task:shop.d/options.ignore_result": None,
         },
     ),
-    "no limit that is none is handed on": (
+    "null is handed on, and what is no limit is not": (
         app_wide_pins,
         f"{HEAD}celery: {{settings: {{task_time_limit: 0, task_soft_time_limit: null}}}}",
-        {"task:shop.a/options.time_limit": None, "task:shop.a/options.soft_time_limit": None},
+        {
+            "task:shop.a/options.time_limit": None,
+            "task:shop.a/options.soft_time_limit": (None, "pinned for all tasks"),
+        },
     ),
     "beat's interval": (
         beat,

@@ -62,7 +62,7 @@ DECIDES = {
         {
             "task:shop.a/options.max_retries": (None, "pinned in the workload"),
             "task:shop.a/options.retry_backoff": (1, "pinned in the workload"),
-            "task:shop.a/options.time_limit": None,
+            "task:shop.a/options.time_limit": (None, "pinned in the workload"),
         },
     ),
     "options of another app's task": (

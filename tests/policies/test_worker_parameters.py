@@ -15,6 +15,7 @@ from policycompiler.policies import (
     prefetch,
     recycling,
     stop_timeout,
+    time_limits,
     tunable,
     worker_mix,
 )
@@ -46,6 +47,27 @@ SETS = {
         "worker:q/disable_prefetch",
         True,
     ),
+    "a soft limit by a factor": (
+        time_limits,
+        {"soft_over_p99": 1.2},
+        "tasks: {shop.a: {runtime: 100s}}",
+        "task:shop.a/options.soft_time_limit",
+        120,
+    ),
+    "a hard limit by a factor": (
+        time_limits,
+        {"hard_over_soft": 2},
+        "tasks: {shop.a: {runtime: 100s}}",
+        "task:shop.a/options.time_limit",
+        314,
+    ),
+    "fewer healthy runs that are killed": (
+        time_limits,
+        {"killed_healthy_runs": 0.000001},
+        "tasks: {shop.a: {runtime: 100s}}",
+        "task:shop.a/options.soft_time_limit",
+        218,
+    ),
     "more runs": (
         recycling,
         {"tasks_per_child": 50},
@@ -65,7 +87,7 @@ SETS = {
         {"margin_seconds": 60},
         "tasks: {shop.a: {queue: q, runtime: 100s}}",
         "worker:q/stop_timeout_seconds",
-        204,
+        249,
     ),
 }
 MAKES_FIND = {

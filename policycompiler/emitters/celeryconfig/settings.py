@@ -29,6 +29,7 @@ _NOT_CELERYS = frozenset(
         "environment_file",
         "executable",
         "longest_hold_seconds",
+        "longest_run_seconds",
         "namespace",
         "owner",
         "result_backend",

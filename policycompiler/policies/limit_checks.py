@@ -1,0 +1,166 @@
+"""Time limits that contradict each other or what is declared, and runs without a limit.
+
+Decides:
+    Nothing.
+
+Because:
+    A soft limit above the hard one makes Celery refuse every send with ValueError, and one that equals it is
+    followed by SIGKILL at once (https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits). A run
+    without a hard limit holds its slot for as long as it hangs, and a stop that has waited long enough kills
+    it. Where `celery.settings` pins a hard limit for all tasks, the pool of the worker applies it also to a
+    task with `time_limit: null`.
+
+Example:
+    tasks: {shop.backup: {options: {time_limit: null}}}
+
+    refuses hard-limit-missing
+
+Refuses:
+    PC301 soft-over-hard: lower the soft limit or raise the hard one.
+        fires: tasks: {shop.a: {options: {soft_time_limit: 20, time_limit: 10}}}
+        silent: tasks: {shop.a: {options: {soft_time_limit: 8, time_limit: 10}}}
+    PC302 limit-not-a-number: write seconds.
+        fires: celery: {settings: {task_time_limit: 0}}
+        silent: celery: {settings: {task_time_limit: 600}}
+    PC331 hard-limit-missing: write seconds, or accept that a stuck run holds its slot.
+        fires: tasks: {shop.a: {options: {time_limit: null}}}
+        silent: tasks: {shop.a: {options: {time_limit: 600}}}
+    PC332 soft-missing: write seconds, or accept that a run is killed with no time to clean up.
+        fires: tasks: {shop.a: {options: {soft_time_limit: null, time_limit: 600}}}
+        silent: tasks: {shop.a: {options: {soft_time_limit: 500, time_limit: 600}}}
+    PC333 limit-below-p99: raise the limit, or correct the run time.
+        fires: tasks: {shop.a: {runtime: 100s, options: {time_limit: 60}}}
+        silent: tasks: {shop.a: {runtime: 100s, options: {time_limit: 120}}}
+    PC261 soft-equals-hard: lower the soft limit, or pin only the hard one.
+        fires: tasks: {shop.a: {options: {soft_time_limit: 10, time_limit: 10}}}
+        silent: tasks: {shop.a: {options: {soft_time_limit: 9, time_limit: 10}}}
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.model import Workload
+from policycompiler.plan import APP, Plan, Scope, Value, Written
+
+NAME = "limit-checks"
+
+SOFT_OVER_HARD = error("PC301", "soft-over-hard")
+LIMIT_NOT_A_NUMBER = error("PC302", "limit-not-a-number")
+HARD_LIMIT_MISSING = warning("PC331", "hard-limit-missing", Profile.MINIMAL)
+SOFT_MISSING = warning("PC332", "soft-missing", Profile.MINIMAL)
+LIMIT_BELOW_P99 = warning("PC333", "limit-below-p99")
+SOFT_EQUALS_HARD = warning("PC261", "soft-equals-hard")
+
+_OF_TASK = ("options.soft_time_limit", "options.time_limit")
+_OF_APP = ("task_soft_time_limit", "task_time_limit")
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Look at the limits of each task that is run here, then at those for all tasks."""
+    for name in spec.tasks:
+        scope, path = Scope("task", name), ("tasks", name, "options")
+        if plan.value(scope, "external"):
+            continue
+        yield from _soft_over_hard(plan, scope, _OF_TASK, path)
+        yield from _without_limit(plan, scope, _OF_TASK, path)
+        yield from _below_p99(plan, scope)
+        queue = spec.queues.get(plan.text(scope, "queue"))
+        # Where dead letters are kept it is told with what becomes of the letter.
+        if queue is None or not queue.dead_letter:
+            yield from _no_time(plan, scope, _OF_TASK)
+    settings = ("celery", "settings")
+    for key in _OF_APP:
+        pin = plan.find(APP, key)
+        if pin is not None and pin.value is not None and not _is_seconds(pin.value):
+            message = "a time limit is a number of seconds above 0"
+            help_text = "write seconds, or null for no limit"
+            yield LIMIT_NOT_A_NUMBER.at((*settings, key), message, help=help_text)
+    yield from _soft_over_hard(plan, APP, _OF_APP, settings)
+    yield from _without_limit(plan, APP, _OF_APP, settings)
+    yield from _no_time(plan, APP, _OF_APP)
+
+
+def _soft_over_hard(plan: Plan, scope: Scope, keys: tuple[str, str], path: SpecPath) -> Iterator[Diagnostic]:
+    soft, hard = (_seconds(plan, scope, key) for key in keys)
+    if soft is None or hard is None or soft <= hard:
+        return
+    soft_path, hard_path = ((*path, key.removeprefix("options.")) for key in keys)
+    message = (
+        f"the soft limit of {soft:g} s is above the hard limit of {hard:g} s: Celery refuses such a send"
+    )
+    related = (Related(hard_path, "the hard limit"),)
+    help_text = "lower the soft limit below the hard one, or pin only one of them"
+    yield SOFT_OVER_HARD.at(soft_path, message, help=help_text, related=related)
+
+
+def _without_limit(plan: Plan, scope: Scope, keys: tuple[str, str], path: SpecPath) -> Iterator[Diagnostic]:
+    """What it costs that a limit is declared away, here."""
+    (soft_key, soft_path), (hard_key, hard_path) = (
+        (key, (*path, key.removeprefix("options."))) for key in keys
+    )
+    who = scope.name or "a task that has no limit of its own"
+    if _is_null(plan, scope, hard_key, hard_path):
+        of_app = None if scope == APP else _seconds(plan, APP, _OF_APP[1])
+        longest = plan.number(scope, "longest_run_seconds")
+        message = (
+            f"without a hard limit a stuck run of {who} holds its slot until its worker is stopped, "
+            f"and a stop kills it after about {longest:g} s"
+        )
+        if of_app is not None:
+            message = f"the worker's pool kills {who} all the same: the hard limit of the app is {of_app:g} s"
+        help_text = "write seconds if you know how long it may run"
+        yield HARD_LIMIT_MISSING.at(hard_path, message, help=help_text)
+    elif _is_null(plan, scope, soft_key, soft_path) and _seconds(plan, scope, hard_key) is not None:
+        hard = plan.number(scope, hard_key)
+        message = f"without a soft limit {who} is killed at {hard:g} s, with no time to clean up"
+        yield SOFT_MISSING.at(soft_path, message, help="write seconds, less than the hard limit")
+
+
+def _is_null(plan: Plan, scope: Scope, key: str, path: SpecPath) -> bool:
+    """Whether it is written as null, at this place."""
+    found = plan.find(scope, key)
+    return found is not None and found.value is None and found.origins[0] == Written(path)
+
+
+def _below_p99(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
+    p99 = plan.number_if_any(scope, "runtime_p99_seconds")
+    for key in reversed(_OF_TASK):
+        limit, path = _seconds(plan, scope, key), plan.written(scope, key)
+        if p99 is not None and path is not None and limit is not None and limit < p99:
+            end = "told to stop" if "soft" in key else "killed"
+            message = (
+                f"{scope.name} is {end} after {limit:g} s, but may run {p99:g} s: more than one run of a "
+                "hundred fails by this limit"
+            )
+            related = (Related(("tasks", scope.name, "runtime"), f"p99 {p99:g} s"),)
+            help_text = "raise the limit, or correct the declared run time"
+            yield LIMIT_BELOW_P99.at(path, message, help=help_text, related=related)
+            return
+
+
+def _no_time(plan: Plan, scope: Scope, keys: tuple[str, str]) -> Iterator[Diagnostic]:
+    """Both pinned at the same scope, to the same: the soft limit is there in vain."""
+    soft, hard = (plan.find(scope, key) for key in keys)
+    if soft is None or hard is None or soft.value is None or soft.value != hard.value:
+        return
+    soft_path, hard_path = (plan.written(scope, key) for key in keys)
+    if not {soft.policy, hard.policy} <= {"as-written"} or soft_path is None or hard_path is None:
+        return
+    message = f"both limits are {soft.value} s: after the soft one no time is left to clean up before SIGKILL"
+    related = (Related(hard_path, "the hard limit"),)
+    help_text = "lower the soft limit by what cleaning up takes, or pin only the hard one"
+    yield SOFT_EQUALS_HARD.at(soft_path, message, help=help_text, related=related)
+
+
+def _seconds(plan: Plan, scope: Scope, key: str) -> float | None:
+    """A limit that is one."""
+    return plan.number(scope, key) if _is_seconds(plan.get(scope, key)) else None
+
+
+def _is_seconds(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
