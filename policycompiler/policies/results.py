@@ -5,18 +5,20 @@ Decides:
     `app/task_ignore_result`, `app/result_expires`, and for `rpc` without a URL `app/result_backend`.
 
 Because:
-    A result that nobody reads costs a write for every task and memory until it expires. Errors are
-    stored all the same: they are few, and somebody will ask. The body of a chord is given the results of
-    its parts, so these are kept, and for no shorter than such a part may run; a chain hands its results on
-    in messages and stores none. Only the setting counts: a `result_expires` in a decorator does nothing, so
-    no task has an expiry of its own. Celery deletes nothing from S3
-    (https://docs.celeryq.dev/en/stable/userguide/configuration.html#result-expires).
+    Where `results:` is declared, somebody reads results: each task keeps its own unless it says `result:
+    ignore`. A result that nobody reads costs a write for every task and memory until it expires, but to
+    drop one that somebody waits for makes `get()` return None without an error. Errors of a task that
+    ignores its result are stored all the same: they are few, and somebody will ask. The body of a chord
+    is given the results of its parts, so these are kept for no shorter than such a part may run. A
+    message to another app does not tell it to ignore the result. Only the setting counts: a
+    `result_expires` in a decorator does nothing, so no task has an expiry of its own. Celery deletes
+    nothing from S3 (https://docs.celeryq.dev/en/stable/userguide/configuration.html#result-expires).
 
 Example:
     results: {backend: redis, url: "redis://127.0.0.1/1", keep: 1h}
     tasks:
-      shop.mail.send: {}
-      shop.reports.total: {result: keep}
+      shop.mail.send: {result: ignore}
+      shop.reports.total: {}
 
     task:shop.mail.send/options.ignore_result = true
     task:shop.reports.total/options.ignore_result = false
@@ -31,7 +33,7 @@ Refuses:
     PC206 result-backend-without-url: add the URL.
         fires: results: {backend: redis}
         silent: results: {backend: redis, url: "${R}"}
-    PC240 result-unneeded: declare with `result: keep` whose results are read, or remove `results:`.
+    PC240 result-unneeded: remove `results:`, or say `result: keep` with the tasks whose result is read.
         fires:
             results: {backend: redis, url: "${R}"}
             tasks: {shop.a: {result: ignore}}
@@ -73,8 +75,8 @@ STORE_ERRORS = True
 """They are few, and somebody will ask."""
 IGNORE_WITHOUT_BACKEND = True
 """There is nowhere to keep them."""
-IGNORE_BY_DEFAULT = True
-"""Most results are never read."""
+IGNORED_ELSEWHERE = False
+"""The app that runs a task knows whether it stores results."""
 NEVER_CLEANED = frozenset({"s3"})
 """Stores that forget nothing by themselves and that `celery.backend_cleanup` leaves as they are."""
 
@@ -91,28 +93,34 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     if results is not None and results.backend == "rpc" and results.url is None:
         origins: tuple[Origin, ...] = (Written(("results", "backend")),)
         yield Decision(APP, "result_backend", "rpc://", "results travel over the broker", origins)
+    without: Origin = Constant("IGNORE_WITHOUT_BACKEND", IGNORE_WITHOUT_BACKEND)
+    if results is not None:
+        without = Written(("results", "backend"))
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if task.result == "keep" and not stores:
             message = f"{name} keeps its result, but the workload has no place for results"
             path = ("tasks", name, "result")
             yield RESULT_WITHOUT_BACKEND.at(path, message, help="add `results:`, or say `result: ignore`")
-        yield from _of_task(plan, scope, task, stores=stores)
-    yield from _of_app(spec, plan, stores=stores)
+        yield from _of_task(plan, scope, task, without, stores=stores)
+    yield from _of_app(spec, plan, without, stores=stores)
     if stores:
         yield from _in_vain(spec, plan)
 
 
-def _of_task(plan: Plan, scope: Scope, task: TaskFields, *, stores: bool) -> Iterator[Decision]:
+def _of_task(
+    plan: Plan, scope: Scope, task: TaskFields, without: Origin, *, stores: bool
+) -> Iterator[Decision]:
     path = ("tasks", scope.name)
-    origin: Origin = Constant("IGNORE_BY_DEFAULT", IGNORE_BY_DEFAULT)
-    ignored, because = True, "nobody declared that anybody reads it"
+    ignored, because, origin = True, "the workload has no place for results", without
     if task.result is not None:
-        ignored, because = task.result == "ignore", "declared"
-        origin = Written((*path, "result"))
-    elif stores and task.canvas and "chord" in task.canvas:
-        ignored, because = False, "the body of a chord is given the results of its parts"
-        origin = Derived(scope, "canvas")
+        ignored, because, origin = task.result == "ignore", "declared", Written((*path, "result"))
+    elif task.external:
+        because, origin = "another app runs it", Constant("IGNORED_ELSEWHERE", IGNORED_ELSEWHERE)
+        ignored = IGNORED_ELSEWHERE
+    elif stores:
+        because, origin = "a place for results is declared, and no `result: ignore`", Written(("results",))
+        ignored = False
     if plan.find(scope, "options.ignore_result") is None:
         yield Decision(scope, "options.ignore_result", ignored, because, (origin,))
     key = "options.store_errors_even_if_ignored"
@@ -122,7 +130,7 @@ def _of_task(plan: Plan, scope: Scope, task: TaskFields, *, stores: bool) -> Ite
         yield Decision(scope, key, STORE_ERRORS, because, origins)
 
 
-def _of_app(spec: Workload, plan: Plan, *, stores: bool) -> Iterator[Decision]:
+def _of_app(spec: Workload, plan: Plan, without: Origin, *, stores: bool) -> Iterator[Decision]:
     if plan.find(APP, "task_ignore_result") is None:
         if stores:
             because = "somebody may wait for the result of a task that nobody declared"
@@ -132,8 +140,7 @@ def _of_app(spec: Workload, plan: Plan, *, stores: bool) -> Iterator[Decision]:
             )
         else:
             because = "the workload has no place for results"
-            without = Constant("IGNORE_WITHOUT_BACKEND", IGNORE_WITHOUT_BACKEND)
-            origins = (Written(("results", "backend")),) if spec.results else (without,)
+            origins = (without,)
         yield Decision(APP, "task_ignore_result", not stores, because, origins)
     if stores and plan.find(APP, "result_expires") is None:
         keep = spec.results.keep if spec.results else None
@@ -147,7 +154,7 @@ def _of_app(spec: Workload, plan: Plan, *, stores: bool) -> Iterator[Decision]:
 def _keep(spec: Workload, plan: Plan) -> tuple[float, str, tuple[Origin, ...]]:
     """Seconds for which results are kept where nobody says so."""
     limits = [
-        Derived(Scope("task", name), "options.time_limit")
+        Derived(Scope("task", name), "longest_run_seconds")
         for name, task in spec.tasks.items()
         if "chord" in (task.canvas or ()) and not task.external
     ]
@@ -163,20 +170,17 @@ def _in_vain(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """What is stored and never read, or never deleted."""
     assert spec.results is not None
     backend = spec.results.backend
-    read = any(
-        task.result == "keep"
-        or (task.options is not None and task.options.ignore_result is False)
-        or "chord" in (task.canvas or ())
-        for task in spec.tasks.values()
-    )
-    if spec.tasks and not read and not plan.get(APP, "task_store_errors_even_if_ignored"):
-        pinned = plan.setting(APP, "task_ignore_result").policy != NAME and not plan.value(
-            APP, "task_ignore_result"
-        )
-        path: SpecPath = ("celery", "settings", "task_ignore_result") if pinned else ("results", "backend")
-        message = f"results are stored in {backend}, but no task declares that anybody reads its own"
+    own = [Scope("task", name) for name, task in spec.tasks.items() if not task.external]
+    ignored = [task for task in own if plan.value(task, "options.ignore_result")]
+    chord = any("chord" in (task.canvas or ()) for task in spec.tasks.values())
+    if own and ignored == own and not chord and not plan.get(APP, "task_store_errors_even_if_ignored"):
+        path: SpecPath = ("results", "backend")
+        pin = plan.written(own[0], "options.ignore_result")
+        if pin == ("celery", "settings", "task_ignore_result"):
+            path = pin
+        message = f"results are stored in {backend}, but every task ignores its own"
         help_text = (
-            "say `result: keep` with the tasks whose result is read, or remove `results:`; where only errors "
+            "remove `results:`, or say `result: keep` with the tasks whose result is read; where only errors "
             "are looked at, pin `task_store_errors_even_if_ignored: true`"
         )
         yield RESULT_UNNEEDED.at(path, message, help=help_text)

@@ -11,7 +11,8 @@ Because:
     queue counts deliveries. Celery 5.7 retries it instead, and counts in `max_retries`, so a task that is
     declared to retry no error gets this many all the same; it waits `default_retry_delay`, three minutes
     unless it is told otherwise. Where nothing is declared about retries, a decorator's own numbers stand,
-    and else Celery's: three times, three minutes apart.
+    and else Celery's: three times, three minutes apart. A pinned number leaves the wait as it is, and so does
+    `retry` without an error in `on`: the task's own calls of `retry` wait as long.
 
 Example:
     tasks:
@@ -108,7 +109,10 @@ def _retry(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
         yield Decision(
             scope, "options.max_retries", RESTARTS, because, (*lost, *decided.origins), overrides=True
         )
-    if plan.find(scope, "options.default_retry_delay") is None:
+    # Where no error is named, the task's own calls of `retry` wait that long too.
+    automatic = bool(plan.get(scope, "options.autoretry_for"))
+    declared = task.retry is not None and (automatic or task.retry.max == 0)
+    if declared and plan.find(scope, "options.default_retry_delay") is None:
         because = "Celery would wait three minutes before it restarts what died with its process"
         delay = (Constant("RESTART_DELAY_SECONDS", RESTART_DELAY_SECONDS),)
         yield Decision(scope, "options.default_retry_delay", RESTART_DELAY_SECONDS, because, delay)

@@ -11,18 +11,18 @@ DECIDES = {
     "no place for results": (
         "tasks: {shop.a: }",
         {
-            "task:shop.a/options.ignore_result": (True, "nobody declared that anybody reads it"),
+            "task:shop.a/options.ignore_result": (True, "the workload has no place for results"),
             "app/task_ignore_result": (True, "the workload has no place for results"),
         },
     ),
-    "nobody reads it": (
+    "nobody said that it is ignored": (
         'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: }',
         {
-            "task:shop.a/options.ignore_result": (True, "nobody declared that anybody reads it"),
-            "task:shop.a/options.store_errors_even_if_ignored": (
-                True,
-                "errors are few, and somebody will ask",
+            "task:shop.a/options.ignore_result": (
+                False,
+                "a place for results is declared, and no `result: ignore`",
             ),
+            "task:shop.a/options.store_errors_even_if_ignored": None,
             "app/task_ignore_result": (
                 False,
                 "somebody may wait for the result of a task that nobody declared",
@@ -40,22 +40,19 @@ DECIDES = {
         ('results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {result: ignore, canvas: [chord]}}'),
         {
             "task:shop.a/options.ignore_result": (True, "declared"),
-        },
-    ),
-    "a chord counts": (
-        'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {canvas: [chain, chord]}}',
-        {
-            "task:shop.a/options.ignore_result": (
-                False,
-                "the body of a chord is given the results of its parts",
+            "task:shop.a/options.store_errors_even_if_ignored": (
+                True,
+                "errors are few, and somebody will ask",
             ),
         },
     ),
-    "a chain does not": (
-        'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {canvas: [chain]}}',
-        {
-            "task:shop.a/options.ignore_result": (True, "nobody declared that anybody reads it"),
-        },
+    "another app's, whatever there is here": (
+        "tasks: {shop.a: {external: true, queue: q}}",
+        {"task:shop.a/options.ignore_result": (False, "another app runs it")},
+    ),
+    "a pin of one does not change the other": (
+        'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {options: {ignore_result: true}}}',
+        {"task:shop.a/options.store_errors_even_if_ignored": None},
     ),
     "kept as long as declared": (
         "results: {backend: redis, url: '${R}', keep: 5m}",
@@ -85,7 +82,7 @@ DECIDES = {
     "none": (
         "results: {backend: none}\ntasks: {shop.a: {canvas: [chord]}}",
         {
-            "task:shop.a/options.ignore_result": (True, "nobody declared that anybody reads it"),
+            "task:shop.a/options.ignore_result": (True, "the workload has no place for results"),
             "app/task_ignore_result": (True, "the workload has no place for results"),
         },
     ),
@@ -127,20 +124,20 @@ LEADS_TO = {
         "task:shop.a/options.ignore_result",
         ["2:26"],
     ),
-    "the canvas": (
+    "the section": (
         'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {canvas: [chord]}}',
         "task:shop.a/options.ignore_result",
-        ["task:shop.a/canvas"],
+        ["1:10"],
     ),
     "the policy and the section": (
-        'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {}}',
+        'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {result: ignore}}',
         "task:shop.a/options.store_errors_even_if_ignored",
         ["STORE_ERRORS", "1:10"],
     ),
     "how long": ("results: {backend: redis, url: '${R}', keep: 5m}", "app/result_expires", ["1:46"]),
 }
 READ = (
-    "say `result: keep` with the tasks whose result is read, or remove `results:`; where only errors are "
+    "remove `results:`, or say `result: keep` with the tasks whose result is read; where only errors are "
     "looked at, pin `task_store_errors_even_if_ignored: true`"
 )
 REFUSES = {
@@ -178,23 +175,26 @@ REFUSES = {
         ],
     ),
     "stored and never read": (
-        "results: {backend: redis, url: '${R}'}\ntasks: {shop.a: {}}",
+        (
+            "results: {backend: redis, url: '${R}'}\n"
+            "tasks: {shop.a: {result: ignore}, shop.b: {external: true, queue: q}}"
+        ),
         [
             Found(
                 "result-unneeded",
                 "1:20",
-                "results are stored in redis, but no task declares that anybody reads its own",
+                "results are stored in redis, but every task ignores its own",
                 READ,
             ),
         ],
     ),
-    "pinned, and never read": (
-        "celery: {settings: {task_ignore_result: false}}\nresults: {backend: rpc}\ntasks: {shop.a: {}}",
+    "ignored by a pin": (
+        "celery: {settings: {task_ignore_result: true}}\nresults: {backend: rpc}\ntasks: {shop.a: {}}",
         [
             Found(
                 "result-unneeded",
                 "1:41",
-                "results are stored in rpc, but no task declares that anybody reads its own",
+                "results are stored in rpc, but every task ignores its own",
                 READ,
             ),
         ],
@@ -214,14 +214,12 @@ REFUSES = {
 ACCEPTS = {
     "only errors are looked at": (
         "results: {backend: redis, url: '${R}'}\n"
-        "celery: {settings: {task_store_errors_even_if_ignored: true}}\ntasks: {shop.a: {}}"
+        "celery: {settings: {task_store_errors_even_if_ignored: true}}\ntasks: {shop.a: {result: ignore}}"
     ),
     "read because it is pinned": (
         "results: {backend: redis, url: '${R}'}\ntasks: {shop.a: {options: {ignore_result: false}}}"
     ),
-    "counted for a chord": (
-        "results: {backend: redis, url: '${R}'}\ntasks: {shop.a: {canvas: [chord], result: ignore}}"
-    ),
+    "nothing is said of a result": "results: {backend: redis, url: '${R}'}\ntasks: {shop.a: {}}",
     "kept in Redis": 'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {result: keep}}',
     "ignored": "tasks: {shop.a: {result: ignore}}",
     "rpc needs no URL": "results: {backend: rpc}\ntasks: {shop.a: {result: keep}}",

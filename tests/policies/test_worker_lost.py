@@ -68,6 +68,14 @@ DECIDES = {
     ),
 }
 STAYS_SILENT = {
+    "a pinned number leaves the wait as it is": (
+        "tasks: {shop.a: {idempotent: true, options: {max_retries: 5}}}",
+        ["task:shop.a/options.default_retry_delay", "task:shop.a/options.max_retries"],
+    ),
+    "the task's own retries wait as they did": (
+        "tasks: {shop.a: {idempotent: true, retry: {max: 5}}}",
+        ["task:shop.a/options.default_retry_delay"],
+    ),
     "acknowledged early": (
         "tasks: {shop.a: {}}",
         ["task:shop.a/options.retry_on_worker_lost", "task:shop.a/options.max_retries"],
