@@ -131,6 +131,13 @@ def _unused(spec: Workload, transport: str) -> Iterator[Diagnostic]:
         ("tasks", name, "priority") for name, task in spec.tasks.items() if task.priority is not None
     ]
     paths += [("queues", name, "priorities") for name, queue in spec.queues.items() if queue.priorities]
+    for section, entries in (("tasks", spec.tasks), ("schedules", spec.schedules)):
+        pinned = [
+            name for name, entry in entries.items() if entry.options and entry.options.priority is not None
+        ]
+        paths += [(section, name, "options", "priority") for name in pinned]
+    if "task_default_priority" in ((spec.celery and spec.celery.settings) or {}):
+        paths.append(("celery", "settings", "task_default_priority"))
     for path in paths:
         message = f"{transport} has no priorities; `{path[-1]}` changes nothing"
         help_text = "use Redis or RabbitMQ, or a queue of its own for what is urgent"

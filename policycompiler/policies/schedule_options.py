@@ -7,7 +7,9 @@ Because:
     After an outage every run that beat has sent meanwhile is waiting. Only the last one matters where the
     next one follows soon, so a run expires a little before that, or when its task does if that is sooner. A
     crontab that is due seldom or with gaps of very different lengths gets no expiry: a nightly run is worth
-    running late, and the last run before a long gap has no next one to take its place. On RabbitMQ an expired
+    running late, and the last run before a long gap has no next one to take its place. Beat counts the expiry
+    from the send, so a countdown comes on top of it, and it is never shorter than the wait that a declared
+    latency class allows. On RabbitMQ an expired
     message is a dead letter where the queue keeps those
     (https://docs.celeryq.dev/en/stable/userguide/calling.html#expiration).
 
@@ -16,8 +18,10 @@ Example:
     schedules:
       sweep: {task: shop.cart.sweep, every: 10m}
       quarter: {task: shop.cart.sweep, cron: "*/15 * * * *", options: {queue: shop.standard.io}}
+      later: {task: shop.reports.nightly, every: 10m, options: {countdown: 600}}
 
     schedule:sweep/options = {"expires": 540}
+    schedule:later/options = {"countdown": 600, "expires": 1140}
     schedule:quarter/options = {"expires": 810, "queue": "shop.standard.io"}
 
 Refuses:
@@ -132,14 +136,12 @@ def _apart(schedule: Schedule) -> Gaps | None:
 
 def _limits(plan: Plan, task: Scope, schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]:
     """Limits of the schedule's own that nobody would wait for."""
-    hard = plan.number_if_any(task, "options.time_limit")
+    longest = plan.number_if_any(task, "longest_run_seconds")
     for key in ("soft_time_limit", "time_limit"):
         limit = getattr(schedule.options, key, None)
-        if limit is not None and hard is not None and limit > hard:
-            message = (
-                f"a {key} of {limit:g} s; stops and timeouts count on the task's hard limit of {hard:g} s"
-            )
-            related = (Related(("tasks", task.name), f"hard limit {hard:g} s"),)
+        if limit is not None and longest is not None and limit > longest:
+            message = f"a {key} of {limit:g} s, but stops and timeouts count on runs of at most {longest:g} s"
+            related = (Related(("tasks", task.name), f"a run of at most {longest:g} s"),)
             help_text = "lower it, or declare the longer run time with the task"
             where = (*path, "options", key)
             yield SCHEDULE_LIMIT_ABOVE_TASK.at(where, message, help=help_text, related=related)
@@ -151,6 +153,19 @@ def _written(schedule: Schedule, path: SpecPath) -> tuple[int | float, SpecPath]
     if schedule.options is not None and schedule.options.expires is not None:
         return schedule.options.expires, (*path, "options", "expires")
     return None
+
+
+def _countdown(schedule: Schedule) -> int | float:
+    """Seconds from the send to the time when a run is due."""
+    return (schedule.options.countdown if schedule.options is not None else None) or 0
+
+
+def _wait(plan: Plan, schedule: Schedule, tasks: list[Scope]) -> Derived | None:
+    """How long a run may wait in its queue, where its task declares how long it may."""
+    if not tasks or plan.written(tasks[0], "latency") is None:
+        return None
+    named = schedule.options.queue if schedule.options is not None else None
+    return Derived(Scope("queue", named or plan.text(tasks[0], "queue")), "queue_wait_seconds")
 
 
 def _expiry_findings(
@@ -165,15 +180,17 @@ def _expiry_findings(
         return
     written = _written(schedule, path)
     if written is not None:
-        if written[0] > apart.longest:
-            runs = math.floor(written[0] / apart.longest) + 1
+        left = written[0] - _countdown(schedule)
+        if left > apart.longest:
+            runs = math.floor(left / apart.longest) + 1
             message = (
                 f"a run expires after {written[0]:g} s, but the next one is due within {apart.longest} s: "
                 f"after an outage up to {runs} of them run one after the other"
             )
             kind = "cron" if schedule.cron is not None else "every"
             related = (Related((*path, kind), f"at most {apart.longest} s from one run to the next"),)
-            help_text = f"expire it before the next one, such as after {_before(apart.longest, tuned)} s"
+            sooner = _before(apart.longest, tuned) + _countdown(schedule)
+            help_text = f"expire it before the next one, such as after {sooner:g} s"
             yield EXPIRES_OVER_INTERVAL.at(written[1], message, help=help_text, related=related)
     elif (
         schedule.cron is not None
@@ -235,15 +252,22 @@ def _expiry(
         origins = (Written((*path, "cron")), _parameter("longest_crontab_gap", tuned.longest_crontab_gap))
     else:
         origins = (Written((*path, "every")),)
-    seconds = _before(apart.shortest, tuned)
+    seconds: int | float = _before(apart.shortest, tuned)
     of_tasks = _of_tasks(plan, tasks)
-    if of_tasks is not None and plan.number(of_tasks.scope, of_tasks.key) < seconds:
+    wait = _wait(plan, schedule, tasks)
+    if of_tasks is not None and plan.number(of_tasks.scope, of_tasks.key) < seconds + _countdown(schedule):
         # What beat says beats what the task says.
         own = plan.number(of_tasks.scope, of_tasks.key)
         return _Expiry(own, "its task is useless after this", (of_tasks,))
     because = "a run that has waited for its whole interval is followed by the next one"
-    ratio = _parameter("expires_over_interval", tuned.expires_over_interval)
-    return _Expiry(seconds, because, (*origins, ratio))
+    origins += (_parameter("expires_over_interval", tuned.expires_over_interval),)
+    if wait is not None and plan.number(wait.scope, wait.key) > seconds:
+        seconds, because = plan.number(wait.scope, wait.key), "its queue lets a run wait as long"
+        origins += (wait,)
+    if countdown := _countdown(schedule):
+        seconds, because = seconds + countdown, f"{because}, and the countdown comes before it"
+        origins += (Written((*path, "options", "countdown")),)
+    return _Expiry(seconds, because, origins)
 
 
 def _of_tasks(plan: Plan, tasks: list[Scope]) -> Derived | None:

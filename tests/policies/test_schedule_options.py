@@ -75,7 +75,7 @@ REFUSES = {
         Found(
             "schedule-limit-above-task",
             "2:64",
-            "a time_limit of 60 s; stops and timeouts count on the task's hard limit of 17 s",
+            "a time_limit of 60 s, but stops and timeouts count on runs of at most 21 s",
             "lower it, or declare the longer run time with the task",
         ),
     ),
