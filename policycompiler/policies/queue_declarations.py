@@ -6,9 +6,11 @@ Decides:
     `app/task_default_exchange`, `task_default_exchange_type` and `task_default_routing_key`.
 
 Because:
-    With `task_create_missing_queues` a misspelt queue name makes a queue that nobody reads; without
-    it the mistake is an error where it happens. Every queue that something is sent to is therefore declared,
-    and none can be left out. RabbitMQ 4 has no
+    Every queue that a declared task or schedule is sent to is declared. A task that the workload lacks may
+    name another one in its decorator; Celery creates that queue, so its sends go on, and the compiled
+    configuration logs the task and the queue. Pin `task_create_missing_queues: false` to refuse such a send
+    with QueueNotFound. A queue that Celery creates is what it has always been, classic behind a direct
+    exchange: one that exists could not be changed. RabbitMQ 4 has no
     global prefetch for classic queues, so a countdown or a delayed retry would hold a worker's slot
     there; quorum queues behind a topic exchange delay natively
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html). Up to
@@ -35,7 +37,7 @@ Example:
       shop.mail.send: {latency: interactive}
 
     queue:shop.interactive.io/exchange_type = "direct"
-    app/task_create_missing_queues = false
+    app/task_create_missing_queues = true
 
 Refuses:
     PC411 queue-type-unused: remove it; it is for RabbitMQ.
@@ -43,9 +45,6 @@ Refuses:
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {q: {type: quorum}}
-    PC414 queue-create-missing: remove the pin, and declare the queue that it was for under `queues:`.
-        fires: celery: {settings: {task_create_missing_queues: true}}
-        silent: celery: {settings: {task_create_missing_queues: false}}
     PC415 broadcast-not-fanout: remove the exchange type.
         fires: queues: {q: {broadcast: true, exchange_type: direct}}
         silent: queues: {q: {broadcast: true, exchange_type: fanout}}
@@ -80,7 +79,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.model import PolicyParameters, Queue, Workload
 from policycompiler.plan import (
     APP,
@@ -98,7 +97,6 @@ from policycompiler.plan import (
 NAME = "queue-declarations"
 
 QUEUE_TYPE_UNUSED = warning("PC411", "queue-type-unused")
-QUEUE_CREATE_MISSING = warning("PC414", "queue-create-missing", Profile.MINIMAL)
 BROADCAST_NOT_FANOUT = error("PC415", "broadcast-not-fanout")
 QUEUE_TYPE_TWICE = error("PC416", "queue-type-twice")
 DELIVERY_LIMIT_MISSING = error("PC417", "delivery-limit-missing")
@@ -117,8 +115,8 @@ TYPE = "x-queue-type"
 """What makes a queue a quorum queue, for RabbitMQ and for Celery."""
 LIMIT = "x-delivery-limit"
 """Of a quorum queue; -1 is none from RabbitMQ 4 on (https://www.rabbitmq.com/docs/quorum-queues)."""
-CREATE_MISSING_QUEUES = False
-"""Celery would make a queue for every misspelt name; nobody would ever read it."""
+CREATE_MISSING_QUEUES = True
+"""Celery's own default: a task that nobody declared may name a queue of its own."""
 
 
 class Parameters(PolicyParameters):
@@ -152,15 +150,9 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         if written is not None and transport == "rabbitmq":
             yield from _objections(plan, scope, written, kind)
     if plan.find(APP, "task_create_missing_queues") is None:
-        because = "a misspelt queue name is an error, not a queue that nobody reads"
+        because = "a task that nobody declared may name a queue of its own, and its sends must not fail"
         origins = (Constant("CREATE_MISSING_QUEUES", CREATE_MISSING_QUEUES),)
         yield Decision(APP, "task_create_missing_queues", CREATE_MISSING_QUEUES, because, origins)
-    elif plan.value(APP, "task_create_missing_queues"):
-        message = "a misspelt queue name makes a queue that no worker reads, and its messages wait for ever"
-        help_text = "remove it; declare a queue that is not known here under `queues:`"
-        yield QUEUE_CREATE_MISSING.at(
-            ("celery", "settings", "task_create_missing_queues"), message, help=help_text
-        )
     default = Scope("queue", plan.text(APP, "task_default_queue"))
     for key in ("exchange", "exchange_type", "routing_key"):
         name = f"task_default_{key}"
