@@ -16,7 +16,7 @@ Example:
     results: {backend: redis, url: "${R}", keep: 5m}
     tasks: {shop.reports.part: {canvas: [chord], latency: batch, runtime: {p50: 40s, p99: 10m}}}
 
-    app/result_chord_expires = 1764
+    app/result_chord_expires = 4544
 
 Refuses:
     PC242 chord-backend: keep results in Redis or a database.
@@ -146,7 +146,7 @@ def _expiry(spec: Workload, plan: Plan, names: list[str]) -> Iterator[Decision |
 
 
 def _part(plan: Plan, scope: Scope) -> _Part:
-    hard = Derived(scope, "options.time_limit")
+    hard = Derived(scope, "longest_run_seconds")
     wait = Derived(Scope("queue", plan.text(scope, "queue")), "queue_wait_seconds")
     run, waits = plan.number(scope, hard.key), plan.number(wait.scope, wait.key)
     origins: tuple[Origin, ...] = (wait, hard)

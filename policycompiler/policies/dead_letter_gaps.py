@@ -106,13 +106,16 @@ def _flood(path: SpecPath, what: str, queue: str) -> Diagnostic:
 def _gap(plan: Plan, scope: Scope, queue: str) -> Iterator[Diagnostic]:
     if plan.get(scope, "options.acks_on_timeout") is False:
         return
-    soft = plan.number(scope, "options.soft_time_limit")
-    hard = plan.number(scope, "options.time_limit")
+    soft, hard = (plan.number_if_any(scope, f"options.{key}") for key in ("soft_time_limit", "time_limit"))
+    if hard is None:
+        return
     pools = {plan.text(Scope("worker", name), "pool") for name in plan.texts(scope, "workers")}
     green = sorted(pools.intersection(POOLS_WITH_HARD_LIMIT_ONLY))
-    if soft < hard and not green:
+    if soft is not None and soft < hard and not green:
         return
-    why = f"{green[0]} ignores its soft limit" if green else f"its soft limit of {soft:g} s comes no earlier"
+    why = "it has no soft limit" if soft is None else f"its soft limit of {soft:g} s comes no earlier"
+    if green:
+        why = f"{green[0]} ignores its soft limit"
     message = f"{scope.name} is killed at {hard:g} s and leaves no dead letter: {why}"
     help_text = "leave some seconds between the two, on the pool prefork"
     related = (Related(("queues", queue, "dead_letter"), "its dead letters are kept"),)

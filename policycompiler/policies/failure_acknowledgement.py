@@ -153,10 +153,11 @@ def _too_early(plan: Plan, scope: Scope, queue: Scope) -> Diagnostic:
 
 def _put_back(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
     if not _counts_deliveries(plan, Scope("queue", plan.text(scope, "queue"))):
-        limit = plan.number(scope, "options.time_limit")
+        limit = plan.number_if_any(scope, "options.time_limit")
+        at = "a hard limit" if limit is None else f"its hard limit of {limit:g} s"
         message = (
-            f"{scope.name} is put back when it is killed at its hard limit of {limit:g} s, and killed "
-            "again, for ever: nothing counts how often"
+            f"{scope.name} is put back when it is killed at {at}, and killed again, for ever: nothing counts "
+            "how often"
         )
         path = ("tasks", scope.name, "options", "acks_on_timeout")
         help_text = "remove it, or use a quorum queue with a delivery limit"

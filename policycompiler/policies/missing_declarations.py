@@ -64,8 +64,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             message = f"whether {name} may run twice is not declared: it is lost with a worker"
             yield MISSING_IDEMPOTENCY.at(path, message, help="add `idempotent: true` or `false`", at_key=True)
         if task.runtime is None:
-            hard = plan.number(Scope("task", name), "options.time_limit")
-            message = f"how long {name} runs is not declared: it is killed after {hard:g} s, and not before"
+            hard = plan.number_if_any(Scope("task", name), "options.time_limit")
+            ends = "nothing ends a run that hangs" if hard is None else f"it is killed after {hard:g} s"
+            message = f"how long {name} runs is not declared: {ends}"
             yield MISSING_RUNTIME.at(path, message, help="add `runtime: {p50: 300ms, p99: 3s}`", at_key=True)
         if task.rate is None:
             message = f"how often {name} is sent is not declared: no worker is sized for it"

@@ -88,6 +88,8 @@ POOL = "prefork"
 SHARES_ONE_PROCESS = frozenset({"threads", "gevent", "eventlet"})
 """Pools in which a task that computes stops all others."""
 LIMITS = ("time_limit", "soft_time_limit")
+MOST_RELATED = 5
+"""Places that a finding shows; the rest is counted."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -117,25 +119,28 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 def _limits(
     spec: Workload, scope: Scope, pool: str, where: SpecPath, tasks: list[str]
 ) -> Iterator[Diagnostic]:
-    here = (Related(where, f"worker {scope.name} runs it on {pool}"),)
-    unkept = []
-    for name in tasks:
-        task = spec.tasks[name]
-        pinned = [limit for limit in LIMITS if task.options and getattr(task.options, limit) is not None]
-        if not pinned and pool != "gevent":
-            unkept.append(name)
-        for limit in pinned:
-            path = ("tasks", name, "options", limit)
-            if pool != "gevent":
-                message = f"{name} pins {limit}, which the pool {pool} does not keep"
-                help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
-                yield POOL_TIME_LIMIT_INERT.at(path, message, help=help_text, related=here)
-            elif limit == "soft_time_limit":
-                message = (
-                    f"{name} pins {limit}, which the pool gevent ignores: only the hard limit ends a run"
-                )
-                help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
-                yield POOL_GEVENT_SOFT.at(path, message, help=help_text, related=here)
+    """Once a worker: what its pool does not keep, and how much of that is pinned."""
+    pins = {
+        ("tasks", name, "options", limit): limit
+        for name in tasks
+        for limit in LIMITS
+        if (options := spec.tasks[name].options) and getattr(options, limit) is not None
+    }
+    ignored = [path for path, limit in pins.items() if pool != "gevent" or limit == "soft_time_limit"]
+    if ignored:
+        finding = POOL_GEVENT_SOFT if pool == "gevent" else POOL_TIME_LIMIT_INERT
+        first, more = ignored[0], len(ignored) - 1
+        others = f" (and {more} more pinned limit{'s' * (more > 1)})" if more else ""
+        ignores = "ignores: only the hard limit ends a run" if pool == "gevent" else "does not keep"
+        message = f"{first[1]} pins {first[3]}{others}, which the pool {pool} {ignores}"
+        related = (
+            Related(where, f"worker {scope.name} runs it on {pool}"),
+            *(Related(path, "pinned too") for path in ignored[1:MOST_RELATED]),
+        )
+        help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
+        yield finding.at(first, message, help=help_text, related=related)
+    pinned = {path[1] for path in pins}
+    unkept = [name for name in tasks if name not in pinned] if pool != "gevent" else []
     if unkept:
         others = f" (or one of {len(unkept) - 1} more)" if len(unkept) > 1 else ""
         message = f"the pool {pool} keeps no time limit: a stuck {unkept[0]}{others} holds its slot for ever"

@@ -34,7 +34,7 @@ Refuses:
             tasks: {shop.a: {queue: q, runtime: 100s}}
             workers: {q: {environment: {REMAP_SIGTERM: SIGQUIT}}}
         silent:
-            celery: {settings: {worker_soft_shutdown_timeout: 150.0}}
+            celery: {settings: {worker_soft_shutdown_timeout: 200.0}}
             tasks: {shop.a: {queue: q, runtime: 100s}}
             workers: {q: {environment: {REMAP_SIGTERM: SIGQUIT}}}
     PC339 soft-shutdown-inert: remove it, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker.
@@ -172,14 +172,14 @@ def _lost(worker: Scope, stop: _Stop, seconds: float, what: str) -> Diagnostic:
 
 
 def _longest(plan: Plan, worker: Scope, *, late: bool) -> tuple[float, str] | None:
-    """The longest hard limit among the runs that are acknowledged so, and whose it is."""
+    """The longest run among the runs that are acknowledged so, and whose it is."""
     tasks = [Scope("task", name) for name in plan.texts(worker, "tasks")]
     runs = [
-        (plan.number(task, "options.time_limit"), task.name)
+        (plan.number(task, "longest_run_seconds"), task.name)
         for task in tasks
         if bool(plan.value(task, "options.acks_late")) is late
     ]
     undeclared = plan.text(APP, "task_default_queue") in plan.texts(worker, "queues")
     if (undeclared or not tasks) and bool(plan.value(APP, "task_acks_late")) is late:
-        runs.append((plan.number(APP, "task_time_limit"), "a task that nobody declared"))
+        runs.append((plan.number(APP, "longest_run_seconds"), "a task that nobody declared"))
     return max(runs, default=None)

@@ -5,7 +5,7 @@ Decides:
 
 Because:
     A worker that is told to stop finishes its running tasks first. Killed before that, it loses those
-    acknowledged early, and no exit status says so. The longest hard limit bounds the wait
+    acknowledged early, and no exit status says so. The longest run bounds the wait
     (https://docs.celeryq.dev/en/stable/userguide/workers.html#stopping-the-worker). On prefork a stop now
     and then forgets a job that it has just handed to a child: the child waits 30 s to be heard, and the task
     runs once more.
@@ -13,7 +13,7 @@ Because:
 Example:
     tasks: {shop.reports.yearly: {latency: batch, runtime: 2h}}
 
-    worker:shop.batch.io/stop_timeout_seconds = 10408
+    worker:shop.batch.io/stop_timeout_seconds = 13532
 
 Refuses:
     PC305 stop-timeout-short: raise the pin, or shorten the task's limit.
@@ -22,7 +22,7 @@ Refuses:
             workers: {q: {stop_timeout: 1m}}
         silent:
             tasks: {shop.a: {queue: q, runtime: 100s}}
-            workers: {q: {stop_timeout: 154s}}
+            workers: {q: {stop_timeout: 199s}}
 
 Parameters:
     `margin_seconds`: the time from the end of the longest run to the end of the process; 40.
@@ -67,14 +67,16 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     del spec
     margin = tuned.margin_seconds
     default_queue = plan.text(APP, "task_default_queue")
-    undeclared = _Run(plan.number(APP, "task_time_limit"), APP, "task_time_limit", lost_when_killed=True)
+    undeclared = _Run(
+        plan.number(APP, "longest_run_seconds"), APP, "longest_run_seconds", lost_when_killed=True
+    )
     for scope in plan.scopes("worker"):
         mine = [_run(plan, Scope("task", name)) for name in plan.texts(scope, "tasks")]
         if not mine or default_queue in plan.texts(scope, "queues"):
             mine = [*mine, undeclared]
         longest = max(mine)
         if plan.find(scope, "stop_timeout_seconds") is None:
-            because = "the longest hard limit of its tasks, and time to leave"
+            because = "the longest run of its tasks, and time to leave"
             origins = (
                 Derived(longest.scope, longest.key),
                 Parameter(("parameters", NAME, "margin_seconds"), margin),
@@ -88,7 +90,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
 
 
 def _run(plan: Plan, scope: Scope) -> _Run:
-    key = "options.time_limit"
+    key = "longest_run_seconds"
     lost_when_killed = not plan.value(scope, "options.acks_late")
     return _Run(plan.number(scope, key), scope, key, lost_when_killed)
 
@@ -105,7 +107,7 @@ def _objection(plan: Plan, scope: Scope, longest: _Run) -> Iterator[Diagnostic]:
     )
     related: tuple[Related, ...] = ()
     if longest.scope.name:
-        related = (Related(("tasks", longest.scope.name), f"hard limit {longest.seconds:g} s"),)
+        related = (Related(("tasks", longest.scope.name), f"may run {longest.seconds:g} s"),)
     help_text = f"wait at least {needed:g} s, or shorten the task's limit"
     yield STOP_TIMEOUT_SHORT.at(
         ("workers", scope.name, "stop_timeout"), message, help=help_text, related=related

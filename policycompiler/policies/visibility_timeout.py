@@ -18,8 +18,8 @@ Because:
 Example:
     tasks: {shop.reports.yearly: {latency: batch, idempotent: true, runtime: 2h}}
 
-    app/longest_hold_seconds = 10368
-    app/visibility_timeout_seconds = 15552
+    app/longest_hold_seconds = 13492
+    app/visibility_timeout_seconds = 20238
 
 Refuses:
     PC311 late-ack-run-over-visibility: remove the pin, or split the task.
@@ -111,6 +111,8 @@ NOTHING_HELD_SECONDS = 0
 SQS_MOST_SECONDS = 43200
 """AWS allows twelve hours."""
 TRANSPORTS = frozenset({"redis", "sqs"})
+MOST_RELATED = 5
+"""Places that a finding shows; the rest is counted."""
 SHARED = "redis"
 """Where any worker gives back the messages of all; SQS keeps the timeout with each message."""
 
@@ -127,13 +129,17 @@ class Parameters(PolicyParameters):
 
 
 class _Hold(NamedTuple):
-    """Something that keeps a message unacknowledged, and the finding when that is too long."""
+    """Something that keeps a message unacknowledged, and the finding when that is too long.
+
+    Of a run that nobody declared the timeout has room for; no pin is refused for it.
+    """
 
     seconds: float
     origin: Derived
     finding: Finding
     what: str
     path: SpecPath
+    declared: bool = True
 
 
 class _Wait(NamedTuple):
@@ -269,10 +275,11 @@ def _task_holds(plan: Plan, name: str, waits: Mapping[Scope, _Wait | None]) -> I
         return
     limit = 0.0
     if plan.get(scope, "options.acks_late"):
-        limit = plan.number(scope, "options.time_limit")
+        limit = plan.number(scope, "longest_run_seconds")
         what = f"{name} may run"
-        origin = Derived(scope, "options.time_limit")
-        yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, what, (*base, "runtime"))
+        origin = Derived(scope, "longest_run_seconds")
+        declared = _declared(plan, scope)
+        yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, what, (*base, "runtime"), declared)
     # One delivery lasts from the wait to the start of the run, and of what is acknowledged late to its end.
     ahead = [waits.get(Scope("worker", worker)) for worker in plan.texts(scope, "workers")]
     one = max((wait.longest for wait in ahead if wait is not None), default=0.0)
@@ -309,9 +316,9 @@ def _undeclared(plan: Plan) -> Iterator[_Hold]:
     """A task that nobody declared, where those are acknowledged late or have a rate limit."""
     name, limit = "a task that nobody declared", 0.0
     if plan.get(APP, "task_acks_late"):
-        limit = plan.number(APP, "task_time_limit")
+        limit = plan.number(APP, "longest_run_seconds")
         path: SpecPath = ("celery", "settings", "task_acks_late")
-        origin = Derived(APP, "task_time_limit")
+        origin = Derived(APP, "longest_run_seconds")
         yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, f"{name} may run", path)
     default = Scope("queue", plan.text(APP, "task_default_queue"))
     pace = pace_of(plan, APP, plan.texts(default, "workers"))
@@ -331,9 +338,9 @@ def _reserve(plan: Plan, scope: Scope) -> _Wait | None:
     tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
     if not tasks:
         return None
-    longest = max((plan.number(task, "options.time_limit"), task) for task in tasks)
+    longest = max((plan.number(task, "longest_run_seconds"), task) for task in tasks)
     late = [
-        plan.number(task, "options.time_limit") for task in tasks if plan.value(task, "options.acks_late")
+        plan.number(task, "longest_run_seconds") for task in tasks if plan.value(task, "options.acks_late")
     ]
     # A slot that is acknowledged late counts against the prefetch limit while it runs.
     behind = plan.number(scope, "prefetch_multiplier") - (1 if len(late) == len(tasks) else 0)
@@ -341,23 +348,41 @@ def _reserve(plan: Plan, scope: Scope) -> _Wait | None:
         behind = 0
     if behind <= 0:
         return _Wait(longest[0], None)
-    seconds = behind * longest[0] + max(late, default=0)
+    # One run may hang until its limit; that those before it do so too is no reason for a timeout.
+    usual, task = max((plan.number(task, _usual(plan, task)), task) for task in tasks)
+    seconds = (behind - 1) * usual + longest[0] + max(late, default=0)
     what = f"in reserve behind {longest[1].name}, a message of {scope.name} may be held"
     path: SpecPath = ("tasks", longest[1].name, "runtime")
-    origin = Derived(longest[1], "options.time_limit")
-    return _Wait(longest[0], _Hold(seconds, origin, RESERVE_OVER_VISIBILITY, what, path))
+    origin = Derived(longest[1], "longest_run_seconds")
+    declared = _declared(plan, longest[1]) and _declared(plan, task)
+    return _Wait(longest[0], _Hold(seconds, origin, RESERVE_OVER_VISIBILITY, what, path, declared))
+
+
+def _usual(plan: Plan, task: Scope) -> str:
+    """What says how long nearly all runs of a task take."""
+    known = plan.find(task, "runtime_p99_seconds")
+    return "longest_run_seconds" if known is None else known.key
+
+
+def _declared(plan: Plan, task: Scope) -> bool:
+    """Whether somebody says how long it runs: what stands for it otherwise is no run time."""
+    pinned = plan.written(task, "options.time_limit") and plan.get(task, "options.time_limit")
+    return plan.find(task, "runtime_p99_seconds") is not None or pinned is not None
 
 
 def _objections(
     holds: list[_Hold], timeout: float, timeout_path: SpecPath, instead: str
 ) -> Iterator[Diagnostic]:
-    for hold in holds:
-        if hold.seconds < timeout:
-            continue
-        message = (
-            f"a message is given to a second worker after {timeout:g} s, but {hold.what} {hold.seconds:g} s"
-        )
-        related = (Related(hold.path, f"{hold.what} {hold.seconds:g} s"),)
-        shorter = HOLD_FEWER if hold.finding is RATE_LIMIT_OVER_VISIBILITY else "make the times shorter"
-        help_text = f"{instead} {shorter}"
-        yield hold.finding.at(timeout_path, message, help=help_text, related=related)
+    """One finding, about the longest; what else is too long it shows."""
+    above = [hold for hold in holds if hold.seconds >= timeout and hold.declared]
+    if not above:
+        return
+    hold, *others = sorted(above, key=lambda hold: (-hold.seconds, hold.origin))
+    message = f"a message is given to a second worker after {timeout:g} s, but {hold.what} {hold.seconds:g} s"
+    if others:
+        message += f" ({len(others)} more too long)"
+    related = [Related(each.path, f"{each.what} {each.seconds:g} s") for each in [hold, *others]]
+    shorter = HOLD_FEWER if hold.finding is RATE_LIMIT_OVER_VISIBILITY else "make the times shorter"
+    yield hold.finding.at(
+        timeout_path, message, help=f"{instead} {shorter}", related=tuple(related[:MOST_RELATED])
+    )

@@ -36,7 +36,7 @@ PLAN: Mapping[str, Keys] = {
     "app": {
         "service": "shop",
         "broker_transport": "redis",
-        "task_time_limit": 432,
+        "longest_run_seconds": 432,
         "task_send_sent_event": True,
     },
     "queue:mail": {
@@ -57,7 +57,7 @@ PLAN: Mapping[str, Keys] = {
     },
     "task:shop.mail.send": {
         "queue": "mail",
-        "options.time_limit": 6,
+        "longest_run_seconds": 6,
         "runtime_mean_seconds": 0.3,
         "runtime_p99_seconds": 3,
     },
@@ -215,7 +215,7 @@ def test_a_backlog_is_what_the_slots_start_within_the_promise_with_its_reason_an
     )
 
 
-OTHER = {"queue": "mail", "options.time_limit": 60, "runtime_mean_seconds": 10}
+OTHER = {"queue": "mail", "longest_run_seconds": 60, "runtime_mean_seconds": 10}
 PATIENT: Mapping[str, Keys] = {"queue__mail": {"queue_wait_seconds": 30}}
 
 BACKLOGS: Mapping[str, tuple[Mapping[str, Keys], int]] = {
@@ -258,15 +258,15 @@ def test_a_backlog_is_borne_for_as_long_as_the_promise():
 
 SHARED = {
     "worker__mailer": {"queues": ["mail", "search"]},
-    "task__reindex": {"queue": "search", "options.time_limit": 3500},
+    "task__reindex": {"queue": "search", "longest_run_seconds": 3500},
 }
 WINDOWS: Mapping[str, tuple[Mapping[str, Keys], int]] = {
     "undeclared tasks may come": ({}, 600),
-    "the app's limit is the longest": ({"app": {"task_time_limit": 3540.5}}, 3660),
-    "the queue's task is the longest": ({"task__shop.mail.send": {"options.time_limit": 3500}}, 3600),
+    "the app's limit is the longest": ({"app": {"longest_run_seconds": 3540.5}}, 3660),
+    "the queue's task is the longest": ({"task__shop.mail.send": {"longest_run_seconds": 3500}}, 3600),
     "a task of another queue blocks its workers": (SHARED, 3600),
     "nothing has a limit": (
-        {"app": {"task_time_limit": None}, "task__shop.mail.send": {"options.time_limit": None}},
+        {"app": {"longest_run_seconds": None}, "task__shop.mail.send": {"longest_run_seconds": None}},
         3660,
     ),
 }
@@ -359,7 +359,7 @@ def test_it_stands_too_early_when_the_workers_are_not_decided():
 def test_promtool_proves_the_alerts(transport, tmp_path):
     batch = {**PLAN["queue:mail"], "queue_wait_seconds": 900, "owner": None, "workers": ["reporter"]}
     reporter = {**PLAN["worker:mailer"], "queues": ["reports"], "stop_timeout_seconds": 31134}
-    report = {"queue": "reports", "options.time_limit": 31104, "rate_mean_per_second": 0.001}
+    report = {"queue": "reports", "longest_run_seconds": 31104, "rate_mean_per_second": 0.001}
     scopes = changed(
         app={"broker_transport": transport},
         queue__reports=batch,

@@ -17,12 +17,12 @@ def kept(backend: str, keep: str, task: str, version: str = "5.7") -> str:
 
 
 DECIDES = {
-    "a wait and a run": (kept("redis", "5m", "latency: batch, runtime: {p50: 40s, p99: 10m}"), 900 + 864),
+    "a wait and a run": (kept("redis", "5m", "latency: batch, runtime: {p50: 40s, p99: 10m}"), 900 + 3644),
     "with the retries": (
         kept(
             "memcached", "1s", "idempotent: true, runtime: 10s, retry: {on: [OSError], max: 2, max_delay: 1m}"
         ),
-        3 * (30 + 17) + 2 * 60,
+        3 * (30 + 21) + 2 * 60,
     ),
 }
 STAYS_SILENT = {
@@ -100,9 +100,9 @@ REFUSES = {
         Found(
             "chord-expiry",
             "1:46",
-            "results are kept for 60 s, but shop.a, a part of a chord, may run 144 s: the others are "
+            "results are kept for 60 s, but shop.a, a part of a chord, may run 189 s: the others are "
             "forgotten before it ends, and the body never runs",
-            "keep them for at least 174 s",
+            "keep them for at least 219 s",
         ),
     ),
     "deleted before the end": (
@@ -113,9 +113,9 @@ REFUSES = {
         Found(
             "chord-expiry",
             "2:37",
-            "results are kept for 60 s, but shop.a, a part of a chord, may run 144 s: the others are "
+            "results are kept for 60 s, but shop.a, a part of a chord, may run 189 s: the others are "
             "forgotten before it ends, and the body never runs",
-            "keep them for at least 174 s",
+            "keep them for at least 219 s",
         ),
     ),
 }
@@ -137,12 +137,12 @@ def test_it_decides(fragment, seconds):
 def test_it_says_why():
     decided = after(chords, kept("redis", "5m", "latency: batch, runtime: 10m"))
     assert decided.decided["app/result_chord_expires"][1] == (
-        "a part of a chord, shop.a, may take 1764 s with its wait and its retries, longer than results are "
+        "a part of a chord, shop.a, may take 2025 s with its wait and its retries, longer than results are "
         "kept (300 s)"
     )
     assert decided.origins["app/result_chord_expires"] == [
         "queue:shop.batch.io/queue_wait_seconds",
-        "task:shop.a/options.time_limit",
+        "task:shop.a/longest_run_seconds",
         "app/result_expires",
     ]
 

@@ -121,7 +121,7 @@ REFUSES = {
         (
             "broker: {transport: rabbitmq, url: '${B}'}\n"
             "queues: {mail: {dead_letter: true}}\n"
-            "tasks: {shop.a: {idempotent: true, queue: mail}}\n"
+            "tasks: {shop.a: {latency: standard, idempotent: true, queue: mail}}\n"
             "workers: {w: {queues: [mail], pool: gevent}}"
         ),
         [

@@ -241,7 +241,7 @@ REFUSES = {
                 "timeout-requeue-loop",
                 "1:77",
                 (
-                    "shop.a is put back when it is killed at its hard limit of 17 s, and killed "
+                    "shop.a is put back when it is killed at its hard limit of 21 s, and killed "
                     "again, for ever: nothing counts how often"
                 ),
                 "remove it, or use a quorum queue with a delivery limit",
@@ -259,7 +259,7 @@ REFUSES = {
                 "timeout-requeue-loop",
                 "2:77",
                 (
-                    "shop.a is put back when it is killed at its hard limit of 17 s, and killed "
+                    "shop.a is put back when it is killed at its hard limit of 21 s, and killed "
                     "again, for ever: nothing counts how often"
                 ),
                 "remove it, or use a quorum queue with a delivery limit",

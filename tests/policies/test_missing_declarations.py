@@ -23,7 +23,7 @@ NOTHING_SAID = [
     Found(
         "missing-runtime",
         "1:9",
-        "how long shop.a runs is not declared: it is killed after 432 s, and not before",
+        "how long shop.a runs is not declared: nothing ends a run that hangs",
         "add `runtime: {p50: 300ms, p99: 3s}`",
     ),
     Found(

@@ -71,13 +71,7 @@ REFUSES = {
             Found(
                 "pool-time-limit-inert",
                 "1:70",
-                "shop.a pins time_limit, which the pool threads does not keep",
-                "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
-            ),
-            Found(
-                "pool-time-limit-inert",
-                "1:55",
-                "shop.a pins soft_time_limit, which the pool threads does not keep",
+                "shop.a pins time_limit (and 1 more pinned limit), which the pool threads does not keep",
                 "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
             ),
         ],

@@ -15,11 +15,11 @@ REFUSES = {
                 "soft-shutdown-missing",
                 "2:29",
                 (
-                    "a stop of q kills it after 60 s, but shop.a may run 144 s: redis gives it to another "
+                    "a stop of q kills it after 60 s, but shop.a may run 189 s: redis gives it to another "
                     "worker only 3600 s after it was taken"
                 ),
                 (
-                    "wait at least 154 s, or set `environment: {REMAP_SIGTERM: SIGQUIT}` and "
+                    "wait at least 199 s, or set `environment: {REMAP_SIGTERM: SIGQUIT}` and "
                     "`worker_soft_shutdown_timeout: 50`"
                 ),
             ),
@@ -36,11 +36,11 @@ REFUSES = {
                 "soft-shutdown-missing",
                 "3:29",
                 (
-                    "a stop of q kills it after 60 s, but shop.a may run 144 s: redis gives it to another "
+                    "a stop of q kills it after 60 s, but shop.a may run 189 s: redis gives it to another "
                     "worker only 3600 s after it was taken"
                 ),
                 (
-                    "wait at least 154 s, or move to Celery 5.5 and set `environment: {REMAP_SIGTERM: "
+                    "wait at least 199 s, or move to Celery 5.5 and set `environment: {REMAP_SIGTERM: "
                     "SIGQUIT}` and `worker_soft_shutdown_timeout: 50`"
                 ),
             ),
@@ -53,10 +53,10 @@ REFUSES = {
                 "cold-stop-early-ack",
                 "2:44",
                 (
-                    "REMAP_SIGTERM makes a stop of q end its tasks at once; shop.a may run 144 s, is "
+                    "REMAP_SIGTERM makes a stop of q end its tasks at once; shop.a may run 189 s, is "
                     "acknowledged early and is lost"
                 ),
-                "remove it, or set `worker_soft_shutdown_timeout` to 144 or more",
+                "remove it, or set `worker_soft_shutdown_timeout` to 189 or more",
             ),
         ],
     ),
@@ -71,10 +71,10 @@ REFUSES = {
                 "cold-stop-early-ack",
                 "2:44",
                 (
-                    "REMAP_SIGTERM makes a stop of q end its tasks after 60 s; shop.a may run 144 s, is "
+                    "REMAP_SIGTERM makes a stop of q end its tasks after 60 s; shop.a may run 189 s, is "
                     "acknowledged early and is lost"
                 ),
-                "remove it, or set `worker_soft_shutdown_timeout` to 144 or more",
+                "remove it, or set `worker_soft_shutdown_timeout` to 189 or more",
             ),
         ],
     ),
@@ -144,7 +144,7 @@ REFUSES = {
 }
 ACCEPTS = {
     "long enough": (
-        "tasks: {shop.a: {queue: q, runtime: 100s, idempotent: true}}\nworkers: {q: {stop_timeout: 154s}}"
+        "tasks: {shop.a: {queue: q, runtime: 100s, idempotent: true}}\nworkers: {q: {stop_timeout: 199s}}"
     ),
     "RabbitMQ gives it back at once": (
         "tasks: {shop.a: {queue: q, runtime: 100s, idempotent: true}}\n"
@@ -165,7 +165,7 @@ ACCEPTS = {
     "early ones are done in time": (
         "tasks: {shop.a: {queue: q, runtime: 2s}}\n"
         "workers: {q: {environment: {REMAP_SIGTERM: SIGQUIT}}}\n"
-        "celery: {settings: {worker_soft_shutdown_timeout: 8}}"
+        "celery: {settings: {worker_soft_shutdown_timeout: 9}}"
     ),
 }
 

@@ -11,7 +11,7 @@ DECIDES = {
     "the longest run": (
         "tasks: {shop.a: {queue: q, runtime: 100s}, shop.b: {queue: q, runtime: 200s}}",
         {
-            "worker:q/stop_timeout_seconds": (328, "the longest hard limit of its tasks, and time to leave"),
+            "worker:q/stop_timeout_seconds": (400, "the longest run of its tasks, and time to leave"),
         },
     ),
     "undeclared tasks may come": (
@@ -19,14 +19,14 @@ DECIDES = {
         {
             "worker:shop.standard.io/stop_timeout_seconds": (
                 472,
-                "the longest hard limit of its tasks, and time to leave",
+                "the longest run of its tasks, and time to leave",
             ),
         },
     ),
     "no task": (
         "queues: {q: {}}",
         {
-            "worker:q/stop_timeout_seconds": (472, "the longest hard limit of its tasks, and time to leave"),
+            "worker:q/stop_timeout_seconds": (472, "the longest run of its tasks, and time to leave"),
         },
     ),
 }
@@ -40,23 +40,23 @@ LEADS_TO = {
     "the longest limit": (
         "tasks: {shop.a: {queue: q, runtime: 100s}, shop.b: {queue: q, runtime: 200s}}",
         "worker:q/stop_timeout_seconds",
-        ["task:shop.b/options.time_limit", "parameters.stop-timeout.margin_seconds"],
+        ["task:shop.b/longest_run_seconds", "parameters.stop-timeout.margin_seconds"],
     ),
     "the app's limit": (
         "queues: {q: {}}",
         "worker:q/stop_timeout_seconds",
-        ["app/task_time_limit", "parameters.stop-timeout.margin_seconds"],
+        ["app/longest_run_seconds", "parameters.stop-timeout.margin_seconds"],
     ),
 }
 REFUSES = {
     "a run is lost": (
-        "tasks: {shop.a: {queue: q, runtime: 100s}}\nworkers: {q: {stop_timeout: 153s}}",
+        "tasks: {shop.a: {queue: q, runtime: 100s}}\nworkers: {q: {stop_timeout: 198s}}",
         [
             Found(
                 "stop-timeout-short",
                 "2:29",
-                "a stop of q waits 153 s, but shop.a may run 144 s and is lost when it is killed",
-                "wait at least 154 s, or shorten the task's limit",
+                "a stop of q waits 198 s, but shop.a may run 189 s and is lost when it is killed",
+                "wait at least 199 s, or shorten the task's limit",
             ),
         ],
     ),
@@ -76,7 +76,7 @@ REFUSES = {
     ),
 }
 ACCEPTS = {
-    "just long enough": ("tasks: {shop.a: {queue: q, runtime: 100s}}\nworkers: {q: {stop_timeout: 154s}}"),
+    "just long enough": ("tasks: {shop.a: {queue: q, runtime: 100s}}\nworkers: {q: {stop_timeout: 199s}}"),
     "it would run again": (
         "tasks: {shop.a: {queue: q, runtime: 100s, idempotent: true}}\nworkers: {q: {stop_timeout: 1s}}"
     ),

@@ -40,9 +40,9 @@ def watched_queues(plan: Plan) -> Iterator[Queue]:
 
 def longest_run(plan: Plan, queue: Queue) -> tuple[float, Origin]:
     """Seconds for which a slot of its workers may be busy, with whatever else they consume."""
-    limits = [Derived(task, "options.time_limit") for task in queue.neighbours]
+    limits = [Derived(task, "longest_run_seconds") for task in queue.neighbours]
     # A task that nobody declared may come to any queue.
-    limits.append(Derived(APP, "task_time_limit"))
+    limits.append(Derived(APP, "longest_run_seconds"))
     longest = max(limits, key=lambda limit: positive(plan, limit.scope, limit.key))
     if seconds := positive(plan, longest.scope, longest.key):
         return seconds, longest
