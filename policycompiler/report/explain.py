@@ -214,9 +214,9 @@ def _users(plan: Plan) -> Mapping[tuple[Scope, str], list[Setting]]:
     """The settings that derive from each setting."""
     users: defaultdict[tuple[Scope, str], list[Setting]] = defaultdict(list)
     for setting in plan:
-        for origin in dict.fromkeys(setting.origins):
-            if isinstance(origin, Derived):
-                users[origin.scope, origin.key].append(setting)
+        # Only these: a constant may be a list, which has no hash.
+        for origin in dict.fromkeys(each for each in setting.origins if isinstance(each, Derived)):
+            users[origin.scope, origin.key].append(setting)
     return users
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from policycompiler.diagnostics import SpecPath
 from policycompiler.plan import Derived, Parameter, Plan, Scope, Setting, Written
 
-_MIRRORS = frozenset({"tasks", "workers", "description", "longest_hold_seconds"})
+_MIRRORS = frozenset(
+    {"tasks", "workers", "description", "longest_hold_seconds", "longest_run_seconds", "limits_assumed"}
+    | {"consumer_timeout_seconds"}
+)
 """Settings that list what others say."""
 
 

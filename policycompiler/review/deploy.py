@@ -14,9 +14,11 @@ _ON_THE_COMMAND = (
 """Settings of the app that stand in a worker's command or unit, which a reload does not read again."""
 
 _FACTS_OF_THE_APP = frozenset(
-    {"owner", "service", "longest_hold_seconds", "celery_version", "broker_version"}
+    {"owner", "service", "longest_hold_seconds", "longest_run_seconds", "celery_version", "broker_version"}
 )
-_FACTS_OF_QUEUES = frozenset({"tasks", "workers", "latency", "owner", "queue_wait_seconds"})
+_FACTS_OF_QUEUES = frozenset(
+    {"consumer_timeout_seconds", "tasks", "workers", "latency", "owner", "queue_wait_seconds"}
+)
 _OF_TASKS = ("options.", "queue", "renamed_from", "sent_as")
 """What celeryconfig.py shows to processes of each kind of thing, and what it does not."""
 

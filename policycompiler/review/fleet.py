@@ -120,6 +120,11 @@ def _option(plan: Plan, schedule: Scope, key: str) -> Value:
     return options.get(key) if isinstance(options, dict) else None
 
 
+def keeps_results(plan: Plan) -> bool:
+    """Whether there is a place for its results."""
+    return any(plan.find(APP, key) for key in ("result_backend", "result_backend_variable"))
+
+
 def result_content(plan: Plan) -> str:
     """The content type of its results."""
     return content_type(str(plan.get(APP, "result_serializer", DEFAULT_CONTENT)))
@@ -158,9 +163,10 @@ def transport_option(plan: Plan, key: str) -> Value:
 
 
 def longest_run_seconds(plan: Plan, tasks: list[str]) -> float:
-    """The longest that a run of these tasks may last, by its hard limit."""
-    limits = [plan.number_if_any(Scope("task", name), "options.time_limit") for name in tasks]
-    return max((limit for limit in limits if limit), default=0.0)
+    """The longest that a run of these tasks is expected to last; in older plans, by its hard limit."""
+    keys = ("longest_run_seconds", "options.time_limit")
+    runs = (plan.number_if_any(Scope("task", name), key) for name in tasks for key in keys)
+    return max((run for run in runs if run), default=0.0)
 
 
 def longest_hold_seconds(plan: Plan) -> float:

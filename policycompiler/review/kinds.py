@@ -40,6 +40,7 @@ _APP: dict[str, str] = {
         ("user", "executable", "working_directory", "environment_file", "state_directory"), "installation"
     ),
     **dict.fromkeys(("app", "service", "namespace"), "installation"),
+    "longest_run_seconds": "task-limits",
     "task_default_queue": "task-moved",
     "task_default_delivery_mode": "task-delivery",
     "task_default_priority": "task-priority",
@@ -50,6 +51,8 @@ _PREFIXES: tuple[tuple[str, str], ...] = (("result_", "results"), ("broker_", "b
 
 _OTHERS: dict[tuple[str, str], str] = {
     ("task", "queue"): "task-moved",
+    ("task", "longest_run_seconds"): "task-limits",
+    ("task", "limits_assumed"): "task-limits",
     ("task", "external"): "task-external",
     ("task", "renamed_from"): "task-renamed",
     ("queue", "arguments"): "queue-arguments",

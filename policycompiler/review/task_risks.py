@@ -115,6 +115,8 @@ def _results(at: At) -> Judged:
 
 
 def _limits(at: At) -> Judged:
+    if at.key in {"longest_run_seconds", "limits_assumed"}:
+        return safe("it is what stops and timeouts count on")
     if hasty := _hasty(at):
         return ordered(f"a stop of {', '.join(hasty)} would kill what has the longer of the two limits")
     if isinstance(at.was, int | float) and isinstance(at.now, int | float) and at.now < at.was:
@@ -148,7 +150,7 @@ def _serialization(at: At) -> Judged:
 
 
 def _accepting(at: At) -> Judged:
-    if fleet.result_content(at.new) not in fleet.accepted_results(at.new):
+    if fleet.keeps_results(at.new) and fleet.result_content(at.new) not in fleet.accepted_results(at.new):
         return lossy("results are stored in a form that is not accepted: nobody reads any, new ones neither")
     if at.needs.old_results:
         return lossy("stored results in the old form are read by nobody any more, whoever waits for them")

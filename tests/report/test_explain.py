@@ -6,7 +6,9 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from workloads import workload
 
+from policycompiler.compiler import compile_workload
 from policycompiler.load import Document, load
 from policycompiler.plan import (
     APP,
@@ -238,6 +240,17 @@ def test_passwords_and_control_characters_are_not_printed(document: Document) ->
         assert "s3cret" not in text
         assert "\x1b" not in text
         assert r"u\x1b" in text
+
+
+def test_what_comes_from_a_list_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constant may be a list, as the steps of priorities on Redis are."""
+    monkeypatch.chdir(tmp_path)
+    Path("workload.yaml").write_text(workload("tasks: {shop.a: {queue: mail, priority: 9}}"), "utf-8")
+    made = compile_workload([Path("workload.yaml")], targets=())
+    assert made.plan is not None
+    assert made.document is not None
+    for setting in made.plan:
+        assert explain(made.plan, made.document, setting.address, {})
 
 
 def test_json_holds_the_setting_and_all_it_derives_from(document: Document) -> None:

@@ -462,8 +462,8 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
         {"lossy results app/result_backend_variable"},
     ),
     "backend url where no result is kept": (
-        results() + PLAIN,
-        results().replace("R}", "S}") + PLAIN,
+        results() + task("result: ignore"),
+        results().replace("R}", "S}") + task("result: ignore"),
         {"safe results app/result_backend_variable"},
     ),
     "order of chords where there are none": (
