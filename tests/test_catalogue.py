@@ -211,7 +211,7 @@ def test_the_settings_file_keeps_its_promises(tmp_path: Path) -> None:
     # annotation-star-overlap, annotation-glob: the narrowest entry alone, whole.
     tasks = [app.task(quick, name=f"shop.{name}", shared=False) for name in ("mail.send", "a")]
     assert [task.queue for task in tasks] == ["q", "q"]
-    assert [task.soft_time_limit for task in tasks] == [2, 72]
+    assert [task.soft_time_limit for task in tasks] == [2, 94]
     # route-shape, route-exact-first, and what may stand in a route.
     routes = app.conf.task_routes
     assert list(routes) == ["shop.mail.send", "shop.mail.*", "shop.*"]

@@ -154,14 +154,15 @@ def test_explain_has_an_answer_for_every_setting(sources: list[Path], environmen
 
 
 FACTS = {
-    "app": {"longest_hold_seconds", "owner", "visibility_timeout_seconds"},
-    "queue": {"latency", "owner", "queue_wait_seconds"},
+    "app": {"longest_hold_seconds", "longest_run_seconds", "owner", "visibility_timeout_seconds"},
+    "queue": {"consumer_timeout_seconds", "latency", "owner", "queue_wait_seconds"},
     "schedule": {"timezone"},
     "task": {
         "burst",
         "critical",
         "idempotent",
         "latency",
+        "longest_run_seconds",
         "max_countdown_seconds",
         "payload_bytes",
         "rate_mean_per_second",
@@ -203,6 +204,8 @@ def _is_read(plan: Plan, fact: Setting) -> bool:
         "workers",
         "latency",
         "longest_hold_seconds",
+        "longest_run_seconds",
+        "consumer_timeout_seconds",
     }
 
 

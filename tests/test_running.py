@@ -56,7 +56,7 @@ def test_a_producer_that_knows_no_task_routes_by_name(shop):
 
 
 @pytest.mark.parametrize("send", [Deployment.send, Deployment.send_by_name])
-def test_an_undeclared_task_joins_the_default_queue_under_the_limits_of_the_app(shop, send):
+def test_an_undeclared_task_joins_the_default_queue_under_no_limit_of_the_compiler(shop, send):
     queue = shop.plan.value(APP, "task_default_queue")
     (worker,) = shop.routing["queues"][queue]["workers"]
     ids = send(shop, "stray.wander")
@@ -66,14 +66,14 @@ def test_an_undeclared_task_joins_the_default_queue_under_the_limits_of_the_app(
             "task": "stray.wander",
             "worker": worker,
             "routing_key": queue,
-            "time_limit": shop.plan.value(APP, "task_time_limit"),
-            "soft_time_limit": shop.plan.value(APP, "task_soft_time_limit"),
+            "time_limit": None,
+            "soft_time_limit": None,
             "acks_late": False,
         }
     ]
 
 
-def test_the_pools_limits_are_the_apps(shop):
+def test_the_pools_have_no_limits_that_nobody_pinned(shop):
     app = configured_app(shop.build, shop.urls)
     workers = shop.plan.scopes("worker")
     with app.connection_for_write() as connection:
@@ -84,8 +84,7 @@ def test_the_pools_limits_are_the_apps(shop):
             return len(found) == len(workers)
 
         wait_until(all_answered, "each worker has answered", seconds=60, log=shop.log)
-    limits = [shop.plan.value(APP, key) for key in ("task_soft_time_limit", "task_time_limit")]
-    assert [stats["pool"]["timeouts"] for stats in found.values()] == [limits] * len(workers)
+    assert [stats["pool"]["timeouts"] for stats in found.values()] == [[0, 0]] * len(workers)
 
 
 def test_a_run_past_its_soft_limit_is_interrupted(shop):
