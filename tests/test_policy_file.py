@@ -121,7 +121,7 @@ def test_what_it_sets_reaches_the_plan_and_is_explained_from_its_line():
     assert by_default.exit_code == 0
     Path("policy.yaml").write_text("version: 1\nseverities: {PC204: off}\n")
     by_default = run("explain", "workload.yaml", "task:shop.a/soft_time_limit", "--policy", "policy.yaml")
-    assert "parameter time-limits.soft_over_p99 = 1.2" in by_default.stdout
+    assert "parameter time-limits.killed_healthy_runs = 0.0001" in by_default.stdout
     assert "built in" in by_default.stdout
 
 
