@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.emitters.base import Raw, Reading, pattern_order
-from policycompiler.emitters.python import python_literal
+from policycompiler.emitters.python import INDENT, Call, InOrder, laid_out, python_literal
 from policycompiler.plan import Scope, Written
 
 _CLASS_OPTIONS = frozenset({"autoretry_for", "dont_autoretry_for", "throws"})
@@ -34,22 +34,27 @@ def sent_as(reading: Reading) -> list[tuple[str, str]]:
     return [(scope.name, reading.text(scope, "sent_as")) for scope in sent]
 
 
-def route(reading: Reading, scope: Scope) -> Raw:
+def route(reading: Reading, name: str, scope: Scope) -> Raw:
     """Also for producers that do not have the task, to which its annotation says nothing."""
-    where = {"queue": reading.value(scope, "queue")}
+    where: dict[str, object] = {"queue": reading.value(scope, "queue")}
     priority = reading.get(scope, "options.priority")
-    return Raw(python_literal(where if priority is None else {**where, "priority": priority}))
+    return _entry(name, where if priority is None else {**where, "priority": priority})
 
 
-def annotation(reading: Reading, scope: Scope) -> Raw:
+def annotation(reading: Reading, name: str, scope: Scope) -> Raw:
     """The options of a task, its queue first."""
-    options = [f'"queue": {python_literal(reading.value(scope, "queue"))}']
+    options = InOrder(queue=reading.value(scope, "queue"))
     for key in sorted(reading.keys(scope)):
         kind, _, option = key.partition(".")
         if kind == "options":
-            value = _exceptions if option in _CLASS_OPTIONS else _plain
-            options.append(f'"{option}": {value(reading, scope, key)}')
-    return Raw(f"{{{', '.join(options)}}}")
+            is_class = option in _CLASS_OPTIONS
+            options[option] = _exceptions(reading, scope, key) if is_class else reading.value(scope, key)
+    return _entry(name, options)
+
+
+def _entry(name: str, value: object) -> Raw:
+    """The value of a name in a mapping of the module."""
+    return Raw(laid_out(value, indent=INDENT, before=INDENT + len(python_literal(name)) + 2, after=1))
 
 
 def any_names_exceptions(reading: Reading) -> bool:
@@ -64,17 +69,13 @@ def any_names_exceptions(reading: Reading) -> bool:
     return any("." in name for name in names)
 
 
-def _plain(reading: Reading, scope: Scope, key: str) -> str:
-    return python_literal(reading.value(scope, key))
-
-
-def _exceptions(reading: Reading, scope: Scope, key: str) -> str:
+def _exceptions(reading: Reading, scope: Scope, key: str) -> object:
     """Classes that are built in as they are; others by name, with the place that names them."""
     names, origin = reading.texts(scope, key), reading.setting(scope, key).origins[0]
     if not any("." in name for name in names):
-        return f"({''.join(f'{name}, ' for name in names).rstrip(' ')})"
+        return tuple(Raw(name) for name in names)
     place = _path_text(origin.path) if isinstance(origin, Written) else f"{scope}/{key}"
-    return f"_Exceptions({', '.join(map(python_literal, (place, *names)))})"
+    return Call("_Exceptions", (place, *names))
 
 
 def _path_text(path: SpecPath) -> str:

@@ -1,0 +1,59 @@
+"""Whoever opens an emitted file in an editor, or has a formatter in a hook, changes nothing by it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from policycompiler.compiler import compile_workload
+from policycompiler.emitters import emit
+from policycompiler.plan import Decision, Plan, PlanDraft
+
+TESTS = Path(__file__).parents[1]
+SOURCES = [
+    TESTS.parent / "examples" / "shop",
+    TESTS.parent / "examples" / "minimal.yaml",
+    *sorted((TESTS / "everything").glob("*.yaml")),
+    *sorted((TESTS / "corpus").glob("*/workload.yaml")),
+]
+
+
+def plan_of(source: Path) -> Plan:
+    policy = source.with_name("policy.yaml")
+    compilation = compile_workload([source], policy=policy if policy.exists() else None, targets=())
+    assert compilation.plan is not None
+    return compilation.plan
+
+
+def sent_by_earlier_names(plan: Plan) -> Plan:
+    """As a rollout deploys it in between."""
+    draft = PlanDraft()
+    for setting in plan:
+        decision = Decision(*setting[:5])
+        draft.settle(decision, setting.policy)
+        if setting.key == "renamed_from":
+            draft.settle(decision._replace(key="sent_as", value=setting.value[0]), setting.policy)
+    return draft.finished()
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: f"{source.parent.name}-{source.stem}")
+def test_a_formatter_leaves_the_configuration_alone(source):
+    plan = plan_of(source)
+    for each in (plan, sent_by_earlier_names(plan)):
+        (file,) = emit(each, ("celeryconfig",))[:1]
+        assert file.path == "celeryconfig.py"
+        found = subprocess.run(
+            [Path(sys.executable).with_name("ruff"), "format", "--isolated", "--diff", "-"],
+            input=file.text,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (found.returncode, found.stdout) == (0, "")
+        # Text alone, which no formatter breaks, may be longer.
+        code = [line for line in file.text.splitlines() if '"' not in line and "#" not in line]
+        assert max(map(len, code)) <= 88
