@@ -97,7 +97,9 @@ def compile_workload(
         document = document._replace(texts=texts, policy=rules.file.mark)
     hashes = _hashes(document.texts)
     if refused or unread:
-        return Compilation(document, None, [], [*refused, *unread], hashes, misruled=True)
+        rules_only = {rules.file.name: rules.file.text} if rules.file else {}
+        nothing = load.load([])[0]._replace(texts=rules_only, policy=document.policy)
+        return Compilation(nothing, None, [], [*refused, *unread], hashes, misruled=True)
     plan = None
     waivers: Sequence[load.Data] = ()
     # Of no file at all, nothing can be said: not even what it lacks.
@@ -143,7 +145,8 @@ def _read_rules(path: Path | None, root: Path) -> tuple[_Rules, list[Diagnostic]
     if policy is None:
         return nothing._replace(file=file), refused
     tuning, untyped = policies.tune(policy)
-    refused = [
+    # Of a wrong file, too: all of its mistakes are found at once.
+    refused += [
         finding if finding.place else _placed(finding, file)
         for finding in (*untyped, *rules_refused(policy), *_unknown_targets(policy))
     ]

@@ -7,7 +7,8 @@ only `report` turns a path into a line and a column.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
@@ -171,12 +172,62 @@ def info(code: str, name: str, profile: Profile = Profile.STANDARD) -> Finding:
 
 
 def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
-    """A question that names the known word most like a misspelt one; empty when none is like enough.
+    """A question that names the known word most like a wrong one; empty when none is like enough.
 
     `likeness` is from 0 to 1, as `difflib` measures it.
     """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=likeness)
-    return f"did you mean `{near[0]}`?" if near else ""
+    near = nearest(word, known, likeness=likeness)
+    return f"did you mean `{near}`?" if near else ""
+
+
+TYPO = 0.85
+"""As like as this, as `difflib` measures it, a word is a misspelling of the other."""
+SHORTEST_PART = 4
+"""Letters of a word that names another one by a part of it; shorter ones are in too many."""
+_APART = re.compile(r"[^a-z0-9]+")
+
+
+def misspelt(word: str, known: Iterable[str]) -> str | None:
+    """The known word that a wrong one is a misspelling of; capitals, dashes and blanks tell none apart."""
+    return _like(_plain(word), {_plain(name): name for name in _in_order(known)}, TYPO)
+
+
+def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The known word that a wrong one most likely stands for.
+
+    A misspelling comes first, then a name that begins or ends with the word, such as
+    `worker_prefetch_multiplier` for `worker_prefetch`: of names that differ in whole words, letters tell
+    little.
+    """
+    plain = {_plain(name): name for name in _in_order(known)}
+    meant = _plain(word)
+    return (
+        _like(meant, plain, TYPO)
+        or (_longer(meant, plain) if len(meant) >= SHORTEST_PART else None)
+        or _like(meant, plain, likeness)
+    )
+
+
+def _in_order(known: Iterable[str]) -> list[str]:
+    """The longest first, so that of twins the shortest one is kept."""
+    return sorted(known, key=lambda name: (-len(name), name))
+
+
+def _like(meant: str, plain: Mapping[str, str], likeness: float) -> str | None:
+    if meant in plain:
+        return plain[meant]
+    near = difflib.get_close_matches(meant, plain, n=1, cutoff=likeness)
+    return plain[near[0]] if near else None
+
+
+def _longer(meant: str, plain: Mapping[str, str]) -> str | None:
+    begin = [each for each in plain if each.startswith(f"{meant}_")]
+    end = [each for each in plain if each.endswith(f"_{meant}")]
+    return plain[min(begin or end, key=len)] if begin or end else None
+
+
+def _plain(word: str) -> str:
+    return _APART.sub("_", word.strip().lower())
 
 
 SECRET_WORDS = r"password|passwd|passphrase|secret|(?:secret|api|access)[_-]?key|credentials?|token"  # noqa: S105

@@ -224,8 +224,9 @@ def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: da
         and expires - today > timedelta(policy.waivers.longest / 86400)
     ):
         days = policy.waivers.longest / 86400
+        latest = today + timedelta(days)
         why = f"a waiver expires at most {days:g} days ahead, and this one on {waiver.expires}"
-        return f"its waiver does not count: {why}", why
+        return f"its waiver does not count: {why}", f"{why}; the latest day is {latest}"
     elif policy.owners is not None and waiver.owner not in policy.owners:
         why = f"the policy file knows no owner `{waiver.owner}`"
         return f"its waiver does not count: {why}", why

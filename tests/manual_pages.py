@@ -41,6 +41,15 @@ def policy_section(page: manual.Page) -> str:
         *("**Finds**", "\n".join(found) or "Nothing."),
         *("**Parameters**", "\n".join(table) if rows else "None."),
     ]
+    if page.names:
+        listed = [
+            f"| {kind} | {each} | {', '.join(f'`{name}`' for name in names.split(', '))} |"
+            for kind, each, names in page.names
+        ]
+        blocks += [
+            "**Names in expressions**",
+            "\n".join(["| about | type | names |", "|---|---|---|", *listed]),
+        ]
     return "\n\n".join(blocks)
 
 

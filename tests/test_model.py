@@ -173,7 +173,10 @@ REFUSED = [
         "tasks: {shop.a: {burst: 1.5}}",
         Found("wrong-type", "1:25", "expected a whole number, found the number 1.5", ""),
     ),
-    ('tasks: {shop.a: {burst: "5"}}', Found("wrong-type", "1:25", "expected a whole number, found text", "")),
+    (
+        'tasks: {shop.a: {burst: "5"}}',
+        Found("wrong-type", "1:25", "expected a whole number, found text", "write it without quotes"),
+    ),
     ("tasks: {shop.a: {burst: 0}}", Found("invalid-value", "1:25", "this is at least 1", "")),
     (
         "tasks: {shop.a: {burst: true}}",
@@ -195,7 +198,10 @@ REFUSED = [
             "invalid-value", "1:27", "found `chrod`, allowed: chain, group, chord", "did you mean `chord`?"
         ),
     ),
-    ("tasks: {shop.a: {canvas: chord}}", Found("wrong-type", "1:26", "expected a list, found text", "")),
+    (
+        "tasks: {shop.a: {canvas: chord}}",
+        Found("wrong-type", "1:26", "expected a list, found text", "write a list: `[chord]`"),
+    ),
     (
         "tasks: {shop.a: {runtime: soon}}",
         Found("invalid-value", "1:27", "not a duration; write one such as 300ms, 5s, 2m, 1h 30m or 1d", ""),
@@ -294,13 +300,21 @@ REFUSED = [
     ),
     (
         "tasks: {shop.a: {options: {time_limit: 5s}}}",
-        Found("invalid-value", "1:40", "write a number of seconds", ""),
+        Found("invalid-value", "1:40", "write a number of seconds", "write a number, in seconds: 5"),
     ),
     (
         "tasks: {shop.a: {options: {time_limit: 0}}}",
         Found("invalid-value", "1:40", "a number of seconds above 0", ""),
     ),
-    ("tasks: {shop.a: 5}", Found("wrong-type", "1:17", "expected a mapping, found the number 5", "")),
+    (
+        "tasks: {shop.a: 5}",
+        Found(
+            "wrong-type",
+            "1:17",
+            "expected a mapping, found the number 5",
+            "write a mapping such as `{latency: batch, idempotent: true}`",
+        ),
+    ),
     (
         'tasks: {"a b": {}}',
         Found(
@@ -313,7 +327,15 @@ REFUSED = [
             "",
         ),
     ),
-    ("tasks: [shop.a]", Found("wrong-type", "1:8", "expected a mapping, found a list", "")),
+    (
+        "tasks: [shop.a]",
+        Found(
+            "wrong-type",
+            "1:8",
+            "expected a mapping, found a list",
+            "write a mapping such as `{NAME: {latency: batch, idempotent: true}}`",
+        ),
+    ),
     ("defaults: {wrok: io}", Found("unknown-key", "1:12", "unknown key `wrok`", "did you mean `work`?")),
     (
         "defaults: {work: gpu}",
@@ -323,7 +345,10 @@ REFUSED = [
         "owner: Team",
         Found("invalid-value", "1:8", "an owner is 1 to 63 lowercase letters, digits and `-`", ""),
     ),
-    ("environments: {staging: 5}", Found("wrong-type", "1:25", "expected a mapping, found the number 5", "")),
+    (
+        "environments: {staging: 5}",
+        Found("wrong-type", "1:25", "expected a mapping, found the number 5", "write a mapping"),
+    ),
     ("version: 2", Found("invalid-value", "1:10", "found the number 2, allowed: 1", "")),
     (
         'version: "1"',
@@ -376,7 +401,7 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:33",
-            ("write one environment variable, `${CELERY_BROKER_URL}`, or a URL without credentials"),
+            ("write one environment variable, `${U}`, or a URL without credentials"),
             "",
         ),
     ),
@@ -449,7 +474,12 @@ REFUSED = [
     ),
     (
         "workers: {w: {options: {loglevel: debug}}}",
-        Found("invalid-value", "1:35", "found `debug`, allowed: DEBUG, INFO, WARNING, ERROR, CRITICAL", ""),
+        Found(
+            "invalid-value",
+            "1:35",
+            "found `debug`, allowed: DEBUG, INFO, WARNING, ERROR, CRITICAL",
+            "did you mean `DEBUG`?",
+        ),
     ),
     (
         'workers: {w: {command_prefix: ["a\'b"]}}',

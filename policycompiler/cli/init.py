@@ -9,21 +9,29 @@ import click
 from policycompiler.emitters.base import shipped
 
 FILES = ("workload.yaml", "policy.yaml", "policycompiler.toml")
+SCHEMAS = ("workload.schema.json", "policy.schema.json")
+SCHEMA_FOLDER = ".policycompiler"
+"""Where the first line of workload and policy file says that their schemas are."""
 
 
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False), metavar="[DIR]")
 def init(folder: Path) -> None:
-    """Write a starter workload, policy file and project file that compile cleanly; never over others."""
+    """Write a starter workload, policy file and project file that compile cleanly; never over others.
+
+    Their JSON Schemas go into the folder `.policycompiler`, where editors find them.
+    """
     paths = [folder / name for name in FILES]
-    if there := [path for path in paths if path.exists() or path.is_symlink()]:
+    texts = {path: shipped("templates") / "init" / path.name for path in paths}
+    texts |= {folder / SCHEMA_FOLDER / name: shipped("schemas") / name for name in SCHEMAS}
+    if there := [path for path in texts if path.exists() or path.is_symlink()]:
         message = f"{there[0]} is there already; nothing was written"
         raise click.UsageError(message)
-    for path in paths:
+    for path, text in texts.items():
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("x", encoding="utf-8") as file:
-                file.write((shipped("templates") / "init" / path.name).read_text(encoding="utf-8"))
+                file.write(text.read_text(encoding="utf-8"))
         except OSError as problem:
             message = f"{path}: {problem.strerror}"
             raise click.UsageError(message) from None

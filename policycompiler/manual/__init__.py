@@ -69,7 +69,10 @@ class FindingPage(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A policy, or another module that defines findings; texts are empty where it has none."""
+    """A policy, or another module that defines findings; texts are empty where it has none.
+
+    `names` are those that a policy file may use in expressions: a kind, a type, and the names of both.
+    """
 
     name: str
     is_policy: bool
@@ -79,6 +82,7 @@ class Page(NamedTuple):
     example: str
     findings: tuple[FindingPage, ...]
     parameters: tuple[Parameter, ...]
+    names: tuple[tuple[str, str, str], ...] = ()
 
 
 class UnknownPageError(LookupError):
@@ -184,6 +188,7 @@ def _page(name: str, module: ModuleType, policy: policies.Policy | None = None) 
             if code in known
         ),
         parameters_of(kind) if kind else (),
+        getattr(module, "NAMES", ()),
     )
 
 

@@ -45,8 +45,12 @@ def policy_text(page: Page) -> str:
         _block("Example", page.example),
         _block("Finds", "\n\n".join(map(_in_short, page.findings)) or "Nothing."),
         _block("Parameters", parameters_text(page) or "None."),
+        _block(
+            "Names in expressions",
+            "\n".join(_filled(f"{kind}, {each}: {names}") for kind, each, names in page.names),
+        ),
     ]
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def finding_text(page: Page, entry: FindingPage) -> str:
@@ -163,6 +167,7 @@ def _policy_data(page: Page) -> dict[str, object]:
         "example": page.example,
         "findings": [entry.finding.code for entry in page.findings],
         "parameters": _parameters_data(page.parameters),
+        "names": [name for _, _, names in page.names for name in names.split(", ")],
     }
 
 

@@ -24,18 +24,19 @@ Refuses:
 from __future__ import annotations
 
 import json
-import types
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, fatal
+from policycompiler.diagnostics import Diagnostic, SpecPath, fatal
 from policycompiler.load import TOO_LARGE, Data, Document, Mapped, Mark, OneFile, place_in
+from policycompiler.model import advice, examples
 from policycompiler.model.anywhere import INVALID_VALUE, refused_anywhere
 from policycompiler.model.policy_file import PolicyFile
+from policycompiler.model.readable import readable
 from policycompiler.model.workload import FileOwn, Workload, WorkloadFile
 
 UNKNOWN_KEY = fatal("PC101", "unknown-key")
@@ -60,21 +61,9 @@ _EXPECTED = {
     "model_attributes_type": "a mapping",
 }
 
-_INSTEAD = {
-    "acks_on_failure_or_timeout": "Celery 5.7 ignores it in an annotation; write `acks_on_failure: false`",
-    **dict.fromkeys(
-        ("interval_start", "interval_step", "interval_max"),
-        "it is of sending again, in `celery.settings.task_publish_retry_policy`; "
-        "a task's own wait is `default_retry_delay`",
-    ),
-    "retry_kwargs": "write `max_retries` and `default_retry_delay`",
-}
-"""What to write for a key that reads like a known one and means something else."""
-
 _LIMITS = {
     "greater_than_equal": "this is at least {ge:g}",
     "less_than_equal": "this is at most {le:g}",
-    "string_pattern_mismatch": "this text must match {pattern}",
     "string_too_long": "this text has at most {max_length} characters",
     "string_too_short": "this text must not be empty",
 }
@@ -118,18 +107,24 @@ def checked(kind: type[_Kind], data: Data, path: SpecPath = ()) -> tuple[_Kind |
 
 
 def parse_policy_file(file: OneFile) -> tuple[PolicyFile | None, list[Diagnostic]]:
-    """The typed policy file, or None and all that is wrong with its form."""
+    """The typed policy file, and all that is wrong with its form.
+
+    What is left of a wrong one is there to be looked through for more mistakes, not to judge by; None where
+    nothing is left.
+    """
     refused = list(refused_anywhere(file.data))
-    policy, findings = (None, refused) if refused else checked(PolicyFile, file.data)
-    if policy is not None:
-        findings = [
+    if any(finding.code == TOO_LARGE.code for finding in refused):
+        return None, [_placed(finding, file.mark) for finding in refused]
+    secret = {finding.path for finding in refused}
+    policy, wrong = checked(PolicyFile, file.data)
+    findings = [*refused, *(each for each in wrong if each.path not in secret)]
+    left = readable(file.data, findings) if findings else policy
+    for name, field in left.half_declared_classes() if left else ():
+        message = f"`{field}` is missing; `{name}` is no built-in class that it could be taken from"
+        findings.append(
             MISSING_KEY.at(("latency_classes", name), message, help=f"add `{field}:`", at_key=True)
-            for name, field in policy.half_declared_classes()
-            for message in [
-                f"`{field}` is missing; `{name}` is no built-in class that it could be taken from"
-            ]
-        ]
-    return (None if findings else policy), [_placed(finding, file.mark) for finding in findings]
+        )
+    return left, [_placed(finding, file.mark) for finding in findings]
 
 
 def _refused_anywhere(document: Document) -> Iterator[Diagnostic]:
@@ -200,19 +195,21 @@ def _findings(
             yield _not_one_of(path, problem["input"], str(context["expected"]))
         elif kind in _EXPECTED:
             found = _kind_of(problem["input"])
-            help_text = _type_help(kind, problem["input"])
+            help_text = examples.for_type(kind, problem["input"], location, model)
             yield WRONG_TYPE.at(path, f"expected {_EXPECTED[kind]}, found {found}", help=help_text)
         else:
             message = _LIMITS[kind].format(**context) if kind in _LIMITS else _in_our_words(problem["msg"])
-            yield INVALID_VALUE.at(path, message, at_key=at_key)
+            help_text = "" if at_key else examples.for_number(problem["input"], location, model)
+            yield INVALID_VALUE.at(path, message, help=help_text, at_key=at_key)
 
 
 def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> Diagnostic:
     key = str(location[-1])
-    allowed = sorted(_fields_at(model, location[:-1]))
-    help_text = _INSTEAD.get(key) or did_you_mean(key, allowed) or f"allowed: {', '.join(allowed)}"
-    if model in {Workload, WorkloadFile} and len(location) == 1 and key in PolicyFile.model_fields:
+    help_text = advice.for_key(key, location, model)
+    if len(location) == 1 and model in {Workload, WorkloadFile} and key in PolicyFile.model_fields:
         help_text = "policy files have this key; name such a file with `--policy`"
+    if len(location) == 1 and model is PolicyFile and key in WorkloadFile.model_fields:
+        help_text = "workload files have this key; a policy file has none of it"
     return UNKNOWN_KEY.at(path, f"unknown key `{key}`", help=help_text, at_key=True)
 
 
@@ -223,7 +220,7 @@ def _not_one_of(path: SpecPath, found: object, expected: str) -> Diagnostic:
             path, f"expected the number {allowed}, found text", help="write it without quotes"
         )
     shown = f"`{found}`" if isinstance(found, str) and len(found) <= LONGEST_ECHO else _kind_of(found)
-    help_text = did_you_mean(str(found), allowed.split(", "))
+    help_text = advice.for_value(path, found, allowed.split(", "))
     return INVALID_VALUE.at(path, f"found {shown}, allowed: {allowed}", help=help_text)
 
 
@@ -243,14 +240,6 @@ def _kind_of(value: object) -> str:
             return "a mapping"
 
 
-def _type_help(kind: str, found: object) -> str:
-    if kind == "bool_type" and isinstance(found, str):
-        return "write true or false, without quotes; yes, no, on and off are text"
-    if kind == "string_type" and isinstance(found, int | float):
-        return "quote it"
-    return ""
-
-
 def _in_our_words(message: str) -> str:
     text = message.removeprefix("Value error, ")
     return text[:1].lower() + text[1:]
@@ -266,34 +255,6 @@ def _path_in(data: Any, location: SpecPath) -> SpecPath:  # noqa: ANN401 - JSON
             data = data[part]
             path.append(part)
     return tuple(path)
-
-
-def _fields_at(model: type[BaseModel], location: SpecPath) -> list[str]:
-    """The keys allowed at a location."""
-    current: Any = model
-    for part in location:
-        current = _inner(current)
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
-            current = field.annotation if field else None
-        elif get_origin(current) in {dict, list}:
-            current = get_args(current)[-1]
-    current = _inner(current)
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return list(current.model_fields)
-    return []
-
-
-def _inner(annotation: Any) -> Any:  # noqa: ANN401 - type forms have no common type
-    """The form without Annotated and `| None`."""
-    while True:
-        origin = get_origin(annotation)
-        if origin is Annotated:
-            annotation = get_args(annotation)[0]
-        elif origin in {Union, types.UnionType}:
-            annotation = next(arg for arg in get_args(annotation) if arg is not type(None))
-        else:
-            return annotation
 
 
 def _without_noise(schema: Any) -> Any:  # noqa: ANN401 - JSON

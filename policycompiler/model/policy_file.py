@@ -7,8 +7,9 @@ from pydantic import Field, JsonValue
 
 from policycompiler.diagnostics import Finding, Profile, Severity
 from policycompiler.model.classes import LATENCY_CLASSES, LatencyClass, LatencyClasses
-from policycompiler.model.part import Part
+from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import (
+    CustomName,
     FindingName,
     Name,
     Owner,
@@ -25,6 +26,8 @@ class PolicyParameters(Part):
 class Promise(Part):
     """A latency class; what is left out stays as the built-in class of that name has it."""
 
+    model_config = shown_as({"queue_wait_p99": "30s", "runtime_p99_limit": "5m"})
+
     queue_wait_p99: PositiveDuration | None = Field(None, description="99 of 100 tasks start within this")
     runtime_p99_limit: PositiveDuration | None = Field(
         None, description="longest run that can share a queue under this promise"
@@ -33,6 +36,8 @@ class Promise(Part):
 
 class WaiverRules(Part):
     """What a waiver must keep to."""
+
+    model_config = shown_as({"longest": "180d"})
 
     longest: PositiveDuration | None = Field(None, description="how far ahead a waiver may expire")
 
@@ -44,9 +49,7 @@ CUSTOM_CODE = "ORG"
 class Custom(Part):
     """A finding of the organisation's own."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,79}$")] = Field(
-        description="as users see it and waive it"
-    )
+    name: CustomName = Field(description="as users see it and waive it")
     severity: Literal["error", "warning", "info"] = Field(description="how bad it is")
     when: Annotated[str, Field(min_length=1, max_length=2000)] = Field(
         description="CEL over task, queue, worker, schedule and app; true where it fires"
@@ -74,10 +77,14 @@ class PolicyFile(Part):
         default_factory=dict, description="promises to choose from; the built-in ones stay"
     )
     parameters: dict[Name, dict[str, JsonValue]] = Field(
-        default_factory=dict, description="by policy; `policycompiler policy NAME` lists them"
+        default_factory=dict,
+        description="by policy; `policycompiler policy NAME` lists them",
+        examples=[{"time-limits": {"hard_over_soft": 1.2}}],
     )
     severities: dict[FindingName | Literal["*"], SeverityOrOff] = Field(
-        default_factory=dict, description='by finding; "*" is every one that is not named'
+        default_factory=dict,
+        description='by finding; "*" is every one that is not named',
+        examples=[{"missing-runtime": "error"}],
     )
     locked: list[FindingName] = Field(default_factory=list, description="findings that no workload can waive")
     waivers: WaiverRules | None = Field(None, description="what a waiver must keep to")

@@ -242,6 +242,11 @@ WebAddress = _matching(
 Namespace = _matching(
     r"([A-Z][A-Z0-9_]{0,30})?", "a namespace is uppercase letters, digits and `_`, or empty", ["CELERY"]
 )
+CustomName = _matching(
+    r"[a-z][a-z0-9-]{0,79}",
+    "the name of a finding is 1 to 80 lowercase letters, digits and `-`, beginning with a letter",
+    ["payments-on-quorum"],
+)
 FindingName = _matching(
     r"[A-Za-z0-9-]{1,80}", "a finding is its name or its code", ["missing-idempotency", "PC201"]
 )
@@ -284,14 +289,27 @@ NotNegative = _number(0, above=False)
 _ADDRESS = r"\$\{[A-Za-z_][A-Za-z0-9_]{0,99}\}|[a-z][a-z0-9+]*://[^\s\"'\\`${}@]{0,500}"
 
 
+_SHELL_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]{0,99})(.*)", re.ASCII | re.DOTALL)
+
+
 def _broker_address(value: object) -> object:
     if isinstance(value, str):
         if re.fullmatch(_ADDRESS, value):
             return value
+        if found := _SHELL_VARIABLE.fullmatch(value):
+            raise refuse(_one_variable(found[1], found[2]))
         if "@" in value:
             raise refuse("a URL in a workload holds no credentials; write `${CELERY_BROKER_URL}`")
         raise refuse("write one environment variable, `${CELERY_BROKER_URL}`, or a URL without credentials")
     return value
+
+
+def _one_variable(variable: str, rest: str) -> str:
+    """What to write for a variable in a form that only a shell understands."""
+    told = f"write one environment variable, `${{{variable}}}`, or a URL without credentials"
+    if re.match(r":?[-=?+]", rest):
+        return f"{told}; a default has no effect here: set it where the process gets its environment"
+    return told
 
 
 Address = Annotated[

@@ -43,8 +43,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from policycompiler.diagnostics import Diagnostic, Fix, Rename, SpecPath, did_you_mean, error, warning
-from policycompiler.model import Workload
+from policycompiler.diagnostics import (
+    Diagnostic,
+    Fix,
+    Rename,
+    SpecPath,
+    did_you_mean,
+    error,
+    misspelt,
+    warning,
+)
+from policycompiler.model import Workload, advice, examples, words
 from policycompiler.model import celery_settings as celery
 from policycompiler.plan import APP, Plan, Value
 
@@ -91,8 +100,7 @@ def _no_setting(key: str, settings: Mapping[str, Value]) -> Diagnostic:
     if old is None:
         message = f"`{key}` is no Celery setting; Celery would ignore it in silence"
         help_text = f"write `{today}`; a namespace is said in `celery.namespace`" if today else ""
-        help_text = help_text or did_you_mean(key.lower(), celery.known_settings())
-        help_text = help_text or "Celery has no setting of a similar name"
+        help_text = help_text or _meant(key.lower())
         return UNKNOWN_SETTING.at(path, message, help=help_text, at_key=True, fix=fix)
     if key == key.upper():
         message = (
@@ -103,6 +111,27 @@ def _no_setting(key: str, settings: Mapping[str, Value]) -> Diagnostic:
             f"before Celery 4 `{old}` was called `{key.upper()}`; Celery would ignore `{key}` in silence"
         )
     return MIXED_SETTING_NAMES.at(path, message, help=f"write `{old}`", at_key=True, fix=fix)
+
+
+def _meant(key: str) -> str:
+    """A misspelling, a setting without the word that its section begins with, or what is said elsewhere."""
+    known = celery.known_settings()
+    if key in words.SETTINGS:
+        return words.SETTINGS[key]
+    near = misspelt(key, known) or next((name for name in _with_section(key) if name in known), None)
+    if near in celery.SECTIONS:
+        return f"say it in `{celery.SECTIONS[near]}`"
+    if near:
+        return f"did you mean `{near}`?"
+    found = advice.elsewhere(key) or did_you_mean(key, known)
+    return found or "Celery has no setting of a similar name"
+
+
+def _with_section(key: str) -> Iterator[str]:
+    """`task_acks_late` of `acks_late`."""
+    return (
+        f"{section}_{key}" for section in ("task", "worker", "broker", "result", "beat", "event", "redis")
+    )
 
 
 def _without_namespace(key: str) -> str | None:
@@ -124,7 +153,15 @@ def _wrong_type(key: str, value: Value) -> Diagnostic:
         return WRONG_SETTING_TYPE.at(path, f"`{key}` is the name of a queue", help="write a queue's name")
     expected = celery.expected_type(key)
     message = f"`{key}` is {expected}; Celery would keep the wrong type in silence"
-    return WRONG_SETTING_TYPE.at(path, message, help=f"write {expected}")
+    number = (
+        examples.number_help(value, _unit(key)) if "number" in expected and isinstance(value, str) else ""
+    )
+    return WRONG_SETTING_TYPE.at(path, message, help=number or f"write {expected}")
+
+
+def _unit(key: str) -> str:
+    """What the numbers of a setting count, where text with a unit may be meant for them."""
+    return "in KiB" if "memory" in key else "in seconds"
 
 
 def _of_this_celery(key: str, value: Value, version: str) -> Iterator[Diagnostic]:

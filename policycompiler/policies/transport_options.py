@@ -40,9 +40,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from policycompiler.diagnostics import Diagnostic, Remove, SpecPath, did_you_mean, error, fatal, warning
-from policycompiler.model import Workload
+from policycompiler.diagnostics import (
+    Diagnostic,
+    Remove,
+    SpecPath,
+    did_you_mean,
+    error,
+    fatal,
+    misspelt,
+    warning,
+)
+from policycompiler.model import Workload, advice
 from policycompiler.model import celery_settings as celery
+from policycompiler.model.workload.app import Broker
 from policycompiler.plan import APP, Plan, Value
 
 NAME = "transport-options"
@@ -142,5 +152,10 @@ def _unknown(
     for option in options:
         if option not in known:
             message = f"`{option}` is {what}; it would be ignored in silence"
-            help_text = did_you_mean(option, known) or f"known are {', '.join(sorted(known))}"
+            near = misspelt(option, known)
+            help_text = (
+                (f"did you mean `{near}`?" if near else advice.elsewhere(option, where=Broker))
+                or did_you_mean(option, known)
+                or f"known are {', '.join(sorted(known))}"
+            )
             yield UNKNOWN_TRANSPORT_OPTION.at((*path, option), message, help=help_text, at_key=True)

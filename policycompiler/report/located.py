@@ -137,7 +137,8 @@ def verdict(report: Report) -> str:
     severities = severity_counts(report)
     if severities:
         found = ", ".join(counted(severities[each], each) for each in Severity if severities[each])
-        return f"{found} in {files}, {tasks}"
+        # Where the policy file is wrong, no task was looked at.
+        return f"{found} in {files}, {tasks}" if _workload_texts(report) else f"{found} in {files}"
     if report.plan is None:
         return f"{files}, {tasks}: nothing to report"
     kinds = ("task", "queue", "worker", "schedule")
@@ -163,11 +164,15 @@ def severity_counts(report: Report) -> Counter[Severity]:
 
 def file_count(report: Report) -> int:
     """How many files were looked at."""
-    # A file that could not be read has a finding and no text. The policy file is none of the workload.
+    # A file that could not be read has a finding and no text.
     found = (finding.place.file for finding in (*report.findings, *report.waived))
+    return len({*_workload_texts(report), *filter(None, found)})
+
+
+def _workload_texts(report: Report) -> set[str]:
+    """The files that were read; the policy file is none of the workload."""
     rules = report.document.policy
-    workload = set(report.document.texts) - {rules.source.name if rules else ""}
-    return len({*workload, *filter(None, found)})
+    return set(report.document.texts) - {rules.source.name if rules else ""}
 
 
 def task_count(report: Report) -> int:

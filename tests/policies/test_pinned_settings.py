@@ -42,7 +42,7 @@ REFUSES = {
                     "`worker_prefetch_multiplier` is a whole number; Celery would keep the wrong type "
                     "in silence"
                 ),
-                "write a whole number",
+                "write it without quotes",
             ),
         ],
     ),

@@ -4,24 +4,30 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from policycompiler.model.part import Part
+from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import Address, Namespace, PositiveDuration, Version
 
 
 class Celery(Part):
     """The Celery that runs the workload."""
 
+    model_config = shown_as({"version": "5.7"})
+
     version: Version | None = Field(None, description="the Celery that runs; newest known by default")
     namespace: Namespace | None = Field(
         None, description="prefix of the settings, CELERY for Django; none by default"
     )
     settings: dict[str, JsonValue] | None = Field(
-        None, description="pins, by Celery's own lowercase setting names"
+        None,
+        description="pins, by Celery's own lowercase setting names",
+        examples=[{"task_track_started": True}],
     )
 
 
 class Broker(Part):
     """Where messages are kept."""
+
+    model_config = shown_as({"transport": "redis", "url": "${CELERY_BROKER_URL}"})
 
     transport: Literal["redis", "rabbitmq", "sqs", "filesystem", "memory"] = Field(
         description="the kind of broker"
@@ -31,11 +37,15 @@ class Broker(Part):
     visibility_timeout: PositiveDuration | None = Field(
         None, description="pin: after this a message that nobody acknowledged is delivered again"
     )
-    options: dict[str, JsonValue] | None = Field(None, description="pins, broker_transport_options verbatim")
+    options: dict[str, JsonValue] | None = Field(
+        None, description="pins, broker_transport_options verbatim", examples=[{"socket_timeout": 5}]
+    )
 
 
 class Results(Part):
     """Where return values are kept."""
+
+    model_config = shown_as({"backend": "redis", "url": "${CELERY_RESULT_BACKEND}"})
 
     backend: Literal["redis", "database", "rpc", "memcached", "mongodb", "s3", "none"] = Field(
         description="the kind of store; none keeps nothing"

@@ -4,12 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from policycompiler.model.part import Part
+from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import Name, RoutingKey
 
 
 class Queue(Part):
     """A queue that policies should not decide alone."""
+
+    model_config = shown_as({"type": "quorum"})
 
     type: Literal["classic", "quorum"] | None = Field(None, description="RabbitMQ's queue type")
     dead_letter: bool | None = Field(None, description="keep messages of tasks that failed for good")
@@ -21,5 +23,9 @@ class Queue(Part):
     exchange: Name | None = Field(None, description="AMQP exchange")
     exchange_type: Literal["direct", "topic", "fanout"] | None = Field(None, description="AMQP exchange type")
     routing_key: RoutingKey | None = Field(None, description="AMQP binding key")
-    arguments: dict[str, JsonValue] | None = Field(None, description="AMQP queue arguments")
-    consumer_arguments: dict[str, JsonValue] | None = Field(None, description="AMQP consumer arguments")
+    arguments: dict[str, JsonValue] | None = Field(
+        None, description="AMQP queue arguments", examples=[{"x-max-length": 10000}]
+    )
+    consumer_arguments: dict[str, JsonValue] | None = Field(
+        None, description="AMQP consumer arguments", examples=[{"x-priority": 5}]
+    )

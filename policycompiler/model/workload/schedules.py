@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from policycompiler.knowledge.beat_schedulers import StoreName
-from policycompiler.model.part import Part
+from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import (
     Name,
     NotNegative,
@@ -22,6 +22,8 @@ from policycompiler.model.units import (
 class Solar(Part):
     """A moment of the sun at a place."""
 
+    model_config = shown_as({"event": "sunset", "latitude": 48.9, "longitude": 2.4})
+
     event: str = Field(
         description="Celery's name of the moment", examples=["sunrise", "sunset", "solar_noon"]
     )
@@ -31,6 +33,8 @@ class Solar(Part):
 
 class ScheduleOptions(Part):
     """Celery's `apply_async` options for a periodic task."""
+
+    model_config = shown_as({"queue": "search"})
 
     compression: str | None = Field(None, description="of the message body: gzip, zstd, …")
     countdown: NotNegative | None = Field(None, description="wait before the run, in seconds")
@@ -50,6 +54,8 @@ class ScheduleOptions(Part):
 
 class Schedule(Part):
     """A periodic task: exactly one of cron, every and solar."""
+
+    model_config = shown_as({"task": "shop.reports.nightly", "every": "1h"})
 
     task: TaskName = Field(description="the task's full name")
     cron: Annotated[str, Field(max_length=200)] | None = Field(
@@ -73,6 +79,8 @@ class Schedule(Part):
 
 class Beat(Part):
     """The one process that sends periodic tasks."""
+
+    model_config = shown_as({"scheduler": "celery.beat:PersistentScheduler"})
 
     scheduler: ObjectPath | None = Field(None, description="scheduler class")
     store: StoreName | None = Field(

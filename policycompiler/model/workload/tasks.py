@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from policycompiler.model.part import Part
+from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import (
     DottedName,
     Duration,
@@ -27,12 +27,16 @@ from policycompiler.model.units import (
 class Runtime(Part):
     """Execution time of one run, without the wait in the queue."""
 
+    model_config = shown_as({"p50": "300ms", "p99": "3s"})
+
     p50: PositiveDuration | None = Field(None, description="half of the runs are done within this")
     p99: PositiveDuration = Field(description="99 of 100 runs are done within this; limits follow from it")
 
 
 class Arrivals(Part):
     """How often a task is sent."""
+
+    model_config = shown_as({"mean": "1/s", "peak": "10/s"})
 
     mean: Rate = Field(description="over a day")
     peak: Rate | None = Field(None, description="in the busiest minutes; workers are sized for it")
@@ -61,6 +65,8 @@ def _true_is_one(value: object) -> object:
 
 class TaskOptions(Part):
     """Celery's task options, by their own names; each can be set by an annotation."""
+
+    model_config = shown_as({"track_started": True})
 
     acks_late: bool | None = Field(None, description="acknowledge after the run, not before")
     acks_on_failure: bool | None = Field(None, description="late: acknowledge also after a failure")
@@ -124,6 +130,8 @@ def _retry_or_none(value: object) -> object:
 class TaskFields(Part):
     """What may be said of a task."""
 
+    model_config = shown_as({"latency": "batch", "idempotent": True})
+
     description: Text | None = Field(None, description="what it does, for people")
     latency: Name | None = Field(
         None,
@@ -145,7 +153,11 @@ class TaskFields(Part):
     retry: Annotated[
         Retry | None,
         BeforeValidator(_retry_or_none, json_schema_input_type=Literal["none"] | Retry | None),
-    ] = Field(None, description="`none`, or which errors are retried and how")
+    ] = Field(
+        None,
+        description="`none`, or which errors are retried and how",
+        examples=["none", {"on": ["ConnectionError"], "max": 5}],
+    )
     result: Literal["ignore", "keep"] | None = Field(None, description="is the return value read by anybody?")
     payload: Size | None = Field(None, description="largest message")
     expires: PositiveDuration | None = Field(None, description="useless when it has waited longer than this")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from policycompiler.model.part import Part
+from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import (
     CommandWord,
     EnvironmentValue,
@@ -21,12 +21,16 @@ from policycompiler.model.units import (
 class Autoscale(Part):
     """Bounds of a pool that grows and shrinks with the load."""
 
+    model_config = shown_as({"min": 2, "max": 10})
+
     min: Annotated[int, Field(ge=0, le=10000)] = Field(description="slots of an idle pool")
     max: Annotated[int, Field(ge=1, le=10000)] = Field(description="slots of a busy pool")
 
 
 class WorkerOptions(Part):
     """`celery worker` options, by their own names."""
+
+    model_config = shown_as({"prefetch_multiplier": 1})
 
     prefetch_multiplier: Annotated[int, Field(ge=0, le=10000)] | None = Field(
         None, description="messages taken ahead for each slot; 0 is without bound"
@@ -63,6 +67,8 @@ def _slots_or_autoscale(value: object) -> object:
 class Worker(Part):
     """A pool of identical processes with one launch command."""
 
+    model_config = shown_as({"queues": ["search"], "concurrency": 4})
+
     queues: list[NameOrGlob] | None = Field(None, description="what it consumes; globs allowed")
     pool: Pool | None = Field(None, description="prefork, threads, gevent, eventlet, solo, dotted.path:Class")
     concurrency: Annotated[
@@ -78,12 +84,16 @@ class Worker(Part):
     node_name: Name | None = Field(None, description="by default the worker's name")
     command_prefix: list[CommandWord] | None = Field(None, description="words before `celery`")
     environment: dict[VariableName, EnvironmentValue] | None = Field(
-        None, description="environment of the process; no secrets here"
+        None,
+        description="environment of the process; no secrets here",
+        examples=[{"MALLOC_ARENA_MAX": "2"}],
     )
 
 
 class Host(Part):
     """A machine, its budget and what it runs."""
+
+    model_config = shown_as({"cores": 8, "memory": "16GiB"})
 
     cores: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="processor cores")
     memory: Size | None = Field(None, description="memory for workers")

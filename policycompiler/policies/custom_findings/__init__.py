@@ -9,10 +9,11 @@ Because:
     or a comparison of a text with a number is found before any workload is.
 
     Names are those that `explain` shows, below `task`, `queue`, `worker`, `schedule` and `app`:
-    `task.owner`, `task.options.acks_late`, `queue.type`, `worker.concurrency`. One that is about `task` and
-    `queue` looks at each task and the queue that it is sent to; `worker` then is each worker of that queue. A
-    text that nobody declared is empty, a flag false, a list empty; a comparison with a number that nobody
-    declared is not true. Numbers are decimal, so that 3 s and 300 ms are of one kind.
+    `task.owner`, `task.options.acks_late`, `queue.type`, `worker.concurrency`; this page lists them all. An
+    expression about `task` and `queue` looks at each task and the queue that it is sent to; `worker` then is
+    each worker of that queue. A text that nobody declared is empty, a flag false, a list empty; a comparison
+    with a number that nobody declared is not true. Numbers are decimal, so that 3 s and 300 ms are of one
+    kind.
 
 Example:
     tasks: {shop.mail.send: {idempotent: true}}
@@ -20,7 +21,7 @@ Example:
     task:shop.mail.send/idempotent = true
 
 Refuses:
-    PC721 invalid-expression: correct the expression; `policycompiler explain` shows the names there are.
+    PC721 invalid-expression: correct the expression; `policycompiler policy custom-findings` lists the names.
         when: the policy file declares a finding whose `when` is not CEL, or is neither true nor false.
     PC723 expression-unanswered: calculate with decimal numbers, and ask only for what there is.
         policy: custom: [{name: x, severity: error, when: "task.runtime_p99_seconds * 2 > 1", message: m}]
@@ -40,9 +41,18 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from policycompiler.diagnostics import Diagnostic, SpecPath, error, fatal
+from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error, fatal
 from policycompiler.model import PolicyFile, Workload
 from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.policies.custom_findings.names import (
+    FLAGS,
+    LISTS,
+    MAPPINGS,
+    NUMBERS,
+    TEXTS,
+    listed,
+    typed,
+)
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
@@ -53,51 +63,6 @@ INVALID_EXPRESSION = fatal("PC721", "invalid-expression")
 FINDING_NAME_TAKEN = fatal("PC722", "finding-name-taken")
 UNANSWERED = error("PC723", "expression-unanswered")
 
-TEXTS: Mapping[str, str] = {
-    "task": "name queue owner description latency work runbook options.compression options.rate_limit "
-    "options.serializer",
-    "queue": "name type owner latency exchange exchange_type routing_key dead_letter_queue",
-    "worker": "name pool node_name log_level optimization description",
-    "schedule": "name task owner description timezone",
-    "app": "service app owner broker_transport broker_version celery_version namespace task_default_queue",
-}
-FLAGS: Mapping[str, str] = {
-    "task": "external idempotent critical limits_assumed options.acks_late options.acks_on_failure "
-    "options.acks_on_timeout options.ignore_result options.reject_on_worker_lost "
-    "options.retry_on_worker_lost options.retry_jitter options.track_started "
-    "options.store_errors_even_if_ignored",
-    "queue": "broadcast external",
-    "worker": "disable_prefetch task_events without_gossip without_heartbeat without_mingle",
-    "schedule": "",
-    "app": "task_acks_late task_ignore_result",
-}
-LISTS: Mapping[str, str] = {
-    "task": "workers canvas renamed_from options.autoretry_for options.dont_autoretry_for options.throws",
-    "queue": "tasks workers",
-    "worker": "queues tasks command_prefix",
-    "schedule": "args",
-    "app": "accept_content",
-}
-MAPPINGS: Mapping[str, str] = {
-    "task": "",
-    "queue": "arguments consumer_arguments dead_letter_arguments",
-    "worker": "environment autoscale",
-    "schedule": "options kwargs",
-    "app": "broker_transport_options",
-}
-NUMBERS: Mapping[str, str] = {
-    "task": "runtime_p50_seconds runtime_p99_seconds runtime_mean_seconds rate_mean_per_second "
-    "rate_peak_per_second max_countdown_seconds burst memory_bytes payload_bytes longest_run_seconds "
-    "options.time_limit options.soft_time_limit options.max_retries options.retry_backoff "
-    "options.retry_backoff_max options.default_retry_delay options.expires options.priority "
-    "options.delivery_mode",
-    "queue": "queue_wait_seconds consumer_timeout_seconds",
-    "worker": "concurrency replicas memory_bytes prefetch_multiplier max_tasks_per_child "
-    "max_memory_per_child stop_timeout_seconds heartbeat_interval time_limit soft_time_limit",
-    "schedule": "every_seconds",
-    "app": "visibility_timeout_seconds longest_hold_seconds longest_run_seconds task_time_limit "
-    "task_soft_time_limit result_expires",
-}
 _ALONG = {
     "schedule": ("task", "task"),
     "task": ("queue", "queue"),
@@ -106,6 +71,11 @@ _ALONG = {
 }
 """From one kind to the next: the key that names it, and its kind."""
 
+NAMES = tuple(listed())
+"""What the manual page shows of the names: kind, type, and the names themselves."""
+NAMES_HELP = "`policycompiler policy custom-findings` lists the names that there are"
+
+_UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
 _STRING = re.compile(r"""r?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 
 
@@ -126,8 +96,8 @@ def refused(policy: PolicyFile, taken: frozenset[str]) -> Iterator[Diagnostic]:
             message = f"there is a finding `{custom.name}` already"
             yield FINDING_NAME_TAKEN.at(path, message, help="give it another name")
         names.add(custom.name)
-        if problem := _problem(custom.when):
-            yield INVALID_EXPRESSION.at(("custom", index, "when"), problem, help="correct the expression")
+        for problem, help_text in _problems(custom.when):
+            yield INVALID_EXPRESSION.at(("custom", index, "when"), problem, help=help_text)
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
@@ -166,31 +136,41 @@ def _environment() -> cel.Env:
     # Only a policy file with expressions pays for the library.
     from cel_expr_python import cel  # noqa: PLC0415
 
-    kinds: list[tuple[Mapping[str, str], cel.Type]] = [
-        (TEXTS, cel.Type.STRING),
-        (FLAGS, cel.Type.BOOL),
-        (LISTS, cel.Type.List(cel.Type.DYN)),
-        (MAPPINGS, cel.Type.Map(cel.Type.STRING, cel.Type.DYN)),
-        (NUMBERS, cel.Type.DYN),
-    ]
-    names = {
-        f"{root}.{key}": each for table, each in kinds for root, keys in table.items() for key in keys.split()
+    kinds: Mapping[str, cel.Type] = {
+        "text": cel.Type.STRING,
+        "flag": cel.Type.BOOL,
+        "list": cel.Type.List(cel.Type.DYN),
+        "mapping": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+        "number": cel.Type.DYN,
     }
-    return cel.NewEnv(variables=names)
+    return cel.NewEnv(variables={name: kinds[kind] for name, kind in typed().items()})
 
 
-def _problem(when: str) -> str:
-    """Why an expression cannot be used; empty when it can."""
+def _problems(when: str) -> Iterator[tuple[str, str]]:
+    """Why an expression cannot be used, each with what to do; nothing when it can."""
     try:
         kind = str(_environment().compile(when).return_type())
     except RuntimeError as problem:
-        first = str(problem).splitlines()[0]
-        place, _, words = first.removeprefix("INVALID_ARGUMENT: ERROR: <input>:").partition(": ")
-        words = words.partition(" (in container")[0].partition(" expecting ")[0]
-        return f"{words}, at {place} of the expression"
+        yield from _in_words(str(problem))
+        return
     if kind not in {"BOOL", "DYN"}:
-        return f"the expression is neither true nor false, but of type {kind.lower()}"
-    return "" if _roots(when) else "the expression is about none of task, queue, worker, schedule and app"
+        told = f"the expression is neither true nor false, but of type {kind.lower()}"
+        yield told, "compare it with something"
+    elif not _roots(when):
+        yield "the expression is about none of task, queue, worker, schedule and app", NAMES_HELP
+
+
+def _in_words(refused: str) -> Iterator[tuple[str, str]]:
+    """What the library says, one problem each; an unknown name with the name that is most like it."""
+    found = [line.partition("ERROR: <input>:")[2] for line in refused.splitlines()]
+    for problem in filter(None, found):
+        place, _, words = problem.partition(": ")
+        words = words.partition(" (in container")[0].partition(" expecting ")[0]
+        unknown = _UNDECLARED.search(words)
+        near = unknown and (did_you_mean(unknown[1], typed()) or NAMES_HELP)
+        yield f"{words}, at {place} of the expression", near or "correct the expression"
+    if not any(found):
+        yield refused.partition("\n")[0], "write a shorter expression"
 
 
 def _roots(when: str) -> frozenset[str]:

@@ -1,0 +1,126 @@
+"""Words that people know from elsewhere, and what they are called in a workload or a policy file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from policycompiler.model.policy_file import Custom, PolicyFile, Promise, WaiverRules
+from policycompiler.model.workload.app import Broker, Results
+from policycompiler.model.workload.queues import Queue
+from policycompiler.model.workload.schedules import Schedule
+from policycompiler.model.workload.tasks import TaskFields, TaskOptions
+from policycompiler.model.workload.workers import Host, Worker
+
+_PUBLISHING = (
+    "it is of sending again, in `celery.settings.task_publish_retry_policy`; "
+    "a task's own wait is `default_retry_delay`"
+)
+_SCHEDULE = "a schedule stands apart: write `schedules: {NAME: {task: …, every: …}}`"
+_SLOTS = "write `concurrency`, a number of slots or `{min: 2, max: 10}`"
+_BROKER_TLS = "write `celery: {settings: {broker_use_ssl: …}}`"
+_OPTIONS = {
+    "acks_on_failure_or_timeout": "Celery 5.7 ignores it in an annotation; write `acks_on_failure: false`",
+    **dict.fromkeys(("interval_start", "interval_step", "interval_max"), _PUBLISHING),
+    "retry_kwargs": "write `max_retries` and `default_retry_delay`",
+}
+KEYS: Mapping[type[BaseModel], Mapping[str, str]] = {
+    TaskOptions: _OPTIONS,
+    TaskFields: {
+        **_OPTIONS,
+        "max_retries": "write `retry: {max: …}`, or pin Celery's own option: `options: {max_retries: …}`",
+        "retries": "write `retry: {max: …}`, or `retry: none`",
+        "retry_delay": "write `retry: {delay: …}`",
+        "timeout": "write `runtime: {p99: …}`, from which limits follow, or pin `options: {time_limit: …}`",
+        "ignore_result": "write `result: ignore` or `result: keep`",
+        "countdown": "write `max_countdown`, the longest that a producer uses",
+        "eta": "write `max_countdown`, the longest that a producer uses",
+        **dict.fromkeys(("interval", "every", "cron", "crontab", "schedule"), _SCHEDULE),
+    },
+    Worker: {
+        **dict.fromkeys(("autoscale", "processes", "slots", "threads", "autoscaler"), _SLOTS),
+        **dict.fromkeys(("instances", "count", "scale"), "write `replicas`"),
+        "env": "write `environment`",
+        "timeout": "write `stop_timeout`",
+        "host": "write `hosts: {NAME: {workers: {…}}}`",
+        "hostname": "write `node_name`; the host's name is added to it",
+        "tasks": "write `queues`; a task says its own `queue`",
+    },
+    Broker: {
+        **dict.fromkeys(("ssl", "tls", "use_ssl"), _BROKER_TLS),
+        **dict.fromkeys(
+            ("host", "hostname", "port", "db", "user", "username", "password", "virtual_host", "vhost"),
+            "it is a part of the URL: write `url`, as in `url: ${CELERY_BROKER_URL}`",
+        ),
+        "type": "write `transport`",
+        "backend": "write `transport`",
+    },
+    Results: {
+        **dict.fromkeys(("expires", "ttl", "retention"), "write `keep`"),
+        **dict.fromkeys(("ssl", "tls", "use_ssl"), "write `celery: {settings: {redis_backend_use_ssl: …}}`"),
+        "transport": "write `backend`",
+        "type": "write `backend`",
+    },
+    Queue: {
+        **dict.fromkeys(("max_priority", "priority"), "write `priorities`, how many levels there are"),
+        **dict.fromkeys(
+            ("dlq", "dlx", "dead_letter_queue", "dead_letter_exchange"), "write `dead_letter: true`"
+        ),
+        "max_length": "write `arguments: {x-max-length: …}`",
+        "ttl": "write `arguments: {x-message-ttl: …}`",
+        "binding_key": "write `routing_key`",
+        "queue_arguments": "write `arguments`",
+    },
+    Schedule: {
+        **dict.fromkeys(("interval", "period", "seconds", "run_every"), "write `every`, as in `every: 30s`"),
+        "crontab": 'write `cron`, as in `cron: "0 3 * * *"`',
+        "schedule": 'write `every: 30s`, `cron: "0 3 * * *"` or `solar`',
+        "name": "write `task`, the full name of the task",
+    },
+    Host: {
+        **dict.fromkeys(("cpus", "cpu", "vcpus"), "write `cores`"),
+        "ram": "write `memory`",
+    },
+    PolicyFile: {"profile": "write `extends`", "allow": "write `severities: {NAME: off}`"},
+    WaiverRules: dict.fromkeys(("max", "max_days", "max_age", "expires", "days"), "write `longest`"),
+    Promise: {
+        **dict.fromkeys(("wait", "queue_wait", "latency"), "write `queue_wait_p99`"),
+        **dict.fromkeys(("runtime", "runtime_p99", "limit"), "write `runtime_p99_limit`"),
+    },
+    Custom: {
+        **dict.fromkeys(("expression", "cel", "rule", "condition", "if"), "write `when`"),
+        **dict.fromkeys(("level", "kind"), "write `severity`"),
+    },
+}
+"""Words that people know from elsewhere, by where they write them."""
+
+SETTINGS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("worker_autoscale", "autoscale"), "write `workers.NAME.concurrency`, such as `{min: 2, max: 10}`"
+    ),
+    **dict.fromkeys(("redis_url", "amqp_url"), "write `broker.url`"),
+    **dict.fromkeys(("ssl", "use_ssl", "tls"), "write `broker_use_ssl` or `redis_backend_use_ssl`"),
+    **dict.fromkeys(("max_retries", "retries", "task_max_retries"), "write `tasks.NAME.retry.max`"),
+    "worker_hostname": "write `workers.NAME.node_name`",
+    "worker_queues": "write `workers.NAME.queues`",
+    "worker_replicas": "write `workers.NAME.replicas`",
+}
+"""Words that people write beside Celery's settings."""
+
+VALUES: Mapping[str, Mapping[str, str]] = {
+    "extends": {"normal": "standard", "default": "standard", "all": "strict", "none": "minimal"},
+    "transport": {
+        **dict.fromkeys(("amqp", "amqps", "pyamqp", "rabbit"), "rabbitmq"),
+        **dict.fromkeys(("rediss", "sentinel", "valkey", "redis-sentinel"), "redis"),
+    },
+    "backend": {
+        **dict.fromkeys(("db", "sqlalchemy", "postgres", "postgresql", "mysql", "sqlite"), "database"),
+        **dict.fromkeys(("rediss", "sentinel", "valkey"), "redis"),
+        **dict.fromkeys(("amqp", "rabbitmq"), "rpc"),
+        **dict.fromkeys(("cache", "memcache"), "memcached"),
+        **dict.fromkeys(("false", "disabled", "off"), "none"),
+    },
+    "work": {**dict.fromkeys(("network", "async"), "io"), **dict.fromkeys(("compute", "process"), "cpu")},
+}
+"""What stands for one of the allowed words in Celery's own configuration, or is said of it."""
