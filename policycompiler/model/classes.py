@@ -29,3 +29,7 @@ most a neighbour can bear: a slot that is held longer than that is a slot less f
 
 DEFAULT_CLASS = "standard"
 """For a task that says nothing: late enough for anything, soon enough that nobody stares at a screen."""
+
+PROMISES_APART = 100.0
+"""The factor between two promised waits from which on they share neither queue nor worker: interactive (1 s)
+and batch (15 min) do not, neighbouring classes (30) may."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from policycompiler.diagnostics import Finding, Profile, Severity
-from policycompiler.model.classes import LATENCY_CLASSES, LatencyClass, LatencyClasses
+from policycompiler.model.classes import LATENCY_CLASSES, PROMISES_APART, LatencyClass, LatencyClasses
 from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import (
     CustomName,
@@ -106,6 +106,13 @@ class PolicyFile(Part):
             for field in Promise.model_fields
             if getattr(promise, field) is None
         ]
+
+    @property
+    def promises_apart(self) -> float:
+        """How far apart promises are that share nothing: nobody may decide what `worker-mix` warns of."""
+        given = self.parameters.get("worker-mix", {}).get("promises_apart")
+        number = isinstance(given, int | float) and not isinstance(given, bool)
+        return float(given) if number and isinstance(given, int | float) else PROMISES_APART
 
     @cached_property
     def promises(self) -> LatencyClasses:

@@ -71,6 +71,7 @@ from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, info, warning
 from policycompiler.model import PolicyParameters, Workload
+from policycompiler.model.classes import PROMISES_APART
 from policycompiler.plan import Plan, Scope
 
 NAME = "worker-mix"
@@ -88,7 +89,9 @@ class Parameters(PolicyParameters):
     """What a policy file may set."""
 
     promises_apart: Annotated[float, Field(gt=1, le=1_000_000)] = Field(
-        100.0, description="interactive (1 s) and batch (15 min) do not mix, neighbouring classes (30) may"
+        PROMISES_APART,
+        description="interactive (1 s) and batch (15 min) do not mix, neighbouring classes (30) may; "
+        "`consumers` heeds it, too",
     )
 
 
@@ -110,7 +113,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
             yield from found
         yield from _works(spec, plan, worker, tasks, where)
     if not any_mixed:
-        yield from _only_one(plan)
+        yield from _only_one(spec, plan)
 
 
 def _tasks(spec: Workload, plan: Plan, scope: Scope) -> list[Scope]:
@@ -169,9 +172,10 @@ def _works(
         yield CPU_IO_MIX.at(path, message, help=help_text, related=related)
 
 
-def _only_one(plan: Plan) -> Iterator[Diagnostic]:
+def _only_one(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     workers = plan.scopes("worker")
-    if len(workers) != 1:
+    # One that the workload does not declare is what the policy file asks for.
+    if len(workers) != 1 or workers[0].name not in spec.workers:
         return
     queues = [Scope("queue", name) for name in plan.texts(workers[0], "queues")]
     classes = {plan.text(queue, "latency") for queue in queues}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from workloads import Found, after, workload
 
@@ -342,3 +344,32 @@ def test_it_says_which_workers_do_not_go_together(tmp_path):
         "the policy file asks for at most 1 worker, but 2 are needed: these do not go together with any "
         "other: shop.interactive.io, shop.standard.io"
     )
+
+
+CLASSES = {"interactive": (1, 10), "standard": (30, 300), "batch": (900, 21600), "urgent": (1, 2)}
+
+
+@pytest.mark.parametrize("apart", [2, 20, 100, 1000])
+@pytest.mark.parametrize("seed", range(12))
+def test_queues_that_share_a_worker_are_not_warned_of(apart, seed, tmp_path):
+    draw = random.Random(seed)
+    tasks = "".join(
+        f"  shop.t{number}: {{latency: {draw.choice(list(CLASSES))}, work: {draw.choice(['io', 'cpu'])}, "
+        f"runtime: {draw.choice(['1s', '5s', '20s', '4m'])}, queue: q{draw.randrange(4)}}}\n"
+        for number in range(6)
+    )
+    (tmp_path / "workload.yaml").write_text(workload(f"tasks:\n{tasks}"))
+
+    def found(most: int) -> set[tuple[str, str]]:
+        (tmp_path / "policy.yaml").write_text(
+            "version: 1\nextends: strict\n"
+            "latency_classes: {urgent: {queue_wait_p99: 1s, runtime_p99_limit: 2s}}\n"
+            f"parameters: {{consumers: {{max_workers: {most}}}, worker-mix: {{promises_apart: {apart}}}}}\n"
+        )
+        made = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml", targets=())
+        names = ("latency-mix", "slow-with-fast", "cpu-io-mix", "one-worker-for-all")
+        return {(each.name, each.message) for each in made.diagnostics if each.name in names}
+
+    # Pins may bring tasks together in a queue; sharing a worker must add nothing to that.
+    assert {name for name, message in found(1) if message.startswith("worker ")} <= {"cpu-io-mix"}
+    assert len(found(1)) == len(found(1000))

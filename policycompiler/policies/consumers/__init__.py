@@ -11,8 +11,8 @@ Because:
 
     One worker has one prefetch and one pool for all its queues. Where the policy file asks for few workers,
     queues of one kind of work share one, the closest promises first: never where a run is longer than the
-    most urgent of their classes bears, and never where promises are a hundredfold apart. A task of undeclared
-    run time counts with the longest that its class allows.
+    most urgent of their classes bears, and never where promises are as far apart as `worker-mix` warns of. A
+    task of undeclared run time counts with the longest that its class allows.
 
 Example:
     tasks:

@@ -10,18 +10,21 @@ from policycompiler.model import Workload
 from policycompiler.model.classes import DEFAULT_CLASS
 from policycompiler.plan import Plan, Scope
 
-PROMISES_APART = 100
-"""Interactive (1 s) and batch (15 min) never share a worker, neighbouring classes (30) may."""
 DEFAULT_WORK = "io"
 """Of a queue that no declared task is sent to."""
 
 
 class Group(NamedTuple):
-    """Queues that one worker consumes, the most urgent first, and what their tasks ask of it."""
+    """Queues that one worker consumes, the most urgent first, and what their tasks ask of it.
+
+    `wait` and `patient` are the shortest and the longest promised wait, `bears` is the longest run that goes
+    with the shortest one.
+    """
 
     queues: tuple[str, ...]
     work: frozenset[str]
     wait: float
+    patient: float
     bears: float
     longest: float
 
@@ -35,16 +38,29 @@ def shared(
     """
     groups = sorted((_group(spec, plan, queue, sent.get(queue, [])) for queue in queues), key=_urgency)
     while len(groups) > most:
-        pairs = [pair for pair in combinations(groups, 2) if _go_together(*pair)]
+        apart = spec.platform.promises_apart
+        pairs = [pair for pair in combinations(groups, 2) if _go_together(*pair, apart)]
         if not pairs:
             break
         first, second = min(pairs, key=lambda pair: (pair[1].wait / pair[0].wait, pair))
-        merged = first._replace(
-            queues=first.queues + second.queues, longest=max(first.longest, second.longest)
-        )
+        merged = _merged(first, second)
         rest = [group for group in groups if group not in (first, second)]
         groups = sorted([*rest, merged], key=_urgency)
     return groups
+
+
+def _merged(first: Group, second: Group) -> Group:
+    """Of two groups, the more urgent one first."""
+    return first._replace(
+        queues=first.queues + second.queues,
+        patient=max(first.patient, second.patient),
+        bears=_bears(first, second),
+        longest=max(first.longest, second.longest),
+    )
+
+
+def _bears(first: Group, second: Group) -> float:
+    return min(first.bears, second.bears) if first.wait == second.wait else first.bears
 
 
 def _urgency(group: Group) -> tuple[float, tuple[str, ...]]:
@@ -55,7 +71,7 @@ def _group(spec: Workload, plan: Plan, queue: str, names: list[str]) -> Group:
     tasks = [Scope("task", name) for name in names if not spec.tasks[name].external]
     own = [spec.latency_classes[plan.text(task, "latency")] for task in tasks]
     classes = own or [spec.latency_classes[DEFAULT_CLASS]]
-    urgent = min(classes, key=lambda each: each.queue_wait_p99_seconds)
+    urgent = min(classes)
     runs = [
         plan.number_if_any(task, "runtime_p99_seconds") or each.runtime_p99_limit_seconds
         for task, each in zip(tasks, own, strict=True)
@@ -64,15 +80,16 @@ def _group(spec: Workload, plan: Plan, queue: str, names: list[str]) -> Group:
         (queue,),
         frozenset(plan.text(task, "work") for task in tasks) or frozenset({DEFAULT_WORK}),
         urgent.queue_wait_p99_seconds,
+        max(each.queue_wait_p99_seconds for each in classes),
         urgent.runtime_p99_limit_seconds,
         max(runs, default=0),
     )
 
 
-def _go_together(first: Group, second: Group) -> bool:
-    """Of two groups, the more urgent one first."""
+def _go_together(first: Group, second: Group, apart: float) -> bool:
+    """Of two groups, the more urgent one first: no finding of `worker-mix` may come of it."""
     return (
         first.work == second.work
-        and max(first.longest, second.longest) <= first.bears
-        and second.wait < first.wait * PROMISES_APART
+        and max(first.longest, second.longest) <= _bears(first, second)
+        and max(first.patient, second.patient) < first.wait * apart
     )
