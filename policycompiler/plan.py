@@ -16,6 +16,9 @@ from policycompiler.diagnostics import SpecPath
 
 FORMAT = 1
 
+MOST_PROCESSES = 10_000
+"""Of one worker in a plan: each is named in files, and nobody runs as many."""
+
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 
 

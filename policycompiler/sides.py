@@ -12,7 +12,17 @@ from typing import NamedTuple
 
 from policycompiler import load, report
 from policycompiler.compiler import Compilation, compile_workload
-from policycompiler.plan import APP, FORMAT, ConflictError, Parameter, Plan, Setting, Value, Written
+from policycompiler.plan import (
+    APP,
+    FORMAT,
+    MOST_PROCESSES,
+    ConflictError,
+    Parameter,
+    Plan,
+    Setting,
+    Value,
+    Written,
+)
 
 GIT = "git:"
 LARGEST_PLAN_BYTES = 256 * 1024 * 1024
@@ -21,8 +31,6 @@ DEEPEST_LEVEL = 32
 """As deep as a workload can be."""
 LARGEST_NUMBER = 10**30
 """No workload comes near it, and what is computed with it is still a number."""
-MOST_REPLICAS = 1000
-"""As many as a workload can have; each is named somewhere."""
 
 _PLAN, _MANIFEST = "plan.json", "manifest.json"
 _TYPES = {
@@ -256,7 +264,7 @@ def _typed(key: str, value: Value) -> bool:
         return True
     if kind in ("number", "count"):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and (kind == "number" or value in range(MOST_REPLICAS + 1))
+        return number and (kind == "number" or value in range(MOST_PROCESSES + 1))
     if kind == "texts":
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
     if kind == "mapping":

@@ -34,6 +34,9 @@ Refuses:
         silent:
             queues: {q: {}}
             workers: {q: {concurrency: {min: 2, max: 8}}}
+    PC642 absurd-capacity: correct the rate or the run time, or split the work among several workers.
+        fires: tasks: {shop.a: {rate: 1000/s, runtime: {p50: 3s, p99: 3s}}}
+        silent: tasks: {shop.a: {rate: 1000/m, runtime: {p50: 3s, p99: 3s}}}
 
 Parameters:
     `busy_at_peak`: the share of its slots that a worker keeps busy in the busiest minutes; 0.7.
@@ -41,6 +44,9 @@ Parameters:
     `most_slots`: of one process; 32.
     `slots_io`: of a worker whose tasks wait, where not all rates are declared; 4.
     `slots_cpu`: of a worker whose tasks compute, where not all rates are declared; 2.
+    `many_processes`: of one worker; above it, a declared number is more likely wrong than the fleet that
+    large; 100.
+    `many_slots`: of one process whose replicas are pinned, likewise; 1000.
 """
 
 from __future__ import annotations
@@ -51,14 +57,25 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
+from policycompiler.plan import (
+    MOST_PROCESSES,
+    Constant,
+    Decision,
+    Derived,
+    Origin,
+    Parameter,
+    Plan,
+    Scope,
+    Written,
+)
 
 NAME = "concurrency"
 
 AUTOSCALE_OFF_PREFORK = error("PC322", "autoscale-off-prefork")
 AUTOSCALE_ORDER = error("PC408", "autoscale-order")
+ABSURD_CAPACITY = warning("PC642", "absurd-capacity", Profile.MINIMAL)
 
 NEVER_GROW = {
     "threads": "its worker ends with an error as soon as it should",
@@ -89,6 +106,13 @@ class Parameters(PolicyParameters):
     )
     slots_cpu: Annotated[int, Field(ge=1, le=10000)] = Field(
         2, description="where not all rates are declared; tasks that compute cannot share a core"
+    )
+    many_processes: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = Field(
+        100,
+        description="of one worker; above it, a declared number is more likely wrong than the fleet large",
+    )
+    many_slots: Annotated[int, Field(ge=1, le=10000)] = Field(
+        1000, description="of one process whose replicas are pinned; above it, likewise"
     )
 
 
@@ -129,7 +153,7 @@ def _autoscaling(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             yield AUTOSCALE_OFF_PREFORK.at(path, message, help=help_text)
 
 
-def _slots(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision]:
+def _slots(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     if plan.text(scope, "pool") == "solo":
         wanted = _Slots(1, "a solo pool has one slot", (Derived(scope, "pool"),))
     else:
@@ -145,11 +169,43 @@ def _slots(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Itera
     if fitting is not None and slots.number > fitting.number:
         slots = _Slots(fitting.number, f"no more fit {fitting.because}", fitting.origins)
     yield Decision(scope, "concurrency", *slots)
+    if replicas is None and processes > tuned.many_processes:
+        told = f"{processes:,} processes of {slots.number:,} slots"
+        yield _absurd(plan, scope, told, cut=processes > MOST_PROCESSES)
+        processes = min(processes, MOST_PROCESSES)
+    elif pinned and slots.number > tuned.many_slots:
+        yield _absurd(plan, scope, f"{slots.number:,} slots in each of its processes")
     if replicas is None:
         why = "one process is enough"
         if processes > 1:
             why = f"{wanted.number} slots, at most {bound.number} {bound.because}"
         yield Decision(scope, "replicas", processes, why, (*wanted.origins, *bound.origins))
+
+
+def _absurd(plan: Plan, worker: Scope, needs: str, *, cut: bool = False) -> Diagnostic:
+    """That the declared rates and run times ask for more than anybody runs, and which task asks for most."""
+    busy = {name: _busy(plan, Scope("task", name))[0] for name in plan.texts(worker, "tasks")}
+    most = max(busy, key=lambda name: (busy[name] or 0, name))
+    message = (
+        f"worker {worker.name} needs {needs}: {most} keeps {busy[most] or 0:,.0f} slots busy at its peak"
+    )
+    if cut:
+        message += f"; a plan has at most {MOST_PROCESSES:,} processes of a worker"
+    path: SpecPath = ("tasks", most, "rate")
+    related = (Related(("tasks", most, "runtime"), "its run time"),)
+    help_text = f"check the rate and the run time of {most}, or split the work among several workers"
+    return ABSURD_CAPACITY.at(path, message, help=help_text, related=related)
+
+
+def _busy(plan: Plan, task: Scope) -> tuple[float | None, list[Origin]]:
+    """Slots that a task keeps busy at its peak, None where it does not say; and what says so."""
+    key = "rate_peak_per_second"
+    if plan.number_if_any(task, key) is None:
+        key = "rate_mean_per_second"
+    rate, runtime = plan.number_if_any(task, key), plan.number_if_any(task, "runtime_mean_seconds")
+    if rate is None or runtime is None:
+        return None, []
+    return rate * runtime, [Derived(task, key), Derived(task, "runtime_mean_seconds")]
 
 
 def _fitting(spec: Workload, plan: Plan, scope: Scope) -> _Slots | None:
@@ -171,19 +227,12 @@ def _fitting(spec: Workload, plan: Plan, scope: Scope) -> _Slots | None:
 
 def _wanted(plan: Plan, tasks: list[Scope], tuned: Parameters) -> _Slots:
     """Slots of all processes together."""
-    load, origins, undeclared = 0.0, [], False
+    load, origins, undeclared = 0.0, list[Origin](), False
     for task in tasks:
-        rate_key = "rate_peak_per_second"
-        rate = plan.number_if_any(task, rate_key)
-        if rate is None:
-            rate_key = "rate_mean_per_second"
-            rate = plan.number_if_any(task, rate_key)
-        runtime = plan.number_if_any(task, "runtime_mean_seconds")
-        if rate is not None and runtime is not None:
-            load += rate * runtime
-            origins += [Derived(task, rate_key), Derived(task, "runtime_mean_seconds")]
-        else:
-            undeclared = True
+        busy_slots, of_task = _busy(plan, task)
+        load += busy_slots or 0
+        origins += of_task
+        undeclared = undeclared or busy_slots is None
     busy, fewest = tuned.busy_at_peak, tuned.fewest_slots
     computes = bool(tasks) and {plan.text(task, "work") for task in tasks} == {"cpu"}
     modest = tuned.slots_cpu if computes else tuned.slots_io

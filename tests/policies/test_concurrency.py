@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, workload
 
+from policycompiler.compiler import compile_workload
 from policycompiler.policies import concurrency
+from policycompiler.sides import read_side
 
 DECIDES = {
     "what fits into memory": (
@@ -235,3 +237,29 @@ def test_it_refuses(fragment, findings):
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
     assert after(concurrency, fragment).findings == []
+
+
+@pytest.mark.parametrize(
+    ("fragment", "needs"),
+    [
+        ("tasks: {shop.a: {rate: 12000/s, runtime: {p50: 3s, p99: 3s}}}", "1,608 processes of 32 slots"),
+        ("tasks: {shop.a: {rate: 1000000000/s, runtime: {p50: 3h, p99: 3h}}}", "a plan has at most 10,000"),
+        (
+            (
+                "tasks: {shop.a: {queue: q, rate: 12000/s, runtime: {p50: 3s, p99: 3s}}}\n"
+                "workers: {q: {replicas: 2}}"
+            ),
+            "25,715 slots in each of its processes",
+        ),
+    ],
+)
+def test_a_fleet_that_nobody_runs_is_told_and_can_be_compared(fragment, needs, tmp_path):
+    source = tmp_path / "workload.yaml"
+    source.write_text(workload(fragment))
+    made = compile_workload([source], targets=["systemd"])
+    (told,) = [each for each in made.diagnostics if each.name == "absurd-capacity"]
+    assert needs in told.message
+    assert told.path == ("tasks", "shop.a", "rate")
+    plan = tmp_path / "plan.json"
+    plan.write_text(made.plan.to_json())
+    assert read_side(str(plan)).plan == made.plan

@@ -97,6 +97,21 @@ MAKES_FIND = {
         BUSY + "\nworkers: {q: {concurrency: 12}}",
         "capacity-short",
     ),
+    "fewer processes that are many": (
+        concurrency,
+        {"many_processes": 1},
+        "tasks: {shop.a: {queue: q, rate: 100/s, runtime: {p50: 1s, p99: 1s}}}",
+        "absurd-capacity",
+    ),
+    "fewer slots that are many": (
+        concurrency,
+        {"many_slots": 40},
+        (
+            "tasks: {shop.a: {queue: q, rate: 100/s, runtime: {p50: 1s, p99: 1s}}}\n"
+            "workers: {q: {replicas: 2}}"
+        ),
+        "absurd-capacity",
+    ),
     "promises closer to each other": (
         worker_mix,
         {"promises_apart": 20},
