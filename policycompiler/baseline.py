@@ -57,11 +57,9 @@ def fingerprint(diagnostic: Diagnostic) -> Fingerprint:
 
 
 def to_json(diagnostics: Iterable[Diagnostic]) -> str:
-    """The findings that a baseline can hide: neither those that somebody answers for nor fatal ones."""
+    """A baseline of these findings."""
     known = Counter(
-        (*fingerprint(each), each.name)
-        for each in diagnostics
-        if each.waived is None and not each.finding.fatal and each.finding is not BASELINE_ENTRY_GONE
+        (*fingerprint(each), each.name) for each in diagnostics if each.finding is not BASELINE_ENTRY_GONE
     )
     entries = [
         {"finding": code, "name": name, "at": path, "count": count}

@@ -5,10 +5,6 @@ into a plan in which every setting knows who decided it and why (`policies`, `pl
 by the policy file, the waivers and the baseline (`judge`); emitters lay the plan out as files (`emitters`);
 `output` alone writes them, and `report` alone formats for people. Every command is this same pipe with
 another tap at its end.
-
-Refuses:
-    PC708 unknown-target: correct the name; `policycompiler compile --help` lists them.
-        when: a policy file names a target that there is not.
 """
 
 from __future__ import annotations
@@ -23,12 +19,11 @@ from typing import NamedTuple
 
 from policycompiler import baseline as baselines
 from policycompiler import emitters, load, model, policies
-from policycompiler.diagnostics import Diagnostic, Severity, did_you_mean, fatal
+from policycompiler.catalogue import FINDINGS
+from policycompiler.diagnostics import Diagnostic, Severity
 from policycompiler.emitters.base import OutputFile
 from policycompiler.judge import judge, rules_refused
 from policycompiler.plan import Plan
-
-UNKNOWN_TARGET = fatal("PC708", "unknown-target")
 
 
 class Compilation(NamedTuple):
@@ -117,6 +112,7 @@ def compile_workload(
         rules.policy,
         today or date.today(),  # noqa: DTZ011
         known,
+        FINDINGS,
     )
     compilation = Compilation(
         document,
@@ -148,16 +144,9 @@ def _read_rules(path: Path | None, root: Path) -> tuple[_Rules, list[Diagnostic]
     # Of a wrong file, too: all of its mistakes are found at once.
     refused += [
         finding if finding.place else _placed(finding, file)
-        for finding in (*untyped, *rules_refused(policy), *_unknown_targets(policy))
+        for finding in (*untyped, *rules_refused(policy, FINDINGS, emitters.TARGETS))
     ]
     return _Rules(policy, tuning, file), refused
-
-
-def _unknown_targets(policy: model.PolicyFile) -> Iterable[Diagnostic]:
-    for index, target in enumerate(policy.targets or ()):
-        if target not in emitters.TARGETS:
-            help_text = did_you_mean(target, emitters.TARGETS) or f"there are: {', '.join(emitters.TARGETS)}"
-            yield UNKNOWN_TARGET.at(("targets", index), f"there is no target `{target}`", help=help_text)
 
 
 def _placed(finding: Diagnostic, file: load.OneFile) -> Diagnostic:

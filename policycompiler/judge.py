@@ -11,6 +11,8 @@ Refuses:
         when: a waiver or a policy file names a finding that does not exist.
     PC704 severity-fixed: leave it out.
         when: a policy file lowers a finding that no output can be made from.
+    PC708 unknown-target: correct the name; `policycompiler compile --help` lists them.
+        when: a policy file names a target that there is not.
     PC751 lossy-change: keep the old behaviour, or acknowledge the change with a waiver in the new workload.
         when: `diff` or `compile --rollout` finds a change by which work can be lost or repeated.
     PC752 manual-change: do what the change asks for, then acknowledge it with a waiver in the new workload.
@@ -21,8 +23,7 @@ Refuses:
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
@@ -50,13 +51,16 @@ WAIVER_NOT_ALLOWED = error("PC701", "waiver-not-allowed")
 WAIVER_UNUSED = warning("PC702", "waiver-unused")
 UNKNOWN_FINDING = fatal("PC703", "unknown-finding")
 SEVERITY_FIXED = fatal("PC704", "severity-fixed")
+UNKNOWN_TARGET = fatal("PC708", "unknown-target")
 LOSSY_CHANGE = warning("PC751", "lossy-change", Profile.MINIMAL)
 MANUAL_CHANGE = warning("PC752", "manual-change", Profile.MINIMAL)
 ORDERED_CHANGE = info("PC753", "ordered-change", Profile.MINIMAL)
 
-_OF_CHANGES = frozenset(
-    word for found in (LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE) for word in (found.code, found.name)
-)
+_OF_CHANGES: Mapping[str, Finding] = {
+    word: found
+    for found in (LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE)
+    for word in (found.code, found.name)
+}
 """What is found by comparing two plans only; a waiver of it is an acknowledgement."""
 
 
@@ -88,16 +92,11 @@ class _Heard(NamedTuple):
     void: str = ""
 
 
-def known_findings() -> dict[str, Finding]:
-    """Every finding there is, by code and by name."""
-    rooms = [module for name, module in list(sys.modules.items()) if name.startswith(f"{__package__}.")]
-    found = {value for room in rooms for value in vars(room).values() if isinstance(value, Finding)}
-    return {word: finding for finding in found for word in (finding.code, finding.name)}
-
-
-def rules_refused(policy: PolicyFile) -> Iterator[Diagnostic]:
-    """Findings about the findings that a policy file names; paths are the policy file's own."""
-    known = known_findings() | {own.name: own.as_finding() for own in policy.custom}
+def rules_refused(
+    policy: PolicyFile, catalogue: Mapping[str, Finding], targets: Sequence[str]
+) -> Iterator[Diagnostic]:
+    """Findings about the findings and targets that a policy file names; paths are the policy file's own."""
+    known = _with_own(catalogue, policy)
     for word in policy.severities:
         if word != "*":
             path: SpecPath = ("severities", word)
@@ -107,17 +106,31 @@ def rules_refused(policy: PolicyFile) -> Iterator[Diagnostic]:
                 yield SEVERITY_FIXED.at(path, message, help="leave it out", at_key=True)
     for index, word in enumerate(policy.locked):
         yield from _unknown(word, ("locked", index), known)
+    for index, target in enumerate(policy.targets or ()):
+        if target not in targets:
+            help_text = did_you_mean(target, targets) or f"there are: {', '.join(targets)}"
+            yield UNKNOWN_TARGET.at(("targets", index), f"there is no target `{target}`", help=help_text)
+
+
+def _with_own(catalogue: Mapping[str, Finding], policy: PolicyFile) -> dict[str, Finding]:
+    return {**catalogue, **{own.name: own.as_finding() for own in policy.custom}}
 
 
 def judge(
-    found: Iterable[Diagnostic], waivers: Sequence[Data], policy: PolicyFile, today: date, baseline: Baseline
+    found: Iterable[Diagnostic],
+    waivers: Sequence[Data],
+    policy: PolicyFile,
+    today: date,
+    baseline: Baseline,
+    catalogue: Mapping[str, Finding],
 ) -> Verdict:
     """Severities first, then waivers, then the baseline, which hides what nobody answers for yet.
 
-    `today` decides which waivers have expired; it is the only clock of the program. A waiver of a change is
-    checked here, and used by `judge_changes`.
+    `catalogue` are the findings that a waiver may name, besides the policy file's own. `today` decides which
+    waivers have expired; it is the only clock of the program. A waiver of a change is checked here, and used
+    by `judge_changes`.
     """
-    known = known_findings() | {own.name: own.as_finding() for own in policy.custom}
+    known = _with_own(catalogue, policy)
     judged = [each for diagnostic in found for each in _with_severity(diagnostic, policy)]
     heard: list[_Heard] = []
     own: list[Diagnostic] = []
@@ -135,7 +148,7 @@ def judge(
         and (not waiver.void or "expired" in waiver.void)
     ]
     own = [each for diagnostic in own for each in _with_severity(diagnostic, policy)]
-    return _without_known(judged + own, baseline)
+    return _without_known(judged + own, baseline, policy)
 
 
 def judge_changes(
@@ -151,11 +164,10 @@ def judge_changes(
     ones, those of the old side, answers for no change of today, and one that matches nothing is reported only
     while a change of its kind waits for one: then its place is wrong.
     """
-    known = known_findings()
     heard = [
         each._replace(void=each.void or (_EARLIER if waiver in earlier else ""))
         for index, waiver in enumerate(waivers)
-        for each in _hear(waiver, ("waivers", index), policy, known, today)[0]
+        for each in _hear(waiver, ("waivers", index), policy, _OF_CHANGES, today)[0]
         if each.finding in _OF_CHANGES
     ]
     used: set[SpecPath] = set()
@@ -186,7 +198,7 @@ def _with_severity(diagnostic: Diagnostic, policy: PolicyFile) -> list[Diagnosti
 
 
 def _hear(
-    given: Data, path: SpecPath, policy: PolicyFile, known: dict[str, Finding], today: date
+    given: Data, path: SpecPath, policy: PolicyFile, known: Mapping[str, Finding], today: date
 ) -> tuple[list[_Heard], list[Diagnostic]]:
     waiver, refused = checked(Waiver, given, path)
     if waiver is None:
@@ -211,7 +223,7 @@ def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: da
     expires = date.fromisoformat(waiver.expires)
     if finding is not None and finding.fatal:
         why = "no output can be made where it is found"
-    elif finding is not None and {finding.name, finding.code} & {*policy.locked}:
+    elif finding is not None and is_locked(finding, policy):
         why = "the policy file locks it"
     elif not waiver.reason.strip():
         why = "it gives no reason"
@@ -274,15 +286,31 @@ def covers(glob: str, path: SpecPath) -> bool:
     return any(fnmatchcase(".".join(parts[:length]), glob) for length in range(1, len(parts) + 1))
 
 
-def _without_known(judged: list[Diagnostic], baseline: Baseline) -> Verdict:
+def is_locked(finding: Finding, policy: PolicyFile) -> bool:
+    """Whether the policy file lets nobody hide it."""
+    return not {finding.name, finding.code}.isdisjoint(policy.locked)
+
+
+def can_be_hidden(diagnostic: Diagnostic, policy: PolicyFile) -> bool:
+    """Whether a baseline may hide it: output can be made, nobody answers for it, and it is not locked."""
+    fatal_or_waived = diagnostic.finding.fatal or diagnostic.waived is not None
+    return not fatal_or_waived and not is_locked(diagnostic.finding, policy)
+
+
+def _without_known(judged: list[Diagnostic], baseline: Baseline, policy: PolicyFile) -> Verdict:
     """Each entry of a baseline hides one finding, however its line moves."""
     left = dict(baseline.entries)
     kept = []
     for diagnostic in judged:
         mark: Fingerprint = fingerprint(diagnostic)
-        if diagnostic.finding.fatal or diagnostic.waived or not left.get(mark):
-            kept.append(diagnostic)
-        else:
+        if left.get(mark) and is_locked(diagnostic.finding, policy) and diagnostic.waived is None:
+            # It is still found, so the entry is no old one; it only hides nothing.
             left[mark] -= 1
+            message = f"{diagnostic.message} (the baseline cannot hide it: the policy file locks it)"
+            kept.append(replace(diagnostic, message=message))
+        elif left.get(mark) and can_be_hidden(diagnostic, policy):
+            left[mark] -= 1
+        else:
+            kept.append(diagnostic)
     gone = list(baseline.gone({mark: count for mark, count in left.items() if count}))
     return Verdict([*kept, *gone], len(judged) - len(kept))

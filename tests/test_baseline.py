@@ -136,3 +136,37 @@ def test_it_is_the_same_on_every_day(known):
     before = known.read_bytes()
     assert run("baseline", "write", "workload.yaml").exit_code == 0
     assert known.read_bytes() == before
+
+
+LOCKED = "version: 1\nlocked: [retry-non-idempotent]\n"
+
+
+@pytest.mark.parametrize("word", ["retry-non-idempotent", "PC204"])
+def test_what_the_policy_file_locks_is_not_written(known, word):
+    Path("policy.yaml").write_text(f"version: 1\nlocked: [{word}]\n")
+    result = run("baseline", "write", "workload.yaml", "--policy", "policy.yaml")
+    assert json.loads(known.read_text())["findings"] == []
+    assert result.stderr.endswith("not in it, as the policy file locks what is found: 2\n")
+    assert run("check", "workload.yaml", "--policy", "policy.yaml", "--baseline", str(known)).exit_code == 1
+
+
+def test_an_older_baseline_does_not_hide_what_is_locked_since(known):
+    Path("policy.yaml").write_text(LOCKED)
+    result = run("check", "workload.yaml", "--policy", "policy.yaml", "--baseline", str(known))
+    assert result.exit_code == 1
+    assert result.stdout.count("the baseline cannot hide it: the policy file locks it") == 2
+    assert "baseline-entry-gone" not in result.stdout
+
+
+def test_the_baseline_of_the_project_does_not_empty_the_next_one(known):
+    Path("policycompiler.toml").write_text(f'baseline = "{known}"\n')
+    before = known.read_text()
+    assert run("baseline", "write", "workload.yaml").exit_code == 0
+    assert known.read_text() == before
+
+
+def test_a_review_can_be_given_a_baseline(known):
+    Path("old.yaml").write_text(workload(TWO))
+    assert run("diff", "old.yaml", "workload.yaml").exit_code == 1
+    found = run("diff", "old.yaml", "workload.yaml", "--baseline", str(known))
+    assert found.exit_code == 0, found.output

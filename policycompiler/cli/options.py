@@ -44,6 +44,9 @@ sources = click.argument("sources", nargs=-1, type=click.Path(path_type=Path), m
 
 _env = click.option("--env", metavar="NAME", help="Apply environments.NAME of each file.")
 _policy = click.option("--policy", type=_FILE, help="The policy file of the platform.")
+_baseline = click.option(
+    "--baseline", type=_FILE, help="Hide the findings that this file knows; `baseline write` makes one."
+)
 _color = click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),
@@ -78,11 +81,7 @@ def common(command: Command) -> Command:
         command,
         _env,
         _policy,
-        click.option(
-            "--baseline",
-            type=_FILE,
-            help="Hide the findings that this file knows; `baseline write` makes one.",
-        ),
+        _baseline,
         *_judging,
         _output_format(report.FORMATS, "How findings are printed."),
         _output_file,
@@ -97,6 +96,7 @@ def for_reviews(command: Command) -> Command:
         command,
         _env,
         _policy,
+        _baseline,
         *_judging,
         _output_format(("full", "json", "markdown", "github", "gitlab"), "How the changes are printed."),
         _output_file,
