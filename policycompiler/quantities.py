@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+_SIZES = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
 def duration(seconds: float) -> str:
@@ -11,8 +12,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.3g} s"
     rest: float = round(seconds, 3)
     parts = []
-    for size, unit in _UNITS:
-        count, rest = divmod(rest, size)
+    for seconds_each, unit in _UNITS:
+        count, rest = divmod(rest, seconds_each)
         if count:
             parts.append(f"{int(count)} {unit}")
     rest = round(rest, 3)
@@ -24,3 +25,11 @@ def duration(seconds: float) -> str:
 def number(value: float) -> str:
     """A number without a needless `.0`."""
     return str(int(value)) if value == int(value) else str(value)
+
+
+def size(count: int) -> str:
+    """Bytes for people: `1.5 GiB`."""
+    for unit, least in _SIZES:
+        if count >= least:
+            return f"{count / least:.3g} {unit}"
+    return f"{count} B"

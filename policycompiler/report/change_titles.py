@@ -206,8 +206,8 @@ def kinds_counted(changes: Iterable[Change]) -> str:
 
 
 def silent(change: Change) -> bool:
-    """Whether a change is worth no line: it is safe, and follows from others."""
-    return change.follows and change.risk is Class.SAFE
+    """Whether a change is worth no line: it is safe, follows from others, and costs no machine."""
+    return change.follows and change.risk is Class.SAFE and change.kind != "capacity"
 
 
 def _subject(change: Change) -> tuple[str, str]:

@@ -12,12 +12,14 @@ from typing import NamedTuple
 from policycompiler.diagnostics import SECRET_WORDS, Place, SpecPath
 from policycompiler.load import Document
 from policycompiler.plan import Value
+from policycompiler.quantities import size
 from policycompiler.report.change_titles import kinds_counted, silent, value_in_words, when
 from policycompiler.report.located import answered, place_data
 from policycompiler.report.text import MASK, clean, counted, masked
 from policycompiler.report.values import masked_data
 from policycompiler.review import OUTPUT, Change, Class, Review, Step
 from policycompiler.review.acknowledge import Answer, is_entry
+from policycompiler.review.capacity import NOTHING, Resized, Size
 from policycompiler.review.rollout import WaitFor
 
 FORMAT = 1
@@ -192,6 +194,26 @@ def times(change: Change) -> Iterator[str]:
                     yield f"{label}, {side}: {', '.join(clean(str(time)) for time in found)}"
 
 
+def capacity(review: Review) -> list[str]:
+    """The size of each worker that differs, before and after; of several, that of all workers as well."""
+    if review.capacity is None:
+        return []
+    lines = [f"worker `{clean(each.worker)}`: {_sizes(each)}" for each in review.resized]
+    return [*lines, f"all workers: {_sizes(review.capacity)}"]
+
+
+def _sizes(each: Resized) -> str:
+    return f"{_size(each.before)} → {_size(each.after)}"
+
+
+def _size(found: Size) -> str:
+    if found == NOTHING:
+        return "none"
+    replicas = f"{found.replicas} process{'' if found.replicas == 1 else 'es'}"
+    memory = "" if found.memory_bytes is None else f", {size(found.memory_bytes)} of memory"
+    return f"{replicas}, {counted(found.slots, 'slot')}{memory}"
+
+
 def processes(step: Step) -> list[tuple[str, str]]:
     """What happens to which processes, in the order in which to do it."""
     named = [
@@ -222,10 +244,26 @@ def review_json(reviewed: Reviewed) -> str:
         "verdict": "none" if risk is None else risk.value,
         **({"errors": errors} if errors else {}),
         "changes": [_change_data(reviewed, change) for change in review.changes],
+        **({"capacity": _capacity_data(review, review.capacity)} if review.capacity else {}),
         "steps": [_step_data(step) for step in review.steps],
     }
     # ASCII, so that no control or bidirectional character reaches a terminal.
     return json.dumps(_masked(data), indent=2, sort_keys=True) + "\n"
+
+
+def _capacity_data(review: Review, whole: Resized) -> Value:
+    workers: list[Value] = [
+        {"worker": each.worker, "old": _size_data(each.before), "new": _size_data(each.after)}
+        for each in review.resized
+    ]
+    return {
+        "workers": workers,
+        "total": {"old": _size_data(whole.before), "new": _size_data(whole.after)},
+    }
+
+
+def _size_data(found: Size) -> Value:
+    return {"replicas": found.replicas, "slots": found.slots, "memory_bytes": found.memory_bytes}
 
 
 def _masked(value: Value) -> Value:

@@ -13,6 +13,7 @@ from policycompiler.report.review import (
     Shown,
     answer_line,
     aside,
+    capacity,
     deployed,
     doubts,
     gathered,
@@ -31,6 +32,7 @@ from policycompiler.review.rollout import WaitFor
 
 MOST_RISKY = 10
 MOST_SAFE = 6
+MOST_SIZES = 10
 MOST_ALIKE = 40
 LONGEST_SENTENCE = 300
 LONGEST_FULL_VALUE = 400
@@ -49,7 +51,13 @@ def review_markdown(reviewed: Reviewed) -> str:
     items = [_risky(number, each, reviewed) for number, each in enumerate(risky[:MOST_RISKY], 1)]
     if len(risky) > MOST_RISKY:
         items.append(f"\nand {_number(risky[MOST_RISKY:])} more below")
-    blocks = [head, "\n".join(items), _safe_line(safe, more), _rollout_line(review.steps)]
+    blocks = [
+        head,
+        "\n".join(items),
+        _safe_line(safe, more),
+        _capacity_lines(review),
+        _rollout_line(review.steps),
+    ]
     room = LONGEST - sum(map(len, blocks))
     changes = fitting([_change(each, reviewed) for each in (*risky, *safe)], room // 2, "change")
     told = [_step(number, step) for number, step in enumerate(review.steps, 1)]
@@ -135,6 +143,14 @@ def _safe_line(safe: list[Shown], more: int) -> str:
     if more:
         told.append(following(more))
     return f"Safe: {'; '.join(told)}." if told else ""
+
+
+def _capacity_lines(review: Review) -> str:
+    """The workers that differ in size, the first of many, and all workers together."""
+    lines = [f"- {literal(line)}" for line in capacity(review)]
+    if len(lines) > MOST_SIZES:
+        lines = [*lines[: MOST_SIZES - 1], f"- and {len(lines) - MOST_SIZES} more", lines[-1]]
+    return "\n".join(["**Capacity**", "", *lines]) if lines else ""
 
 
 def _rollout_line(steps: Sequence[Step]) -> str:

@@ -10,6 +10,7 @@ from policycompiler.report.review import (
     Shown,
     answer_line,
     aside,
+    capacity,
     deployed,
     doubts,
     on_both_sides,
@@ -55,6 +56,9 @@ def review_text(reviewed: Reviewed, *, color: bool = False, quiet: bool = False)
         lines.append(f"  {following(more)}")
     if lines:
         blocks.append("\n".join([_colored("safe", _COLORS[Class.SAFE] if color else ""), *lines]))
+    if sizes := capacity(reviewed.review):
+        heading = _colored("capacity", "1" if color else "")
+        blocks.append("\n".join([heading, *(f"  {line}" for line in sizes)]))
     steps = [line for number, step in enumerate(reviewed.review.steps, 1) for line in _step(number, step)]
     if steps:
         blocks.append("\n".join([_colored("rollout", "1" if color else ""), *steps]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from policycompiler.plan import Plan
+from policycompiler.review.capacity import resized, total
 from policycompiler.review.changes import changes
 from policycompiler.review.needs import needs
 from policycompiler.review.rollout import OUTPUT, Change, Class, Phase, Review, Step, WaitFor
@@ -20,4 +21,5 @@ def review(old: Plan, new: Plan, today: date | None = None) -> Review:
     if not told:
         return Review((), (), {})
     steps, phases = rollout(old, new, found)
-    return Review(told, (*by_hand(told, found), *steps), phases)
+    grown = resized(old, new)
+    return Review(told, (*by_hand(told, found), *steps), phases, grown, total(old, new) if grown else None)

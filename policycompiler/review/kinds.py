@@ -69,6 +69,7 @@ _OTHERS: dict[tuple[str, str], str] = {
     ("worker", "concurrency"): "capacity",
     ("worker", "replicas"): "capacity",
     ("worker", "autoscale"): "capacity",
+    ("worker", "memory_bytes"): "capacity",
     ("worker", "prefetch_multiplier"): "worker-prefetch",
     ("worker", "disable_prefetch"): "worker-prefetch",
     ("worker", "stop_timeout_seconds"): "worker-grace",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.plan import Plan, Scope
 from policycompiler.review import fleet
 from policycompiler.review.app_risks import RULES as RULES_OF_THE_APP
 from policycompiler.review.broker_risks import RULES as RULES_OF_BROKERS
+from policycompiler.review.capacity import GROWS_TWOFOLD, KEYS, Resized, size
 from policycompiler.review.handed import handed
 from policycompiler.review.judged import At, Judged, Rule, manual, ordered, safe
 from policycompiler.review.kinds import kind_of
@@ -100,18 +100,25 @@ def _worker_queues(at: At) -> Judged:
 def _capacity(at: At) -> Judged:
     if at.key == "replicas" and at.now == 0 and (left := unattended(at)):
         return left
-    before, after = _slots(at.old, at.before), _slots(at.new, at.scope)
+    grown = Resized(at.scope.name, size(at.old, at.before), size(at.new, at.scope))
+    before, after = grown.before.slots, grown.after.slots
     if after < before:
-        return safe(f"nothing is lost by it; its slots go from {before:g} to {after:g}, and queues may grow")
-    return safe(f"its slots go from {before:g} to {after:g}")
+        return safe(f"nothing is lost by it; its slots go from {before} to {after}, and queues may grow")
+    if grown.factor >= GROWS_TWOFOLD and not _asked_for(at):
+        return manual(
+            f"nobody pinned it, and its slots go from {before} to {after}: see that its machines have room, "
+            "and that what its tasks call takes so many calls at once"
+        )
+    return safe(f"its slots go from {before} to {after}")
 
 
-def _slots(plan: Plan, worker: Scope) -> float:
-    """How many tasks all processes of a worker run at once, at most."""
-    autoscale = plan.get(worker, "autoscale")
-    most = autoscale.get("max") if isinstance(autoscale, dict) else plan.get(worker, "concurrency")
-    slots = most if isinstance(most, int | float) else 1
-    return slots * (plan.number_if_any(worker, "replicas") or 0)
+def _asked_for(at: At) -> bool:
+    """Whether the workload itself says a size of the worker that it did not say before."""
+    return any(
+        at.new.written(at.scope, key) is not None
+        and not fleet.same(at.old.get(at.before, key), at.new.get(at.scope, key))
+        for key in KEYS
+    )
 
 
 def _worker_grace(at: At) -> Judged:

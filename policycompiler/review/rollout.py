@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.plan import Plan, Scope, Value
+from policycompiler.review.capacity import Resized
 
 Phase: TypeAlias = Literal["expand", "switch", "drain", "contract"]
 
@@ -96,12 +97,15 @@ class Step(NamedTuple):
 class Review(NamedTuple):
     """Two plans compared: the changes, the riskiest first, and the steps from the old one to the new one.
 
-    `phases` are the plans in between, by the folder that a step deploys.
+    `phases` are the plans in between, by the folder that a step deploys. `resized` are the workers whose
+    processes, slots or memory differ, and `capacity` is that of all workers together, where any differs.
     """
 
     changes: tuple[Change, ...]
     steps: tuple[Step, ...]
     phases: Mapping[str, Plan]
+    resized: tuple[Resized, ...] = ()
+    capacity: Resized | None = None
 
     @property
     def verdict(self) -> Class | None:
