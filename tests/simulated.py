@@ -7,15 +7,16 @@ way until a drain waits for its queue.
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from policycompiler import emitters
 from policycompiler.plan import APP, BEAT, Plan, Scope
 from policycompiler.review import Class, Review, Step, WaitFor, fleet
-from policycompiler.review.deploy import reads_alike
 
 
 class Sent(NamedTuple):
@@ -180,13 +181,56 @@ def _arrived(now: Deployment, new: Plan) -> Iterator[Broken]:
 
 def _alike(name: str, plan: Plan, new: Plan) -> bool:
     """Whether a process that was left with another plan does what it does with the new one."""
-    worker = Scope("worker", name)
-    return reads_alike(plan, new) and _values(plan, worker) == _values(new, worker)
+    before, after = _files(plan), _files(new)
+    own = {"beat": ["launch/beat.sh"], "producers": []}.get(name, [f"launch/{name}.sh"])
+    if any(_commands(before.get(path, "")) != _commands(after.get(path, "")) for path in own):
+        return False
+    reads, should = _assigned(before["celeryconfig.py"]), _assigned(after["celeryconfig.py"])
+    if name != "beat":
+        reads, should = (
+            {key: each[key] for key in each if "beat_" not in key.lower()} for each in (reads, should)
+        )
+    # A queue too many does no harm.
+    return reads.keys() == should.keys() and all(
+        reads[key] == should[key] or (key.lower().endswith("task_queues") and reads[key] >= should[key])
+        for key in reads
+    )
 
 
-def _values(plan: Plan, scope: Scope) -> dict[str, object]:
-    unread = {"tasks", "description", "owner"}
-    return {key: setting.value for key, setting in plan.keys(scope).items() if key not in unread}
+_EMITTED: dict[int, tuple[Plan, dict[str, str]]] = {}
+
+
+def _files(plan: Plan) -> dict[str, str]:
+    """What is deployed to start processes and to tell them their settings, by path."""
+    if _EMITTED.get(id(plan), (None,))[0] is not plan:
+        found = emitters.emit(plan, ("celeryconfig", "launch"))
+        _EMITTED[id(plan)] = (plan, {file.path: file.text for file in found})
+    return _EMITTED[id(plan)][1]
+
+
+def _commands(script: str) -> list[str]:
+    return [line for line in script.splitlines() if line and not line.startswith("#")]
+
+
+def _assigned(module: str) -> dict[str, frozenset[str]]:
+    """What a module of settings assigns, without comments; a list as the set of its items."""
+    found: dict[str, frozenset[str]] = {}
+    for line in ast.parse(module).body:
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+            value = line.value
+            items = [value]
+            if isinstance(value, ast.List | ast.Tuple):
+                items = value.elts
+            found[line.targets[0].id] = frozenset(map(ast.dump, items))
+        elif not _is_silent(line):
+            found[ast.dump(line)] = frozenset()
+    return found
+
+
+def _is_silent(line: ast.stmt) -> bool:
+    """An import, or the docstring, which says for which versions it was written."""
+    text = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+    return text or isinstance(line, ast.Import | ast.ImportFrom)
 
 
 def _waiting(at: Deployment, pending: Iterable[Sent]) -> Iterator[Broken]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from policycompiler.emitters.celeryconfig import settings
 from policycompiler.plan import APP, BEAT, Plan, Scope, Value
 from policycompiler.review import fleet
 
@@ -12,15 +13,14 @@ _ON_THE_COMMAND = (
     *("broker_url_variable", "result_backend_variable"),
 )
 """Settings of the app that stand in a worker's command or unit, which a reload does not read again."""
+_ON_BEATS_COMMAND = ("state_directory",)
+"""Those that stand in the unit of beat alone, besides."""
 
-_FACTS_OF_THE_APP = frozenset(
-    {"owner", "service", "longest_hold_seconds", "longest_run_seconds", "celery_version", "broker_version"}
-)
 _FACTS_OF_QUEUES = frozenset(
     {"consumer_timeout_seconds", "tasks", "workers", "latency", "owner", "queue_wait_seconds"}
 )
 _OF_TASKS = ("options.", "queue", "renamed_from", "sent_as")
-"""What celeryconfig.py shows to processes of each kind of thing, and what it does not."""
+"""What celeryconfig.py shows of tasks, and what it does not of queues; of the app, its emitter says so."""
 
 
 class Processes(NamedTuple):
@@ -66,7 +66,16 @@ def reads_alike(running: Plan, target: Plan) -> bool:
 def beat_alike(running: Plan, target: Plan) -> bool:
     """Whether beat would do the same."""
     scopes = {BEAT, *running.scopes("schedule"), *target.scopes("schedule")}
-    return reads_alike(running, target) and all(_same(running, target, scope) for scope in scopes)
+    own = (*_ON_THE_COMMAND, *_ON_BEATS_COMMAND, *_keys_of_beat(running), *_keys_of_beat(target))
+    return (
+        reads_alike(running, target)
+        and all(fleet.same(running.get(APP, key), target.get(APP, key)) for key in own)
+        and all(_same(running, target, scope) for scope in scopes)
+    )
+
+
+def _keys_of_beat(plan: Plan) -> list[str]:
+    return [key for key in plan.keys(APP) if settings.is_of_beat(key)]
 
 
 def _read(plan: Plan, scope: Scope) -> dict[str, Value]:
@@ -74,8 +83,12 @@ def _read(plan: Plan, scope: Scope) -> dict[str, Value]:
     keys = plan.keys(scope)
     if scope.kind == "task":
         return {key: keys[key].value for key in keys if key.startswith(_OF_TASKS)}
-    facts = _FACTS_OF_QUEUES if scope.kind == "queue" else _FACTS_OF_THE_APP
-    return {key: keys[key].value for key in keys if key not in facts}
+    if scope.kind == "queue":
+        return {key: keys[key].value for key in keys if key not in _FACTS_OF_QUEUES}
+    shown = {key for key in keys if settings.shows(key) and not settings.is_of_beat(key)}
+    # The variable of the URL holds another one with another kind of broker.
+    shown |= {"broker_transport"} & keys.keys()
+    return {key: keys[key].value for key in shown}
 
 
 def _same(running: Plan, target: Plan, scope: Scope) -> bool:

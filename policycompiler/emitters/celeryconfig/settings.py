@@ -41,6 +41,7 @@ _NOT_CELERYS = frozenset(
         "working_directory",
     }
 )
+_SHOWN_BESIDES = frozenset({"namespace", *_URLS, *(f"{key}_variable" for key in _URLS)})
 _LINE = 88
 
 
@@ -56,6 +57,16 @@ class Group(NamedTuple):
 
     title: Raw
     lines: list[Line]
+
+
+def shows(key: str) -> bool:
+    """Whether the module says what a key of the app is, comments aside."""
+    return key not in _NOT_CELERYS or key in _SHOWN_BESIDES
+
+
+def is_of_beat(key: str) -> bool:
+    """Whether beat alone reads it there."""
+    return key.startswith("beat_")
 
 
 def name(key: str, prefix: str) -> Raw:
