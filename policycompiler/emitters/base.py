@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -117,8 +118,21 @@ def json_text(data: Value | Mapping[str, object]) -> str:
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+class _Key(str):
+    """A key that every YAML reader takes for the same text without quotes."""
+
+    __slots__ = ()
+
+
+_PLAIN_KEY = re.compile(r"[a-z][a-z]+(_[a-z]+)*")
+_OTHER_THAN_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
+
+
 class _QuotedDumper(yaml.CSafeDumper):
-    """Every string double-quoted: other YAML readers take `1e3`, `0o17` or `y` for something else."""
+    """Every text double-quoted: other YAML readers take `1e3`, `0o17` or `y` for something else.
+
+    Words that are keys stand as people write them.
+    """
 
     def ignore_aliases(self, data: object) -> bool:
         """Repeat shared data instead of writing anchors."""
@@ -127,10 +141,25 @@ class _QuotedDumper(yaml.CSafeDumper):
 
 
 _QuotedDumper.add_representer(
+    _Key, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text))
+)
+_QuotedDumper.add_representer(
     str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
 )
 
 
+def _with_plain_keys(data: object) -> object:
+    if isinstance(data, Mapping):
+        return {_key(key): _with_plain_keys(value) for key, value in data.items()}
+    return [_with_plain_keys(each) for each in data] if isinstance(data, list) else data
+
+
+def _key(text: str) -> str:
+    return _Key(text) if _PLAIN_KEY.fullmatch(text) and text not in _OTHER_THAN_TEXT else text
+
+
 def yaml_text(data: Mapping[str, object]) -> str:
     """YAML in the order given, one line a value."""
-    return yaml.dump(data, Dumper=_QuotedDumper, sort_keys=False, width=2**20, allow_unicode=True)
+    return yaml.dump(
+        _with_plain_keys(data), Dumper=_QuotedDumper, sort_keys=False, width=2**20, allow_unicode=True
+    )

@@ -44,11 +44,16 @@ def _worker(plan: Reading, worker: Scope) -> OutputFile:
     node_name = quote(plan.text(worker, "node_name") + ".")
     hostname = Raw(f'{node_name}"${{INSTANCE:-1}}".%h')
     command, *options = worker_command(plan, worker, "celery", hostname)
+    replicas = int(plan.number(worker, "replicas"))
     text = render(
         "launch/worker.sh",
         quote,
         {
             **worker_facts(plan, worker),
+            "replicas": replicas,
+            "noun": Raw(
+                "process" if replicas == 1 else "processes, on a host each with an INSTANCE of its own"
+            ),
             "required": _checks(plan),
             "environment": worker_environment(plan, worker),
             "command": command,
@@ -85,7 +90,15 @@ def _checks(plan: Plan) -> list[Raw]:
 def _procfile(plan: Reading) -> OutputFile:
     scripts = [BEAT.kind] if plan.scopes("beat") else []
     scripts += [name(worker.name) for worker in plan.scopes("worker")]
-    return plan.file("Procfile", render("launch/Procfile", quote, {"entries": _entries(scripts)}))
+    entries = _entries(scripts)
+    replicas = [1] * len(plan.scopes("beat"))
+    replicas += [int(plan.number(worker, "replicas")) for worker in plan.scopes("worker")]
+    formation = Raw(
+        ",".join(f"{entry}={number}" for (entry, _), number in zip(entries, replicas, strict=True))
+    )
+    return plan.file(
+        "Procfile", render("launch/Procfile", quote, {"entries": entries, "formation": formation})
+    )
 
 
 def _entries(scripts: Iterable[str]) -> list[tuple[Raw, str]]:

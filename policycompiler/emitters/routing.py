@@ -13,7 +13,8 @@ ID = "routing"
 
 FORMAT = 1
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])|^[#+-]|:(?=//)|(?i:(?<=www))\.)")
+"""What Markdown would take for more than text, where it stands within a line: `shop-team` is just that."""
 
 
 class _Row(NamedTuple):
@@ -30,7 +31,7 @@ class _Row(NamedTuple):
 class _Queue(NamedTuple):
     name: Raw
     promise: str
-    workers: list[Raw]
+    workers: Raw
     rows: list[_Row]
 
 
@@ -106,7 +107,24 @@ def _queue(plan: Reading, scope: Scope) -> _Queue:
     owner = plan.get(scope, "owner")
     promise = f"{wait}; owner {owner}" if owner else wait
     rows = [_row(plan, Scope("task", name)) for name in plan.texts(scope, "tasks")]
-    return _Queue(_code(scope.name), promise, [_code(name) for name in plan.texts(scope, "workers")], rows)
+    return _Queue(_code(scope.name), promise, _workers(plan, scope), rows)
+
+
+def _workers(plan: Reading, queue: Scope) -> Raw:
+    """Who consumes a queue, with how many processes of how many slots."""
+    told = [f"{_code(name)} ({_size(plan, Scope('worker', name))})" for name in plan.texts(queue, "workers")]
+    return Raw(", ".join(told))
+
+
+def _size(plan: Reading, worker: Scope) -> str:
+    replicas = int(plan.number(worker, "replicas"))
+    bounds = plan.get(worker, "autoscale")
+    slots = (
+        f"{bounds['min']} to {bounds['max']} slots"
+        if isinstance(bounds, dict)
+        else f"{plan.number(worker, 'concurrency'):g} slots"
+    )
+    return f"{replicas} process{'es' if replicas != 1 else ''} of {slots}"
 
 
 def _external(plan: Reading, scope: Scope) -> _External:

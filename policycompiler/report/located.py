@@ -12,6 +12,7 @@ from policycompiler.diagnostics import Diagnostic, Finding, Place, Severity, Spe
 from policycompiler.load import Document
 from policycompiler.model.policy_file import CUSTOM_CODE
 from policycompiler.plan import Plan
+from policycompiler.report.overview import for_undeclared
 from policycompiler.report.text import counted, sentence, visible
 
 
@@ -127,7 +128,8 @@ def answered(waived: Waived) -> str:
 
 def summary(report: Report) -> str:
     """All findings in one line."""
-    aside = "; ".join(filter(None, [waived_summary(report), _hidden_summary(report)]))
+    undeclared = for_undeclared(report.plan) if report.plan and not report.findings else ""
+    aside = "; ".join(filter(None, [waived_summary(report), _hidden_summary(report), undeclared]))
     return f"{verdict(report)} ({aside})" if aside else verdict(report)
 
 
@@ -138,7 +140,8 @@ def verdict(report: Report) -> str:
     if severities:
         found = ", ".join(counted(severities[each], each) for each in Severity if severities[each])
         # Where the policy file is wrong, no task was looked at.
-        return f"{found} in {files}, {tasks}" if _workload_texts(report) else f"{found} in {files}"
+        misruled = report.document.policy is not None and not _workload_texts(report)
+        return f"{found} in {files}" if misruled else f"{found} in {files}, {tasks}"
     if report.plan is None:
         return f"{files}, {tasks}: nothing to report"
     kinds = ("task", "queue", "worker", "schedule")

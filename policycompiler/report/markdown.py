@@ -19,7 +19,9 @@ from policycompiler.report.text import clean, counted
 LONGEST = 60_000
 """Characters of a comment; GitHub takes 65536."""
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>#~&$|]|:(?!\s|$)|(?i:(?<=www))\.)")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#~&$|]|:(?=//|[A-Za-z+-][\w+-]*:)|(?i:(?<=www))\.)")
+_PLACE = re.compile(r"((?<!\S)[^\s`\\|]+\.ya?ml:\d+:\d+)")
+"""File, line and column: as code, in which nothing has to be escaped."""
 _CODE = re.compile(r"`([^`\\|]+)`")
 
 
@@ -67,6 +69,12 @@ def _item(finding: Located) -> str:
 def literal(text: str) -> str:
     """Text that Markdown shows as it is, but for `code`; it calls nobody, links nowhere and opens nothing."""
     parts = _CODE.split(text)
+    return "".join(f"`{part}`" if odd % 2 else _with_places(part) for odd, part in enumerate(parts))
+
+
+def _with_places(text: str) -> str:
+    # Beside a stray backtick, another one would end what that begins.
+    parts = [text] if "`" in text else _PLACE.split(text)
     return "".join(f"`{part}`" if odd % 2 else _plain(part) for odd, part in enumerate(parts))
 
 

@@ -6,7 +6,7 @@ import json
 
 from policycompiler.plan import APP, Plan, Scope, Value
 from policycompiler.quantities import duration
-from policycompiler.report.text import table
+from policycompiler.report.text import clean, table
 
 HEADER = ("task", "queue", "worker", "delivery", "limits", "retries")
 FORMAT = 1
@@ -18,7 +18,24 @@ _UNKNOWN = "–"  # noqa: RUF001 - a dash for people
 def overview(plan: Plan) -> str:
     """The table of all tasks, ending with a newline."""
     rows = [HEADER, *(_row(plan, scope) for scope in plan.scopes("task"))]
-    return "\n".join(table(rows)) + "\n"
+    told = for_undeclared(plan)
+    return "\n".join([*table(rows), *(["", told] if told else [])]) + "\n"
+
+
+def for_undeclared(plan: Plan) -> str:
+    """The queue and the workers that are there for tasks that nobody declared alone; empty where none are."""
+    name = plan.get(APP, "task_default_queue")
+    queue = Scope("queue", str(name))
+    if name is None or plan.get(queue, "tasks") != [] or plan.get(queue, "external"):
+        return ""
+    workers = [
+        worker
+        for worker in plan.texts(queue, "workers")
+        if plan.get(Scope("worker", worker), "queues") == [queue.name]
+    ]
+    whose = {0: "", 1: " and its worker"}.get(len(workers), " and its workers")
+    verb = "take" if workers else "takes"
+    return clean(f"queue {queue.name}{whose} {verb} tasks that nobody declared")
 
 
 def overview_json(plan: Plan) -> str:

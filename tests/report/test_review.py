@@ -162,11 +162,11 @@ def test_a_comment_is_one_screen_with_the_rest_below_a_fold() -> None:
         "**policycompiler: lossy — work can be lost or repeated, whatever the order** · 1 task goes, "
         "1 task moves queue, 1 schedule fires at other times, 1 setting follows\n"
         "\n"
-        "1. ✓ **lossy** task `shop.gone` is removed — was old/w.yaml\\:3\\:3\\\n"
+        "1. ✓ **lossy** task `shop.gone` is removed — was `old/w.yaml:3:3`\\\n"
         "   messages of it that wait are thrown away\\\n"
         "   acknowledged by storefront until 2027-03-31: nobody sends it\n"
         "2. ⚠ **ordered** `shop.search.reindex` moves from queue `standard` to `search` — "
-        "new/w.yaml\\:3\\:12\\\n"
+        "`new/w.yaml:3:12`\\\n"
         "   workers of `search` must run before any producer sends there\n"
         "\n"
         "Safe: schedule `yearly` fires at other times: `0 3 * * * UTC` → `0 4 * * * UTC`; "
@@ -178,7 +178,7 @@ def test_a_comment_is_one_screen_with_the_rest_below_a_fold() -> None:
         "2. wait for the old queue (command below)\n"
         "\n"
     )
-    assert "next firings, before: 2027-01-01T03\\:00+00\\:00" in folded
+    assert "next firings, before: 2027-01-01T03:00+00:00" in folded
     assert '```sh\nredis-cli llen "standard"\n```' in folded
     assert folded.rstrip().endswith("</details>")
 
