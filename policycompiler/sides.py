@@ -46,7 +46,7 @@ _TYPES = {
     "count": "replicas",
     "texts": "accept_content canvas earlier_names other_tasks queues renamed_from tasks workers",
     "mapping": """arguments autoscale broker_transport_options consumer_arguments cron dead_letter_arguments
-        environment options solar""",
+        environment matchers options solar""",
     "text or null": "options.compression options.queue options.serializer",
     "variable": "broker_url_variable result_backend_variable",
 }

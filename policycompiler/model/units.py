@@ -250,6 +250,16 @@ CustomName = _matching(
 FindingName = _matching(
     r"[A-Za-z0-9-]{1,80}", "a finding is its name or its code", ["missing-idempotency", "PC201"]
 )
+LabelName = _matching(
+    r"[a-zA-Z_][a-zA-Z0-9_]{0,99}",
+    "the name of a label is letters, digits and `_`, not beginning with a digit",
+    ["job", "cluster"],
+)
+AlertSeverity = _matching(
+    r"[a-z][a-z0-9_-]{0,39}",
+    "a severity is 1 to 40 lowercase letters, digits, `_` and `-`, beginning with a letter",
+    ["critical", "warning"],
+)
 RateLimit = _matching(
     r"\d{1,9}(\.\d{1,6})?/[smh]",
     "a rate limit is written 10/s, 100/m or 5/h; Celery knows no other unit",

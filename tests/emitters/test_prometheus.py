@@ -211,10 +211,10 @@ MUTATIONS = {
     "a few failures are enough": (">= 20", ">= 1"),
     "a smaller share is enough": ("> 0.05", "> 0.01"),
     "a larger share is needed": ("> 0.05", "> 0.2"),
-    "no patience at all": ('"for": "', '"for": "0s" # '),
+    "no patience at all": ('for: "', 'for: "0s" # '),
     "a summary loses its queue": (" of mail", ""),
     "the value is lost": ("$value", "0.0"),
-    "the team is lost": ('"team":', '"crew":'),
+    "the team is lost": ("team:", "crew:"),
 }
 
 
@@ -238,7 +238,7 @@ CRITICAL_MUTATIONS = {
     "a pattern takes in what has its own entry": (", name!~", ", hostname!~"),
     "a point of a name stands for anything": ('"shop\\\\\\\\.a|', '"none|'),
     "the runbook is lost": ("wiki.example.com", "example.com"),
-    "the task is lost": ('"task":', '"job":'),
+    "the task is lost": (" task:", " job:"),
 }
 
 
@@ -312,7 +312,13 @@ def test_a_rule_reads_as_a_person_would_write_it():
         "alert": "CeleryQueueBacklog",
         "expr": 'max by (queue_name) (celery_queue_length{queue_name="mail"}) > 60',
         "for": "5m",
-        "labels": {"app": "shop", "severity": "warning", "team": "storefront", "queue": "mail"},
+        "labels": {
+            "app": "shop",
+            "severity": "warning",
+            "team": "storefront",
+            "queue": "mail",
+            "inhibited_by": "worker",
+        },
         "annotations": {
             "summary": "CeleryQueueBacklog of mail",
             "description": 'Something is wrong of mail. Waiting now: {{ printf "%.0f" $value }}.',
@@ -371,3 +377,60 @@ def test_a_run_under_an_earlier_name_is_a_run_of_the_task():
     rules, _ = files(critical(earlier=["shop.old"], **{"shop.a": None}))
     (group,) = yaml.safe_load(rules.text)["groups"]
     assert 'name=~"shop\\\\.a|shop\\\\.old"' in group["rules"][0]["expr"]
+
+
+def scheduled(**more: Value) -> Plan:
+    """A plan with alerts on beat and on a schedule."""
+    numbers: dict[str, Value] = {"severity": "critical", "for_seconds": 300, "window_seconds": 900}
+    beat = alert("CeleryBeatDown", None, None, **numbers, **more)
+    beat["alert:CeleryBeatDown"]["tasks"] = ["shop.a", "shop.b-*"]
+    missed = alert("CeleryScheduleMissed", "mail", None, severity="warning", for_seconds=300, **more)
+    keys = {**missed.pop("alert:CeleryScheduleMissed:mail"), "window_seconds": 90000, "task": "shop.a"}
+    scopes: dict[str, dict[str, Value]] = {"app": {"service": "shop", "broker_transport": "redis"}}
+    return plan_of({**scopes, **beat, "alert:CeleryScheduleMissed:daily": {**keys, "schedule": "daily"}})
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"matchers": {"job": "exporters", "cluster": "eu"}}], ids=["job", "more"]
+)
+def test_the_alerts_on_schedules_fire_and_stay_silent(more, tmp_path):
+    rules, tests = written(tmp_path, scheduled(**more))
+    tested = promtool("test", "rules", tests)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    cases = yaml.safe_load(tests.read_text("utf-8"))["tests"]
+    ends = [case["alert_rule_test"][-1] for case in cases]
+    assert {(end["alertname"], bool(end["exp_alerts"])) for end in ends} == {
+        (name, fires) for name in ("CeleryBeatDown", "CeleryScheduleMissed") for fires in (True, False)
+    }
+    text = rules.read_text("utf-8")
+    for was, becomes in ((" unless on () (", " and on () ("), (" > 0.95", " >= 0.0")):
+        rules.write_text(text.replace(was, becomes), "utf-8")
+        assert promtool("test", "rules", tests).returncode == 1, was
+
+
+@pytest.mark.parametrize("transport", ["redis", "rabbitmq"])
+def test_matchers_tell_the_series_of_this_service_from_others(transport, tmp_path):
+    matchers: dict[str, Value] = {"job": "redis-shop", "cluster": "eu"}
+    plan = watched(transport)
+    scopes: dict[str, dict[str, Value]] = {}
+    for setting in plan:
+        scopes.setdefault(str(setting.scope), {})[setting.key] = setting.value
+    for name, keys in scopes.items():
+        if name.startswith("alert:"):
+            keys["matchers"] = matchers
+    rules, tests = written(tmp_path, plan_of(scopes))
+    tested = promtool("test", "rules", tests)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    for rule in yaml.safe_load(rules.read_text("utf-8"))["groups"]:
+        for each in rule["rules"]:
+            selectors = re.findall(r"(?:up|[a-z]+_[a-z_]+)\{([^}]*)\}", each["expr"])
+            assert selectors
+            assert all('job="redis-shop", cluster="eu"' in found for found in selectors), each["expr"]
+
+
+def test_one_cause_inhibits_what_follows_from_it():
+    labels = {rule["alert"]: rule["labels"] for rule in rules_of(PLANS["redis"])}
+    assert labels["CeleryQueueNoConsumer"]["inhibits"] == "worker"
+    followers = ("CeleryQueueBacklog", "CeleryQueueStalled", "CeleryWorkersBelowMinimum")
+    assert {labels[name]["inhibited_by"] for name in followers} == {"worker"}
+    assert {labels[name]["inhibits"] for name in APP_ALERTS} == {"service"}

@@ -9,8 +9,9 @@ from typing import cast
 import pytest
 from plans import plan_of
 from tools import needs
-from workloads import Found, after
+from workloads import Found, after, workload
 
+from policycompiler.compiler import compile_workload
 from policycompiler.diagnostics import Diagnostic
 from policycompiler.emitters import prometheus
 from policycompiler.model import Workload
@@ -18,6 +19,7 @@ from policycompiler.plan import (
     Constant,
     Decision,
     Derived,
+    Parameter,
     Plan,
     PlanDraft,
     Scope,
@@ -210,7 +212,7 @@ def test_a_backlog_is_what_the_slots_start_within_the_promise_with_its_reason_an
             Derived(MAILER, "replicas"),
             Derived(MAILER, "queues"),
             Derived(SEND, "runtime_mean_seconds"),
-            Constant("BACKLOG_FLOOR", 10),
+            Parameter(("parameters", "alerts", "backlog_floor"), 10),
         ),
     )
 
@@ -347,7 +349,7 @@ def test_every_origin_is_a_setting_of_the_plan_or_a_constant():
             if isinstance(origin, Derived):
                 assert plan.find(origin.scope, origin.key) is not None, (setting.address, origin)
             else:
-                assert isinstance(origin, Constant)
+                assert isinstance(origin, Constant | Parameter)
 
 
 def test_it_stands_too_early_when_the_workers_are_not_decided():
@@ -378,3 +380,105 @@ def test_promtool_proves_the_alerts(transport, tmp_path):
             [needs("promtool"), *command], capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+BEATEN: Mapping[str, Keys] = {
+    "beat": {"scheduler": "celery.beat:PersistentScheduler"},
+    "schedule:often": {"task": "shop.mail.send", "every_seconds": 300},
+    "schedule:nightly": {
+        "task": "shop.mail.send",
+        "cron": {
+            "minute": "0",
+            "hour": "3",
+            "day_of_month": "*",
+            "month_of_year": "*",
+            "day_of_week": "mon-fri",
+        },
+    },
+    "schedule:yearly": {"task": "shop.mail.send", "every_seconds": 31536000},
+    "schedule:sunset": {"task": "shop.mail.send", "solar": {"event": "sunset"}},
+}
+
+
+def test_beat_and_each_schedule_are_watched_for_longer_than_their_longest_gap():
+    plan = {**PLAN, **BEATEN}
+    found = {name for name in names(plan) if name.startswith(("CeleryBeat", "CelerySchedule"))}
+    assert found == {"CeleryBeatDown", "CeleryScheduleMissed:often", "CeleryScheduleMissed:nightly"}
+    # Five minutes and the slack; from Friday to Monday, the promise and the slack.
+    assert value(plan, "CeleryBeatDown", "window_seconds") == 900
+    assert value(plan, "CeleryScheduleMissed:nightly", "window_seconds") == 3 * 86400 + 660
+    assert value(plan, "CeleryBeatDown", "severity") == "critical"
+
+
+def test_nothing_tells_of_schedules_without_the_events_of_producers():
+    silent = {**PLAN, **BEATEN, "app": {**PLAN["app"], "task_send_sent_event": False}}
+    assert not any("Beat" in name or "Schedule" in name for name in names(silent))
+
+
+def test_a_worker_without_answer_is_borne_by_its_own_tasks(tmp_path):
+    """Not for as long as a task that nobody declared might run somewhere else."""
+    source = tmp_path / "workload.yaml"
+    source.write_text(workload("tasks: {shop.a: {latency: interactive, runtime: 1s}}"))
+    plan = compile_workload([source], targets=()).plan
+    queue = plan.text(Scope("task", "shop.a"), "queue")
+    assert plan.value(Scope("alert", f"CeleryQueueNoConsumer:{queue}"), "for_seconds") == 360
+
+
+def test_descriptions_name_the_unit_and_the_first_command():
+    plan = decided({**PLAN, **BEATEN})
+    for scope in plan.scopes("alert"):
+        description = plan.text(scope, "description")
+        assert "First: " in description, scope
+    told = plan.text(Scope("alert", "CeleryQueueNoConsumer:mail"), "description")
+    assert "systemctl start shop-worker-mailer@1.service" in told
+
+
+def test_a_policy_file_sets_selectors_numbers_and_severities(tmp_path):
+    (tmp_path / "workload.yaml").write_text(
+        workload("tasks: {shop.a: {queue: q}}\nschedules: {s: {task: shop.a, every: 1h, expires: 30m}}")
+    )
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\nparameters:\n  alerts:\n"
+        "    exporter_matchers: {job: exporters, cluster: eu}\n"
+        "    broker_matchers: {job: redis-shop}\n"
+        "    severities: {CeleryQueueBacklog: info, CeleryBeatDown: page}\n"
+        "    urgent_wait: 10s\n    patience: 10m\n    backlog_floor: 1000\n    failed_share: 0.2\n"
+        "    least_runs: 5\n    schedule_slack: 30m\n"
+    )
+    made = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml")
+    assert made.plan is not None, made.diagnostics
+
+    def of(name: str, key: str) -> Value:
+        return made.plan.value(Scope("alert", name), key)
+
+    assert of("CeleryBrokerDown", "matchers") == {"job": "redis-shop"}
+    assert of("CeleryQueueStalled:q", "matchers") == {"job": "exporters", "cluster": "eu"}
+    assert of("CeleryQueueBacklog:q", "severity") == "info"
+    assert of("CeleryBeatDown", "severity") == "page"
+    assert of("CeleryQueueNoConsumer:q", "severity") == "warning"
+    assert of("CeleryQueueStalled:q", "for_seconds") == 600
+    assert of("CeleryQueueBacklog:q", "threshold") == 1000
+    assert of("CeleryTaskFailureRate:q", "threshold") == 0.2
+    assert of("CeleryTaskFailureRate:q", "minimum") == 5
+    assert of("CeleryBeatDown", "window_seconds") == 3600 + 1800
+    setting = made.plan.setting(Scope("alert", "CeleryQueueBacklog:q"), "severity")
+    assert [origin.path for origin in setting.origins] == [
+        ("parameters", "alerts", "severities", "CeleryQueueBacklog")
+    ]
+    rules = next(file.text for file in made.files if file.path.endswith(".rules.yaml"))
+    assert 'redis_up{job=\\"redis-shop\\"}' in rules
+    assert 'celery_queue_length{job=\\"exporters\\", cluster=\\"eu\\", queue_name=\\"q\\"}' in rules
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "severities: {CeleryQueueBackLog: info}",
+        "exporter_matchers: {1a: x}",
+        "severities: {CeleryBeatDown: 'A b'}",
+    ],
+)
+def test_a_parameter_that_no_rule_could_have_is_refused(parameters, tmp_path):
+    (tmp_path / "policy.yaml").write_text(f"version: 1\nparameters: {{alerts: {{{parameters}}}}}\n")
+    made = compile_workload([], policy=tmp_path / "policy.yaml")
+    assert [each.code for each in made.diagnostics] == ["PC104"]

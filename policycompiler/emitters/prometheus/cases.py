@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from policycompiler.emitters.prometheus.expressions import EXPORTER, Alert, promql_string, selector
+from policycompiler.emitters.prometheus.expressions import EXPORTER_JOB, Alert, labelled, selector
 
 STEP_SECONDS = 60
 """Between two samples: coarser than scraping, and well within the five minutes that Prometheus looks back."""
@@ -48,39 +48,44 @@ def steps_until_all_fire(alerts: Sequence[Alert], every: int) -> int:
 
 
 def _longest(alerts: Sequence[Alert]) -> int:
-    return max(math.ceil((alert.window_seconds + alert.for_seconds) / STEP_SECONDS) for alert in alerts)
+    window = max(alert.window_seconds for alert in alerts)
+    return math.ceil((window + max(alert.for_seconds for alert in alerts)) / STEP_SECONDS)
 
 
-def _exporter_down(_: Alert, steps: int) -> Iterator[Course]:
-    target = {"instance": "exporter:9808", "job": "celery-exporter"}
-    up = f'up{{instance="exporter:9808", {EXPORTER}}}'
-    yield Course("fires when it cannot be scraped", {up: _steady(0, steps)}, target)
-    yield Course("fires when nobody scrapes it", {}, {"job": "celery-exporter"})
+def _exporter_down(alert: Alert, steps: int) -> Iterator[Course]:
+    of = {"job": EXPORTER_JOB, **alert.matchers}
+    up = _up(alert)
+    yield Course("fires when it cannot be scraped", {up: _steady(0, steps)}, {"instance": _EXPORTER, **of})
+    yield Course("fires when nobody scrapes it", {}, of)
+    if alert.matchers:
+        other = labelled("up", {"instance": _EXPORTER, "job": "another"})
+        yield Course(
+            "stays silent when another service's is down", {up: _steady(1, steps), other: _steady(0, steps)}
+        )
     yield Course("stays silent while it answers", {up: _steady(1, steps)})
 
 
 def _broker_down(alert: Alert, steps: int) -> Iterator[Course]:
     job = "rabbitmq" if alert.transport == "rabbitmq" else "redis"
-    labels = f'{{instance="broker:9121", job="{job}"}}'
-    target = {"instance": "broker:9121", "job": job}
+    target = {"instance": "broker:9121", "job": job, **alert.matchers}
     up, down = _steady(1, steps), _steady(0, steps)
-    healthy = {f"up{labels}": up}
+    healthy = {labelled("up", target): up}
     if job == "redis":
-        healthy[f"redis_up{labels}"] = up
-        lost = {**healthy, f"redis_up{labels}": down}
+        healthy[labelled("redis_up", target)] = up
+        lost = {**healthy, labelled("redis_up", target): down}
         yield Course("fires when the exporter cannot reach it", lost, target, "broker:9121")
-    yield Course("fires when it cannot be scraped", {f"up{labels}": down}, target, "broker:9121")
+    yield Course("fires when it cannot be scraped", {labelled("up", target): down}, target, "broker:9121")
     yield Course("stays silent while it answers", healthy)
 
 
 def _no_consumer(alert: Alert, steps: int) -> Iterator[Course]:
-    workers = selector("celery_active_worker_count", alert.queue)
+    workers = selector(alert, "celery_active_worker_count")
     yield Course("fires without a worker", {workers: _steady(0, steps)}, _queue(alert))
     yield Course("stays silent with one worker", {workers: _steady(1, steps)})
 
 
 def _backlog(alert: Alert, steps: int) -> Iterator[Course]:
-    length = selector("celery_queue_length", alert.queue)
+    length = selector(alert, "celery_queue_length")
     most = math.floor(alert.threshold)
     over = {length: _steady(most + 1, steps)}
     yield Course("fires just above the threshold", over, _queue(alert), str(most + 1))
@@ -88,8 +93,8 @@ def _backlog(alert: Alert, steps: int) -> Iterator[Course]:
 
 
 def _stalled(alert: Alert, steps: int) -> Iterator[Course]:
-    length = selector("celery_queue_length", alert.queue)
-    started = _counter("celery_task_started_total", alert.queue)
+    length = selector(alert, "celery_queue_length")
+    started = _counter(alert, "celery_task_started_total")
     waiting = _steady(3, steps)
     # Two samples short of the window: Prometheus 3 leaves out the one on its far edge.
     window = max(1, alert.window_seconds // STEP_SECONDS - 2)
@@ -106,8 +111,8 @@ def _stalled(alert: Alert, steps: int) -> Iterator[Course]:
 
 
 def _below_minimum(alert: Alert, steps: int) -> Iterator[Course]:
-    workers = selector("celery_active_worker_count", alert.queue)
-    up = f'up{{instance="exporter:9808", {EXPORTER}}}'
+    workers = selector(alert, "celery_active_worker_count")
+    up = _up(alert)
     answers = {up: _steady(1, steps)}
     fires, fewer = _queue(alert), alert.minimum - 1
     missing = {**answers, workers: _steady(fewer, steps)}
@@ -118,8 +123,8 @@ def _below_minimum(alert: Alert, steps: int) -> Iterator[Course]:
 
 
 def _failure_rate(alert: Alert, steps: int) -> Iterator[Course]:
-    failed = _counter("celery_task_failed_total", alert.queue, exception="ValueError")
-    succeeded = _counter("celery_task_succeeded_total", alert.queue)
+    failed = _counter(alert, "celery_task_failed_total", exception="ValueError")
+    succeeded = _counter(alert, "celery_task_succeeded_total")
     window = alert.window_seconds // STEP_SECONDS
     enough = math.ceil(2 * alert.minimum / window)
     successes = max(0, math.floor(1 / (2 * alert.threshold)) - 1)
@@ -139,14 +144,14 @@ def _failure_rate(alert: Alert, steps: int) -> Iterator[Course]:
 
 def _new_failure(alert: Alert, steps: int) -> Iterator[Course]:
     name = alert.task.replace("*", "any")
-    failed = _counter("celery_task_failed_total", alert.queue, name=name, exception="ValueError")
+    failed = _counter(alert, "celery_task_failed_total", name=name, exception="ValueError")
     fires = {"name": name}
     again = {failed: f"{_steady(1, steps - 3)} {_steady(2, 2)}"}
     yield Course("fires when it has failed once more", again, fires, name)
     first = {failed: f"_x{steps - 2} {_steady(1, 2)}"}
     yield Course("fires when it has failed for the first time", first, fires, name)
     for earlier in alert.earlier_names:
-        failed_so = _counter("celery_task_failed_total", alert.queue, name=earlier, exception="ValueError")
+        failed_so = _counter(alert, "celery_task_failed_total", name=earlier, exception="ValueError")
         late = {failed_so: f"{_steady(1, steps - 3)} {_steady(2, 2)}"}
         yield Course("fires when it has failed under an earlier name", late, {"name": earlier}, earlier)
     # Prometheus 2 counts the sample on the far edge of a window as within it, and the failure is before that.
@@ -154,14 +159,47 @@ def _new_failure(alert: Alert, steps: int) -> Iterator[Course]:
     yield Course("stays silent long after a failure", long_ago)
 
 
+def _beat_down(alert: Alert, steps: int) -> Iterator[Course]:
+    names = [name.replace("*", "any") for name in alert.tasks]
+    yield from _no_event(
+        alert, [_counter(alert, "celery_task_sent_total", name=name) for name in names], steps
+    )
+
+
+def _schedule_missed(alert: Alert, steps: int) -> Iterator[Course]:
+    name = alert.task.replace("*", "any")
+    yield from _no_event(alert, [_counter(alert, "celery_task_started_total", name=name)], steps)
+
+
+def _no_event(alert: Alert, counters: Sequence[str], steps: int) -> Iterator[Course]:
+    """Counters that stand still for a window, that never were, and of which one counts within each window."""
+    heard = {_up(alert): _steady(1, steps)}
+    window = max(1, alert.window_seconds // STEP_SECONDS - 2)
+    ceased = {**heard, **dict.fromkeys(counters, f"4 {_steady(5, steps - 1)}")}
+    yield Course("fires when nothing is counted any more", ceased, {})
+    yield Course("fires when nothing was ever counted", heard, {})
+    yield Course(
+        "stays silent while one comes in time", {**ceased, counters[-1]: _rare_starts(steps, window)}
+    )
+    first = {**heard, counters[0]: f"_x{steps - window} {_steady(1, window)}"}
+    yield Course("stays silent when it has come for the first time", first)
+    yield Course("stays silent when the exporter is down", {_up(alert): _steady(0, steps)})
+
+
 def _queue(alert: Alert) -> dict[str, str]:
     return {"queue_name": alert.queue}
 
 
-def _counter(metric: str, queue: str, **more: str) -> str:
-    labels = {"queue_name": queue, "hostname": "worker", "name": "some.task", **more}
-    written = ", ".join(f"{name}={promql_string(value)}" for name, value in labels.items())
-    return f"{metric}{{{written}}}"
+def _counter(alert: Alert, metric: str, **more: str) -> str:
+    labels = {"queue_name": alert.queue, "hostname": "worker", "name": "some.task", **more}
+    return labelled(metric, {**alert.matchers, **labels})
+
+
+_EXPORTER = "exporter:9808"
+
+
+def _up(alert: Alert) -> str:
+    return labelled("up", {"instance": _EXPORTER, "job": EXPORTER_JOB, **alert.matchers})
 
 
 def _steady(value: int, steps: int) -> str:
@@ -189,5 +227,7 @@ _COURSES: Mapping[str, Callable[[Alert, int], Iterator[Course]]] = MappingProxyT
         "CeleryWorkersBelowMinimum": _below_minimum,
         "CeleryTaskFailureRate": _failure_rate,
         "CeleryTaskNewFailure": _new_failure,
+        "CeleryBeatDown": _beat_down,
+        "CeleryScheduleMissed": _schedule_missed,
     }
 )

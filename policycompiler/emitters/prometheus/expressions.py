@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-EXPORTER = 'job="celery-exporter"'
+EXPORTER_JOB = "celery-exporter"
+HEARD_SHARE = 0.95
+"""Of a window, for which the exporter has to be there to tell that something did not happen within it."""
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -23,7 +25,8 @@ class Alert(NamedTuple):
     """An alert as the plan has it; a number that it has no use for is 0. `transport` is the broker's.
 
     `task` is a name or a pattern, of which `other_tasks` are not meant; what runs under one of its
-    `earlier_names` is.
+    `earlier_names` is. `tasks` are those that beat sends. `matchers` are labels by which the series of this
+    service are told from others; `job` among them stands for the job that it would be.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Alert(NamedTuple):
     other_tasks: tuple[str, ...] = ()
     earlier_names: tuple[str, ...] = ()
     runbook: str = ""
+    tasks: tuple[str, ...] = ()
+    matchers: Mapping[str, str] = MappingProxyType({})
 
 
 def promql_string(text: str) -> str:
@@ -58,23 +63,34 @@ def expression(alert: Alert) -> str:
     return _EXPRESSIONS[alert.name](alert)
 
 
-def selector(metric: str, queue: str) -> str:
-    """One metric of one queue: `celery_queue_length{queue_name="mail"}`."""
-    return f"{metric}{{queue_name={promql_string(queue)}}}"
+def labelled(metric: str, labels: Mapping[str, str]) -> str:
+    """A metric with its labels, as a selector and as a series are written."""
+    return f"{metric}{{{', '.join(f'{name}={promql_string(value)}' for name, value in labels.items())}}}"
 
 
-def _exporter_down(_: Alert) -> str:
-    return f"up{{{EXPORTER}}} == 0 or absent(up{{{EXPORTER}}})"
+def selector(alert: Alert, metric: str) -> str:
+    """One metric of the alert's queue: `celery_queue_length{queue_name="mail"}`."""
+    return labelled(metric, {**alert.matchers, "queue_name": alert.queue})
+
+
+def exporter(alert: Alert) -> str:
+    """Whether the exporter answers; its job is that of the scrape configuration unless a matcher says so."""
+    return labelled("up", {"job": EXPORTER_JOB, **alert.matchers})
+
+
+def _exporter_down(alert: Alert) -> str:
+    return f"{exporter(alert)} == 0 or absent({exporter(alert)})"
 
 
 def _broker_down(alert: Alert) -> str:
-    if alert.transport == "rabbitmq":
-        return 'up{job="rabbitmq"} == 0'
-    return 'redis_up{job="redis"} == 0 or up{job="redis"} == 0'
+    job = "rabbitmq" if alert.transport == "rabbitmq" else "redis"
+    labels = {"job": job, **alert.matchers}
+    scraped = f"{labelled('up', labels)} == 0"
+    return scraped if job == "rabbitmq" else f"{labelled('redis_up', labels)} == 0 or {scraped}"
 
 
 def _no_consumer(alert: Alert) -> str:
-    return f"max by (queue_name) ({selector('celery_active_worker_count', alert.queue)}) == 0"
+    return f"max by (queue_name) ({selector(alert, 'celery_active_worker_count')}) == 0"
 
 
 def _backlog(alert: Alert) -> str:
@@ -83,7 +99,7 @@ def _backlog(alert: Alert) -> str:
 
 def _stalled(alert: Alert) -> str:
     # A counter that appears with its first starts already in it shows no increase: its birth is a start too.
-    started, window = selector("celery_task_started_total", alert.queue), duration(alert.window_seconds)
+    started, window = selector(alert, "celery_task_started_total"), duration(alert.window_seconds)
     counted = f"sum by (queue_name) (increase({started}[{window}])) > 0"
     born = f"sum by (queue_name) ({started} > 0 unless {started} offset {window})"
     return f"{_length(alert)} > 0 unless on (queue_name) ({counted} or {born})"
@@ -91,18 +107,18 @@ def _stalled(alert: Alert) -> str:
 
 def _below_minimum(alert: Alert) -> str:
     # A queue that the exporter has never heard of has no series, and must count as one without workers.
-    seen = f"{selector('celery_active_worker_count', alert.queue)}[{duration(alert.window_seconds)}]"
+    seen = f"{selector(alert, 'celery_active_worker_count')}[{duration(alert.window_seconds)}]"
     # label_replace expands `$1` in its replacement.
     queue = promql_string(alert.queue.replace("$", "$$"))
     none = f'label_replace(vector(0), "queue_name", {queue}, "", "")'
     workers = f"(max by (queue_name) (max_over_time({seen})) or {none})"
-    return f"{workers} < {alert.minimum} and on () max(up{{{EXPORTER}}}) == 1"
+    return f"{workers} < {alert.minimum} and on () max({exporter(alert)}) == 1"
 
 
 def _failure_rate(alert: Alert) -> str:
     window = duration(alert.window_seconds)
     failed, succeeded = (
-        f"sum by (queue_name) (increase({selector(metric, alert.queue)}[{window}]))"
+        f"sum by (queue_name) (increase({selector(alert, metric)}[{window}]))"
         for metric in ("celery_task_failed_total", "celery_task_succeeded_total")
     )
     # Where nothing has ever succeeded there is no series of successes, and a plain sum would be empty.
@@ -112,9 +128,37 @@ def _failure_rate(alert: Alert) -> str:
 
 def _new_failure(alert: Alert) -> str:
     # A counter that appears with its first failure in it shows no increase: its birth is a failure too.
-    failed, window = f"celery_task_failed_total{{{_named(alert)}}}", duration(alert.window_seconds)
+    failed, window = (
+        f"celery_task_failed_total{{{_others(alert)}{_named(alert)}}}",
+        duration(alert.window_seconds),
+    )
     born = f"sum by (name) ({failed} > 0 unless {failed} offset {window})"
     return f"sum by (name) (increase({failed}[{window}])) > 0 or {born}"
+
+
+def _beat_down(alert: Alert) -> str:
+    names = promql_string("|".join(map(_regex, alert.tasks)))
+    return _silent(alert, f"celery_task_sent_total{{{_others(alert)}name=~{names}}}")
+
+
+def _schedule_missed(alert: Alert) -> str:
+    return _silent(alert, f"celery_task_started_total{{{_others(alert)}{_named(alert)}}}")
+
+
+def _silent(alert: Alert, counter: str) -> str:
+    """Nothing was counted within the window, while the exporter was there to count."""
+    # A counter that appears with its first event in it shows no increase: its birth is an event too.
+    window = duration(alert.window_seconds)
+    counted = f"sum(increase({counter}[{window}])) > 0"
+    born = f"sum({counter} > 0 unless {counter} offset {window})"
+    # One scrape that fails must not blind it for a week.
+    heard = f"avg_over_time({exporter(alert)}[{window}])"
+    return f"vector(0) unless on () ({counted} or {born}) and on () max({heard}) > {HEARD_SHARE!r}"
+
+
+def _others(alert: Alert) -> str:
+    """The matchers of the service, before a matcher of the task."""
+    return "".join(f"{name}={promql_string(value)}, " for name, value in alert.matchers.items())
 
 
 def _named(alert: Alert) -> str:
@@ -132,7 +176,7 @@ def _regex(glob: str) -> str:
 
 
 def _length(alert: Alert) -> str:
-    return f"max by (queue_name) ({selector('celery_queue_length', alert.queue)})"
+    return f"max by (queue_name) ({selector(alert, 'celery_queue_length')})"
 
 
 _EXPRESSIONS: Mapping[str, Callable[[Alert], str]] = MappingProxyType(
@@ -145,5 +189,7 @@ _EXPRESSIONS: Mapping[str, Callable[[Alert], str]] = MappingProxyType(
         "CeleryWorkersBelowMinimum": _below_minimum,
         "CeleryTaskFailureRate": _failure_rate,
         "CeleryTaskNewFailure": _new_failure,
+        "CeleryBeatDown": _beat_down,
+        "CeleryScheduleMissed": _schedule_missed,
     }
 )

@@ -3,9 +3,10 @@
 Decides:
     The scopes `alert:CeleryExporterDown`, `alert:CeleryBrokerDown`, and for each queue that runs here
     `alert:NAME:QUEUE` of `CeleryQueueNoConsumer`, `CeleryQueueBacklog`, `CeleryQueueStalled`,
-    `CeleryWorkersBelowMinimum` and `CeleryTaskFailureRate`. Keys: `alert`, `queue`, `team`, `severity`,
+    `CeleryWorkersBelowMinimum` and `CeleryTaskFailureRate`; with schedules `alert:CeleryBeatDown` and for
+    each of them `alert:CeleryScheduleMissed:SCHEDULE`. Keys: `alert`, `queue`, `team`, `severity`,
     `for_seconds`, `summary`, `description`, and where its expression has them `threshold`,
-    `window_seconds`, `minimum`.
+    `window_seconds`, `minimum`, `tasks`, `task`, `schedule`, `matchers`.
 
 Because:
     A queue's promise says when waiting is trouble: more messages than its workers start within the promise
@@ -15,6 +16,14 @@ Because:
     for hours before it says so, but its backlog tells sooner. No alert exists where celery-exporter sees
     nothing: it measures queues on Redis and RabbitMQ only, a broadcast queue or another app's has no place
     in its figures, and without task events it knows of no start and no failure.
+
+    Nothing measures beat itself. That it has ended shows when no task of any schedule is sent for longer than
+    the most frequent one allows; a task that others send as well hides it. A schedule is missed when its task
+    has not started within its longest gap, the promise of its queue, and some slack; where the gap is more
+    than eight days no alert watches it, as Prometheus may not look back so far.
+
+    Labels let Alertmanager make one page of one dead worker: what a rule with `inhibits: queue` explains has
+    `inhibited_by: queue` and the same `worker`.
 
 Example:
     tasks:
@@ -43,7 +52,15 @@ Refuses:
             tasks: {shop.a: {}}
 
 Parameters:
-    None.
+    `exporter_matchers`: labels of this service's celery-exporter, besides its job; {}.
+    `broker_matchers`: labels of this service's broker, besides the job of its exporter; {}.
+    `severities`: by alert, instead of its own; {}.
+    `urgent_wait`: a queue that promises a start within it calls somebody; 60.
+    `patience`: the shortest that trouble has to last; 300.
+    `backlog_floor`: fewer messages are no backlog; 10.
+    `failed_share`: of the runs of a queue; 0.05.
+    `least_runs`: a share of fewer says nothing; 20.
+    `schedule_slack`: how late a periodic task may be before it is missed; 600.
 """
 
 from __future__ import annotations
@@ -57,9 +74,11 @@ from policycompiler.policies.alerts.backlogs import backlog
 from policycompiler.policies.alerts.lost_workers import below_minimum, no_consumer
 from policycompiler.policies.alerts.queues import watched_queues
 from policycompiler.policies.alerts.runs import failure_rate, stalled, tells_of_runs
+from policycompiler.policies.alerts.schedules import beat_down, has_beat, missed, watched_schedules
 from policycompiler.policies.alerts.service import broker_down, exporter_down
+from policycompiler.policies.alerts.tuned import DEFAULTS, NAME, Parameters
 
-NAME = "alerts"
+__all__ = ["NAME", "Parameters", "apply"]
 
 ALERT_MISSING = info("PC530", "alert-missing")
 EVENTS_OFF_MONITORED = warning("PC532", "events-off-monitored")
@@ -68,7 +87,7 @@ WATCHED_TRANSPORTS = ("redis", "rabbitmq")
 """celery-exporter measures queues and workers on these; elsewhere each alert is silent or false."""
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+def apply(spec: Workload, plan: Plan, tuned: Parameters = DEFAULTS) -> Iterator[Decision | Diagnostic]:
     """Watch the exporter, the broker, and each queue that runs here."""
     del spec
     transport = plan.text(APP, "broker_transport")
@@ -77,18 +96,25 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         help_text = "watch the broker's own metrics, such as the age of its oldest message"
         yield ALERT_MISSING.at(("broker", "transport"), message, help=help_text)
         return
-    yield from exporter_down(plan)
-    yield from broker_down(plan)
+    yield from exporter_down(plan, tuned)
+    yield from broker_down(plan, tuned)
     queues = list(watched_queues(plan))
     if queues:
         yield from _events_off(plan)
     for queue in queues:
-        yield from no_consumer(plan, queue)
-        yield from backlog(plan, queue)
-        yield from below_minimum(plan, queue)
+        yield from no_consumer(plan, queue, tuned)
+        yield from backlog(plan, queue, tuned)
+        yield from below_minimum(plan, queue, tuned)
         if tells_of_runs(plan, queue):
-            yield from stalled(plan, queue)
-            yield from failure_rate(plan, queue)
+            yield from stalled(plan, queue, tuned)
+            yield from failure_rate(plan, queue, tuned)
+    schedules = watched_schedules(plan) if has_beat(plan) else []
+    if schedules:
+        yield from beat_down(plan, schedules, tuned)
+    told = {queue.scope.name for queue in queues if tells_of_runs(plan, queue)}
+    for schedule in schedules:
+        if plan.text(schedule.task, "queue") in told:
+            yield from missed(plan, schedule, tuned)
 
 
 def _events_off(plan: Plan) -> Iterator[Diagnostic]:

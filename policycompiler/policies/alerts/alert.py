@@ -6,18 +6,15 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Value
+from policycompiler.policies.alerts.tuned import NAME, Parameters, origin
 
 SCRAPE_INTERVAL_SECONDS = 30
 """Each scrape of celery-exporter asks the workers for at least 2 s, so it is scraped no oftener."""
-SHORTEST_PATIENCE_SECONDS = 300
-"""Ten scrapes: a restart of the exporter, or a burst that the workers swallow, is over by then."""
 PAGE = "critical"
 """Somebody is called."""
 TICKET = "warning"
 """Somebody looks at it in office hours."""
-URGENT_WAIT_SECONDS = 60
-"""Whoever is promised a start within a minute is waiting for it; other queues can wait for office hours."""
 NO_TEAM = None
 """Of an alert of a service that names no owner."""
 
@@ -35,11 +32,16 @@ def constant(name: str, value: Value, because: str) -> Choice:
     return Choice(value, because, (Constant(name, value),))
 
 
-def severity(plan: Plan, queue: Scope) -> Choice:
+def patience(tuned: Parameters, because: str) -> Choice:
+    """The shortest that trouble has to last."""
+    return Choice(minutes(tuned.patience), because, (origin(tuned, "patience"),))
+
+
+def severity(plan: Plan, queue: Scope, tuned: Parameters) -> Choice:
     """How bad it is that nothing of a queue runs: as bad as somebody's wait for it."""
     promise = plan.number(queue, "queue_wait_seconds")
-    origins = (Derived(queue, "queue_wait_seconds"), Constant("URGENT_WAIT_SECONDS", URGENT_WAIT_SECONDS))
-    if promise <= URGENT_WAIT_SECONDS:
+    origins = (Derived(queue, "queue_wait_seconds"), origin(tuned, "urgent_wait"))
+    if promise <= tuned.urgent_wait:
         return Choice(PAGE, f"somebody waits who was promised a start within {promise:g} s", origins)
     return Choice(TICKET, f"a start was promised within {promise:g} s only", origins)
 
@@ -62,14 +64,18 @@ def decide(
     choices: Mapping[str, Choice],
     summary: str,
     description: str,
+    tuned: Parameters,
+    *,
+    named: str = "",
 ) -> Iterator[Decision]:
     """One alert, whole; `queue` is None where it is about the service."""
     if queue is None:
         scope, cause = Scope("alert", alert), Derived(APP, "broker_transport")
         because = "it can be watched on this transport"
     else:
-        scope, cause = Scope("alert", f"{alert}:{queue.name}"), Derived(queue, "workers")
+        scope, cause = Scope("alert", named or f"{alert}:{queue.name}"), Derived(queue, "workers")
         because = "it runs here"
+    choices = {**choices, **_told(tuned, alert)}
     team, whose, of_team = _team(plan, queue)
     numbers = tuple(Derived(scope, key) for key in choices)
     yield Decision(scope, "alert", alert, because, (cause,))
@@ -79,6 +85,21 @@ def decide(
         yield Decision(scope, key, value, why, origins)
     yield Decision(scope, "summary", summary, "says what is wrong", (cause,))
     yield Decision(scope, "description", description, "says by how much, from the alert's numbers", numbers)
+
+
+def _told(tuned: Parameters, alert: str) -> dict[str, Choice]:
+    """What the policy file says of an alert: another severity, and which series are this service's."""
+    told = {}
+    if alert in tuned.severities:
+        path = ("parameters", NAME, "severities", alert)
+        found: Value = tuned.severities[alert]
+        told["severity"] = Choice(found, "the policy file says so", (Parameter(path, found),))
+    key = "broker_matchers" if alert == "CeleryBrokerDown" else "exporter_matchers"
+    matchers: Value = dict(getattr(tuned, key))
+    if matchers:
+        whose = "labels of what is this service's own"
+        told["matchers"] = Choice(matchers, whose, (Parameter(("parameters", NAME, key), matchers),))
+    return told
 
 
 def _team(plan: Plan, queue: Scope | None) -> tuple[Value, str, tuple[Origin, ...]]:

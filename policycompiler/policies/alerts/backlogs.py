@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope
 from policycompiler.policies.alerts.alert import (
-    SHORTEST_PATIENCE_SECONDS,
     TICKET,
     Choice,
     constant,
@@ -15,42 +14,44 @@ from policycompiler.policies.alerts.alert import (
     minutes,
     span,
 )
+from policycompiler.policies.alerts.first_steps import look
 from policycompiler.policies.alerts.queues import Queue, positive
+from policycompiler.policies.alerts.tuned import Parameters, origin
 
-BACKLOG_FLOOR = 10
-"""Fewer messages than this come and go between two scrapes in any queue that is used."""
 ASSUMED_RUN_SECONDS = 10
 """Of a task that declares no run time, for the backlog alone. Most are shorter: better too early a ticket."""
 
 _ASSUMED_RUN = Constant("ASSUMED_RUN_SECONDS", ASSUMED_RUN_SECONDS)
 
 
-def backlog(plan: Plan, queue: Queue) -> Iterator[Decision]:
+def backlog(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
     """What waits cannot be started within the promise."""
     promise = plan.number(queue.scope, "queue_wait_seconds")
     slots, slot_origins = _slots(plan, queue)
-    threshold = _threshold(plan, queue, slots, slot_origins)
+    threshold = _threshold(plan, queue, slots, slot_origins, tuned)
     choices = {
         "severity": constant("TICKET", TICKET, "late, and still moving"),
-        "for_seconds": _patience(plan, queue),
+        "for_seconds": _patience(plan, queue, tuned),
         "threshold": threshold,
     }
     description = (
         f"More than {threshold.value} messages have waited for {span(choices['for_seconds'])}. "
-        f"{slots:g} slots cannot start them within the promised {promise:g} s."
+        f"{slots:g} slots cannot start them within the promised {promise:g} s. {look(plan)}"
     )
     summary = f"Queue {queue.scope.name} is behind its promise"
-    yield from decide(plan, "CeleryQueueBacklog", queue.scope, choices, summary, description)
+    yield from decide(plan, "CeleryQueueBacklog", queue.scope, choices, summary, description, tuned)
 
 
-def _patience(plan: Plan, queue: Queue) -> Choice:
+def _patience(plan: Plan, queue: Queue, tuned: Parameters) -> Choice:
     wait = Derived(queue.scope, "queue_wait_seconds")
-    patience = max(SHORTEST_PATIENCE_SECONDS, minutes(plan.number(wait.scope, wait.key)))
-    least = Constant("SHORTEST_PATIENCE_SECONDS", SHORTEST_PATIENCE_SECONDS)
+    patience = max(minutes(tuned.patience), minutes(plan.number(wait.scope, wait.key)))
+    least = origin(tuned, "patience")
     return Choice(patience, "a burst that is gone within the promise is none", (wait, least))
 
 
-def _threshold(plan: Plan, queue: Queue, slots: float, slot_origins: list[Origin]) -> Choice:
+def _threshold(
+    plan: Plan, queue: Queue, slots: float, slot_origins: list[Origin], tuned: Parameters
+) -> Choice:
     """As many as these slots start within the promise, or as may arrive at once."""
     wait = Derived(queue.scope, "queue_wait_seconds")
     promise = plan.number(wait.scope, wait.key)
@@ -58,13 +59,14 @@ def _threshold(plan: Plan, queue: Queue, slots: float, slot_origins: list[Origin
     drained = _two_digits_up(slots / run * promise)
     bursts = [Derived(task, "burst") for task in queue.tasks if plan.find(task, "burst")]
     burst = max((int(plan.number(each.scope, each.key)) for each in bursts), default=0)
-    threshold = max(BACKLOG_FLOOR, drained, burst)
+    floor = tuned.backlog_floor
+    threshold = max(floor, drained, burst)
     because = f"{slots:g} slots with runs of {run:g} s start about {drained} in the promised {promise:g} s"
-    if drained < BACKLOG_FLOOR:
-        because += f", and fewer than {BACKLOG_FLOOR} come and go anyway"
+    if drained < floor:
+        because += f", and fewer than {floor} come and go anyway"
     if threshold == burst > drained:
         because += f", and {burst} may arrive at once"
-    origins = (wait, *slot_origins, *run_origins, *bursts, Constant("BACKLOG_FLOOR", BACKLOG_FLOOR))
+    origins = (wait, *slot_origins, *run_origins, *bursts, origin(tuned, "backlog_floor"))
     return Choice(threshold, because, origins)
 
 
@@ -87,10 +89,10 @@ def _mean_run(plan: Plan, queue: Queue) -> tuple[float, list[Origin]]:
     weighted = all(positive(plan, task, "rate_mean_per_second") for task in queue.tasks)
     seconds, weights, origins = 0.0, 0.0, dict[Origin, None]()
     for task in queue.tasks:
-        run, origin = _run(plan, task)
+        run, said = _run(plan, task)
         weight = positive(plan, task, "rate_mean_per_second") if weighted else 1
         seconds, weights = seconds + weight * run, weights + weight
-        origins[origin] = None
+        origins[said] = None
         if weighted:
             origins[Derived(task, "rate_mean_per_second")] = None
     if not weights:

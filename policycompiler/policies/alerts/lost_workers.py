@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.plan import Constant, Decision, Derived, Origin, Plan
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan
 from policycompiler.policies.alerts.alert import TICKET, Choice, constant, decide, minutes, severity, span
-from policycompiler.policies.alerts.queues import Queue, longest_run
+from policycompiler.policies.alerts.first_steps import start
+from policycompiler.policies.alerts.queues import Queue, longest_run, own_longest_run
+from policycompiler.policies.alerts.tuned import Parameters
 
 RESTART_SECONDS = 300
 """A worker that starts imports the app, connects, and is seen by one scrape or two."""
@@ -19,21 +21,21 @@ WORKERS_SEEN_WITHIN_SECONDS = 180
 """A worker that misses the exporter's question is counted again within six scrapes."""
 
 
-def no_consumer(plan: Plan, queue: Queue) -> Iterator[Decision]:
+def no_consumer(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
     """Nobody consumes it."""
     choices = {
-        "severity": severity(plan, queue.scope),
+        "severity": severity(plan, queue.scope, tuned),
         "for_seconds": _stop_and_restart(plan, queue),
     }
     description = (
         f"No worker has consumed {queue.scope.name} for {span(choices['for_seconds'])}. "
-        f"Expected: {', '.join(worker.name for worker in queue.workers)}."
+        f"Expected: {', '.join(worker.name for worker in queue.workers)}. {start(plan, queue.workers)}"
     )
     summary = f"Queue {queue.scope.name} has no worker"
-    yield from decide(plan, "CeleryQueueNoConsumer", queue.scope, choices, summary, description)
+    yield from decide(plan, "CeleryQueueNoConsumer", queue.scope, choices, summary, description, tuned)
 
 
-def below_minimum(plan: Plan, queue: Queue) -> Iterator[Decision]:
+def below_minimum(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
     """Fewer processes consume it than its workers have."""
     origins = tuple(Derived(worker, "replicas") for worker in queue.workers)
     choices = {
@@ -46,20 +48,25 @@ def below_minimum(plan: Plan, queue: Queue) -> Iterator[Decision]:
     }
     description = (
         f"Fewer processes than the expected {queue.replicas} have consumed {queue.scope.name} for "
-        f"{span(choices['for_seconds'])}."
+        f"{span(choices['for_seconds'])}. {start(plan, queue.workers)}"
     )
     summary = f"Queue {queue.scope.name} lacks workers"
-    yield from decide(plan, "CeleryWorkersBelowMinimum", queue.scope, choices, summary, description)
+    yield from decide(plan, "CeleryWorkersBelowMinimum", queue.scope, choices, summary, description, tuned)
 
 
 def _stop_and_restart(plan: Plan, queue: Queue) -> Choice:
     """For how long a worker may be silent without being lost."""
     stops = [Derived(worker, "stop_timeout_seconds") for worker in queue.workers]
     longest = max(plan.number(stop.scope, stop.key) for stop in stops)
+    run, own = own_longest_run(plan, queue)
+    of_undeclared = Derived(APP, "task_time_limit")
+    if own and any(of_undeclared in plan.setting(stop.scope, stop.key).origins for stop in stops):
+        longest = min(longest, run)
     silence = min(longest, LONGEST_SILENCE_SECONDS)
     because = f"a worker that stops may be silent for {longest:g} s, of which {silence:g} s are borne"
     origins: tuple[Origin, ...] = (
         *stops,
+        *own,
         Constant("LONGEST_SILENCE_SECONDS", LONGEST_SILENCE_SECONDS),
         Constant("RESTART_SECONDS", RESTART_SECONDS),
     )

@@ -38,6 +38,16 @@ def watched_queues(plan: Plan) -> Iterator[Queue]:
             yield Queue(scope, workers, tasks_of.get(scope.name, []), neighbours, replicas)
 
 
+def own_longest_run(plan: Plan, queue: Queue) -> tuple[float, tuple[Origin, ...]]:
+    """Seconds for which a declared task may hold a slot of its workers; no origin where one has no limit.
+
+    The limit of tasks that nobody declared says nothing of these workers, unless there are no others.
+    """
+    limits = [Derived(task, "options.time_limit") for task in queue.neighbours]
+    seconds = [positive(plan, limit.scope, limit.key) for limit in limits]
+    return (max(seconds), tuple(limits)) if seconds and all(seconds) else (0, ())
+
+
 def longest_run(plan: Plan, queue: Queue) -> tuple[float, Origin]:
     """Seconds for which a slot of its workers may be busy, with whatever else they consume."""
     limits = [Derived(task, "longest_run_seconds") for task in queue.neighbours]

@@ -1,0 +1,55 @@
+"""What to type first: the units of workers and beat, and the commands that look into them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from policycompiler.plan import APP, Plan, Scope
+
+_MOST_NAMED = 3
+
+
+def start(plan: Plan, workers: Sequence[Scope]) -> str:
+    """How to start the workers of a queue, and where to read why one has ended."""
+    units = [_unit(plan, worker) for worker in workers[:_MOST_NAMED]]
+    return (
+        f"First: systemctl start {' '.join(units)} (one instance @1, @2, … for each process), "
+        f"then journalctl --unit={units[0]} --lines=100."
+    )
+
+
+def look(plan: Plan) -> str:
+    """How to see what the workers do at the moment."""
+    return f"First: {_celery(plan)} inspect active."
+
+
+def restart(plan: Plan, workers: Sequence[Scope]) -> str:
+    """How to find a worker that hangs, and to restart it."""
+    units = [_unit(plan, worker) for worker in workers[:_MOST_NAMED]]
+    return f"{look(plan)} Restart what does not answer: systemctl restart {' '.join(units)}."
+
+
+def read_log(plan: Plan, workers: Sequence[Scope]) -> str:
+    """Where the errors of runs are."""
+    units = " ".join(f"--unit={_unit(plan, worker)}" for worker in workers[:_MOST_NAMED])
+    return f"First: journalctl {units} --since=-1h --priority=warning."
+
+
+def start_beat(plan: Plan) -> str:
+    """How to start beat, and where to read why it has ended."""
+    unit = f"{plan.get(APP, 'service', 'SERVICE')}-beat.service"
+    return f"First: systemctl start {unit} on its one host, then journalctl --unit={unit} --lines=100."
+
+
+def ask_broker(transport: str) -> str:
+    """How to see whether the broker runs."""
+    command = "rabbitmq-diagnostics check_running" if transport == "rabbitmq" else "redis-cli ping"
+    return f"First: {command} on the broker's host."
+
+
+def _unit(plan: Plan, worker: Scope) -> str:
+    return f"{plan.get(APP, 'service', 'SERVICE')}-worker-{worker.name}@1.service"
+
+
+def _celery(plan: Plan) -> str:
+    return f"celery --app {plan.get(APP, 'app', 'APP')}"
