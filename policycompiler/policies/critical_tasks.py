@@ -3,7 +3,7 @@
 Decides:
     For each task that is `critical: true`, the scope `alert:CeleryTaskNewFailure:NAME` with the keys `alert`,
     `queue`, `task`, `other_tasks`, `earlier_names`, `team`, `severity`, `for_seconds`, `window_seconds`,
-    `summary` and `description`.
+    `matchers`, `summary` and `description`.
 
 Because:
     A share of failures says nothing of a task that is sent twice a day, and nothing of one whose every
@@ -108,11 +108,17 @@ def _alert(spec: Workload, plan: Plan, task: Scope) -> Iterator[Decision]:
         ),
         "summary": (f"Task {task.name} failed", "says what is wrong", (cause,)),
         "description": (
-            f"A run {of}has failed for good within the last {window}; each of its failures matters.",
+            (
+                f"A run {of}has failed for good within the last {window}; each of its failures matters. "
+                f"{_first_step(plan, task)}"
+            ),
             "says what is known",
             (cause, Derived(scope, "window_seconds")),
         ),
     }
+    exporter = Derived(Scope("alert", "CeleryExporterDown"), "matchers")
+    if plan.find(*exporter):
+        choices["matchers"] = (plan.value(*exporter), "those of the exporter", (exporter,))
     if plan.find(task, "renamed_from"):
         names, why = plan.value(task, "renamed_from"), "runs under an earlier name count under that"
         choices["earlier_names"] = (names, why, (Derived(task, "renamed_from"),))
@@ -120,6 +126,13 @@ def _alert(spec: Workload, plan: Plan, task: Scope) -> Iterator[Decision]:
         choices["other_tasks"] = (others, "they have entries of their own", (cause,))
     for key, (value, because, origins) in choices.items():
         yield Decision(scope, key, value, because, origins)
+
+
+def _first_step(plan: Plan, task: Scope) -> str:
+    """The logs of its workers."""
+    service = plan.get(APP, "service", "SERVICE")
+    units = [f"--unit={service}-worker-{name}@1.service" for name in plan.texts(task, "workers")]
+    return f"First: journalctl {' '.join(units)} --since=-1h --priority=warning."
 
 
 def _team(plan: Plan, task: Scope) -> tuple[Value, str, tuple[Origin, ...]]:

@@ -17,7 +17,8 @@ def test_it_decides_an_alert_whole():
     assert decided == {
         f"{SCOPE}/alert": "CeleryTaskNewFailure",
         f"{SCOPE}/description": (
-            "A run of shop.a has failed for good within the last 15 min; each of its failures matters."
+            "A run of shop.a has failed for good within the last 15 min; each of its failures matters. "
+            "First: journalctl --unit=shop-worker-q@1.service --since=-1h --priority=warning."
         ),
         f"{SCOPE}/for_seconds": 0,
         f"{SCOPE}/queue": "q",

@@ -22,8 +22,8 @@ Because:
     has not started within its longest gap, the promise of its queue, and some slack; where the gap is more
     than eight days no alert watches it, as Prometheus may not look back so far.
 
-    Labels let Alertmanager make one page of one dead worker: what a rule with `inhibits: queue` explains has
-    `inhibited_by: queue` and the same `worker`.
+    Labels let Alertmanager make one page of one dead worker: what a rule with `inhibits: worker` explains has
+    `inhibited_by: worker` and the same `worker`. The rules file begins with the rules for it.
 
 Example:
     tasks:
