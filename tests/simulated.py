@@ -222,6 +222,8 @@ def _assigned(module: str) -> dict[str, frozenset[str]]:
             if isinstance(value, ast.List | ast.Tuple):
                 items = value.elts
             found[line.targets[0].id] = frozenset(map(ast.dump, items))
+        elif isinstance(line, ast.ClassDef) and line.name == "ZonedCrontab":
+            found["beat_schedule of a zone"] = frozenset({ast.dump(line)})
         elif not _is_silent(line):
             found[ast.dump(line)] = frozenset()
     return found
