@@ -59,7 +59,7 @@ def _stop_and_restart(plan: Plan, queue: Queue) -> Choice:
     stops = [Derived(worker, "stop_timeout_seconds") for worker in queue.workers]
     longest = max(plan.number(stop.scope, stop.key) for stop in stops)
     run, own = own_longest_run(plan, queue)
-    of_undeclared = Derived(APP, "task_time_limit")
+    of_undeclared = Derived(APP, "longest_run_seconds")
     if own and any(of_undeclared in plan.setting(stop.scope, stop.key).origins for stop in stops):
         longest = min(longest, run)
     silence = min(longest, LONGEST_SILENCE_SECONDS)

@@ -39,13 +39,13 @@ def watched_queues(plan: Plan) -> Iterator[Queue]:
 
 
 def own_longest_run(plan: Plan, queue: Queue) -> tuple[float, tuple[Origin, ...]]:
-    """Seconds for which a declared task may hold a slot of its workers; no origin where one has no limit.
+    """Seconds for which a declared task may hold a slot of its workers; no origin where none is declared.
 
-    The limit of tasks that nobody declared says nothing of these workers, unless there are no others.
+    A run of a task that nobody declared says nothing of these workers, unless there are no others.
     """
-    limits = [Derived(task, "options.time_limit") for task in queue.neighbours]
-    seconds = [positive(plan, limit.scope, limit.key) for limit in limits]
-    return (max(seconds), tuple(limits)) if seconds and all(seconds) else (0, ())
+    runs = [Derived(task, "longest_run_seconds") for task in queue.neighbours]
+    seconds = [positive(plan, run.scope, run.key) for run in runs]
+    return (max(seconds), tuple(runs)) if seconds else (0, ())
 
 
 def longest_run(plan: Plan, queue: Queue) -> tuple[float, Origin]:

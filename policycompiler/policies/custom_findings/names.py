@@ -15,8 +15,9 @@ TEXTS: Mapping[str, str] = {
 }
 FLAGS: Mapping[str, str] = {
     "task": "external idempotent critical limits_assumed options.acks_late options.acks_on_failure "
-    "options.acks_on_timeout options.ignore_result options.reject_on_worker_lost options.retry_on_worker_lost options.retry_jitter "
-    "options.track_started options.store_errors_even_if_ignored",
+    "options.acks_on_timeout options.ignore_result options.reject_on_worker_lost "
+    "options.retry_on_worker_lost options.retry_jitter options.track_started "
+    "options.store_errors_even_if_ignored",
     "queue": "broadcast external",
     "worker": "disable_prefetch task_events without_gossip without_heartbeat without_mingle",
     "schedule": "",
@@ -39,8 +40,9 @@ MAPPINGS: Mapping[str, str] = {
 NUMBERS: Mapping[str, str] = {
     "task": "runtime_p50_seconds runtime_p99_seconds runtime_mean_seconds rate_mean_per_second "
     "rate_peak_per_second max_countdown_seconds burst memory_bytes payload_bytes longest_run_seconds "
-    "options.time_limit options.soft_time_limit options.max_retries options.retry_backoff options.retry_backoff_max "
-    "options.default_retry_delay options.expires options.priority options.delivery_mode",
+    "options.time_limit options.soft_time_limit options.max_retries options.retry_backoff "
+    "options.retry_backoff_max options.default_retry_delay options.expires options.priority "
+    "options.delivery_mode",
     "queue": "queue_wait_seconds consumer_timeout_seconds",
     "worker": "concurrency replicas memory_bytes prefetch_multiplier max_tasks_per_child "
     "max_memory_per_child stop_timeout_seconds heartbeat_interval time_limit soft_time_limit",
