@@ -64,6 +64,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Fix, Related, Remove, SpecPath, error, warning
+from policycompiler.knowledge import pools
 from policycompiler.knowledge.beat_schedulers import NO_STORE, STORES
 from policycompiler.model import Workload
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
@@ -85,8 +86,6 @@ LOG_LEVEL = "INFO"
 """One line a task that it sends."""
 CLEANED_BY_BEAT = frozenset({"database", "mongodb"})
 """Stores that forget nothing by themselves and that Celery knows how to clean."""
-GREEN = frozenset({"gevent", "eventlet"})
-"""Pools with which a worker refuses `-B`."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -125,7 +124,7 @@ def _inside(plan: Plan, names: list[str], *, needed: bool) -> Iterator[Diagnosti
         help_text = "remove `beat: true`; beat gets a process of its own"
         if not needed:
             help_text = "write `beat: {}` instead; beat gets a process of its own"
-        if pool in GREEN:
+        if pools.pool(str(pool)).green:
             message = f"worker {name} is to run a beat inside, but with the pool {pool} it would not start"
             yield BEAT_EMBEDDED_GREEN.at(path, message, help=help_text, fix=fix)
         elif replicas > 1 or len(names) > 1:

@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, warning
+from policycompiler.knowledge.pools import POOLS
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan
 
@@ -58,13 +59,12 @@ _OF_AMQP = frozenset(
 _OF_PREFORK = frozenset(
     {"worker_lost_wait", "worker_pool_putlocks", "worker_pool_start_method", "worker_proc_alive_timeout"}
 )
-_WITHOUT_PROCESSES = frozenset({"threads", "gevent", "eventlet", "solo"})
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Only where nothing can read it; a class of the user's may read whatever it likes."""
     transport = plan.text(APP, "broker_transport")
-    pools = [plan.text(scope, "pool") for scope in plan.scopes("worker")]
+    kinds = [plan.text(scope, "pool") for scope in plan.scopes("worker")]
     own_scheduler = spec.beat is not None and spec.beat.scheduler is not None
     for key in (spec.celery and spec.celery.settings) or {}:
         if plan.find(APP, key) is None:
@@ -75,8 +75,13 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         elif key in _OF_AMQP and transport != "rabbitmq":
             related = (Related(("broker", "transport"), "the broker"),)
             yield _unused(key, f"only RabbitMQ reads it, and the broker is {transport}", related)
-        elif key in _OF_PREFORK and pools and _WITHOUT_PROCESSES.issuperset(pools):
+        elif key in _OF_PREFORK and kinds and not any(_may_have_processes(kind) for kind in kinds):
             yield _unused(key, "only the prefork pool reads it, and no worker has one")
+
+
+def _may_have_processes(kind: str) -> bool:
+    """A class of the user's own may do as prefork does."""
+    return kind not in POOLS or POOLS[kind].processes
 
 
 def _of_backend(spec: Workload, key: str, backend: str) -> Iterator[Diagnostic]:

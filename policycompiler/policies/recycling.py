@@ -47,6 +47,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, warning
+from policycompiler.knowledge.pools import POOLS
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope, Written
 
@@ -57,8 +58,6 @@ MEMORY_PER_CHILD_LOW = warning("PC335", "memory-per-child-low")
 
 LEAST_KIB = 150000
 """A bare child of a tiny app has some 50 MB, one that has loaded an application two or three times that."""
-ONE_PROCESS = frozenset({"threads", "gevent", "eventlet", "solo"})
-"""Pools without processes to replace; a class of the user's may have some."""
 BOUNDS = ("max_tasks_per_child", "max_memory_per_child")
 
 
@@ -110,13 +109,15 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
 def _inert(plan: Plan) -> Iterator[Diagnostic]:
     """Bounds that are pinned where no process can be replaced."""
     pools = {scope: plan.text(scope, "pool") for scope in plan.scopes("worker")}
-    nowhere = all(pool in ONE_PROCESS for pool in pools.values())
+    # A class of the user's own may have processes to replace.
+    fixed = {kind for kind, pool in POOLS.items() if not pool.recycles}
+    nowhere = all(pool in fixed for pool in pools.values())
     told: set[SpecPath] = set()
     for scope, pool in pools.items():
         for key in BOUNDS:
             path = plan.written(scope, key)
             # What is pinned for all workers has an effect as long as one of them has processes.
-            if pool in ONE_PROCESS and path and path not in told and (nowhere or path[0] == "workers"):
+            if pool in fixed and path and path not in told and (nowhere or path[0] == "workers"):
                 told.add(path)
                 message = (
                     f"the pool {pool} of worker {scope.name} replaces no processes; `{key}` does nothing"

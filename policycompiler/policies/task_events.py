@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policycompiler.knowledge import pools
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value
 
@@ -39,10 +40,8 @@ WITHOUT_MINGLE = False
 """A starting worker learns from the others which tasks were revoked."""
 LOG_LEVEL = "INFO"
 """One line a task: what an on-call person reads first."""
-GREEN = frozenset({"gevent", "eventlet"})
-"""Pools that run Celery's synchronous loop, which waits 0.1 s for events after every message in 5.7."""
 CELERY_WITH_SLOW_GREEN = (5, 7)
-"""The release with that wait."""
+"""Its synchronous loop, which green pools run, waits 0.1 s for events after every message."""
 TRANSPORTS_WITHOUT_EVENTS = frozenset({"sqs", "filesystem"})
 """No fan-out, so no events and no remote control."""
 
@@ -75,7 +74,7 @@ def _slows(plan: Plan, scope: Scope) -> bool:
     """Whether events would hold this worker to ten tasks a second."""
     return (
         plan.value(APP, "broker_transport") == "rabbitmq"
-        and plan.value(scope, "pool") in GREEN
+        and pools.pool(plan.text(scope, "pool")).green
         and plan.version(APP, "celery_version") == CELERY_WITH_SLOW_GREEN
         and plan.get(APP, "broker_heartbeat") != 0
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
+from policycompiler.knowledge import topics
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.review import fleet, on_rabbitmq
 
@@ -159,20 +160,6 @@ def _reached(table: _Table, sent: _Link, plan: Plan) -> Iterator[_Link]:
             # kombu keeps no pattern of it, which matches every key; RabbitMQ does not mix types.
             arrives = not _on_rabbitmq(plan)
         else:
-            arrives = _matches(link.key, sent.key, least=0 if _on_rabbitmq(plan) else 1)
+            arrives = topics.matches(link.key, sent.key, plan.text(APP, "broker_transport"))
         if arrives:
             yield link
-
-
-def _matches(pattern: str, key: str, least: int) -> bool:
-    """Whether a topic exchange takes a key; `#` stands for this many words at the least, `*` for one."""
-    words = key.split(".")
-    ends = {0}
-    for part in pattern.split("."):
-        if part == "#":
-            ends = set(range(min(ends) + least, len(words) + 1))
-        else:
-            ends = {end + 1 for end in ends if end < len(words) and part in {"*", words[end]}}
-        if not ends:
-            return False
-    return len(words) in ends

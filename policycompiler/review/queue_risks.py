@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policycompiler.knowledge.queue_arguments import DROPPING, OVERFLOW
+from policycompiler.knowledge.transports import TRANSPORTS
 from policycompiler.plan import APP, Scope, Value
 from policycompiler.review import bindings, fleet
 from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
@@ -68,24 +70,24 @@ def _or_lossy(judged: Judged, at: At, before: list[Value]) -> Judged:
 
 def _thrown_away(at: At, before: list[Value]) -> Iterator[str]:
     """What the new arguments of a queue throw away, and one of those of before does not."""
-    limits = _LIMITS if _on_rabbitmq(at) else {_UNUSED: _LIMITS[_UNUSED]} if _on_redis(at) else {}
+    expiring = TRANSPORTS[at.new.text(APP, "broker_transport")].expiring
     if at.new.get(at.scope, "external"):
         return
     now = _arguments(at.new.get(at.scope, "arguments"))
     earlier = [_arguments(each) for each in before]
-    full = str(now.get(_OVERFLOW, "drop-head"))
+    full = str(now.get(OVERFLOW, "drop-head"))
     where = ", to its dead letters" if "x-dead-letter-exchange" in now else ""
-    for argument, what in limits.items():
-        limit = now.get(argument)
+    for argument, dropping in DROPPING.items():
+        limit = now.get(argument) if argument in expiring else None
         if limit is not None and any(
             _is_less(limit, each.get(argument))
-            or (argument in _LENGTHS and each.get(_OVERFLOW, "drop-head") != full)
+            or (dropping.of_length and each.get(OVERFLOW, "drop-head") != full)
             for each in earlier
         ):
-            if argument in _LENGTHS and full != "drop-head":
+            if dropping.of_length and full != "drop-head":
                 yield f"`{argument}`: {_refusing(at)}"
             else:
-                yield f"`{argument}`: {what}{'' if argument == _UNUSED else where}"
+                yield f"`{argument}`: {dropping.what}{where if dropping.dead_letters else ''}"
 
 
 def _refusing(at: At) -> str:
@@ -104,20 +106,6 @@ def _is_less(limit: Value, before: Value) -> bool:
 
 def _arguments(value: Value) -> dict[str, Value]:
     return value if isinstance(value, dict) else {}
-
-
-_OVERFLOW = "x-overflow"
-_UNUSED = "x-expires"
-_LENGTHS = {
-    "x-max-length": "a full queue drops its oldest messages",
-    "x-max-length-bytes": "a full queue drops its oldest messages",
-}
-_LIMITS = {
-    **_LENGTHS,
-    "x-message-ttl": "what waits for longer than so many milliseconds is dropped",
-    _UNUSED: "a queue that has no worker for so many milliseconds is gone with what is in it",
-}
-"""The arguments by which a queue throws messages away; Redis, by kombu, follows the last."""
 
 
 def _on_rabbitmq(at: At) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policycompiler.knowledge import pools
 from policycompiler.review import fleet
 from policycompiler.review.app_risks import RULES as RULES_OF_THE_APP
 from policycompiler.review.broker_risks import RULES as RULES_OF_BROKERS
@@ -74,17 +75,15 @@ def _differing(at: At, other: str) -> Iterator[Judged]:
 
 
 def _pool(at: At) -> Judged:
-    if at.was == "prefork":
+    was, now = pools.pool(str(at.was)), pools.pool(str(at.now))
+    if was.soft and not now.soft:
         return manual(f"pool {at.now} keeps no time limits as prefork does: nothing ends a run that hangs")
-    if at.was in _GREEN and at.now not in {*_GREEN, "prefork"}:
+    if was.cancels and not now.cancels:
         return manual(
             f"pool {at.now} keeps no hard limit, as {at.was} does where a run waits: nothing ends a run that "
             "hangs"
         )
     return safe("it runs so from its start on")
-
-
-_GREEN = ("gevent", "eventlet")
 
 
 def _worker_removed(at: At) -> Judged:

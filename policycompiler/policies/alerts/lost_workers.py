@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policycompiler.knowledge import pools
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan
 from policycompiler.policies.alerts.alert import TICKET, Choice, constant, decide, minutes, severity, span
 from policycompiler.policies.alerts.first_steps import start
@@ -70,7 +71,11 @@ def _stop_and_restart(plan: Plan, queue: Queue) -> Choice:
         Constant("LONGEST_SILENCE_SECONDS", LONGEST_SILENCE_SECONDS),
         Constant("RESTART_SECONDS", RESTART_SECONDS),
     )
-    solo = [Derived(worker, "pool") for worker in queue.workers if plan.value(worker, "pool") == "solo"]
+    solo = [
+        Derived(worker, "pool")
+        for worker in queue.workers
+        if not pools.pool(plan.text(worker, "pool")).answers
+    ]
     if solo:
         run, origin = longest_run(plan, queue)
         silence = max(silence, run)
