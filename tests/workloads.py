@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from policycompiler.plan import (
     Value,
     Written,
 )
-from policycompiler.policies import POLICIES, Policy, proposals
+from policycompiler.policies import POLICIES, UNTUNED, Policy, Tuning, proposals, queue_declarations
 
 HEAD = {
     "version": "1",
@@ -31,6 +32,15 @@ HEAD = {
     "app": "shop.celery_app:app",
     "broker": "{transport: redis, url: '${CELERY_BROKER_URL}'}",
 }
+
+
+ON_QUORUM: Tuning = {queue_declarations.NAME: queue_declarations.Parameters(queue_type="quorum")}
+"""A policy file that asks for quorum queues wherever nothing else is declared."""
+
+
+def for_its_rabbitmq(fragment: str) -> Tuning:
+    """As a platform team has it that asks for quorum queues, but not yet where RabbitMQ 3 runs."""
+    return UNTUNED if re.search(r"version: ['\"]3", fragment) else ON_QUORUM
 
 
 class Found(NamedTuple):
@@ -76,7 +86,7 @@ def document_of(text: str) -> load.Document:
     return document
 
 
-def after(policy: Policy, fragment: str) -> Outcome:
+def after(policy: Policy, fragment: str, tuning: Tuning = UNTUNED) -> Outcome:
     """What a policy decides and objects to, once those before it have decided; none after it runs."""
     document = document_of(workload(fragment))
     spec, refused = model.parse(document)
@@ -85,7 +95,7 @@ def after(policy: Policy, fragment: str) -> Outcome:
     draft = PlanDraft()
     objections: list[Diagnostic] = []
     for each in POLICIES[: POLICIES.index(policy) + 1]:
-        for item in proposals(each, spec, draft):
+        for item in proposals(each, spec, draft, tuning):
             if isinstance(item, Decision):
                 draft.settle(item, each.NAME)
             elif each is policy:

@@ -8,14 +8,15 @@ Decides:
 Because:
     A broker restarts; a worker that gives up on it needs a person. A message published to RabbitMQ
     without a confirmation can vanish without an error. When the connection is lost, the broker gives a
-    late-acknowledged message to another worker at once, so finishing the first run only doubles it.
+    late-acknowledged message to another worker at once, so finishing the first run only doubles it. Where a
+    worker has a pool that cannot cancel, threads or solo, nothing is decided about that.
 
     A connection to Redis can be dead without anybody having closed it, and a command waits for ever on it
     unless `socket_timeout` is set; kombu's own check of the connection that it listens on, every 25 s, needs
     it too (https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html). A worker
     that waits for messages reads only what has come, so it loses no connection by being idle. Keys of
-    `socket_keepalive_options` are numbers that differ by system and cannot be written here;
-    `socket_keepalive` alone can.
+    `socket_keepalive_options` are numbers that differ by system: write the names of Python's constants, such
+    as `TCP_KEEPIDLE`, and the settings import them; numbers are taken as they are.
 
     `task_publish_retry_policy` replaces Celery's own as a whole: one without `max_retries` tries for ever
     when the broker goes away, and a web request that sends hangs. SQS has neither events nor remote control,
@@ -46,11 +47,13 @@ Refuses:
         silent:
             broker: {transport: sqs, url: "${B}"}
             celery: {settings: {worker_enable_remote_control: false}}
-    PC434 redis-keepalive-names: remove it; the settings name no constants of the kernel.
+    PC434 redis-keepalive-names: write a constant of Python's `socket` that Linux has, or its number.
         fires:
             broker:
+              {transport: redis, url: "${B}", options: {socket_keepalive_options: {KEEPIDLE: 60}}}
+        silent:
+            broker:
               {transport: redis, url: "${B}", options: {socket_keepalive_options: {TCP_KEEPIDLE: 60}}}
-        silent: broker: {transport: redis, url: "${B}", options: {socket_keepalive: true}}
     PC608 visibility-timeout-twice: keep one of the two.
         fires:
             broker:
@@ -68,7 +71,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Profile, Related, Remove, SpecPath, error, warning
+from policycompiler.diagnostics import (
+    Diagnostic,
+    Profile,
+    Related,
+    Remove,
+    SpecPath,
+    did_you_mean,
+    error,
+    warning,
+)
+from policycompiler.knowledge import pools
+from policycompiler.knowledge.clients import KEEPALIVE_NAMES
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Value, Written
 
@@ -119,12 +133,15 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             "MAX_RETRIES",
             "a worker that gives up needs a person",
         ),
-        "worker_cancel_long_running_tasks_on_connection_loss": (
+    }
+    # The setting is the app's, and a pool that cannot cancel fails on it.
+    kinds = [str(plan.value(scope, "pool")) for scope in plan.scopes("worker")]
+    if all(pools.pool(kind).cancels for kind in kinds):
+        fixed["worker_cancel_long_running_tasks_on_connection_loss"] = (
             CANCEL_ON_LOSS,
             "CANCEL_ON_LOSS",
             "the broker has given the message to another worker already",
-        ),
-    }
+        )
     for key, (value, constant, because) in fixed.items():
         if plan.find(APP, key) is None:
             yield Decision(APP, key, value, because, (Constant(constant, value),))
@@ -175,9 +192,7 @@ def _without_fanout(plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 
 def _pool_limit(plan: Plan) -> Decision:
-    shared = [
-        scope for scope in plan.scopes("worker") if plan.value(scope, "pool") not in {"prefork", "solo"}
-    ]
+    shared = [scope for scope in plan.scopes("worker") if _shares(plan.text(scope, "pool"))]
     slots = [(value, scope) for scope in shared if isinstance(value := plan.get(scope, "concurrency"), int)]
     most, scope = max(slots, default=(0, APP))
     if most <= POOL_LIMIT:
@@ -188,6 +203,12 @@ def _pool_limit(plan: Plan) -> Decision:
     limit = min(most, MOST_CONNECTIONS)
     origins = (Derived(scope, "concurrency"), Constant("MOST_CONNECTIONS", MOST_CONNECTIONS))
     return Decision(APP, "broker_pool_limit", limit, "as many as slots that publish at once", origins)
+
+
+def _shares(kind: str) -> bool:
+    """Whether the tasks of a pool share the connections of one process."""
+    pool = pools.pool(kind)
+    return pool.slots and not pool.processes
 
 
 def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
@@ -227,11 +248,23 @@ def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterato
 def _sockets(written: Mapping[str, Value]) -> Iterator[Diagnostic]:
     """Options of the sockets that make every connection an error."""
     keepalive = written.get("socket_keepalive_options")
-    if isinstance(keepalive, dict) and keepalive:
-        path: SpecPath = ("broker", "options", "socket_keepalive_options")
+    path: SpecPath = ("broker", "options", "socket_keepalive_options")
+    if keepalive is None:
+        return
+    if not isinstance(keepalive, dict):
         message = (
-            f"`{next(iter(keepalive))}` is a name, and a socket wants the number of its system: "
-            "no process could connect"
+            "`socket_keepalive_options` is a mapping of socket options to numbers: no process could connect"
         )
-        help_text = "remove it; `socket_keepalive: true` takes the values of the system"
-        yield REDIS_KEEPALIVE_NAMES.at(path, message, help=help_text)
+        yield REDIS_KEEPALIVE_NAMES.at(path, message, help="write one, such as `{TCP_KEEPIDLE: 60}`")
+        return
+    for name, value in keepalive.items():
+        known = name in KEEPALIVE_NAMES or name.isdecimal()
+        if not known:
+            message = f"`{name}` is no option of a socket: no process could connect"
+            help_text = (
+                did_you_mean(name, KEEPALIVE_NAMES) or f"known are {', '.join(sorted(KEEPALIVE_NAMES))}"
+            )
+            yield REDIS_KEEPALIVE_NAMES.at((*path, name), message, help=help_text, at_key=True)
+        elif type(value) is not int:
+            message = f"`{name}` is a whole number of seconds or of tries: no process could connect"
+            yield REDIS_KEEPALIVE_NAMES.at((*path, name), message, help="write a whole number")

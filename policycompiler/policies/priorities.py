@@ -73,6 +73,8 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
+from policycompiler.knowledge import pairs
+from policycompiler.knowledge.pairs import Feature
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Origin, Plan, Scope, Setting, Value, Written
 
@@ -92,8 +94,6 @@ LEVELS = 10
 """One for each priority there is; RabbitMQ advises against more."""
 STEPS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 """Every priority that a producer may send has a list of its own, whatever a queue's levels are later."""
-FIRST_RABBITMQ_WITH_QUORUM_PRIORITIES = 4
-"""RabbitMQ 3 refuses `x-max-priority` of a quorum queue and pays no heed to a message's priority."""
 
 
 class _Ladder(NamedTuple):
@@ -214,10 +214,8 @@ def _on_rabbitmq(
     earlier = plan.setting(scope, "arguments")
     assert isinstance(earlier.value, dict)
     if earlier.value.get("x-queue-type") == "quorum":
-        if (
-            plan.find(APP, "broker_version") is not None
-            and plan.version(APP, "broker_version")[0] < FIRST_RABBITMQ_WITH_QUORUM_PRIORITIES
-        ):
+        celery, version = plan.text(APP, "celery_version"), plan.get(APP, "broker_version")
+        if version is not None and pairs.broken(Feature.LEVELS, "quorum", celery, str(version)):
             yield _quorum(spec, plan, scope, origin)
         return _Ladder([*range(LEVELS)], origin)
     pinned = earlier.value.get("x-max-priority")

@@ -9,24 +9,27 @@ Because:
     Every queue that a declared task or schedule is sent to is declared. A task that the workload lacks may
     name another one in its decorator; Celery creates that queue, so its sends go on, and the compiled
     configuration logs the task and the queue. Pin `task_create_missing_queues: false` to refuse such a send
-    with QueueNotFound. A queue that Celery creates is what it has always been, classic behind a direct
-    exchange: one that exists could not be changed. RabbitMQ 4 has no
-    global prefetch for classic queues, so a countdown or a delayed retry would hold a worker's slot
-    there; quorum queues behind a topic exchange delay natively
-    (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html). Up to
-    RabbitMQ 3 a worker may take further messages of a classic queue while it holds delayed ones, which
-    serves for delays shorter than the broker's `consumer_timeout`, half an hour unless it is raised. Celery
-    looks for a quorum queue among all queues of the app: one is enough for every worker to have a fixed
-    prefetch, so beside one a classic queue gets a topic exchange too. It finds one by its declared type
-    only, and not where the type is the default of a virtual host.
+    with QueueNotFound.
+
+    The type, the arguments and the exchange of a queue that exists cannot be changed: RabbitMQ refuses
+    another declaration (406), and no worker starts. So a queue of which nothing is declared is declared as
+    Celery itself makes it: classic, behind a direct exchange of its own name, unless Celery's own settings
+    say otherwise (`task_default_queue_type`, `task_create_missing_queue_type` and those of exchanges). Quorum
+    queues are asked for, by `type: quorum` of a queue or for all by `queue_type` in the policy file; moving a
+    living queue to another type is a migration, and `policycompiler diff` has its steps.
+
+    Quorum queues behind a topic exchange delay natively
+    (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html); the policy
+    broker-delays says what delays do elsewhere. Celery looks for a quorum queue among all queues of the app,
+    by its declared type only, and not where the type is the default of a virtual host.
 
     A quorum queue counts how often a message comes back; past `x-delivery-limit` the broker drops it or makes
     it a dead letter, so it is delivered once more often than the limit says
-    (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling). The arguments of a queue that
-    exists cannot be changed: RabbitMQ refuses that. `policycompiler diff` sees it, and has the steps.
+    (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
 
     To a direct exchange `*` and `#` are letters. Celery itself sends to a queue behind one by the queue's
-    name, so its own messages arrive and those that others send with a key do not.
+    name, so its own messages arrive whatever the key is. Only what others send with a key to an exchange that
+    has a name of its own does not.
 
     A broadcast is a queue of each process behind a `fanout` exchange. Its senders declare the exchange and no
     queue; what kombu's own `Broadcast` leaves undeclared is lost on Redis. Nothing is kept for a worker that
@@ -65,21 +68,24 @@ Refuses:
             tasks: {shop.a: {idempotent: true, queue: q}}
             queues: {q: {type: quorum, arguments: {x-delivery-limit: 10}}}
     PC435 topic-on-direct: remove the exchange type, or write a key without `*` and `#`.
-        fires: queues: {q: {exchange_type: direct, routing_key: task.#}}
-        silent: queues: {q: {exchange_type: topic, routing_key: task.#}}
+        fires: queues: {q: {exchange: tasks, exchange_type: direct, routing_key: task.#}}
+        silent: queues: {q: {exchange_type: direct, routing_key: q.#}}
 
 Parameters:
+    `queue_type`: the type of queues that declare none, classic or quorum; classic.
     `redeliveries`: how often a message that is given back may come again from a quorum queue; 3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.knowledge import pairs, topics
+from policycompiler.knowledge.pairs import Feature
 from policycompiler.model import PolicyParameters, Queue, Workload
 from policycompiler.plan import (
     APP,
@@ -100,17 +106,12 @@ QUEUE_TYPE_UNUSED = warning("PC411", "queue-type-unused")
 BROADCAST_NOT_FANOUT = error("PC415", "broadcast-not-fanout")
 QUEUE_TYPE_TWICE = error("PC416", "queue-type-twice")
 DELIVERY_LIMIT_MISSING = error("PC417", "delivery-limit-missing")
-TOPIC_ON_DIRECT = error("PC435", "topic-on-direct")
+TOPIC_ON_DIRECT = warning("PC435", "topic-on-direct")
 
-FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH = 4
-"""RabbitMQ 4.0 removed it for classic queues (rabbitmq-server release notes 4.0)."""
 FOLLOWED_ARGUMENTS = {"redis": frozenset({"x-expires"})}
 """Queue arguments that kombu follows itself on a broker without AMQP; it ignores all others there."""
-FIRST_CELERY_WITH_QUORUM = (5, 5)
-"""Older ones ask for a global prefetch, which quorum queues refuse: the worker ends at its start."""
 LEVELS = "x-max-priority"
 """An argument of classic queues only (https://www.rabbitmq.com/docs/priority)."""
-_WILDCARDS = frozenset("*#")
 TYPE = "x-queue-type"
 """What makes a queue a quorum queue, for RabbitMQ and for Celery."""
 LIMIT = "x-delivery-limit"
@@ -122,17 +123,21 @@ CREATE_MISSING_QUEUES = True
 class Parameters(PolicyParameters):
     """What a policy file may set."""
 
+    queue_type: Literal["classic", "quorum"] = Field(
+        "classic", description="of queues that declare none; a queue that exists cannot change it in place"
+    )
     redeliveries: Annotated[int, Field(ge=1, le=1000)] = Field(
         3, description="of a message that kills its worker, before the broker drops it"
     )
 
 
 class _Kind(NamedTuple):
-    """Whether it is a quorum queue, why, and who says so."""
+    """Whether it is a quorum queue, why, who says so, and whether it has what only the compiler adds."""
 
     quorum: bool
     because: str
     origin: Origin
+    as_celery_makes_it: bool = False
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
@@ -141,12 +146,11 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     if transport != "rabbitmq":
         for name, queue in spec.queues.items():
             yield from _unused(transport, name, queue)
-    kinds = {scope: _kind(plan, scope, spec.queues.get(scope.name)) for scope in plan.scopes("queue")}
-    quorum = next((scope for scope, kind in kinds.items() if kind.quorum), None)
-    for scope, kind in kinds.items():
+    for scope in plan.scopes("queue"):
         written = spec.queues.get(scope.name)
+        kind = _kind(plan, scope, written, tuned)
         yield from _queue(plan, scope, written, kind, tuned)
-        yield from _exchange(plan, scope, kind, quorum)
+        yield from _exchange(plan, scope, kind)
         if written is not None and transport == "rabbitmq":
             yield from _objections(plan, scope, written, kind)
     if plan.find(APP, "task_create_missing_queues") is None:
@@ -182,7 +186,9 @@ def _queue(
 ) -> Iterator[Decision]:
     arguments: dict[str, Value] = {}
     origins: tuple[Origin, ...] = (kind.origin,)
-    if kind.quorum:
+    if kind.quorum and kind.as_celery_makes_it:
+        arguments = {TYPE: "quorum"}
+    elif kind.quorum:
         arguments = {TYPE: "quorum", LIMIT: tuned.redeliveries}
         origins += (Parameter(("parameters", NAME, "redeliveries"), tuned.redeliveries),)
     if written is not None and written.arguments:
@@ -196,28 +202,29 @@ def _queue(
         "consumer_arguments": ({}, "none are needed"),
     }
     for key, (value, why) in decided.items():
-        if plan.find(scope, key) is None:
+        if plan.find(scope, key) is not None:
+            continue
+        of_app = f"task_default_{key}"
+        if _is_default(plan, scope) and plan.find(APP, of_app) is not None:
+            because = f"`{of_app}` says so of the default queue"
+            yield Decision(scope, key, plan.value(APP, of_app), because, (Derived(APP, of_app),))
+        else:
             yield Decision(scope, key, value, why, (kind.origin,))
 
 
-def _exchange(plan: Plan, scope: Scope, kind: _Kind, quorum: Scope | None) -> Iterator[Decision | Diagnostic]:
-    """Its type: what copies to everybody, what delays, or the plainest."""
+def _exchange(plan: Plan, scope: Scope, kind: _Kind) -> Iterator[Decision | Diagnostic]:
+    """Its type: what copies to everybody, what delays, or what Celery makes."""
     pinned = plan.find(scope, "exchange_type")
     broadcast = bool(plan.value(scope, "broadcast"))
-    pattern = plan.find(scope, "routing_key")
-    is_pattern = pattern is not None and not _WILDCARDS.isdisjoint(str(pattern.value))
+    shared = topics.is_pattern(plan.text(scope, "routing_key")) and _has_a_name_of_its_own(plan, scope)
+    of_app = "task_default_exchange_type"
+    if not _is_default(plan, scope):
+        of_app = "task_create_missing_queue_exchange_type"
     if pinned is not None:
-        if pinned.value == "direct" and pattern is not None and is_pattern:
-            path: SpecPath = ("queues", scope.name, "routing_key")
-            message = (
-                f"to a direct exchange `{pattern.value}` is no pattern: what others send to it with a key "
-                f"that would match never reaches queue {scope.name}"
-            )
-            related = (Related(("queues", scope.name, "exchange_type"), "keys are compared as they are"),)
-            help_text = "remove the exchange type, or write a key without `*` and `#`"
-            yield TOPIC_ON_DIRECT.at(path, message, help=help_text, related=related)
+        if pinned.value == "direct" and shared:
+            yield _no_pattern(plan, scope)
         if broadcast and pinned.value != "fanout":
-            path = ("queues", scope.name, "exchange_type")
+            path: SpecPath = ("queues", scope.name, "exchange_type")
             message = (
                 f"queue {scope.name} is a broadcast, but only a fanout exchange copies a message to every "
                 f"worker; a {pinned.value} exchange brings it to those that happen to match"
@@ -226,15 +233,36 @@ def _exchange(plan: Plan, scope: Scope, kind: _Kind, quorum: Scope | None) -> It
     elif broadcast:
         because = "it copies each message to every queue behind it"
         yield Decision(scope, "exchange_type", "fanout", because, (Derived(scope, "broadcast"),))
-    elif is_pattern:
+    elif shared:
         because = "its routing key is a pattern"
         yield Decision(scope, "exchange_type", "topic", because, (Derived(scope, "routing_key"),))
-    elif quorum is not None and not kind.quorum and not plan.value(scope, "external"):
-        because = f"beside the quorum queue {quorum.name} Celery delays in the broker, and only behind this"
-        yield Decision(scope, "exchange_type", "topic", because, (Derived(quorum, "arguments"),))
+    elif plan.get(APP, of_app) and not plan.value(scope, "external"):
+        because = f"`{of_app}` says so"
+        yield Decision(scope, "exchange_type", plan.value(APP, of_app), because, (Derived(APP, of_app),))
     else:
-        exchange_type = "topic" if kind.quorum else "direct"
+        exchange_type = "topic" if kind.quorum and not kind.as_celery_makes_it else "direct"
         yield Decision(scope, "exchange_type", exchange_type, kind.because, (kind.origin,))
+
+
+def _is_default(plan: Plan, scope: Scope) -> bool:
+    return scope.name == plan.text(APP, "task_default_queue")
+
+
+def _has_a_name_of_its_own(plan: Plan, scope: Scope) -> bool:
+    """Whether others may know the exchange: one of the queue's name is Celery's own way to that queue."""
+    return plan.text(scope, "exchange") != scope.name
+
+
+def _no_pattern(plan: Plan, scope: Scope) -> Diagnostic:
+    key = plan.text(scope, "routing_key")
+    message = (
+        f"to a direct exchange `{key}` is no pattern: messages that others send to exchange "
+        f"{plan.text(scope, 'exchange')} with a key that would match never reach queue {scope.name}"
+    )
+    related = (Related(("queues", scope.name, "exchange_type"), "keys are compared as they are"),)
+    help_text = "remove the exchange type, or write a key without `*` and `#`"
+    path: SpecPath = ("queues", scope.name, "routing_key")
+    return TOPIC_ON_DIRECT.at(path, message, help=help_text, related=related)
 
 
 def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterator[Diagnostic]:
@@ -256,7 +284,7 @@ def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterat
             yield DELIVERY_LIMIT_MISSING.at((*path, LIMIT), message, help=help_text)
 
 
-def _kind(plan: Plan, scope: Scope, written: Queue | None) -> _Kind:
+def _kind(plan: Plan, scope: Scope, written: Queue | None, tuned: Parameters) -> _Kind:
     if plan.text(APP, "broker_transport") != "rabbitmq":
         return _Kind(quorum=False, because="this broker has one kind of queue", origin=_TRANSPORT)
     if plan.value(scope, "broadcast"):
@@ -268,7 +296,7 @@ def _kind(plan: Plan, scope: Scope, written: Queue | None) -> _Kind:
     if plan.value(scope, "external"):
         because = "the app that consumes it declares it; this one only sends"
         return _Kind(quorum=False, because=because, origin=Derived(scope, "external"))
-    return _of_versions(plan)
+    return _of_celery(plan, scope) or _of_policy_file(plan, tuned)
 
 
 def _pinned(path: SpecPath, written: Queue) -> _Kind | None:
@@ -287,16 +315,27 @@ def _pinned(path: SpecPath, written: Queue) -> _Kind | None:
 _TRANSPORT = Derived(APP, "broker_transport")
 
 
-def _of_versions(plan: Plan) -> _Kind:
-    version = Derived(APP, "broker_version")
-    if plan.version(APP, "celery_version") < FIRST_CELERY_WITH_QUORUM:
-        because = "this Celery cannot consume quorum queues"
-        return _Kind(quorum=False, because=because, origin=Derived(APP, "celery_version"))
-    if plan.find(APP, "broker_version") is None:
-        newest = Constant("FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH", FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH)
-        because = "no version is declared, and only this delays well on every RabbitMQ"
-        return _Kind(quorum=True, because=because, origin=newest)
-    if plan.version(APP, "broker_version")[0] >= FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH:
-        return _Kind(quorum=True, because="RabbitMQ 4 and later delay well only this way", origin=version)
-    because = "RabbitMQ 3 delays for less than half an hour with the simpler kind"
-    return _Kind(quorum=False, because=because, origin=version)
+def _of_celery(plan: Plan, scope: Scope) -> _Kind | None:
+    """What pinned settings of Celery make of a queue that it declares by itself."""
+    key = "task_default_queue_type" if _is_default(plan, scope) else "task_create_missing_queue_type"
+    pinned = plan.get(APP, key)
+    if not isinstance(pinned, str):
+        return None
+    because = f"`{key}` says so"
+    return _Kind(pinned == "quorum", because, Derived(APP, key), as_celery_makes_it=True)
+
+
+def _of_policy_file(plan: Plan, tuned: Parameters) -> _Kind:
+    asked = Parameter(("parameters", NAME, "queue_type"), tuned.queue_type)
+    if tuned.queue_type == "classic":
+        because = "nothing asks for another type, and RabbitMQ refuses to change a queue that exists"
+        return _Kind(quorum=False, because=because, origin=asked)
+    celery, version = plan.text(APP, "celery_version"), plan.get(APP, "broker_version")
+    broker = None if version is None else str(version)
+    for feature in (Feature.CONSUME, Feature.DECLARE, Feature.RETRY):
+        # Of a RabbitMQ that nobody declares only what Celery cannot do with any is known.
+        if (pair := pairs.broken(feature, "quorum", celery, broker)) and (broker or not any(pair.broker)):
+            source = "broker_version" if any(pair.broker) else "celery_version"
+            because = f"not with Celery {celery}{f' and RabbitMQ {broker}' if broker else ''}: {pair.what}"
+            return _Kind(quorum=False, because=because, origin=Derived(APP, source))
+    return _Kind(quorum=True, because="the policy file asks for quorum queues", origin=asked)

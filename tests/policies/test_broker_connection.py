@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, for_its_rabbitmq
 
 from policycompiler.policies import broker_connection
 
@@ -198,16 +198,13 @@ REFUSES = {
         ],
     ),
     "names for numbers": (
-        ("broker: {transport: redis, url: '${U}', options: {socket_keepalive_options: {TCP_KEEPIDLE: 60}}}"),
+        ("broker: {transport: redis, url: '${U}', options: {socket_keepalive_options: {KEEPIDLE: 60}}}"),
         [
             Found(
                 "redis-keepalive-names",
-                "1:77",
-                (
-                    "`TCP_KEEPIDLE` is a name, and a socket wants the number of its system: "
-                    "no process could connect"
-                ),
-                "remove it; `socket_keepalive: true` takes the values of the system",
+                "1:78",
+                "`KEEPIDLE` is no option of a socket: no process could connect",
+                "did you mean `TCP_KEEPIDLE`?",
             ),
         ],
     ),
@@ -216,6 +213,10 @@ ACCEPTS = {
     "no retries of a send": (
         "celery: {settings: {task_publish_retry: false, task_publish_retry_policy: {interval_max: 1}}}"
     ),
+    "numbers and constants of socket options": (
+        "broker: {transport: redis, url: '${U}', "
+        "options: {socket_keepalive_options: {5: 15, TCP_KEEPIDLE: 60, TCP_KEEPCNT: 3}}}"
+    ),
     "given once": "broker: {transport: redis, url: '${U}', visibility_timeout: 2h, options: {a: 1}}",
     "given as an option": ("broker: {transport: redis, url: '${U}', options: {visibility_timeout: 7200}}"),
 }
@@ -223,25 +224,25 @@ ACCEPTS = {
 
 @pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
 def test_it_decides(fragment, expected):
-    decided = after(broker_connection, fragment).decided
+    decided = after(broker_connection, fragment, for_its_rabbitmq(fragment)).decided
     assert {address: decided.get(address) for address in expected} == expected
 
 
 @pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
 def test_it_stays_silent(fragment, addresses):
-    assert after(broker_connection, fragment).decided.keys().isdisjoint(addresses)
+    assert after(broker_connection, fragment, for_its_rabbitmq(fragment)).decided.keys().isdisjoint(addresses)
 
 
 @pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
 def test_its_origins_lead_to(fragment, address, places):
-    assert after(broker_connection, fragment).origins[address] == places
+    assert after(broker_connection, fragment, for_its_rabbitmq(fragment)).origins[address] == places
 
 
 @pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
 def test_it_refuses(fragment, findings):
-    assert after(broker_connection, fragment).findings == findings
+    assert after(broker_connection, fragment, for_its_rabbitmq(fragment)).findings == findings
 
 
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
-    assert after(broker_connection, fragment).findings == []
+    assert after(broker_connection, fragment, for_its_rabbitmq(fragment)).findings == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, for_its_rabbitmq
 
 from policycompiler.policies import broker_delays
 
@@ -240,7 +240,7 @@ ACCEPTS = {
     "delays in the broker": f"{RABBIT4}tasks: {{shop.a: {{max_countdown: 10m, rate: 100/s}}}}",
     "delays of RabbitMQ 3": f"{RABBIT3}tasks: {{shop.a: {{max_countdown: 10m}}}}",
     "a classic queue beside a quorum queue": (
-        f"{RABBIT}queues: {{q: {{arguments: {{x-max-priority: 9}}}}}}\n"
+        f"{RABBIT}queues: {{q: {{exchange_type: topic, arguments: {{x-max-priority: 9}}}}}}\n"
         "tasks: {shop.a: {queue: q, max_countdown: 10m}}"
     ),
     "a key that ends another one, without delays": (
@@ -289,9 +289,9 @@ ACCEPTS = {
 
 @pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
 def test_it_refuses(fragment, findings):
-    assert after(broker_delays, fragment).findings == findings
+    assert after(broker_delays, fragment, for_its_rabbitmq(fragment)).findings == findings
 
 
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
-    assert after(broker_delays, fragment).findings == []
+    assert after(broker_delays, fragment, for_its_rabbitmq(fragment)).findings == []

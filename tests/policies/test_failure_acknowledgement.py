@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, for_its_rabbitmq
 
 from policycompiler.policies import failure_acknowledgement
 
@@ -355,25 +355,29 @@ ACCEPTS = {
 
 @pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
 def test_it_decides(fragment, expected):
-    decided = after(failure_acknowledgement, fragment).decided
+    decided = after(failure_acknowledgement, fragment, for_its_rabbitmq(fragment)).decided
     assert {address: decided.get(address) for address in expected} == expected
 
 
 @pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
 def test_it_stays_silent(fragment, addresses):
-    assert after(failure_acknowledgement, fragment).decided.keys().isdisjoint(addresses)
+    assert (
+        after(failure_acknowledgement, fragment, for_its_rabbitmq(fragment))
+        .decided.keys()
+        .isdisjoint(addresses)
+    )
 
 
 @pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
 def test_its_origins_lead_to(fragment, address, places):
-    assert after(failure_acknowledgement, fragment).origins[address] == places
+    assert after(failure_acknowledgement, fragment, for_its_rabbitmq(fragment)).origins[address] == places
 
 
 @pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
 def test_it_refuses(fragment, findings):
-    assert after(failure_acknowledgement, fragment).findings == findings
+    assert after(failure_acknowledgement, fragment, for_its_rabbitmq(fragment)).findings == findings
 
 
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
-    assert after(failure_acknowledgement, fragment).findings == []
+    assert after(failure_acknowledgement, fragment, for_its_rabbitmq(fragment)).findings == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, for_its_rabbitmq
 
 from policycompiler.policies import priorities
 
@@ -122,8 +122,8 @@ DECIDES = {
             "queue:mail/arguments": (
                 {"x-max-priority": 9, "x-message-ttl": 5},
                 (
-                    "RabbitMQ 3 delays for less than half an hour with the simpler kind; 10 levels "
-                    "of priority, the lowest is 0"
+                    "nothing asks for another type, and RabbitMQ refuses to change a queue that exists; "
+                    "10 levels of priority, the lowest is 0"
                 ),
             )
         },
@@ -413,25 +413,25 @@ ACCEPTS = {
 
 @pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
 def test_it_decides(fragment, expected):
-    decided = after(priorities, fragment).decided
+    decided = after(priorities, fragment, for_its_rabbitmq(fragment)).decided
     assert {address: decided.get(address) for address in expected} == expected
 
 
 @pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
 def test_it_stays_silent(fragment, addresses):
-    assert after(priorities, fragment).decided.keys().isdisjoint(addresses)
+    assert after(priorities, fragment, for_its_rabbitmq(fragment)).decided.keys().isdisjoint(addresses)
 
 
 @pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
 def test_its_origins_lead_to(fragment, address, places):
-    assert after(priorities, fragment).origins[address] == places
+    assert after(priorities, fragment, for_its_rabbitmq(fragment)).origins[address] == places
 
 
 @pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
 def test_it_refuses(fragment, findings):
-    assert after(priorities, fragment).findings == findings
+    assert after(priorities, fragment, for_its_rabbitmq(fragment)).findings == findings
 
 
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
-    assert after(priorities, fragment).findings == []
+    assert after(priorities, fragment, for_its_rabbitmq(fragment)).findings == []

@@ -7,6 +7,7 @@ from workloads import Found, after
 
 from policycompiler.policies import queue_declarations
 
+UNASKED = "nothing asks for another type, and RabbitMQ refuses to change a queue that exists"
 DECIDES = {
     "Redis has one kind": (
         "tasks: {shop.a: }",
@@ -25,50 +26,67 @@ DECIDES = {
             "app/task_default_routing_key": ("shop.standard.io", "as the default queue is declared"),
         },
     ),
-    "RabbitMQ of unknown version": (
-        "broker: {transport: rabbitmq, url: '${U}'}\ntasks: {shop.a: }",
-        {
-            "queue:shop.standard.io/exchange_type": (
-                "topic",
-                "no version is declared, and only this delays well on every RabbitMQ",
-            ),
-            "queue:shop.standard.io/arguments": (
-                {"x-queue-type": "quorum", "x-delivery-limit": 3},
-                "no version is declared, and only this delays well on every RabbitMQ",
-            ),
-            "app/task_default_exchange_type": ("topic", "as the default queue is declared"),
-        },
-    ),
-    "RabbitMQ 4": (
+    "a type that nobody declares stays what Celery makes of it": (
         "broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\ntasks: {shop.a: }",
         {
-            "queue:shop.standard.io/exchange_type": (
-                "topic",
-                "RabbitMQ 4 and later delay well only this way",
+            "queue:shop.standard.io/exchange_type": ("direct", UNASKED),
+            "queue:shop.standard.io/exchange": ("shop.standard.io", "an exchange of the queue's own name"),
+            "queue:shop.standard.io/routing_key": ("shop.standard.io", "the queue's own name"),
+            "queue:shop.standard.io/arguments": ({}, "none are needed"),
+            "app/task_default_exchange_type": ("direct", "as the default queue is declared"),
+        },
+    ),
+    "Celery's own setting for the default queue": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "celery: {settings: {task_default_queue_type: quorum, task_default_exchange: all, "
+            "task_default_exchange_type: topic, task_default_routing_key: all.it}}\n"
+            "tasks: {shop.a: }"
+        ),
+        {
+            "queue:shop.standard.io/exchange": (
+                "all",
+                "`task_default_exchange` says so of the default queue",
+            ),
+            "queue:shop.standard.io/exchange_type": ("topic", "`task_default_exchange_type` says so"),
+            "queue:shop.standard.io/routing_key": (
+                "all.it",
+                "`task_default_routing_key` says so of the default queue",
             ),
             "queue:shop.standard.io/arguments": (
-                {"x-queue-type": "quorum", "x-delivery-limit": 3},
-                "RabbitMQ 4 and later delay well only this way",
+                {"x-queue-type": "quorum"},
+                "`task_default_queue_type` says so",
             ),
         },
     ),
-    "RabbitMQ 3": (
-        "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\ntasks: {shop.a: }",
+    "Celery's own setting for the others": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "celery: {settings: {task_create_missing_queue_type: quorum, "
+            "task_create_missing_queue_exchange_type: topic}}\n"
+            "tasks: {shop.a: {queue: q}}"
+        ),
         {
-            "queue:shop.standard.io/exchange_type": (
-                "direct",
-                "RabbitMQ 3 delays for less than half an hour with the simpler kind",
-            ),
+            "queue:q/exchange_type": ("topic", "`task_create_missing_queue_exchange_type` says so"),
+            "queue:q/arguments": ({"x-queue-type": "quorum"}, "`task_create_missing_queue_type` says so"),
             "queue:shop.standard.io/arguments": ({}, "none are needed"),
         },
     ),
-    "pinned to classic": (
-        ("broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\nqueues: {q: {type: classic}}"),
+    "a key alone leaves the exchange as Celery makes it": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {default: {routing_key: 'default.#'}}",
         {
-            "queue:q/exchange_type": (
-                "topic",
-                "beside the quorum queue shop.standard.io Celery delays in the broker, and only behind this",
-            ),
+            "queue:default/exchange": ("default", "an exchange of the queue's own name"),
+            "queue:default/exchange_type": ("direct", UNASKED),
+            "queue:default/arguments": ({}, "none are needed"),
+        },
+    ),
+    "pinned to classic": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\n"
+            "queues: {q: {type: classic}, r: {type: quorum}}"
+        ),
+        {
+            "queue:q/exchange_type": ("direct", "the queue type is pinned"),
             "queue:q/arguments": ({}, "none are needed"),
         },
     ),
@@ -102,30 +120,33 @@ DECIDES = {
         },
     ),
     "arguments are added": (
-        ("broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-message-ttl: 60000}}}"),
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {type: quorum, arguments: {x-message-ttl: 60000}}}"
+        ),
         {
             "queue:q/arguments": (
                 {"x-queue-type": "quorum", "x-delivery-limit": 3, "x-message-ttl": 60000},
-                "no version is declared, and only this delays well on every RabbitMQ",
+                "the queue type is pinned",
             ),
         },
     ),
     "arguments that are pinned win": (
-        ("broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-delivery-limit: 9}}}"),
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {type: quorum, arguments: {x-delivery-limit: 9}}}"
+        ),
         {
             "queue:q/arguments": (
                 {"x-queue-type": "quorum", "x-delivery-limit": 9},
-                "no version is declared, and only this delays well on every RabbitMQ",
+                "the queue type is pinned",
             ),
         },
     ),
     "levels of priority are of classic queues": (
         "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-max-priority: 10}}}",
         {
-            "queue:q/exchange_type": (
-                "topic",
-                "beside the quorum queue shop.standard.io Celery delays in the broker, and only behind this",
-            ),
+            "queue:q/exchange_type": ("direct", "RabbitMQ refuses a quorum queue with levels of priority"),
             "queue:q/arguments": (
                 {"x-max-priority": 10},
                 "RabbitMQ refuses a quorum queue with levels of priority",
@@ -190,10 +211,10 @@ STAYS_SILENT = {
 }
 LEADS_TO = {
     "the broker": ("tasks: {shop.a: }", "queue:shop.standard.io/exchange_type", ["app/broker_transport"]),
-    "the version": (
+    "the policy file": (
         "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\ntasks: {shop.a: }",
         "queue:shop.standard.io/exchange_type",
-        ["app/broker_version"],
+        ["parameters.queue-declarations.queue_type"],
     ),
     "the type and what is pinned": (
         (
@@ -251,14 +272,14 @@ REFUSES = {
         ],
     ),
     "a pattern that is none": (
-        "queues: {q: {exchange_type: direct, routing_key: task.*}}",
+        "queues: {q: {exchange: tasks, exchange_type: direct, routing_key: task.*}}",
         [
             Found(
                 "topic-on-direct",
-                "1:50",
+                "1:67",
                 (
-                    "to a direct exchange `task.*` is no pattern: what others send to it with a key that "
-                    "would match never reaches queue q"
+                    "to a direct exchange `task.*` is no pattern: messages that others send to exchange "
+                    "tasks with a key that would match never reach queue q"
                 ),
                 "remove the exchange type, or write a key without `*` and `#`",
             ),
@@ -281,13 +302,13 @@ REFUSES = {
     "no limit of deliveries": (
         (
             "broker: {transport: rabbitmq, url: '${U}'}\n"
-            "queues: {q: {arguments: {x-delivery-limit: -1}}}\n"
+            "queues: {q: {type: quorum, arguments: {x-delivery-limit: -1}}}\n"
             "tasks: {shop.a: {queue: q, idempotent: true}}"
         ),
         [
             Found(
                 "delivery-limit-missing",
-                "2:44",
+                "2:58",
                 (
                     "nothing ends it when a message of queue q kills every worker that takes it, for "
                     "instance one of shop.a: the delivery limit is -1"
@@ -298,9 +319,12 @@ REFUSES = {
     ),
 }
 ACCEPTS = {
+    "a direct exchange that only Celery sends past": (
+        "queues: {default: {exchange_type: direct, routing_key: 'default.#'}}"
+    ),
     "no limit where nothing comes back": (
         "broker: {transport: rabbitmq, url: '${U}'}\n"
-        "queues: {q: {arguments: {x-delivery-limit: -1}}}\n"
+        "queues: {q: {type: quorum, arguments: {x-delivery-limit: -1}}}\n"
         "tasks: {shop.a: {queue: q}}"
     ),
     "an argument that Redis knows": "queues: {q: {arguments: {x-expires: 60000}}}",
@@ -335,3 +359,30 @@ def test_it_refuses(fragment, findings):
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
     assert after(queue_declarations, fragment).findings == []
+
+
+ASKED = "the policy file asks for quorum queues"
+QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 3}
+
+
+@pytest.mark.parametrize(
+    ("versions", "arguments"),
+    [
+        (("5.7", "4.1"), (QUORUM, ASKED)),
+        (("5.7", "3.13"), (QUORUM, ASKED)),
+        (("5.7", None), (QUORUM, ASKED)),
+        (("5.4", None), ({}, "none are needed")),
+        (("5.5.3", "3.13"), ({}, "none are needed")),
+        (("5.6", "3.13"), ({}, "none are needed")),
+        (("5.6.3", "3.13"), (QUORUM, ASKED)),
+        (("5.5.3", "4.0.1"), (QUORUM, ASKED)),
+        (("5.5.3", "4.0"), ({}, "none are needed")),
+    ],
+)
+def test_a_policy_file_asks_for_quorum_queues_where_the_versions_can_have_them(versions, arguments):
+    celery, broker = versions
+    version = f", version: '{broker}'" if broker else ""
+    fragment = f"celery: {{version: '{celery}'}}\nbroker: {{transport: rabbitmq, url: '${{U}}'{version}}}\n"
+    tuned = queue_declarations.Parameters(queue_type="quorum")
+    decided = after(queue_declarations, fragment, {queue_declarations.NAME: tuned}).decided
+    assert decided["queue:shop.standard.io/arguments"] == arguments

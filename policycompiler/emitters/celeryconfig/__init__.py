@@ -47,6 +47,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "schedules_name": settings.name("beat_schedule", prefix),
         "schedules": list(schedules.schedules(reading)),
         "solar": schedules.any_is_solar(reading),
+        "keepalive": settings.needs_socket(reading),
     }
     there = [section for section, value in content.items() if value]
     content["imports"] = import_lines(there)

@@ -17,6 +17,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "patterns": ("fnmatch.fnmatchcase",),
         "schedules": ("celery.schedules.crontab", "zoneinfo.ZoneInfo"),
         "solar": ("celery.schedules.solar",),
+        "keepalive": ("socket",),
         "renamed": (
             "celery.app.trace.build_tracer",
             "celery.current_app",
@@ -37,7 +38,7 @@ def import_lines(sections: Iterable[str]) -> list[Raw]:
         for needed in _NEEDED.get(section, ()):
             module, _, name = needed.rpartition(".")
             names.setdefault(module, set()).add(name)
-    first, third = list[str](), list[str]()
+    first, third = [f"import {module}" for module in sorted(names.pop("", ()))], list[str]()
     for module in sorted(names):
         block = third if module.partition(".")[0] in _THIRD_PARTY else first
         block.append(f"from {module} import {', '.join(sorted(names[module]))}")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from policycompiler.emitters.base import Raw, Reading
 from policycompiler.emitters.python import WIDTH, assignment, python_literal
-from policycompiler.plan import APP, Setting
+from policycompiler.plan import APP, Setting, Value
 
 _URLS = ("broker_url", "result_backend")
 _GROUPS = (
@@ -43,6 +43,8 @@ _NOT_CELERYS = frozenset(
 )
 _SHOWN_BESIDES = frozenset({"namespace", *_URLS, *(f"{key}_variable" for key in _URLS)})
 _LINE = 88
+_KEEPALIVE = "socket_keepalive_options"
+"""Its keys are numbers that Python's `socket` has as constants."""
 
 
 class Line(NamedTuple):
@@ -108,5 +110,21 @@ def groups(reading: Reading, prefix: str) -> Iterator[Group]:
 
 
 def _line(setting: Setting, prefix: str) -> Line:
-    text = assignment(name(setting.key, prefix), setting.value)
+    text = assignment(name(setting.key, prefix), _with_constants(setting.value))
     return Line(Raw(text), Raw(f"{setting.policy}: {setting.because}"))
+
+
+def needs_socket(reading: Reading) -> bool:
+    """Whether a setting names constants of `socket`."""
+    options = reading.get(APP, "broker_transport_options")
+    keepalive = options.get(_KEEPALIVE) if isinstance(options, dict) else None
+    return isinstance(keepalive, dict) and any(not key.isdecimal() for key in keepalive)
+
+
+def _with_constants(value: Value) -> object:
+    """The options of a socket by number; a name is a constant."""
+    keepalive = value.get(_KEEPALIVE) if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(keepalive, dict):
+        return value
+    named = {Raw(key if key.isdecimal() else f"socket.{key}"): item for key, item in keepalive.items()}
+    return {**value, _KEEPALIVE: named}

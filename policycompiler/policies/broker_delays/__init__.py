@@ -9,9 +9,11 @@ Because:
     in the app, and from RabbitMQ 4 on with any, a worker's prefetch is fixed, so each held message takes one
     of a few places, and when all are taken the worker runs nothing
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html#using-quorum-queues).
-    The rule for RabbitMQ 4 rests on its release notes; only RabbitMQ 3 is run by the tests. A delay in the
-    broker is counted in whole seconds: a countdown below one second is refused when the task is sent. Which
-    countdowns a producer uses besides the longest is not declared; a fraction of a second is to be 0 or 1.
+    Queues are classic unless somebody asks for another type, so a workload with delays that declares no
+    `broker.version` is told of this. The rule for RabbitMQ 4 rests on its release notes; only RabbitMQ 3 is
+    run by the tests. A delay in the broker is counted in whole seconds: a countdown below one second is
+    refused when the task is sent. Which countdowns a producer uses besides the longest is not declared; a
+    fraction of a second is to be 0 or 1.
 
     For these delays Celery binds each queue by `#.` and its routing key: to its exchange, and that to the one
     exchange of all delayed messages. So a delayed message comes to every queue whose key is the last words of
@@ -38,27 +40,29 @@ Refuses:
     PC418 quorum-direct: remove the exchange type, or write `topic`.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
-            queues: {q: {exchange_type: direct}}
+            queues: {q: {type: quorum, exchange_type: direct}}
             tasks: {shop.a: {queue: q, max_countdown: 10m}}
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
-            queues: {q: {exchange_type: direct}}
+            queues: {q: {type: quorum, exchange_type: direct}}
             tasks: {shop.a: {queue: q}}
     PC419 quorum-subsecond: write 0, or 1 second or more.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {max_countdown: 500ms}}
+            queues: {q: {type: quorum}}
+            tasks: {shop.a: {queue: q, max_countdown: 500ms}}
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {max_countdown: 1s}}
+            queues: {q: {type: quorum}}
+            tasks: {shop.a: {queue: q, max_countdown: 1s}}
     PC420 eta-classic-rabbit4: use a quorum queue, or send without a delay.
         fires:
             broker: {transport: rabbitmq, url: "${B}", version: "4.1"}
-            queues: {q: {type: classic}, shop.standard.io: {type: classic}}
+            queues: {q: {type: classic}}
             tasks: {shop.a: {queue: q, max_countdown: 10m}}
         silent:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
-            queues: {q: {type: classic}, shop.standard.io: {type: classic}}
+            queues: {q: {type: classic}}
             tasks: {shop.a: {queue: q, max_countdown: 10m}}
     PC421 eta-hoard: keep due times in a database and poll it, or raise the bound in the policy file.
         fires: tasks: {shop.a: {rate: 10/s, max_countdown: 30m}}
@@ -66,15 +70,16 @@ Refuses:
     PC422 quorum-partial: make all queues of the app one kind.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
-            queues: {q: {type: classic}}
-            tasks: {shop.a: {queue: q}}
+            queues: {q: {type: classic}, r: {type: quorum}}
+            tasks: {shop.a: {queue: q}, shop.b: {queue: r}}
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
-            queues: {q: {type: quorum}}
-            tasks: {shop.a: {queue: q}}
+            queues: {q: {type: quorum}, r: {type: quorum}}
+            tasks: {shop.a: {queue: q}, shop.b: {queue: r}}
     PC423 autoscale-quorum: write a fixed number of slots.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum}}
             tasks: {shop.a: {queue: q}}
             workers: {q: {concurrency: {min: 2, max: 10}}}
         silent:
@@ -84,12 +89,19 @@ Refuses:
     PC437 quorum-key-overlap: give one of the two queues a routing key that does not end that of the other.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
-            queues: {mail: {}}
+            queues: {mail: {type: quorum}, shop.mail: {type: quorum}}
             tasks: {shop.a: {queue: shop.mail, max_countdown: 10m}}
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
-            queues: {mail: {}}
+            queues: {mail: {type: quorum}, xmail: {type: quorum}}
             tasks: {shop.a: {queue: xmail, max_countdown: 10m}}
+    PC476 rabbitmq-version-unknown: declare `broker.version`.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {queue: q, max_countdown: 10m}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
+            tasks: {shop.a: {queue: q, max_countdown: 10m}}
 
 Parameters:
     `most_held`: the delayed messages that one process may hold in its memory; 10000.
@@ -97,12 +109,14 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, info, warning
+from policycompiler.knowledge import pairs
+from policycompiler.knowledge.pairs import Feature
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Plan, Scope, Written
 from policycompiler.policies.broker_delays.delays import SHORTEST_SECONDS, Delay, delays_of
@@ -117,9 +131,7 @@ ETA_HOARD = warning("PC421", "eta-hoard")
 QUORUM_PARTIAL = warning("PC422", "quorum-partial", Profile.STRICT)
 AUTOSCALE_QUORUM = info("PC423", "autoscale-quorum", Profile.STRICT)
 QUORUM_KEY_OVERLAP = error("PC437", "quorum-key-overlap")
-
-FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH = 4
-"""RabbitMQ 4.0 removed it for classic queues (rabbitmq-server release notes 4.0)."""
+RABBITMQ_VERSION_UNKNOWN = warning("PC476", "rabbitmq-version-unknown")
 
 
 class Parameters(PolicyParameters):
@@ -147,6 +159,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
             yield from _hoard(plan, task, tuned)
         if native:
             yield from _subseconds(spec, task, own)
+    if on_rabbitmq and plan.find(APP, "broker_version") is None and not quorum:
+        yield from _unknown_version(spec, plan, delays)
     if quorum:
         for found in overlaps(spec, plan, delays):
             help_text = (
@@ -170,12 +184,15 @@ def _stall(plan: Plan, task: Scope, queue: Scope, delay: Delay, quorum: list[Sco
             related = (Related(pinned, "a direct exchange: nothing is delayed in the broker"),)
         message = f"{holds}, as its exchange is direct and {quorum[0].name} is a quorum queue"
         help_text = "remove `exchange_type: direct`; behind a topic exchange the broker waits"
+        if pinned is None:
+            help_text = (
+                f"write `exchange_type: topic` for queue {queue.name}: behind one the broker waits; where "
+                "the queue exists, `policycompiler diff` has the steps"
+            )
         yield QUORUM_DIRECT.at(delay.path, message, help=help_text, related=related)
         return
-    if plan.find(APP, "broker_version") is None:
-        return
-    if plan.version(APP, "broker_version")[0] >= FIRST_RABBITMQ_WITHOUT_GLOBAL_PREFETCH:
-        version = plan.text(APP, "broker_version")
+    celery, version = plan.text(APP, "celery_version"), plan.get(APP, "broker_version")
+    if version is not None and pairs.broken(Feature.HOLD, "classic", celery, str(version)):
         message = f"{holds}, as RabbitMQ {version} does not let it take more of a classic queue"
         related = (Related(("broker", "version"), "no global prefetch"),)
         help_text = (
@@ -183,6 +200,23 @@ def _stall(plan: Plan, task: Scope, queue: Scope, delay: Delay, quorum: list[Sco
             "keep its due time in a database"
         )
         yield ETA_CLASSIC_RABBIT4.at(delay.path, message, help=help_text, related=related)
+
+
+def _unknown_version(
+    spec: Workload, plan: Plan, delays: Mapping[Scope, Sequence[Delay]]
+) -> Iterator[Diagnostic]:
+    """Told once: what holds each delay depends on it."""
+    for task, own in delays.items():
+        delay = next((delay for delay in own if delay.seconds > 0), None)
+        if delay is not None and not spec.tasks[task.name].external:
+            queue = plan.text(task, "queue")
+            message = (
+                f"{delay.what} {delay.seconds:g} s, and queue {queue} is classic: from RabbitMQ 4 on a "
+                "worker holds such messages in one of a few places, and when all are taken it runs nothing"
+            )
+            help_text = "declare `broker.version`; from RabbitMQ 4 on, use quorum queues for delayed tasks"
+            yield RABBITMQ_VERSION_UNKNOWN.at(("broker",), message, help=help_text)
+            return
 
 
 def _hoard(plan: Plan, task: Scope, tuned: Parameters) -> Iterator[Diagnostic]:
