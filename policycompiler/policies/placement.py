@@ -9,6 +9,9 @@ Because:
     `….long`, so that nobody waits behind it. Whether it has neighbours today does not matter: a queue
     that changes with the neighbours would move tasks for reasons their team cannot see.
 
+    SQS takes no dots in a name, so there the words are joined by dashes, as kombu would write them. Where
+    `predefined_queues` says which queues there are, tasks that nobody declared get one of those.
+
     A queue in a task's decorator beats every route, and Celery drops it in 6.0
     (https://docs.celeryq.dev/en/stable/userguide/routing.html). The workload cannot see a decorator, so the
     queue is also an annotation, which beats it wherever the task is registered. Nothing else about routes can
@@ -39,9 +42,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.knowledge.transports import TRANSPORTS
 from policycompiler.model import Workload
 from policycompiler.model.classes import DEFAULT_CLASS
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
 
 NAME = "placement"
 
@@ -65,7 +69,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 def _own_class(spec: Workload, plan: Plan, scope: Scope, service: str) -> Decision:
     latency, work = plan.text(scope, "latency"), plan.text(scope, "work")
-    queue = f"{service}.{latency}.{work}"
+    queue = _name(plan, service, latency, work)
     origins: tuple[Origin, ...] = (
         Derived(APP, "service"),
         Derived(scope, "latency"),
@@ -84,24 +88,57 @@ def _own_class(spec: Workload, plan: Plan, scope: Scope, service: str) -> Decisi
         Derived(scope, "runtime_p99_seconds"),
         Parameter(("latency_classes", latency, "runtime_p99_limit"), limit),
     )
-    return Decision(scope, "queue", f"{queue}.long", because, origins)
+    return Decision(scope, "queue", _name(plan, queue, "long"), because, origins)
 
 
 def _default_queue(spec: Workload, plan: Plan, service: str) -> Decision:
     tasks = [Scope("task", name) for name, task in spec.tasks.items() if not task.external]
     pinned = {scope for scope in tasks if spec.tasks[scope.name].queue is not None}
     own = {plan.text(scope, "queue"): scope for scope in sorted(tasks, reverse=True) if scope not in pinned}
+    table = _predefined(spec, plan)
     # Where it harms and suffers least: the middle class, then the patient ones, the urgent ones last.
     patient_first = [*spec.latency_classes][::-1]
     order = [DEFAULT_CLASS, *(name for name in patient_first if name != DEFAULT_CLASS)]
     for latency in order:
         for suffix in ("io", "cpu", "io.long", "cpu.long"):
-            queue = f"{service}.{latency}.{suffix}"
-            if queue in own:
+            queue = _name(plan, service, latency, suffix)
+            if queue in own and queue in (table or own):
                 because = f"tasks that nobody declared join those of class `{latency}`"
                 if latency == order[-1]:
                     because += ", as there is no other"
                 return Decision(APP, "task_default_queue", queue, because, (Derived(own[queue], "queue"),))
+    if table:
+        return _of_the_table(spec, plan, tasks, order, table)
     origins = (Derived(APP, "service"), Constant("DEFAULT_CLASS", DEFAULT_CLASS))
     because = "tasks that nobody declared get a queue of the middle class"
-    return Decision(APP, "task_default_queue", f"{service}.{DEFAULT_CLASS}.io", because, origins)
+    queue = _name(plan, service, DEFAULT_CLASS, "io")
+    return Decision(APP, "task_default_queue", queue, because, origins)
+
+
+def _of_the_table(
+    spec: Workload, plan: Plan, tasks: list[Scope], order: list[str], table: list[str]
+) -> Decision:
+    """One of the queues that there are: where a worker of this app is already, the patient tasks first."""
+    written = Written(("broker", "options", "predefined_queues"))
+    because = "tasks that nobody declared need a queue that there is"
+    here = [task for task in tasks if plan.text(task, "queue") in table]
+    rank = {latency: place for place, latency in enumerate(order)}
+    first = min(here, key=lambda task: (rank.get(plan.text(task, "latency"), 0), task), default=None)
+    if first is not None:
+        origins = (Derived(first, "queue"), written)
+        return Decision(APP, "task_default_queue", plan.text(first, "queue"), because, origins)
+    consumed = [name for worker in spec.workers.values() for name in worker.queues or () if name in table]
+    return Decision(APP, "task_default_queue", [*consumed, *table][0], because, (written,))
+
+
+def _predefined(spec: Workload, plan: Plan) -> list[str]:
+    """The only queues there are, where a transport is given a table of them; else nothing."""
+    table = (spec.broker.options or {}).get("predefined_queues")
+    has_one = TRANSPORTS[plan.text(APP, "broker_transport")].letters
+    return sorted(table) if has_one and isinstance(table, dict) else []
+
+
+def _name(plan: Plan, *words: str) -> str:
+    """The name of a queue, as the broker can take it."""
+    separator = TRANSPORTS[plan.text(APP, "broker_transport")].separator
+    return ".".join(words).replace(".", separator)

@@ -6,13 +6,14 @@ Decides:
     `options.reject_on_worker_lost`; and `app/task_reject_on_worker_lost`.
 
 Because:
-    A late-acknowledged task whose process dies is by default acknowledged all the same and lost. Putting
-    it back with `task_reject_on_worker_lost` repeats a task that kills its worker for ever, unless a quorum
+    A late-acknowledged task whose process dies is by default acknowledged all the same and lost. Putting it
+    back with `task_reject_on_worker_lost` repeats a task that kills its worker for ever, unless a quorum
     queue counts deliveries. Celery 5.7 retries it instead, and counts in `max_retries`, so a task that is
     declared to retry no error gets this many all the same; it waits `default_retry_delay`, three minutes
-    unless it is told otherwise. Where nothing is declared about retries, a decorator's own numbers stand,
-    and else Celery's: three times, three minutes apart. A pinned number leaves the wait as it is, and so does
-    `retry` without an error in `on`: the task's own calls of `retry` wait as long.
+    unless it is told otherwise. A task of a broadcast is left alone: its retry would go to every process
+    again. Where nothing is declared about retries, a decorator's own numbers stand, and else Celery's: three
+    times, three minutes apart. A pinned number leaves the wait as it is, and so does `retry` without an error
+    in `on`: the task's own calls of `retry` wait as long.
 
 Example:
     tasks:
@@ -64,6 +65,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if plan.value(scope, "external") or not plan.value(scope, "options.acks_late"):
+            continue
+        queue = Scope("queue", plan.text(scope, "queue"))
+        if plan.value(queue, "broadcast"):
+            # A retry goes to every process again, and what is put back to the one that died.
             continue
         bounded = _delivery_limit(plan, scope)
         counts = retries and plan.get(scope, "options.retry_on_worker_lost") is not False

@@ -18,6 +18,7 @@ from policycompiler.review.alike import are_alike
 from policycompiler.review.causes import cause, is_consequence
 from policycompiler.review.firings import Firings, compared, firings
 from policycompiler.review.handed import goes_along
+from policycompiler.review.hazardous import alarmed
 from policycompiler.review.judged import At, Judged
 from policycompiler.review.kinds import kind_of
 from policycompiler.review.needs import Needs
@@ -41,6 +42,7 @@ def changes(old: Plan, new: Plan, found: Needs, today: date | None) -> tuple[Cha
     earlier = {name: task for task, names in found.renamed.items() for name in names}
     scopes = sorted({scope for scope, _ in differing})
     told = [change for scope in scopes for change in _of_scope(pair, scope, earlier, today)]
+    told = alarmed(told, old, new)
     # Nobody may miss what is not safe, whatever it follows from.
     told = [change._replace(follows=change.follows and change.risk is Class.SAFE) for change in told]
     return tuple(sorted(told, key=lambda change: (-change.risk.rank, change.follows)))

@@ -37,8 +37,10 @@ def sent_as(reading: Reading) -> list[tuple[str, str]]:
 def route(reading: Reading, name: str, scope: Scope) -> Raw:
     """Also for producers that do not have the task, to which its annotation says nothing."""
     where: dict[str, object] = {"queue": reading.value(scope, "queue")}
-    priority = reading.get(scope, "options.priority")
-    return _entry(name, where if priority is None else {**where, "priority": priority})
+    for option, key in (("priority", "options.priority"), ("mandatory", "mandatory")):
+        if (value := reading.get(scope, key)) is not None:
+            where[option] = value
+    return _entry(name, where)
 
 
 def annotation(reading: Reading, name: str, scope: Scope) -> Raw:

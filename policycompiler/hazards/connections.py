@@ -1,0 +1,130 @@
+"""Values that a client library refuses when it connects, and options that only one connection has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qs, urlsplit
+
+from policycompiler.diagnostics import SpecPath
+from policycompiler.hazards.hazard import Effect, Hazard
+from policycompiler.knowledge.clients import ALIKE, NUMBERS, REDIS_RESULTS, TLS, Tls
+from policycompiler.plan import APP, Plan, Value
+
+BROKER_TLS, RESULTS_TLS = "broker_use_ssl", "redis_backend_use_ssl"
+SENTINELS = "master_name"
+_BROKER, _RESULTS = "broker_transport_options", "result_backend_transport_options"
+
+
+def connections(plan: Plan, backend: str | None = None) -> Iterator[Hazard]:
+    """Of the broker, of results, and of what both need.
+
+    A plan does not say what `backend` a variable leads to; of an unknown one nothing is said.
+    """
+    tls = TLS.get(plan.text(APP, "broker_transport"))
+    if tls is not None and plan.get(APP, BROKER_TLS) is not None:
+        yield from _tls(plan, BROKER_TLS, tls)
+    if plan.get(APP, RESULTS_TLS) is not None:
+        yield from _tls(plan, RESULTS_TLS, REDIS_RESULTS)
+    yield from _address(plan)
+    if plan.text(APP, "broker_transport") == "redis" and _may_be_one(plan, backend):
+        yield from _one_sided(plan)
+
+
+def _tls(plan: Plan, key: str, tls: Tls) -> Iterator[Hazard]:
+    value, path = plan.get(APP, key), plan.written(APP, key) or ("celery", "settings", key)
+    if value is True and tls.true:
+        message = f"`{key}: true` is not enough: {tls.true}"
+        yield _refused(key, message, f"write `{key}: {{{tls.certificate}: required}}`", path)
+    if not isinstance(value, dict):
+        return
+    for option in sorted(value.keys() - tls.options):
+        message = f"`{option}` is no TLS option of this client: each connection fails with an error"
+        known = ", ".join(sorted(tls.options))
+        yield _refused(key, message, f"remove it; known are {known}", (*path, option))
+    certificate = value.get(tls.certificate)
+    if tls.certificate not in value and tls.needed:
+        message = f"`{key}` does not say `{tls.certificate}`: Celery refuses it"
+        yield _refused(key, message, f"add `{tls.certificate}: required`", path)
+    elif certificate is not None and not _is_known(certificate, tls):
+        numbers = "2 (required), 1 (optional) or 0 (none)"
+        known = ", ".join(f"`{word}`" for word in ("required", "optional", "none") if word in tls.words)
+        message = f"`{tls.certificate}: {certificate}` is a value that this client refuses when it connects"
+        yield _refused(key, message, f"write {known or numbers}", (*path, tls.certificate))
+
+
+def _is_known(value: Value, tls: Tls) -> bool:
+    return value in tls.words if isinstance(value, str) else value in NUMBERS
+
+
+def _address(plan: Plan) -> Iterator[Hazard]:
+    """A literal URL of results over TLS; the broker's client verifies without being told."""
+    url = plan.get(APP, "result_backend")
+    if not isinstance(url, str) or not url.startswith("rediss://"):
+        return
+    given = parse_qs(urlsplit(url).query).get("ssl_cert_reqs", [])
+    path: SpecPath = ("results", "url")
+    tls = plan.get(APP, RESULTS_TLS)
+    if given and given[0] not in REDIS_RESULTS.words:
+        message = f"`ssl_cert_reqs={given[0]}` in the URL is refused: it is required, optional or none"
+        yield _refused("result_backend", message, "write `?ssl_cert_reqs=required`", path)
+    elif not given and not (isinstance(tls, dict) and REDIS_RESULTS.certificate in tls):
+        message = (
+            "a rediss:// URL of results must say whether certificates are verified: without `ssl_cert_reqs` "
+            "Celery refuses it, and no process starts"
+        )
+        yield _refused("result_backend", message, "append `?ssl_cert_reqs=required` to the URL", path)
+
+
+def _refused(key: str, message: str, help_text: str, path: SpecPath) -> Hazard:
+    return Hazard("connection-value-refused", Effect.REFUSED, ((APP, key),), message, help_text, path)
+
+
+def _may_be_one(plan: Plan, backend: str | None) -> bool:
+    """Whether broker and results may be one Redis."""
+    broker, results = plan.get(APP, "broker_url"), plan.get(APP, "result_backend")
+    if not isinstance(results, str):
+        return backend == "redis" and plan.get(APP, "result_backend_variable") is not None
+    if not results.startswith(("redis://", "rediss://", "sentinel://")):
+        return False
+    return not isinstance(broker, str) or urlsplit(broker).hostname == urlsplit(results).hostname
+
+
+def _one_sided(plan: Plan) -> Iterator[Hazard]:
+    options = {"broker": _mapping(plan, _BROKER), "results": _mapping(plan, _RESULTS)}
+    places: dict[str, SpecPath] = {
+        "broker": ("broker", "options"),
+        "results": ("celery", "settings", _RESULTS),
+    }
+    keys = {"broker": _BROKER, "results": _RESULTS}
+    for has, lacks in (("broker", "results"), ("results", "broker")):
+        for option in ALIKE:
+            if option == SENTINELS and str(plan.get(APP, "result_backend") or "").startswith("redis"):
+                continue
+            if option in options[has] and option not in options[lacks]:
+                message = (
+                    f"`{option}` is set for the connection to the {has} and not for that to the {lacks}; "
+                    "both are Redis, and one server asks for it in both"
+                )
+                settings = ((APP, keys[has]), (APP, keys[lacks]))
+                help_text = f"set it in `{'.'.join(map(str, places[lacks]))}` too"
+                yield _uneven(message, help_text, settings[0][1], (*places[has], option))
+    uses = {"broker": plan.get(APP, BROKER_TLS), "results": plan.get(APP, RESULTS_TLS)}
+    tls = {"broker": BROKER_TLS, "results": RESULTS_TLS}
+    urls = {"broker": plan.get(APP, "broker_url"), "results": plan.get(APP, "result_backend")}
+    for has, lacks in (("broker", "results"), ("results", "broker")):
+        if uses[has] and not uses[lacks] and not str(urls[lacks] or "").startswith("rediss://"):
+            message = (
+                f"the connection to the {has} uses TLS and that to the {lacks} does not; both are Redis, and "
+                "one server asks for it in both"
+            )
+            help_text = f"set `{tls[lacks]}` too"
+            yield _uneven(message, help_text, tls[has], ("celery", "settings", tls[has]))
+
+
+def _uneven(message: str, help_text: str, key: str, path: SpecPath) -> Hazard:
+    return Hazard("connection-option-one-sided", Effect.REFUSED, ((APP, key),), message, help_text, path)
+
+
+def _mapping(plan: Plan, key: str) -> Mapping[str, Value]:
+    value = plan.get(APP, key)
+    return value if isinstance(value, dict) else {}

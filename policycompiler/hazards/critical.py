@@ -1,0 +1,94 @@
+"""Ways in which a task is lost that is declared critical."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Related, SpecPath
+from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.queues import arguments_of, queues_of, type_of
+from policycompiler.knowledge.queue_arguments import drops
+from policycompiler.knowledge.transports import TRANSPORTS, Transport
+from policycompiler.plan import APP, Plan, Scope, Value
+
+NAME = "critical-task-dropped"
+TRANSIENT = (1, "transient")
+
+
+def critical_messages(plan: Plan) -> Iterator[Hazard]:
+    """Of each critical task that runs here; what is of the whole app is told once."""
+    transport = TRANSPORTS[plan.text(APP, "broker_transport")]
+    critical = [task for task in plan.scopes("task") if plan.get(task, "critical")]
+    critical = [task for task in critical if not plan.get(task, "external")]
+    if critical:
+        yield from _of_the_app(plan, critical[0], transport)
+    for task in critical:
+        yield from _transient(plan, task, transport)
+        for queue in queues_of(plan, task):
+            yield from _dropped(plan, task, queue, transport)
+
+
+def _of_the_app(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazard]:
+    if not transport.durable:
+        name = plan.text(APP, "broker_transport")
+        message = (
+            f"the transport {name} keeps {task.name} in one process only: no other process gets it, and it "
+            "is lost when that one ends"
+        )
+        settings = ((APP, "broker_transport"),)
+        yield _hazard(plan, task, settings, message, "use Redis or RabbitMQ", ("broker", "transport"))
+    options = plan.get(APP, "broker_transport_options")
+    if isinstance(options, dict) and options.get("ack_emulation") is False:
+        message = (
+            "without `ack_emulation` Redis keeps nothing of a message that a worker took: "
+            f"{task.name} is lost when the worker is killed"
+        )
+        settings = ((APP, "broker_transport_options"),)
+        path: SpecPath = ("broker", "options", "ack_emulation")
+        yield _hazard(plan, task, settings, message, "remove it", path)
+
+
+def _transient(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazard]:
+    if not transport.modes:
+        return
+    classic = [queue for queue in queues_of(plan, task) if type_of(plan, queue) == "classic"]
+    own = plan.get(task, "options.delivery_mode")
+    of_app = plan.get(APP, "task_default_delivery_mode")
+    mode = of_app if own is None else own
+    if mode not in TRANSIENT or not classic:
+        return
+    scope, key = (APP, "task_default_delivery_mode") if own is None else (task, "options.delivery_mode")
+    path = plan.written(scope, key) or place_of(plan, task, "critical")
+    message = (
+        f"messages of {task.name} are transient: a restart of RabbitMQ loses those that wait in queue "
+        f"{classic[0].name}"
+    )
+    yield _hazard(plan, task, ((scope, key),), message, "remove it: messages are persistent then", path)
+
+
+def _dropped(plan: Plan, task: Scope, queue: Scope, transport: Transport) -> Iterator[Hazard]:
+    if plan.get(queue, "external"):
+        return
+    arguments: dict[str, Value] = arguments_of(plan, queue)
+    kept = plan.get(queue, "dead_letter_queue") is not None or "x-dead-letter-exchange" in arguments
+    for name, argument in drops(dict(arguments)).items():
+        if name in transport.expiring and not (kept and argument.dead_letters):
+            message = f"by `{name}` of queue {queue.name} {argument.what}: {task.name} may never run"
+            help_text = f"remove `{name}`"
+            if argument.dead_letters:
+                help_text += ", or write `dead_letter: true` to keep what is dropped"
+            path: SpecPath = ("queues", queue.name, "arguments", name)
+            yield _hazard(plan, task, ((queue, "arguments"), (task, "queue")), message, help_text, path)
+
+
+def _hazard(
+    plan: Plan,
+    task: Scope,
+    settings: tuple[tuple[Scope, str], ...],
+    message: str,
+    help_text: str,
+    path: SpecPath,
+) -> Hazard:
+    related = (Related(place_of(plan, task, "critical"), "each of its failures matters"),)
+    settings = (*settings, (task, "critical"))
+    return Hazard(NAME, Effect.LOST, settings, message, help_text, path, related)

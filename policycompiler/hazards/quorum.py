@@ -1,0 +1,95 @@
+"""What a Celery and a RabbitMQ of certain versions cannot do together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Related, SpecPath
+from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.queues import is_consumed, type_of
+from policycompiler.knowledge.pairs import Feature, Pair, broken
+from policycompiler.plan import APP, Plan, Scope
+
+DETECT = "worker_detect_quorum_queues"
+_CELERY, _BROKER = (APP, "celery_version"), (APP, "broker_version")
+
+
+def version_pairs(plan: Plan) -> Iterator[Hazard]:
+    """Of the queues that workers consume."""
+    if plan.text(APP, "broker_transport") != "rabbitmq":
+        return
+    consumed = [queue for queue in plan.scopes("queue") if is_consumed(plan, queue)]
+    quorum = next((queue for queue in consumed if type_of(plan, queue) == "quorum"), None)
+    if quorum is not None:
+        yield from _unconsumable(plan, quorum)
+        if (pair := _broken(plan, Feature.DECLARE, "quorum")) and plan.get(*_BROKER) is not None:
+            yield _hazard(plan, "quorum-unsupported", Effect.REFUSED, quorum, pair, f"queue {quorum.name}")
+    yield from _lost_retries(plan, [queue for queue in consumed if type_of(plan, queue) == "quorum"])
+    if (
+        plan.scopes("worker")
+        and plan.get(*_BROKER) is not None
+        and plan.get(APP, "worker_enable_remote_control") is not False
+    ):
+        pair = _broken(plan, Feature.CONTROL, "classic")
+        if pair is not None:
+            yield _hazard(plan, "control-queues-refused", Effect.REFUSED, APP, pair, "workers")
+
+
+def _unconsumable(plan: Plan, queue: Scope) -> Iterator[Hazard]:
+    """Queues from which no worker can take."""
+    pair = _broken(plan, Feature.CONSUME, "quorum")
+    if pair is not None:
+        yield _hazard(
+            plan, "quorum-unsupported", Effect.REFUSED, queue, pair, f"workers of queue {queue.name}"
+        )
+    elif plan.get(APP, DETECT) is False:
+        message = (
+            f"queue {queue.name} is a quorum queue, and without `{DETECT}` Celery asks for a global "
+            "prefetch, which RabbitMQ refuses of it (540): its workers take nothing and try again and again"
+        )
+        settings = ((APP, DETECT), (queue, "arguments"))
+        path = place_of(plan, APP, DETECT)
+        yield Hazard("quorum-unsupported", Effect.REFUSED, settings, message, "remove it", path)
+
+
+def _lost_retries(plan: Plan, queues: list[Scope]) -> Iterator[Hazard]:
+    pair = _broken(plan, Feature.RETRY, "quorum") if queues else None
+    if pair is None:
+        return
+    for queue in queues:
+        if plan.get(queue, "exchange_type") == "direct":
+            continue  # nothing is delayed in the broker
+        task = next(
+            (task for name in plan.texts(queue, "tasks") if _retries(plan, task := Scope("task", name))), None
+        )
+        if task is not None:
+            yield _hazard(plan, "delayed-retry-lost", Effect.LOST, queue, pair, f"retries of {task.name}")
+            return
+
+
+def _retries(plan: Plan, task: Scope) -> bool:
+    if plan.get(task, "options.max_retries") == 0:
+        return False
+    return bool(plan.get(task, "options.autoretry_for") or plan.get(task, "options.retry_on_worker_lost"))
+
+
+def _broken(plan: Plan, feature: Feature, queue: str) -> Pair | None:
+    broker = plan.get(*_BROKER)
+    return broken(feature, queue, plan.text(*_CELERY), None if broker is None else str(broker))
+
+
+def _hazard(plan: Plan, name: str, effect: Effect, scope: Scope, pair: Pair, who: str) -> Hazard:
+    celery, broker = plan.text(*_CELERY), plan.get(*_BROKER)
+    with_broker = f"RabbitMQ {broker}" if broker is not None else "a RabbitMQ of unknown version"
+    message = f"{who} fail with Celery {celery} and {with_broker}: {pair.what}"
+    fixes = [f"Celery {pair.celery_fix} or newer"] if pair.celery_fix else []
+    fixes += [f"RabbitMQ {pair.broker_fix} or newer"] if pair.broker_fix else []
+    help_text = f"run {' or '.join(fixes)}, and declare that version"
+    if scope != APP:
+        help_text += ", or use a classic queue"
+    settings = (_CELERY, _BROKER, *(((scope, "arguments"),) if scope != APP else ()))
+    path: SpecPath = place_of(plan, *_CELERY)
+    if plan.written(*_CELERY) is None:
+        path = place_of(plan, *_BROKER) if broker is not None else ("broker",)
+    related = (Related(place_of(plan, scope, "arguments"), "a quorum queue"),) if scope != APP else ()
+    return Hazard(name, effect, settings, message, help_text, path, related)

@@ -1,0 +1,50 @@
+"""Ways in which a task is lost that is declared critical.
+
+Decides:
+    Nothing.
+
+Because:
+    A task is declared critical when each of its failures matters, and a message that is dropped before it
+    runs is a failure that nobody hears of. RabbitMQ loses transient messages at a restart
+    (https://www.rabbitmq.com/docs/persistence-conf), and arguments of a queue drop what has waited for too
+    long, what is too much, or all of an idle queue. What becomes a dead letter instead is kept. The memory
+    transport keeps messages in one process.
+
+Example:
+    broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
+    queues: {payments: {arguments: {x-message-ttl: 60000}}}
+    tasks: {shop.payments.charge: {queue: payments, critical: true}}
+
+    refuses critical-task-dropped
+
+Refuses:
+    PC466 critical-task-dropped: remove what drops it.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {critical: true, options: {delivery_mode: 1}}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {critical: true, options: {delivery_mode: 2}}}
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.hazards.critical import critical_messages
+from policycompiler.model import Workload
+from policycompiler.plan import Plan
+
+NAME = "critical-messages"
+
+CRITICAL_TASK_DROPPED = error("PC466", "critical-task-dropped")
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Look at where each critical task waits."""
+    del spec
+    return (hazard.as_finding(CRITICAL_TASK_DROPPED) for hazard in critical_messages(plan))

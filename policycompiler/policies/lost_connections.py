@@ -1,0 +1,67 @@
+"""What a worker's pool makes of a lost connection.
+
+Decides:
+    Nothing.
+
+Because:
+    When a worker loses its broker, the broker gives what is not acknowledged to another one. Celery can end
+    the runs that are repeated so, but only where the pool can end one: prefork, gevent and eventlet can,
+    threads and solo cannot. Celery before 5.7 then ends the worker with an error, and 5.7 goes on with both.
+
+    A solo pool runs a task in the worker's main loop, which sends no heartbeat meanwhile. RabbitMQ closes a
+    connection that is silent for its heartbeat timeout, 60 s by default
+    (https://www.rabbitmq.com/docs/heartbeats). A task that is acknowledged late and runs longer is never
+    acknowledged: it ends, is delivered again, and so without end. A smaller `broker_heartbeat` shortens that
+    time, and 0 turns heartbeats off.
+
+Example:
+    broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
+    tasks: {shop.a: {queue: q, idempotent: true, runtime: 4m}}
+    workers: {q: {pool: solo}}
+
+    refuses solo-heartbeat
+
+Refuses:
+    PC470 cancel-impossible: remove the setting, or use prefork.
+        fires:
+            celery: {settings: {worker_cancel_long_running_tasks_on_connection_loss: true}}
+            tasks: {shop.a: {queue: q, idempotent: true}}
+            workers: {q: {pool: threads}}
+        silent:
+            tasks: {shop.a: {queue: q, idempotent: true}}
+            workers: {q: {pool: threads}}
+    PC471 solo-heartbeat: use prefork or threads.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {queue: q, idempotent: true, runtime: 4m}}
+            workers: {q: {pool: solo}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {queue: q, idempotent: true, runtime: 20s}}
+            workers: {q: {pool: solo}}
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.hazards.lost_connections import lost_connections
+from policycompiler.model import Workload
+from policycompiler.plan import Plan
+
+NAME = "lost-connections"
+
+CANCEL_IMPOSSIBLE = error("PC470", "cancel-impossible")
+SOLO_HEARTBEAT = error("PC471", "solo-heartbeat")
+
+_FINDINGS = {each.name: each for each in (CANCEL_IMPOSSIBLE, SOLO_HEARTBEAT)}
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Of each worker, what it does when its connection goes."""
+    del spec
+    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in lost_connections(plan))

@@ -1,0 +1,62 @@
+"""Arguments of a queue that delete it with its tasks, or with which the broker refuses it.
+
+Decides:
+    Nothing.
+
+Because:
+    `x-expires` deletes a queue that has had no consumer for so long, and what waits in it; nothing of that
+    becomes a dead letter (https://www.rabbitmq.com/docs/ttl#queue-ttl). A deploy, a crash loop or a scale to
+    zero is enough. kombu follows it on Redis too. RabbitMQ refuses (406) a quorum queue with levels of
+    priority, also where `task_queue_max_priority` adds them to every queue, and some arguments of one queue
+    type for the other.
+
+Example:
+    broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
+    queues: {mail: {arguments: {x-expires: 60000}}}
+    tasks: {shop.mail.send: {queue: mail}}
+
+    refuses queue-expires
+
+Refuses:
+    PC463 queue-argument-refused: remove the argument or the setting, or choose the other queue type.
+        fires:
+            celery: {settings: {task_queue_max_priority: 3}}
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum}}
+        silent:
+            celery: {settings: {task_queue_max_priority: 3}}
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: classic}}
+    PC467 queue-expires: remove it; declare `expires` of a task that is useless later.
+        fires:
+            queues: {q: {arguments: {x-expires: 60000}}}
+            tasks: {shop.a: {queue: q}}
+        silent:
+            queues: {q: {broadcast: true, arguments: {x-expires: 60000}}}
+            tasks: {shop.a: {queue: q}}
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Diagnostic, error, warning
+from policycompiler.hazards.queue_arguments import queue_arguments
+from policycompiler.model import Workload
+from policycompiler.plan import Plan
+
+NAME = "queue-arguments"
+
+QUEUE_ARGUMENT_REFUSED = error("PC463", "queue-argument-refused")
+QUEUE_EXPIRES = warning("PC467", "queue-expires")
+
+_FINDINGS = {each.name: each for each in (QUEUE_ARGUMENT_REFUSED, QUEUE_EXPIRES)}
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Look at what each queue is declared with."""
+    del spec
+    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in queue_arguments(plan))
