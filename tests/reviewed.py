@@ -9,12 +9,14 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from workloads import compiled, workload
+from workloads import compiled, platform_for, workload
 
 from policycompiler.compiler import compile_workload
 from policycompiler.plan import Plan
 from policycompiler.review import Change, Class, Review, review
 
+BORNE = {"binding-overlap", "external-task-consumed"}
+"""What a plan of its own does to work; these reviews are about what a change does."""
 TODAY = date(2026, 11, 21)
 RABBITMQ = "broker: {transport: rabbitmq, url: '${CELERY_BROKER_URL}'}\n"
 
@@ -22,9 +24,10 @@ RABBITMQ = "broker: {transport: rabbitmq, url: '${CELERY_BROKER_URL}'}\n"
 @cache
 def plan_of(fragment: str) -> Plan:
     """The plan of a fragment, which has to compile; findings that are no errors are borne."""
-    compilation = compiled(workload(fragment))
+    compilation = compiled(workload(fragment), platform_for(fragment))
     assert compilation.plan is not None, compilation.diagnostics
-    assert not compilation.failed, compilation.diagnostics
+    errors = {each.name for each in compilation.diagnostics if each.severity.name == "ERROR"}
+    assert errors <= BORNE, compilation.diagnostics
     return compilation.plan
 
 

@@ -442,10 +442,7 @@ DEVIATIONS: dict[str, dict[str, list[Finding | Decided | Variation | Unsaid]]] =
         "prefetch_times_concurrency": [
             Unsaid("how long the tasks run, and so how long 10000 wait, is not said")
         ],
-        # A quorum queue writes down every message, however it was sent.
-        "all_messages_transient": [
-            Decided("queue:indexing/arguments", {"x-queue-type": "quorum", "x-delivery-limit": 3})
-        ],
+        "all_messages_transient": [Finding("messages-transient")],
     },
     "saleor": {
         "no_time_limit": [NO_LIMITS],

@@ -68,12 +68,23 @@ def workload(fragment: str) -> str:
     return text + "".join(f"{key}: {value}\n" for key, value in HEAD.items() if key not in given)
 
 
-def compiled(text: str) -> Compilation:
-    """Compile a text as far as the plan."""
+def platform_for(fragment: str) -> str:
+    """The policy file of `for_its_rabbitmq`, as text; empty where it asks for nothing."""
+    if "transport: rabbitmq" not in fragment or not for_its_rabbitmq(fragment):
+        return ""
+    return "version: 1\nparameters: {queue-declarations: {queue_type: quorum}}\n"
+
+
+def compiled(text: str, platform: str = "") -> Compilation:
+    """Compile a text as far as the plan, under a policy file where there is one."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "workload.yaml")
         path.write_text(text, "utf-8")
-        return compile_workload([path], targets=())
+        policy = Path(folder, "policy", "policy.yaml") if platform else None
+        if policy is not None:
+            policy.parent.mkdir()
+            policy.write_text(platform, "utf-8")
+        return compile_workload([path], targets=(), policy=policy)
 
 
 def document_of(text: str) -> load.Document:

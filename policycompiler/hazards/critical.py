@@ -1,4 +1,4 @@
-"""Ways in which a task is lost that is declared critical."""
+"""Ways in which waiting tasks are lost, of those above all that are declared critical."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from policycompiler.plan import APP, Plan, Scope, Value
 
 NAME = "critical-task-dropped"
 TRANSIENT = (1, "transient")
+PERSISTENT = "remove it: messages are persistent then"
 
 
 def critical_messages(plan: Plan) -> Iterator[Hazard]:
@@ -22,6 +23,7 @@ def critical_messages(plan: Plan) -> Iterator[Hazard]:
     critical = [task for task in critical if not plan.get(task, "external")]
     if critical:
         yield from _of_the_app(plan, critical[0], transport)
+    yield from _uncritical(plan, transport)
     for task in critical:
         yield from _transient(plan, task, transport)
         for queue in queues_of(plan, task):
@@ -49,21 +51,36 @@ def _of_the_app(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazar
 
 
 def _transient(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazard]:
-    if not transport.modes:
+    found = _says_transient(plan, task, transport)
+    if found is not None:
+        scope, key = found
+        path = plan.written(scope, key) or place_of(plan, task, "critical")
+        message = f"messages of {task.name} are transient: a restart of RabbitMQ loses those that wait"
+        yield _hazard(plan, task, (found,), message, PERSISTENT, path)
+
+
+def _uncritical(plan: Plan, transport: Transport) -> Iterator[Hazard]:
+    """Told once, with how many there are."""
+    tasks = [task for task in plan.scopes("task") if not plan.get(task, "critical")]
+    found = {task: says for task in tasks if (says := _says_transient(plan, task, transport))}
+    if not found:
         return
-    classic = [queue for queue in queues_of(plan, task) if type_of(plan, queue) == "classic"]
-    own = plan.get(task, "options.delivery_mode")
-    of_app = plan.get(APP, "task_default_delivery_mode")
-    mode = of_app if own is None else own
-    if mode not in TRANSIENT or not classic:
-        return
-    scope, key = (APP, "task_default_delivery_mode") if own is None else (task, "options.delivery_mode")
-    path = plan.written(scope, key) or place_of(plan, task, "critical")
-    message = (
-        f"messages of {task.name} are transient: a restart of RabbitMQ loses those that wait in queue "
-        f"{classic[0].name}"
-    )
-    yield _hazard(plan, task, ((scope, key),), message, "remove it: messages are persistent then", path)
+    first, says = next(iter(found.items()))
+    others = f" and of {len(found) - 1} more tasks" if len(found) > 1 else ""
+    message = f"messages of {first.name}{others} are transient: a restart of RabbitMQ loses those that wait"
+    path = plan.written(*says) or place_of(plan, first, "queue")
+    yield Hazard("messages-transient", Effect.LOST, tuple(found.values()), message, PERSISTENT, path)
+
+
+def _says_transient(plan: Plan, task: Scope, transport: Transport) -> tuple[Scope, str] | None:
+    """The setting by which a broker keeps a task in memory only; a quorum queue writes down every message."""
+    classic = any(type_of(plan, queue) == "classic" for queue in queues_of(plan, task))
+    if not transport.modes or not classic:
+        return None
+    for scope, key in ((task, "options.delivery_mode"), (APP, "task_default_delivery_mode")):
+        if (mode := plan.get(scope, key)) is not None:
+            return (scope, key) if mode in TRANSIENT else None
+    return None
 
 
 def _dropped(plan: Plan, task: Scope, queue: Scope, transport: Transport) -> Iterator[Hazard]:

@@ -1,4 +1,4 @@
-"""Ways in which a task is lost that is declared critical.
+"""Ways in which waiting tasks are lost, above all those that are declared critical.
 
 Decides:
     Nothing.
@@ -26,6 +26,14 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {critical: true, options: {delivery_mode: 2}}}
 
+    PC481 messages-transient: remove the delivery mode.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {options: {delivery_mode: 1}}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {options: {delivery_mode: 2}}}
+
 Parameters:
     None.
 """
@@ -34,7 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.diagnostics import Diagnostic, Profile, error, warning
 from policycompiler.hazards.critical import critical_messages
 from policycompiler.model import Workload
 from policycompiler.plan import Plan
@@ -42,9 +50,12 @@ from policycompiler.plan import Plan
 NAME = "critical-messages"
 
 CRITICAL_TASK_DROPPED = error("PC466", "critical-task-dropped")
+MESSAGES_TRANSIENT = warning("PC481", "messages-transient", Profile.MINIMAL)
+
+_FINDINGS = {each.name: each for each in (CRITICAL_TASK_DROPPED, MESSAGES_TRANSIENT)}
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at where each critical task waits."""
     del spec
-    return (hazard.as_finding(CRITICAL_TASK_DROPPED) for hazard in critical_messages(plan))
+    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in critical_messages(plan))

@@ -41,6 +41,9 @@ def undeclared(acknowledged: str) -> str:
     return RABBITMQ + settings + PLAIN + queue_of_others
 
 
+CANCEL = "app/worker_cancel_long_running_tasks_on_connection_loss"
+
+
 def queue(fields: str, broker: str = RABBITMQ) -> str:
     return f"{broker}{PLAIN}queues: {{q: {{{fields}}}}}\n"
 
@@ -210,7 +213,11 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
         pins("accept_content: [application/json]") + PLAIN,
         {"safe serialization app/accept_content"},
     ),
-    "quorum": (queue("type: classic"), queue("type: quorum"), {"ordered queue-arguments queue:q/arguments"}),
+    "quorum": (
+        queue("type: classic"),
+        queue("type: quorum"),
+        {"ordered queue-arguments queue:q/arguments", "safe queue-arguments queue:q/exchange_type"},
+    ),
     "max length": (
         queue("type: classic"),
         queue("type: classic, arguments: {x-max-length: 5}"),
@@ -295,7 +302,11 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
     "pool": (
         worker(", pool: prefork"),
         worker(", pool: threads"),
-        {"safe worker-options worker:w/max_tasks_per_child", "manual worker-pool worker:w/pool"},
+        {
+            "safe worker-options worker:w/max_tasks_per_child",
+            "manual worker-pool worker:w/pool",
+            f"safe app-setting {CANCEL}",
+        },
     ),
     "prefetch": (
         worker(", options: {prefetch_multiplier: 1}"),
@@ -305,7 +316,7 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
     "pool without a hard limit": (
         worker(", pool: gevent"),
         worker(", pool: threads"),
-        {"manual worker-pool worker:w/pool"},
+        {"manual worker-pool worker:w/pool", f"safe app-setting {CANCEL}"},
     ),
     "pool with no limit before": (
         worker(", pool: threads"),

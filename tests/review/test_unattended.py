@@ -137,7 +137,7 @@ def test_what_the_new_plan_declares_is_not_deleted(broker):
 
 
 PAUSED = RABBITMQ + IDLE
-REFUSED = {"arguments": "type: classic, exchange_type: topic", "exchange_type": "exchange_type: direct"}
+REFUSED = {"arguments": "type: quorum, exchange_type: direct", "exchange_type": "exchange_type: topic"}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_queue_that_only_producers_declare_is_refused_as_well():
 
 
 def test_where_no_declaration_is_kept_yet_nothing_is_refused():
-    elsewhere = PAUSED.replace("CELERY_BROKER_URL", "OTHER") + "queues: {mail: {type: classic}}\n"
+    elsewhere = PAUSED.replace("CELERY_BROKER_URL", "OTHER") + "queues: {mail: {type: quorum}}\n"
     assert at(of(PAUSED, elsewhere), "queue:mail/arguments").risk is Class.SAFE
     levels = "queues: {mail: {arguments: {x-max-priority: 5}}}\n"
     assert at(of(IDLE, IDLE + levels), "queue:mail/arguments").risk is Class.SAFE
