@@ -35,8 +35,12 @@ Refuses:
         silent:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13", options: {confirm_publish: true}}
     PC431 quorum-confirm: remove the pin.
-        fires: broker: {transport: rabbitmq, url: "${B}", version: "4.1", options: {confirm_publish: false}}
-        silent: broker: {transport: rabbitmq, url: "${B}", version: "4.1", options: {confirm_publish: true}}
+        fires:
+            broker: {transport: rabbitmq, url: "${B}", version: "4.1", options: {confirm_publish: false}}
+            queues: {q: {type: quorum}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}", version: "4.1", options: {confirm_publish: true}}
+            queues: {q: {type: quorum}}
     PC432 publish-retry-unbounded: write `max_retries`, 3 where in doubt.
         fires: celery: {settings: {task_publish_retry_policy: {interval_max: 1}}}
         silent: celery: {settings: {task_publish_retry_policy: {max_retries: 3, interval_max: 1}}}

@@ -25,8 +25,8 @@ Refuses:
             tasks: {shop.a: {queue: q}, partner.e: {queue: theirs, external: true}}
     PC465 external-queue-unchecked: route the task there, with publisher confirms.
         fires:
-            broker: {transport: rabbitmq, url: "${B}", options: {confirm_publish: false}}
-            tasks: {partner.e: {queue: theirs, external: true}}
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {partner.e: {queue: own, call_time_queues: [theirs], external: true}}
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {partner.e: {queue: theirs, external: true}}

@@ -31,7 +31,8 @@ Refuses:
         fires: tasks: {shop.a: {idempotent: true, options: {acks_on_timeout: false}}}
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {idempotent: true, options: {acks_on_timeout: false}}}
+            queues: {q: {type: quorum}}
+            tasks: {shop.a: {queue: q, idempotent: true, options: {acks_on_timeout: false}}}
     PC213 dlq-needs-late-ack: make the task safe to run twice and declare it, or give it a queue without
         `dead_letter`.
         fires:

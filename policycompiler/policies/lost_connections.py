@@ -23,22 +23,9 @@ Example:
 
 Refuses:
     PC470 cancel-impossible: remove the setting, or use prefork.
-        fires:
-            celery: {settings: {worker_cancel_long_running_tasks_on_connection_loss: true}}
-            tasks: {shop.a: {queue: q, idempotent: true}}
-            workers: {q: {pool: threads}}
-        silent:
-            tasks: {shop.a: {queue: q, idempotent: true}}
-            workers: {q: {pool: threads}}
+        when: it is pinned, and a worker whose pool cannot end a run has a task that is acknowledged late.
     PC471 solo-heartbeat: use prefork or threads.
-        fires:
-            broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {queue: q, idempotent: true, runtime: 4m}}
-            workers: {q: {pool: solo}}
-        silent:
-            broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {queue: q, idempotent: true, runtime: 20s}}
-            workers: {q: {pool: solo}}
+        when: a solo worker on RabbitMQ has a late-acknowledged task that outlasts the heartbeat.
 
 Parameters:
     None.

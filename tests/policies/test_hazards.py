@@ -19,6 +19,7 @@ from policycompiler.policies import (
     version_pairs,
 )
 
+CANCEL = "worker_cancel_long_running_tasks_on_connection_loss"
 RABBITMQ = "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\n"
 SQS = "broker: {transport: sqs, url: '${U}'}\n"
 TOPIC = "exchange: tasks, exchange_type: topic, routing_key"
@@ -206,6 +207,14 @@ FOUND = {
             "tasks: {t.a: {critical: true}}"
         ),
         ["critical-task-dropped"],
+    ),
+    "a pool that cannot cancel": (
+        lost_connections,
+        (
+            f"celery: {{settings: {{{CANCEL}: true}}}}\n"
+            "tasks: {t.a: {queue: q, idempotent: true}}\nworkers: {q: {pool: threads}}"
+        ),
+        ["cancel-impossible"],
     ),
     "a heartbeat that is off": (
         lost_connections,

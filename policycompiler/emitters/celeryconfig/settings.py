@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from policycompiler.emitters.base import Raw, Reading
 from policycompiler.emitters.python import WIDTH, assignment, python_literal
+from policycompiler.knowledge.clients import KEEPALIVE_NAMES
 from policycompiler.plan import APP, Setting, Value
 
 _URLS = ("broker_url", "result_backend")
@@ -118,7 +119,7 @@ def needs_socket(reading: Reading) -> bool:
     """Whether a setting names constants of `socket`."""
     options = reading.get(APP, "broker_transport_options")
     keepalive = options.get(_KEEPALIVE) if isinstance(options, dict) else None
-    return isinstance(keepalive, dict) and any(not key.isdecimal() for key in keepalive)
+    return isinstance(keepalive, dict) and not KEEPALIVE_NAMES.isdisjoint(keepalive)
 
 
 def _with_constants(value: Value) -> object:
@@ -126,5 +127,10 @@ def _with_constants(value: Value) -> object:
     keepalive = value.get(_KEEPALIVE) if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(keepalive, dict):
         return value
-    named = {Raw(key if key.isdecimal() else f"socket.{key}"): item for key, item in keepalive.items()}
-    return {**value, _KEEPALIVE: named}
+    return {**value, _KEEPALIVE: {_constant(key): item for key, item in keepalive.items()}}
+
+
+def _constant(key: str) -> str:
+    if key in KEEPALIVE_NAMES:
+        return Raw(f"socket.{key}")
+    return Raw(key) if key.isdecimal() else key
