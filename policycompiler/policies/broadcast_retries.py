@@ -11,7 +11,7 @@ Because:
 
 Example:
     queues: {cache: {broadcast: true}}
-    tasks: {shop.cache.drop: {queue: cache, retry: {on: [ConnectionError], max: 3}}}
+    tasks: {shop.cache.drop: {queue: cache, idempotent: true, retry: {on: [ConnectionError], max: 3}}}
 
     refuses broadcast-retried
 

@@ -20,6 +20,7 @@ Example:
     workers: {q: {pool: solo}}
 
     refuses solo-heartbeat
+    refuses pool-time-limit-unkept
 
 Refuses:
     PC470 cancel-impossible: remove the setting, or use prefork.

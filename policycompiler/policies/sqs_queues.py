@@ -19,6 +19,7 @@ Example:
     tasks: {shop.a: {queue: mail}, shop.b: {queue: post}}
 
     refuses predefined-queue-missing
+    refuses alert-missing
 
 Refuses:
     PC473 predefined-queue-missing: add the queue to the table, or use one that is there.
