@@ -317,9 +317,15 @@ def _manifest(found: Compiled) -> None:
 def loaded(found: Compiled) -> Iterator[Celery]:
     """A Celery that has read the compiled configuration."""
     url = URLS[found.data["broker"]["transport"]]
-    module = types.ModuleType("celeryconfig")
+    module, errors = types.ModuleType("celeryconfig"), types.ModuleType("shop.errors")
+    vars(errors)["Error"] = type("Error", (), {"Inner": type("Inner", (Exception,), {})})
     variables = {"CELERY_BROKER_URL": url, "CELERY_RESULT_BACKEND": "redis://127.0.0.1:6379/1"}
-    with patch.dict("os.environ", variables), patch.dict(sys.modules, {"celeryconfig": module}):
+    with (
+        patch.dict("os.environ", variables),
+        patch.dict(
+            sys.modules, {"celeryconfig": module, "shop": types.ModuleType("shop"), "shop.errors": errors}
+        ),
+    ):
         exec(found.files["celeryconfig.py"], vars(module))
         app = Celery("reader", set_as_current=False)
         app.config_from_object(module, namespace=(found.data.get("celery") or {}).get("namespace") or None)

@@ -83,7 +83,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.knowledge import pairs, topics
 from policycompiler.knowledge.pairs import Feature
 from policycompiler.model import PolicyParameters, Queue, Workload

@@ -14,14 +14,17 @@ from celery.exceptions import ImproperlyConfigured
 from celery.schedules import crontab
 from kombu import Exchange, Queue
 
-_missing = [name for name in ["CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"] if not environ.get(name)]
+_variables = ["CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"]
+_missing = [name for name in _variables if not environ.get(name)]
 if _missing:
-    raise ImproperlyConfigured(f"celeryconfig reads URLs from the environment; not set: {', '.join(_missing)}")
+    raise ImproperlyConfigured(
+        f"celeryconfig reads URLs from the environment; not set: {', '.join(_missing)}"
+    )
 
 broker_url = environ["CELERY_BROKER_URL"]
 result_backend = environ["CELERY_RESULT_BACKEND"]
 
-# Broker -------------------------------------------------------------------------------------------
+# Broker -------------------------------------------------------------------------------
 # broker-connection: a worker that gives up needs a person
 broker_connection_max_retries = None
 # broker-connection: workers and broker start in any order
@@ -34,7 +37,7 @@ broker_transport_options = {
     "visibility_timeout": 5466,
 }
 
-# Delivery: safe for a task nobody declared; declared tasks have their own below -------------------
+# Delivery: safe for a task nobody declared; declared tasks have their own below -------
 # late-acknowledgement: nobody said that an undeclared task may run twice
 task_acks_late = False
 # queue-declarations: a task that nobody declared may name a queue of its own, and its sends must not fail
@@ -56,23 +59,23 @@ task_send_sent_event = True
 # serialization: every client reads it, and reading it runs no code
 task_serializer = "json"
 
-# Results ------------------------------------------------------------------------------------------
+# Results ------------------------------------------------------------------------------
 # results: declared
 result_expires = 3600
 # serialization: every client reads it, and reading it runs no code
 result_serializer = "json"
 
-# Messages -----------------------------------------------------------------------------------------
+# Messages -----------------------------------------------------------------------------
 # serialization: what is sent, and Celery's control messages
 accept_content = ["json"]
 
-# Workers ------------------------------------------------------------------------------------------
+# Workers ------------------------------------------------------------------------------
 # broker-connection: the broker has given the message to another worker already
 worker_cancel_long_running_tasks_on_connection_loss = True
 # task-events: exporters and Flower live on them
 worker_send_task_events = True
 
-# Everything else ----------------------------------------------------------------------------------
+# Everything else ----------------------------------------------------------------------
 # schedules: machines in two zones agree
 enable_utc = True
 # schedules: has no daylight saving; a schedule may name its own zone
@@ -81,10 +84,26 @@ timezone = "UTC"
 # Every queue that a worker of this service consumes or that a task of it is sent to.
 task_queues = (
     Queue("search", Exchange("search", type="direct"), routing_key="search"),
-    Queue("shop.batch.cpu", Exchange("shop.batch.cpu", type="direct"), routing_key="shop.batch.cpu"),
-    Queue("shop.interactive.io", Exchange("shop.interactive.io", type="direct"), routing_key="shop.interactive.io"),
-    Queue("shop.standard.cpu", Exchange("shop.standard.cpu", type="direct"), routing_key="shop.standard.cpu"),
-    Queue("shop.standard.io", Exchange("shop.standard.io", type="direct"), routing_key="shop.standard.io"),
+    Queue(
+        "shop.batch.cpu",
+        Exchange("shop.batch.cpu", type="direct"),
+        routing_key="shop.batch.cpu",
+    ),
+    Queue(
+        "shop.interactive.io",
+        Exchange("shop.interactive.io", type="direct"),
+        routing_key="shop.interactive.io",
+    ),
+    Queue(
+        "shop.standard.cpu",
+        Exchange("shop.standard.cpu", type="direct"),
+        routing_key="shop.standard.cpu",
+    ),
+    Queue(
+        "shop.standard.io",
+        Exchange("shop.standard.io", type="direct"),
+        routing_key="shop.standard.io",
+    ),
 )
 
 # Exact names in one mapping: a look-up costs the same for ten tasks and for ten thousand.
@@ -110,7 +129,8 @@ class _Exceptions:
         self.place, self.names = place, names
 
     def classes_for(self, task):
-        return tuple(self._class(index, name, task) for index, name in enumerate(self.names))
+        found = enumerate(self.names)
+        return tuple(self._class(index, name, task) for index, name in found)
 
     def _class(self, index, name, task):
         problem = f"task {task.name}: {self.place}[{index}] names `{name}`, which"
@@ -143,19 +163,138 @@ def _imported(name):
 
 # The queue stands here too: one in a task's decorator would beat the route.
 _annotations = {
-    "shop.images.make_thumbnails": {"queue": "shop.standard.cpu", "acks_late": True, "ignore_result": True, "retry_on_worker_lost": True, "soft_time_limit": 21, "store_errors_even_if_ignored": True, "time_limit": 26},
-    "shop.inventory.release_reservations": {"queue": "shop.standard.io", "acks_late": True, "ignore_result": True, "retry_on_worker_lost": True, "soft_time_limit": 4, "store_errors_even_if_ignored": True, "time_limit": 9},
-    "shop.inventory.sync_stock": {"queue": "shop.standard.io", "acks_late": True, "ignore_result": True, "retry_on_worker_lost": True, "soft_time_limit": 53, "store_errors_even_if_ignored": True, "time_limit": 64},
-    "shop.mail.send_newsletter": {"queue": "shop.standard.io", "acks_late": False, "ignore_result": True, "max_retries": 0, "soft_time_limit": 20, "store_errors_even_if_ignored": True, "time_limit": 25},
-    "shop.mail.send_welcome_email": {"queue": "shop.interactive.io", "acks_late": True, "autoretry_for": _Exceptions("tasks.shop.mail.send_welcome_email.retry.on", "smtplib.SMTPServerDisconnected", "ConnectionError"), "default_retry_delay": 5, "ignore_result": True, "max_retries": 5, "retry_backoff": 1, "retry_backoff_max": 300, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 10, "store_errors_even_if_ignored": True, "time_limit": 15},
-    "shop.payments.charge_card": {"queue": "shop.interactive.io", "acks_late": False, "ignore_result": False, "max_retries": 0, "soft_time_limit": 10, "time_limit": 15},
-    "shop.payments.refund": {"queue": "shop.standard.io", "acks_late": True, "autoretry_for": (ConnectionError, TimeoutError,), "default_retry_delay": 5, "ignore_result": False, "max_retries": 8, "retry_backoff": 1, "retry_backoff_max": 600, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 40, "time_limit": 48},
-    "shop.reports.customer_export": {"queue": "shop.standard.io", "acks_late": True, "autoretry_for": _Exceptions("tasks.shop.reports.customer_export.retry.on", "urllib.error.URLError"), "default_retry_delay": 5, "ignore_result": False, "max_retries": 3, "retry_backoff": 1, "retry_backoff_max": 60, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 51, "time_limit": 62},
-    "shop.search.index_product": {"queue": "search", "acks_late": True, "autoretry_for": _Exceptions("tasks.shop.search.index_product.retry.on", "urllib.error.URLError", "TimeoutError"), "default_retry_delay": 5, "ignore_result": True, "max_retries": 3, "retry_backoff": 1, "retry_backoff_max": 60, "retry_jitter": True, "retry_on_worker_lost": True, "soft_time_limit": 7, "store_errors_even_if_ignored": True, "time_limit": 12},
-    "shop.search.reindex": {"queue": "search", "acks_late": True, "ignore_result": True, "retry_on_worker_lost": True, "soft_time_limit": 35, "store_errors_even_if_ignored": True, "time_limit": 42},
+    "shop.images.make_thumbnails": {
+        "queue": "shop.standard.cpu",
+        "acks_late": True,
+        "ignore_result": True,
+        "retry_on_worker_lost": True,
+        "soft_time_limit": 21,
+        "store_errors_even_if_ignored": True,
+        "time_limit": 26,
+    },
+    "shop.inventory.release_reservations": {
+        "queue": "shop.standard.io",
+        "acks_late": True,
+        "ignore_result": True,
+        "retry_on_worker_lost": True,
+        "soft_time_limit": 4,
+        "store_errors_even_if_ignored": True,
+        "time_limit": 9,
+    },
+    "shop.inventory.sync_stock": {
+        "queue": "shop.standard.io",
+        "acks_late": True,
+        "ignore_result": True,
+        "retry_on_worker_lost": True,
+        "soft_time_limit": 53,
+        "store_errors_even_if_ignored": True,
+        "time_limit": 64,
+    },
+    "shop.mail.send_newsletter": {
+        "queue": "shop.standard.io",
+        "acks_late": False,
+        "ignore_result": True,
+        "max_retries": 0,
+        "soft_time_limit": 20,
+        "store_errors_even_if_ignored": True,
+        "time_limit": 25,
+    },
+    "shop.mail.send_welcome_email": {
+        "queue": "shop.interactive.io",
+        "acks_late": True,
+        "autoretry_for": _Exceptions(
+            "tasks.shop.mail.send_welcome_email.retry.on",
+            "smtplib.SMTPServerDisconnected",
+            "ConnectionError",
+        ),
+        "default_retry_delay": 5,
+        "ignore_result": True,
+        "max_retries": 5,
+        "retry_backoff": 1,
+        "retry_backoff_max": 300,
+        "retry_jitter": True,
+        "retry_on_worker_lost": True,
+        "soft_time_limit": 10,
+        "store_errors_even_if_ignored": True,
+        "time_limit": 15,
+    },
+    "shop.payments.charge_card": {
+        "queue": "shop.interactive.io",
+        "acks_late": False,
+        "ignore_result": False,
+        "max_retries": 0,
+        "soft_time_limit": 10,
+        "time_limit": 15,
+    },
+    "shop.payments.refund": {
+        "queue": "shop.standard.io",
+        "acks_late": True,
+        "autoretry_for": (ConnectionError, TimeoutError),
+        "default_retry_delay": 5,
+        "ignore_result": False,
+        "max_retries": 8,
+        "retry_backoff": 1,
+        "retry_backoff_max": 600,
+        "retry_jitter": True,
+        "retry_on_worker_lost": True,
+        "soft_time_limit": 40,
+        "time_limit": 48,
+    },
+    "shop.reports.customer_export": {
+        "queue": "shop.standard.io",
+        "acks_late": True,
+        "autoretry_for": _Exceptions(
+            "tasks.shop.reports.customer_export.retry.on",
+            "urllib.error.URLError",
+        ),
+        "default_retry_delay": 5,
+        "ignore_result": False,
+        "max_retries": 3,
+        "retry_backoff": 1,
+        "retry_backoff_max": 60,
+        "retry_jitter": True,
+        "retry_on_worker_lost": True,
+        "soft_time_limit": 51,
+        "time_limit": 62,
+    },
+    "shop.search.index_product": {
+        "queue": "search",
+        "acks_late": True,
+        "autoretry_for": _Exceptions(
+            "tasks.shop.search.index_product.retry.on",
+            "urllib.error.URLError",
+            "TimeoutError",
+        ),
+        "default_retry_delay": 5,
+        "ignore_result": True,
+        "max_retries": 3,
+        "retry_backoff": 1,
+        "retry_backoff_max": 60,
+        "retry_jitter": True,
+        "retry_on_worker_lost": True,
+        "soft_time_limit": 7,
+        "store_errors_even_if_ignored": True,
+        "time_limit": 12,
+    },
+    "shop.search.reindex": {
+        "queue": "search",
+        "acks_late": True,
+        "ignore_result": True,
+        "retry_on_worker_lost": True,
+        "soft_time_limit": 35,
+        "store_errors_even_if_ignored": True,
+        "time_limit": 42,
+    },
 }
 _patterns = {
-    "shop.reports.*": {"queue": "shop.batch.cpu", "acks_late": True, "ignore_result": False, "retry_on_worker_lost": True, "soft_time_limit": 3036, "time_limit": 3644},
+    "shop.reports.*": {
+        "queue": "shop.batch.cpu",
+        "acks_late": True,
+        "ignore_result": False,
+        "retry_on_worker_lost": True,
+        "soft_time_limit": 3036,
+        "time_limit": 3644,
+    },
 }
 
 
@@ -170,9 +309,10 @@ class _Annotations:
         for option, value in options.items():
             if isinstance(value, _Exceptions):
                 options[option] = value.classes_for(task)
-        soft, hard = (options.get(limit, getattr(task, limit)) for limit in ("soft_time_limit", "time_limit"))
+        soft = options.get("soft_time_limit", task.soft_time_limit)
+        hard = options.get("time_limit", task.time_limit)
         if soft and hard and soft > hard:
-            message = "task %s: its soft limit of %s s is above its hard limit of %s s and is dropped"
+            message = "task %s: soft limit %s s is above hard limit %s s; dropped"
             getLogger(__name__).warning(message, task.name, soft, hard)
             # None would be filled in again from the limits of the app.
             options["soft_time_limit"] = 0
@@ -192,8 +332,9 @@ class _Annotations:
     def _not_in_the_workload(self, task):
         queue = getattr(task, "queue", None)
         queue = getattr(queue, "name", queue)
-        if queue and queue not in {each.alias or each.name for each in task_queues}:
-            message = "task %s is not in the workload, and no worker of this service consumes its queue %s"
+        known = {each.alias or each.name for each in task_queues}
+        if queue and queue not in known:
+            message = "task %s is not in the workload, and its queue %s is not either"
             getLogger(__name__).warning(message, task.name, queue)
 
 
@@ -217,11 +358,28 @@ class ZonedCrontab(crontab):
 
 beat_schedule = {
     # (owner: reports)
-    "daily-sales": {"task": "shop.reports.daily_sales", "schedule": ZonedCrontab("Europe/Paris", minute="30", hour="6"), "kwargs": {"currency": "EUR"}, "options": {"expires": 10800}},
+    "daily-sales": {
+        "task": "shop.reports.daily_sales",
+        "schedule": ZonedCrontab("Europe/Paris", minute="30", hour="6"),
+        "kwargs": {"currency": "EUR"},
+        "options": {"expires": 10800},
+    },
     # (owner: reports)
-    "monthly-stock-value": {"task": "shop.reports.stock_value", "schedule": crontab(minute="0", hour="4", day_of_month="1"), "options": {"expires": 43200}},
+    "monthly-stock-value": {
+        "task": "shop.reports.stock_value",
+        "schedule": crontab(minute="0", hour="4", day_of_month="1"),
+        "options": {"expires": 43200},
+    },
     # (owner: catalog)
-    "release-reservations": {"task": "shop.inventory.release_reservations", "schedule": crontab(minute="15"), "options": {"expires": 1800}},
+    "release-reservations": {
+        "task": "shop.inventory.release_reservations",
+        "schedule": crontab(minute="15"),
+        "options": {"expires": 1800},
+    },
     # (owner: catalog)
-    "sync-stock": {"task": "shop.inventory.sync_stock", "schedule": 300, "options": {"expires": 240}},
+    "sync-stock": {
+        "task": "shop.inventory.sync_stock",
+        "schedule": 300,
+        "options": {"expires": 240},
+    },
 }
