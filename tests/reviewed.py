@@ -16,7 +16,7 @@ from policycompiler.diagnostics import Diagnostic, Severity
 from policycompiler.plan import Plan
 from policycompiler.review import Change, Class, Review, review
 
-BORNE = {"binding-overlap", "external-task-consumed"}
+BORNE = {"binding-overlap", "external-task-consumed", "schedule-fraction-dropped"}
 """What a plan of its own does to work; these reviews are about what a change does."""
 TODAY = date(2026, 11, 21)
 RABBITMQ = "broker: {transport: rabbitmq, url: '${CELERY_BROKER_URL}'}\n"

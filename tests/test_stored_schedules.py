@@ -185,3 +185,9 @@ def test_nobody_but_django_celery_beat_is_given_its_command():
     found = both("scheduler: 'shop.beat:Own', store: database", f"{OFTEN}, {DAILY}", DAILY)
     assert "`often`" in found.steps[-1].action
     assert found.steps[-1].run == ()
+
+
+def test_a_schedule_that_the_store_turns_into_a_flood_is_no_safe_change():
+    found = both(f"scheduler: '{DATABASE}'", DAILY, "daily: {task: shop.a, every: 500ms}")
+    assert found.verdict is Class.LOSSY
+    assert "always due" in "".join(change.because for change in found.changes)

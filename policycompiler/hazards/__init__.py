@@ -17,9 +17,11 @@ from policycompiler.hazards.hazard import Effect, Hazard
 from policycompiler.hazards.lost_connections import lost_connections
 from policycompiler.hazards.queue_arguments import queue_arguments
 from policycompiler.hazards.quorum import version_pairs
+from policycompiler.hazards.rate_limits import starving
 from policycompiler.hazards.remote_control import remote_control
 from policycompiler.hazards.results import unending_results
 from policycompiler.hazards.sqs import sqs_queues
+from policycompiler.hazards.stored_schedules import stored_schedules
 from policycompiler.plan import Plan
 
 __all__ = ["BOOK", "Effect", "Hazard", "hazards"]
@@ -34,6 +36,8 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     queue_arguments,
     remote_control,
     sqs_queues,
+    starving,
+    stored_schedules,
     unchecked_queues,
     unending_results,
     version_pairs,

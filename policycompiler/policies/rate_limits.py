@@ -50,15 +50,14 @@ Parameters:
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, info, warning
+from policycompiler.hazards.rate_limits import exceeds, starving
 from policycompiler.model import Workload
-from policycompiler.pace import UNITS, pace_of
+from policycompiler.pace import UNITS
 from policycompiler.plan import APP, Plan, Scope, Value
-from policycompiler.quantities import duration
 
 NAME = "rate-limits"
 
@@ -77,7 +76,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     if app_wide and _limit(app_wide) is None:
         message = f"`{app_wide}` is no rate limit to Celery: every worker ends as it starts"
         yield RATE_LIMIT_UNIT.at(app_path, message, help="write it as 10/s, 100/m or 5/h")
-    yield from _starving(plan)
+    yield from (hazard.as_finding(RATE_LIMIT_STARVES) for hazard in starving(plan))
     told = False
     for task in plan.scopes("task"):
         own = plan.find(task, "options.rate_limit") is not None
@@ -93,7 +92,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         together = f"{processes} worker processes together start at most {most:g}/{unit}"
         if processes == 1:
             together = f"its one worker process starts at most {most:g}/{unit}"
-        if rate is not None and _exceeds(rate * UNITS[unit], most):
+        if rate is not None and exceeds(rate * UNITS[unit], most):
             arrivals = rate * UNITS[unit]
             message = f"{arrivals:g}/{unit} of {task.name} arrive, and {together}: its queue grows for ever"
             related = (Related(("tasks", task.name, "rate"), f"{arrivals:g}/{unit}"),)
@@ -104,53 +103,6 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             message = f"{number:g}/{unit} holds for each process by itself: {together} of {task.name}"
             help_text = f"divide it by {processes} if it is a quota, or limit where the calls are made"
             yield RATE_LIMIT_SCOPE.at(path, message, help=help_text)
-
-
-def _starving(plan: Plan) -> Iterator[Diagnostic]:
-    """Limited tasks whose backlog keeps a worker from others for longer than these are promised."""
-    for task in plan.scopes("task"):
-        own, limit = plan.find(task, "options.rate_limit"), _limit(plan.get(task, "options.rate_limit"))
-        if own is None or limit is None or _keeps_up(plan, task, limit):
-            continue
-        for worker in plan.texts(task, "workers"):
-            pace = pace_of(plan, task, [worker])
-            other = _impatient(plan, Scope("worker", worker), task, pace.seconds) if pace else None
-            if pace is None or other is None:
-                continue
-            promise = plan.number(Scope("queue", plan.text(other, "queue")), "queue_wait_seconds")
-            message = (
-                f"a burst of {task.name} fills the {pace.messages} messages that worker {worker} prefetches: "
-                f"at {own.value}, {other.name} waits up to {duration(pace.seconds)} behind it "
-                f"(promise: {duration(promise)})"
-            )
-            path: SpecPath = ("tasks", task.name, "options", "rate_limit")
-            related = (Related(("tasks", other.name), "runs on the same worker"),)
-            help_text = f"give {task.name} a queue of its own: `queue: NAME`"
-            yield RATE_LIMIT_STARVES.at(path, message, help=help_text, related=related)
-            break
-
-
-def _keeps_up(plan: Plan, task: Scope, limit: tuple[float, str]) -> bool:
-    """Whether no more arrive at a time than one process may start."""
-    number, unit = limit
-    rates = (plan.number_if_any(task, key) for key in ("rate_peak_per_second", "rate_mean_per_second"))
-    rate = next((each for each in rates if each is not None), None)
-    return rate is not None and not plan.get(task, "burst") and not _exceeds(rate * UNITS[unit], number)
-
-
-def _exceeds(arrivals: float, most: float) -> bool:
-    """More, and not by the rounding of one a minute to so many a second."""
-    return arrivals > most and not math.isclose(arrivals, most, rel_tol=1e-4)
-
-
-def _impatient(plan: Plan, worker: Scope, limited: Scope, seconds: float) -> Scope | None:
-    """Another task of the worker that is promised a shorter wait."""
-    for queue in (Scope("queue", name) for name in plan.texts(worker, "queues")):
-        promise = plan.number_if_any(queue, "queue_wait_seconds")
-        others = [name for name in plan.texts(queue, "tasks") if name != limited.name]
-        if others and promise is not None and promise < seconds:
-            return Scope("task", min(others))
-    return None
 
 
 def _limit(value: Value) -> tuple[float, str] | None:

@@ -68,6 +68,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Profile, SpecPath, error, warning
+from policycompiler.hazards.stored_schedules import stored_schedules
 from policycompiler.knowledge.beat_schedulers import STORES, Store
 from policycompiler.model import Schedule, Workload
 from policycompiler.plan import APP, BEAT, Plan
@@ -84,53 +85,40 @@ REDBEAT_WITHOUT_REDIS = error("PC548", "redbeat-without-redis")
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Hold each schedule against what the store keeps of it."""
-    found = str(plan.get(BEAT, "store"))
-    if found not in STORES:
+    for hazard in stored_schedules(plan):
+        yield hazard.as_finding(_HAZARDS[hazard.name])
+    store = STORES.get(str(plan.get(BEAT, "store")))
+    if store is None:
         return
-    store, scheduler = STORES[found], plan.text(BEAT, "scheduler")
-    broker = plan.value(APP, "broker_transport")
-    if found == "redis" != broker and plan.find(APP, "redbeat_redis_url") is None:
-        message = (
-            f"{scheduler} looks for its Redis at the broker's URL, but the broker is {broker}: "
-            "beat does not start"
-        )
-        help_text = "pin `redbeat_redis_url` in `celery.settings`"
-        yield REDBEAT_WITHOUT_REDIS.at(("beat", "scheduler"), message, help=help_text)
+    scheduler = plan.text(BEAT, "scheduler")
     for name, schedule in sorted(spec.schedules.items()):
         path: SpecPath = ("schedules", name)
         if schedule.enabled is not False:
-            yield from _dropped(store, scheduler, schedule, path)
-            yield from _times(plan, store, scheduler, schedule, path)
+            yield from _dropped(plan, store, scheduler, schedule, path)
         longest = store.longest_name
         if longest is not None and len(schedule.task) > longest:
             message = f"the name of the task has {len(schedule.task)} characters; {scheduler} keeps {longest}"
             yield SCHEDULE_NAME_TOO_LONG.at((*path, "task"), message, help="shorten it")
 
 
-def _dropped(store: Store, scheduler: str, schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]:
-    if store.options is None or schedule.options is None:
-        return
-    written = schedule.options.model_dump(exclude_none=True)
-    for option in sorted(written.keys() - store.options - {"expires"}):
-        message = f"{scheduler} has no place for the option `{option}` and drops it without a word"
-        kept = ", ".join(sorted({*store.options, "expires"}))
-        help_text = f"remove it, or declare it with the task; a schedule may have {kept}"
-        yield SCHEDULE_OPTION_DROPPED.at((*path, "options", option), message, help=help_text)
+_HAZARDS = {
+    finding.name: finding
+    for finding in (SCHEDULE_FRACTION_DROPPED, SCHEDULE_SOLAR_REFUSED, REDBEAT_WITHOUT_REDIS)
+}
 
 
-def _times(
+def _dropped(
     plan: Plan, store: Store, scheduler: str, schedule: Schedule, path: SpecPath
 ) -> Iterator[Diagnostic]:
-    if store.whole_seconds and schedule.every is not None and schedule.every % 1:
-        kept = int(schedule.every)
-        then = f"{kept} s" if kept else "0 s, which is always due: it sends without a pause"
-        message = f"{scheduler} keeps whole seconds: an interval of {schedule.every:g} s becomes {then}"
-        yield SCHEDULE_FRACTION_DROPPED.at((*path, "every"), message, help="write whole seconds")
+    written = {} if schedule.options is None else schedule.options.model_dump(exclude_none=True)
+    lost = set() if store.options is None else written.keys() - store.options - {"expires"}
+    for option in sorted(lost):
+        message = f"{scheduler} has no place for the option `{option}` and drops it without a word"
+        kept = ", ".join(sorted({*(store.options or ()), "expires"}))
+        help_text = f"remove it, or declare it with the task; a schedule may have {kept}"
+        yield SCHEDULE_OPTION_DROPPED.at((*path, "options", option), message, help=help_text)
     zone, app_zone = schedule.timezone, plan.value(APP, "timezone")
     if not store.zones and schedule.cron is not None and zone not in (None, app_zone):
         message = f"{scheduler} drops the zone {zone} of a crontab and reads it in that of the app"
         help_text = f"write the times of {app_zone}, or pin `timezone` in `celery.settings`"
         yield SCHEDULE_ZONE_DROPPED.at((*path, "timezone"), message, help=help_text)
-    if not store.solar and schedule.solar is not None:
-        message = f"{scheduler} cannot write down a schedule that goes by the sun: beat does not start"
-        yield SCHEDULE_SOLAR_REFUSED.at((*path, "solar"), message, help="use a cron, or another scheduler")

@@ -80,7 +80,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     for name in spec.tasks:
         task = Scope("task", name)
         queue = Scope("queue", plan.text(task, "queue"))
-        if plan.value(task, "external"):
+        if plan.value(task, "external") or plan.value(queue, "external"):
             continue
         limit = plan.number(queue, "consumer_timeout_seconds")
         # Celery delays natively as soon as one queue is a quorum queue, but never behind a direct exchange.
@@ -109,7 +109,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
 def _reserve(plan: Plan, worker: Scope, told: set[Scope], *, fixed: bool) -> Iterator[Diagnostic]:
     """What waits behind a run; with a `fixed` prefetch each queue has one of its own."""
     tasks = [Scope("task", name) for name in plan.texts(worker, "tasks") if _declared(plan, name)]
-    queues = [Scope("queue", name) for name in plan.texts(worker, "queues")]
+    consumed = [Scope("queue", name) for name in plan.texts(worker, "queues")]
+    queues = [queue for queue in consumed if not plan.value(queue, "external")]
     if not tasks or not queues:
         return
     runs = {task: plan.number(task, "longest_run_seconds") for task in tasks}
@@ -118,17 +119,13 @@ def _reserve(plan: Plan, worker: Scope, told: set[Scope], *, fixed: bool) -> Ite
         plan.value(Scope("task", name), "options.acks_late") for name in plan.texts(worker, "tasks")
     )
     longest = max(tasks, key=lambda task: (runs[task], task))
-    taken = plan.number(worker, "prefetch_multiplier") * (len(queues) if fixed else 1)
+    taken = plan.number(worker, "prefetch_multiplier") * (len(consumed) if fixed else 1)
     # A slot that is acknowledged late counts against the prefetch limit while it runs.
     behind = taken - (1 if all_late else 0)
     # One run may hang until its limit; that those before it do so too is no reason to refuse a queue.
     usual = max(plan.number_if_any(task, "runtime_p99_seconds") or runs[task] for task in tasks)
     held = (behind - 1) * usual + runs[longest] + max(late, default=0)
-    limit, queue = min(
-        (plan.number(queue, "consumer_timeout_seconds"), queue)
-        for queue in queues
-        if not plan.value(queue, "external")
-    )
+    limit, queue = min((plan.number(queue, "consumer_timeout_seconds"), queue) for queue in queues)
     if behind <= 0 or held <= limit or longest in told:
         return
     message = (

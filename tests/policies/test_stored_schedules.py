@@ -22,7 +22,7 @@ def found(beat: str, schedule: str, task: str = "shop.a") -> list[tuple[str, str
     ("beat", "schedule", "expected"),
     [
         (DATABASE, "every: 1h", []),
-        (DATABASE, "every: 1h, expires: 90s, options: {queue: shop.standard.io, priority: 3}", []),
+        (DATABASE, "every: 1h, expires: 90s, options: {queue: shop.standard.io}", []),
         (
             DATABASE,
             "every: 1h, options: {countdown: 9, shadow: x}",

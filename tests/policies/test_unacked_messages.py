@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, for_its_rabbitmq
 
 from policycompiler.policies import unacked_messages
 
@@ -237,9 +237,9 @@ ACCEPTS = {
 
 @pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
 def test_it_refuses(fragment, findings):
-    assert after(unacked_messages, fragment).findings == findings
+    assert after(unacked_messages, fragment, for_its_rabbitmq(fragment)).findings == findings
 
 
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
-    assert after(unacked_messages, fragment).findings == []
+    assert after(unacked_messages, fragment, for_its_rabbitmq(fragment)).findings == []

@@ -1,0 +1,51 @@
+"""What keeps a scheduler with a store of its own from sending, or makes it send without a pause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.knowledge.beat_schedulers import STORES
+from policycompiler.plan import APP, BEAT, Plan
+
+_SCHEDULER = ((BEAT, "scheduler"), (BEAT, "store"))
+
+
+def stored_schedules(plan: Plan) -> Iterator[Hazard]:
+    """Entries that the store of beat cannot hold, and a store that beat cannot find."""
+    found = str(plan.get(BEAT, "store"))
+    if found not in STORES:
+        return
+    store, scheduler = STORES[found], plan.text(BEAT, "scheduler")
+    broker = plan.value(APP, "broker_transport")
+    if found == "redis" != broker and plan.find(APP, "redbeat_redis_url") is None:
+        message = (
+            f"{scheduler} looks for its Redis at the broker's URL, but the broker is {broker}: "
+            "beat does not start"
+        )
+        help_text = "pin `redbeat_redis_url` in `celery.settings`"
+        path = place_of(plan, BEAT, "scheduler", "store")
+        yield Hazard("redbeat-without-redis", Effect.REFUSED, _SCHEDULER, message, help_text, path)
+    for scope in plan.scopes("schedule"):
+        seconds = plan.number_if_any(scope, "every_seconds")
+        if store.whole_seconds and seconds is not None and seconds % 1:
+            then = (
+                f"{int(seconds)} s" if seconds > 1 else "0 s, which is always due: it sends without a pause"
+            )
+            message = f"{scheduler} keeps whole seconds: {seconds:g} s becomes {then}"
+            settings = ((scope, "every_seconds"), *_SCHEDULER)
+            path = place_of(plan, scope, "every_seconds")
+            yield Hazard(
+                "schedule-fraction-dropped",
+                Effect.DOUBLED,
+                settings,
+                message,
+                "write whole seconds",
+                path,
+            )
+        if not store.solar and plan.find(scope, "solar"):
+            message = f"{scheduler} cannot write down a schedule that goes by the sun: beat does not start"
+            settings = ((scope, "solar"), *_SCHEDULER)
+            help_text = "use a cron, or another scheduler"
+            path = place_of(plan, scope, "solar")
+            yield Hazard("schedule-solar-refused", Effect.REFUSED, settings, message, help_text, path)
