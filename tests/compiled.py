@@ -22,10 +22,12 @@ def compile_shop(
     environment: str | None = None,
     more: str = "",
     replace: tuple[str, str] | None = None,
+    policy: str = "",
 ) -> Path:
     """The output folder of a compile of the example.
 
-    `more` is the text of one more workload file; `replace` changes a text in the example's own.
+    `more` is the text of one more workload file; `replace` changes a text in the example's own. `policy` is
+    the text of a policy file.
     """
     sources = folder / "workload"
     sources.mkdir()
@@ -34,7 +36,9 @@ def compile_shop(
         (sources / source.name).write_text(text.replace(*replace) if replace else text, "utf-8")
     if more:
         (sources / "more.yaml").write_text(more, "utf-8")
-    compilation = compile_workload([sources], environment=environment)
+    rules = folder / "policy.yaml"
+    rules.write_text(policy or "version: 1\n", "utf-8")
+    compilation = compile_workload([sources], environment=environment, policy=rules)
     assert not compilation.failed, compilation.diagnostics
     manifest = output.manifest_file(compilation.files, compilation.sources, __version__)
     written = output.write(folder / "build", [*compilation.files, manifest])

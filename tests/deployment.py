@@ -197,12 +197,10 @@ def _seen(start: Mapping[str, Value]) -> dict[str, Value]:
 
 
 @contextmanager
-def deployed(
-    transport: str, folder: Path, *, more: str = "", replace: tuple[str, str] | None = None
-) -> Iterator[Deployment]:
+def deployed(transport: str, folder: Path, *, more: str = "", policy: str = "") -> Iterator[Deployment]:
     """The shop compiled for a broker, with private servers running; results are on a Redis in any case."""
     environment = None if transport == "redis" else transport
-    build = compile_shop(folder, environment=environment, more=more, replace=replace)
+    build = compile_shop(folder, environment=environment, more=more, policy=policy)
     with ExitStack() as stack:
         results = stack.enter_context(redis_server(folder))
         broker = results

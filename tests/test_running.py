@@ -113,17 +113,17 @@ def test_nothing_runs_but_what_the_test_or_beat_has_sent(shop):
 
 @pytest.fixture(scope="module")
 def quorum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The most mixed of the workers, on a RabbitMQ of unknown version."""
+    """The most mixed of the workers, where the platform asks for quorum queues."""
     folder = tmp_path_factory.mktemp("quorum")
-    unknown = ('version: "3.10"', "version: null")
+    policy = "version: 1\nparameters: {queue-declarations: {queue_type: quorum}}\n"
     with (
-        deployed("rabbitmq", folder, more=EXTRA, replace=unknown) as shop,
+        deployed("rabbitmq", folder, more=EXTRA, policy=policy) as shop,
         shop.started(["shop.standard.io"]),
     ):
         yield shop
 
 
-def test_without_a_version_queues_are_quorum_queues_on_topic_exchanges(quorum):
+def test_where_they_are_asked_for_queues_are_quorum_queues_on_topic_exchanges(quorum):
     queues = quorum.plan.scopes("queue")
     kinds = {
         (quorum.plan.value(queue, "exchange_type"), quorum.plan.value(queue, "arguments")["x-queue-type"])

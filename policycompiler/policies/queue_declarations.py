@@ -72,7 +72,7 @@ Refuses:
         silent: queues: {q: {exchange_type: direct, routing_key: q.#}}
 
 Parameters:
-    `queue_type`: the type of queues that declare none, classic or quorum; classic.
+    `queue_type`: the type of queues that declare none, classic or quorum; "classic".
     `redeliveries`: how often a message that is given back may come again from a quorum queue; 3.
 """
 
@@ -205,7 +205,8 @@ def _queue(
         if plan.find(scope, key) is not None:
             continue
         of_app = f"task_default_{key}"
-        if _is_default(plan, scope) and plan.find(APP, of_app) is not None:
+        # A pinned null leaves it to Celery, which takes the name of the queue.
+        if _is_default(plan, scope) and plan.get(APP, of_app) is not None:
             because = f"`{of_app}` says so of the default queue"
             yield Decision(scope, key, plan.value(APP, of_app), because, (Derived(APP, of_app),))
         else:

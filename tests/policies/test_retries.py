@@ -260,7 +260,7 @@ REFUSES = {
                 "unknown-exception",
                 "1:37",
                 "`builtins.Oserror` is no built-in exception",
-                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "did you mean `OSError`? write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",

@@ -168,7 +168,9 @@ def _rename(transport: str) -> Scenario:
 def _queue_type() -> Scenario:
     # The queue is there and is classic: new workers and new producers are refused (406).
     old = tasks(mail="stays", pay="money") + workers(main=["stays"], side=["money"])
-    new = old + "queues: {money: {type: quorum}}\n"
+    # Beside a quorum queue only a topic exchange delays in the broker.
+    old += "queues: {stays: {exchange_type: topic}, money: {}}\n"
+    new = old.replace("money: {}", "money: {type: quorum}")
     return Scenario(
         "classic-to-quorum", "rabbitmq", Side(old, USUAL), Side(new, USUAL), ("left", "lost", "refused"), ONCE
     )
@@ -177,7 +179,7 @@ def _queue_type() -> Scenario:
 def _queue_type_with_dead_letters() -> Scenario:
     # As above, and the queue of dead letters is there and is classic, too.
     old = tasks(mail="letters", pay="stays") + workers(main=["stays"], side=["letters"])
-    old += "queues: {letters: {type: classic, dead_letter: true}}\n"
+    old += "queues: {letters: {type: classic, dead_letter: true}, stays: {exchange_type: topic}}\n"
     sides = Side(old, USUAL), Side(old.replace("classic", "quorum"), USUAL)
     harms: tuple[Harm, ...] = ("left", "lost", "refused")
     return Scenario("classic-to-quorum-with-dead-letters", "rabbitmq", *sides, harms, ONCE)
