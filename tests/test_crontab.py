@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from celery.schedules import crontab
 
-from policycompiler.knowledge.cron_dialects import hint, in_celerys_words
+from policycompiler.knowledge.cron_dialects import doubt, hint, in_celerys_words, is_sure
 from policycompiler.model.crontab import gaps, is_flood, read_crontab, uneven_steps
 
 DAY = 86400
@@ -72,6 +72,28 @@ def test_the_crontab_of_another_program_has_an_equivalent_that_celery_reads(thei
 
 
 @pytest.mark.parametrize(
+    ("theirs", "sure"),
+    [
+        ("0 0 * * 7", True),
+        ("0/15 * * * *", True),
+        ("0 3 ? * *", True),
+        ("0 3 ? * MON-FRI", True),
+        # In Quartz 1 is Sunday.
+        ("0 12 ? * 1", False),
+        ("0 12 ? * 2-6", False),
+        ("0 3 * * 5#2", False),
+        # The day, or the hour, after?
+        ("0 24 * * 1", False),
+        ("60 3 * * *", False),
+    ],
+)
+def test_only_what_can_mean_nothing_else_is_written_by_a_fix(theirs, sure):
+    assert celery_reads(in_celerys_words(theirs) or "")
+    assert is_sure(theirs) is sure
+    assert (doubt(theirs) == "") is sure
+
+
+@pytest.mark.parametrize(
     ("theirs", "expected"),
     [
         ("0 0 L * *", "no last day of the month"),
@@ -131,6 +153,7 @@ def test_a_star_below_a_picked_hour_or_day_is_a_flood(text, expected):
         ("*/30 */12 * */6 *", []),
         ("*/7 * * * *", []),
         ("5-55/50 * * * *", []),
+        ("0-59/75 * * * *", [("minute", 75, 60)]),
     ],
 )
 def test_a_step_past_half_of_its_field_does_not_go_round(text, expected):

@@ -64,6 +64,30 @@ def in_celerys_words(text: str) -> str | None:
     return " ".join(_field(field, text) for field, text in zip(FIELDS, fields, strict=True))
 
 
+def doubt(text: str) -> str:
+    """What to make sure of where the equivalent may not be what was meant; empty where it is."""
+    if _may_be_quartz(text):
+        return ", if Sunday is 0 in yours; Quartz counts it as 1"
+    return "" if is_sure(text) else ", or the hour or the day after"
+
+
+def is_sure(text: str) -> bool:
+    """Whether the equivalent can only be what was meant."""
+    if _may_be_quartz(text):
+        return False
+    # Minute 60 and hour 24 may be meant as the next hour and day.
+    ends = (str(field.most + 1) for field in FIELDS[:2])
+    return not any(end in field.split(",") for end, field in zip(ends, text.split(), strict=False))
+
+
+def _may_be_quartz(text: str) -> bool:
+    """Whether it has what only Quartz has, and a day of the week by number."""
+    fields = text.split()
+    return any("?" in field or "#" in field for field in fields) and any(
+        character.isdigit() for character in fields[-1].partition("#")[0]
+    )
+
+
 def hint(text: str) -> str:
     """What to do about a crontab that has no equivalent; empty where nothing can be said."""
     lowered = text.strip().lower()

@@ -125,6 +125,6 @@ def uneven_steps(text: str) -> list[Step]:
         for part in written.split(","):
             base, _, step = part.partition("/")
             size = field.most - field.least + 1
-            if base == "*" and step.isdigit() and 2 * int(step) > size:
+            if base in {"*", f"{field.least}-{field.most}"} and step.isdigit() and 2 * int(step) > size:
                 found.append(Step(field, part, int(step), size))
     return found

@@ -10,7 +10,7 @@ from policycompiler.model.policy_file import Custom, PolicyFile, Promise, Waiver
 from policycompiler.model.workload.app import Broker, Results
 from policycompiler.model.workload.queues import Queue
 from policycompiler.model.workload.schedules import Schedule
-from policycompiler.model.workload.tasks import TaskFields, TaskOptions
+from policycompiler.model.workload.tasks import Retry, Runtime, TaskFields, TaskOptions
 from policycompiler.model.workload.workers import Host, Worker
 
 _PUBLISHING = (
@@ -37,6 +37,20 @@ KEYS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "countdown": "write `max_countdown`, the longest that a producer uses",
         "eta": "write `max_countdown`, the longest that a producer uses",
         **dict.fromkeys(("interval", "every", "cron", "crontab", "schedule"), _SCHEDULE),
+    },
+    Retry: {
+        **dict.fromkeys(("max_retries", "count", "times", "retries", "attempts"), "write `max`"),
+        **dict.fromkeys(("countdown", "default_retry_delay", "wait", "interval"), "write `delay`"),
+        **dict.fromkeys(("retry_backoff_max", "backoff_max", "max_backoff"), "write `max_delay`"),
+        **dict.fromkeys(
+            ("backoff", "retry_backoff"), "waits double by themselves; write `delay` and `max_delay`"
+        ),
+        **dict.fromkeys(("autoretry_for", "exceptions", "errors", "for"), "write `on`"),
+        "retry_jitter": "write `jitter`",
+    },
+    Runtime: {
+        **dict.fromkeys(("max", "maximum", "worst"), "write `p99`"),
+        **dict.fromkeys(("avg", "average", "mean", "median", "typical"), "write `p50`"),
     },
     Worker: {
         **dict.fromkeys(("autoscale", "processes", "slots", "threads", "autoscaler"), _SLOTS),
@@ -101,6 +115,14 @@ SETTINGS: Mapping[str, str] = {
     ),
     **dict.fromkeys(("redis_url", "amqp_url"), "write `broker.url`"),
     **dict.fromkeys(("ssl", "use_ssl", "tls"), "write `broker_use_ssl` or `redis_backend_use_ssl`"),
+    **dict.fromkeys(
+        ("prefetch", "prefetch_multiplier", "prefetch_count"), "write `worker_prefetch_multiplier`"
+    ),
+    **dict.fromkeys(
+        ("broker_visibility_timeout", "redis_visibility_timeout"), "write `broker.visibility_timeout`"
+    ),
+    **dict.fromkeys(("result_ttl", "result_expiry"), "write `results.keep`"),
+    **dict.fromkeys(("redis_ssl", "redis_use_ssl"), "write `broker_use_ssl` or `redis_backend_use_ssl`"),
     **dict.fromkeys(("max_retries", "retries", "task_max_retries"), "write `tasks.NAME.retry.max`"),
     "worker_hostname": "write `workers.NAME.node_name`",
     "worker_queues": "write `workers.NAME.queues`",

@@ -75,6 +75,7 @@ from zoneinfo import ZoneInfo
 
 from policycompiler.diagnostics import (
     Diagnostic,
+    Fix,
     Remove,
     Replace,
     SpecPath,
@@ -84,7 +85,7 @@ from policycompiler.diagnostics import (
     warning,
 )
 from policycompiler.knowledge.beat_schedulers import STORES
-from policycompiler.knowledge.cron_dialects import FIELDS, hint, in_celerys_words
+from policycompiler.knowledge.cron_dialects import FIELDS, doubt, hint, in_celerys_words, is_sure
 from policycompiler.model import Schedule, Workload
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 
@@ -193,8 +194,8 @@ def _unreadable(text: str, problem: str, path: SpecPath) -> Diagnostic:
     """What to write instead, in Celery's words where another program's were used."""
     equivalent = in_celerys_words(text)
     if equivalent is not None and _cron_problem(equivalent) is None:
-        fix = (Replace(path, equivalent),)
-        return SCHEDULE_CRON.at(path, problem, help=f"write `{equivalent}`", fix=fix)
+        fix: Fix = (Replace(path, equivalent),) if is_sure(text) else ()
+        return SCHEDULE_CRON.at(path, problem, help=f"write `{equivalent}`{doubt(text)}", fix=fix)
     usual = "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`"
     return SCHEDULE_CRON.at(path, problem, help=hint(text) or usual)
 

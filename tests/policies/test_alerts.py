@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from plans import plan_of
 from tools import needs
-from workloads import Found, after, workload
+from workloads import Found, after, compiled, workload
 
 from policycompiler.compiler import compile_workload
 from policycompiler.diagnostics import Diagnostic
@@ -405,9 +405,27 @@ def test_beat_and_each_schedule_are_watched_for_longer_than_their_longest_gap():
     found = {name for name in names(plan) if name.startswith(("CeleryBeat", "CelerySchedule"))}
     assert found == {"CeleryBeatDown", "CeleryScheduleMissed:often", "CeleryScheduleMissed:nightly"}
     # Five minutes and the slack; from Friday to Monday, the promise and the slack.
-    assert value(plan, "CeleryBeatDown", "window_seconds") == 900
-    assert value(plan, "CeleryScheduleMissed:nightly", "window_seconds") == 3 * 86400 + 660
+    assert value(plan, "CeleryBeatDown", "for_seconds") == 900
+    assert value(plan, "CeleryScheduleMissed:nightly", "for_seconds") == 3 * 86400 + 660
+    # A schedule that is new has its whole interval, from the first evaluation of the rule on.
+    assert value(plan, "CeleryScheduleMissed:nightly", "window_seconds") == 600
     assert value(plan, "CeleryBeatDown", "severity") == "critical"
+
+
+def test_a_day_has_an_hour_more_when_the_clocks_go_back():
+    schedule = "tasks: {shop.a: {queue: q}}\nschedules: {s: {task: shop.a, cron: 30 6 * * *, timezone: %s}}"
+    waits = [
+        compiled(workload(schedule % zone)).plan.value(
+            Scope("alert", "CeleryScheduleMissed:s"), "for_seconds"
+        )
+        for zone in ("UTC", "Europe/Paris")
+    ]
+    assert waits[1] - waits[0] == 3600
+
+
+def test_what_nobody_says_of_run_times_makes_no_alert_wait():
+    plan = compiled(workload("tasks: {shop.a: {queue: q, latency: standard}}")).plan
+    assert plan.value(Scope("alert", "CeleryQueueNoConsumer:q"), "for_seconds") == 300
 
 
 def test_nothing_tells_of_schedules_without_the_events_of_producers():
@@ -460,7 +478,7 @@ def test_a_policy_file_sets_selectors_numbers_and_severities(tmp_path):
     assert of("CeleryQueueBacklog:q", "threshold") == 1000
     assert of("CeleryTaskFailureRate:q", "threshold") == 0.2
     assert of("CeleryTaskFailureRate:q", "minimum") == 5
-    assert of("CeleryBeatDown", "window_seconds") == 3600 + 1800
+    assert of("CeleryBeatDown", "for_seconds") == 3600 + 1800
     setting = made.plan.setting(Scope("alert", "CeleryQueueBacklog:q"), "severity")
     assert [origin.path for origin in setting.origins] == [
         ("parameters", "alerts", "severities", "CeleryQueueBacklog")

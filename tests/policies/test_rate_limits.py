@@ -55,6 +55,15 @@ REFUSES = {
         APP_WIDE % "10/m" + "tasks: {shop.a: {queue: q}, shop.b: {queue: q}}\nworkers: {q: {replicas: 3}}",
         [
             Found(
+                "rate-limit-starves",
+                "1:46",
+                (
+                    "a burst of shop.a fills the 2 messages that worker q prefetches: at 10/m, shop.b waits "
+                    "as long as there is a backlog behind it (promise: 30 s)"
+                ),
+                "give shop.a a queue of its own: `queue: NAME`",
+            ),
+            Found(
                 "rate-limit-scope",
                 "1:46",
                 (
@@ -123,8 +132,15 @@ BESIDE = "tasks:\n  shop.a: {latency: standard, %soptions: {rate_limit: %s}}\n  
         (BESIDE % ("rate: 1/m, burst: 50, ", "1/m", "standard"), True),
         # No more arrive than may start.
         (BESIDE % ("rate: 1/m, ", "1/m", "standard"), False),
-        # Whoever waits behind a full worker waits less than promised.
-        (BESIDE % ("", "10/s", "standard"), False),
+        # Whoever waits behind all of a burst waits less than promised.
+        (BESIDE % ("burst: 50, ", "10/s", "standard"), False),
+        (BESIDE % ("burst: 30, ", "10/m", "standard"), True),
+        (BESIDE % ("", "10/m", "standard"), True),
+        (
+            "celery: {settings: {task_default_rate_limit: 10/m}}\n"
+            + BESIDE.replace("options: {rate_limit: %s}", "work: %s") % ("", "io", "standard"),
+            True,
+        ),
         # On another worker.
         (BESIDE % ("queue: slow, ", "1/m", "standard"), False),
         (BESIDE % ("", "1/m", "batch"), False),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.knowledge import pools
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan
+from policycompiler.plan import Constant, Decision, Derived, Origin, Plan
 from policycompiler.policies.alerts.alert import TICKET, Choice, constant, decide, minutes, severity, span
 from policycompiler.policies.alerts.first_steps import start
 from policycompiler.policies.alerts.queues import Queue, longest_run, own_longest_run
@@ -55,13 +55,18 @@ def below_minimum(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decis
     yield from decide(plan, "CeleryWorkersBelowMinimum", queue.scope, choices, summary, description, tuned)
 
 
+def _waits_for_runs(plan: Plan, stop: Derived) -> bool:
+    """Whether a stop takes as long as the longest run, known or assumed."""
+    origins = plan.setting(stop.scope, stop.key).origins
+    return any(isinstance(origin, Derived) and origin.key == "longest_run_seconds" for origin in origins)
+
+
 def _stop_and_restart(plan: Plan, queue: Queue) -> Choice:
     """For how long a worker may be silent without being lost."""
     stops = [Derived(worker, "stop_timeout_seconds") for worker in queue.workers]
     longest = max(plan.number(stop.scope, stop.key) for stop in stops)
     run, own = own_longest_run(plan, queue)
-    of_undeclared = Derived(APP, "longest_run_seconds")
-    if own and any(of_undeclared in plan.setting(stop.scope, stop.key).origins for stop in stops):
+    if all(_waits_for_runs(plan, stop) for stop in stops):
         longest = min(longest, run)
     silence = min(longest, LONGEST_SILENCE_SECONDS)
     because = f"a worker that stops may be silent for {longest:g} s, of which {silence:g} s are borne"

@@ -39,13 +39,19 @@ def watched_queues(plan: Plan) -> Iterator[Queue]:
 
 
 def own_longest_run(plan: Plan, queue: Queue) -> tuple[float, tuple[Origin, ...]]:
-    """Seconds for which a declared task may hold a slot of its workers; no origin where none is declared.
+    """Seconds for which a task may hold a slot of its workers, as far as somebody says how long it runs.
 
-    A run of a task that nobody declared says nothing of these workers, unless there are no others.
+    What is assumed of the others would make the alert wait for runs that nobody knows of.
     """
-    runs = [Derived(task, "longest_run_seconds") for task in queue.neighbours]
-    seconds = [positive(plan, run.scope, run.key) for run in runs]
-    return (max(seconds), tuple(runs)) if seconds else (0, ())
+    said = (task for task in queue.neighbours if _says_how_long(plan, task))
+    runs = [Derived(task, "longest_run_seconds") for task in said]
+    return max((positive(plan, run.scope, run.key) for run in runs), default=0), tuple(runs)
+
+
+def _says_how_long(plan: Plan, task: Scope) -> bool:
+    return plan.find(task, "runtime_p99_seconds") is not None or bool(
+        plan.written(task, "options.time_limit")
+    )
 
 
 def longest_run(plan: Plan, queue: Queue) -> tuple[float, Origin]:

@@ -14,12 +14,15 @@ from policycompiler.policies.alerts.alert import (
     constant,
     decide,
     minutes,
-    patience,
     span,
 )
 from policycompiler.policies.alerts.first_steps import read_log, start_beat
 from policycompiler.policies.alerts.tuned import Parameters, origin
 
+LOOK_BACK_SECONDS = 600
+"""A send shows for so long. The alert waits from its first evaluation on, so a new schedule has its time."""
+DST_SECONDS = 3600
+"""A day has an hour more when the clocks of a zone go back."""
 LONGEST_GAP_SECONDS = 8 * 86400
 """A week and a day: Prometheus keeps no more than two weeks unless it is told to."""
 
@@ -54,25 +57,27 @@ def _gap(plan: Plan, schedule: Scope) -> float | None:
     if every is not None or not isinstance(cron, dict):
         return every
     found = gaps(" ".join(str(cron.get(field, "*")) for field in _FIELDS))
-    return None if found is None else found.longest
+    if found is None:
+        return None
+    return found.longest + (0 if plan.get(schedule, "timezone", "UTC") == "UTC" else DST_SECONDS)
 
 
 def beat_down(plan: Plan, schedules: list[Watched], tuned: Parameters) -> Iterator[Decision]:
     """Nothing of any schedule was sent for longer than the most frequent one allows."""
     soonest = min(schedules, key=lambda each: (each.gap, each.scope))
     slack = (soonest.timing, origin(tuned, "schedule_slack"))
-    window = minutes(soonest.gap + tuned.schedule_slack)
+    silence = minutes(soonest.gap + tuned.schedule_slack)
     names = sorted({each.task.name for each in schedules})
     choices = {
         "severity": constant("PAGE", PAGE, "nothing periodic is sent any more"),
-        "for_seconds": patience(tuned, "longer than a restart of beat"),
-        "window_seconds": Choice(window, f"{soonest.scope.name} is sent every {soonest.gap:g} s", slack),
+        "for_seconds": Choice(silence, f"{soonest.scope.name} is sent every {soonest.gap:g} s", slack),
+        "window_seconds": _look_back(),
         "tasks": Choice(
             [*names], "what is sent on a schedule", tuple(Derived(each.scope, "task") for each in schedules)
         ),
     }
     description = (
-        f"No periodic task has been sent for {span(choices['window_seconds'])}, and schedule "
+        f"No periodic task has been sent for {span(choices['for_seconds'])}, and schedule "
         f"{soonest.scope.name} is due every {minutes(soonest.gap) // 60} min. {start_beat(plan)}"
     )
     summary = f"{plan.text(APP, 'service')}: beat sends nothing"
@@ -87,27 +92,31 @@ def missed(plan: Plan, each: Watched, tuned: Parameters) -> Iterator[Decision]:
     late = plan.number(queue, "queue_wait_seconds") + tuned.schedule_slack
     late += countdown if isinstance(countdown, int | float) else 0
     wait = Derived(queue, "queue_wait_seconds")
-    window = Choice(
+    silence = Choice(
         minutes(each.gap + late),
         f"it is sent every {each.gap:g} s at the latest, and starts within {late:g} s",
         (each.timing, wait, origin(tuned, "schedule_slack")),
     )
     choices = {
         "severity": constant("TICKET", TICKET, "one periodic task is late"),
-        "for_seconds": patience(tuned, "the next run may come meanwhile"),
-        "window_seconds": window,
+        "for_seconds": silence,
+        "window_seconds": _look_back(),
         "task": Choice(each.task.name, "what the schedule sends", (Derived(each.scope, "task"),)),
         "schedule": Choice(each.scope.name, "what is watched", (Derived(each.scope, "task"),)),
     }
     workers = [Scope("worker", name) for name in plan.texts(queue, "workers")]
     where = read_log(plan, workers).replace("First:", "Then:") if workers else ""
     description = (
-        f"Task {each.task.name} of schedule {each.scope.name} has not started for {span(window)}. "
+        f"Task {each.task.name} of schedule {each.scope.name} has not started for {span(silence)}. "
         f"{start_beat(plan)} {where}"
     ).strip()
     summary = f"Schedule {each.scope.name} has not run"
     named = f"CeleryScheduleMissed:{each.scope.name}"
     yield from decide(plan, "CeleryScheduleMissed", queue, choices, summary, description, tuned, named=named)
+
+
+def _look_back() -> Choice:
+    return constant("LOOK_BACK_SECONDS", LOOK_BACK_SECONDS, "several scrapes, so that no send is overlooked")
 
 
 def has_beat(plan: Plan) -> bool:
