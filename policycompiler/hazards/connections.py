@@ -7,7 +7,18 @@ from urllib.parse import parse_qs, urlsplit
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.hazards.hazard import Effect, Hazard
-from policycompiler.knowledge.clients import ALIKE, NUMBERS, REDIS_RESULTS, TLS, Tls
+from policycompiler.knowledge.clients import (
+    ALIKE,
+    NUMBERS,
+    ONE_REDIS,
+    ORDER,
+    ORDERS,
+    REDIS_RESULTS,
+    SCHEMES,
+    TIMEOUTS,
+    TLS,
+    Tls,
+)
 from policycompiler.plan import APP, Plan, Value
 
 BROKER_TLS, RESULTS_TLS = "broker_use_ssl", "redis_backend_use_ssl"
@@ -26,6 +37,9 @@ def connections(plan: Plan, backend: str | None = None) -> Iterator[Hazard]:
     if plan.get(APP, RESULTS_TLS) is not None:
         yield from _tls(plan, RESULTS_TLS, REDIS_RESULTS)
     yield from _address(plan)
+    for key, path in (("broker_url", ("broker", "url")), ("result_backend", ("results", "url"))):
+        yield from _url(plan, key, path)
+    yield from _numbers(plan)
     if plan.text(APP, "broker_transport") == "redis" and _may_be_one(plan, backend):
         yield from _one_sided(plan)
 
@@ -73,6 +87,62 @@ def _address(plan: Plan) -> Iterator[Hazard]:
             "Celery refuses it, and no process starts"
         )
         yield _refused("result_backend", message, "append `?ssl_cert_reqs=required` to the URL", path)
+
+
+def _url(plan: Plan, key: str, path: SpecPath) -> Iterator[Hazard]:
+    """A literal URL; what one in a variable says, nobody can see."""
+    written, transport = plan.get(APP, key), plan.text(APP, "broker_transport")
+    for url in written.split(";") if isinstance(written, str) else ():
+        scheme = url.partition("://")[0].lower()
+        if key == "broker_url" and scheme.partition("+")[0] not in SCHEMES[transport]:
+            known = ", ".join(f"`{each}://`" for each in sorted(SCHEMES[transport]))
+            message = f"a URL of {transport} does not begin with `{scheme}`"
+            yield _refused(
+                key, message, f"write one that begins with {known}, or correct the transport", path
+            )
+            continue
+        if not _has_a_port(url):
+            message = "the port in the URL is no number from 0 to 65535: every connection fails"
+            yield _refused(key, message, "correct the port", path)
+            continue
+        database = urlsplit(url).path.strip("/")
+        if scheme in ONE_REDIS and "," not in url and database and not database.isdecimal():
+            message = (
+                f"`{database}` in the URL is no database of Redis: these are numbers, and every send fails"
+            )
+            yield _refused(key, message, "write the number of the database, such as `/0`", path)
+        options = _mapping(plan, _BROKER if key == "broker_url" else _RESULTS)
+        if scheme == "sentinel" and SENTINELS not in options:
+            place = "broker.options" if key == "broker_url" else f"celery.settings.{_RESULTS}"
+            message = f"a Sentinel is asked for a master by its name, and no `{SENTINELS}` says which"
+            yield _refused(key, message, f"add `{SENTINELS}` to `{place}`", path)
+            return
+
+
+def _has_a_port(url: str) -> bool:
+    try:
+        urlsplit(url).port  # noqa: B018 - it is read as it is asked for
+    except ValueError:
+        # Several hosts are told of by the policy broker-addresses.
+        return "," in url
+    return True
+
+
+def _numbers(plan: Plan) -> Iterator[Hazard]:
+    """Timeouts of sockets that let no connection come about, and an order of queues that there is not."""
+    options = _mapping(plan, _BROKER)
+    timeouts = {(_BROKER, key): (options.get(key), ("broker", "options", key)) for key in TIMEOUTS}
+    for key in ("redis_socket_timeout", "redis_socket_connect_timeout", "broker_connection_timeout"):
+        timeouts[key, ""] = (plan.get(APP, key), ("celery", "settings", key))
+    for (setting, option), (value, path) in timeouts.items():
+        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+            message = f"`{option or setting}: {value:g}` leaves no time to connect: every connection fails"
+            yield _refused(setting, message, "write seconds above 0, or remove it", path)
+    order = options.get(ORDER)
+    if isinstance(order, str) and order not in ORDERS and "." not in order:
+        message = f"there is no order of queues `{order}`: every connection fails"
+        help_text = f"write {', '.join(f'`{each}`' for each in ORDERS)}, or the path of a function"
+        yield _refused(_BROKER, message, help_text, ("broker", "options", ORDER))
 
 
 def _refused(key: str, message: str, help_text: str, path: SpecPath) -> Hazard:

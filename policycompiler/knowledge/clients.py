@@ -64,3 +64,18 @@ KEEPALIVE_NAMES = frozenset({"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TC
 
 ALIKE = ("global_keyprefix", "master_name")
 """Options of Redis that a broker and a result store of one server need alike."""
+
+SCHEMES = {
+    "redis": frozenset({"redis", "rediss", "sentinel"}),
+    "rabbitmq": frozenset({"amqp", "amqps", "librabbitmq", "pyamqp"}),
+    "sqs": frozenset({"sqs"}),
+    "filesystem": frozenset({"filesystem"}),
+    "memory": frozenset({"memory"}),
+}
+"""How a URL of the broker begins, by transport (kombu.transport.TRANSPORT_ALIASES)."""
+ONE_REDIS = frozenset({"redis", "rediss"})
+"""URLs whose path is the number of a database."""
+TIMEOUTS = ("socket_timeout", "socket_connect_timeout")
+ORDER = "queue_order_strategy"
+ORDERS = ("round_robin", "sorted", "priority")
+"""In which order a virtual transport looks into its queues (kombu.utils.scheduling.CYCLE_ALIASES)."""

@@ -31,7 +31,8 @@ _DJANGO_RESULTS = frozenset({"django-db", "django-cache"})
 def for_key(key: str, location: SpecPath, model: type[BaseModel]) -> str:
     """What to do about a key that is unknown where it stands; `location` ends with it."""
     where = form_at(model, location[:-1])
-    allowed = sorted(keys_of(where))
+    # A file has sections of its own, which are merged before the model sees the rest.
+    allowed = sorted(keys_of(WorkloadFile if where is Workload else where))
     meant = words.KEYS.get(where, {}).get(key) if isinstance(where, type) else None
     if meant:
         return meant

@@ -67,7 +67,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             hard = plan.number_if_any(Scope("task", name), "options.time_limit")
             ends = "nothing ends a run that hangs" if hard is None else f"it is killed after {hard:g} s"
             message = f"how long {name} runs is not declared: {ends}"
-            yield MISSING_RUNTIME.at(path, message, help="add `runtime: {p50: 300ms, p99: 3s}`", at_key=True)
+            yield MISSING_RUNTIME.at(
+                path, message, help="add `runtime:` with p50 and p99, as measured", at_key=True
+            )
         if task.rate is None:
             message = f"how often {name} is sent is not declared: no worker is sized for it"
-            yield MISSING_RATE.at(path, message, help="add `rate: {mean: 5/s, peak: 40/s}`", at_key=True)
+            yield MISSING_RATE.at(path, message, help="add `rate:`, mean and peak", at_key=True)

@@ -67,3 +67,23 @@ def test_results_take_words_and_constants(word):
 def test_results_refuse(url, options):
     with pytest.raises((ValueError, TypeError)):
         backend(url, **options)
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("redis://127.0.0.1:1/abc", {}),
+        ("redis://127.0.0.1:99999/0", {}),
+        ("sentinel://127.0.0.1:1", {}),
+        ("http://127.0.0.1", {}),
+        ("redis://127.0.0.1:1/0", {"queue_order_strategy": "foo"}),
+    ],
+)
+def test_kombu_refuses_an_address_before_it_connects(url, options):
+    with pytest.raises((ValueError, KeyError, ModuleNotFoundError)):
+        Connection(url, transport_options=options).channel()
+
+
+def test_results_refuse_a_database_that_is_no_number():
+    with pytest.raises(ValueError, match="invalid literal"):
+        assert backend("redis://127.0.0.1:1/abc").client

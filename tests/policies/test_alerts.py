@@ -412,6 +412,11 @@ def test_beat_and_each_schedule_are_watched_for_longer_than_their_longest_gap():
     assert value(plan, "CeleryBeatDown", "severity") == "critical"
 
 
+def test_a_schedule_of_a_task_that_a_pattern_declares_is_watched():
+    found = compiled(workload("tasks: {shop.*: {queue: q}}\nschedules: {s: {task: shop.a, every: 1h}}")).plan
+    assert found.value(Scope("alert", "CeleryScheduleMissed:s"), "task") == "shop.a"
+
+
 def test_a_day_has_an_hour_more_when_the_clocks_go_back():
     schedule = "tasks: {shop.a: {queue: q}}\nschedules: {s: {task: shop.a, cron: 30 6 * * *, timezone: %s}}"
     waits = [

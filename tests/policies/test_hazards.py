@@ -345,3 +345,33 @@ def test_a_send_to_a_queue_that_another_app_makes_is_mandatory():
     fragment = f"{RABBITMQ}queues: {{theirs: {{external: true}}}}\ntasks: {{t.a: {{queue: theirs}}, t.b: }}"
     decided = after(external_tasks, fragment).decided
     assert {address: value for address, (value, _) in decided.items()} == {"task:t.a/mandatory": True}
+
+
+ADDRESS = "broker: {transport: %s, url: '%s'%s}\ntasks: {t.a: }\n"
+
+
+@pytest.mark.parametrize(
+    ("fragment", "expected"),
+    [
+        (ADDRESS % ("redis", "redis://h/abc", ""), 1),
+        (ADDRESS % ("redis", "redis://h:99999/0", ""), 1),
+        (ADDRESS % ("redis", "http://h", ""), 1),
+        (ADDRESS % ("redis", "amqp://h//", ""), 1),
+        (ADDRESS % ("rabbitmq", "redis://h/0", ""), 1),
+        (ADDRESS % ("redis", "sentinel://h:26379", ""), 1),
+        (ADDRESS % ("redis", "redis://h/0", ", options: {queue_order_strategy: foo}"), 1),
+        (ADDRESS % ("redis", "redis://h/0", ", options: {socket_timeout: 0}"), 1),
+        ("celery: {settings: {redis_socket_timeout: -1}}\n" + ADDRESS % ("redis", "redis://h/0", ""), 1),
+        (ADDRESS % ("redis", "redis://h:6379/3", ""), 0),
+        (ADDRESS % ("redis", "redis://h", ""), 0),
+        (ADDRESS % ("redis", "redis+socket:///run/redis.sock", ""), 0),
+        (ADDRESS % ("redis", "sentinel://h:26379;sentinel://i:26379", ", options: {master_name: m}"), 0),
+        (ADDRESS % ("redis", "redis://h/0", ", options: {queue_order_strategy: priority}"), 0),
+        (ADDRESS % ("rabbitmq", "amqps://h:5671/shop", ""), 0),
+        (ADDRESS % ("rabbitmq", "pyamqp://h//", ""), 0),
+        (ADDRESS % ("sqs", "sqs://", ""), 0),
+    ],
+)
+def test_an_address_that_no_client_takes_is_refused(fragment, expected):
+    found = [each.name for each in after(connection_values, fragment).findings]
+    assert found.count("connection-value-refused") == expected

@@ -24,13 +24,13 @@ NOTHING_SAID = [
         "missing-runtime",
         "1:9",
         "how long shop.a runs is not declared: nothing ends a run that hangs",
-        "add `runtime: {p50: 300ms, p99: 3s}`",
+        "add `runtime:` with p50 and p99, as measured",
     ),
     Found(
         "missing-rate",
         "1:9",
         "how often shop.a is sent is not declared: no worker is sized for it",
-        "add `rate: {mean: 5/s, peak: 40/s}`",
+        "add `rate:`, mean and peak",
     ),
 ]
 ACCEPTS = {

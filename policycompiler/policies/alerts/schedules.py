@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from policycompiler.model.crontab import gaps
@@ -30,9 +31,10 @@ _FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 
 class Watched(NamedTuple):
-    """A schedule, its task here, and the longest time between two sends in seconds."""
+    """A schedule, the task that it sends by name and by entry, and the longest seconds between two sends."""
 
     scope: Scope
+    name: str
     task: Scope
     gap: float
     timing: Derived
@@ -42,13 +44,24 @@ def watched_schedules(plan: Plan) -> list[Watched]:
     """Those whose sends an exporter hears of, by name; not by the sun, and none that waits for a month."""
     found = []
     for scope in plan.scopes("schedule"):
-        task = Scope("task", plan.text(scope, "task"))
+        name = plan.text(scope, "task")
+        task = _entry(plan, name)
+        if task is None:
+            continue
         key = next((key for key in ("cron", "every_seconds") if plan.find(scope, key)), None)
         gap = _gap(plan, scope)
         heard = plan.get(task, "options.send_events") is not False and not plan.get(task, "external")
-        if key is not None and gap is not None and gap <= LONGEST_GAP_SECONDS and plan.keys(task) and heard:
-            found.append(Watched(scope, task, gap, Derived(scope, key)))
+        if key is not None and gap is not None and gap <= LONGEST_GAP_SECONDS and heard:
+            found.append(Watched(scope, name, task, gap, Derived(scope, key)))
     return found
+
+
+def _entry(plan: Plan, name: str) -> Scope | None:
+    """The entry of a task, its own or that of the most specific pattern."""
+    if plan.keys(Scope("task", name)):
+        return Scope("task", name)
+    patterns = [each for each in plan.scopes("task") if "*" in each.name and fnmatchcase(name, each.name)]
+    return min(patterns, key=lambda each: (-len(each.name.replace("*", "")), each.name), default=None)
 
 
 def _gap(plan: Plan, schedule: Scope) -> float | None:
@@ -67,7 +80,7 @@ def beat_down(plan: Plan, schedules: list[Watched], tuned: Parameters) -> Iterat
     soonest = min(schedules, key=lambda each: (each.gap, each.scope))
     slack = (soonest.timing, origin(tuned, "schedule_slack"))
     silence = minutes(soonest.gap + tuned.schedule_slack)
-    names = sorted({each.task.name for each in schedules})
+    names = sorted({each.name for each in schedules})
     choices = {
         "severity": constant("PAGE", PAGE, "nothing periodic is sent any more"),
         "for_seconds": Choice(silence, f"{soonest.scope.name} is sent every {soonest.gap:g} s", slack),
@@ -101,13 +114,13 @@ def missed(plan: Plan, each: Watched, tuned: Parameters) -> Iterator[Decision]:
         "severity": constant("TICKET", TICKET, "one periodic task is late"),
         "for_seconds": silence,
         "window_seconds": _look_back(),
-        "task": Choice(each.task.name, "what the schedule sends", (Derived(each.scope, "task"),)),
+        "task": Choice(each.name, "what the schedule sends", (Derived(each.scope, "task"),)),
         "schedule": Choice(each.scope.name, "what is watched", (Derived(each.scope, "task"),)),
     }
     workers = [Scope("worker", name) for name in plan.texts(queue, "workers")]
     where = read_log(plan, workers).replace("First:", "Then:") if workers else ""
     description = (
-        f"Task {each.task.name} of schedule {each.scope.name} has not started for {span(silence)}. "
+        f"Task {each.name} of schedule {each.scope.name} has not started for {span(silence)}. "
         f"{start_beat(plan)} {where}"
     ).strip()
     summary = f"Schedule {each.scope.name} has not run"
