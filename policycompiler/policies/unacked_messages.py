@@ -156,8 +156,14 @@ def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
     run = 0.0
     if plan.get(task, "options.acks_late"):
         run = plan.number(task, "longest_run_seconds")
-        instead = "split the task, or acknowledge it early"
-        yield _Hold(run, f"{task.name} is acknowledged late and may run", (*path, "runtime"), instead)
+        what, instead = (
+            f"{task.name} is acknowledged late and may run",
+            "split the task, or acknowledge it early",
+        )
+        if not _declared(plan, task.name):
+            what = f"{task.name} is acknowledged late, and as far as its class says it may run"
+            instead = "declare how long it runs (`runtime:`)"
+        yield _Hold(run, what, (*path, "runtime"), instead)
     if pace := pace_of(plan, task, plan.texts(task, "workers")):
         what = pace.waits(task.name)
         if run:

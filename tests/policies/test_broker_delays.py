@@ -70,8 +70,9 @@ REFUSES = {
                 holds("shop.a may be sent with a countdown of 600", "shop.standard.io")
                 + ", as RabbitMQ 4.1 does not let it take more of a classic queue",
                 (
-                    "use a quorum queue (Celery 5.5 or later), or send shop.a without a delay and keep its "
-                    "due time in a database"
+                    "write `queues: {shop.standard.io: {type: quorum}}` (since Celery 5.5; where the "
+                    "queue exists, `diff` has the steps), or send shop.a without a delay and keep its due "
+                    "time in a database"
                 ),
             ),
         ],

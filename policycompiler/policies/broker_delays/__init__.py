@@ -196,8 +196,8 @@ def _stall(plan: Plan, task: Scope, queue: Scope, delay: Delay, quorum: list[Sco
         message = f"{holds}, as RabbitMQ {version} does not let it take more of a classic queue"
         related = (Related(("broker", "version"), "no global prefetch"),)
         help_text = (
-            f"use a quorum queue (Celery 5.5 or later), or send {task.name} without a delay and "
-            "keep its due time in a database"
+            f"write `queues: {{{queue.name}: {{type: quorum}}}}` (since Celery 5.5; where the queue exists, "
+            f"`diff` has the steps), or send {task.name} without a delay and keep its due time in a database"
         )
         yield ETA_CLASSIC_RABBIT4.at(delay.path, message, help=help_text, related=related)
 
