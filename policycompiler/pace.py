@@ -42,8 +42,10 @@ def pace_of(plan: Plan, task: Scope, workers: list[str]) -> Pace | None:
     Every message that a process may hold is one of the task, and the limit was used just before the first.
     """
     limit = _limit(plan, task)
+    if limit is None:
+        return None
     messages = max((_most_held(plan, Scope("worker", name)) for name in workers), default=0)
-    return Pace(limit, messages, messages * limit.apart) if limit and messages else None
+    return Pace(limit, messages, messages * limit.apart) if messages else None
 
 
 def hoarding(plan: Plan) -> Iterator[tuple[str, str, Limit, SpecPath]]:

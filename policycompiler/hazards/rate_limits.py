@@ -16,7 +16,8 @@ def starving(plan: Plan) -> Iterator[Hazard]:
     """Limited tasks whose backlog keeps a worker from others for longer than these are promised."""
     told: set[SpecPath] = set()
     for task in plan.scopes("task"):
-        for worker in plan.texts(task, "workers"):
+        # A plan between two others may name workers that are not in it.
+        for worker in (name for name in plan.texts(task, "workers") if plan.keys(Scope("worker", name))):
             pace = pace_of(plan, task, [worker])
             if pace is None or pace.limit.path in told or _keeps_up(plan, task, pace.limit.apart):
                 continue

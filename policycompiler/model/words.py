@@ -121,7 +121,7 @@ SETTINGS: Mapping[str, str] = {
     **dict.fromkeys(
         ("broker_visibility_timeout", "redis_visibility_timeout"), "write `broker.visibility_timeout`"
     ),
-    **dict.fromkeys(("result_ttl", "result_expiry"), "write `results.keep`"),
+    **dict.fromkeys(("result_ttl", "result_timeout"), "write `results.keep`"),
     **dict.fromkeys(("redis_ssl", "redis_use_ssl"), "write `broker_use_ssl` or `redis_backend_use_ssl`"),
     **dict.fromkeys(("max_retries", "retries", "task_max_retries"), "write `tasks.NAME.retry.max`"),
     "worker_hostname": "write `workers.NAME.node_name`",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from policycompiler.model.crontab import gaps
 from policycompiler.plan import APP, BEAT, Decision, Derived, Plan, Scope
@@ -72,7 +74,12 @@ def _gap(plan: Plan, schedule: Scope) -> float | None:
     found = gaps(" ".join(str(cron.get(field, "*")) for field in _FIELDS))
     if found is None:
         return None
-    return found.longest + (0 if plan.get(schedule, "timezone", "UTC") == "UTC" else DST_SECONDS)
+    return found.longest + (DST_SECONDS if _changes_clocks(str(plan.get(schedule, "timezone", "UTC"))) else 0)
+
+
+def _changes_clocks(zone: str) -> bool:
+    offsets = {datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in range(1, 13)}
+    return len(offsets) > 1
 
 
 def beat_down(plan: Plan, schedules: list[Watched], tuned: Parameters) -> Iterator[Decision]:
