@@ -28,7 +28,7 @@ DECIDES = {
         {
             "app/worker_send_task_events": (False, "this broker cannot carry them"),
             "app/task_send_sent_event": (False, "this broker cannot carry them"),
-            "worker:shop.standard.io/task_events": (False, "as the app's setting says"),
+            "worker:shop-standard-io/task_events": (False, "as the app's setting says"),
         },
     ),
     "gevent on RabbitMQ is slow with them": (
