@@ -28,7 +28,8 @@ Example:
 Refuses:
     PC424 redis-cluster-url: write one host, or use Sentinel.
         fires: broker: {transport: redis, url: "redis://one:6379,two:6379/0"}
-        silent: broker: {transport: redis, url: "sentinel://one:26379;sentinel://two:26379"}
+        silent:
+            broker: {transport: redis, url: "sentinel://one;sentinel://two", options: {master_name: shop}}
     PC425 broker-list-as-balancer: write one URL, of a name that leads to the whole cluster.
         fires: broker: {transport: rabbitmq, url: "amqp://one;amqp://two"}
         silent: broker: {transport: rabbitmq, url: "amqp://rabbitmq.internal"}

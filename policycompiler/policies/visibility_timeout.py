@@ -222,18 +222,13 @@ def _decided(longest: _Hold | None, needed: int, tuned: Parameters) -> Decision:
 def _too_long(
     timeout: float, pin_path: SpecPath, longest: _Hold | None, tuned: Parameters
 ) -> Iterator[Diagnostic]:
-    """The price: what a killed worker held comes back no earlier.
-
-    Waits have another way, and run times that are only assumed may be shorter; long runs have no other way.
-    """
+    """The price: what a killed worker held comes back no earlier. Waits have another way, long runs none."""
     waits = (ETA_OVER_VISIBILITY, RETRY_DELAY_OVER_VISIBILITY, RATE_LIMIT_OVER_VISIBILITY)
-    assumed = longest is not None and not longest.declared
-    told = longest is not None and (assumed or longest.finding in waits)
-    path = pin_path or (longest.path if longest and told else ())
+    delayed = longest is not None and longest.finding in waits
+    path = pin_path or (longest.path if longest and delayed else ())
     if timeout <= tuned.longest_seconds or not path:
         return
-    guess = ", as far as its class says" if assumed else ""
-    why = "" if pin_path or longest is None else f", as {longest.what} {longest.seconds:g} s{guess}"
+    why = "" if pin_path or longest is None else f", as {longest.what} {longest.seconds:g} s"
     message = (
         f"when a worker is killed, what it held comes back only after {timeout:g} s{why}: that goes for "
         "every task of the app"
@@ -241,8 +236,6 @@ def _too_long(
     help_text = "keep due times in a database and poll it with a schedule"
     if pin_path:
         help_text = "lower or remove the pin"
-    elif assumed:
-        help_text = "declare how long it runs: `runtime:` with p50 and p99"
     elif longest is not None and longest.finding is RATE_LIMIT_OVER_VISIBILITY:
         help_text = HOLD_FEWER
     yield VISIBILITY_TOO_LONG.at(path, message, help=help_text)

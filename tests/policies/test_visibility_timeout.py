@@ -586,14 +586,3 @@ def test_it_refuses(fragment, findings):
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
     assert after(visibility_timeout, fragment).findings == []
-
-
-def test_a_long_timeout_that_rests_on_an_assumption_asks_for_the_run_time():
-    fragment = "tasks: {shop.a: {latency: batch, idempotent: true}, shop.b: {idempotent: true, runtime: 1s}}"
-    (found,) = after(visibility_timeout, fragment).findings
-    assert (found.name, found.help) == (
-        "visibility-too-long",
-        "declare how long it runs: `runtime:` with p50 and p99",
-    )
-    declared = fragment.replace("latency: batch", "latency: batch, runtime: 10h")
-    assert after(visibility_timeout, declared).findings == []
