@@ -45,10 +45,10 @@ fix: $(VENV)/dev ## mend formatting and what lint can mend
 	$(BIN)/ruff format .
 
 golden: install ## accept the compiled output of the examples as it is now; then read `git diff`
-	$(BIN)/pytest --update-golden tests/test_examples.py
+	$(BIN)/pytest --update-golden tests/acceptance/test_examples.py
 
 docs: install ## write docs/policies.md, docs/findings.md and the rollout of docs/review.md anew
-	$(BIN)/pytest --update-golden tests/test_docs.py tests/test_docs_reviews.py \
+	$(BIN)/pytest --update-golden tests/docs \
 	  -k 'pages_of_the_manual or rollout_of_the_review_page'
 
 schema: install ## write the schemas of workload and policy file anew from the model

@@ -1,4 +1,4 @@
-"""Write `policycompiler/model/celery_versions.json`: what each Celery that we know takes.
+"""Write `policycompiler/knowledge/celery_versions.json`: what each Celery that we know takes.
 
 Installs the newest patch of each version, with the kombu that pip chooses for it, into an environment of its
 own, and asks the packages: lists where they have them, their sources where they have none. No transport is
@@ -30,7 +30,7 @@ Sections: TypeAlias = dict[str, Names]
 
 VERSIONS = ("5.3", "5.4", "5.5", "5.6", "5.7")
 PACKAGES = ("amqp", "celery", "kombu")
-TARGET = Path(__file__).parents[1] / "policycompiler" / "model" / "celery_versions.json"
+TARGET = Path(__file__).parents[1] / "policycompiler" / "knowledge" / "celery_versions.json"
 
 READ_TYPES = {
     "dynamodb_endpoint_url": "string",

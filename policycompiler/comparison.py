@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from policycompiler import report, review
 from policycompiler.diagnostics import Diagnostic, Severity
-from policycompiler.judge import Answers, judge_changes
+from policycompiler.findings import acknowledge
+from policycompiler.findings.judge import Answers, judge_changes
 from policycompiler.model import PolicyFile
 from policycompiler.plan import APP, Plan, UndecidedError
-from policycompiler.review import acknowledge
 from policycompiler.sides import Side, SideError
 
 

@@ -17,12 +17,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from policycompiler import baseline as baselines
 from policycompiler import emitters, load, model, policies
-from policycompiler.catalogue import FINDINGS
 from policycompiler.diagnostics import Diagnostic, Severity
 from policycompiler.emitters.base import OutputFile
-from policycompiler.judge import judge, rules_refused
+from policycompiler.findings import baseline as baselines
+from policycompiler.findings.catalogue import FINDINGS
+from policycompiler.findings.judge import judge, rules_refused
 from policycompiler.plan import Plan
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from policycompiler.compiler import compile_workload
 from policycompiler.diagnostics import Diagnostic, Severity
-from policycompiler.judge import covers
+from policycompiler.findings.judge import covers
 from policycompiler.load import Document, load, load_one
 from policycompiler.model import checked
 from policycompiler.model.policy_tests import Case, Expected, PolicyTests

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from policycompiler import baseline as baselines
 from policycompiler.cli import options, running
-from policycompiler.judge import can_be_hidden, is_locked
+from policycompiler.findings import baseline as baselines
+from policycompiler.findings.judge import can_be_hidden, is_locked
 
 DEFAULT = Path("policycompiler-baseline.json")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from policycompiler import fixes, report
+from policycompiler import report
 from policycompiler.cli import options, running
+from policycompiler.findings import fixes
 
 
 @click.command()

@@ -12,7 +12,7 @@ from policycompiler import __version__, load, report
 from policycompiler.cli import options, running
 from policycompiler.comparison import Compared, errors_of, name_of
 from policycompiler.diagnostics import Diagnostic
-from policycompiler.judge import WAIVER_UNUSED
+from policycompiler.findings.judge import WAIVER_UNUSED
 from policycompiler.sides import Side, is_sources, with_path_of
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Effect, Hazard
-from policycompiler.pace import Pace, pace_of
+from policycompiler.hazards.pace import Pace, pace_of
 from policycompiler.plan import Plan, Scope
 from policycompiler.quantities import duration
 

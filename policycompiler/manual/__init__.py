@@ -22,6 +22,7 @@ from policycompiler import load, model, policies
 from policycompiler.diagnostics import Diagnostic, Finding, Profile, Severity, did_you_mean
 from policycompiler.load.merge import merged
 from policycompiler.model import PolicyParameters
+from policycompiler.policies.policy import Policy
 
 HEAD: Mapping[str, str] = {
     "version": "1",
@@ -171,7 +172,7 @@ def _block(body: str) -> str:
     return "\n".join(filter(None, [first.strip(), dedent(rest).strip("\n")]))
 
 
-def _page(name: str, module: ModuleType, policy: policies.Policy | None = None) -> Page:
+def _page(name: str, module: ModuleType, policy: Policy | None = None) -> Page:
     text = sections(module)
     known = {finding.code: finding for finding in vars(module).values() if isinstance(finding, Finding)}
     kind = policies.tunable(policy) if policy else None
@@ -196,7 +197,7 @@ def _room(module: ModuleType) -> str:
     return module.__name__.removeprefix(f"{_PROGRAM}.")
 
 
-def _module(policy: policies.Policy) -> ModuleType:
+def _module(policy: Policy) -> ModuleType:
     """A policy is a module, which a protocol cannot say."""
     assert isinstance(policy, ModuleType)
     return policy

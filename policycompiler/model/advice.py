@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from policycompiler.diagnostics import TYPO, SpecPath, did_you_mean, misspelt, nearest
-from policycompiler.model import celery_settings as celery
+from policycompiler.knowledge import celery_settings as celery
 from policycompiler.model import words
 from policycompiler.model.shapes import NAME, form_at, keys_of, paths_below
 from policycompiler.model.workload import FileOwn, Workload, WorkloadFile

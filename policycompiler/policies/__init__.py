@@ -12,9 +12,9 @@ Refuses:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import create_model
 
@@ -22,181 +22,37 @@ from policycompiler.diagnostics import Diagnostic, Finding, Severity, SpecPath, 
 from policycompiler.model import PolicyFile, PolicyParameters, Workload, checked, schema_text
 from policycompiler.plan import Decision, Plan, PlanDraft
 from policycompiler.policies import (
-    alerts,
-    app_wide_pins,
-    as_written,
-    beat,
-    beat_store,
-    broadcast_retries,
-    broker_addresses,
-    broker_connection,
-    broker_delays,
-    capacity,
-    chords,
-    concurrency,
-    connection_values,
-    consumer_timeout,
-    consumers,
-    critical_messages,
-    critical_tasks,
-    custom_findings,
-    dead_letter_gaps,
-    dead_letters,
-    declared_facts,
-    expiry,
-    expiry_checks,
-    external_tasks,
-    failure_acknowledgement,
-    given_twice,
-    hosts,
-    inert_settings,
-    installation,
-    known_celery,
-    late_acknowledgement,
-    limit_checks,
-    lost_connections,
-    message_size,
-    missing_declarations,
-    node_names,
-    not_yet_honoured,
-    option_versions,
-    pinned_settings,
-    placement,
-    platform_rules,
-    pool,
-    prefetch,
-    priorities,
-    priority_monitoring,
-    priority_pins,
-    queue_arguments,
-    queue_declarations,
-    queue_promises,
-    rate_limits,
-    recycling,
-    remote_control,
-    renames,
-    result_expiry,
-    results,
-    retries,
-    retry_checks,
-    runbooks,
-    schedule_options,
-    schedule_times,
+    broker,
+    delivery,
+    limits,
+    platform,
+    routing,
     schedules,
-    serialization,
-    shared_exchanges,
-    soft_shutdown,
-    sqs_queues,
-    stop_timeout,
-    stored_schedules,
-    task_events,
-    time_limits,
-    transport_options,
-    unacked_messages,
-    version_pairs,
-    visibility_timeout,
-    voiding_pins,
-    worker_descriptions,
-    worker_lost,
-    worker_mix,
-    worker_pins,
+    watching,
+    workers,
+    written,
 )
+from policycompiler.policies.platform import custom_findings
+from policycompiler.policies.policy import Policy
 
-
-class Policy(Protocol):
-    """What a policy module offers."""
-
-    NAME: str
-
-    @property
-    def apply(self) -> Callable[..., Iterator[Decision | Diagnostic]]:
-        """`apply(spec, plan)` decides and objects, given what the user wrote and what has been settled.
-
-        A policy that a policy file can tune has a class `Parameters`, and gets one as third argument.
-        """
-        ...
-
+CHAPTERS = (
+    written,
+    routing,
+    limits,
+    delivery,
+    workers,
+    broker,
+    schedules,
+    watching,
+    platform,
+)
+"""The table of contents, in the order of deciding."""
 
 POLICIES: tuple[Policy, ...] = (
-    as_written,
-    known_celery,
-    pinned_settings,
-    transport_options,
-    declared_facts,
-    placement,
-    consumers,
-    renames,
-    app_wide_pins,
-    queue_promises,
-    queue_declarations,
-    consumer_timeout,
-    time_limits,
-    limit_checks,
-    late_acknowledgement,
-    retries,
-    worker_lost,
-    expiry,
-    given_twice,
-    retry_checks,
-    dead_letters,
-    failure_acknowledgement,
-    results,
-    chords,
-    serialization,
-    message_size,
-    pool,
-    concurrency,
-    prefetch,
-    recycling,
-    worker_pins,
-    worker_mix,
-    capacity,
-    rate_limits,
-    voiding_pins,
-    stop_timeout,
-    visibility_timeout,
-    unacked_messages,
-    broker_delays,
-    soft_shutdown,
-    inert_settings,
-    node_names,
-    hosts,
-    task_events,
-    worker_descriptions,
-    broker_addresses,
-    broker_connection,
-    external_tasks,
-    connection_values,
-    remote_control,
-    sqs_queues,
-    result_expiry,
-    lost_connections,
-    priorities,
-    shared_exchanges,
-    broadcast_retries,
-    version_pairs,
-    queue_arguments,
-    priority_pins,
-    beat_store,
-    schedules,
-    option_versions,
-    schedule_options,
-    expiry_checks,
-    schedule_times,
-    beat,
-    stored_schedules,
-    installation,
-    alerts,
-    critical_tasks,
-    critical_messages,
-    runbooks,
-    priority_monitoring,
-    dead_letter_gaps,
-    missing_declarations,
-    not_yet_honoured,
-    platform_rules,
-    custom_findings,
+    *(decider for chapter in CHAPTERS for decider in chapter.DECIDERS),
+    *(check for chapter in CHAPTERS for check in chapter.CHECKS),
 )
+"""All of them, in the order in which they are applied: what objects sees the whole plan."""
 
 
 Tuning: TypeAlias = Mapping[str, PolicyParameters]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from policycompiler.diagnostics import SECRET_WORDS, Place, SpecPath
+from policycompiler.findings.acknowledge import Answer, is_entry
 from policycompiler.load import Document
 from policycompiler.plan import Value
 from policycompiler.quantities import size
@@ -18,7 +19,6 @@ from policycompiler.report.located import answered, place_data
 from policycompiler.report.text import MASK, clean, counted, masked
 from policycompiler.report.values import masked_data
 from policycompiler.review import OUTPUT, Change, Class, Review, Step
-from policycompiler.review.acknowledge import Answer, is_entry
 from policycompiler.review.capacity import NOTHING, Resized, Size
 from policycompiler.review.rollout import WaitFor
 

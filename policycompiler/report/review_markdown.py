@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from policycompiler.findings.acknowledge import Answer, waiver_of
 from policycompiler.report.change_titles import following, likewise, named, title
 from policycompiler.report.located import printable
 from policycompiler.report.markdown import LONGEST, fitting, literal
@@ -27,7 +28,6 @@ from policycompiler.report.review import (
 )
 from policycompiler.report.text import clean, clipped
 from policycompiler.review import Class, Review, Step
-from policycompiler.review.acknowledge import Answer, waiver_of
 from policycompiler.review.rollout import WaitFor
 
 MOST_RISKY = 10

@@ -11,7 +11,7 @@ from datetime import date
 from typing import NamedTuple
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.model.celery_settings import default_of
+from policycompiler.knowledge.celery_settings import default_of
 from policycompiler.plan import APP, Plan, Scope, Setting, Value, Written
 from policycompiler.review import fleet
 from policycompiler.review.alike import are_alike

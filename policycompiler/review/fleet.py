@@ -6,7 +6,7 @@ from bisect import bisect
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from policycompiler.model.backoff import all_waits_seconds, longest_wait_seconds
+from policycompiler.knowledge.backoff import all_waits_seconds, longest_wait_seconds
 from policycompiler.plan import APP, Plan, Scope, Value
 
 SHARED_TIMEOUT = "redis"

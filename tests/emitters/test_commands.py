@@ -9,7 +9,7 @@ from celery.bin.base import CLIContext
 from celery.bin.beat import beat
 from celery.bin.celery import celery
 from celery.bin.worker import worker
-from fleet import fleet
+from fleet_plans import fleet
 from plans import plan_of
 
 from policycompiler.emitters import launch, supervisor, systemd

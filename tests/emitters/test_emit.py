@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from places import EVERYTHING
 from plans import plan_of
 
 from policycompiler import emitters
 from policycompiler.compiler import compile_workload
 from policycompiler.emitters.base import MODE_FILE, OutputFile
 from policycompiler.plan import Plan, Setting, Value
-
-EVERYTHING = Path(__file__).parent.parent / "everything"
 
 NOTHING = plan_of({"app": {"service": "shop"}})
 

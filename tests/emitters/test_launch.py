@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fleet import HOSTILE, HOSTILE_ENVIRONMENT, THREADS, fleet, hostile_fleet
+from fleet_plans import HOSTILE, HOSTILE_ENVIRONMENT, THREADS, fleet, hostile_fleet
 from tools import Start, needs, stand_in
 
 from policycompiler.emitters import launch

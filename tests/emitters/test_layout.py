@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import CORPUS, EVERYTHING, EXAMPLES
 
 from policycompiler.compiler import compile_workload
 from policycompiler.emitters import emit
 from policycompiler.plan import Decision, Plan, PlanDraft
 
-TESTS = Path(__file__).parents[1]
 SOURCES = [
-    TESTS.parent / "examples" / "shop",
-    TESTS.parent / "examples" / "minimal.yaml",
-    *sorted((TESTS / "everything").glob("*.yaml")),
-    *sorted((TESTS / "corpus").glob("*/workload.yaml")),
+    EXAMPLES / "shop",
+    EXAMPLES / "minimal.yaml",
+    *sorted(EVERYTHING.glob("*.yaml")),
+    *sorted(CORPUS.glob("*/workload.yaml")),
 ]
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from celery import Celery
 from compiled import configured_app
+from places import DATA, EVERYTHING
 
 from policycompiler.compiler import compile_workload
 from policycompiler.plan import APP
 
-TESTS = Path(__file__).parent.parent
-SOURCES = [TESTS / "language.yaml", TESTS / "everything" / "rabbitmq.yaml"]
+SOURCES = [DATA / "language.yaml", EVERYTHING / "rabbitmq.yaml"]
 ALLOWED = {"queue", "priority"}
 """An expiry or a limit would make each send an error, a pool or a concurrency be published as junk."""
 

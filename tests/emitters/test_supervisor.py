@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from fleet import HOSTILE, HOSTILE_ENVIRONMENT, THREADS, WORKER, fleet, hostile_fleet
+from fleet_plans import HOSTILE, HOSTILE_ENVIRONMENT, THREADS, WORKER, fleet, hostile_fleet
 from processes import running, wait_until
 from supervisor.options import ProcessConfig, ServerOptions
 from tools import StandIn, needs, stand_in

@@ -18,9 +18,9 @@ from celery import Celery
 from celery.result import AsyncResult
 from knowledge.app import make
 from kombu import pools
+from places import SUPPORT, TESTS
 from processes import running, wait_until
 
-TESTS = Path(__file__).parents[1]
 CELERY = (sys.executable, "-m", "celery", "--app", "knowledge.app")
 NODES = count(1)
 # Nothing here takes ten seconds on a machine that does nothing else.
@@ -120,7 +120,7 @@ class Lab:
     def _environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": f"{SUPPORT}{os.pathsep}{TESTS}",
             "SETTINGS": str(self.folder / "settings"),
             "WITNESS": str(self.folder / "witness"),
         }

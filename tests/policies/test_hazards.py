@@ -5,19 +5,16 @@ from __future__ import annotations
 import pytest
 from workloads import after
 
-from policycompiler.policies import (
+from policycompiler.policies.broker import connection_values, external_tasks, sqs_queues
+from policycompiler.policies.delivery import (
     broadcast_retries,
-    connection_values,
     critical_messages,
-    external_tasks,
     lost_connections,
-    queue_arguments,
-    remote_control,
     result_expiry,
-    shared_exchanges,
-    sqs_queues,
-    version_pairs,
 )
+from policycompiler.policies.routing import queue_arguments, shared_exchanges
+from policycompiler.policies.workers import remote_control
+from policycompiler.policies.written import version_pairs
 
 CANCEL = "worker_cancel_long_running_tasks_on_connection_loss"
 RABBITMQ = "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\n"

@@ -15,20 +15,20 @@ from types import ModuleType
 import pytest
 import yaml
 from compiled import configured_app
+from places import DATA, TESTS
 from workloads import HEAD, compiled, workload
 
 from policycompiler import load, manual, model, policies
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.diagnostics import Finding, Profile, Severity
+from policycompiler.knowledge.celery_settings import known_settings
 from policycompiler.manual import entries, modules, sections
 from policycompiler.manual.text import parameters_line, severity_line, waiver
-from policycompiler.model.celery_settings import known_settings
 from policycompiler.plan import APP, Constant, Setting, scope_from_text
 from policycompiler.policies import POLICIES, tunable
 
 HEADINGS = ["Summary", "Decides", "Because", "Example", "Refuses", "Parameters"]
 BY_NAME = {policy.NAME: policy for policy in POLICIES}
-TESTS = Path(__file__).parent.parent
 BROKERS = ("redis", "rabbitmq", "sqs", "filesystem", "memory")
 PAGES = {entry.finding.name: entry for _, entry in manual.all_findings()}
 
@@ -79,9 +79,17 @@ def test_a_manual_names_exactly_the_findings_of_its_policy(policy):
     assert findings_of(policy) or text == "Nothing."
 
 
-def test_every_module_of_the_room_is_in_the_order_or_is_no_policy():
-    names = {found.name for found in iter_modules(policies.__path__)}
-    assert names == {module_name(policy) for policy in POLICIES}
+def test_every_module_of_a_chapter_is_in_its_order():
+    for chapter in policies.CHAPTERS:
+        names = sorted(found.name for found in iter_modules(chapter.__path__))
+        assert names == sorted(map(module_name, (*chapter.DECIDERS, *chapter.CHECKS)))
+
+
+def test_checks_decide_nothing():
+    checks = [check for chapter in policies.CHAPTERS for check in chapter.CHECKS]
+    assert [check.NAME for check in checks if sections(check)["Decides"] != "Nothing."] == []
+    deciders = [decider for chapter in policies.CHAPTERS for decider in chapter.DECIDERS]
+    assert [decider.NAME for decider in deciders if sections(decider)["Decides"] == "Nothing."] == []
 
 
 def test_every_finding_has_one_page_wherever_it_is_defined():
@@ -232,11 +240,12 @@ def test_the_example_of_a_manual_holds(policy):
 
 def texts() -> Iterator[str]:
     """The language, whole, on each broker; the examples of the manuals; all fragments of the tables."""
-    language = (TESTS / "language.yaml").read_text()
+    language = (DATA / "language.yaml").read_text()
     yield from (language.replace("transport: redis", f"transport: {broker}") for broker in BROKERS)
     yield from (workload(example(policy)[0]) for policy in BY_NAME.values())
-    for found in iter_modules([str(Path(__file__).parent)]):
-        tables = vars(import_module(f"policies.{found.name}"))
+    folder = Path(__file__).parent
+    for found in sorted(folder.rglob("test_*.py")):
+        tables = vars(import_module(".".join(("policies", *found.relative_to(folder).with_suffix("").parts))))
         for table in ("DECIDES", "LEADS_TO", "ACCEPTS"):
             rows = tables.get(table, {}).values()
             yield from (workload(row if isinstance(row, str) else row[0]) for row in rows)

@@ -7,16 +7,14 @@ from workloads import document_of, workload
 
 from policycompiler import model
 from policycompiler.plan import Parameter, scope_from_text
-from policycompiler.policies import (
-    POLICIES,
+from policycompiler.policies import POLICIES, decide, tunable
+from policycompiler.policies.limits import time_limits
+from policycompiler.policies.workers import (
     capacity,
     concurrency,
-    decide,
     prefetch,
     recycling,
     stop_timeout,
-    time_limits,
-    tunable,
     worker_mix,
 )
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
+from places import ROOT
+from printed_reviews import GONE, MOVED, NEW, REVIEW, STEPS, WAIVED, about, document_of, hostile, reviewed
 from reported import EVIL
-from reviews import GONE, MOVED, NEW, REVIEW, STEPS, WAIVED, about, document_of, hostile, reviewed
 
+from policycompiler.findings.acknowledge import Answer
 from policycompiler.plan import Value
 from policycompiler.report import (
     Half,
@@ -27,9 +29,8 @@ from policycompiler.report import (
 from policycompiler.report.change_titles import KINDS, title
 from policycompiler.report.markdown import LONGEST
 from policycompiler.review import Review
-from policycompiler.review.acknowledge import Answer
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "diff.schema.json").read_text())
+SCHEMA = json.loads((ROOT / "schemas" / "diff.schema.json").read_text())
 NOTHING = Review((), (), {})
 
 

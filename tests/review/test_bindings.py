@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import RABBITMQ, at, plan_of, reviewed
+from review_of import RABBITMQ, at, plan_of, reviewed
 from rollout_cases import tasks, workers
 
 from policycompiler.review import Class

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kombu import Connection
 from kombu.transport import redis
-from reviewed import at, reviewed
+from review_of import at, reviewed
 
 from policycompiler.review import Class
 

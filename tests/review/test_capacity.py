@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from reviewed import reviewed
+from review_of import reviewed
 from workloads import workload
 
 from policycompiler.cli import cli

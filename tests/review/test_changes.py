@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from reviewed import RABBITMQ, TODAY, at, plan_of, plan_of_files, reviewed, triples
+from places import EVERYTHING, ROOT
+from review_of import RABBITMQ, TODAY, at, plan_of, plan_of_files, reviewed, triples
 from test_corpus import CASES, compiled
 
 from policycompiler import load
@@ -18,8 +19,6 @@ from policycompiler.plan import Plan, Scope
 from policycompiler.review import Class, review
 from policycompiler.review.firings import firings
 
-ROOT = Path(__file__).parent.parent.parent
-EVERYTHING = ROOT / "tests/everything"
 FOLDERS = [ROOT / "examples/shop", ROOT / "examples/minimal.yaml", EVERYTHING / "redis.yaml"]
 OLD = "tasks: {shop.a: {queue: q}, shop.b: {queue: p, description: old}}\n"
 NEW = """\

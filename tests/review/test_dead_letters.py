@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reviewed import RABBITMQ, TODAY, at, plan_of, reviewed
+from review_of import RABBITMQ, TODAY, at, plan_of, reviewed
 from rollout_cases import CLASSIC, DEAD_LETTERS, of, tasks
 
 from policycompiler.plan import Plan, Scope

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import RABBITMQ, TODAY, at, plan_of, reviewed
+from review_of import RABBITMQ, TODAY, at, plan_of, reviewed
 from simulated import broken
 
 from policycompiler.plan import Scope

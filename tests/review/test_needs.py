@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import RABBITMQ, plan_of
+from review_of import RABBITMQ, plan_of
 
 from policycompiler.review.needs import Needs, needs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from meanings import configuration
-from reviewed import RABBITMQ, plan_of, reviewed
+from review_of import RABBITMQ, plan_of, reviewed
 from rollout_cases import CASES, of, tasks
 
 from policycompiler import emitters

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from meanings import exact, meanings
-from reviewed import TODAY, plan_of_data
+from review_of import TODAY, plan_of_data
 from simulated import broken
 from workloads import HEAD
 

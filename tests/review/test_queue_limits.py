@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import RABBITMQ, at, reviewed
+from review_of import RABBITMQ, at, reviewed
 from rollout_cases import tasks
 
 from policycompiler.review import Class

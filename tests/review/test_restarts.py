@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import reviewed
+from review_of import reviewed
 from workloads import compiled, workload
 
 from policycompiler.emitters import emit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import at, reviewed
+from review_of import at, reviewed
 
 from policycompiler.review import Class
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import RABBITMQ, TODAY, at, plan_of, reviewed
+from review_of import RABBITMQ, TODAY, at, plan_of, reviewed
 from workloads import compiled, workload
 
 from policycompiler.review import Class, Review, review

@@ -10,7 +10,7 @@ from celery import Celery
 from celery.beat import PersistentScheduler
 from celery.schedules import crontab
 from celery.schedules import schedule as interval
-from reviewed import at, reviewed
+from review_of import at, reviewed
 
 from policycompiler.report import change_titles
 from policycompiler.review import Class, Review

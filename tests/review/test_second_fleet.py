@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import reviewed
+from review_of import reviewed
 from rollout_cases import TICKS, redis, tasks
 
 from policycompiler.review import OUTPUT, Step

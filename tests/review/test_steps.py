@@ -7,7 +7,7 @@ import shlex
 import subprocess
 
 import pytest
-from reviewed import RABBITMQ, TODAY, plan_of, reviewed
+from review_of import RABBITMQ, TODAY, plan_of, reviewed
 from rollout_cases import AT_ONCE, CASES, IN_ORDER, TICKS, of, pair, redis, tasks, workers
 from simulated import broken
 from tools import needs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reviewed import RABBITMQ, TODAY, at
+from review_of import RABBITMQ, TODAY, at
 from simulated import broken
 from workloads import compiled, workload
 

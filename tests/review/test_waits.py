@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from reviewed import RABBITMQ, reviewed
+from review_of import RABBITMQ, reviewed
 
 from policycompiler.review import Review
 

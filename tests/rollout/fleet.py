@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from places import SUPPORT
 from processes import tail, wait_until
 from rollout.brokers import Broker
 from rollout.evidence import Evidence, Outcome
-from rollout.members import TESTS, Member, Version, stop_together
+from rollout.members import Member, Version, stop_together
 from rollout.outputs import beat_host, processes
 
 INSTANCES = (1, 2)
@@ -119,7 +120,7 @@ class Fleet:
 
     def run(self, command: str, output: Path, version: Version) -> subprocess.CompletedProcess[str]:
         """A command as a person would run it on a machine of the deployment."""
-        python_path = os.pathsep.join(map(str, (output, version.code, TESTS)))
+        python_path = os.pathsep.join(map(str, (output, version.code, SUPPORT)))
         return subprocess.run(
             ["sh", "-c", command],
             env={**self.environment, "PYTHONPATH": python_path},

@@ -11,9 +11,9 @@ from pathlib import Path
 from subprocess import Popen
 from typing import NamedTuple
 
+from places import SUPPORT
 from processes import running, stop
 
-TESTS = Path(__file__).parents[1]
 STOP_SECONDS = 30
 
 Call = tuple[str, Mapping[str, object]]
@@ -48,7 +48,7 @@ class Member:
 
     def start(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
         """Start it from what was deployed."""
-        python_path = os.pathsep.join(map(str, (self.output, self.code, TESTS)))
+        python_path = os.pathsep.join(map(str, (self.output, self.code, SUPPORT)))
         variables = {**environment, "PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"}
         self._running = running(command, log=self.log, environment=variables, folder=self.folder)
         self.process = self._running.__enter__()

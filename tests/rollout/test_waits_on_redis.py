@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 from kombu import Connection, Exchange, Queue
-from reviewed import reviewed
+from review_of import reviewed
 from rollout.brokers import RedisBroker
 
 pytestmark = pytest.mark.server

@@ -1,0 +1,1 @@
+"""What is made of findings: the catalogue of all there are; judged, waived, hidden, fixed."""

@@ -1,0 +1,316 @@
+"""What becomes of each finding: its severity, who answers for it, and what a baseline hides.
+
+Every command judges here, and nowhere else.
+
+Refuses:
+    PC701 waiver-not-allowed: remove the waiver and mend what it waives, or ask whoever owns the policy file.
+        when: a waiver names a locked finding, one that no output can be made from, or expires too late.
+    PC702 waiver-unused: remove it.
+        when: nothing is found of what a waiver names, where it names it.
+    PC703 unknown-finding: correct the name; `policycompiler finding` lists them.
+        when: a waiver or a policy file names a finding that does not exist.
+    PC704 severity-fixed: leave it out.
+        when: a policy file lowers a finding that no output can be made from.
+    PC708 unknown-target: correct the name; `policycompiler compile --help` lists them.
+        when: a policy file names a target that there is not.
+    PC751 lossy-change: keep the old behaviour, or acknowledge the change with a waiver in the new workload.
+        when: `diff` or `compile --rollout` finds a change by which work can be lost or repeated.
+    PC752 manual-change: do what the change asks for, then acknowledge it with a waiver in the new workload.
+        when: `diff` or `compile --rollout` finds a change that a person has to do or to decide something for.
+    PC753 ordered-change: take the steps of the rollout, in their order; `compile --rollout` writes them.
+        when: `diff` or `compile --rollout` finds a change that is safe in the order of the steps only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from policycompiler.diagnostics import (
+    Diagnostic,
+    Finding,
+    Profile,
+    Related,
+    Severity,
+    SpecPath,
+    Waived,
+    did_you_mean,
+    error,
+    fatal,
+    info,
+    warning,
+)
+from policycompiler.findings.baseline import Baseline, Fingerprint, fingerprint
+from policycompiler.load import Data
+from policycompiler.model import PolicyFile, Waiver, checked
+
+WAIVER_NOT_ALLOWED = error("PC701", "waiver-not-allowed")
+WAIVER_UNUSED = warning("PC702", "waiver-unused")
+UNKNOWN_FINDING = fatal("PC703", "unknown-finding")
+SEVERITY_FIXED = fatal("PC704", "severity-fixed")
+UNKNOWN_TARGET = fatal("PC708", "unknown-target")
+LOSSY_CHANGE = warning("PC751", "lossy-change", Profile.MINIMAL)
+MANUAL_CHANGE = warning("PC752", "manual-change", Profile.MINIMAL)
+ORDERED_CHANGE = info("PC753", "ordered-change", Profile.MINIMAL)
+
+_OF_CHANGES: Mapping[str, Finding] = {
+    word: found
+    for found in (LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE)
+    for word in (found.code, found.name)
+}
+"""What is found by comparing two plans only; a waiver of it is an acknowledgement."""
+
+
+MOST_NAMED = 5
+_EARLIER = "its waiver is of an earlier change: the old side has it, too"
+
+
+class Verdict(NamedTuple):
+    """The findings that remain, and how many a baseline hides."""
+
+    diagnostics: list[Diagnostic]
+    hidden: int
+
+
+class Answers(NamedTuple):
+    """The findings about changes as they were given, with the waivers that answer for them; and judged."""
+
+    answered: list[Diagnostic]
+    judged: list[Diagnostic]
+
+
+class _Heard(NamedTuple):
+    """A waiver as far as it can be read; `void` says why it counts as absent."""
+
+    finding: str
+    at: str
+    path: SpecPath
+    waived: Waived
+    void: str = ""
+
+
+def rules_refused(
+    policy: PolicyFile, catalogue: Mapping[str, Finding], targets: Sequence[str]
+) -> Iterator[Diagnostic]:
+    """Findings about the findings and targets that a policy file names; paths are the policy file's own."""
+    known = _with_own(catalogue, policy)
+    for word in policy.severities:
+        if word != "*":
+            path: SpecPath = ("severities", word)
+            yield from _unknown(word, path, known, at_key=True)
+            if word in known and known[word].fatal and policy.severities[word] != "error":
+                message = f"no output can be made where `{word}` is found; it stays an error"
+                yield SEVERITY_FIXED.at(path, message, help="leave it out", at_key=True)
+    for index, word in enumerate(policy.locked):
+        yield from _unknown(word, ("locked", index), known)
+    for index, target in enumerate(policy.targets or ()):
+        if target not in targets:
+            help_text = did_you_mean(target, targets) or f"there are: {', '.join(targets)}"
+            yield UNKNOWN_TARGET.at(("targets", index), f"there is no target `{target}`", help=help_text)
+
+
+def _with_own(catalogue: Mapping[str, Finding], policy: PolicyFile) -> dict[str, Finding]:
+    return {**catalogue, **{own.name: own.as_finding() for own in policy.custom}}
+
+
+def judge(
+    found: Iterable[Diagnostic],
+    waivers: Sequence[Data],
+    policy: PolicyFile,
+    today: date,
+    baseline: Baseline,
+    catalogue: Mapping[str, Finding],
+) -> Verdict:
+    """Severities first, then waivers, then the baseline, which hides what nobody answers for yet.
+
+    `catalogue` are the findings that a waiver may name, besides the policy file's own. `today` decides which
+    waivers have expired; it is the only clock of the program. A waiver of a change is checked here, and used
+    by `judge_changes`.
+    """
+    known = _with_own(catalogue, policy)
+    judged = [each for diagnostic in found for each in _with_severity(diagnostic, policy)]
+    heard: list[_Heard] = []
+    own: list[Diagnostic] = []
+    for index, waiver in enumerate(waivers):
+        each, refused = _hear(waiver, ("waivers", index), policy, known, today)
+        heard += each
+        own += refused
+    used: set[SpecPath] = set()
+    judged = [_with_waiver(diagnostic, heard, used) for diagnostic in judged]
+    own += [
+        WAIVER_UNUSED.at(waiver.path, f"no `{waiver.finding}` is found at `{waiver.at}`", help="remove it")
+        for waiver in heard
+        if waiver.path not in used
+        and waiver.finding in known.keys() - _OF_CHANGES
+        and (not waiver.void or "expired" in waiver.void)
+    ]
+    own = [each for diagnostic in own for each in _with_severity(diagnostic, policy)]
+    return _without_known(judged + own, baseline, policy)
+
+
+def judge_changes(
+    found: Sequence[Diagnostic],
+    waivers: Sequence[Data],
+    policy: PolicyFile,
+    today: date,
+    earlier: Sequence[Data] = (),
+) -> Answers:
+    """The same for the findings about changes. What is wrong with a waiver itself, `judge` says.
+
+    A waiver stays in the workload for a while after its change is merged. So one that is among the `earlier`
+    ones, those of the old side, answers for no change of today, and one that matches nothing is reported only
+    while a change of its kind waits for one: then its place is wrong.
+    """
+    heard = [
+        each._replace(void=each.void or (_EARLIER if waiver in earlier else ""))
+        for index, waiver in enumerate(waivers)
+        for each in _hear(waiver, ("waivers", index), policy, _OF_CHANGES, today)[0]
+        if each.finding in _OF_CHANGES
+    ]
+    used: set[SpecPath] = set()
+    answered = [_with_waiver(diagnostic, heard, used) for diagnostic in found]
+    waiting = [each for each in answered if each.waived is None]
+    unused: list[Diagnostic] = []
+    for waiver in heard:
+        at = [glob_of(each.path) for each in waiting if waiver.finding in (each.code, each.name)]
+        if at and waiver.path not in used and not waiver.void:
+            message = f"no `{waiver.finding}` is found at `{waiver.at}`"
+            unused.append(WAIVER_UNUSED.at(waiver.path, message, help=f"mend `at`; {_waiting(at)}"))
+    judged = [each for diagnostic in (*answered, *unused) for each in _with_severity(diagnostic, policy)]
+    return Answers(answered, judged)
+
+
+def _with_severity(diagnostic: Diagnostic, policy: PolicyFile) -> list[Diagnostic]:
+    """With the severity that the policy file gives it; nothing where that is off."""
+    finding = diagnostic.finding
+    if finding.fatal:
+        return [diagnostic]
+    said = policy.severities.get(finding.name) or policy.severities.get(finding.code)
+    if said is None and finding.profile.rank > Profile(policy.extends).rank:
+        return []
+    said = said or policy.severities.get("*")
+    if said == "off":
+        return []
+    return [replace(diagnostic, severity=Severity(said))] if said else [diagnostic]
+
+
+def _hear(
+    given: Data, path: SpecPath, policy: PolicyFile, known: Mapping[str, Finding], today: date
+) -> tuple[list[_Heard], list[Diagnostic]]:
+    waiver, refused = checked(Waiver, given, path)
+    if waiver is None:
+        readable = isinstance(given, dict) and all(
+            isinstance(given.get(key), str) for key in ("finding", "at")
+        )
+        if not readable or not isinstance(given, dict):
+            return [], refused
+        nobody = Waived("", "", "")
+        void = "its waiver is malformed and does not count"
+        return [_Heard(str(given["finding"]), str(given["at"]), path, nobody, void)], refused
+    refused = list(_unknown(waiver.finding, (*path, "finding"), known))
+    void, objection = _void(waiver, policy, known.get(waiver.finding), today)
+    if objection:
+        refused.append(WAIVER_NOT_ALLOWED.at(path, objection, help="remove it and mend what it waives"))
+    waived = Waived(waiver.reason, waiver.owner, waiver.expires)
+    return [_Heard(waiver.finding, waiver.at, path, waived, void)], refused
+
+
+def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: date) -> tuple[str, str]:
+    """Why a waiver counts as absent, beside what it names and at its own place; both empty when it counts."""
+    expires = date.fromisoformat(waiver.expires)
+    if finding is not None and finding.fatal:
+        why = "no output can be made where it is found"
+    elif finding is not None and is_locked(finding, policy):
+        why = "the policy file locks it"
+    elif not waiver.reason.strip():
+        why = "it gives no reason"
+        return f"its waiver does not count: {why}", "a waiver gives a reason"
+    elif expires < today:
+        return f"its waiver has expired on {waiver.expires} and does not count", ""
+    elif (
+        policy.waivers
+        and policy.waivers.longest
+        and expires - today > timedelta(policy.waivers.longest / 86400)
+    ):
+        days = policy.waivers.longest / 86400
+        latest = today + timedelta(days)
+        why = f"a waiver expires at most {days:g} days ahead, and this one on {waiver.expires}"
+        return f"its waiver does not count: {why}", f"{why}; the latest day is {latest}"
+    elif policy.owners is not None and waiver.owner not in policy.owners:
+        why = f"the policy file knows no owner `{waiver.owner}`"
+        return f"its waiver does not count: {why}", why
+    else:
+        return "", ""
+    return f"its waiver does not count: {why}", f"`{waiver.finding}` cannot be waived: {why}"
+
+
+def _unknown(
+    word: str, path: SpecPath, known: Collection[str], *, at_key: bool = False
+) -> Iterator[Diagnostic]:
+    if word not in known:
+        help_text = did_you_mean(word, known) or "`policycompiler finding` lists them"
+        yield UNKNOWN_FINDING.at(path, f"there is no finding `{word}`", help=help_text, at_key=at_key)
+
+
+def _with_waiver(diagnostic: Diagnostic, waivers: Sequence[_Heard], used: set[SpecPath]) -> Diagnostic:
+    words = (diagnostic.code, diagnostic.name)
+    ours = [each for each in waivers if each.finding in words and covers(each.at, diagnostic.path)]
+    used.update(each.path for each in ours)
+    for waiver in ours:
+        if not waiver.void:
+            return replace(diagnostic, waived=waiver.waived)
+    for waiver in ours:
+        message = f"{diagnostic.message} ({waiver.void})"
+        note = Related(waiver.path, "the waiver")
+        diagnostic = replace(diagnostic, message=message, related=(*diagnostic.related, note))
+    return diagnostic
+
+
+def glob_of(path: SpecPath) -> str:
+    """What `at` of a waiver says to name this path."""
+    return ".".join(str(part) for part in path).replace("[", "[[]")
+
+
+def _waiting(globs: Sequence[str]) -> str:
+    told = [f"`{glob}`" for glob in dict.fromkeys(globs)]
+    more = [f"{len(told) - MOST_NAMED} more"] if len(told) > MOST_NAMED else []
+    return f"what waits is at {', '.join([*told[:MOST_NAMED], *more])}"
+
+
+def covers(glob: str, path: SpecPath) -> bool:
+    """Whether a glob names a path or something that holds it; `*` goes on across dots."""
+    parts = [str(part) for part in path]
+    return any(fnmatchcase(".".join(parts[:length]), glob) for length in range(1, len(parts) + 1))
+
+
+def is_locked(finding: Finding, policy: PolicyFile) -> bool:
+    """Whether the policy file lets nobody hide it."""
+    return not {finding.name, finding.code}.isdisjoint(policy.locked)
+
+
+def can_be_hidden(diagnostic: Diagnostic, policy: PolicyFile) -> bool:
+    """Whether a baseline may hide it: output can be made, nobody answers for it, and it is not locked."""
+    fatal_or_waived = diagnostic.finding.fatal or diagnostic.waived is not None
+    return not fatal_or_waived and not is_locked(diagnostic.finding, policy)
+
+
+def _without_known(judged: list[Diagnostic], baseline: Baseline, policy: PolicyFile) -> Verdict:
+    """Each entry of a baseline hides one finding, however its line moves."""
+    left = dict(baseline.entries)
+    kept = []
+    for diagnostic in judged:
+        mark: Fingerprint = fingerprint(diagnostic)
+        if left.get(mark) and is_locked(diagnostic.finding, policy) and diagnostic.waived is None:
+            # It is still found, so the entry is no old one; it only hides nothing.
+            left[mark] -= 1
+            message = f"{diagnostic.message} (the baseline cannot hide it: the policy file locks it)"
+            kept.append(replace(diagnostic, message=message))
+        elif left.get(mark) and can_be_hidden(diagnostic, policy):
+            left[mark] -= 1
+        else:
+            kept.append(diagnostic)
+    gone = list(baseline.gone({mark: count for mark, count in left.items() if count}))
+    return Verdict([*kept, *gone], len(judged) - len(kept))

@@ -1,0 +1,124 @@
+"""Queues to which RabbitMQ brings what it has delayed for another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from policycompiler.diagnostics import Related, SpecPath
+from policycompiler.model import Workload
+from policycompiler.plan import Plan, Scope
+from policycompiler.policies.broker.broker_delays.delays import SHORTEST_SECONDS, Delay
+
+DELAY_WORDS = 28
+"""The bits of a delay, which stand before the routing key (kombu/transport/native_delayed_delivery.py)."""
+
+
+class Overlap(NamedTuple):
+    """What a user reads of a queue that gets what is sent to another one, `queue`, and where."""
+
+    queue: str
+    path: SpecPath
+    message: str
+    related: tuple[Related, ...]
+
+
+class _Link(NamedTuple):
+    """How a queue is bound to its exchange, and how Celery sends to it."""
+
+    exchange: str
+    kind: str
+    key: str
+    queue: Scope
+
+
+@dataclass(slots=True)
+class _Ends:
+    """Bindings by the words of their keys, the last one first; those of this node have no further word."""
+
+    longer: dict[str, _Ends] = field(default_factory=dict)
+    links: dict[tuple[str, str], _Link] = field(default_factory=dict)
+
+
+def overlaps(spec: Workload, plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Iterator[Overlap]:
+    """Queues whose messages come to another one too; of several others the first is told."""
+    links = [*_links(plan)]
+    ends = _ends(links)
+    for sent in links:
+        tasks = [Scope("task", name) for name in plan.texts(sent.queue, "tasks")]
+        own = [delay for task in tasks for delay in delays[task] if delay.seconds >= SHORTEST_SECONDS]
+        longest = max(own, key=lambda delay: delay.seconds, default=None)
+        other = next(_also_reached(ends, sent, delayed=longest is not None), None) if tasks else None
+        if other is not None:
+            yield _overlap(spec, plan, sent, other, longest)
+
+
+def _links(plan: Plan) -> Iterator[_Link]:
+    """Of the queues that Celery binds for delays."""
+    for scope in plan.scopes("queue"):
+        exchange, kind, key = (
+            plan.text(scope, each) for each in ("exchange", "exchange_type", "routing_key")
+        )
+        if kind != "direct":
+            yield _Link(exchange, kind, key, scope)
+
+
+def _ends(links: list[_Link]) -> _Ends:
+    root = _Ends()
+    for link in links:
+        node = root
+        for word in link.key.removeprefix("#.").split(".")[::-1]:
+            node = node.longer.setdefault(word, _Ends())
+        node.links.setdefault((link.exchange, link.key), link)
+    return root
+
+
+def _also_reached(ends: _Ends, sent: _Link, *, delayed: bool) -> Iterator[_Link]:
+    """The queues that get what is meant for another one, but for those that the workload binds so."""
+    key = sent.key.split(".")[::-1]
+    words = [*key, *[""] * (DELAY_WORDS if delayed else 0)]
+    reached: dict[tuple[int, int], _Ends] = {}
+    waiting = [(ends, 0, False)]
+    while waiting:
+        node, taken, takes_more = waiting.pop()
+        if (id(node), taken) in reached:
+            continue
+        reached[id(node), taken] = node
+        if "#" in node.longer:
+            waiting.append((node.longer["#"], taken, True))
+        if taken < len(words):
+            if takes_more:
+                waiting.append((node, taken + 1, True))
+            same = [it for it in (words[taken], "*") if it != "#" and it in node.longer]
+            waiting += [(node.longer[it], taken + 1, False) for it in same]
+    for node in reached.values():
+        for link in node.links.values():
+            if link.exchange != sent.exchange:
+                meant = not delayed
+            else:
+                meant = sent.kind == "fanout" or link.key.startswith("#") or (id(node), len(key)) in reached
+            if not meant:
+                yield link
+
+
+def _overlap(spec: Workload, plan: Plan, sent: _Link, other: _Link, delay: Delay | None) -> Overlap:
+    name, key = other.queue.name, other.key
+    related = tuple(
+        Related(("queues", link.queue.name), f"its routing key is `{link.key}`")
+        for link in (other, sent)
+        if link.queue.name in spec.queues
+    )
+    if delay is None or sent.exchange == other.exchange:
+        message = (
+            f"what is sent to queue {sent.queue.name} comes to queue {name} too and runs twice: beside a "
+            f"quorum queue Celery binds that one to exchange {sent.exchange} by `#.{key}`, which matches "
+            f"`{sent.key}`"
+        )
+        path = plan.written(sent.queue, "exchange") or plan.written(other.queue, "exchange") or ("queues",)
+        return Overlap(sent.queue.name, path, message, related)
+    message = (
+        f"{delay.what} {delay.seconds:g} s, and then comes to queue {name} as well as to {sent.queue.name} "
+        f"and runs twice: the routing key `{key}` of the one matches the end of `{sent.key}`"
+    )
+    return Overlap(sent.queue.name, delay.path, message, related)

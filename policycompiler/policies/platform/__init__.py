@@ -1,0 +1,17 @@
+"""Where it is installed, and the platform's own rules."""
+
+from __future__ import annotations
+
+from policycompiler.policies.platform import (
+    custom_findings,
+    installation,
+    platform_rules,
+)
+from policycompiler.policies.policy import Policy
+
+DECIDERS: tuple[Policy, ...] = (installation,)
+
+CHECKS: tuple[Policy, ...] = (
+    platform_rules,
+    custom_findings,
+)

@@ -1,0 +1,250 @@
+"""The organisation's own findings: expressions of the policy file over the workload and the plan.
+
+Decides:
+    Nothing.
+
+Because:
+    What an organisation asks of its services is not for a compiler to know. An expression is in CEL, the
+    Common Expression Language (https://cel.dev), and is checked when the policy file is read: a misspelt name
+    or a comparison of a text with a number is found before any workload is.
+
+    Names are those that `explain` shows, below `task`, `queue`, `worker`, `schedule` and `app`:
+    `task.owner`, `task.options.acks_late`, `queue.type`, `worker.concurrency`; this page lists them all. An
+    expression about `task` and `queue` looks at each task and the queue that it is sent to; `worker` then is
+    each worker of that queue. A text that nobody declared is empty, a flag false, a list empty; a comparison
+    with a number that nobody declared is not true. Numbers are decimal, so that 3 s and 300 ms are of one
+    kind.
+
+Example:
+    tasks: {shop.mail.send: {idempotent: true}}
+
+    task:shop.mail.send/idempotent = true
+
+Refuses:
+    PC721 invalid-expression: correct the expression; `policycompiler policy custom-findings` lists the names.
+        when: the policy file declares a finding whose `when` is not CEL, or is neither true nor false.
+    PC723 expression-unanswered: calculate with decimal numbers, and ask only for what there is.
+        policy: custom: [{name: x, severity: error, when: "task.runtime_p99_seconds * 2 > 1", message: m}]
+        fires: tasks: {shop.a: {idempotent: true, runtime: 3s}}
+        silent: tasks: {shop.a: {idempotent: true}}
+    PC722 finding-name-taken: give it a name that no other finding has.
+        when: the policy file declares a finding by the name of another one.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error, fatal
+from policycompiler.model import PolicyFile, Workload
+from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.policies.platform.custom_findings.names import (
+    FLAGS,
+    LISTS,
+    MAPPINGS,
+    NUMBERS,
+    TEXTS,
+    listed,
+    typed,
+)
+
+if TYPE_CHECKING:
+    from cel_expr_python import cel
+
+NAME = "custom-findings"
+
+INVALID_EXPRESSION = fatal("PC721", "invalid-expression")
+FINDING_NAME_TAKEN = fatal("PC722", "finding-name-taken")
+UNANSWERED = error("PC723", "expression-unanswered")
+
+_ALONG = {
+    "schedule": ("task", "task"),
+    "task": ("queue", "queue"),
+    "queue": ("workers", "worker"),
+    "worker": ("", ""),
+}
+"""From one kind to the next: the key that names it, and its kind."""
+
+NAMES = tuple(listed())
+"""What the manual page shows of the names: kind, type, and the names themselves."""
+NAMES_HELP = "`policycompiler policy custom-findings` lists the names that there are"
+
+_UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
+_STRING = re.compile(r"""r?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
+
+
+class _Subject(NamedTuple):
+    """One combination that an expression is asked about, and where its finding stands."""
+
+    values: Mapping[str, Value]
+    path: SpecPath
+    name: str
+
+
+def refused(policy: PolicyFile, taken: frozenset[str]) -> Iterator[Diagnostic]:
+    """What is wrong with the expressions of a policy file; paths are the policy file's own."""
+    names: set[str] = set()
+    for index, custom in enumerate(policy.custom):
+        if custom.name in taken | names:
+            path: SpecPath = ("custom", index, "name")
+            message = f"there is a finding `{custom.name}` already"
+            yield FINDING_NAME_TAKEN.at(path, message, help="give it another name")
+        names.add(custom.name)
+        for problem, help_text in _problems(custom.when):
+            yield INVALID_EXPRESSION.at(("custom", index, "when"), problem, help=help_text)
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Ask each expression about everything that it speaks of."""
+    for custom in spec.platform.custom:
+        expression = _environment().compile(custom.when)
+        roots = _roots(custom.when)
+        for subject in _subjects(spec, plan, roots):
+            result, problem = _asked(expression, subject.values)
+            about = f"{subject.name}: " if subject.name else ""
+            if problem:
+                message = f"{about}`{custom.name}` has no answer: {problem}"
+                help_text = "numbers are decimal here: calculate with `2.0`, compare as you like"
+                yield UNANSWERED.at(subject.path, message, help=help_text, at_key=True)
+            elif result:
+                message = f"{about}{custom.message}"
+                yield custom.as_finding().at(subject.path, message, help=custom.help or "", at_key=True)
+
+
+def _asked(expression: cel.Expression, values: Mapping[str, Value]) -> tuple[bool, str]:
+    """The answer, or why there is none; what hangs on a number that nobody declared is not so."""
+    try:
+        answer = expression.eval(data=dict(values)).value()
+    except RuntimeError as problem:
+        answer = problem
+    if isinstance(answer, bool):
+        return answer, ""
+    words = str(answer)
+    if words.startswith("UNKNOWN: No value with name"):
+        return False, ""
+    return False, words.partition(" [")[0] if not isinstance(answer, int | float) else f"it is {words}"
+
+
+@cache
+def _environment() -> cel.Env:
+    # Only a policy file with expressions pays for the library.
+    from cel_expr_python import cel  # noqa: PLC0415
+
+    kinds: Mapping[str, cel.Type] = {
+        "text": cel.Type.STRING,
+        "flag": cel.Type.BOOL,
+        "list": cel.Type.List(cel.Type.DYN),
+        "mapping": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+        "number": cel.Type.DYN,
+    }
+    return cel.NewEnv(variables={name: kinds[kind] for name, kind in typed().items()})
+
+
+def _problems(when: str) -> Iterator[tuple[str, str]]:
+    """Why an expression cannot be used, each with what to do; nothing when it can."""
+    try:
+        kind = str(_environment().compile(when).return_type())
+    except RuntimeError as problem:
+        yield from _in_words(str(problem))
+        return
+    if kind not in {"BOOL", "DYN"}:
+        told = f"the expression is neither true nor false, but of type {kind.lower()}"
+        yield told, "compare it with something"
+    elif not _roots(when):
+        yield "the expression is about none of task, queue, worker, schedule and app", NAMES_HELP
+
+
+def _in_words(refused: str) -> Iterator[tuple[str, str]]:
+    """What the library says, one problem each; an unknown name with the name that is most like it."""
+    found = [line.partition("ERROR: <input>:")[2] for line in refused.splitlines()]
+    for problem in filter(None, found):
+        place, _, words = problem.partition(": ")
+        words = words.partition(" (in container")[0].partition(" expecting ")[0]
+        unknown = _UNDECLARED.search(words)
+        near = unknown and (did_you_mean(unknown[1], typed()) or NAMES_HELP)
+        yield f"{words}, at {place} of the expression", near or "correct the expression"
+    if not any(found):
+        yield refused.partition("\n")[0], "write a shorter expression"
+
+
+def _roots(when: str) -> frozenset[str]:
+    """What an expression speaks of."""
+    words = _STRING.sub('""', when)
+    return frozenset(kind for kind in TEXTS if re.search(rf"(?<![\w.]){kind}\s*\.", words))
+
+
+def _subjects(spec: Workload, plan: Plan, roots: frozenset[str]) -> Iterator[_Subject]:
+    """Each thing of the first kind that an expression speaks of, with what it leads to."""
+    app = _values(plan, APP)
+    first = next((kind for kind in _ALONG if kind in roots), None)
+    if first is None:
+        yield _Subject(app, (), "")
+        return
+    wanted = roots & _ALONG.keys()
+    for scope in plan.scopes(first):
+        for chain in _chains(plan, [scope], wanted - {first}):
+            values = dict(app)
+            for each in chain:
+                values |= _values(plan, each) | _declared(spec, plan, each)
+            yield _Subject(values, _place(spec, plan, scope), scope.name)
+
+
+def _place(spec: Workload, plan: Plan, scope: Scope) -> SpecPath:
+    """Where it is declared; of a queue or worker that policies made, the first of its tasks."""
+    section = f"{scope.kind}s"
+    if scope.name in getattr(spec, section):
+        return (section, scope.name)
+    tasks = plan.get(scope, "tasks")
+    return ("tasks", str(tasks[0])) if isinstance(tasks, list) and tasks else ()
+
+
+def _chains(plan: Plan, chain: list[Scope], wanted: frozenset[str]) -> Iterator[list[Scope]]:
+    """A schedule's task, the task's queue, each worker of the queue: as far as is wanted."""
+    if not wanted:
+        yield chain
+        return
+    key, kind = _ALONG[chain[-1].kind]
+    names = plan.get(chain[-1], key)
+    for name in names if isinstance(names, list) else [names]:
+        if name is not None:
+            yield from _chains(plan, [*chain, Scope(kind, str(name))], wanted - {kind})
+
+
+def _values(plan: Plan, scope: Scope) -> dict[str, Any]:
+    """Every name of a scope: what the plan says, or what stands for it where nobody decided."""
+    kind = scope.kind
+    values: dict[str, Any] = dict.fromkeys((f"{kind}.{key}" for key in TEXTS[kind].split()), "")
+    values |= dict.fromkeys((f"{kind}.{key}" for key in FLAGS[kind].split()), False)
+    values |= {f"{kind}.{key}": [] for key in LISTS[kind].split()}
+    values |= {f"{kind}.{key}": {} for key in MAPPINGS[kind].split()}
+    known = {*values, *(f"{kind}.{key}" for key in NUMBERS[kind].split())}
+    for key, setting in plan.keys(scope).items():
+        if f"{kind}.{key}" in known and setting.value is not None:
+            values[f"{kind}.{key}"] = _decimal(setting.value)
+    return values
+
+
+def _decimal(value: Value) -> Value:
+    """3 s and 300 ms are numbers of one kind: an expression does not hang on which of them is whole."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _declared(spec: Workload, plan: Plan, scope: Scope) -> dict[str, Any]:
+    """What the workload says and the plan does not repeat."""
+    said: dict[str, Any] = {f"{scope.kind}.name": scope.name}
+    if scope.kind == "task" and scope.name in spec.tasks:
+        task = spec.tasks[scope.name]
+        said |= {"task.critical": bool(task.critical)}
+        said |= {"task.memory_bytes": _decimal(task.memory)} if task.memory is not None else {}
+        said |= {"task.payload_bytes": _decimal(task.payload)} if task.payload is not None else {}
+    if scope.kind == "queue":
+        arguments = plan.get(scope, "arguments") or {}
+        assert isinstance(arguments, dict)
+        said |= {"queue.type": arguments.get("x-queue-type", "classic")}
+    return said

@@ -1,0 +1,31 @@
+"""Which queue a task goes to, which workers consume it, what is pinned for all, how queues are declared."""
+
+from __future__ import annotations
+
+from policycompiler.policies.policy import Policy
+from policycompiler.policies.routing import (
+    app_wide_pins,
+    consumer_timeout,
+    consumers,
+    placement,
+    queue_arguments,
+    queue_declarations,
+    queue_promises,
+    renames,
+    shared_exchanges,
+)
+
+DECIDERS: tuple[Policy, ...] = (
+    placement,
+    consumers,
+    renames,
+    app_wide_pins,
+    queue_promises,
+    queue_declarations,
+    consumer_timeout,
+)
+
+CHECKS: tuple[Policy, ...] = (
+    queue_arguments,
+    shared_exchanges,
+)

@@ -1,0 +1,178 @@
+"""Which workers there are and which queues each consumes.
+
+Decides:
+    `worker:NAME/queues` and `worker:NAME/tasks`; `queue:NAME/workers`, `tasks`, `external` and
+    `broadcast`; `task:NAME/workers`.
+
+Because:
+    A queue that nobody consumes swallows work without a sound. Each queue that no `workers:` entry
+    consumes gets a worker of its own name; a queue of another app gets none. A worker that names no queue
+    would consume all that are declared, dead letters included, so each names its own.
+
+    One worker has one prefetch and one pool for all its queues. Where the policy file asks for few workers,
+    queues of one kind of work share one, the closest promises first: never where a run is longer than the
+    most urgent of their classes bears, and never where promises are as far apart as `worker-mix` warns of. A
+    task of undeclared run time counts with the longest that its class allows.
+
+Example:
+    tasks:
+      shop.search.reindex: {queue: search}
+    workers:
+      finder: {queues: [search]}
+
+    worker:finder/queues = ["search"]
+    task:shop.search.reindex/workers = ["finder"]
+
+Refuses:
+    PC402 queue-unconsumed: let a worker consume it, or say that another app does.
+        fires:
+            tasks: {shop.a: {queue: q}}
+            workers: {w: {queues: [q], replicas: 0}}
+        silent:
+            tasks: {shop.a: {queue: q}}
+            workers: {w: {queues: [q], replicas: 1}}
+    PC403 queue-pattern-unmatched: correct the glob, or remove it.
+        fires:
+            tasks: {shop.a: {queue: mail-in}}
+            workers: {w: {queues: [mail-in, "post-*"]}}
+        silent:
+            tasks: {shop.a: {queue: mail-in}}
+            workers: {w: {queues: ["mail-*"]}}
+    PC404 worker-without-queues: name its queues.
+        fires: workers: {w: {}}
+        silent:
+            tasks: {shop.a: {queue: w}}
+            workers: {w: {}}
+    PC413 queue-unknown: correct the name, or declare the queue under `queues:`.
+        fires:
+            tasks: {shop.a: {queue: search}}
+            workers: {w: {queues: [search, serach]}}
+        silent:
+            tasks: {shop.a: {queue: search}}
+            queues: {serach: {}}
+            workers: {w: {queues: [search, serach]}}
+    PC436 too-many-workers: allow more of them, or let tasks declare shorter run times and one kind of work.
+        policy: parameters: {consumers: {max_workers: 1}}
+        fires: tasks: {shop.a: {work: io, runtime: 1s}, shop.b: {work: cpu, runtime: 1s}}
+        silent: tasks: {shop.a: {work: io, runtime: 1s}, shop.b: {latency: interactive, runtime: 1s}}
+
+Parameters:
+    `max_workers`: the most workers that there should be, those of the workload counted in; 1000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+from pydantic import Field
+
+from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error, info, warning
+from policycompiler.model import PolicyParameters, Workload
+from policycompiler.plan import Constant, Decision, Origin, Parameter, Plan, Scope, Written
+from policycompiler.policies.routing.consumers.decisions import of_queue, of_task, of_workers
+from policycompiler.policies.routing.consumers.sending import sent_tasks, sent_to
+from policycompiler.policies.routing.consumers.sharing import Group, shared
+
+NAME = "consumers"
+
+QUEUE_UNCONSUMED = error("PC402", "queue-unconsumed")
+QUEUE_PATTERN_UNMATCHED = warning("PC403", "queue-pattern-unmatched")
+WORKER_WITHOUT_QUEUES = error("PC404", "worker-without-queues")
+QUEUE_UNKNOWN = warning("PC413", "queue-unknown")
+TOO_MANY_WORKERS = info("PC436", "too-many-workers")
+
+ONE_WORKER_A_QUEUE = True
+"""One worker has one prefetch and one pool for all its queues, so each promise has its own."""
+
+
+class Parameters(PolicyParameters):
+    """What a policy file may set."""
+
+    max_workers: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1000, description="a small service would rather run few processes; 1000 is without bound"
+    )
+
+
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
+    """Match queues and workers."""
+    sent = sent_tasks(spec, plan)
+    places = sent_to(spec, plan)
+    consumed: dict[str, dict[str, Origin]] = {}
+    known = sorted({*places, *spec.queues})
+    ours = [queue for queue in known if not _is_external(spec, queue, sent.get(queue, []), is_consumed=False)]
+    for name, worker in spec.workers.items():
+        matched, findings = _matched(name, worker.queues, known, ours)
+        yield from findings
+        for queue, origin in matched.items():
+            consumed.setdefault(queue, {})[name] = origin
+    lonely = [queue for queue in ours if queue not in consumed]
+    groups = shared(spec, plan, lonely, sent, tuned.max_workers - len(spec.workers))
+    yield from _too_many(groups, len(spec.workers), tuned.max_workers)
+    for group in groups:
+        few = Parameter(("parameters", NAME, "max_workers"), tuned.max_workers)
+        one = Constant("ONE_WORKER_A_QUEUE", ONE_WORKER_A_QUEUE)
+        for queue in group.queues:
+            consumed[queue] = {group.queues[0]: one if len(group.queues) == 1 else few}
+    for queue in sorted({*known, *consumed}):
+        tasks = sent.get(queue, [])
+        external = _is_external(spec, queue, tasks, is_consumed=queue in consumed)
+        place: SpecPath = ("queues", queue) if queue in spec.queues else places.get(queue, ("workers",))
+        workers = sorted(consumed.get(queue, {}))
+        runs_here = not external or any(not spec.tasks[name].external for name in tasks)
+        if runs_here and all(plan.get(Scope("worker", name), "replicas") == 0 for name in workers):
+            message = f"no running worker consumes queue {queue}"
+            help_text = "let a worker consume it, or mark its tasks `external: true`"
+            yield QUEUE_UNCONSUMED.at(place, message, help=help_text)
+        yield from of_queue(plan, Scope("queue", queue), workers, tasks, place, external=external)
+    yield from of_workers(spec, consumed, sent)
+    for name, task in spec.tasks.items():
+        yield of_task(plan, Scope("task", name), {} if task.external else consumed)
+
+
+def _is_external(spec: Workload, queue: str, tasks: list[str], *, is_consumed: bool) -> bool:
+    declared = spec.queues[queue].external if queue in spec.queues else None
+    if declared is not None:
+        return declared
+    return not is_consumed and bool(tasks) and all(spec.tasks[name].external for name in tasks)
+
+
+def _matched(
+    name: str, patterns: list[str] | None, known: list[str], ours: list[str]
+) -> tuple[dict[str, Origin], list[Diagnostic]]:
+    """The queues of one `workers:` entry, each with its origin. No glob takes another app's queue."""
+    path: SpecPath = ("workers", name)
+    if patterns is None and name in known:
+        return {name: Written(path)}, []
+    matched: dict[str, Origin] = {}
+    findings = []
+    for index, pattern in enumerate(patterns or []):
+        where = (*path, "queues", index)
+        names = [queue for queue in ours if fnmatchcase(queue, pattern)] if "*" in pattern else [pattern]
+        if "*" not in pattern and pattern not in known:
+            message = f"nothing is sent to queue {pattern}, and no `queues:` entry declares it"
+            findings.append(QUEUE_UNKNOWN.at(where, message, help=did_you_mean(pattern, known)))
+        if not names:
+            message = f"no queue matches `{pattern}`; there are: {', '.join(ours)}"
+            findings.append(QUEUE_PATTERN_UNMATCHED.at(where, message))
+        for queue in names:
+            matched.setdefault(queue, Written(where))
+    if not matched:
+        message = f"worker {name} consumes no queue"
+        findings.append(WORKER_WITHOUT_QUEUES.at(path, message, help="add `queues: [NAME]`"))
+    return matched, findings
+
+
+def _too_many(groups: Sequence[Group], written: int, most: int) -> Iterator[Diagnostic]:
+    """That there are more workers than asked for, though no more queues go together."""
+    needed = len(groups) + written
+    if needed <= most or not groups:
+        return
+    names = ", ".join(sorted(group.queues[0] for group in groups))
+    message = (
+        f"the policy file asks for at most {most} worker{'s' if most > 1 else ''}, but {needed} are needed: "
+        f"these do not go together with any other: {names}"
+    )
+    help_text = "allow more of them, or let tasks declare shorter run times and one kind of work"
+    yield TOO_MANY_WORKERS.at(("service",), message, help=help_text)

@@ -1,0 +1,21 @@
+"""Events, alerts and runbooks."""
+
+from __future__ import annotations
+
+from policycompiler.policies.policy import Policy
+from policycompiler.policies.watching import (
+    alerts,
+    critical_tasks,
+    priority_monitoring,
+    runbooks,
+    task_events,
+)
+
+DECIDERS: tuple[Policy, ...] = (
+    task_events,
+    alerts,
+    critical_tasks,
+    runbooks,
+)
+
+CHECKS: tuple[Policy, ...] = (priority_monitoring,)

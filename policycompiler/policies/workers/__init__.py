@@ -1,0 +1,39 @@
+"""The processes that run tasks: pool, slots, prefetch, recycling, stopping, names."""
+
+from __future__ import annotations
+
+from policycompiler.policies.policy import Policy
+from policycompiler.policies.workers import (
+    capacity,
+    concurrency,
+    hosts,
+    node_names,
+    pool,
+    prefetch,
+    recycling,
+    remote_control,
+    soft_shutdown,
+    stop_timeout,
+    worker_descriptions,
+    worker_mix,
+    worker_pins,
+)
+
+DECIDERS: tuple[Policy, ...] = (
+    pool,
+    concurrency,
+    prefetch,
+    recycling,
+    stop_timeout,
+    node_names,
+    worker_descriptions,
+)
+
+CHECKS: tuple[Policy, ...] = (
+    worker_pins,
+    worker_mix,
+    capacity,
+    soft_shutdown,
+    hosts,
+    remote_control,
+)

@@ -1,0 +1,35 @@
+"""What the user wrote: taken over as settings, and held against what Celery knows."""
+
+from __future__ import annotations
+
+from policycompiler.policies.policy import Policy
+from policycompiler.policies.written import (
+    as_written,
+    declared_facts,
+    given_twice,
+    inert_settings,
+    known_celery,
+    missing_declarations,
+    not_yet_honoured,
+    option_versions,
+    pinned_settings,
+    version_pairs,
+    voiding_pins,
+)
+
+DECIDERS: tuple[Policy, ...] = (
+    as_written,
+    declared_facts,
+)
+
+CHECKS: tuple[Policy, ...] = (
+    known_celery,
+    pinned_settings,
+    option_versions,
+    version_pairs,
+    given_twice,
+    inert_settings,
+    voiding_pins,
+    missing_declarations,
+    not_yet_honoured,
+)

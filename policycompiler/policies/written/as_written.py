@@ -1,0 +1,153 @@
+"""What the user pinned is decided first; later policies may object, none overrides it.
+
+Decides:
+    `app/service`, `app`, `owner`, `namespace`, `celery_version`, `broker_transport`, `broker_version`,
+    `broker_url` or `broker_url_variable`, and `result_backend` or `result_backend_variable`; every entry of
+    `celery.settings` and every task option, by its own name. Where pinned:
+    `task:NAME/queue`; `queue:NAME/exchange`, `exchange_type`, `routing_key`, `consumer_arguments`,
+    `broadcast`, `external`; `worker:NAME/pool`, `concurrency` or `autoscale`, `replicas`, `memory_bytes`,
+    `stop_timeout_seconds`, `command_prefix`, `environment`, `prefetch_multiplier`, `max_tasks_per_child`,
+    `max_memory_per_child`, `without_gossip`, `without_mingle`, `without_heartbeat`, `heartbeat_interval`,
+    `optimization`, `disable_prefetch`, `log_level`.
+
+Because:
+    Whoever knows better than the policies says so under Celery's own name, and must be able to rely on it.
+    A setting that cannot be read is left out; pinned-settings says why.
+
+Example:
+    celery:
+      settings: {worker_proc_alive_timeout: 20}
+    tasks:
+      shop.search.reindex: {options: {rate_limit: 10/m}}
+
+    app/worker_proc_alive_timeout = 20
+    task:shop.search.reindex/options.rate_limit = "10/m"
+
+Refuses:
+    Nothing.
+
+Parameters:
+    None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from policycompiler.diagnostics import SpecPath
+from policycompiler.knowledge.celery_settings import NEWEST_CELERY
+from policycompiler.model import Worker, Workload
+from policycompiler.model.pins import may_be_pinned
+from policycompiler.plan import APP, Constant, Decision, Plan, Scope, Value, Written
+
+NAME = "as-written"
+
+_PINNED = "pinned in the workload"
+_DECLARED = "declared"
+_QUEUE_FIELDS = {
+    field: field
+    for field in ("broadcast", "external", "exchange", "exchange_type", "routing_key", "consumer_arguments")
+}
+_NULL_IS_NO_LIMIT = frozenset({"max_retries", "soft_time_limit", "time_limit"})
+"""Options whose null is no absence: Celery then knows no end of it."""
+_WORKER_FIELDS = {
+    "pool": "pool",
+    "replicas": "replicas",
+    "memory": "memory_bytes",
+    "stop_timeout": "stop_timeout_seconds",
+    "command_prefix": "command_prefix",
+    "environment": "environment",
+}
+_WORKER_OPTIONS = {
+    "prefetch_multiplier": "prefetch_multiplier",
+    "max_tasks_per_child": "max_tasks_per_child",
+    "max_memory_per_child": "max_memory_per_child",
+    "without_gossip": "without_gossip",
+    "without_mingle": "without_mingle",
+    "without_heartbeat": "without_heartbeat",
+    "heartbeat_interval": "heartbeat_interval",
+    "optimization": "optimization",
+    "disable_prefetch": "disable_prefetch",
+    "loglevel": "log_level",
+}
+
+
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
+    """Yield what is written, untouched."""
+    del plan
+    yield from _identity(spec)
+    for key, value in ((spec.celery and spec.celery.settings) or {}).items():
+        if may_be_pinned(key, value):
+            yield _pin(APP, key, value, ("celery", "settings", key))
+    for name, task in spec.tasks.items():
+        scope = Scope("task", name)
+        if task.queue is not None:
+            yield _pin(scope, "queue", task.queue, ("tasks", name, "queue"))
+        if task.options is not None:
+            written = {key: f"options.{key}" for key in sorted(task.options.model_fields_set)}
+            yield from _fields(scope, task.options, written, ("tasks", name, "options"))
+            for key in _NULL_IS_NO_LIMIT.intersection(written):
+                if getattr(task.options, key) is None:
+                    yield _pin(scope, f"options.{key}", None, ("tasks", name, "options", key))
+    for name, queue in spec.queues.items():
+        yield from _fields(Scope("queue", name), queue, _QUEUE_FIELDS, ("queues", name))
+    for name, worker in spec.workers.items():
+        yield from _worker(Scope("worker", name), worker, ("workers", name))
+
+
+def _worker(scope: Scope, worker: Worker, path: SpecPath) -> Iterator[Decision]:
+    yield from _fields(scope, worker, _WORKER_FIELDS, path)
+    if worker.options is not None:
+        yield from _fields(scope, worker.options, _WORKER_OPTIONS, (*path, "options"))
+    if worker.concurrency is not None:
+        slots, where = worker.concurrency, (*path, "concurrency")
+        if slots.min == slots.max:
+            yield _pin(scope, "concurrency", slots.max, where)
+        else:
+            yield _pin(scope, "autoscale", {"min": slots.min, "max": slots.max}, where)
+
+
+def _identity(spec: Workload) -> Iterator[Decision]:
+    yield _declared("service", spec.service, ("service",))
+    yield _declared("app", spec.app, ("app",))
+    if spec.owner is not None:
+        yield _declared("owner", spec.owner, ("owner",))
+    yield _declared("broker_transport", spec.broker.transport, ("broker", "transport"))
+    yield from _address("broker_url", spec.broker.url, ("broker", "url"))
+    if spec.broker.version is not None:
+        yield _declared("broker_version", spec.broker.version, ("broker", "version"))
+    if spec.results is not None and spec.results.url is not None and spec.results.backend != "none":
+        yield from _address("result_backend", spec.results.url, ("results", "url"))
+    celery = spec.celery
+    if celery is not None and celery.namespace is not None:
+        yield _declared("namespace", celery.namespace, ("celery", "namespace"))
+    if celery is not None and celery.version is not None:
+        yield _declared("celery_version", celery.version, ("celery", "version"))
+    else:
+        newest = (Constant("NEWEST_CELERY", NEWEST_CELERY),)
+        yield Decision(APP, "celery_version", NEWEST_CELERY, "the newest Celery known", newest)
+
+
+def _address(key: str, address: str, path: SpecPath) -> Iterator[Decision]:
+    """A URL, or the environment variable that holds it, which is a setting of its own."""
+    if address.startswith("${"):
+        yield _declared(f"{key}_variable", address[2:-1], path)
+    else:
+        yield _declared(key, address, path)
+
+
+def _fields(scope: Scope, part: BaseModel, fields: dict[str, str], path: SpecPath) -> Iterator[Decision]:
+    for field, key in fields.items():
+        value = getattr(part, field)
+        if value is not None:
+            yield _pin(scope, key, value, (*path, field))
+
+
+def _pin(scope: Scope, key: str, value: Value, path: SpecPath) -> Decision:
+    return Decision(scope, key, value, _PINNED, (Written(path),))
+
+
+def _declared(key: str, value: Value, path: SpecPath) -> Decision:
+    return Decision(APP, key, value, _DECLARED, (Written(path),))

@@ -1,0 +1,169 @@
+"""The pages say what the program does."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from manual_pages import PAGES, targets_of
+from markdown_it import MarkdownIt
+from places import DATA, ROOT
+
+from policycompiler import manual
+from policycompiler.cli import cli
+from policycompiler.cli.project import KEYS
+from policycompiler.emitters import TARGETS
+from policycompiler.model import workload_schema
+
+README = (ROOT / "README.md").read_text()
+LANGUAGE = (ROOT / "docs" / "workload.md").read_text()
+SHOP = ROOT / "examples" / "shop"
+
+
+def fields() -> list[str]:
+    """Every field that a workload file may hold, at any depth."""
+    schema = json.loads(workload_schema())
+    parts = [schema, *schema["$defs"].values()]
+    return sorted({name for part in parts for name in part.get("properties", {})})
+
+
+CELERYS_OWN = set(json.loads(workload_schema())["$defs"]["TaskOptions"]["properties"]) | set(
+    json.loads(workload_schema())["$defs"]["ScheduleOptions"]["properties"]
+)
+"""Named by Celery's own manual, not by ours."""
+
+
+@pytest.mark.parametrize("field", sorted(set(fields()) - CELERYS_OWN))
+def test_the_language_page_names_every_field(field: str) -> None:
+    assert re.search(rf"(?<![a-z_]){field}(?![a-z_])", LANGUAGE)
+
+
+def test_the_language_page_says_what_is_not_followed_yet() -> None:
+    assert "`hosts`" in LANGUAGE.partition("## Not followed yet")[2]
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_the_readme_names_every_command(command: str) -> None:
+    assert f"policycompiler {command}" in README
+
+
+@pytest.mark.parametrize(
+    "option", [option.opts[0] for option in cli.commands["compile"].params if option.opts[0].startswith("-")]
+)
+def test_the_readme_names_every_option_of_compile(option: str) -> None:
+    assert re.search(rf"[` \[]{option}\b", README)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_readme_names_every_target(target: str) -> None:
+    assert f"`{target}`" in README
+
+
+def test_the_project_file_in_the_readme_has_every_key_and_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown = README.partition("```toml\n")[2].partition("```")[0]
+    assert tomllib.loads(shown).keys() == KEYS.keys()
+    (tmp_path / "policycompiler.toml").write_text(shown)
+    (tmp_path / "policy.yaml").write_text("version: 1\n")
+    (tmp_path / tomllib.loads(shown)["baseline"]).write_text('{"format": 1, "findings": []}')
+    (tmp_path / "workloads").mkdir()
+    for source in SHOP.glob("*.yaml"):
+        (tmp_path / "workloads" / source.name).write_text(source.read_text())
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli, ["compile"]).exit_code == 0
+    assert Path(tomllib.loads(shown)["output"], "celeryconfig.py").is_file()
+
+
+def test_the_library_example_in_the_readme_prints_the_routes_of_the_shop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    exec(README.partition("```python\n")[2].partition("```")[0], {})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == json.loads((DATA / "golden/shop/routing.json").read_text())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_pages_of_the_manual_are_what_the_docstrings_say(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    path, text = ROOT / "docs" / name, PAGES[name]()
+    if request.config.getoption("--update-golden"):
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text, "run `make docs`"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_pages_of_the_manual_are_markdown_that_shows_what_was_written(name: str) -> None:
+    text = PAGES[name]()
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    inline = [child for token in tokens for child in token.children or ()]
+    raw = [each.content.strip() for each in (*tokens, *inline) if each.type in ("html_block", "html_inline")]
+    assert all(re.fullmatch(r'<a id="pc\d{3}">|</a>', each) for each in raw), raw
+    assert [each for each in inline if each.type in ("em_open", "image")] == []
+    assert [token.content for token in tokens if token.type == "code_block"] == []
+    for fence in (token for token in tokens if token.type == "fence"):
+        assert not fence.content.startswith(" "), fence.content
+
+
+def test_every_finding_and_every_group_can_be_linked_to() -> None:
+    targets = {name: set(targets_of(make())) for name, make in PAGES.items()}
+    assert {e.finding.code.lower() for _, e in manual.all_findings()} <= targets["findings.md"]
+    for name, make in PAGES.items():
+        for file, target in re.findall(r"\]\(([a-z.]*)#([^)]+)\)", make()):
+            assert target in targets[file or name], target
+
+
+def test_the_workload_in_the_readme_is_the_minimal_example() -> None:
+    shown = README.partition("```yaml\n")[2].partition("```")[0]
+    assert (ROOT / "examples" / "minimal.yaml").read_text().endswith(shown)
+
+
+def test_the_explanation_in_the_readme_is_what_explain_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    console = README.partition("$ policycompiler explain")[2].partition("```")[0]
+    command, _, shown = console.partition("\n")
+    printed = CliRunner().invoke(cli, ["explain", *shlex.split(command)])
+    assert printed.output == shown
+
+
+def test_the_finding_in_the_readme_is_what_check_prints(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    head = "version: 1\nservice: shop\napp: shop:app\nbroker: {transport: redis, url: '${URL}'}\n"
+    Path("base.yaml").write_text(head)
+    Path("payments.yaml").write_text(
+        "version: 1\n"
+        "tasks:\n"
+        "  shop.payments.charge_card:\n"
+        "    idempotent: false\n"
+        "    runtime: {p50: 800ms, p99: 8s}\n"
+        "    retry: {on: [TimeoutError], max: 3}\n"
+    )
+    printed = CliRunner().invoke(cli, ["check", "."])
+    shown = README.partition("```text\n")[2].partition("```")[0]
+    assert printed.output.startswith(shown), printed.output
+
+
+def headings(page: Path) -> set[str]:
+    """What a page can be linked to by."""
+    titles = re.findall(r"(?m)^#+ (.*)$", page.read_text())
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+def test_links_of_the_pages_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert target.startswith("https://") or (page.parent / target).exists(), target
+        # Those of the manual are looked at above.
+        for file, target in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+            other = page.parent / file if file else page
+            if other.name not in PAGES:
+                assert target in headings(other), (page.name, target)

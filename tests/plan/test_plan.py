@@ -1,0 +1,147 @@
+"""The plan: who may decide what, what it looks like as a file, and the page that lists its keys."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from places import EVERYTHING, ROOT
+
+from policycompiler.compiler import compile_workload
+from policycompiler.plan import (
+    APP,
+    ConflictError,
+    Constant,
+    Decision,
+    Derived,
+    Plan,
+    PlanDraft,
+    Scope,
+    UndecidedError,
+    Value,
+    Written,
+    scope_from_text,
+)
+
+TASK = Scope("task", "shop.mail.send")
+ORIGINS = (
+    Written(("tasks", "shop.mail.send", "call_time_queues", 0)),
+    Derived(Scope("queue", "a/b:c"), "queue_wait_seconds"),
+    Constant("parameters.time-limits.hard_over_soft", 1.2),
+)
+
+
+def decision(key: str = "queue", value: Value = "mail", *, overrides: bool = False) -> Decision:
+    return Decision(TASK, key, value, "because", ORIGINS, overrides)
+
+
+def test_the_second_decider_of_a_setting_is_refused_and_both_are_named() -> None:
+    draft = PlanDraft()
+    draft.settle(decision(), "placement")
+    with pytest.raises(
+        ConflictError, match=r"retries decides task:shop\.mail\.send/queue, which placement has"
+    ):
+        draft.settle(decision(), "retries")
+
+
+def test_a_decision_that_says_so_overrides_an_earlier_one() -> None:
+    draft = PlanDraft()
+    draft.settle(decision(value="mail"), "placement")
+    draft.settle(decision(value="post", overrides=True), "retries")
+    assert draft.finished().setting(TASK, "queue")[2:6:3] == ("post", "retries")
+
+
+def test_a_decision_without_an_origin_is_refused() -> None:
+    with pytest.raises(ConflictError, match="without an origin"):
+        PlanDraft().settle(decision()._replace(origins=()), "placement")
+
+
+def test_reading_what_nobody_has_decided_names_the_setting() -> None:
+    with pytest.raises(UndecidedError, match=r"nobody has decided task:shop\.mail\.send/queue"):
+        Plan().value(TASK, "queue")
+
+
+def test_get_has_a_default_for_what_nobody_has_decided() -> None:
+    assert Plan().get(TASK, "queue", "none") == "none"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 0, 1.5, "", 'π "quoted" \\ \x7f', [1, [2]], {"b": {"c": [None]}, "a": 1}],
+    ids=repr,
+)
+def test_a_plan_reads_back_equal_from_its_text(value: Value) -> None:
+    draft = PlanDraft()
+    draft.settle(decision(value=value), "placement")
+    draft.settle(Decision(APP, "service", "shop", "written", ORIGINS), "as-written")
+    plan = draft.finished()
+    again = Plan.from_json(plan.to_json())
+    assert list(again) == list(plan)
+    assert again == plan
+
+
+@pytest.mark.parametrize("head", ["", '"format": 2, ', '"format": "1", '])
+def test_a_plan_of_another_format_is_refused(head: str) -> None:
+    with pytest.raises(ValueError, match="this version reads format 1"):
+        Plan.from_json(f'{{{head}"settings": {{}}}}')
+
+
+def test_the_text_of_a_plan_does_not_depend_on_the_order_of_decisions() -> None:
+    keys = ["queue", "options.acks_late", "workers"]
+    texts = set()
+    for order in (keys, keys[::-1]):
+        draft = PlanDraft()
+        for key in order:
+            draft.settle(decision(key, {"b": 1, "a": 2} if order is keys else {"a": 2, "b": 1}), "test")
+        texts.add(draft.finished().to_json())
+    assert len(texts) == 1
+
+
+def test_a_setting_stands_on_one_line_of_the_text() -> None:
+    draft = PlanDraft()
+    draft.settle(decision(), "placement")
+    assert sum('"queue": ' in line for line in draft.finished().to_json().splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["app", "beat", "task:shop.mail.send", "alert:CeleryQueueBacklog:mail"])
+def test_a_scope_is_written_as_users_name_it(text: str) -> None:
+    assert str(scope_from_text(text)) == text
+
+
+def documented() -> dict[str, set[str]]:
+    """Scope kinds and their keys, from the table in docs/plan.md."""
+    found: dict[str, set[str]] = {}
+    kind = ""
+    for line in (ROOT / "docs" / "plan.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and "`" in cells[0] + cells[1]:
+            named = re.match(r"`(\w+)", cells[0])
+            kind = named[1] if named else kind
+            found.setdefault(kind, set()).update(re.findall(r"`([\w.]+)`", cells[1]))
+    return found
+
+
+def decided() -> dict[str, set[str]]:
+    """Scope kinds and the keys that the plans of the examples and of the workloads with everything have."""
+    found: dict[str, set[str]] = {}
+    for source, environment in (
+        *((ROOT / "examples" / "shop", name) for name in (None, "rabbitmq")),
+        (ROOT / "examples" / "minimal.yaml", None),
+        *((path, None) for path in sorted(EVERYTHING.glob("*.yaml"))),
+    ):
+        plan = compile_workload([source], environment=environment, targets=()).plan
+        assert plan is not None, source
+        for setting in plan:
+            found.setdefault(setting.scope.kind, set()).add(setting.key)
+    return found
+
+
+def test_the_page_lists_every_key_that_is_decided_and_no_other() -> None:
+    from celery.app.defaults import SETTING_KEYS  # noqa: PLC0415 - only this test needs it
+
+    page, plans = documented(), decided()
+    assert page.keys() == plans.keys()
+    for kind, keys in plans.items():
+        own = {"options" if key.startswith("options.") and kind == "task" else key for key in keys}
+        celerys = set(SETTING_KEYS) if kind == "app" else set()
+        assert own - celerys == page[kind] - celerys, kind

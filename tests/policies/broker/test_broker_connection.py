@@ -1,0 +1,248 @@
+"""Patience with the broker, and honesty about what it took."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after, for_its_rabbitmq
+
+from policycompiler.policies.broker import broker_connection
+
+DECIDES = {
+    "by default": (
+        "tasks: {}",
+        {
+            "app/broker_connection_retry_on_startup": (True, "workers and broker start in any order"),
+            "app/broker_connection_max_retries": (None, "a worker that gives up needs a person"),
+            "app/worker_cancel_long_running_tasks_on_connection_loss": (
+                True,
+                "the broker has given the message to another worker already",
+            ),
+            "app/broker_pool_limit": (10, "enough for a process with few threads"),
+            "app/broker_transport_options": (
+                {"visibility_timeout": 3600, "socket_timeout": 30.0},
+                "longer than anything that holds a message; a dead connection is noticed",
+            ),
+        },
+    ),
+    "RabbitMQ confirms": (
+        "broker: {transport: rabbitmq, url: '${U}'}\ntasks: {}",
+        {
+            "app/broker_transport_options": (
+                {"confirm_publish": True},
+                "a publish that the broker did not take is an error",
+            ),
+        },
+    ),
+    "what is pinned wins": (
+        "broker: {transport: rabbitmq, url: '${U}', options: {confirm_publish: false}}",
+        {
+            "app/broker_transport_options": (
+                {"confirm_publish": False},
+                "a publish that the broker did not take is an error; the rest as written",
+            ),
+        },
+    ),
+    "the rest as written": (
+        "broker: {transport: redis, url: '${U}', options: {global_keyprefix: shop}}",
+        {
+            "app/broker_transport_options": (
+                {"visibility_timeout": 3600, "socket_timeout": 30.0, "global_keyprefix": "shop"},
+                (
+                    "longer than anything that holds a message; a dead connection is noticed; "
+                    "the rest as written"
+                ),
+            ),
+        },
+    ),
+    "threads publish at once": (
+        "queues: {q: {}}\nworkers: {q: {pool: threads, concurrency: 40}}",
+        {
+            "app/broker_pool_limit": (40, "as many as slots that publish at once"),
+        },
+    ),
+    "within bounds": (
+        "queues: {q: {}}\nworkers: {q: {pool: gevent, concurrency: 1000}}",
+        {
+            "app/broker_pool_limit": (100, "as many as slots that publish at once"),
+        },
+    ),
+    "processes do not share": (
+        "queues: {q: {}}\nworkers: {q: {concurrency: 40}}",
+        {
+            "app/broker_pool_limit": (10, "enough for a process with few threads"),
+        },
+    ),
+    "autoscale has no fixed number": (
+        "queues: {q: {}}\nworkers: {q: {pool: gevent, concurrency: {min: 1, max: 90}}}",
+        {
+            "app/broker_pool_limit": (10, "enough for a process with few threads"),
+        },
+    ),
+    "SQS has no remote control": (
+        "broker: {transport: sqs, url: '${U}'}",
+        {
+            "app/worker_enable_remote_control": (False, "SQS carries none"),
+        },
+    ),
+}
+STAYS_SILENT = {
+    "SQS with its fan-out": (
+        "broker: {transport: sqs, url: '${U}', options: {supports_fanout: true}}",
+        ["app/worker_enable_remote_control"],
+    ),
+    "pinned": (
+        (
+            "celery: {settings: {broker_connection_retry_on_startup: false, "
+            "broker_connection_max_retries: 5, broker_pool_limit: null}}"
+        ),
+        [
+            "app/broker_connection_retry_on_startup",
+            "app/broker_connection_max_retries",
+            "app/broker_pool_limit",
+        ],
+    ),
+    "nothing to say": (
+        "broker: {transport: memory, url: '${U}'}\ntasks: {}",
+        ["app/broker_transport_options"],
+    ),
+}
+LEADS_TO = {
+    "what it was made of": (
+        "broker: {transport: redis, url: '${U}', options: {a: 1}}",
+        "app/broker_transport_options",
+        [
+            "app/broker_transport",
+            "app/visibility_timeout_seconds",
+            "parameters.broker-connection.socket_timeout_seconds",
+            "1:50",
+        ],
+    ),
+    "the most slots": (
+        "queues: {q: {}}\nworkers: {q: {pool: threads, concurrency: 40}}",
+        "app/broker_pool_limit",
+        ["worker:q/concurrency", "MOST_CONNECTIONS"],
+    ),
+}
+REFUSES = {
+    "given twice": (
+        (
+            "broker: {transport: redis, url: '${U}', visibility_timeout: 2h, options: "
+            "{visibility_timeout: 7200}}"
+        ),
+        [
+            Found(
+                "visibility-timeout-twice",
+                "1:95",
+                "the visibility timeout is given twice",
+                "keep one of them",
+            ),
+        ],
+    ),
+    "unconfirmed, to a classic queue": (
+        "broker: {transport: rabbitmq, url: '${U}', version: '3.13', options: {confirm_publish: false}}",
+        [
+            Found(
+                "publish-unconfirmed",
+                "1:88",
+                "a message that RabbitMQ does not take vanishes, and its sender sees no error",
+                "remove it",
+            ),
+        ],
+    ),
+    "unconfirmed, to a quorum queue": (
+        "broker: {transport: rabbitmq, url: '${U}', options: {confirm_publish: false}}",
+        [
+            Found(
+                "quorum-confirm",
+                "1:71",
+                (
+                    "shop.standard.io is a quorum queue, which has a message only when most nodes have it: "
+                    "without a confirmation a sender never learns that they have not"
+                ),
+                "remove it",
+            ),
+        ],
+    ),
+    "sends that never end": (
+        "celery: {settings: {task_publish_retry_policy: {max_retries: null}}}",
+        [
+            Found(
+                "publish-retry-unbounded",
+                "1:48",
+                "without `max_retries` a connected process tries for ever to send while the broker is away",
+                "write `max_retries`, 3 where in doubt",
+            ),
+        ],
+    ),
+    "what SQS does not carry": (
+        (
+            "broker: {transport: sqs, url: '${U}'}\n"
+            "celery: {settings: {worker_enable_remote_control: true, worker_send_task_events: true}}"
+        ),
+        [
+            Found(
+                "sqs-limits",
+                "2:51",
+                (
+                    "SQS carries neither events nor remote control; `worker_enable_remote_control: true` "
+                    "does nothing"
+                ),
+                "remove it",
+            ),
+            Found(
+                "sqs-limits",
+                "2:82",
+                "SQS carries neither events nor remote control; `worker_send_task_events: true` does nothing",
+                "remove it",
+            ),
+        ],
+    ),
+    "names for numbers": (
+        ("broker: {transport: redis, url: '${U}', options: {socket_keepalive_options: {KEEPIDLE: 60}}}"),
+        [
+            Found(
+                "redis-keepalive-names",
+                "1:78",
+                "`KEEPIDLE` is no option of a socket: no process could connect",
+                "did you mean `TCP_KEEPIDLE`?",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "no retries of a send": (
+        "celery: {settings: {task_publish_retry: false, task_publish_retry_policy: {interval_max: 1}}}"
+    ),
+    "numbers and constants of socket options": (
+        "broker: {transport: redis, url: '${U}', "
+        "options: {socket_keepalive_options: {5: 15, TCP_KEEPIDLE: 60, TCP_KEEPCNT: 3}}}"
+    ),
+    "given once": "broker: {transport: redis, url: '${U}', visibility_timeout: 2h, options: {a: 1}}",
+    "given as an option": ("broker: {transport: redis, url: '${U}', options: {visibility_timeout: 7200}}"),
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(broker_connection, fragment, for_its_rabbitmq(fragment)).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(broker_connection, fragment, for_its_rabbitmq(fragment)).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(broker_connection, fragment, for_its_rabbitmq(fragment)).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(broker_connection, fragment, for_its_rabbitmq(fragment)).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(broker_connection, fragment, for_its_rabbitmq(fragment)).findings == []

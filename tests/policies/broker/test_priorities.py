@@ -1,0 +1,437 @@
+"""The most urgent goes first, whichever way the broker counts."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after, for_its_rabbitmq
+
+from policycompiler.policies.broker import priorities
+
+DECIDES = {
+    "Redis takes the lowest first": (
+        "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}",
+        {
+            "task:shop.a/options.priority": (
+                0,
+                "priority 9 of 9, as this broker counts",
+            ),
+            "task:shop.b/options.priority": (
+                9,
+                "declares no priority, and without one Redis would take it first",
+            ),
+            "app/broker_transport_options": (
+                {
+                    "visibility_timeout": 3600,
+                    "socket_timeout": 30.0,
+                    "priority_steps": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+                },
+                (
+                    "longer than anything that holds a message; a dead connection is noticed; "
+                    "a list for each priority"
+                ),
+            ),
+        },
+    ),
+    "RabbitMQ takes the highest first": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+        ),
+        {
+            "task:shop.a/options.priority": (
+                9,
+                "priority 9 of 9, as this broker counts",
+            ),
+            "task:shop.b/options.priority": None,
+            "queue:mail/arguments": (
+                {"x-max-priority": 9},
+                "10 levels of priority, the lowest is 0",
+            ),
+        },
+    ),
+    "a quorum queue needs no argument": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+        ),
+        {
+            "task:shop.a/options.priority": (
+                9,
+                "priority 9 of 9, as this broker counts",
+            ),
+            "task:shop.b/options.priority": None,
+            "queue:mail/arguments": None,
+        },
+    ),
+    "three levels on Redis": (
+        (
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}\n"
+            "queues: {mail: {priorities: 3}}"
+        ),
+        {
+            "task:shop.a/options.priority": (
+                0,
+                "priority 9 of 9, as this broker counts",
+            ),
+            "task:shop.b/options.priority": (
+                2,
+                "declares no priority, and without one Redis would take it first",
+            ),
+        },
+    ),
+    "three levels on RabbitMQ": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}\n"
+            "queues: {mail: {priorities: 3}}"
+        ),
+        {
+            "task:shop.a/options.priority": (
+                2,
+                "priority 9 of 9, as this broker counts",
+            ),
+            "task:shop.b/options.priority": None,
+            "queue:mail/arguments": (
+                {"x-max-priority": 2},
+                "3 levels of priority, the lowest is 0",
+            ),
+        },
+    ),
+    "the levels of a pinned argument": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}\n"
+            "queues: {mail: {arguments: {x-max-priority: 4}}}"
+        ),
+        {
+            "task:shop.a/options.priority": (
+                4,
+                "priority 9 of 9, as this broker counts",
+            ),
+            "task:shop.b/options.priority": None,
+            "queue:mail/arguments": None,
+        },
+    ),
+    "beside other arguments": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}\n"
+            "queues: {mail: {arguments: {x-message-ttl: 5}}}"
+        ),
+        {
+            "queue:mail/arguments": (
+                {"x-max-priority": 9, "x-message-ttl": 5},
+                (
+                    "nothing asks for another type, and RabbitMQ refuses to change a queue that exists; "
+                    "10 levels of priority, the lowest is 0"
+                ),
+            )
+        },
+    ),
+    "the steps that are pinned": (
+        (
+            "broker: {transport: redis, url: '${B}', options: {priority_steps: [0, 5, 7]}}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}\n"
+            "queues: {mail: {priorities: 3}}"
+        ),
+        {
+            "task:shop.a/options.priority": (
+                0,
+                "priority 9 of 9, as this broker counts",
+            ),
+            "task:shop.b/options.priority": (
+                7,
+                "declares no priority, and without one Redis would take it first",
+            ),
+            "app/broker_transport_options": None,
+        },
+    ),
+    "levels for what producers choose": (
+        ("broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\nqueues: {mail: {priorities: 10}}"),
+        {
+            "queue:mail/arguments": (
+                {"x-max-priority": 9},
+                "10 levels of priority, the lowest is 0",
+            )
+        },
+    ),
+    "another app's queue is told too": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {queue: q, external: true, priority: 4}}"
+        ),
+        {
+            "task:shop.a/options.priority": (
+                4,
+                "priority 4 of 9, as this broker counts",
+            ),
+            "queue:q/arguments": None,
+        },
+    ),
+    "a pattern": (
+        "tasks: {shop.*: {priority: 0}}",
+        {
+            "task:shop.*/options.priority": (
+                9,
+                "priority 0 of 9, as this broker counts",
+            )
+        },
+    ),
+    "steps that are pinned wrong count for nothing": (
+        (
+            "broker: {transport: redis, url: '${B}', options: {priority_steps: [3, 1]}}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+        ),
+        {
+            "task:shop.a/options.priority": (
+                0,
+                "priority 9 of 9, as this broker counts",
+            ),
+            "task:shop.b/options.priority": (
+                9,
+                "declares no priority, and without one Redis would take it first",
+            ),
+        },
+    ),
+}
+STAYS_SILENT = {
+    "nothing is declared": (
+        "tasks: {shop.a: {}}",
+        ["task:shop.a/options.priority", "task:shop.b/options.priority", "app/broker_transport_options"],
+    ),
+    "pinned": (
+        "tasks: {shop.a: {priority: 9, options: {priority: 0}}}",
+        ["task:shop.a/options.priority", "task:shop.b/options.priority"],
+    ),
+    "SQS": (
+        (
+            "broker: {transport: sqs, url: '${B}'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+        ),
+        ["task:shop.a/options.priority", "task:shop.b/options.priority"],
+    ),
+    "one level": (
+        ("broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\nqueues: {mail: {priorities: 1}}"),
+        ["queue:mail/arguments"],
+    ),
+    "none is last on RabbitMQ anyway": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+        ),
+        ["task:shop.b/options.priority"],
+    ),
+    "another queue": (
+        "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: other}}",
+        ["task:shop.b/options.priority"],
+    ),
+}
+LEADS_TO = {
+    "the declaration": (
+        "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}",
+        "task:shop.a/options.priority",
+        ["1:41"],
+    ),
+    "the levels": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}\n"
+            "queues: {mail: {priorities: 3}}"
+        ),
+        "queue:mail/arguments",
+        ["3:29"],
+    ),
+    "the task that asks, and the policy": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+        ),
+        "queue:mail/arguments",
+        ["2:41", "LEVELS"],
+    ),
+    "what nobody declared": (
+        "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}",
+        "task:shop.b/options.priority",
+        ["1:41", "LEAST_URGENT"],
+    ),
+    "the steps": (
+        "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}",
+        "app/broker_transport_options",
+        [
+            "app/broker_transport",
+            "app/visibility_timeout_seconds",
+            "parameters.broker-connection.socket_timeout_seconds",
+            "1:41",
+            "STEPS",
+        ],
+    ),
+}
+REFUSES = {
+    "two directions": (
+        ("tasks: {shop.a: {queue: mail, priority: 9, options: {priority: 9}}, shop.b: {queue: mail}}"),
+        [
+            Found(
+                "priority-direction",
+                "1:64",
+                "shop.a has priority 9 of 9, which is 0 on this broker, but 9 is pinned",
+                "keep one of the two, `priority` where in doubt",
+            )
+        ],
+    ),
+    "two directions on RabbitMQ": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {priority: 9, options: {priority: 0}}}"
+        ),
+        [
+            Found(
+                "priority-direction",
+                "2:51",
+                "shop.a has priority 9 of 9, which is 9 on this broker, but 0 is pinned",
+                "keep one of the two, `priority` where in doubt",
+            )
+        ],
+    ),
+    "fewer steps than levels": (
+        (
+            "broker: {transport: redis, url: '${B}', options: {priority_steps: [0, 5]}}\n"
+            "queues: {mail: {priorities: 3}}"
+        ),
+        [
+            Found(
+                "priority-redis-steps",
+                "1:67",
+                "2 steps of priority are pinned, but queue mail has 3 levels",
+                "remove them (the compiler then sets ten), or declare fewer levels",
+            )
+        ],
+    ),
+    "fewer steps than ten": (
+        (
+            "broker: {transport: redis, url: '${B}', options: {priority_steps: [0, 5]}}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+        ),
+        [
+            Found(
+                "priority-redis-steps",
+                "1:67",
+                "2 steps of priority are pinned, but queue mail has 10 levels",
+                "remove them (the compiler then sets ten), or declare fewer levels",
+            )
+        ],
+    ),
+    "steps that do not rise": (
+        (
+            "broker: {transport: redis, url: '${B}', options: {priority_steps: [3, 1]}}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+        ),
+        [
+            Found(
+                "priority-redis-steps",
+                "1:67",
+                "steps of priorities are whole numbers that rise from 0",
+                "write them so, or remove them",
+            )
+        ],
+    ),
+    "steps that are no numbers, where no task has a priority": (
+        "broker: {transport: redis, url: '${B}', options: {priority_steps: [a, b]}}\ntasks: {shop.a: {}}",
+        [
+            Found(
+                "priority-redis-steps",
+                "1:67",
+                "steps of priorities are whole numbers that rise from 0",
+                "write them so, or remove them",
+            )
+        ],
+    ),
+    "a quorum queue of RabbitMQ 3": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}\n"
+            "queues: {mail: {type: quorum}}"
+        ),
+        [
+            Found(
+                "quorum-priority",
+                "2:41",
+                "queue mail is a quorum queue, and those of RabbitMQ 3.13 have no priorities",
+                "use a classic queue, a queue of its own for what is urgent, or RabbitMQ 4",
+            )
+        ],
+    ),
+    "with levels": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "queues: {mail: {type: quorum, priorities: 3}}"
+        ),
+        [
+            Found(
+                "quorum-priority",
+                "2:43",
+                "queue mail is a quorum queue, and those of RabbitMQ 3.13 have no priorities",
+                "use a classic queue, a queue of its own for what is urgent, or RabbitMQ 4",
+            )
+        ],
+    ),
+    "SQS": (
+        (
+            "broker: {transport: sqs, url: '${B}'}\n"
+            "tasks: {shop.a: {queue: mail, priority: 9}}\n"
+            "queues: {mail: {priorities: 3}}"
+        ),
+        [
+            Found(
+                "priority-unused",
+                "2:31",
+                "sqs has no priorities; `priority` changes nothing",
+                "use Redis or RabbitMQ, or a queue of its own for what is urgent",
+            ),
+            Found(
+                "priority-unused",
+                "3:17",
+                "sqs has no priorities; `priorities` changes nothing",
+                "use Redis or RabbitMQ, or a queue of its own for what is urgent",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "said twice alike": "tasks: {shop.a: {priority: 9, options: {priority: 0}}}",
+    "pinned alone": "tasks: {shop.a: {options: {priority: 200}}}",
+    "RabbitMQ 4": (
+        "broker: {transport: rabbitmq, url: '${B}', version: '4.0'}\n"
+        "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+    ),
+    "an unknown RabbitMQ": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
+    ),
+    "steps without priorities": "broker: {transport: redis, url: '${B}', options: {priority_steps: [0, 5]}}",
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(priorities, fragment, for_its_rabbitmq(fragment)).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(priorities, fragment, for_its_rabbitmq(fragment)).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(priorities, fragment, for_its_rabbitmq(fragment)).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(priorities, fragment, for_its_rabbitmq(fragment)).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(priorities, fragment, for_its_rabbitmq(fragment)).findings == []

@@ -1,0 +1,178 @@
+"""What is among the dead letters that did not fail, and what is missing."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies.delivery import dead_letter_gaps
+
+REFUSES = {
+    "a task that expires": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true}}\n"
+            "tasks: {shop.a: {idempotent: true, queue: mail, expires: 1h}}"
+        ),
+        [
+            Found(
+                "dlq-expires-flood",
+                "3:58",
+                (
+                    "shop.a expires after 3600 s, and RabbitMQ keeps what expired among the dead "
+                    "letters of queue mail"
+                ),
+                "give it a queue without `dead_letter: true`, or let it not expire",
+            )
+        ],
+    ),
+    "pinned": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true}}\n"
+            "tasks: {shop.a: {idempotent: true, queue: mail, options: {expires: 60}}}"
+        ),
+        [
+            Found(
+                "dlq-expires-flood",
+                "3:68",
+                (
+                    "shop.a expires after 60 s, and RabbitMQ keeps what expired among the dead "
+                    "letters of queue mail"
+                ),
+                "give it a queue without `dead_letter: true`, or let it not expire",
+            )
+        ],
+    ),
+    "each run of a schedule": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true}}\n"
+            "tasks: {shop.a: {idempotent: true, queue: mail}}\n"
+            "schedules: {s: {task: shop.a, every: 1m, expires: 50s}}"
+        ),
+        [
+            Found(
+                "dlq-expires-flood",
+                "4:16",
+                (
+                    "each run of schedule s expires after 50 s, and RabbitMQ keeps what expired "
+                    "among the dead letters of queue mail"
+                ),
+                "give it a queue without `dead_letter: true`, or let it not expire",
+            )
+        ],
+    ),
+    "of a task that a pattern declares": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true}}\n"
+            "tasks: {shop.*: {idempotent: true, queue: mail}}\n"
+            "schedules: {s: {task: shop.a, cron: '0 3 * * *', expires: 1h}}"
+        ),
+        [
+            Found(
+                "dlq-expires-flood",
+                "4:16",
+                (
+                    "each run of schedule s expires after 3600 s, and RabbitMQ keeps what expired "
+                    "among the dead letters of queue mail"
+                ),
+                "give it a queue without `dead_letter: true`, or let it not expire",
+            )
+        ],
+    ),
+    "sent to another queue": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true}}\n"
+            "tasks: {shop.a: {idempotent: true}}\n"
+            "schedules: {s: {task: shop.a, every: 1m, options: {queue: mail}}}"
+        ),
+        [
+            Found(
+                "dlq-expires-flood",
+                "4:16",
+                (
+                    "each run of schedule s expires after 54 s, and RabbitMQ keeps what expired "
+                    "among the dead letters of queue mail"
+                ),
+                "give it a queue without `dead_letter: true`, or let it not expire",
+            )
+        ],
+    ),
+    "both limits are one": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true}}\n"
+            "tasks: {shop.a: {idempotent: true, queue: mail, options: {soft_time_limit: 9, "
+            "time_limit: 9}}}"
+        ),
+        [
+            Found(
+                "dlq-hard-timeout-gap",
+                "3:17",
+                ("shop.a is killed at 9 s and leaves no dead letter: its soft limit of 9 s comes no earlier"),
+                "leave some seconds between the two, on the pool prefork",
+            )
+        ],
+    ),
+    "gevent has no soft limit": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true}}\n"
+            "tasks: {shop.a: {latency: standard, idempotent: true, queue: mail}}\n"
+            "workers: {w: {queues: [mail], pool: gevent}}"
+        ),
+        [
+            Found(
+                "dlq-hard-timeout-gap",
+                "3:17",
+                ("shop.a is killed at 432 s and leaves no dead letter: gevent ignores its soft limit"),
+                "leave some seconds between the two, on the pool prefork",
+            )
+        ],
+    ),
+}
+ACCEPTS = {
+    "nothing expires": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "queues: {mail: {dead_letter: true}}\n"
+        "tasks: {shop.a: {idempotent: true, queue: mail}}"
+    ),
+    "its queue keeps none": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "tasks: {shop.a: {idempotent: true, queue: mail, expires: 1h}}\n"
+        "schedules: {s: {task: shop.a, every: 1m}}"
+    ),
+    "sent elsewhere": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "queues: {mail: {dead_letter: true}}\n"
+        "tasks: {shop.a: {idempotent: true, queue: mail}}\n"
+        "schedules: {s: {task: shop.a, every: 1m, options: {queue: other}}}"
+    ),
+    "Redis keeps none": (
+        "queues: {mail: {dead_letter: true}}\ntasks: {shop.a: {idempotent: true, queue: mail, expires: 1h}}"
+    ),
+    "failures are pinned to be acknowledged": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "queues: {mail: {dead_letter: true}}\n"
+        "tasks: {shop.a: {idempotent: true, queue: mail, options: {acks_on_failure: "
+        "true, soft_time_limit: 9, time_limit: 9}}}"
+    ),
+    "another app's": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "queues: {mail: {dead_letter: true}}\n"
+        "tasks: {shop.a: {external: true, queue: mail, expires: 1h}}"
+    ),
+}
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(dead_letter_gaps, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(dead_letter_gaps, fragment).findings == []

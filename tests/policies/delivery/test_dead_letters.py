@@ -1,0 +1,344 @@
+"""What a queue has given up waits in a bounded queue beside it."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after, for_its_rabbitmq
+
+from policycompiler.policies.delivery import dead_letters
+
+UNASKED = "nothing asks for another type, and RabbitMQ refuses to change a queue that exists"
+DECIDES = {
+    "a classic queue": (
+        ("broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\nqueues: {mail: {dead_letter: true}}"),
+        {
+            "queue:mail/dead_letter_queue": (
+                "mail.dead",
+                "failed for good, they wait here for somebody to look",
+            ),
+            "queue:mail/dead_letter_arguments": (
+                {"x-max-length": 10000},
+                "of the kind of its queue, and bounded: beyond 10000 letters the oldest go",
+            ),
+            "queue:mail/arguments": (
+                {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "mail.dead"},
+                "dead letters are kept",
+            ),
+        },
+    ),
+    "a quorum queue": (
+        ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true}}"),
+        {
+            "queue:mail/dead_letter_queue": (
+                "mail.dead",
+                "failed for good, they wait here for somebody to look",
+            ),
+            "queue:mail/dead_letter_arguments": (
+                {"x-max-length": 10000, "x-queue-type": "quorum"},
+                "of the kind of its queue, and bounded: beyond 10000 letters the oldest go",
+            ),
+            "queue:mail/arguments": (
+                {
+                    "x-dead-letter-exchange": "",
+                    "x-dead-letter-routing-key": "mail.dead",
+                    "x-dead-letter-strategy": "at-least-once",
+                    "x-overflow": "reject-publish",
+                    "x-queue-type": "quorum",
+                    "x-delivery-limit": 3,
+                },
+                ("the policy file asks for quorum queues; dead letters are kept"),
+            ),
+        },
+    ),
+    "a quorum queue of a RabbitMQ that does not know the strategy": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.9'}\n"
+            "queues: {mail: {dead_letter: true, type: quorum}}"
+        ),
+        {
+            "queue:mail/arguments": (
+                {
+                    "x-dead-letter-exchange": "",
+                    "x-dead-letter-routing-key": "mail.dead",
+                    "x-queue-type": "quorum",
+                    "x-delivery-limit": 3,
+                },
+                "the queue type is pinned; dead letters are kept",
+            )
+        },
+    ),
+    "a quorum queue with a length of its own keeps its overflow": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true, arguments: {x-max-length: 5}}}"
+        ),
+        {
+            "queue:mail/arguments": (
+                {
+                    "x-dead-letter-exchange": "",
+                    "x-dead-letter-routing-key": "mail.dead",
+                    "x-queue-type": "quorum",
+                    "x-delivery-limit": 3,
+                    "x-max-length": 5,
+                },
+                ("the policy file asks for quorum queues; dead letters are kept"),
+            )
+        },
+    ),
+    "what is pinned stays": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "queues: {mail: {dead_letter: true, arguments: {x-dead-letter-routing-key: "
+            "lost}}}"
+        ),
+        {
+            "queue:mail/arguments": (
+                {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "lost"},
+                (f"{UNASKED}; dead letters are kept"),
+            )
+        },
+    ),
+}
+STAYS_SILENT = {
+    "Redis": (
+        "queues: {mail: {dead_letter: true}}",
+        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", "queue:mail/arguments"],
+    ),
+    "false": (
+        ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: false}}"),
+        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", "queue:mail/arguments"],
+    ),
+    "another app's": (
+        ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true, external: true}}"),
+        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", "queue:mail/arguments"],
+    ),
+    "a broadcast": (
+        ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true, broadcast: true}}"),
+        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", "queue:mail/arguments"],
+    ),
+}
+LEADS_TO = {
+    "the declaration": (
+        ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true}}"),
+        "queue:mail/dead_letter_queue",
+        ["2:30", "DEAD_SUFFIX"],
+    ),
+    "the parameter and the kind": (
+        ("broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\nqueues: {mail: {dead_letter: true}}"),
+        "queue:mail/dead_letter_arguments",
+        ["parameters.queue-declarations.queue_type", "parameters.dead-letters.most_messages"],
+    ),
+    "all that gives an argument": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "queues: {mail: {dead_letter: true, arguments: {x-message-ttl: 5}}}"
+        ),
+        "queue:mail/arguments",
+        ["parameters.queue-declarations.queue_type", "2:47", "2:30", "DEAD_SUFFIX", "TO_QUEUE"],
+    ),
+}
+REFUSES = {
+    "Redis has none": (
+        "queues: {mail: {dead_letter: true}}",
+        [
+            Found(
+                "dlq-redis",
+                "1:17",
+                ("Redis keeps no dead letters: what fails for good in queue mail is gone all the same"),
+                (
+                    "use RabbitMQ, or record failures where they happen (a result backend, the log)"
+                    " and remove it"
+                ),
+            )
+        ],
+    ),
+    "nor has SQS": (
+        ("broker: {transport: sqs, url: '${B}'}\nqueues: {mail: {dead_letter: true}}"),
+        [
+            Found(
+                "dead-letter-elsewhere",
+                "2:17",
+                (
+                    "of the brokers that a workload can name only RabbitMQ is told so by Celery, "
+                    "not sqs; `dead_letter` changes nothing here"
+                ),
+                "remove it",
+            )
+        ],
+    ),
+    "another app's": (
+        ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true, external: true}}"),
+        [
+            Found(
+                "dead-letter-elsewhere",
+                "2:17",
+                (
+                    "another app declares queue mail, and its dead letters with it; `dead_letter` "
+                    "changes nothing here"
+                ),
+                "remove it",
+            )
+        ],
+    ),
+    "a broadcast": (
+        ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true, broadcast: true}}"),
+        [
+            Found(
+                "dead-letter-elsewhere",
+                "2:17",
+                (
+                    "each worker has a copy of a broadcast message, and its queue goes with the "
+                    "worker; `dead_letter` changes nothing here"
+                ),
+                "remove it",
+            )
+        ],
+    ),
+    "a worker consumes them": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true}}\n"
+            "workers: {w: {queues: [mail, mail.dead]}}"
+        ),
+        [
+            Found(
+                "dlq-consumed",
+                "3:24",
+                (
+                    "worker w consumes mail.dead, the dead letters of queue mail: it would run "
+                    "again what failed for good"
+                ),
+                "let no worker consume it; look at its messages with the broker's own tools",
+            )
+        ],
+    ),
+    "so does one of a task of theirs": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {dead_letter: true}}\n"
+            "tasks: {shop.a: {queue: mail.dead}}"
+        ),
+        [
+            Found(
+                "dlq-consumed",
+                "2:9",
+                (
+                    "worker mail.dead consumes mail.dead, the dead letters of queue mail: it would "
+                    "run again what failed for good"
+                ),
+                "let no worker consume it; look at its messages with the broker's own tools",
+            )
+        ],
+    ),
+    "a pinned queue that nothing declares": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {arguments: {x-dead-letter-exchange: '', "
+            "x-dead-letter-routing-key: lost}}}"
+        ),
+        [
+            Found(
+                "dlq-undeclared",
+                "2:53",
+                (
+                    "the dead letters of queue mail go to queue lost, which nothing here declares: "
+                    "if nobody else does, RabbitMQ drops them"
+                ),
+                (
+                    "write `dead_letter: true` instead, or declare that queue under `queues:` "
+                    "(`external: true`, if it is another's)"
+                ),
+            )
+        ],
+    ),
+    "a pinned exchange that nothing declares": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}'}\n"
+            "queues: {mail: {arguments: {x-dead-letter-exchange: lost}}}"
+        ),
+        [
+            Found(
+                "dlq-undeclared",
+                "2:53",
+                (
+                    "the dead letters of queue mail go to a queue behind exchange lost, which "
+                    "nothing here declares: if nobody else does, RabbitMQ drops them"
+                ),
+                (
+                    "write `dead_letter: true` instead, or declare that queue under `queues:` "
+                    "(`external: true`, if it is another's)"
+                ),
+            )
+        ],
+    ),
+    "pinned beside it, and nothing declares it": (
+        (
+            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
+            "queues: {mail: {dead_letter: true, arguments: {x-dead-letter-routing-key: "
+            "lost}}}"
+        ),
+        [
+            Found(
+                "dlq-undeclared",
+                "2:75",
+                (
+                    "the dead letters of queue mail go to queue lost, which nothing here declares: "
+                    "if nobody else does, RabbitMQ drops them"
+                ),
+                (
+                    "write `dead_letter: true` instead, or declare that queue under `queues:` "
+                    "(`external: true`, if it is another's)"
+                ),
+            )
+        ],
+    ),
+}
+ACCEPTS = {
+    "kept": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "tasks: {shop.a: {idempotent: true, queue: mail}}\n"
+        "queues: {mail: {dead_letter: true}}"
+    ),
+    "not asked for": "queues: {mail: {dead_letter: false}}",
+    "a pinned queue that is declared": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "queues: {mail: {arguments: {x-dead-letter-exchange: '', "
+        "x-dead-letter-routing-key: lost}}, lost: {external: true}}"
+    ),
+    "a pinned exchange that is declared": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "queues: {mail: {arguments: {x-dead-letter-exchange: lost}}, dead: {external: "
+        "true, exchange: lost}}"
+    ),
+    "what has waited goes back to a queue that is consumed": (
+        "broker: {transport: rabbitmq, url: '${B}'}\n"
+        "queues: {later: {arguments: {x-message-ttl: 60000, x-dead-letter-exchange: '',"
+        " x-dead-letter-routing-key: mail}}, mail: {}}"
+    ),
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(dead_letters, fragment, for_its_rabbitmq(fragment)).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(dead_letters, fragment, for_its_rabbitmq(fragment)).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(dead_letters, fragment, for_its_rabbitmq(fragment)).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(dead_letters, fragment, for_its_rabbitmq(fragment)).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(dead_letters, fragment, for_its_rabbitmq(fragment)).findings == []

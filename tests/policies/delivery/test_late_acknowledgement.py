@@ -1,0 +1,189 @@
+"""Late exactly where running twice does no harm."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies.delivery import late_acknowledgement
+
+DECIDES = {
+    "safe to run twice": (
+        "tasks: {shop.a: {idempotent: true}}",
+        {
+            "task:shop.a/options.acks_late": (
+                True,
+                "safe to run twice, so a run that its worker did not finish is given to another",
+            ),
+        },
+    ),
+    "not safe": (
+        "tasks: {shop.a: {idempotent: false}}",
+        {
+            "task:shop.a/options.acks_late": (
+                False,
+                "not safe to run twice, so it is taken off the queue before it runs",
+            ),
+        },
+    ),
+    "nothing but a name": (
+        "tasks: {shop.a: }",
+        {
+            "task:shop.a/options.acks_late": (
+                False,
+                "not safe to run twice, so it is taken off the queue before it runs",
+            ),
+            "app/task_acks_late": (False, "nobody said that an undeclared task may run twice"),
+        },
+    ),
+    "a glob": (
+        "tasks: {shop.*: {idempotent: true}}",
+        {
+            "task:shop.*/options.acks_late": (
+                True,
+                "safe to run twice, so a run that its worker did not finish is given to another",
+            ),
+        },
+    ),
+}
+DECIDES["nothing declared, and the app pins it"] = (
+    "celery: {settings: {task_acks_late: true}}\ntasks: {shop.a: {}, shop.b: {idempotent: false}}",
+    {
+        "task:shop.a/options.acks_late": (
+            True,
+            "pinned for every task that does not say whether it may run twice",
+        ),
+        "task:shop.b/options.acks_late": (
+            False,
+            "not safe to run twice, so it is taken off the queue before it runs",
+        ),
+    },
+)
+STAYS_SILENT = {
+    "it is pinned": (
+        "tasks: {shop.a: {idempotent: true, options: {acks_late: false}}}",
+        ["task:shop.a/options.acks_late"],
+    ),
+    "another app runs it": (
+        "tasks: {shop.a: {idempotent: true, external: true, queue: q}}",
+        ["task:shop.a/options.acks_late"],
+    ),
+    "the app's is pinned": ("celery: {settings: {task_acks_late: false}}", ["app/task_acks_late"]),
+}
+LEADS_TO = {
+    "the declaration": (
+        "tasks: {shop.a: {idempotent: true}}",
+        "task:shop.a/options.acks_late",
+        ["task:shop.a/idempotent"],
+    ),
+    "the policy": ("tasks: {shop.a: {}}", "app/task_acks_late", ["UNDECLARED_ACKS_LATE"]),
+}
+REFUSES = {
+    "pinned late, not safe": (
+        "tasks: {shop.a: {idempotent: false, options: {acks_late: true}}}",
+        [
+            Found(
+                "late-ack-non-idempotent",
+                "1:58",
+                (
+                    "shop.a is acknowledged late, so it runs again when a worker dies, but it is not "
+                    "safe to run twice"
+                ),
+                "remove `acks_late`, or make the task idempotent and declare it",
+            ),
+        ],
+    ),
+    "pinned late, nothing declared": (
+        "tasks: {shop.a: {options: {acks_late: true}}}",
+        [
+            Found(
+                "late-ack-undeclared",
+                "1:39",
+                (
+                    "shop.a is acknowledged late, so it runs again when a worker dies, and nobody declared "
+                    "whether it may run twice"
+                ),
+                "declare `idempotent: true` or `idempotent: false`",
+            ),
+        ],
+    ),
+    "late for all": (
+        "celery: {settings: {task_acks_late: true}}",
+        [
+            Found(
+                "late-ack-undeclared",
+                "1:37",
+                "`task_acks_late: true` repeats every task that does not say whether it may run twice",
+                "remove it; tasks declared `idempotent: true` are acknowledged late anyway",
+            ),
+        ],
+    ),
+    "critical, and lost when its worker dies": (
+        "tasks: {shop.a: {idempotent: true, critical: true, options: {acks_late: false}}}",
+        [
+            Found(
+                "early-ack-must-not-lose",
+                "1:73",
+                (
+                    "shop.a is critical and safe to run twice, but it is acknowledged before it runs, "
+                    "so it is lost when its worker dies"
+                ),
+                "remove `acks_late: false`; the task is then acknowledged late",
+            ),
+        ],
+    ),
+    "a late run goes on beside its repetition": (
+        (
+            "celery: {settings: {worker_cancel_long_running_tasks_on_connection_loss: false}}\n"
+            "tasks: {shop.a: {idempotent: true}}"
+        ),
+        [
+            Found(
+                "cancel-on-loss",
+                "1:74",
+                (
+                    "when the connection is lost, shop.a goes on beside its own repetition: "
+                    "its message has been given to another worker"
+                ),
+                "remove it; only late-acknowledged runs are cancelled, and those are run again",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "pinned late, safe": "tasks: {shop.a: {idempotent: true, options: {acks_late: true}}}",
+    "pinned early": "tasks: {shop.a: {idempotent: true, options: {acks_late: false}}}",
+    "early for all": "celery: {settings: {task_acks_late: false}}",
+    "another app's": "tasks: {shop.a: {external: true, queue: q, options: {acks_late: true}}}",
+    "critical, and not safe to run twice": "tasks: {shop.a: {critical: true, options: {acks_late: false}}}",
+    "nothing is late": (
+        "celery: {settings: {worker_cancel_long_running_tasks_on_connection_loss: false}}\n"
+        "tasks: {shop.a: {}}"
+    ),
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(late_acknowledgement, fragment).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(late_acknowledgement, fragment).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(late_acknowledgement, fragment).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(late_acknowledgement, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(late_acknowledgement, fragment).findings == []

@@ -1,0 +1,172 @@
+"""Limits that contradict each other, and what it costs to have none."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies.limits import limit_checks
+
+REFUSES = {
+    "soft over hard": (
+        "tasks: {shop.a: {options: {soft_time_limit: 100, time_limit: 60}}}",
+        [
+            Found(
+                "soft-over-hard",
+                "1:45",
+                "the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send",
+                "lower the soft limit below the hard one, or pin only one of them",
+            ),
+        ],
+    ),
+    "the app's soft over hard": (
+        "celery: {settings: {task_soft_time_limit: 100, task_time_limit: 60}}",
+        [
+            Found(
+                "soft-over-hard",
+                "1:43",
+                "the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send",
+                "lower the soft limit below the hard one, or pin only one of them",
+            ),
+        ],
+    ),
+    "no limit": (
+        "celery: {settings: {task_time_limit: null}}",
+        [
+            Found(
+                "hard-limit-missing",
+                "1:38",
+                (
+                    "without a hard limit a stuck run of a task that has no limit of its own holds its slot "
+                    "until its worker is stopped, and a stop kills it after about 432 s"
+                ),
+                "write seconds if you know how long it may run",
+            ),
+        ],
+    ),
+    "a limit of nothing": (
+        "celery: {settings: {task_soft_time_limit: 0}}",
+        [
+            Found(
+                "limit-not-a-number",
+                "1:43",
+                "a time limit is a number of seconds above 0",
+                "write seconds, or null for no limit",
+            ),
+        ],
+    ),
+    "a task's null": (
+        "tasks: {shop.a: {options: {time_limit: null, soft_time_limit: null}}}",
+        [
+            Found(
+                "hard-limit-missing",
+                "1:40",
+                (
+                    "without a hard limit a stuck run of shop.a holds its slot until its worker is stopped, "
+                    "and a stop kills it after about 432 s"
+                ),
+                "write seconds if you know how long it may run",
+            ),
+        ],
+    ),
+    "the app's soft null": (
+        "celery: {settings: {task_soft_time_limit: null, task_time_limit: 90}}",
+        [
+            Found(
+                "soft-missing",
+                "1:43",
+                (
+                    "without a soft limit a task that has no limit of its own is killed at 90 s, with no "
+                    "time to clean up"
+                ),
+                "write seconds, less than the hard limit",
+            ),
+        ],
+    ),
+    "a task's null under a limit of the app": (
+        (
+            "tasks: {shop.a: {runtime: 1s, options: {time_limit: null}}}\n"
+            "celery: {settings: {task_time_limit: 900}}"
+        ),
+        [
+            Found(
+                "hard-limit-missing",
+                "1:53",
+                "the worker's pool kills shop.a all the same: the hard limit of the app is 900 s",
+                "write seconds if you know how long it may run",
+            ),
+        ],
+    ),
+    "killed below its p99": (
+        "tasks: {shop.a: {runtime: 100s, options: {time_limit: 60}}}",
+        [
+            Found(
+                "limit-below-p99",
+                "1:55",
+                (
+                    "shop.a is killed after 60 s, but may run 100 s: more than one run of a hundred fails "
+                    "by this limit"
+                ),
+                "raise the limit, or correct the declared run time",
+            ),
+        ],
+    ),
+    "told to stop below its p99": (
+        "tasks: {shop.a: {runtime: 100s, options: {soft_time_limit: 60}}}",
+        [
+            Found(
+                "limit-below-p99",
+                "1:60",
+                (
+                    "shop.a is told to stop after 60 s, but may run 100 s: more than one run of a hundred "
+                    "fails by this limit"
+                ),
+                "raise the limit, or correct the declared run time",
+            ),
+        ],
+    ),
+    "soft and hard are equal": (
+        "tasks: {shop.a: {options: {soft_time_limit: 60, time_limit: 60}}}",
+        [
+            Found(
+                "soft-equals-hard",
+                "1:45",
+                "both limits are 60 s: after the soft one no time is left to clean up before SIGKILL",
+                "lower the soft limit by what cleaning up takes, or pin only the hard one",
+            ),
+        ],
+    ),
+    "the app's are equal, said once": (
+        "celery: {settings: {task_soft_time_limit: 60, task_time_limit: 60}}\ntasks: {shop.a: {}}",
+        [
+            Found(
+                "soft-equals-hard",
+                "1:43",
+                "both limits are 60 s: after the soft one no time is left to clean up before SIGKILL",
+                "lower the soft limit by what cleaning up takes, or pin only the hard one",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "equal where dead letters are kept, which says so": (
+        'broker: {transport: rabbitmq, url: "${B}"}\nqueues: {q: {dead_letter: true}}\n'
+        "tasks: {shop.a: {queue: q, options: {soft_time_limit: 60, time_limit: 60}}}"
+    ),
+    "equal as the hard limit leaves no room": "tasks: {shop.a: {options: {time_limit: 1}}}",
+    "a hard limit of less than a second": "tasks: {shop.a: {options: {time_limit: 0.5}}}",
+    "only one is pinned": "tasks: {shop.a: {options: {soft_time_limit: 100}}}",
+    "the app's limits agree": "celery: {settings: {task_soft_time_limit: 50, task_time_limit: 60}}",
+    "just at p99": "tasks: {shop.a: {runtime: 60s, options: {soft_time_limit: 60, time_limit: 65}}}",
+    "limits of a task without a run time": "tasks: {shop.a: {options: {soft_time_limit: 1, time_limit: 2}}}",
+}
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(limit_checks, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(limit_checks, fragment).findings == []

@@ -1,0 +1,388 @@
+"""Every queue is declared, as this broker needs it."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies.routing import queue_declarations
+
+UNASKED = "nothing asks for another type, and RabbitMQ refuses to change a queue that exists"
+DECIDES = {
+    "Redis has one kind": (
+        "tasks: {shop.a: }",
+        {
+            "queue:shop.standard.io/exchange": ("shop.standard.io", "an exchange of the queue's own name"),
+            "queue:shop.standard.io/exchange_type": ("direct", "this broker has one kind of queue"),
+            "queue:shop.standard.io/routing_key": ("shop.standard.io", "the queue's own name"),
+            "queue:shop.standard.io/arguments": ({}, "none are needed"),
+            "queue:shop.standard.io/consumer_arguments": ({}, "none are needed"),
+            "app/task_create_missing_queues": (
+                True,
+                "a task that nobody declared may name a queue of its own, and its sends must not fail",
+            ),
+            "app/task_default_exchange": ("shop.standard.io", "as the default queue is declared"),
+            "app/task_default_exchange_type": ("direct", "as the default queue is declared"),
+            "app/task_default_routing_key": ("shop.standard.io", "as the default queue is declared"),
+        },
+    ),
+    "a type that nobody declares stays what Celery makes of it": (
+        "broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\ntasks: {shop.a: }",
+        {
+            "queue:shop.standard.io/exchange_type": ("direct", UNASKED),
+            "queue:shop.standard.io/exchange": ("shop.standard.io", "an exchange of the queue's own name"),
+            "queue:shop.standard.io/routing_key": ("shop.standard.io", "the queue's own name"),
+            "queue:shop.standard.io/arguments": ({}, "none are needed"),
+            "app/task_default_exchange_type": ("direct", "as the default queue is declared"),
+        },
+    ),
+    "Celery's own setting for the default queue": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "celery: {settings: {task_default_queue_type: quorum, task_default_exchange: all, "
+            "task_default_exchange_type: topic, task_default_routing_key: all.it}}\n"
+            "tasks: {shop.a: }"
+        ),
+        {
+            "queue:shop.standard.io/exchange": (
+                "all",
+                "`task_default_exchange` says so of the default queue",
+            ),
+            "queue:shop.standard.io/exchange_type": ("topic", "`task_default_exchange_type` says so"),
+            "queue:shop.standard.io/routing_key": (
+                "all.it",
+                "`task_default_routing_key` says so of the default queue",
+            ),
+            "queue:shop.standard.io/arguments": (
+                {"x-queue-type": "quorum"},
+                "`task_default_queue_type` says so",
+            ),
+        },
+    ),
+    "Celery's own setting for the others": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "celery: {settings: {task_create_missing_queue_type: quorum, "
+            "task_create_missing_queue_exchange_type: topic}}\n"
+            "tasks: {shop.a: {queue: q}}"
+        ),
+        {
+            "queue:q/exchange_type": ("topic", "`task_create_missing_queue_exchange_type` says so"),
+            "queue:q/arguments": ({"x-queue-type": "quorum"}, "`task_create_missing_queue_type` says so"),
+            "queue:shop.standard.io/arguments": ({}, "none are needed"),
+        },
+    ),
+    "a key alone leaves the exchange as Celery makes it": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {default: {routing_key: 'default.#'}}",
+        {
+            "queue:default/exchange": ("default", "an exchange of the queue's own name"),
+            "queue:default/exchange_type": ("direct", UNASKED),
+            "queue:default/arguments": ({}, "none are needed"),
+        },
+    ),
+    "pinned to classic": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\n"
+            "queues: {q: {type: classic}, r: {type: quorum}}"
+        ),
+        {
+            "queue:q/exchange_type": ("direct", "the queue type is pinned"),
+            "queue:q/arguments": ({}, "none are needed"),
+        },
+    ),
+    "a classic queue among classic ones": (
+        ("broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\nqueues: {q: {type: classic}}"),
+        {
+            "queue:q/exchange_type": ("direct", "the queue type is pinned"),
+        },
+    ),
+    "a type among the arguments": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\n"
+            "queues: {q: {arguments: {x-queue-type: quorum}}}"
+        ),
+        {
+            "queue:q/exchange_type": ("topic", "the queue type is pinned"),
+            "queue:q/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 3},
+                "the queue type is pinned",
+            ),
+        },
+    ),
+    "pinned to quorum": (
+        ("broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\nqueues: {q: {type: quorum}}"),
+        {
+            "queue:q/exchange_type": ("topic", "the queue type is pinned"),
+            "queue:q/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 3},
+                "the queue type is pinned",
+            ),
+        },
+    ),
+    "arguments are added": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {type: quorum, arguments: {x-message-ttl: 60000}}}"
+        ),
+        {
+            "queue:q/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 3, "x-message-ttl": 60000},
+                "the queue type is pinned",
+            ),
+        },
+    ),
+    "arguments that are pinned win": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {type: quorum, arguments: {x-delivery-limit: 9}}}"
+        ),
+        {
+            "queue:q/arguments": (
+                {"x-queue-type": "quorum", "x-delivery-limit": 9},
+                "the queue type is pinned",
+            ),
+        },
+    ),
+    "levels of priority are of classic queues": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-max-priority: 10}}}",
+        {
+            "queue:q/exchange_type": ("direct", "RabbitMQ refuses a quorum queue with levels of priority"),
+            "queue:q/arguments": (
+                {"x-max-priority": 10},
+                "RabbitMQ refuses a quorum queue with levels of priority",
+            ),
+        },
+    ),
+    "a broadcast is no quorum queue": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {broadcast: true}}",
+        {
+            "queue:q/arguments": ({}, "none are needed"),
+            "queue:q/exchange_type": ("fanout", "it copies each message to every queue behind it"),
+        },
+    ),
+    "a pattern for a key": (
+        "queues: {q: {exchange: tasks, routing_key: task.#}}",
+        {
+            "queue:q/exchange_type": ("topic", "its routing key is a pattern"),
+        },
+    ),
+    "another app declares its own": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {external: true}}",
+        {
+            "queue:q/arguments": ({}, "none are needed"),
+            "queue:q/exchange_type": ("direct", "the app that consumes it declares it; this one only sends"),
+        },
+    ),
+    "a pinned type is RabbitMQ's": (
+        "queues: {q: {type: quorum}}",
+        {
+            "queue:q/exchange_type": ("direct", "this broker has one kind of queue"),
+            "queue:q/arguments": ({}, "none are needed"),
+        },
+    ),
+    "the rest of one that is spelt out": (
+        "queues: {q: {exchange: tasks}}",
+        {
+            "queue:q/exchange_type": ("direct", "this broker has one kind of queue"),
+            "queue:q/routing_key": ("q", "the queue's own name"),
+        },
+    ),
+}
+STAYS_SILENT = {
+    "it is spelt out": (
+        (
+            "queues: {q: {exchange: tasks, exchange_type: topic, routing_key: task.#, "
+            "consumer_arguments: {x-priority: 5}}}"
+        ),
+        ["queue:q/exchange", "queue:q/exchange_type", "queue:q/routing_key", "queue:q/consumer_arguments"],
+    ),
+    "settings are pinned": (
+        (
+            "celery: {settings: {task_create_missing_queues: true, task_default_exchange: x, "
+            "task_default_exchange_type: topic, task_default_routing_key: y}}"
+        ),
+        [
+            "app/task_create_missing_queues",
+            "app/task_default_exchange",
+            "app/task_default_exchange_type",
+            "app/task_default_routing_key",
+        ],
+    ),
+}
+LEADS_TO = {
+    "the broker": ("tasks: {shop.a: }", "queue:shop.standard.io/exchange_type", ["app/broker_transport"]),
+    "the policy file": (
+        "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\ntasks: {shop.a: }",
+        "queue:shop.standard.io/exchange_type",
+        ["parameters.queue-declarations.queue_type"],
+    ),
+    "the type and what is pinned": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {type: quorum, arguments: {x-message-ttl: 1}}}"
+        ),
+        "queue:q/arguments",
+        ["2:20", "parameters.queue-declarations.redeliveries", "2:39"],
+    ),
+    "the default queue": (
+        "tasks: {shop.a: }",
+        "app/task_default_exchange",
+        ["queue:shop.standard.io/exchange"],
+    ),
+}
+REFUSES = {
+    "what only RabbitMQ knows": (
+        (
+            "broker: {transport: filesystem, url: '${U}'}\n"
+            "queues: {q: {type: classic, arguments: {x-expires: 1}, consumer_arguments: {x-priority: 1}}}"
+        ),
+        [
+            Found(
+                "queue-type-unused",
+                f"2:{column}",
+                f"filesystem knows no `{field}` of a queue; this changes nothing",
+                "remove it, or use RabbitMQ",
+            )
+            for field, column in (("type", 14), ("arguments", 29), ("consumer_arguments", 56))
+        ],
+    ),
+    "arguments that Redis does not know": (
+        "queues: {q: {arguments: {x-expires: 60000, x-message-ttl: 60000}}}",
+        [
+            Found(
+                "queue-type-unused",
+                "1:14",
+                "of a queue's `arguments` redis knows only x-expires",
+                "remove it, or use RabbitMQ",
+            ),
+        ],
+    ),
+    "a broadcast that is none": (
+        "queues: {q: {broadcast: true, exchange_type: topic}}",
+        [
+            Found(
+                "broadcast-not-fanout",
+                "1:46",
+                (
+                    "queue q is a broadcast, but only a fanout exchange copies a message to every worker; "
+                    "a topic exchange brings it to those that happen to match"
+                ),
+                "remove the exchange type",
+            ),
+        ],
+    ),
+    "a pattern that is none": (
+        "queues: {q: {exchange: tasks, exchange_type: direct, routing_key: task.*}}",
+        [
+            Found(
+                "topic-on-direct",
+                "1:67",
+                (
+                    "to a direct exchange `task.*` is no pattern: messages that others send to exchange "
+                    "tasks with a key that would match never reach queue q"
+                ),
+                "remove the exchange type, or write a key without `*` and `#`",
+            ),
+        ],
+    ),
+    "two types": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {type: classic, arguments: {x-queue-type: quorum}}}"
+        ),
+        [
+            Found(
+                "queue-type-twice",
+                "2:55",
+                "queue q has `type: classic`, but its argument says quorum",
+                "keep `type`, and remove the argument",
+            ),
+        ],
+    ),
+    "no limit of deliveries": (
+        (
+            "broker: {transport: rabbitmq, url: '${U}'}\n"
+            "queues: {q: {type: quorum, arguments: {x-delivery-limit: -1}}}\n"
+            "tasks: {shop.a: {queue: q, idempotent: true}}"
+        ),
+        [
+            Found(
+                "delivery-limit-missing",
+                "2:58",
+                (
+                    "nothing ends it when a message of queue q kills every worker that takes it, for "
+                    "instance one of shop.a: the delivery limit is -1"
+                ),
+                "remove it (the compiler then sets one), or write a limit of 1 or more",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "a direct exchange that only Celery sends past": (
+        "queues: {default: {exchange_type: direct, routing_key: 'default.#'}}"
+    ),
+    "no limit where nothing comes back": (
+        "broker: {transport: rabbitmq, url: '${U}'}\n"
+        "queues: {q: {type: quorum, arguments: {x-delivery-limit: -1}}}\n"
+        "tasks: {shop.a: {queue: q}}"
+    ),
+    "an argument that Redis knows": "queues: {q: {arguments: {x-expires: 60000}}}",
+    "all of it on RabbitMQ": (
+        "broker: {transport: rabbitmq, url: '${U}'}\n"
+        "queues: {q: {type: classic, arguments: {x-expires: 1}, consumer_arguments: {x-priority: 1}}}"
+    ),
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(queue_declarations, fragment).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(queue_declarations, fragment).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(queue_declarations, fragment).origins[address] == places
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(queue_declarations, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(queue_declarations, fragment).findings == []
+
+
+ASKED = "the policy file asks for quorum queues"
+QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 3}
+
+
+@pytest.mark.parametrize(
+    ("versions", "arguments"),
+    [
+        (("5.7", "4.1"), (QUORUM, ASKED)),
+        (("5.7", "3.13"), (QUORUM, ASKED)),
+        (("5.7", None), (QUORUM, ASKED)),
+        (("5.4", None), ({}, "none are needed")),
+        (("5.5.3", "3.13"), ({}, "none are needed")),
+        (("5.6", "3.13"), ({}, "none are needed")),
+        (("5.6.3", "3.13"), (QUORUM, ASKED)),
+        (("5.5.3", "4.0.1"), (QUORUM, ASKED)),
+        (("5.5.3", "4.0"), ({}, "none are needed")),
+    ],
+)
+def test_a_policy_file_asks_for_quorum_queues_where_the_versions_can_have_them(versions, arguments):
+    celery, broker = versions
+    version = f", version: '{broker}'" if broker else ""
+    fragment = f"celery: {{version: '{celery}'}}\nbroker: {{transport: rabbitmq, url: '${{U}}'{version}}}\n"
+    tuned = queue_declarations.Parameters(queue_type="quorum")
+    decided = after(queue_declarations, fragment, {queue_declarations.NAME: tuned}).decided
+    assert decided["queue:shop.standard.io/arguments"] == arguments

@@ -1,0 +1,85 @@
+"""A queue keeps the promise of its most urgent task."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import after
+
+from policycompiler.policies.routing import queue_promises
+
+DECIDES = {
+    "the most urgent task counts": (
+        ("tasks: {shop.a: {latency: batch, queue: q}, shop.b: {latency: interactive, queue: q}}"),
+        {
+            "queue:q/latency": ("interactive", "the most urgent of its tasks"),
+            "queue:q/queue_wait_seconds": (
+                1,
+                "the promise of class `interactive`: 99 of 100 tasks start within it",
+            ),
+        },
+    ),
+    "nothing is sent to it": (
+        "queues: {q: {}}",
+        {
+            "queue:q/latency": ("standard", "no declared task is sent to it"),
+            "queue:q/queue_wait_seconds": (
+                30,
+                "the promise of class `standard`: 99 of 100 tasks start within it",
+            ),
+        },
+    ),
+    "one owner": (
+        "tasks: {shop.a: {queue: q, owner: team}, shop.b: {queue: q, owner: team}}",
+        {
+            "queue:q/owner": ("team", "all its tasks are theirs"),
+        },
+    ),
+    "another app's queue": (
+        "tasks: {shop.a: {external: true, queue: q, latency: batch}}",
+        {
+            "queue:q/queue_wait_seconds": (
+                900,
+                "the promise of class `batch`: 99 of 100 tasks start within it",
+            ),
+        },
+    ),
+}
+STAYS_SILENT = {
+    "two owners": (
+        "tasks: {shop.a: {queue: q, owner: team}, shop.b: {queue: q, owner: others}}",
+        ["queue:q/owner"],
+    ),
+    "one task has no owner": (
+        "tasks: {shop.a: {queue: q, owner: team}, shop.b: {queue: q}}",
+        ["queue:q/owner"],
+    ),
+    "no task": ("queues: {q: {}}", ["queue:q/owner"]),
+}
+LEADS_TO = {
+    "the urgent task": (
+        ("tasks: {shop.a: {latency: batch, queue: q}, shop.b: {latency: interactive, queue: q}}"),
+        "queue:q/latency",
+        ["task:shop.b/latency"],
+    ),
+    "the class": (
+        "tasks: {shop.a: {queue: q}}",
+        "queue:q/queue_wait_seconds",
+        ["queue:q/latency", "latency_classes.standard.queue_wait_p99"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("fragment", "expected"), DECIDES.values(), ids=DECIDES)
+def test_it_decides(fragment, expected):
+    decided = after(queue_promises, fragment).decided
+    assert {address: decided.get(address) for address in expected} == expected
+
+
+@pytest.mark.parametrize(("fragment", "addresses"), STAYS_SILENT.values(), ids=STAYS_SILENT)
+def test_it_stays_silent(fragment, addresses):
+    assert after(queue_promises, fragment).decided.keys().isdisjoint(addresses)
+
+
+@pytest.mark.parametrize(("fragment", "address", "places"), LEADS_TO.values(), ids=LEADS_TO)
+def test_its_origins_lead_to(fragment, address, places):
+    assert after(queue_promises, fragment).origins[address] == places

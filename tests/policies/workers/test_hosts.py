@@ -1,0 +1,130 @@
+"""Machines and what they are said to run."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies.workers import hosts
+
+REFUSES = {
+    "no such worker": (
+        (
+            "tasks: {shop.a: {queue: q}}\n"
+            "workers: {all: {queues: ['*']}}\n"
+            "hosts: {one: {workers: {all: 1, al: 1}}}"
+        ),
+        [
+            Found(
+                "host-worker-unknown",
+                "3:33",
+                "host one runs worker al, which does not exist; there are: all",
+                "did you mean `all`?",
+            ),
+        ],
+    ),
+    "more memory than there is": (
+        (
+            "tasks: {shop.a: {queue: q}}\n"
+            "workers: {all: {queues: ['*'], memory: 3GiB, replicas: 2}}\n"
+            "hosts: {one: {memory: 4GiB, workers: {all: 2}}}"
+        ),
+        [
+            Found(
+                "host-memory-short",
+                "3:23",
+                "the workers of host one may take 6144 MiB, and it has 4096 MiB",
+                "place fewer processes there, or lower their budgets",
+            ),
+        ],
+    ),
+    "more than there are cores": (
+        (
+            "tasks: {shop.a: {queue: q, work: cpu}}\n"
+            "workers: {all: {queues: ['*'], concurrency: {min: 1, max: 8}}}\n"
+            "hosts: {one: {cores: 4, workers: {all: 1}}}"
+        ),
+        [
+            Found(
+                "host-cores-short",
+                "3:22",
+                "8 slots of host one compute at once (all), and it has 4 cores",
+                "place fewer processes there, or give them fewer slots",
+            ),
+        ],
+    ),
+    "fewer than there are": (
+        (
+            "tasks: {shop.a: {queue: q}}\n"
+            "workers: {all: {queues: ['*'], replicas: 2}}\n"
+            "hosts: {one: {workers: {all: 1}}}"
+        ),
+        [
+            Found(
+                "host-replicas-differ",
+                "3:30",
+                "worker all has 2 processes, and hosts run 1 (one)",
+                "place as many as there are, or pin `replicas`",
+            ),
+        ],
+    ),
+    "on no machine": (
+        (
+            "tasks: {shop.a: {queue: q}}\n"
+            "workers: {q: {}, rest: {queues: [shop.*]}}\n"
+            "hosts: {one: {workers: {q: 1}}}"
+        ),
+        [
+            Found(
+                "host-worker-unplaced",
+                "3:8",
+                "no host runs worker rest, of 1 process, which consumes shop.standard.io",
+                "place it, where this list is to be whole",
+            ),
+        ],
+    ),
+    "beat elsewhere": (
+        (
+            "tasks: {shop.a: {queue: q}}\n"
+            "schedules: {s: {task: shop.a, every: 1h}}\n"
+            "beat: {host: onne}\n"
+            "hosts: {one: {cores: 4}}"
+        ),
+        [
+            Found(
+                "beat-host-unknown",
+                "3:14",
+                "beat runs on onne, which is no host; there are: one",
+                "did you mean `one`?",
+            ),
+        ],
+    ),
+}
+ACCEPTS = {
+    "no host": "tasks: {shop.a: {queue: q}}",
+    "all is placed and fits": (
+        "tasks: {shop.a: {queue: q, work: cpu}}\n"
+        "workers: {all: {queues: ['*'], concurrency: 2, replicas: 2, memory: 1GiB}}\n"
+        "hosts: {one: {cores: 4, memory: 2GiB, workers: {all: 2}}}"
+    ),
+    "over two machines": (
+        "workers: {all: {queues: ['*'], replicas: 2}}\n"
+        "hosts: {one: {workers: {all: 1}}, two: {workers: {all: 1}}}"
+    ),
+    "tasks that wait share a core": (
+        "tasks: {shop.a: {queue: q}}\n"
+        "workers: {all: {queues: ['*'], concurrency: 8}}\n"
+        "hosts: {one: {cores: 1, workers: {all: 1}}}"
+    ),
+    "machines without workers": "tasks: {shop.a: {queue: q}}\nhosts: {one: {cores: 1}}\nbeat: {host: one}",
+}
+
+
+@pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
+def test_it_refuses(fragment, findings):
+    assert after(hosts, fragment).findings == findings
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(hosts, fragment).findings == []

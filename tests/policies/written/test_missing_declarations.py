@@ -1,0 +1,49 @@
+"""What nobody declared is asked for, by whoever wants to know."""
+
+from __future__ import annotations
+
+import pytest
+from workloads import Found, after
+
+from policycompiler.policies.written import missing_declarations
+
+NOTHING_SAID = [
+    Found(
+        "missing-owner",
+        "1:9",
+        "nobody is declared the owner of shop.a: its alerts go to no team",
+        "add `owner:`, here or once for the file",
+    ),
+    Found(
+        "missing-idempotency",
+        "1:9",
+        "whether shop.a may run twice is not declared: it is lost with a worker",
+        "add `idempotent: true` or `false`",
+    ),
+    Found(
+        "missing-runtime",
+        "1:9",
+        "how long shop.a runs is not declared: nothing ends a run that hangs",
+        "add `runtime:` with p50 and p99, as measured",
+    ),
+    Found(
+        "missing-rate",
+        "1:9",
+        "how often shop.a is sent is not declared: no worker is sized for it",
+        "add `rate:`, mean and peak",
+    ),
+]
+ACCEPTS = {
+    "all is said": "tasks: {shop.a: {owner: team, idempotent: false, runtime: 1s, rate: 1/m}}",
+    "the file's owner": "owner: team\ntasks: {shop.a: {idempotent: true, runtime: 1s, rate: 1/m}}",
+    "what another app runs": "owner: team\ntasks: {shop.a: {external: true, queue: theirs}}",
+}
+
+
+def test_it_asks_for_all_that_a_bare_name_leaves_open():
+    assert after(missing_declarations, "tasks: {shop.a: }").findings == NOTHING_SAID
+
+
+@pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
+def test_it_accepts(fragment):
+    assert after(missing_declarations, fragment).findings == []

@@ -1,0 +1,13 @@
+"""Where things are that tests read: the checkout, the examples, and the data of tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SUPPORT = Path(__file__).parent
+TESTS = SUPPORT.parent
+DATA = TESTS / "data"
+EVERYTHING = DATA / "everything"
+CORPUS = DATA / "corpus"
+ROOT = TESTS.parent
+EXAMPLES = ROOT / "examples"
