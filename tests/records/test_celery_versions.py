@@ -20,7 +20,7 @@ from celery.bin.base import CLIContext
 from celery.bin.beat import beat
 from celery.bin.celery import celery as command_line
 from celery.bin.worker import worker
-from places import ROOT
+from places import DATA, EVERYTHING, ROOT
 
 import policycompiler
 from policycompiler.compiler import Compilation, compile_workload
@@ -33,8 +33,8 @@ DATA = Path(policycompiler.__file__).with_name("knowledge") / "celery_versions.j
 SOURCES = {
     "minimal": ROOT / "examples" / "minimal.yaml",
     "shop": ROOT / "examples" / "shop",
-    "language": ROOT / "tests" / "language.yaml",
-    **{path.stem: path for path in (ROOT / "tests" / "everything").glob("*.yaml")},
+    "language": DATA / "language.yaml",
+    **{path.stem: path for path in EVERYTHING.glob("*.yaml")},
 }
 VERSIONS = celery.known_versions()
 NEWER = {"option-newer-than-target", "setting-newer-than-target", "transport-option-newer-than-target"}
@@ -120,7 +120,7 @@ def test_the_versions_of_a_name(section, name, versions):
 
 def test_neither_celery_nor_kombu_is_imported_for_it():
     code = (
-        "from policycompiler.model import celery_settings as c; import sys; c.known('settings'); "
+        "from policycompiler.knowledge import celery_settings as c; import sys; c.known('settings'); "
         "print([name for name in sys.modules if name.partition('.')[0] in ('celery', 'kombu')])"
     )
     assert run_python(code) == "[]"
