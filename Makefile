@@ -60,7 +60,7 @@ schema: install ## write the schemas of workload and policy file anew from the m
 celery-versions: ## read anew from the packages what each Celery takes; then read `git diff`
 	$(PYTHON) .ci/celery_versions.py
 
-knowledge: ## hold tests/knowledge against Celery 5.5, 5.6 and 5.7; needs Redis and RabbitMQ
+knowledge: ## run tests/knowledge on each of the last Celery versions; needs Redis and RabbitMQ
 	$(PYTHON) .ci/knowledge_by_version.py
 
 bench: install ## speed and memory of a compile, as ratios
