@@ -3,6 +3,8 @@
 docs.py [FOLDER]     by default `docs/`; findings have a page for each chapter, and an index
 """
 
+# ruff: noqa: INP001 - a script
+
 from __future__ import annotations
 
 import sys
@@ -16,16 +18,15 @@ from policycompiler.manual.text import mend_words, severity_words
 INDEX = """\
 # The findings
 
-Everything that the program finds, with its own severity and the page that says more; `policycompiler finding CODE`
-prints the same. Each page shows the nearest workloads that have a finding and that do not. An example stands
-for a workload that also has what it lacks of this head:
+Everything that the program finds, with its own severity and the page that says more. The command
+`policycompiler finding CODE` prints the same. Each page shows the nearest workloads that have a finding and
+that do not. An example stands for a workload that also has what it lacks of this head:
 
 ```yaml
 {head}
 ```
 
-A waiver lets one workload keep a finding until a day. Its `at` is the path that the finding names, `"*"` for all
-of a file:
+A waiver lets one workload keep a finding until a day. Its `at` is the path that the finding names, or `"*"`:
 
 ```yaml
 waivers:
@@ -36,9 +37,10 @@ waivers:
     expires: YYYY-MM-DD
 ```
 
-A severity in the policy file holds for every workload: `severities: {{retry-no-jitter: "off"}}`, or `warning` for what
-is an error. A profile that asks for less than a finding's own does not report it. Where a severity holds whatever the
-policy file says, no output can be made, and no waiver helps. Made from the docstrings by `make docs`.
+A severity in the policy file holds for every workload: `severities: {{retry-no-jitter: "off"}}`, or `warning`
+for what is an error. A profile that asks for less than a finding's own does not report it. Where a severity
+holds whatever the policy file says, no output can be made, and no waiver helps. Made from the docstrings by
+`make docs`.
 
 {contents}
 
@@ -55,6 +57,7 @@ def policies_page() -> str:
 
 
 def policy_section(page: manual.Page) -> str:
+    """A policy below its heading."""
     found = [
         f"- [`{entry.finding.code}`]({link(page, entry)}) {entry.finding.name}, "
         f"{severity_words(entry)}: {entry.mend}"
@@ -119,6 +122,7 @@ def chapter_page(chapter: str, pages: list[manual.Page]) -> str:
 
 
 def finding_sections(page: manual.Page) -> list[str]:
+    """The findings of one policy or room, below its heading."""
     policy = f"[What the policy decides](../policies.md#{page.name})."
     tunable = (
         f"[Its parameters](../policies.md#{page.name}) can be set in the policy file."
@@ -130,6 +134,7 @@ def finding_sections(page: manual.Page) -> list[str]:
 
 
 def finding_section(entry: manual.FindingPage) -> list[str]:
+    """One finding, its anchor first."""
     own = entry.finding
     said = manual.said(entry)
     blocks = [
