@@ -114,6 +114,36 @@ def test_a_program_gets_all_it_needs_from_the_package_itself():
         policycompiler.nothing  # noqa: B018
 
 
+@pytest.mark.parametrize("targets", [(), None])
+def test_a_compilation_that_asks_for_no_target_makes_no_file(targets):
+    compilation = policycompiler.compile_workload([Path("workload.yaml")], targets=targets)
+    assert compilation.plan is not None
+    assert bool(compilation.files) == (targets is None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "emits"),
+    [
+        (["check", "workload.yaml"], False),
+        (["explain", "workload.yaml"], False),
+        (["explain", "workload.yaml", "task:shop.mail.send/queue"], True),
+        (["baseline", "write", "workload.yaml"], False),
+        (["compile", "workload.yaml"], True),
+    ],
+    ids=str,
+)
+def test_only_what_shows_files_makes_them(arguments, emits, monkeypatch):
+    made = []
+
+    def emitted(*given: object) -> list[object]:
+        made.append(given)
+        return []
+
+    monkeypatch.setattr("policycompiler.emitters.emit", emitted)
+    assert run(*arguments).exit_code == 0
+    assert bool(made) == emits
+
+
 def test_an_interrupt_ends_with_130_and_no_traceback():
     tasks = "".join(f"  shop.t{number}: {{latncy: batch}}\n" for number in range(1000))
     put(WORKLOAD.partition("tasks:")[0] + "tasks:\n" + tasks)
