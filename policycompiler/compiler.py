@@ -78,10 +78,10 @@ def compile_workload(
     """Compile workload files and folders, in memory; nothing is written.
 
     `environment` names the overlay of `environments:` to apply, `policy` the policy file and `baseline` the
-    findings to hide. `targets` are the kinds of output wanted, by default those of the policy file; none
-    stops after the plan. `today` decides which waivers have expired. `root` is the folder that the names of
-    sources and policy file are relative to, which findings show. Everything a user can get wrong is a
-    diagnostic; an exception is a bug.
+    findings to hide. `targets` are the kinds of output wanted, by default those of the policy file; an empty
+    one stops after the plan and makes no file. `today` decides which waivers have expired. `root` is the
+    folder that the names of sources and policy file are relative to, which findings show. Everything a user
+    can get wrong is a diagnostic; an exception is a bug.
     """
     paths = load.find_sources(sources, leave_out=policy, root=root)
     rules, refused = _read_rules(policy, root)
@@ -124,8 +124,8 @@ def compile_workload(
         policy=rules.policy,
         waivers=waivers,
     )
-    if plan is not None and not compilation.failed:
-        wanted = rules.policy.targets or emitters.TARGETS if targets is None else targets
+    wanted = rules.policy.targets or emitters.TARGETS if targets is None else targets
+    if wanted and plan is not None and not compilation.failed:
         compilation = compilation._replace(files=emitters.emit(plan, wanted))
     return compilation
 

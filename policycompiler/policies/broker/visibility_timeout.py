@@ -166,8 +166,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     waits = {scope: _reserve(plan, scope) for scope in plan.scopes("worker")}
     others = [wait.hold for wait in waits.values() if wait is not None and wait.hold is not None]
     others += _undeclared(plan)
-    # Each cause is held against a pin alone; what is decided has room for a delay and a full worker together.
-    holds = [hold for name in spec.tasks for hold in _task_holds(plan, name, {})] + others
+    # What is decided has room for a delay and a full worker together.
     sums = [hold for name in spec.tasks for hold in _task_holds(plan, name, waits)] + others
     longest = max(sums, key=lambda hold: (hold.seconds, hold.origin), default=None)
     yield _longest_hold(longest)
@@ -178,13 +177,13 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         origins = (Written(pin_path),)
         yield Decision(APP, "visibility_timeout_seconds", pinned, "pinned in the workload", origins)
         instead = f"remove the pin (the compiler then sets {min(needed, most):g} s), or"
-        yield from _objections(holds, pinned, pin_path, instead)
+        yield from _objections(_holds(spec, plan, others), pinned, pin_path, instead)
         if pinned > most:
             message = f"a visibility timeout of {pinned:g} s; {plan.broker.label} allows at most {most:g} s"
             yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help="lower it, or remove it")
     elif longest is not None and required > most:
         instead = f"{plan.broker.label} allows at most {most:g} s:"
-        yield from _objections(holds, most, ("broker", "transport"), instead)
+        yield from _objections(_holds(spec, plan, others), most, ("broker", "transport"), instead)
         because = f"{longest.what} {longest.seconds:g} s, and {plan.broker.label} allows no more than this"
         limited = (longest.origin, Constant("most_seconds", redelivery.most_seconds))
         yield Decision(APP, "visibility_timeout_seconds", redelivery.most_seconds, because, limited)
@@ -263,6 +262,11 @@ def _pinned(spec: Workload) -> tuple[int | float | None, SpecPath]:
     if isinstance(option, int | float) and not isinstance(option, bool):
         return option, ("broker", "options", "visibility_timeout")
     return None, ()
+
+
+def _holds(spec: Workload, plan: Plan, others: list[_Hold]) -> list[_Hold]:
+    """What is held against a pin, or against what SQS allows: each cause alone."""
+    return [hold for name in spec.tasks for hold in _task_holds(plan, name, {})] + others
 
 
 def _task_holds(plan: Plan, name: str, waits: Mapping[Scope, _Wait | None]) -> Iterator[_Hold]:
