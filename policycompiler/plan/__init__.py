@@ -13,6 +13,7 @@ from json.encoder import encode_basestring_ascii
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
+from policycompiler.plan import vocabulary
 
 FORMAT = 1
 
@@ -105,6 +106,10 @@ class UndecidedError(LookupError):
 
 class ConflictError(Exception):
     """A setting was decided twice, or without an origin."""
+
+
+class UndeclaredError(Exception):
+    """A policy decides a key that the vocabulary does not declare."""
 
 
 _NOTHING: dict[str, Setting] = {}
@@ -251,8 +256,14 @@ class PlanDraft(Plan):
         super().__init__({})
 
     def settle(self, decision: Decision, policy: str) -> None:
-        """Make a decision a setting. Raises `ConflictError` on a second decider or a missing origin."""
+        """Make a decision a setting.
+
+        Raises `ConflictError` on a second decider or a missing origin, `UndeclaredError` on an unknown key.
+        """
         scope, key, value, because, origins, overrides = decision
+        if vocabulary.find(scope.kind, key) is None:
+            message = f"{policy} decides {scope}/{key}, which no entry of the vocabulary declares"
+            raise UndeclaredError(message)
         keys = self._settings.setdefault(scope, {})
         if not origins:
             message = f"{policy} decides {scope}/{key} without an origin"
