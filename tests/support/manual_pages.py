@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from policycompiler import manual
+from policycompiler.manual.plans import plan_page
 from policycompiler.manual.text import mend_words, severity_line, severity_words, waiver
 
 HEAD = """\
@@ -108,7 +109,7 @@ def finding_section(entry: manual.FindingPage) -> list[str]:
     return [block for block in blocks if block]
 
 
-PAGES = {"policies.md": policies_page, "findings.md": findings_page}
+PAGES = {"policies.md": policies_page, "findings.md": findings_page, "plan.md": plan_page}
 
 
 def targets_of(text: str) -> list[str]:

@@ -79,6 +79,14 @@ FACTS = (
     ),
     Key(
         "app",
+        "result_backend_kind",
+        Type.TEXT,
+        ChangeKind.RESULTS,
+        _PEOPLE,
+        "where results are kept, as declared: `redis`, `database`, …",
+    ),
+    Key(
+        "app",
         "visibility_timeout_seconds",
         Type.NUMBER,
         ChangeKind.VISIBILITY_TIMEOUT,
@@ -121,8 +129,11 @@ FACTS = (
 )
 
 
-def _setting(name: str, type_: Type, change: ChangeKind, *, names_queues: bool = False) -> Key:
-    return celerys(name)._replace(type=type_, change=change, names_queues=names_queues)
+def _setting(
+    name: str, type_: Type, change: ChangeKind, *, nullable: bool = True, names_queues: bool = False
+) -> Key:
+    key = celerys(name)
+    return key._replace(type=type_, change=change, nullable=nullable, names_queues=names_queues)
 
 
 _LOCAL = (
@@ -153,7 +164,7 @@ def celerys(name: str) -> Key:
         Type.ANY,
         change,
         readers(reader),
-        "a setting of Celery's own",
+        "Celery's own",
         nullable=True,
         celerys=True,
         local=name.startswith(_LOCAL),
@@ -163,25 +174,25 @@ def celerys(name: str) -> Key:
 _SERIALIZATION, _MOVED = ChangeKind.SERIALIZATION, ChangeKind.TASK_MOVED
 
 SETTINGS = (
-    _setting("accept_content", Type.TEXTS, _SERIALIZATION),
-    _setting("broker_transport_options", Type.MAPPING, _BROKER),
+    _setting("accept_content", Type.TEXTS, _SERIALIZATION, nullable=False),
+    _setting("broker_transport_options", Type.MAPPING, _BROKER, nullable=False),
     _setting("database_table_names", Type.MAPPING, ChangeKind.RESULTS),
     _setting("database_table_schemas", Type.MAPPING, ChangeKind.RESULTS),
     _setting("result_accept_content", Type.TEXTS, _SERIALIZATION),
     _setting("result_compression", Type.TEXT, _SERIALIZATION),
     _setting("result_expires", Type.NUMBER, ChangeKind.RESULTS)._replace(unit=Unit.SECONDS),
-    _setting("result_serializer", Type.TEXT, _SERIALIZATION),
+    _setting("result_serializer", Type.TEXT, _SERIALIZATION, nullable=False),
     _setting("task_acks_late", Type.FLAG, ChangeKind.TASK_DELIVERY),
     _setting("task_compression", Type.TEXT, _SERIALIZATION),
     _setting("task_default_delivery_mode", Type.ANY, ChangeKind.TASK_DELIVERY),
     _setting("task_default_exchange", Type.TEXT, ChangeKind.APP_SETTING, names_queues=True),
     _setting("task_default_priority", Type.NUMBER, ChangeKind.TASK_PRIORITY),
-    _setting("task_default_queue", Type.TEXT, _MOVED, names_queues=True)._replace(
+    _setting("task_default_queue", Type.TEXT, _MOVED, nullable=False, names_queues=True)._replace(
         readers=readers(Reader.CONFIGURATION, Reader.PEOPLE)
     ),
     _setting("task_default_routing_key", Type.TEXT, ChangeKind.APP_SETTING, names_queues=True),
     _setting("task_ignore_result", Type.FLAG, ChangeKind.TASK_RESULTS),
-    _setting("task_serializer", Type.TEXT, _SERIALIZATION),
+    _setting("task_serializer", Type.TEXT, _SERIALIZATION, nullable=False),
     _setting("task_soft_time_limit", Type.NUMBER, ChangeKind.TASK_LIMITS)._replace(unit=Unit.SECONDS),
     _setting("task_time_limit", Type.NUMBER, ChangeKind.TASK_LIMITS)._replace(unit=Unit.SECONDS),
 )

@@ -16,6 +16,15 @@ def _promised(name: str, type_: Type, says: str, unit: Unit | None = None) -> Ke
 
 
 KEYS = (
+    Key(
+        "queue",
+        "type",
+        Type.TEXT,
+        ChangeKind.QUEUE_ARGUMENTS,
+        _PEOPLE,
+        "`classic`, `quorum` or another type of RabbitMQ's; `classic` on other brokers",
+        mirror=True,
+    ),
     _declared("exchange", Type.TEXT, ChangeKind.QUEUE_BINDING, "the exchange that it is bound to"),
     _declared("exchange_type", Type.TEXT, ChangeKind.QUEUE_ARGUMENTS, "`direct`, `topic` or `fanout`"),
     _declared("routing_key", Type.TEXT, ChangeKind.QUEUE_BINDING, "the key that it is bound by"),

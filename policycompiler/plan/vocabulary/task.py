@@ -15,10 +15,12 @@ def _fact(name: str, type_: Type, says: str, unit: Unit | None = None) -> Key:
 def _option(
     name: str, type_: Type, change: ChangeKind, says: str, unit: Unit | None = None, *, nullable: bool = False
 ) -> Key:
-    annotation = readers(Reader.ANNOTATION)
-    return Key(
-        "task", f"options.{name}", type_, change, annotation, says, unit, nullable=nullable, celerys=True
-    )
+    told = readers(Reader.ANNOTATION, Reader.PEOPLE) if name in _IN_ROUTING else readers(Reader.ANNOTATION)
+    return Key("task", f"options.{name}", type_, change, told, says, unit, nullable=nullable, celerys=True)
+
+
+_IN_ROUTING = frozenset({"acks_late", "soft_time_limit", "time_limit"})
+"""Those that the table of tasks and queues shows."""
 
 
 _DELIVERY, _RETRIES, _RESULTS = ChangeKind.TASK_DELIVERY, ChangeKind.TASK_RETRIES, ChangeKind.TASK_RESULTS
@@ -139,6 +141,7 @@ KEYS = (
     _fact("canvas", Type.TEXTS, "`chain`, `group` and `chord` that it is part of, where declared"),
     _fact("runbook", Type.TEXT, "where an on-call person reads on, where declared"),
     _fact("burst", Type.NUMBER, "tasks that arrive at once, where declared"),
+    _fact("memory_bytes", Type.NUMBER, "peak memory of one run, where declared", Unit.BYTES),
     _fact("payload_bytes", Type.NUMBER, "the largest message, where declared", Unit.BYTES),
     _fact("runtime_p50_seconds", Type.NUMBER, "median run time, where declared", Unit.SECONDS),
     _fact("runtime_p99_seconds", Type.NUMBER, "99 of 100 runs are shorter, where declared", Unit.SECONDS),
