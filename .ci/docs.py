@@ -1,4 +1,4 @@
-"""Write docs/policies.md and docs/findings/, made from the docstrings of what decides and what finds.
+"""Write the pages that are made from code: policies, findings, and the vocabulary of the plan.
 
 docs.py [FOLDER]     by default `docs/`; findings have a page for each chapter, and an index
 """
@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from policycompiler import manual
+from policycompiler.manual.plans import plan_page
 from policycompiler.manual.text import mend_words, severity_words
 
 INDEX = """\
@@ -157,7 +158,12 @@ def finding_section(entry: manual.FindingPage) -> list[str]:
 def pages() -> dict[str, str]:
     """Every generated page by its name below `docs/`."""
     made = {f"findings/{chapter}.md": chapter_page(chapter, found) for chapter, found in chapters()}
-    return {"policies.md": policies_page(), "findings/README.md": index_page(), **made}
+    return {
+        "policies.md": policies_page(),
+        "plan.md": plan_page(),
+        "findings/README.md": index_page(),
+        **made,
+    }
 
 
 def main(folder: Path) -> None:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 from policycompiler.diagnostics import SpecPath
 from policycompiler.knowledge import brokers
 from policycompiler.knowledge.brokers import Broker
+from policycompiler.plan import vocabulary
 
 FORMAT = 1
 
@@ -107,6 +108,10 @@ class UndecidedError(LookupError):
 
 class ConflictError(Exception):
     """A setting was decided twice, or without an origin."""
+
+
+class UndeclaredError(Exception):
+    """A policy decides a key that the vocabulary does not declare."""
 
 
 _NOTHING: dict[str, Setting] = {}
@@ -258,8 +263,14 @@ class PlanDraft(Plan):
         super().__init__({})
 
     def settle(self, decision: Decision, policy: str) -> None:
-        """Make a decision a setting. Raises `ConflictError` on a second decider or a missing origin."""
+        """Make a decision a setting.
+
+        Raises `ConflictError` on a second decider or a missing origin, `UndeclaredError` on an unknown key.
+        """
         scope, key, value, because, origins, overrides = decision
+        if vocabulary.find(scope.kind, key) is None:
+            message = f"{policy} decides {scope}/{key}, which no entry of the vocabulary declares"
+            raise UndeclaredError(message)
         keys = self._settings.setdefault(scope, {})
         if not origins:
             message = f"{policy} decides {scope}/{key} without an origin"

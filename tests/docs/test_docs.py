@@ -100,7 +100,7 @@ def test_the_pages_of_the_manual_are_what_the_docstrings_say(name: str) -> None:
 
 def test_no_page_of_the_manual_is_stale() -> None:
     found = {f"findings/{path.name}" for path in (ROOT / "docs" / "findings").iterdir()}
-    assert found == PAGES.keys() - {"policies.md"}
+    assert found == {name for name in PAGES if name.startswith("findings/")}
 
 
 @pytest.mark.parametrize("name", PAGES)

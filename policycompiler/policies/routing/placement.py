@@ -56,7 +56,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     service = plan.text(APP, "service")
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
-        if task.external and task.queue is None:
+        if plan.value(scope, "external") and task.queue is None:
             message = f"{name} is run by another app, but no queue says where that app finds it"
             path = ("tasks", name, "external")
             yield EXTERNAL_WITHOUT_QUEUE.at(path, message, help="add `queue: NAME`")
@@ -91,7 +91,7 @@ def _own_class(spec: Workload, plan: Plan, scope: Scope, service: str) -> Decisi
 
 
 def _default_queue(spec: Workload, plan: Plan, service: str) -> Decision:
-    tasks = [Scope("task", name) for name, task in spec.tasks.items() if not task.external]
+    tasks = [task for name in spec.tasks if not plan.value(task := Scope("task", name), "external")]
     pinned = {scope for scope in tasks if spec.tasks[scope.name].queue is not None}
     own = {plan.text(scope, "queue"): scope for scope in sorted(tasks, reverse=True) if scope not in pinned}
     table = _predefined(spec, plan)

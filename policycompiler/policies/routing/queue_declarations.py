@@ -1,7 +1,7 @@
 """How queues are declared to the broker.
 
 Decides:
-    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `arguments`,
+    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `type`, `arguments`,
     `consumer_arguments`; `app/task_create_missing_queues`, and of the default queue
     `app/task_default_exchange`, `task_default_exchange_type` and `task_default_routing_key`.
 
@@ -111,6 +111,7 @@ TOPIC_ON_DIRECT = warning("PC435", "topic-on-direct")
 
 LEVELS = "x-max-priority"
 """An argument of classic queues only (https://www.rabbitmq.com/docs/priority)."""
+CLASSIC = "classic"
 TYPE = "x-queue-type"
 """What makes a queue a quorum queue, for RabbitMQ and for Celery."""
 LIMIT = "x-delivery-limit"
@@ -194,6 +195,8 @@ def _queue(
     if written is not None and written.arguments:
         arguments |= written.arguments
         origins += (Written(("queues", scope.name, "arguments")),)
+    type_ = str(arguments.get(TYPE, CLASSIC))
+    yield Decision(scope, "type", type_, kind.because, (kind.origin,))
     because = kind.because if arguments else "none are needed"
     yield Decision(scope, "arguments", arguments, because, origins)
     decided: dict[str, tuple[Value, str]] = {

@@ -57,9 +57,9 @@ NO_TEAM = None
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """An alert for each critical task that runs here."""
-    for name, task in spec.tasks.items():
+    for name in spec.tasks:
         scope = Scope("task", name)
-        if not plan.get(scope, "critical") or task.external:
+        if not plan.get(scope, "critical") or plan.value(scope, "external"):
             continue
         deaf = _deaf(plan, scope)
         if deaf:
