@@ -131,5 +131,5 @@ def test_every_key_that_is_declared_is_decided_somewhere():
         assert own - plans[kind] == _NOT_HERE.get(kind, set()), kind
 
 
-_NOT_HERE = {"task": {"mandatory", "sent_as"}}
-"""Of queues of other apps on RabbitMQ; and what only the plans between two deployments have."""
+_NOT_HERE = {"task": {"mandatory", "sent_as"}, "alert": {"other_tasks"}}
+"""Of queues of other apps on RabbitMQ, of critical patterns, and what only plans between two deployments have."""
