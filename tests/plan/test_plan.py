@@ -132,4 +132,4 @@ def test_every_key_that_is_declared_is_decided_somewhere():
 
 
 _NOT_HERE = {"task": {"mandatory", "sent_as"}, "alert": {"other_tasks"}}
-"""Of queues of other apps on RabbitMQ, of critical patterns, and what only plans between two deployments have."""
+"""Of queues of other apps on RabbitMQ and critical patterns; and what only plans in between have."""
