@@ -197,7 +197,7 @@ def _without_fanout(plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 
 def _pool_limit(plan: Plan) -> Decision:
-    shared = [scope for scope in plan.scopes("worker") if _shares(plan.text(scope, "pool"))]
+    shared = [scope for scope in plan.scopes("worker") if pools.pool(plan.text(scope, "pool")).shares_process]
     slots = [(value, scope) for scope in shared if isinstance(value := plan.get(scope, "concurrency"), int)]
     most, scope = max(slots, default=(0, APP))
     if most <= POOL_LIMIT:
@@ -208,12 +208,6 @@ def _pool_limit(plan: Plan) -> Decision:
     limit = min(most, MOST_CONNECTIONS)
     origins = (Derived(scope, "concurrency"), Constant("MOST_CONNECTIONS", MOST_CONNECTIONS))
     return Decision(APP, "broker_pool_limit", limit, "as many as slots that publish at once", origins)
-
-
-def _shares(kind: str) -> bool:
-    """Whether the tasks of a pool share the connections of one process."""
-    pool = pools.pool(kind)
-    return pool.slots and not pool.processes
 
 
 def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
