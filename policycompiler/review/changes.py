@@ -156,6 +156,8 @@ def _whole(pair: Pair, scope: Scope, today: date | None) -> Change:
     value: dict[str, Value] = {
         each: plan.value(scope, each) for each in _TELLING.get(scope.kind, ()) if plan.find(scope, each)
     }
+    if scope.kind == "queue":
+        value["arguments"] = plan.below(scope, "arguments.")
     if scope.kind == "schedule":
         value |= _told(None if today is None else firings(plan, scope, today))
     values: tuple[Value, Value] = (None, value) if comes else (value, None)
@@ -171,7 +173,7 @@ def _whole(pair: Pair, scope: Scope, today: date | None) -> Change:
 
 _TELLING: dict[str, tuple[str, ...]] = {
     "task": ("queue", "latency", "work", "idempotent"),
-    "queue": ("workers", "arguments", "external"),
+    "queue": ("workers", "external"),
     "worker": ("queues", "pool", "concurrency", "replicas"),
     "schedule": ("task", "cron", "every_seconds", "solar", "timezone"),
     "alert": ("alert", "severity", "threshold"),
