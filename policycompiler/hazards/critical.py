@@ -100,7 +100,9 @@ def _dropped(plan: Plan, task: Scope, queue: Scope, transport: Broker) -> Iterat
             if argument.dead_letters:
                 help_text += ", or write `dead_letter: true` to keep what is dropped"
             path: SpecPath = ("queues", queue.name, "arguments", name)
-            yield _hazard(plan, task, ((queue, "arguments"), (task, "queue")), message, help_text, path)
+            yield _hazard(
+                plan, task, ((queue, f"arguments.{name}"), (task, "queue")), message, help_text, path
+            )
 
 
 def _hazard(

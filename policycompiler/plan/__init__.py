@@ -16,6 +16,7 @@ from policycompiler.diagnostics import SpecPath
 from policycompiler.knowledge import brokers
 from policycompiler.knowledge.brokers import Broker
 from policycompiler.plan import vocabulary
+from policycompiler.plan.earlier import in_words_of_today
 
 FORMAT = 1
 
@@ -158,6 +159,11 @@ class Plan:
         found = self.find(scope, key)
         return default if found is None else found.value
 
+    def below(self, scope: Scope, prefix: str) -> dict[str, Value]:
+        """The values of the settings whose keys begin so, by the rest of their keys: `arguments.`."""
+        keys = sorted(key for key in self.keys(scope) if key.startswith(prefix))
+        return {key.removeprefix(prefix): self.value(scope, key) for key in keys}
+
     def number(self, scope: Scope, key: str) -> float:
         """The value of a setting that must be a number."""
         value = self.value(scope, key)
@@ -253,7 +259,7 @@ class Plan:
         if without := [each for keys in settings.values() for each in keys.values() if not each.origins]:
             message = f"{without[0].address} has no origin"
             raise ValueError(message)
-        return cls(settings)
+        return cls(in_words_of_today(settings))
 
 
 class PlanDraft(Plan):

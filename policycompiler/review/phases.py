@@ -116,16 +116,18 @@ def _dead_letters_differ(old: Plan, new: Plan, queue: Scope) -> bool:
 
 def _with_own_dead_letters(settings: _Settings, stand_in: Scope, queue: str) -> None:
     """Name the queue of a stand-in's dead letters after it, and bring them there."""
-    dead, arguments = (settings[stand_in][key].value for key in ("dead_letter_queue", "arguments"))
+    dead = settings[stand_in]["dead_letter_queue"].value
     assert isinstance(dead, str)
-    assert isinstance(arguments, dict)
     own = stand_in.name + dead.removeprefix(queue)
     because = f"RabbitMQ refuses queue {dead} with other arguments while it exists"
     _set(settings, stand_in, "dead_letter_queue", own, because)
     # What is pinned stays.
-    if (arguments.get("x-dead-letter-exchange"), arguments.get("x-dead-letter-routing-key")) == ("", dead):
-        told: Value = {**arguments, "x-dead-letter-routing-key": own}
-        _set(settings, stand_in, "arguments", told, because)
+    to_queue = Plan(settings).get(stand_in, "arguments.x-dead-letter-exchange") == ""
+    if to_queue and settings[stand_in][_LETTERS_TO].value == dead:
+        _set(settings, stand_in, _LETTERS_TO, own, because)
+
+
+_LETTERS_TO = "arguments.x-dead-letter-routing-key"
 
 
 def _renaming(value: Value, words: Mapping[str, str]) -> Value:

@@ -13,6 +13,8 @@ from policycompiler.plan.vocabulary import ChangeKind, Key, Reader, Type
 
 TASKS = "tasks: {shop.a: {queue: a, runtime: 1s}, shop.b: {queue: b, runtime: 1s}}\n"
 DAILY = 'schedules: {daily: {task: shop.a, cron: "0 3 * * *", expires: 1h}}\n'
+STORED = f"{TASKS}beat: {{scheduler: 'django_celery_beat.schedulers:DatabaseScheduler'}}\n"
+DISABLED = 'schedules: {x: {task: shop.a, every: 1h}, d: {task: shop.a, cron: "0 3 * * *", enabled: false}}\n'
 
 
 def processes(old: str, new: str) -> set[str]:
@@ -36,8 +38,9 @@ def gone_over(found: review.Review) -> set[str]:
             TASKS + DAILY + "celery: {settings: {beat_max_loop_interval: 10}}",
             {"beat"},
         ),
+        (STORED + DISABLED, STORED + DISABLED.replace("0 3", "0 4"), {"beat"}),
     ],
-    ids=["a first schedule", "no schedule any more", "another time", "a setting of beat"],
+    ids=["a first schedule", "no schedule any more", "another time", "a setting of beat", "a disabled one"],
 )
 def test_only_beat_goes_over(old, new, over):
     assert processes(old, new) == over

@@ -28,7 +28,15 @@ KEYS = (
     _declared("exchange", Type.TEXT, ChangeKind.QUEUE_BINDING, "the exchange that it is bound to"),
     _declared("exchange_type", Type.TEXT, ChangeKind.QUEUE_ARGUMENTS, "`direct`, `topic` or `fanout`"),
     _declared("routing_key", Type.TEXT, ChangeKind.QUEUE_BINDING, "the key that it is bound by"),
-    _declared("arguments", Type.MAPPING, ChangeKind.QUEUE_ARGUMENTS, "AMQP arguments, `{}` on other brokers"),
+    Key(
+        "queue",
+        "arguments.",
+        Type.ANY,
+        ChangeKind.QUEUE_ARGUMENTS,
+        _CONFIGURATION,
+        "an argument of its declaration by its own name, such as `x-max-length`",
+        nullable=True,
+    ),
     _declared("consumer_arguments", Type.MAPPING, ChangeKind.QUEUE_OPTIONS, "AMQP arguments of consumers"),
     _declared("broadcast", Type.FLAG, ChangeKind.QUEUE_OPTIONS, "every worker process gets each message"),
     Key(

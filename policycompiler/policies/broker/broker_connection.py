@@ -163,7 +163,7 @@ def _publishing(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     options = spec.broker.options or {}
     if plan.broker.confirms and options.get("confirm_publish", True) is not True:
         path: SpecPath = ("broker", "options", "confirm_publish")
-        queues = [scope for scope in plan.scopes("queue") if _is_quorum(plan.value(scope, "arguments"))]
+        queues = [scope for scope in plan.scopes("queue") if plan.text(scope, "type") == "quorum"]
         if queues:
             message = (
                 f"{queues[0].name} is a quorum queue, which has a message only when most nodes have it: "
@@ -179,10 +179,6 @@ def _publishing(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         message = "without `max_retries` a connected process tries for ever to send while the broker is away"
         path = ("celery", "settings", "task_publish_retry_policy")
         yield PUBLISH_RETRY_UNBOUNDED.at(path, message, help="write `max_retries`, 3 where in doubt")
-
-
-def _is_quorum(arguments: Value) -> bool:
-    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
 
 
 def _without_fanout(plan: Plan) -> Iterator[Decision | Diagnostic]:

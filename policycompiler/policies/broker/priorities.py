@@ -92,6 +92,8 @@ LEAST_URGENT = 0
 """Of a task that declares no priority: what says nothing does not overtake."""
 LEVELS = 10
 """One for each priority there is; RabbitMQ advises against more."""
+ARGUMENT = "x-max-priority"
+"""RabbitMQ counts the levels of a classic queue by the highest of them."""
 STEPS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 """Every priority that a producer may send has a list of its own, whatever a queue's levels are later."""
 
@@ -212,25 +214,20 @@ def _on_rabbitmq(
     spec: Workload, plan: Plan, scope: Scope, levels: int, origin: Origin
 ) -> Generator[_Item, None, _Ladder]:
     """Returns the ladder: step by step up to the most urgent."""
-    earlier = plan.setting(scope, "arguments")
-    assert isinstance(earlier.value, dict)
-    if earlier.value.get("x-queue-type") == "quorum":
+    if plan.text(scope, "type") == "quorum":
         celery, version = plan.text(APP, "celery_version"), plan.get(APP, "broker_version")
         if version is not None and pairs.broken(Feature.LEVELS, "quorum", celery, str(version)):
             yield _quorum(spec, plan, scope, origin)
         return _Ladder([*range(LEVELS)], origin)
-    pinned = earlier.value.get("x-max-priority")
+    pinned = plan.get(scope, f"arguments.{ARGUMENT}")
     if isinstance(pinned, int):
-        return _Ladder([*range(pinned + 1)], Written(("queues", scope.name, "arguments", "x-max-priority")))
+        return _Ladder([*range(pinned + 1)], Written(("queues", scope.name, "arguments", ARGUMENT)))
     if levels > 1 and not plan.value(scope, "external") and not plan.value(scope, "broadcast"):
-        arguments: dict[str, Value] = {"x-max-priority": levels - 1, **earlier.value}
         because = f"{levels} levels of priority, the lowest is 0"
         origins: tuple[Origin, ...] = (origin,)
         if isinstance(origin, Written) and origin.path[0] == "tasks":
             origins += (Constant("LEVELS", LEVELS),)
-        if earlier.value:
-            because, origins = f"{earlier.because}; {because}", (*_before(earlier), *origins)
-        yield Decision(scope, "arguments", arguments, because, origins, overrides=True)
+        yield Decision(scope, f"arguments.{ARGUMENT}", levels - 1, because, origins)
     return _Ladder([*range(levels)], origin)
 
 

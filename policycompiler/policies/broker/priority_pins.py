@@ -117,13 +117,12 @@ def _on_redis(spec: Workload, plan: Plan, pin: _Pin) -> Iterator[Diagnostic]:
 
 def _on_rabbitmq(plan: Plan, pin: _Pin) -> Iterator[Diagnostic]:
     queue = Scope("queue", str(pin.queue))
-    arguments = plan.get(queue, "arguments")
-    if not isinstance(arguments, dict) or plan.get(queue, "external"):
+    if not plan.keys(queue) or plan.get(queue, "external"):
         return
-    most = arguments.get("x-max-priority")
+    most = plan.get(queue, "arguments.x-max-priority")
     if isinstance(most, int) and pin.number > most:
         yield _beyond(pin, most)
-    elif most is None and arguments.get("x-queue-type") != "quorum":
+    elif most is None and plan.text(queue, "type") != "quorum":
         message = (
             f"queue {queue.name} has no levels of priority, so priority {pin.number} of {pin.what} changes "
             "nothing"

@@ -191,5 +191,4 @@ def _higher(queue: str) -> str:
 
 
 def _is_quorum(plan: Plan, queue: Scope) -> bool:
-    arguments = plan.value(queue, "arguments")
-    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
+    return plan.text(queue, "type") == "quorum"

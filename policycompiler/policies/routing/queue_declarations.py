@@ -1,7 +1,7 @@
 """How queues are declared to the broker.
 
 Decides:
-    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `type`, `arguments`,
+    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `type`, `arguments.NAME`,
     `consumer_arguments`; `app/task_create_missing_queues`, and of the default queue
     `app/task_default_exchange`, `task_default_exchange_type` and `task_default_routing_key`.
 
@@ -78,7 +78,7 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -111,7 +111,7 @@ TOPIC_ON_DIRECT = warning("PC435", "topic-on-direct")
 
 LEVELS = "x-max-priority"
 """An argument of classic queues only (https://www.rabbitmq.com/docs/priority)."""
-CLASSIC = "classic"
+CLASSIC, QUORUM = "classic", "quorum"
 TYPE = "x-queue-type"
 """What makes a queue a quorum queue, for RabbitMQ and for Celery."""
 LIMIT = "x-delivery-limit"
@@ -185,20 +185,7 @@ def _unused(transport: str, name: str, queue: Queue) -> Iterator[Diagnostic]:
 def _queue(
     plan: Plan, scope: Scope, written: Queue | None, kind: _Kind, tuned: Parameters
 ) -> Iterator[Decision]:
-    arguments: dict[str, Value] = {}
-    origins: tuple[Origin, ...] = (kind.origin,)
-    if kind.quorum and kind.as_celery_makes_it:
-        arguments = {TYPE: "quorum"}
-    elif kind.quorum:
-        arguments = {TYPE: "quorum", LIMIT: tuned.redeliveries}
-        origins += (Parameter(("parameters", NAME, "redeliveries"), tuned.redeliveries),)
-    if written is not None and written.arguments:
-        arguments |= written.arguments
-        origins += (Written(("queues", scope.name, "arguments")),)
-    type_ = str(arguments.get(TYPE, CLASSIC))
-    yield Decision(scope, "type", type_, kind.because, (kind.origin,))
-    because = kind.because if arguments else "none are needed"
-    yield Decision(scope, "arguments", arguments, because, origins)
+    yield from _arguments(scope, (written and written.arguments) or {}, kind, tuned)
     decided: dict[str, tuple[Value, str]] = {
         "exchange": (scope.name, "an exchange of the queue's own name"),
         "routing_key": (scope.name, "the queue's own name"),
@@ -214,6 +201,24 @@ def _queue(
             yield Decision(scope, key, plan.value(APP, of_app), because, (Derived(APP, of_app),))
         else:
             yield Decision(scope, key, value, why, (kind.origin,))
+
+
+def _arguments(
+    scope: Scope, written: Mapping[str, Value], kind: _Kind, tuned: Parameters
+) -> Iterator[Decision]:
+    """Its type and its arguments: those that are written, and what makes a quorum queue of it."""
+    type_ = str(written.get(TYPE, QUORUM if kind.quorum else CLASSIC))
+    yield Decision(scope, "type", type_, kind.because, (kind.origin,))
+    for name, value in written.items():
+        origin = Written(("queues", scope.name, "arguments", name))
+        yield Decision(scope, f"arguments.{name}", value, "pinned in the workload", (origin,))
+    if kind.quorum and TYPE not in written:
+        yield Decision(scope, f"arguments.{TYPE}", QUORUM, kind.because, (Derived(scope, "type"),))
+    if kind.quorum and not kind.as_celery_makes_it and LIMIT not in written:
+        because = "a message that kills its worker must not come back for ever"
+        limit = Parameter(("parameters", NAME, "redeliveries"), tuned.redeliveries)
+        origins = (Derived(scope, "type"), limit)
+        yield Decision(scope, f"arguments.{LIMIT}", tuned.redeliveries, because, origins)
 
 
 def _exchange(plan: Plan, scope: Scope, kind: _Kind) -> Iterator[Decision | Diagnostic]:

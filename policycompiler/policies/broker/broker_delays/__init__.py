@@ -286,5 +286,4 @@ def _autoscale(plan: Plan, quorum: list[Scope]) -> Iterator[Diagnostic]:
 
 
 def _is_quorum(plan: Plan, queue: Scope) -> bool:
-    arguments = plan.value(queue, "arguments")
-    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
+    return plan.text(queue, "type") == "quorum"

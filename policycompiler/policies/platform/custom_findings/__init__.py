@@ -45,7 +45,7 @@ from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.model import PolicyFile, Workload
 from policycompiler.plan import APP, Plan, Scope, Value
 from policycompiler.policies.platform.custom_findings.names import NAME as OF_EACH
-from policycompiler.policies.platform.custom_findings.names import SUBJECTS, Kind, listed, names
+from policycompiler.policies.platform.custom_findings.names import SUBJECTS, Kind, listed, mappings, names
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
@@ -223,6 +223,8 @@ def _values(plan: Plan, scope: Scope) -> dict[str, Value]:
     for key, setting in plan.keys(scope).items():
         if (name := f"{scope.kind}.{key}") in typed and setting.value is not None:
             values[name] = _decimal(setting.value)
+    for prefix in mappings(scope.kind):
+        values[f"{scope.kind}.{prefix}"] = plan.below(scope, f"{prefix}.")
     return values
 
 

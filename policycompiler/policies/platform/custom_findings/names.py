@@ -34,15 +34,27 @@ _KINDS = {
     Type.NUMBER: Kind.NUMBER,
     Type.COUNT: Kind.NUMBER,
 }
-"""What is of any type, or known by its beginning only, has no name."""
+"""What is of any type has no name."""
 
 
 @cache
 def names(subject: str) -> dict[str, Kind]:
     """The names of a kind of thing, such as `task.critical`, each with the type of its value."""
     found = {} if subject == "app" else {f"{subject}.{NAME}": Kind.TEXT}
-    keys = (key for key in vocabulary.declared(subject) if not key.is_prefix and key.type in _KINDS)
-    return found | {f"{subject}.{key.name}": _KINDS[key.type] for key in keys}
+    keys = [key for key in vocabulary.declared(subject) if not key.is_prefix and key.type in _KINDS]
+    found |= {f"{subject}.{key.name}": _KINDS[key.type] for key in keys}
+    return found | {f"{subject}.{prefix}": Kind.MAPPING for prefix in mappings(subject)}
+
+
+@cache
+def mappings(subject: str) -> tuple[str, ...]:
+    """Names of settings that belong together, none of which is declared by a name of its own."""
+    keys = list(vocabulary.declared(subject))
+    return tuple(
+        key.name.removesuffix(".")
+        for key in keys
+        if key.is_prefix and not any(each is not key and each.name.startswith(key.name) for each in keys)
+    )
 
 
 def listed() -> list[tuple[str, str, str]]:
