@@ -14,7 +14,6 @@ from policycompiler import load, report
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.plan import (
     APP,
-    FORMAT,
     MOST_PROCESSES,
     ConflictError,
     Parameter,
@@ -23,6 +22,7 @@ from policycompiler.plan import (
     Value,
     Written,
 )
+from policycompiler.plan import file as plan_file
 
 GIT = "git:"
 LARGEST_PLAN_BYTES = 256 * 1024 * 1024
@@ -188,7 +188,7 @@ def _of_plan(label: str, path: Path) -> Side:
 def _plan(path: Path, name: str) -> Plan:
     text = _text(path, name)
     try:
-        plan = Plan.from_json(text)
+        plan = plan_file.from_json(text)
         if any(not _sound(setting) for setting in plan) or not plan.keys(APP):
             raise _no_plan(name)
         if _HALF_A_CHARACTER.search(text):
@@ -196,9 +196,9 @@ def _plan(path: Path, name: str) -> Plan:
             json.dumps(json.loads(text), ensure_ascii=False).encode()
     except _MALFORMED:
         found = _format(text)
-        if found is None or found == FORMAT:
+        if found is None or found in plan_file.READ:
             raise _no_plan(name) from None
-        message = f"{name} is a plan of format {found}; this version reads format {FORMAT}; "
+        message = f"{name} is a plan of format {found}; this version reads formats 1 and 2; "
         message += "name its sources, or `git:REV`, instead: this version compiles those itself"
         raise _refused(message) from None
     return plan

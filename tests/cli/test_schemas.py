@@ -12,6 +12,7 @@ from places import ROOT
 
 from policycompiler.cli import cli
 from policycompiler.compiler import compile_workload
+from policycompiler.plan.file import to_json
 
 BAD = "version: 1\nservice: shop\napp: shop:app\nbroker: {transport: redis, url: '${U}'}\ntasks:\n  shop.a: "
 
@@ -34,7 +35,7 @@ def test_the_schema_that_is_printed_is_the_one_in_the_repository(what: str) -> N
 def test_a_plan_is_as_its_schema_says(environment: str | None) -> None:
     plan = compile_workload([ROOT / "examples" / "shop"], environment=environment, targets=()).plan
     assert plan is not None
-    Draft202012Validator(schema("plan")).validate(json.loads(plan.to_json()))
+    Draft202012Validator(schema("plan")).validate(json.loads(to_json(plan)))
 
 
 @pytest.mark.parametrize(
