@@ -105,6 +105,8 @@ def compile_workload(
             waivers = workload.waivers
             plan, objections = policies.decide(workload.under(rules.policy), rules.tuning)
             diagnostics = [*diagnostics, *objections]
+        # Emitters see the plan only: a large workload need not stand beside what they write.
+        del workload
     # A waiver ends with the day of whoever reads it.
     judged = judge(
         diagnostics,

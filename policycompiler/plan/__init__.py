@@ -138,12 +138,13 @@ class Plan:
 
     def value(self, scope: Scope, key: str) -> Value:
         """The value of a setting that must be decided."""
-        found = self.find(scope, key)
+        # Values are read a million times of a large plan; `find` would be one call more.
+        found = self._settings.get(scope, _NOTHING).get(key)
         return self.setting(scope, key).value if found is None else found.value
 
     def get(self, scope: Scope, key: str, default: Value = None) -> Value:
         """The value of a setting, or `default` when nobody has decided it."""
-        found = self.find(scope, key)
+        found = self._settings.get(scope, _NOTHING).get(key)
         return default if found is None else found.value
 
     def number(self, scope: Scope, key: str) -> float:
