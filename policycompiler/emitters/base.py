@@ -31,6 +31,9 @@ class OutputFile(NamedTuple):
         return frozenset(f"{scope}/{key}" for scope, key in self.settings)
 
 
+_NOTHING: dict[str, Setting] = {}
+
+
 class Reading(Plan):
     """A plan that notes scope and key of each setting an emitter reads, for `OutputFile.settings`."""
 
@@ -40,10 +43,19 @@ class Reading(Plan):
 
     def find(self, scope: Scope, key: str) -> Setting | None:
         """As `Plan.find`, and noted."""
-        found = super().find(scope, key)
+        found = self._settings.get(scope, _NOTHING).get(key)
         if found is not None:
             self.used.add((scope, key))
         return found
+
+    def value(self, scope: Scope, key: str) -> Value:
+        """As `Plan.value`, and noted."""
+        return self.setting(scope, key).value
+
+    def get(self, scope: Scope, key: str, default: Value = None) -> Value:
+        """As `Plan.get`, and noted."""
+        found = self.find(scope, key)
+        return default if found is None else found.value
 
     def file(self, path: str, text: str, mode: int = MODE_FILE) -> OutputFile:
         """An output file that shows what was read so far."""
