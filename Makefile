@@ -4,8 +4,11 @@ BIN := $(VENV)/bin
 # The versions that the tests are known to pass with; a user's installation is not held to them.
 CONSTRAINTS := .ci/constraints.txt
 
+# Rooms of tests that need no server, no other program, and little time.
+QUICK := tests/emitters tests/findings tests/load tests/model tests/plan tests/records tests/report
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
+.PHONY: help demo test quick test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
   clean
 
 help: ## list the targets
@@ -18,6 +21,9 @@ demo: $(VENV)/product ## compile examples/shop into build/ and show what came ou
 
 test: lint install ## everything that CI runs, on the installed wheel and the recorded versions
 	$(BIN)/pytest -n auto --dist loadfile
+
+quick: lint ## lint, and the tests that start no process, on the checkout: under a minute
+	PYTHONPATH=. $(BIN)/pytest -q -n auto $(QUICK)
 
 test-newest: ## the same with the newest versions of everything, in an environment of its own
 	rm -rf .venv-newest

@@ -53,8 +53,8 @@ writes, have one key more of a task, `sent_as`. What they hold and neither of th
   is the policy and the beginning of the reason's SHA-256, so it changes only with the reason.
 - An origin is a `field` of the scope's own entry in the workload (the path below that entry), any other place
   of the workload (`spec`, the whole path), another setting of the same scope (`own`, its key), a `setting` of
-  another scope, a `parameter` of the policy file, or a named `constant` of the policy. The last two have their
-  `value`.
+  another scope, a `parameter` of the policy file, or a named `constant` of the policy. The last two have
+  their `value`.
 - Scopes, keys and reasons are sorted. The file holds no date, host or absolute path: equal sources give equal
   bytes.
 
