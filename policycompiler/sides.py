@@ -158,6 +158,18 @@ def plan_path(text: str) -> Path | None:
     return path if text.endswith(".json") else None
 
 
+def told_if_inside(text: str, folder: Path) -> str:
+    """What to tell about a plan that stands in the folder which a compile writes over; empty elsewhere.
+
+    The next compile would find nothing to do, and a check would compare the folder with itself.
+    """
+    plan = plan_path(text)
+    if plan is None or not Path(os.path.realpath(plan)).is_relative_to(os.path.realpath(folder)):
+        return ""
+    told = f"{text} is in the folder that this compile writes over; keep a copy of the `plan.json` "
+    return report.clean(told + "that is deployed, and name that, or name `git:REV`")
+
+
 def _refused(message: str) -> SideError:
     return SideError(report.clean(message))
 

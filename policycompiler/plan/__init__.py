@@ -13,6 +13,8 @@ from json.encoder import encode_basestring_ascii
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
+from policycompiler.knowledge import brokers
+from policycompiler.knowledge.brokers import Broker
 from policycompiler.plan import vocabulary
 from policycompiler.plan.earlier import in_words_of_today
 
@@ -176,6 +178,11 @@ class Plan:
     def version(self, scope: Scope, key: str) -> tuple[int, ...]:
         """The value of a setting that must be a version: major and minor number, `5.7.1` as (5, 7)."""
         return tuple(int(part) for part in self.text(scope, key).split(".")[:2])
+
+    @property
+    def broker(self) -> Broker:
+        """What the broker of `broker_transport` can do."""
+        return brokers.broker(self.text(APP, "broker_transport"))
 
     def text(self, scope: Scope, key: str) -> str:
         """The value of a setting that must be text."""

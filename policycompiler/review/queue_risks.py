@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from policycompiler.hazards.queues import arguments_of
 from policycompiler.knowledge.queue_arguments import DROPPING, OVERFLOW, TYPE
-from policycompiler.knowledge.transports import TRANSPORTS
 from policycompiler.plan import APP, Scope, Value
 from policycompiler.review import bindings, fleet
 from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
@@ -80,7 +79,7 @@ def _thrown_away(at: At, before: list[dict[str, Value]], changed: str = "") -> I
 
     Of a `changed` argument, what comes of it.
     """
-    expiring = TRANSPORTS[at.new.text(APP, "broker_transport")].expiring
+    expiring = at.new.broker.expiring
     if at.new.get(at.scope, "external"):
         return
     now = arguments_of(at.new, at.scope)

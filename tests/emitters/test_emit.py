@@ -31,8 +31,10 @@ def writing(*paths: str):
 
 def use(monkeypatch: pytest.MonkeyPatch, **emits: object) -> tuple[str, ...]:
     """Let these be the emitters; their names."""
-    found = tuple(SimpleNamespace(ID=name, emit=emit) for name, emit in emits.items())
-    monkeypatch.setattr(emitters, "EMITTERS", found)
+    found = {name: SimpleNamespace(ID=name, emit=emit) for name, emit in emits.items()}
+    found[emitters.PLAN_FILE] = emitters.emitter(emitters.PLAN_FILE)
+    monkeypatch.setattr(emitters, "TARGETS", tuple(emits))
+    monkeypatch.setattr(emitters, "emitter", found.__getitem__)
     return tuple(emits)
 
 
@@ -61,7 +63,9 @@ def texts(emitter: emitters.Emitter, plan: Plan) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
-@pytest.mark.parametrize("emitter", emitters.EMITTERS, ids=lambda emitter: emitter.ID)
+@pytest.mark.parametrize(
+    "emitter", [emitters.emitter(name) for name in emitters.TARGETS], ids=emitters.TARGETS
+)
 def test_a_file_claims_those_settings_that_change_it_and_no_others(emitter, broker):
     plan = compile_workload([EVERYTHING / f"{broker}.yaml"]).plan
     files = list(emitter.emit(plan))

@@ -42,7 +42,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
-from policycompiler.knowledge.transports import TRANSPORTS
 from policycompiler.model import Workload
 from policycompiler.model.classes import DEFAULT_CLASS
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
@@ -134,11 +133,11 @@ def _of_the_table(
 def _predefined(spec: Workload, plan: Plan) -> list[str]:
     """The only queues there are, where a transport is given a table of them; else nothing."""
     table = (spec.broker.options or {}).get("predefined_queues")
-    has_one = TRANSPORTS[plan.text(APP, "broker_transport")].letters
+    has_one = plan.broker.letters
     return sorted(table) if has_one and isinstance(table, dict) else []
 
 
 def _name(plan: Plan, *words: str) -> str:
     """The name of a queue, as the broker can take it."""
-    separator = TRANSPORTS[plan.text(APP, "broker_transport")].separator
+    separator = plan.broker.separator
     return ".".join(words).replace(".", separator)

@@ -43,6 +43,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
+from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Plan, Scope
 
@@ -54,8 +55,6 @@ MEMORY_BUDGET = warning("PC336", "memory-budget")
 MEMORY = "memory_bytes"
 """Of a process of a worker, and of a run of a task."""
 MIB = 2**20
-OWN_MEMORY = frozenset({"prefork", "solo"})
-"""Pools in which each slot is a process of its own, so that their tasks' memory adds up."""
 
 
 class Parameters(PolicyParameters):
@@ -137,7 +136,7 @@ def _memory(plan: Plan, worker: Scope) -> Iterator[Diagnostic]:
     budget = plan.number_if_any(worker, MEMORY)
     tasks = plan.texts(worker, "tasks")
     declared = [(size, name) for name in tasks if (size := plan.number_if_any(Scope("task", name), MEMORY))]
-    if budget is None or not declared or plan.text(worker, "pool") not in OWN_MEMORY:
+    if budget is None or not declared or not pools.pool(plan.text(worker, "pool")).own_memory:
         return
     size, name = max(declared)
     slots = _slots(plan, worker)

@@ -47,7 +47,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, warning
-from policycompiler.knowledge.pools import POOLS
+from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope
 
@@ -82,7 +82,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     yield from _inert(plan)
     told: set[SpecPath] = set()
     for scope in plan.scopes("worker"):
-        if plan.value(scope, "pool") != "prefork":
+        if not pools.pool(plan.text(scope, "pool")).recycles:
             continue
         if plan.find(scope, "max_tasks_per_child") is None:
             because = "rare enough to cost nothing, often enough to end a slow leak"
@@ -111,12 +111,12 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
 
 def _inert(plan: Plan) -> Iterator[Diagnostic]:
     """Bounds that are pinned where no process can be replaced."""
-    pools = {scope: plan.text(scope, "pool") for scope in plan.scopes("worker")}
+    kinds = {scope: plan.text(scope, "pool") for scope in plan.scopes("worker")}
     # A class of the user's own may have processes to replace.
-    fixed = {kind for kind, pool in POOLS.items() if not pool.recycles}
-    nowhere = all(pool in fixed for pool in pools.values())
+    fixed = {kind for kind, pool in pools.POOLS.items() if not pool.recycles}
+    nowhere = all(pool in fixed for pool in kinds.values())
     told: set[SpecPath] = set()
-    for scope, pool in pools.items():
+    for scope, pool in kinds.items():
         for key in BOUNDS:
             path = plan.written(scope, key)
             # What is pinned for all workers has an effect as long as one of them has processes.

@@ -144,7 +144,7 @@ class Parameters(PolicyParameters):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
     """Look at each task that may be delayed, then at what kinds of queue there are."""
-    on_rabbitmq = plan.text(APP, "broker_transport") == "rabbitmq"
+    on_rabbitmq = plan.broker.quorum_queues
     quorum = [scope for scope in plan.scopes("queue") if on_rabbitmq and _is_quorum(plan, scope)]
     delays = {Scope("task", name): list(delays_of(plan, Scope("task", name))) for name in spec.tasks}
     for task, own in delays.items():
