@@ -25,11 +25,8 @@ SENTINELS = "master_name"
 _BROKER, _RESULTS = "broker_transport_options", "result_backend_transport_options"
 
 
-def connections(plan: Plan, backend: str | None = None) -> Iterator[Hazard]:
-    """Of the broker, of results, and of what both need.
-
-    A plan does not say what `backend` a variable leads to; of an unknown one nothing is said.
-    """
+def connections(plan: Plan) -> Iterator[Hazard]:
+    """Of the broker, of results, and of what both need."""
     tls = plan.broker.tls
     if tls is not None and plan.get(APP, BROKER_TLS) is not None:
         yield from _tls(plan, BROKER_TLS, tls)
@@ -39,7 +36,7 @@ def connections(plan: Plan, backend: str | None = None) -> Iterator[Hazard]:
     for key, path in (("broker_url", ("broker", "url")), ("result_backend", ("results", "url"))):
         yield from _url(plan, key, path)
     yield from _numbers(plan)
-    if plan.broker.server == "redis" and _may_be_one(plan, backend):
+    if plan.broker.server == "redis" and _may_be_one(plan):
         yield from _one_sided(plan)
 
 
@@ -148,11 +145,12 @@ def _refused(key: str, message: str, help_text: str, path: SpecPath) -> Hazard:
     return Hazard("connection-value-refused", Effect.REFUSED, ((APP, key),), message, help_text, path)
 
 
-def _may_be_one(plan: Plan, backend: str | None) -> bool:
+def _may_be_one(plan: Plan) -> bool:
     """Whether broker and results may be one Redis."""
     broker, results = plan.get(APP, "broker_url"), plan.get(APP, "result_backend")
     if not isinstance(results, str):
-        return backend == "redis" and plan.get(APP, "result_backend_variable") is not None
+        redis = plan.get(APP, "result_backend_kind") == "redis"
+        return redis and plan.get(APP, "result_backend_variable") is not None
     if not results.startswith(("redis://", "rediss://", "sentinel://")):
         return False
     return not isinstance(broker, str) or urlsplit(broker).hostname == urlsplit(results).hostname

@@ -95,7 +95,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     transport, version = plan.text(APP, "broker_transport"), plan.text(APP, "celery_version")
     for option, value in (spec.broker.options or {}).items():
         yield from _broker_option(option, value, transport, version)
-    backend = spec.results.backend if spec.results else "none"
+    backend = str(plan.get(APP, "result_backend_kind", "none"))
     pinned = ((spec.celery and spec.celery.settings) or {}).get("result_backend_transport_options")
     if isinstance(pinned, dict) and (known := celery.result_options(backend, version)):
         path: SpecPath = ("celery", "settings", "result_backend_transport_options")

@@ -71,7 +71,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             continue
         backend = next((kind for begin, kind in _OF_BACKENDS.items() if key.startswith(begin)), None)
         if backend is not None and not own_scheduler:
-            yield from _of_backend(spec, key, backend)
+            yield from _of_backend(plan, key, backend)
         elif key in _OF_BROKERS and not _OF_BROKERS[key](broker(transport)):
             related = (Related(("broker", "transport"), "the broker"),)
             readers = " and ".join(known.label for known in BROKERS.values() if _OF_BROKERS[key](known))
@@ -85,11 +85,11 @@ def _may_have_processes(kind: str) -> bool:
     return kind not in POOLS or POOLS[kind].processes
 
 
-def _of_backend(spec: Workload, key: str, backend: str) -> Iterator[Diagnostic]:
-    if spec.results is None or spec.results.backend == "none":
+def _of_backend(plan: Plan, key: str, backend: str) -> Iterator[Diagnostic]:
+    found = plan.get(APP, "result_backend_kind")
+    if found is None:
         yield _unused(key, f"only the {backend} backend reads it, and no results are kept")
-    elif spec.results.backend != backend:
-        found = spec.results.backend
+    elif found != backend:
         related = (Related(("results", "backend"), "where results go"),)
         yield _unused(key, f"only the {backend} backend reads it, and results go to {found}", related)
 
