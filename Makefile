@@ -64,7 +64,7 @@ knowledge: ## hold tests/knowledge against Celery 5.5, 5.6 and 5.7; needs Redis 
 	$(PYTHON) .ci/knowledge_by_version.py
 
 bench: install ## speed and memory of a compile, as ratios
-	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/speed/bench.py
 
 clean: ## remove everything that can be made again
 	rm -rf $(VENV) .venv-newest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
