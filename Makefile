@@ -72,7 +72,7 @@ knowledge: ## run tests/knowledge on each of the last Celery versions; needs Red
 	$(PYTHON) .ci/knowledge_by_version.py
 
 bench: install ## speed and memory of a compile, as ratios
-	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/speed/bench.py
 
 clean: ## remove everything that can be made again
 	rm -rf $(VENV) .venv-newest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

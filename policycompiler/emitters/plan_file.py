@@ -13,4 +13,4 @@ PATH = "plan.json"
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
     """One file. It shows no setting in particular: a setting that only stands here has no effect."""
-    yield OutputFile(PATH, file.to_json(plan), MODE_FILE, frozenset())
+    yield OutputFile(PATH, tuple([part.encode() for part in file.lines(plan)]), MODE_FILE, frozenset())

@@ -219,6 +219,7 @@ class PlanDraft(Plan):
 
     def __init__(self) -> None:
         super().__init__({})
+        self._sentences: dict[str, str] = {}
 
     def settle(self, decision: Decision, policy: str) -> None:
         """Make a decision a setting.
@@ -237,6 +238,8 @@ class PlanDraft(Plan):
         if earlier is not None and not overrides:
             message = f"{policy} decides {scope}/{key}, which {earlier.policy} has decided"
             raise ConflictError(message)
+        # Tasks that are alike share their reasons.
+        because = self._sentences.setdefault(because, because)
         keys[key] = Setting(scope, key, value, because, origins, policy)
 
     def finished(self) -> Plan:
