@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The versions that the tests are known to pass with; a user's installation is not held to them.
 CONSTRAINTS := .ci/constraints.txt
+# Twice the cores of the smallest machine: half of the tests wait for servers.
+WORKERS ?= 4
 
 # Rooms of tests that need no server, no other program, and little time.
 QUICK := tests/emitters tests/findings tests/load tests/model tests/plan tests/records tests/report
@@ -20,7 +22,7 @@ demo: $(VENV)/product ## compile examples/shop into build/ and show what came ou
 	$(BIN)/policycompiler explain examples/shop
 
 test: lint install ## everything that CI runs, on the installed wheel and the recorded versions
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 quick: lint ## lint, and the tests that start no process, on the checkout: under a minute
 	PYTHONPATH=. $(BIN)/pytest -q -n auto $(QUICK)
