@@ -1,4 +1,4 @@
-"""The same changes on RabbitMQ, deployed in one step: each loses, doubles or strands work, or it needs no steps."""
+"""The same changes on RabbitMQ, deployed in one step: where nothing went wrong, no steps would be needed."""
 
 from __future__ import annotations
 
