@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.hazards.hazard import Effect, Hazard
+from policycompiler.hazards.hazard import Hazard
 from policycompiler.knowledge.clients import (
     ALIKE,
     NUMBERS,
@@ -26,11 +26,8 @@ SENTINELS = "master_name"
 _BROKER, _RESULTS = "broker_transport_options", "result_backend_transport_options"
 
 
-def connections(plan: Plan, backend: str | None = None) -> Iterator[Hazard]:
-    """Of the broker, of results, and of what both need.
-
-    A plan does not say what `backend` a variable leads to; of an unknown one nothing is said.
-    """
+def connections(plan: Plan) -> Iterator[Hazard]:
+    """Of the broker, of results, and of what both need."""
     tls = TLS.get(plan.text(APP, "broker_transport"))
     if tls is not None and plan.get(APP, BROKER_TLS) is not None:
         yield from _tls(plan, BROKER_TLS, tls)
@@ -40,7 +37,7 @@ def connections(plan: Plan, backend: str | None = None) -> Iterator[Hazard]:
     for key, path in (("broker_url", ("broker", "url")), ("result_backend", ("results", "url"))):
         yield from _url(plan, key, path)
     yield from _numbers(plan)
-    if plan.text(APP, "broker_transport") == "redis" and _may_be_one(plan, backend):
+    if plan.text(APP, "broker_transport") == "redis" and _may_be_one(plan):
         yield from _one_sided(plan)
 
 
@@ -146,14 +143,17 @@ def _numbers(plan: Plan) -> Iterator[Hazard]:
 
 
 def _refused(key: str, message: str, help_text: str, path: SpecPath) -> Hazard:
-    return Hazard("connection-value-refused", Effect.REFUSED, ((APP, key),), message, help_text, path)
+    return Hazard("connection-value-refused", ((APP, key),), message, help_text, path)
 
 
-def _may_be_one(plan: Plan, backend: str | None) -> bool:
+def _may_be_one(plan: Plan) -> bool:
     """Whether broker and results may be one Redis."""
     broker, results = plan.get(APP, "broker_url"), plan.get(APP, "result_backend")
     if not isinstance(results, str):
-        return backend == "redis" and plan.get(APP, "result_backend_variable") is not None
+        return (
+            plan.get(APP, "result_backend_kind") == "redis"
+            and plan.get(APP, "result_backend_variable") is not None
+        )
     if not results.startswith(("redis://", "rediss://", "sentinel://")):
         return False
     return not isinstance(broker, str) or urlsplit(broker).hostname == urlsplit(results).hostname
@@ -192,7 +192,7 @@ def _one_sided(plan: Plan) -> Iterator[Hazard]:
 
 
 def _uneven(message: str, help_text: str, key: str, path: SpecPath) -> Hazard:
-    return Hazard("connection-option-one-sided", Effect.REFUSED, ((APP, key),), message, help_text, path)
+    return Hazard("connection-option-one-sided", ((APP, key),), message, help_text, path)
 
 
 def _mapping(plan: Plan, key: str) -> Mapping[str, Value]:

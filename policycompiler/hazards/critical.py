@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Related, SpecPath
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import arguments_of, queues_of, type_of
 from policycompiler.knowledge.queue_arguments import drops
 from policycompiler.knowledge.transports import TRANSPORTS, Transport
@@ -69,7 +69,7 @@ def _uncritical(plan: Plan, transport: Transport) -> Iterator[Hazard]:
     others = f" and of {len(found) - 1} more tasks" if len(found) > 1 else ""
     message = f"messages of {first.name}{others} are transient: a restart of RabbitMQ loses those that wait"
     path = plan.written(*says) or place_of(plan, first, "queue")
-    yield Hazard("messages-transient", Effect.LOST, tuple(found.values()), message, PERSISTENT, path)
+    yield Hazard("messages-transient", tuple(found.values()), message, PERSISTENT, path)
 
 
 def _says_transient(plan: Plan, task: Scope, transport: Transport) -> tuple[Scope, str] | None:
@@ -108,4 +108,4 @@ def _hazard(
 ) -> Hazard:
     related = (Related(place_of(plan, task, "critical"), "each of its failures matters"),)
     settings = (*settings, (task, "critical"))
-    return Hazard(NAME, Effect.LOST, settings, message, help_text, path, related)
+    return Hazard(NAME, settings, message, help_text, path, related)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import arguments_of, is_consumed, type_of
 from policycompiler.knowledge.queue_arguments import LEVELS, REFUSED
 from policycompiler.knowledge.transports import TRANSPORTS
@@ -42,7 +42,7 @@ def _levels_of_all(plan: Plan, own: list[Scope]) -> Iterator[Hazard]:
     help_text = "remove it, and write `priorities` at the classic queues that need levels"
     path = place_of(plan, APP, OF_ALL)
     settings = ((APP, OF_ALL), (quorum, "arguments"))
-    yield Hazard("queue-argument-refused", Effect.REFUSED, settings, message, help_text, path)
+    yield Hazard("queue-argument-refused", settings, message, help_text, path)
 
 
 def _refused(plan: Plan, queue: Scope) -> Iterator[Hazard]:
@@ -55,7 +55,7 @@ def _refused(plan: Plan, queue: Scope) -> Iterator[Hazard]:
         path: SpecPath = ("queues", queue.name, "arguments", name)
         settings = ((queue, "arguments"),)
         help_text = "remove the argument, or choose the other queue type"
-        yield Hazard("queue-argument-refused", Effect.REFUSED, settings, message, help_text, path)
+        yield Hazard("queue-argument-refused", settings, message, help_text, path)
 
 
 def _deleted(plan: Plan, queue: Scope) -> Iterator[Hazard]:
@@ -74,4 +74,4 @@ def _deleted(plan: Plan, queue: Scope) -> Iterator[Hazard]:
     help_text = (
         f"remove `{EXPIRES}`; to drop tasks that have waited for too long, declare `expires` of the task"
     )
-    yield Hazard("queue-expires", Effect.LOST, ((queue, "arguments"),), message, help_text, path)
+    yield Hazard("queue-expires", ((queue, "arguments"),), message, help_text, path)

@@ -34,6 +34,7 @@ _NOT_CELERYS = frozenset(
         "namespace",
         "owner",
         "result_backend",
+        "result_backend_kind",
         "result_backend_variable",
         "service",
         "state_directory",

@@ -49,6 +49,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
+from policycompiler.hazards.dead_letters import kept_queues, killed
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import Workload
 from policycompiler.plan import Plan, Scope, Written
 
@@ -57,24 +59,16 @@ NAME = "dead-letter-gaps"
 DLQ_EXPIRES_FLOOD = warning("PC219", "dlq-expires-flood")
 DLQ_HARD_TIMEOUT_GAP = warning("PC220", "dlq-hard-timeout-gap")
 
-POOLS_WITH_HARD_LIMIT_ONLY = ("gevent", "eventlet")
-"""They end a task that yields at its hard limit, and ignore the soft one."""
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at each task and schedule whose queue keeps dead letters."""
-    for name in spec.tasks:
-        scope = Scope("task", name)
-        queue = plan.text(scope, "queue")
-        if plan.value(scope, "external") or not _keeps(plan, queue):
-            continue
-        expires = plan.find(scope, "options.expires")
+    yield from as_findings(killed(plan), DLQ_HARD_TIMEOUT_GAP)
+    for task, kept in kept_queues(plan):
+        expires = plan.find(task, "options.expires")
         if expires is not None:
             origin = expires.origins[0]
-            path = origin.path if isinstance(origin, Written) else ("tasks", name)
-            yield _flood(path, f"{name} expires after {expires.value:g} s", queue)
-        if plan.get(scope, "options.acks_on_failure") is False:
-            yield from _gap(plan, scope, queue)
+            path = origin.path if isinstance(origin, Written) else ("tasks", task.name)
+            yield _flood(path, f"{task.name} expires after {expires.value:g} s", kept.name)
     for scope in plan.scopes("schedule"):
         options = plan.get(scope, "options")
         queue = _queue_of(spec, plan, scope)
@@ -101,22 +95,3 @@ def _flood(path: SpecPath, what: str, queue: str) -> Diagnostic:
     help_text = "give it a queue without `dead_letter: true`, or let it not expire"
     related = (Related(("queues", queue, "dead_letter"), "its dead letters are kept"),)
     return DLQ_EXPIRES_FLOOD.at(path, message, help=help_text, related=related)
-
-
-def _gap(plan: Plan, scope: Scope, queue: str) -> Iterator[Diagnostic]:
-    if plan.get(scope, "options.acks_on_timeout") is False:
-        return
-    soft, hard = (plan.number_if_any(scope, f"options.{key}") for key in ("soft_time_limit", "time_limit"))
-    if hard is None:
-        return
-    pools = {plan.text(Scope("worker", name), "pool") for name in plan.texts(scope, "workers")}
-    green = sorted(pools.intersection(POOLS_WITH_HARD_LIMIT_ONLY))
-    if soft is not None and soft < hard and not green:
-        return
-    why = "it has no soft limit" if soft is None else f"its soft limit of {soft:g} s comes no earlier"
-    if green:
-        why = f"{green[0]} ignores its soft limit"
-    message = f"{scope.name} is killed at {hard:g} s and leaves no dead letter: {why}"
-    help_text = "leave some seconds between the two, on the pool prefork"
-    related = (Related(("queues", queue, "dead_letter"), "its dead letters are kept"),)
-    yield DLQ_HARD_TIMEOUT_GAP.at(("tasks", scope.name), message, help=help_text, related=related)

@@ -2,7 +2,8 @@
 
 Decides:
     `app/service`, `app`, `owner`, `namespace`, `celery_version`, `broker_transport`, `broker_version`,
-    `broker_url` or `broker_url_variable`, and `result_backend` or `result_backend_variable`; every entry of
+    `broker_url` or `broker_url_variable`, `result_backend_kind`, and `result_backend` or
+    `result_backend_variable`; every entry of
     `celery.settings` and every task option, by its own name. Where pinned:
     `task:NAME/queue`; `queue:NAME/exchange`, `exchange_type`, `routing_key`, `consumer_arguments`,
     `broadcast`, `external`; `worker:NAME/pool`, `concurrency` or `autoscale`, `replicas`, `memory_bytes`,
@@ -118,6 +119,8 @@ def _identity(spec: Workload) -> Iterator[Decision]:
     yield from _address("broker_url", spec.broker.url, ("broker", "url"))
     if spec.broker.version is not None:
         yield _declared("broker_version", spec.broker.version, ("broker", "version"))
+    if spec.results is not None:
+        yield _declared("result_backend_kind", spec.results.backend, ("results", "backend"))
     if spec.results is not None and spec.results.url is not None and spec.results.backend != "none":
         yield from _address("result_backend", spec.results.url, ("results", "url"))
     celery = spec.celery
