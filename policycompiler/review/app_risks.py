@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from policycompiler.hazards.chords import BACKEND
 from policycompiler.plan import APP, BEAT, Plan, Value
 from policycompiler.review import fleet
-from policycompiler.review.judged import At, Judged, Rule, lossy, manual, safe
+from policycompiler.review.judged import UNKNOWN, At, Judged, Rule, lossy, manual, safe
 from policycompiler.review.rollout import Class
-from policycompiler.review.task_risks import expiring
+from policycompiler.review.task_risks import expiring, rate_limited
 
 
 def _results(at: At) -> Judged:
+    if at.key == BACKEND and at.was is None and any(at.old.get(APP, key) for key in _PLACES):
+        return manual("the old plan does not say which kind of backend it has: compile its sources again")
     if at.key in _BACKEND and at.was is not None and not _keeps(at.old):
         return safe("no task that is declared keeps a result there")
     if at.key in _BACKEND and at.was is not None:
@@ -19,16 +23,27 @@ def _results(at: At) -> Judged:
     if all(map(_stores, (at.old, at.new))) and (lost := [*_results_lost(at)]):
         return lossy("; ".join(lost))
     shorter = isinstance(at.was, int | float) and isinstance(at.now, int | float) and at.now < at.was
-    if at.key == "result_expires" and shorter:
+    if at.key in {"result_expires", "result_failure_expires"} and shorter:
         return manual("who fetches a result later than that finds none; the callers have to be looked at")
-    return safe("each process goes by it from its start on")
+    known = at.key in {*_BACKEND, *_OF_RESULTS}
+    return _OF_ONE_PROCESS if known else UNKNOWN
 
 
-_BACKEND = ("result_backend", "result_backend_variable")
+_PLACES = ("result_backend", "result_backend_variable")
+_BACKEND = (*_PLACES, BACKEND)
+_OF_RESULTS = frozenset(
+    {"database_table_names", "database_table_schemas", "result_expires", "result_failure_expires"}
+    | {"result_backend_always_retry", "result_backend_base_sleep_between_retries_ms"}
+    | {"result_backend_max_retries", "result_backend_max_sleep_between_retries_ms"}
+    | {"result_backend_thread_safe", "result_backend_transport_options", "result_cache_max"}
+    | {"result_chord_expires", "result_chord_join_timeout", "result_chord_retry_interval"}
+    | {"result_extended", "result_persistent"}
+)
+"""The settings of results of which more is known."""
 
 
 def _stores(plan: Plan) -> bool:
-    return any(plan.get(APP, key) is not None for key in _BACKEND) and _keeps(plan)
+    return any(plan.get(APP, key) is not None for key in _PLACES) and _keeps(plan)
 
 
 def _keeps(plan: Plan) -> bool:
@@ -77,9 +92,7 @@ def _app_setting(at: At) -> Judged:
     rule = _RULES_OF_SETTINGS.get(at.key)
     if rule is not None:
         return rule(at)
-    if at.key.startswith(_HARMLESS):
-        return _OF_ONE_PROCESS
-    return manual("nothing is known of how old and new processes bear with each other over it")
+    return _OF_ONE_PROCESS if at.key in _OF_EACH_PROCESS else UNKNOWN
 
 
 _OF_ONE_PROCESS = safe("each process goes by it from its start on")
@@ -124,6 +137,70 @@ def _events(at: At) -> Judged:
     return manual("a monitor hears one of the two exchanges only: restart it with the new one as well")
 
 
+def _modules(at: At) -> Judged:
+    lost = [f"`{name}`" for name in _names(at.was) if name not in _names(at.now)]
+    if not lost:
+        return safe("each process imports it when it starts: the code has to be there by then")
+    them = "it" if len(lost) == 1 else "them"
+    return manual(
+        f"workers no longer import {', '.join(lost)}: they discard messages of tasks that only {them} "
+        "registers, so look that nothing sends such a task any more, and that none is left"
+    )
+
+
+def _names(value: Value) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def _missing_queues(at: At) -> Judged:
+    if at.now is not False:
+        return _OF_ONE_PROCESS
+    return manual(
+        "a send to a queue that the workload does not declare raises an error from now on: look that no call "
+        "names one"
+    )
+
+
+def _publishing(at: At) -> Judged:
+    if _attempts(at.new) < _attempts(at.old):
+        return lossy(
+            "a send while the broker is away is given up sooner: the call raises an error, and what does not "
+            "send again is lost"
+        )
+    return _OF_ONE_PROCESS
+
+
+_ATTEMPTS = 3
+"""How often Celery tries to send again where nothing says so."""
+
+
+def _attempts(plan: Plan) -> float:
+    if plan.get(APP, "task_publish_retry") is False:
+        return 0
+    policy = plan.get(APP, "task_publish_retry_policy")
+    most = policy.get("max_retries") if isinstance(policy, dict) else _ATTEMPTS
+    return most if isinstance(most, int | float) else math.inf
+
+
+def _rate_limits(at: At) -> Judged:
+    limits = [at.new.get(task, "options.rate_limit") for task in at.new.scopes("task")]
+    if not at.now or not any([*limits, at.new.get(APP, "task_default_rate_limit")]):
+        return _OF_ONE_PROCESS
+    return manual("no rate limit holds from now on: see that what the tasks call takes as many calls at once")
+
+
+def _direct(at: At) -> Judged:
+    if at.was and not at.now:
+        return manual("no worker takes from the queue of its own any more: look that nothing is left there")
+    return _OF_ONE_PROCESS
+
+
+def _revoked(at: At) -> Judged:
+    if at.was is None:
+        return _OF_ONE_PROCESS
+    return manual("the tasks that were revoked stand in the old file: copy it, or they may run")
+
+
 _RULES_OF_SETTINGS: dict[str, Rule] = {
     "timezone": _clock,
     "enable_utc": _clock,
@@ -131,17 +208,41 @@ _RULES_OF_SETTINGS: dict[str, Rule] = {
     "worker_deduplicate_successful_tasks": _deduplication,
     "control_exchange": _control,
     "event_exchange": _events,
+    "imports": _modules,
+    "include": _modules,
+    "task_create_missing_queues": _missing_queues,
+    "task_publish_retry": _publishing,
+    "task_publish_retry_policy": _publishing,
+    "task_default_rate_limit": rate_limited,
+    "worker_disable_rate_limits": _rate_limits,
+    "worker_direct": _direct,
+    "worker_state_db": _revoked,
 }
-"""Settings that ask for more than their beginning tells."""
+"""Settings that ask for more than that each process goes by them."""
 
-_HARMLESS = (
-    *("imports", "include"),
-    *("worker_", "beat_", "task_send_sent_event", "task_track_started", "task_publish_"),
-    *("task_create_missing_queues", "event_", "control_", "database_", "redis_", "task_default_exchange"),
-    *("task_default_routing_key", "task_default_rate_limit", "task_annotations", "task_remote_tracebacks"),
-    *("task_store_errors_even_if_ignored", "task_inherit_parent_priority", "task_eager_propagates"),
+_OF_EACH_PROCESS = frozenset(
+    f"{start}_{rest}"
+    for start, several in {
+        "beat": "enable_remote_control max_loop_interval remote_control_max_tick_age schedule_filename "
+        "scheduler sync_every",
+        "control": "queue_durable queue_exclusive queue_expires queue_ttl",
+        "database": "create_tables_at_setup engine_callback engine_options short_lived_sessions",
+        "event": "queue_durable queue_exclusive queue_expires queue_prefix queue_ttl",
+        "redis": "backend_health_check_interval backend_use_ssl client_name max_connections "
+        "retry_on_timeout socket_connect_timeout socket_keepalive socket_timeout",
+        "task": "default_exchange default_exchange_type default_routing_key eager_propagates "
+        "inherit_parent_priority remote_tracebacks send_sent_event store_errors_even_if_ignored "
+        "track_started",
+        "worker": "cancel_long_running_tasks_on_connection_loss concurrency detect_quorum_queues "
+        "disable_prefetch enable_prefetch_count_reduction enable_remote_control "
+        "enable_soft_shutdown_on_idle eta_task_limit hijack_root_logger log_color log_datefmt log_format "
+        "lost_wait max_memory_per_child max_tasks_per_child pool pool_putlocks pool_restarts "
+        "pool_start_method prefetch_multiplier proc_alive_timeout redirect_stdouts redirect_stdouts_level "
+        "send_task_events soft_shutdown_timeout task_log_datefmt task_log_format timer_precision",
+    }.items()
+    for rest in several.split()
 )
-"""How the settings begin that are of one process alone, or that all processes take alike."""
+"""Settings of one process alone, or that all processes take alike; of any other nothing is known."""
 
 
 RULES: dict[str, Rule] = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policycompiler.knowledge import celery_settings
 from policycompiler.plan import APP
-from policycompiler.review import places
-from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
+from policycompiler.review import fleet, places
+from policycompiler.review.judged import UNKNOWN, At, Judged, Rule, lossy, manual, ordered, safe
 
 
 def _broker(at: At) -> Judged:
@@ -16,9 +17,30 @@ def _broker(at: At) -> Judged:
         return manual("the package is installed by hand, no later than the configuration made for it")
     if at.key == "broker_transport_options":
         return _options(at) or _OF_ONE_PROCESS
-    return manual(_TWO_FLEETS) if at.needs.elsewhere else _OF_ONE_PROCESS
+    return manual(_TWO_FLEETS) if at.needs.elsewhere else _setting(at)
 
 
+def _setting(at: At) -> Judged:
+    """What a setting means that leads to the same broker."""
+    if at.key == "broker_use_ssl":
+        return manual("every process connects in another way from now on: the broker has to accept both")
+    if at.key == "broker_native_delayed_delivery_queue_type" and _on_rabbitmq(at):
+        return manual("RabbitMQ refuses another type while the queues exist in which it delays messages")
+    return _OF_ONE_PROCESS if at.key in _OF_EACH_PROCESS else UNKNOWN
+
+
+def _on_rabbitmq(at: At) -> bool:
+    return at.new.get(APP, "broker_transport") == "rabbitmq"
+
+
+_OF_EACH_PROCESS = frozenset(
+    {"broker_transport", "broker_url", "broker_url_variable", "broker_read_url", "broker_write_url"}
+    | {"broker_channel_error_retry", "broker_connection_max_retries", "broker_connection_retry"}
+    | {"broker_connection_retry_on_startup", "broker_connection_timeout", "broker_failover_strategy"}
+    | {"broker_heartbeat", "broker_heartbeat_checkrate", "broker_login_method", "broker_pool_limit"}
+    | {"broker_pool_acquire_timeout", "broker_native_delayed_delivery_queue_type"}
+)
+"""The settings of the broker of which more is known."""
 _OF_ONE_PROCESS = safe("each process goes by it from its start on")
 _TWO_FLEETS = "neither fleet sees the messages of the other: both run until the old ones are gone"
 
@@ -27,6 +49,8 @@ def _options(at: At) -> Judged | None:
     """What options of the transport lose, or ask of a person."""
     lost = [_LOST[option.key] for option in places.given_up(at.old, at.new)]
     by_hand = [_TWO_FLEETS] if at.needs.elsewhere else [*_by_hand(at)]
+    if unknown := [f"`{option}`" for option in _unknown(at)]:
+        by_hand.append(f"it is unknown what {' and '.join(unknown)} does")
     because = "; ".join([*lost, *by_hand])
     if lost:
         return lossy(because)
@@ -35,7 +59,6 @@ def _options(at: At) -> Judged | None:
 
 _LOST = {
     "ack_emulation": "from now on what a worker has taken is kept nowhere: if it is killed, that is lost",
-    "confirm_publish": "from now on a message that the broker refuses, or never got, counts as sent",
 }
 
 
@@ -52,6 +75,18 @@ def _by_hand(at: At) -> Iterator[str]:
             f"by another {' and '.join(heard)} old and new processes do not hear what the others send to "
             "all, as broadcasts and remote control do: send none until the last of them has it"
         )
+
+
+def _unknown(at: At) -> list[str]:
+    """The options that differ and that nobody has looked at."""
+    transport, version = at.new.text(APP, "broker_transport"), at.new.text(APP, "celery_version")
+    before, after = (
+        options if isinstance(options := plan.get(APP, "broker_transport_options"), dict) else {}
+        for plan in (at.old, at.new)
+    )
+    known = celery_settings.known(f"transport:{transport}", version)
+    differing = (key for key in {*before, *after} if not fleet.same(before.get(key), after.get(key)))
+    return sorted(key for key in differing if key not in known)
 
 
 def _priorities(at: At) -> Judged:

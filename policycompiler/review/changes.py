@@ -42,7 +42,7 @@ def changes(old: Plan, new: Plan, found: Needs, today: date | None) -> tuple[Cha
     earlier = {name: task for task, names in found.renamed.items() for name in names}
     scopes = sorted({scope for scope, _ in differing})
     told = [change for scope in scopes for change in _of_scope(pair, scope, earlier, today)]
-    told = alarmed(told, old, new)
+    told = alarmed(told, old, new, found.renamed)
     # Nobody may miss what is not safe, whatever it follows from.
     told = [change._replace(follows=change.follows and change.risk is Class.SAFE) for change in told]
     return tuple(sorted(told, key=lambda change: (-change.risk.rank, change.follows)))

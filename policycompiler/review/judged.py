@@ -58,4 +58,7 @@ def lossy(because: str) -> Judged:
     return Judged(Class.LOSSY, because)
 
 
+UNKNOWN = manual("it is unknown whether old and new processes are compatible with this change")
+"""Of what nobody has looked at; unknown is never safe."""
+
 Rule: TypeAlias = Callable[[At], Judged]

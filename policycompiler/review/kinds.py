@@ -76,16 +76,50 @@ _OTHERS: dict[tuple[str, str], str] = {
     ("beat", "host"): "beat-moved",
 }
 
-_FALLBACK = {
-    "app": "app-setting",
-    "task": "task-facts",
-    "queue": "queue-options",
-    "worker": "worker-options",
-    "schedule": "schedule-options",
-    "disabled_schedule": "disabled_schedule-changed",
-    "beat": "beat-options",
-    "alert": "alert-changed",
+_KNOWN: dict[str, tuple[str, frozenset[str]]] = {
+    "task": (
+        "task-facts",
+        frozenset(
+            {"burst", "canvas", "critical", "description", "idempotent", "latency"}
+            | {"mandatory", "max_countdown_seconds", "owner", "payload_bytes"}
+            | {"rate_mean_per_second", "rate_peak_per_second", "runbook"}
+            | {"runtime_mean_seconds", "runtime_p50_seconds", "runtime_p99_seconds", "sent_as"}
+            | {"work", "workers"}
+        ),
+    ),
+    "queue": (
+        "queue-options",
+        frozenset(
+            {"broadcast", "consumer_arguments", "consumer_timeout_seconds", "external"} | {"tasks", "workers"}
+        ),
+    ),
+    "worker": (
+        "worker-options",
+        frozenset(
+            {"command_prefix", "description", "environment", "heartbeat_interval"}
+            | {"log_level", "max_memory_per_child", "max_tasks_per_child", "node_name"}
+            | {"optimization", "task_events", "tasks", "without_gossip", "without_heartbeat"}
+            | {"without_mingle"}
+        ),
+    ),
+    "schedule": (
+        "schedule-options",
+        frozenset(
+            {"args", "cron", "description", "every_seconds", "kwargs", "options", "owner"}
+            | {"solar", "task", "timezone"}
+        ),
+    ),
+    "beat": (
+        "beat-options",
+        frozenset(
+            {"expiry_option", "log_level", "max_interval_seconds", "scheduler"}
+            | {"stop_timeout_seconds", "store"}
+        ),
+    ),
 }
+"""The other keys that there are."""
+_ALL = {"disabled_schedule": "disabled_schedule-changed", "alert": "alert-changed"}
+UNKNOWN = "unknown"
 
 
 def kind_of(scope: Scope, key: str) -> str:
@@ -95,4 +129,7 @@ def kind_of(scope: Scope, key: str) -> str:
         return found or next((kind for start, kind in _PREFIXES if key.startswith(start)), "app-setting")
     if scope.kind == "task" and key.startswith("options."):
         return _OPTIONS.get(key.removeprefix("options."), "task-options")
-    return _OTHERS.get((scope.kind, key), _FALLBACK.get(scope.kind, "app-setting"))
+    if (found := _OTHERS.get((scope.kind, key)) or _ALL.get(scope.kind)) is not None:
+        return found
+    kind, known = _KNOWN.get(scope.kind, (UNKNOWN, frozenset()))
+    return kind if key in known else UNKNOWN

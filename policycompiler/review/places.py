@@ -38,9 +38,8 @@ _HELD: dict[str, dict[str, Value]] = {
 
 _SURE: dict[str, dict[str, Value]] = {
     "redis": {"ack_emulation": True},
-    "rabbitmq": {"confirm_publish": False},
 }
-"""Those by which a message is not lost with a worker, or with a broker that refuses it."""
+"""Those by which a message is not lost with a worker, whatever kills it."""
 
 
 class Option(NamedTuple):

@@ -10,7 +10,7 @@ from policycompiler.review.app_risks import RULES as RULES_OF_THE_APP
 from policycompiler.review.broker_risks import RULES as RULES_OF_BROKERS
 from policycompiler.review.capacity import GROWS_TWOFOLD, KEYS, Resized, size
 from policycompiler.review.handed import handed
-from policycompiler.review.judged import At, Judged, Rule, manual, ordered, safe
+from policycompiler.review.judged import UNKNOWN, At, Judged, Rule, manual, ordered, safe
 from policycompiler.review.kinds import kind_of
 from policycompiler.review.queue_risks import RULES as RULES_OF_QUEUES
 from policycompiler.review.queue_risks import unattended
@@ -23,9 +23,9 @@ from policycompiler.review.task_risks import moved
 def risk_of(at: At, kind: str) -> Judged:
     """Judge a change of a kind."""
     rule = _RULES.get(kind)
-    if rule is None:
-        return safe(_HARMLESS_KINDS.get(kind, "it takes effect in each process when that starts with it"))
-    return rule(at)
+    if rule is not None:
+        return rule(at)
+    return safe(_HARMLESS_KINDS[kind]) if kind in _HARMLESS_KINDS else UNKNOWN
 
 
 def _task_added(at: At) -> Judged:
@@ -128,11 +128,13 @@ def _worker_grace(at: At) -> Judged:
     return safe("a stop waits long enough for whatever is sent")
 
 
+_START = "it takes effect in each process when that starts with it"
 _ALERT = "Prometheus goes by it once its rules are loaded"
 
 
 _HARMLESS_KINDS = {
     **dict.fromkeys(("alert-added", "alert-removed", "alert-changed"), _ALERT),
+    **dict.fromkeys(("worker-prefetch", "worker-options"), _START),
     "worker-added": "it takes messages from its start on",
     "disabled_schedule-added": "beat is told not to send it",
     "disabled_schedule-changed": "beat does not send it",

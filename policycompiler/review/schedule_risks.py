@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.plan import Derived, Parameter, Scope, Value
+from policycompiler.plan import Derived, Parameter, Scope, Setting, Value
 from policycompiler.review import fleet, schedule_rows
 from policycompiler.review.judged import At, Judged, Rule, manual, ordered, safe
 from policycompiler.review.task_risks import compressed, expiring, moved
@@ -52,13 +52,30 @@ def _differs(before: dict[str, Value], after: dict[str, Value], key: str) -> boo
 
 
 def _is_reckoned(at: At) -> bool:
-    """Whether the expiry is that of the task, or comes of when the next run follows."""
-    setting = at.new.find(at.scope, at.key)
-    return setting is not None and any(
-        (isinstance(origin, Derived) and origin.key == "options.expires")
-        or (isinstance(origin, Parameter) and origin.path[-1] == "expires_over_interval")
+    """Whether the expiry is that of the task, which is told there, or comes of when the next run follows."""
+    setting, before = at.new.find(at.scope, at.key), at.old.find(at.before, at.key)
+    if setting is None:
+        return False
+    if any(isinstance(origin, Derived) and origin.key == "options.expires" for origin in setting.origins):
+        return True
+    shares = [_shares(each) for each in (before, setting) if each is not None]
+    # A run that the next one replaces is no loss; one that expires sooner beside the same times is.
+    return bool(shares[-1]) and all(each in ([], shares[-1]) for each in shares) and _is_retimed(at)
+
+
+def _shares(setting: Setting) -> list[Value]:
+    """What share of the time to the next run an expiry is; nothing of one that is declared."""
+    return [
+        origin.value
         for origin in setting.origins
-    )
+        if isinstance(origin, Parameter) and origin.path[-1] == "expires_over_interval"
+    ]
+
+
+def _is_retimed(at: At) -> bool:
+    """Whether the times of a schedule change."""
+    times = ("cron", "every_seconds", "solar", "timezone")
+    return any(not fleet.same(at.old.get(at.before, key), at.new.get(at.scope, key)) for key in times)
 
 
 def _added(at: At) -> Judged:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import TypeGuard
+
+from policycompiler.hazards.time_limits import is_seconds
+from policycompiler.knowledge.rate_limits import seconds_apart
 from policycompiler.plan import APP, Plan, Scope, Value
-from policycompiler.review import fleet
 from policycompiler.review.handed import GOES_ALONG, handed
-from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
+from policycompiler.review.judged import UNKNOWN, At, Judged, Rule, lossy, manual, ordered, safe
 from policycompiler.review.retry_risks import retries
 
 
@@ -117,11 +121,33 @@ def _results(at: At) -> Judged:
 def _limits(at: At) -> Judged:
     if at.key in {"longest_run_seconds", "limits_assumed"}:
         return safe("it is what stops and timeouts count on")
+    if _is_lower(at.now, at.was) and not _is_measured(at):
+        return manual(
+            f"nobody declared how long a run takes: one that takes longer than {at.now:g} s {_end(at)} from "
+            "now on, so look how long runs take first"
+        )
     if hasty := _hasty(at):
         return ordered(f"a stop of {', '.join(hasty)} would kill what has the longer of the two limits")
-    if isinstance(at.was, int | float) and isinstance(at.now, int | float) and at.now < at.was:
+    if _is_lower(at.now, at.was):
         return safe("messages carry their limit: what old producers sent may still run as long as before")
     return safe("each run has the limit of its sender: code that needs longer comes once producers have this")
+
+
+def _is_lower(limit: Value, than: Value) -> TypeGuard[int | float]:
+    """Whether a limit is lower than another; what is no number above 0 is no limit."""
+    now, was = (each if is_seconds(each) else math.inf for each in (limit, than))
+    assert isinstance(now, int | float)
+    assert isinstance(was, int | float)
+    return now < was
+
+
+def _is_measured(at: At) -> bool:
+    """Whether the run time of a task is declared: then a limit below it is a hazard, and others are none."""
+    return at.scope != APP and at.new.get(at.scope, "runtime_p99_seconds") is not None
+
+
+def _end(at: At) -> str:
+    return "is told to stop" if "soft" in at.key else "is killed"
 
 
 def _hasty(at: At) -> list[str]:
@@ -150,8 +176,6 @@ def _serialization(at: At) -> Judged:
 
 
 def _accepting(at: At) -> Judged:
-    if fleet.keeps_results(at.new) and fleet.result_content(at.new) not in fleet.accepted_results(at.new):
-        return lossy("results are stored in a form that is not accepted: nobody reads any, new ones neither")
     if at.needs.old_results:
         return lossy("stored results in the old form are read by nobody any more, whoever waits for them")
     if at.needs.old_content:
@@ -164,6 +188,30 @@ def compressed(method: Value) -> Judged:
     if method is None or method in {"gzip", "zlib", "bzip2", "bzip", "lzma", "xz"}:
         return safe("each message says it, and Python itself reads it")
     return manual("its package has to be installed with every worker first, or each message is lost")
+
+
+def _options(at: At) -> Judged:
+    option = at.key.removeprefix("options.")
+    if option == "rate_limit":
+        return rate_limited(at)
+    return safe("each worker does so from its start on") if option in _OF_EACH_WORKER else UNKNOWN
+
+
+_OF_EACH_WORKER = frozenset({"send_events", "throws", "trail"})
+"""The options of a task of which more is known; those of other kinds have rules of their own."""
+
+
+def rate_limited(at: At) -> Judged:
+    """Starts of a task that are held back from now on; None, and 0, is no limit."""
+    was, now = (seconds_apart(value) or 0.0 for value in (at.was, at.now))
+    rate = None if at.scope == APP else at.new.get(at.scope, "rate_mean_per_second")
+    if now <= was or rate is not None:
+        # More than may start is a hazard.
+        return safe("each worker starts as many from its start on")
+    return manual(
+        f"nobody declared how many arrive: where it is more than {at.now} in each process, they wait without "
+        "end, so look how many there are first"
+    )
 
 
 def _list(value: Value) -> list[Value]:
@@ -179,6 +227,7 @@ RULES: dict[str, Rule] = {
     "task-expiry": _expiry,
     "task-retries": retries,
     "task-results": _results,
+    "task-options": _options,
     "serialization": _serialization,
 }
 """How each kind is judged."""
