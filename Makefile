@@ -47,20 +47,22 @@ fix: $(VENV)/dev ## mend formatting and what lint can mend
 golden: install ## accept the compiled output of the examples as it is now; then read `git diff`
 	$(BIN)/pytest --update-golden tests/acceptance/test_examples.py
 
-docs: install ## write docs/policies.md, docs/findings.md and the rollout of docs/review.md anew
-	$(BIN)/pytest --update-golden tests/docs \
-	  -k 'pages_of_the_manual or rollout_of_the_review_page'
+docs: install ## write docs/policies.md, docs/findings/, docs/plan.md and the rollout of docs/review.md
+	$(BIN)/python .ci/docs.py
+	$(BIN)/pytest --update-golden tests/docs -k rollout_of_the_review_page
 
-schema: install ## write the schemas of workload and policy file anew from the model
+schema: install ## write the schemas of workload, policy file and plan from the model and the vocabulary
 	$(BIN)/python -c 'from policycompiler.model import workload_schema as s; print(s(), end="")' \
 	  > schemas/workload.schema.json
 	$(BIN)/python -c 'from policycompiler.policies import policy_schema as s; print(s(), end="")' \
 	  > schemas/policy.schema.json
+	$(BIN)/python -c 'from policycompiler.manual.plans import plan_schema as s; print(s(), end="")' \
+	  > schemas/plan.schema.json
 
 celery-versions: ## read anew from the packages what each Celery takes; then read `git diff`
 	$(PYTHON) .ci/celery_versions.py
 
-knowledge: ## hold tests/knowledge against Celery 5.5, 5.6 and 5.7; needs Redis and RabbitMQ
+knowledge: ## run tests/knowledge on each of the last Celery versions; needs Redis and RabbitMQ
 	$(PYTHON) .ci/knowledge_by_version.py
 
 bench: install ## speed and memory of a compile, as ratios

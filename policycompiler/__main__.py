@@ -1,11 +1,15 @@
 """`python -m policycompiler`, and the `policycompiler` command."""
 
+import gc
+
 from policycompiler import interrupts
 
 
 def main() -> None:
     """Run the command line. The rest of the program is imported only once an interrupt ends well."""
     interrupts.end_at_once()
+    # A compile builds much and frees nothing: the collector would only look at it again and again.
+    gc.disable()
     try:
         from policycompiler.cli import main as command_line  # noqa: PLC0415
 

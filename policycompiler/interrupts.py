@@ -8,7 +8,10 @@ import signal
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from collections.abc import Callable
+    from typing import NoReturn, TypeVar
+
+    T = TypeVar("T")
 
 EXIT_INTERRUPTED = 130
 """As shells have it: 128 and the number of the signal."""
@@ -24,12 +27,24 @@ def end_at_once() -> None:
 
 def raise_once() -> None:
     """From now on the first interrupt is a KeyboardInterrupt, so that what has begun is cleaned up."""
+    signal.signal(signal.SIGINT, _once)
 
-    def once(*_: object) -> None:
-        end_at_once()
-        raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, once)
+def _once(*_: object) -> None:
+    end_at_once()
+    raise KeyboardInterrupt
+
+
+def importing(load: Callable[[], T]) -> T:
+    """What `load` gives, which imports: meanwhile an interrupt ends the process, where it would be raised."""
+    # Below Celery, or called by another program, interrupts are not ours.
+    if signal.getsignal(signal.SIGINT) is not _once:
+        return load()
+    end_at_once()
+    try:
+        return load()
+    finally:
+        raise_once()
 
 
 def end() -> NoReturn:

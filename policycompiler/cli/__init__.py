@@ -10,35 +10,55 @@ import errno
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import cast
 
 import click
 
 from policycompiler import __version__, interrupts
-from policycompiler.cli.baseline import baseline
-from policycompiler.cli.check import check
-from policycompiler.cli.compile import compile_
-from policycompiler.cli.diff import diff
-from policycompiler.cli.explain import explain
-from policycompiler.cli.finding import finding
-from policycompiler.cli.init import init
-from policycompiler.cli.policy import policy
-from policycompiler.cli.schema import schema
-from policycompiler.cli.test_policy import test_policy
 
 EXIT_WRONG_USE_OR_BUG = 2
 
+COMMANDS = {
+    "baseline": "baseline:baseline",
+    "check": "check:check",
+    "compile": "compile:compile_",
+    "diff": "diff:diff",
+    "explain": "explain:explain",
+    "finding": "finding:finding",
+    "init": "init:init",
+    "policy": "policy:policy",
+    "schema": "schema:schema",
+    "test-policy": "test_policy:test_policy",
+}
+"""Each command with the module of this package and the name in it."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """The commands, each imported when it is asked for, with the rooms that it needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        return command(cmd_name) if cmd_name in COMMANDS else None
+
+
+def command(name: str) -> click.Command:
+    """A command by the name that users know."""
+    module, _, attribute = COMMANDS[name].partition(":")
+    found = interrupts.importing(lambda: import_module(f"{__name__}.{module}"))
+    return cast("click.Command", getattr(found, attribute))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="policycompiler")
 def cli() -> None:
     """Compile a short workload YAML into a Celery deployment that agrees with itself and says why."""
-
-
-for command in (init, check, compile_, diff, explain, policy, finding, baseline, schema, test_policy):
-    cli.add_command(command)
 
 
 @contextmanager
@@ -58,6 +78,8 @@ def own_exit_codes() -> Iterator[None]:
         if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
             click.echo(f"Error: cannot write: {problem.strerror}", err=True)
         else:
+            import traceback  # noqa: PLC0415 - for bugs alone
+
             traceback.print_exc()
             click.echo("This is a bug in policycompiler.", err=True)
         sys.exit(EXIT_WRONG_USE_OR_BUG)
@@ -65,8 +87,6 @@ def own_exit_codes() -> Iterator[None]:
 
 def main() -> None:
     """Run the command line."""
-    # A compile builds much and frees nothing: the collector would only look at it again and again.
-    gc.disable()
     _open_standard_streams()
     try:
         with own_exit_codes():

@@ -25,7 +25,8 @@ def explain(sources: tuple[str, ...], run: options.Run) -> None:
     meant = report.is_address(last) or (len(sources) > 1 and not last.endswith((".yaml", ".yml")))
     address = last if meant and not Path(last).exists() else None
     paths = tuple(Path(source) for source in (sources[:-1] if address else sources))
-    compilation = running.compiled(paths, run)
+    # Only an address is answered with the files that show it.
+    compilation = running.compiled(paths, run, None if address else ())
     if compilation.failed or compilation.plan is None:
         running.print_findings(compilation, run)
         sys.exit(running.EXIT_FINDINGS)

@@ -24,9 +24,12 @@ EXIT_NO_SOURCES = 3
 
 
 def compiled(
-    paths: tuple[Path, ...], run: Run, targets: tuple[str, ...] | None = None, *, aside: bool = False
+    paths: tuple[Path, ...], run: Run, targets: tuple[str, ...] | None = (), *, aside: bool = False
 ) -> Compilation:
-    """Compile what the command line or the project names. Ends the program when that is nothing."""
+    """Compile what the command line or the project names. Ends the program when that is nothing.
+
+    No files are made, unless `targets` asks for some; None asks for those of the policy file.
+    """
     compilation = compile_workload(
         paths or run.project.sources,
         environment=run.env,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from importlib import import_module
+from typing import Protocol, cast
 
-from policycompiler.emitters import celeryconfig, launch, plan_file, prometheus, routing, supervisor, systemd
+from policycompiler import interrupts
 from policycompiler.emitters.base import OutputFile
 from policycompiler.plan import Plan
 
@@ -20,20 +21,27 @@ class Emitter(Protocol):
         ...
 
 
-EMITTERS: tuple[Emitter, ...] = (celeryconfig, routing, launch, systemd, supervisor, prometheus)
+TARGETS = ("celeryconfig", "routing", "launch", "systemd", "supervisor", "prometheus")
+"""Each is the emitter's module and its ID."""
 
-TARGETS = tuple(emitter.ID for emitter in EMITTERS)
+PLAN_FILE = "plan_file"
+
+
+def emitter(name: str) -> Emitter:
+    """An emitter by its module, imported when something is emitted: commands that only look need none."""
+    return cast("Emitter", import_module(f"{__name__}.{name}"))
 
 
 def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:
     """The files of these targets and the plan, by path. A bug in an emitter goes up naming it."""
     files: dict[str, OutputFile] = {}
-    for emitter in (*(emitter for emitter in EMITTERS if emitter.ID in targets), plan_file):
+    wanted = (*(target for target in TARGETS if target in targets), PLAN_FILE)
+    for each in interrupts.importing(lambda: [emitter(name) for name in wanted]):
         try:
-            for file in emitter.emit(plan):
+            for file in each.emit(plan):
                 assert file.path not in files, f"two emitters write {file.path}"
                 files[file.path] = file
         except Exception as bug:
-            bug.add_note(f"while the emitter {emitter.ID} was at work")
+            bug.add_note(f"while the emitter {each.ID} was at work")
             raise
     return [files[path] for path in sorted(files)]

@@ -1,18 +1,15 @@
-"""What every emitter shares: the file it yields and the quoting environments of the text formats."""
+"""What every emitter shares: the file it yields, what one line may hold, JSON and YAML."""
 
 from __future__ import annotations
 
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.runtime import Undefined
 
 from policycompiler.plan import Plan, Scope, Setting, Value
 
@@ -80,32 +77,6 @@ def shipped(folder: str) -> Path:
     package = Path(__file__).resolve().parent.parent
     inside = package / folder
     return inside if inside.is_dir() else package.parent / folder
-
-
-@cache
-def environment(quote: Callable[[object], str]) -> Environment:
-    """A Jinja2 environment in which every value is rendered by `quote`; undefined names fail."""
-
-    def finalize(value: object) -> str:
-        # A finalize function switches StrictUndefined off unless it fails by itself.
-        if isinstance(value, Undefined):
-            value._fail_with_undefined_error()  # noqa: SLF001 - Jinja2's own hook for this
-        return value if isinstance(value, Raw) else quote(value)
-
-    return Environment(
-        loader=FileSystemLoader(shipped("templates")),
-        undefined=StrictUndefined,
-        finalize=finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - no HTML here; finalize quotes for the target's own format
-    )
-
-
-def render(template: str, quote: Callable[[object], str], context: Mapping[str, object]) -> str:
-    """Render `templates/<template>` with every value quoted by `quote`."""
-    return environment(quote).get_template(template).render(context)
 
 
 def pattern_order(pattern: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 
-from policycompiler.emitters.base import MODE_SCRIPT, OutputFile, Raw, Reading, one_line, render
+from policycompiler.emitters.base import MODE_SCRIPT, OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
     beat_command,
     beat_facts,
@@ -21,6 +21,7 @@ from policycompiler.emitters.commands import (
     worker_environment,
     worker_facts,
 )
+from policycompiler.emitters.templates import render
 from policycompiler.plan import BEAT, Plan, Scope
 
 ID = "launch"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line, render
+from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
     beat_command,
     beat_facts,
@@ -22,6 +22,7 @@ from policycompiler.emitters.commands import (
     worker_environment,
     worker_facts,
 )
+from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, BEAT, Plan, Scope
 
 ID = "supervisor"

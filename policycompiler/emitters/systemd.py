@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line, render
+from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
     beat_command,
     beat_facts,
@@ -21,6 +21,7 @@ from policycompiler.emitters.commands import (
     worker_environment,
     worker_facts,
 )
+from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, Plan, Scope
 
 ID = "systemd"

@@ -10,7 +10,7 @@ from policycompiler.hazards.hazard import Hazard, Makers
 from policycompiler.hazards.pace import HOLD_FEWER, hoarding, pace_of
 from policycompiler.hazards.queues import type_of
 from policycompiler.knowledge.backoff import longest_wait_seconds
-from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan import Plan, Scope
 
 ARGUMENT = "x-consumer-timeout"
 """Of a queue, in milliseconds."""
@@ -28,7 +28,7 @@ class _Hold(NamedTuple):
 
 def consumer_timeouts(plan: Plan) -> Iterator[Hazard]:
     """Whatever holds a message for as long as RabbitMQ closes its channel for."""
-    if plan.text(APP, "broker_transport") != "rabbitmq":
+    if not plan.broker.consumer_timeout:
         return
     has_quorum = any(type_of(plan, queue) == "quorum" for queue in plan.scopes("queue"))
     told = set()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard, place_of
-from policycompiler.hazards.queues import arguments_of, queues_of, type_of
+from policycompiler.hazards.queues import arguments_of, queues_by_task, type_of
+from policycompiler.knowledge.brokers import Broker
 from policycompiler.knowledge.queue_arguments import drops
-from policycompiler.knowledge.transports import TRANSPORTS, Transport
 from policycompiler.plan import APP, Plan, Scope, Value
 
 NAME = "critical-task-dropped"
@@ -18,19 +18,20 @@ PERSISTENT = "remove it: messages are persistent then"
 
 def critical_messages(plan: Plan) -> Iterator[Hazard]:
     """Of each critical task that runs here; what is of the whole app is told once."""
-    transport = TRANSPORTS[plan.text(APP, "broker_transport")]
+    transport = plan.broker
     critical = [task for task in plan.scopes("task") if plan.get(task, "critical")]
     critical = [task for task in critical if not plan.get(task, "external")]
     if critical:
         yield from _of_the_app(plan, critical[0], transport)
-    yield from _uncritical(plan, transport)
+    queues = queues_by_task(plan)
+    yield from _uncritical(plan, queues, transport)
     for task in critical:
-        yield from _transient(plan, task, transport)
-        for queue in queues_of(plan, task):
+        yield from _transient(plan, task, queues[task.name], transport)
+        for queue in queues[task.name]:
             yield from _dropped(plan, task, queue, transport)
 
 
-def _of_the_app(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazard]:
+def _of_the_app(plan: Plan, task: Scope, transport: Broker) -> Iterator[Hazard]:
     if not transport.durable:
         name = plan.text(APP, "broker_transport")
         message = (
@@ -50,8 +51,8 @@ def _of_the_app(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazar
         yield _hazard(plan, task, settings, message, "remove it", path)
 
 
-def _transient(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazard]:
-    found = _says_transient(plan, task, transport)
+def _transient(plan: Plan, task: Scope, queues: Sequence[Scope], transport: Broker) -> Iterator[Hazard]:
+    found = _says_transient(plan, task, queues, transport)
     if found is not None:
         scope, key = found
         path = plan.written(scope, key) or place_of(plan, task, "critical")
@@ -59,10 +60,12 @@ def _transient(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazard
         yield _hazard(plan, task, (found,), message, PERSISTENT, path)
 
 
-def _uncritical(plan: Plan, transport: Transport) -> Iterator[Hazard]:
+def _uncritical(plan: Plan, queues: Mapping[str, Sequence[Scope]], transport: Broker) -> Iterator[Hazard]:
     """Told once, with how many there are."""
     tasks = [task for task in plan.scopes("task") if not plan.get(task, "critical")]
-    found = {task: says for task in tasks if (says := _says_transient(plan, task, transport))}
+    found = {
+        task: says for task in tasks if (says := _says_transient(plan, task, queues[task.name], transport))
+    }
     if not found:
         return
     first, says = next(iter(found.items()))
@@ -72,9 +75,11 @@ def _uncritical(plan: Plan, transport: Transport) -> Iterator[Hazard]:
     yield Hazard("messages-transient", tuple(found.values()), message, PERSISTENT, path)
 
 
-def _says_transient(plan: Plan, task: Scope, transport: Transport) -> tuple[Scope, str] | None:
+def _says_transient(
+    plan: Plan, task: Scope, queues: Sequence[Scope], transport: Broker
+) -> tuple[Scope, str] | None:
     """The setting by which a broker keeps a task in memory only; a quorum queue writes down every message."""
-    classic = any(type_of(plan, queue) == "classic" for queue in queues_of(plan, task))
+    classic = any(type_of(plan, queue) == "classic" for queue in queues)
     if not transport.modes or not classic:
         return None
     for scope, key in ((task, "options.delivery_mode"), (APP, "task_default_delivery_mode")):
@@ -83,7 +88,7 @@ def _says_transient(plan: Plan, task: Scope, transport: Transport) -> tuple[Scop
     return None
 
 
-def _dropped(plan: Plan, task: Scope, queue: Scope, transport: Transport) -> Iterator[Hazard]:
+def _dropped(plan: Plan, task: Scope, queue: Scope, transport: Broker) -> Iterator[Hazard]:
     if plan.get(queue, "external"):
         return
     arguments: dict[str, Value] = arguments_of(plan, queue)

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Related
 from policycompiler.hazards.hazard import Hazard, place_of
-from policycompiler.hazards.queues import is_consumed, queues_of
-from policycompiler.knowledge.transports import TRANSPORTS
+from policycompiler.hazards.queues import is_consumed, queues_by_task
 from policycompiler.plan import APP, Plan, Scope
 
 
 def external_tasks(plan: Plan) -> Iterator[Hazard]:
     """A worker here takes them, does not know them, and drops them."""
+    queues = queues_by_task(plan)
     for task in plan.scopes("task"):
         if not plan.get(task, "external"):
             continue
-        for queue in (queue for queue in queues_of(plan, task) if is_consumed(plan, queue)):
+        for queue in (queue for queue in queues[task.name] if is_consumed(plan, queue)):
             worker = plan.texts(queue, "workers")[0]
             message = (
                 f"another app runs {task.name}, but worker {worker} of this app consumes queue {queue.name} "
@@ -42,7 +42,7 @@ def external_tasks(plan: Plan) -> Iterator[Hazard]:
 
 def is_made_elsewhere(plan: Plan, queue: Scope) -> bool:
     """Whether a broker drops what is sent to a queue until another app has made it."""
-    transport = TRANSPORTS[plan.text(APP, "broker_transport")]
+    transport = plan.broker
     return transport.unroutable and bool(plan.get(queue, "external")) and not is_consumed(plan, queue)
 
 

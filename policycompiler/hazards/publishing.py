@@ -22,7 +22,7 @@ def publishing(plan: Plan) -> Iterator[Hazard]:
     """What senders do not learn, and what they wait for without end."""
     options = plan.get(APP, OPTIONS)
     confirm = options.get("confirm_publish", True) if isinstance(options, dict) else True
-    if plan.text(APP, "broker_transport") == "rabbitmq" and confirm is not True:
+    if plan.broker.confirms and confirm is not True:
         yield _unconfirmed(plan)
     policy = plan.get(APP, RETRY_POLICY)
     tries = plan.get(APP, RETRY) is not False

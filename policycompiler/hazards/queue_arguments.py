@@ -8,7 +8,6 @@ from policycompiler.diagnostics import SpecPath
 from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import arguments_of, is_consumed, type_of
 from policycompiler.knowledge.queue_arguments import LEVELS, REFUSED
-from policycompiler.knowledge.transports import TRANSPORTS
 from policycompiler.plan import APP, Plan, Scope
 
 EXPIRES = "x-expires"
@@ -17,15 +16,14 @@ OF_ALL = "task_queue_max_priority"
 
 def queue_arguments(plan: Plan) -> Iterator[Hazard]:
     """Of the queues that this app declares."""
-    expiring = TRANSPORTS[plan.text(APP, "broker_transport")].expiring
-    on_rabbitmq = plan.text(APP, "broker_transport") == "rabbitmq"
+    known = plan.broker
     own = [queue for queue in plan.scopes("queue") if not plan.get(queue, "external")]
-    if on_rabbitmq:
+    if known.declarations:
         yield from _levels_of_all(plan, own)
     for queue in own:
-        if on_rabbitmq:
+        if known.declarations:
             yield from _refused(plan, queue)
-        if EXPIRES in expiring and EXPIRES in arguments_of(plan, queue):
+        if EXPIRES in known.expiring and EXPIRES in arguments_of(plan, queue):
             yield from _deleted(plan, queue)
 
 

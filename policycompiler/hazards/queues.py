@@ -24,8 +24,14 @@ def is_consumed(plan: Plan, queue: Scope) -> bool:
     return any(plan.get(Scope("worker", str(name)), "replicas", 1) != 0 for name in names)
 
 
-def queues_of(plan: Plan, task: Scope) -> list[Scope]:
-    """The queues that bring a task."""
-    own = plan.get(task, "queue")
-    brought = (queue for queue in plan.scopes("queue") if task.name in (plan.get(queue, "tasks") or []))  # type: ignore[operator]
-    return list(dict.fromkeys([*([Scope("queue", str(own))] if own else []), *brought]))
+def queues_by_task(plan: Plan) -> dict[str, list[Scope]]:
+    """The queues that bring each task, its own first: of all at once, as each queue lists many tasks."""
+    found: dict[str, dict[Scope, None]] = {}
+    for task in plan.scopes("task"):
+        own = plan.get(task, "queue")
+        found[task.name] = {Scope("queue", str(own)): None} if own else {}
+    for queue in plan.scopes("queue"):
+        tasks = plan.get(queue, "tasks")
+        for name in tasks if isinstance(tasks, list) else []:
+            found.setdefault(str(name), {})[queue] = None
+    return {name: list(queues) for name, queues in found.items()}

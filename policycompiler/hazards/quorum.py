@@ -16,7 +16,7 @@ _CELERY, _BROKER = (APP, "celery_version"), (APP, "broker_version")
 
 def version_pairs(plan: Plan) -> Iterator[Hazard]:
     """Of the queues that workers consume."""
-    if plan.text(APP, "broker_transport") != "rabbitmq":
+    if not plan.broker.quorum_queues:
         return
     consumed = [queue for queue in plan.scopes("queue") if is_consumed(plan, queue)]
     quorum = next((queue for queue in consumed if type_of(plan, queue) == "quorum"), None)

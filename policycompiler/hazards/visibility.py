@@ -16,7 +16,6 @@ RETRY_DELAY, RESERVE = "retry-delay-over-visibility", "reserve-over-visibility"
 RATE_LIMIT = "rate-limit-over-visibility"
 TIMEOUT = "visibility_timeout_seconds"
 
-TRANSPORTS = frozenset({"redis", "sqs"})
 MOST_RELATED = 5
 """Places that a finding shows; the rest is counted."""
 
@@ -44,7 +43,7 @@ class Wait(NamedTuple):
 
 def hoarded(plan: Plan) -> Iterator[Hazard]:
     """Workers that take every message there is, and start what they took at a limited rate."""
-    if plan.text(APP, "broker_transport") not in TRANSPORTS:
+    if plan.broker.redelivery is None:
         return
     for name, task, limit, path in hoarding(plan):
         message = (
@@ -64,7 +63,7 @@ def held_too_long(plan: Plan, instead: str = "remove the pin, or") -> Iterator[H
     `instead` is what help begins with: what else there is to do.
     """
     timeout = plan.number_if_any(APP, TIMEOUT)
-    if timeout is None or plan.text(APP, "broker_transport") not in TRANSPORTS:
+    if timeout is None or plan.broker.redelivery is None:
         return
     above = [hold for hold in holds(plan) if hold.seconds >= timeout and hold.declared]
     if not above:
@@ -170,7 +169,7 @@ def reserve(plan: Plan, scope: Scope) -> Wait | None:
     ]
     # A slot that is acknowledged late counts against the prefetch limit while it runs.
     behind = plan.number(scope, "prefetch_multiplier") - (1 if len(late) == len(tasks) else 0)
-    if plan.get(scope, "disable_prefetch") and plan.value(APP, "broker_transport") == "redis":
+    if plan.get(scope, "disable_prefetch") and plan.broker.disables_prefetch:
         behind = 0
     if behind <= 0:
         return Wait(longest[0], None)

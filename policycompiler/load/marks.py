@@ -14,6 +14,7 @@ Data: TypeAlias = "bool | int | float | str | list[Data] | dict[str, Data] | Non
 Mapped: TypeAlias = dict[str, Data]
 
 # What libyaml counts as the end of a line.
+_OTHER_BREAK = re.compile("[\r\x85\u2028\u2029]")
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 
@@ -36,7 +37,8 @@ class Source:
 
 def lines_of(text: str) -> list[str]:
     """The lines of a source as its places count them, without their ends."""
-    return _LINE_BREAK.split(text)
+    # Nearly every text has plain line ends only, and a large one is split ten times faster by them.
+    return _LINE_BREAK.split(text) if _OTHER_BREAK.search(text) else text.split("\n")
 
 
 class Mark(NamedTuple):

@@ -158,8 +158,9 @@ class _Builder:
 
     def document(self) -> tuple[Mapped, Mark]:
         self.refuse_unsafe_text()
-        events = yaml.parse(self.source.text, yaml.CSafeLoader)
-        self.next_event = cast("Callable[[], _Event]", events.__next__)
+        # As yaml.parse, without its generator around each event.
+        loader = yaml.CSafeLoader(self.source.text)
+        self.next_event = cast("Callable[[], _Event]", loader.get_event)
         self.next_event()
         event = self.next_event()
         if isinstance(event, yaml.StreamEndEvent):

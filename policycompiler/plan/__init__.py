@@ -13,6 +13,9 @@ from json.encoder import encode_basestring_ascii
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
+from policycompiler.knowledge import brokers
+from policycompiler.knowledge.brokers import Broker
+from policycompiler.plan import vocabulary
 
 FORMAT = 1
 
@@ -107,6 +110,10 @@ class ConflictError(Exception):
     """A setting was decided twice, or without an origin."""
 
 
+class UndeclaredError(Exception):
+    """A policy decides a key that the vocabulary does not declare."""
+
+
 _NOTHING: dict[str, Setting] = {}
 
 
@@ -165,6 +172,11 @@ class Plan:
     def version(self, scope: Scope, key: str) -> tuple[int, ...]:
         """The value of a setting that must be a version: major and minor number, `5.7.1` as (5, 7)."""
         return tuple(int(part) for part in self.text(scope, key).split(".")[:2])
+
+    @property
+    def broker(self) -> Broker:
+        """What the broker of `broker_transport` can do."""
+        return brokers.broker(self.text(APP, "broker_transport"))
 
     def text(self, scope: Scope, key: str) -> str:
         """The value of a setting that must be text."""
@@ -251,8 +263,14 @@ class PlanDraft(Plan):
         super().__init__({})
 
     def settle(self, decision: Decision, policy: str) -> None:
-        """Make a decision a setting. Raises `ConflictError` on a second decider or a missing origin."""
+        """Make a decision a setting.
+
+        Raises `ConflictError` on a second decider or a missing origin, `UndeclaredError` on an unknown key.
+        """
         scope, key, value, because, origins, overrides = decision
+        if vocabulary.find(scope.kind, key) is None:
+            message = f"{policy} decides {scope}/{key}, which no entry of the vocabulary declares"
+            raise UndeclaredError(message)
         keys = self._settings.setdefault(scope, {})
         if not origins:
             message = f"{policy} decides {scope}/{key} without an origin"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from policycompiler.hazards.chords import BACKEND
 from policycompiler.plan import APP, BEAT, Plan, Value
 from policycompiler.review import fleet
-from policycompiler.review.judged import UNKNOWN, At, Judged, Rule, lossy, manual, safe
+from policycompiler.review.judged import UNKNOWN, At, Judged, Rule, is_local, lossy, manual, safe
 from policycompiler.review.rollout import Class
 from policycompiler.review.task_risks import expiring, rate_limited
 
@@ -25,21 +25,11 @@ def _results(at: At) -> Judged:
     shorter = isinstance(at.was, int | float) and isinstance(at.now, int | float) and at.now < at.was
     if at.key in {"result_expires", "result_failure_expires"} and shorter:
         return manual("who fetches a result later than that finds none; the callers have to be looked at")
-    known = at.key in {*_BACKEND, *_OF_RESULTS}
-    return _OF_ONE_PROCESS if known else UNKNOWN
+    return _OF_ONE_PROCESS if at.key in _BACKEND or is_local(at) else UNKNOWN
 
 
 _PLACES = ("result_backend", "result_backend_variable")
 _BACKEND = (*_PLACES, BACKEND)
-_OF_RESULTS = frozenset(
-    {"database_table_names", "database_table_schemas", "result_expires", "result_failure_expires"}
-    | {"result_backend_always_retry", "result_backend_base_sleep_between_retries_ms"}
-    | {"result_backend_max_retries", "result_backend_max_sleep_between_retries_ms"}
-    | {"result_backend_thread_safe", "result_backend_transport_options", "result_cache_max"}
-    | {"result_chord_expires", "result_chord_join_timeout", "result_chord_retry_interval"}
-    | {"result_extended", "result_persistent"}
-)
-"""The settings of results of which more is known."""
 
 
 def _stores(plan: Plan) -> bool:
@@ -92,7 +82,7 @@ def _app_setting(at: At) -> Judged:
     rule = _RULES_OF_SETTINGS.get(at.key)
     if rule is not None:
         return rule(at)
-    return _OF_ONE_PROCESS if at.key in _OF_EACH_PROCESS else UNKNOWN
+    return _OF_ONE_PROCESS if is_local(at) else UNKNOWN
 
 
 _OF_ONE_PROCESS = safe("each process goes by it from its start on")
@@ -219,31 +209,6 @@ _RULES_OF_SETTINGS: dict[str, Rule] = {
     "worker_state_db": _revoked,
 }
 """Settings that ask for more than that each process goes by them."""
-
-_OF_EACH_PROCESS = frozenset(
-    f"{start}_{rest}"
-    for start, several in {
-        "beat": "enable_remote_control max_loop_interval remote_control_max_tick_age schedule_filename "
-        "scheduler sync_every",
-        "control": "queue_durable queue_exclusive queue_expires queue_ttl",
-        "database": "create_tables_at_setup engine_callback engine_options short_lived_sessions",
-        "event": "queue_durable queue_exclusive queue_expires queue_prefix queue_ttl",
-        "redis": "backend_health_check_interval backend_use_ssl client_name max_connections "
-        "retry_on_timeout socket_connect_timeout socket_keepalive socket_timeout",
-        "task": "default_exchange default_exchange_type default_routing_key eager_propagates "
-        "inherit_parent_priority remote_tracebacks send_sent_event store_errors_even_if_ignored "
-        "track_started",
-        "worker": "cancel_long_running_tasks_on_connection_loss concurrency detect_quorum_queues "
-        "disable_prefetch enable_prefetch_count_reduction enable_remote_control "
-        "enable_soft_shutdown_on_idle eta_task_limit hijack_root_logger log_color log_datefmt log_format "
-        "lost_wait max_memory_per_child max_tasks_per_child pool pool_putlocks pool_restarts "
-        "pool_start_method prefetch_multiplier proc_alive_timeout redirect_stdouts redirect_stdouts_level "
-        "send_task_events soft_shutdown_timeout task_log_datefmt task_log_format timer_precision",
-    }.items()
-    for rest in several.split()
-)
-"""Settings of one process alone, or that all processes take alike; of any other nothing is known."""
-
 
 RULES: dict[str, Rule] = {
     "results": _results,

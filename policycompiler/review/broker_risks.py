@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from policycompiler.knowledge import celery_settings
 from policycompiler.plan import APP
 from policycompiler.review import fleet, places
-from policycompiler.review.judged import UNKNOWN, At, Judged, Rule, lossy, manual, ordered, safe
+from policycompiler.review.judged import UNKNOWN, At, Judged, Rule, is_local, lossy, manual, ordered, safe
 
 
 def _broker(at: At) -> Judged:
@@ -26,21 +26,13 @@ def _setting(at: At) -> Judged:
         return manual("every process connects in another way from now on: the broker has to accept both")
     if at.key == "broker_native_delayed_delivery_queue_type" and _on_rabbitmq(at):
         return manual("RabbitMQ refuses another type while the queues exist in which it delays messages")
-    return _OF_ONE_PROCESS if at.key in _OF_EACH_PROCESS else UNKNOWN
+    return _OF_ONE_PROCESS if at.key in places.ADDRESS or is_local(at) else UNKNOWN
 
 
 def _on_rabbitmq(at: At) -> bool:
     return at.new.get(APP, "broker_transport") == "rabbitmq"
 
 
-_OF_EACH_PROCESS = frozenset(
-    {"broker_transport", "broker_url", "broker_url_variable", "broker_read_url", "broker_write_url"}
-    | {"broker_channel_error_retry", "broker_connection_max_retries", "broker_connection_retry"}
-    | {"broker_connection_retry_on_startup", "broker_connection_timeout", "broker_failover_strategy"}
-    | {"broker_heartbeat", "broker_heartbeat_checkrate", "broker_login_method", "broker_pool_limit"}
-    | {"broker_pool_acquire_timeout", "broker_native_delayed_delivery_queue_type"}
-)
-"""The settings of the broker of which more is known."""
 _OF_ONE_PROCESS = safe("each process goes by it from its start on")
 _TWO_FLEETS = "neither fleet sees the messages of the other: both run until the old ones are gone"
 

@@ -87,7 +87,7 @@ _TIMES = ("cron", "every_seconds", "solar", "timezone")
 
 def _setting(pair: Pair, before: Scope, scope: Scope, key: str) -> Change:
     about, sides = (scope, key), (pair.old.find(before, key), pair.new.find(scope, key))
-    kind = kind_of(scope, key)
+    kind: str = kind_of(scope, key)
     at = At(pair.old, pair.new, pair.needs, before, scope, key)
     along = goes_along(at, kind)
     if key == "broker_transport_options":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from policycompiler.plan import Plan, Scope, Value
+from policycompiler.plan import Plan, Scope, Value, vocabulary
 from policycompiler.review.needs import Needs
 from policycompiler.review.rollout import Class
 
@@ -60,5 +60,12 @@ def lossy(because: str) -> Judged:
 
 UNKNOWN = manual("it is unknown whether old and new processes are compatible with this change")
 """Of what nobody has looked at; unknown is never safe."""
+
+
+def is_local(at: At) -> bool:
+    """Whether a setting concerns one process at a time, whatever the others have."""
+    declared = vocabulary.find(at.scope.kind, at.key)
+    return declared is not None and declared.local
+
 
 Rule: TypeAlias = Callable[[At], Judged]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.knowledge.queue_arguments import DROPPING, OVERFLOW
-from policycompiler.knowledge.transports import TRANSPORTS
 from policycompiler.plan import APP, Scope, Value
 from policycompiler.review import bindings, fleet
 from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
@@ -70,7 +69,7 @@ def _or_lossy(judged: Judged, at: At, before: list[Value]) -> Judged:
 
 def _thrown_away(at: At, before: list[Value]) -> Iterator[str]:
     """What the new arguments of a queue throw away, and one of those of before does not."""
-    expiring = TRANSPORTS[at.new.text(APP, "broker_transport")].expiring
+    expiring = at.new.broker.expiring
     if at.new.get(at.scope, "external"):
         return
     now = _arguments(at.new.get(at.scope, "arguments"))

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from places import EVERYTHING
-from plans import plan_of
+from plans import changed, plan_of
 
 from policycompiler import emitters
 from policycompiler.compiler import compile_workload
 from policycompiler.emitters.base import MODE_FILE, OutputFile
-from policycompiler.plan import Plan, Setting, Value
+from policycompiler.plan import Plan
 
 NOTHING = plan_of({"app": {"service": "shop"}})
 
@@ -31,8 +31,10 @@ def writing(*paths: str):
 
 def use(monkeypatch: pytest.MonkeyPatch, **emits: object) -> tuple[str, ...]:
     """Let these be the emitters; their names."""
-    found = tuple(SimpleNamespace(ID=name, emit=emit) for name, emit in emits.items())
-    monkeypatch.setattr(emitters, "EMITTERS", found)
+    found = {name: SimpleNamespace(ID=name, emit=emit) for name, emit in emits.items()}
+    found[emitters.PLAN_FILE] = emitters.emitter(emitters.PLAN_FILE)
+    monkeypatch.setattr(emitters, "TARGETS", tuple(emits))
+    monkeypatch.setattr(emitters, "emitter", found.__getitem__)
     return tuple(emits)
 
 
@@ -56,33 +58,14 @@ def test_files_come_by_path_and_the_plan_is_always_among_them(monkeypatch):
     assert found == ["b", "plan.json", "q", "z"]
 
 
-def another(value: Value) -> Value:
-    """A value of the same kind that is not the same."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, dict):
-        return {**{key: another(item) for key, item in value.items()}, "another": "1"}
-    if isinstance(value, list):
-        return value[:-1] if value else ["another"]
-    if isinstance(value, str):
-        # The one word that is looked at more closely than for whether it is the same.
-        return "redis" if value == "rabbitmq" else "rabbitmq" if value == "redis" else f"{value}x"
-    return 1 if value is None else 12 * value + 1
-
-
-def changed(plan: Plan, setting: Setting) -> Plan:
-    """The plan with another value for one setting."""
-    settings = {scope: dict(keys) for scope, keys in plan._settings.items()}
-    settings[setting.scope][setting.key] = setting._replace(value=another(setting.value))
-    return Plan(settings)
-
-
 def texts(emitter: emitters.Emitter, plan: Plan) -> dict[str, str]:
     return {file.path: file.text for file in emitter.emit(plan)}
 
 
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
-@pytest.mark.parametrize("emitter", emitters.EMITTERS, ids=lambda emitter: emitter.ID)
+@pytest.mark.parametrize(
+    "emitter", [emitters.emitter(name) for name in emitters.TARGETS], ids=emitters.TARGETS
+)
 def test_a_file_claims_those_settings_that_change_it_and_no_others(emitter, broker):
     plan = compile_workload([EVERYTHING / f"{broker}.yaml"]).plan
     files = list(emitter.emit(plan))

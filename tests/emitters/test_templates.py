@@ -6,8 +6,9 @@ import pytest
 from jinja2 import UndefinedError, nodes
 
 from policycompiler.emitters import launch, routing, supervisor, systemd
-from policycompiler.emitters.base import Raw, environment, shipped
+from policycompiler.emitters.base import Raw, shipped
 from policycompiler.emitters.python import python_literal
+from policycompiler.emitters.templates import environment
 
 TEMPLATES = sorted(
     path.relative_to(shipped("templates")).as_posix()

@@ -252,7 +252,11 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
         RABBITMQ
         + "tasks: {shop.a: {queue: q, external: true}}\nqueues: {q: {external: true, type: classic}}",
         RABBITMQ + "tasks: {shop.a: {queue: q, external: true}}\nqueues: {q: {external: true, type: quorum}}",
-        {"manual queue-arguments queue:q/arguments", "manual queue-arguments queue:q/exchange_type"},
+        {
+            "manual queue-arguments queue:q/arguments",
+            "manual queue-arguments queue:q/exchange_type",
+            "manual queue-arguments queue:q/type",
+        },
     ),
     "external queue added": (
         PLAIN,

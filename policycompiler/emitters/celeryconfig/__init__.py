@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, render
+from policycompiler.emitters.base import OutputFile, Raw, Reading
 from policycompiler.emitters.celeryconfig import queues, schedules, settings, tasks
 from policycompiler.emitters.celeryconfig.imports import import_lines
 from policycompiler.emitters.python import python_literal
+from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, Plan
 
 ID = "celeryconfig"

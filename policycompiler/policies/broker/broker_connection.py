@@ -94,6 +94,7 @@ from policycompiler.diagnostics import (
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.publishing import given_up, publishing
 from policycompiler.knowledge import pools
+from policycompiler.knowledge.brokers import Fanout
 from policycompiler.knowledge.clients import KEEPALIVE_NAMES
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Value, Written
@@ -163,7 +164,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     yield from _transport_options(spec, plan, tuned)
     yield from as_findings(publishing(plan), PUBLISH_UNCONFIRMED, QUORUM_CONFIRM, PUBLISH_RETRY_UNBOUNDED)
     yield from as_findings(given_up(plan), BROKER_CONNECTION_GIVEN_UP)
-    if plan.text(APP, "broker_transport") == "sqs" and not (spec.broker.options or {}).get("supports_fanout"):
+    if plan.broker.fanout is Fanout.NONE and not (spec.broker.options or {}).get("supports_fanout"):
         yield from _without_fanout(plan)
 
 
@@ -202,16 +203,17 @@ def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterato
     options: dict[str, Value] = {}
     origins: tuple[Origin, ...] = (Derived(APP, "broker_transport"),)
     reasons = []
-    if plan.find(APP, "visibility_timeout_seconds") is not None:
-        options["visibility_timeout"] = plan.value(APP, "visibility_timeout_seconds")
+    known = plan.broker
+    if known.redelivery is not None and known.redelivery.option is not None:
+        options[known.redelivery.option] = plan.value(APP, "visibility_timeout_seconds")
         origins += (Derived(APP, "visibility_timeout_seconds"),)
         reasons.append("longer than anything that holds a message")
-    if plan.value(APP, "broker_transport") == "rabbitmq":
+    if known.confirms:
         options["confirm_publish"] = CONFIRM_PUBLISH
         origins += (Constant("CONFIRM_PUBLISH", CONFIRM_PUBLISH),)
         reasons.append("a publish that the broker did not take is an error")
     written = spec.broker.options or {}
-    if plan.value(APP, "broker_transport") == "redis":
+    if known.socket_timeout:
         if "socket_timeout" not in written:
             options["socket_timeout"] = tuned.socket_timeout_seconds
             origins += (

@@ -74,6 +74,7 @@ from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.knowledge import pairs
+from policycompiler.knowledge.brokers import Levels, broker
 from policycompiler.knowledge.pairs import Feature
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Origin, Plan, Scope, Setting, Value, Written
@@ -85,7 +86,6 @@ PRIORITY_REDIS_STEPS = error("PC229", "priority-redis-steps")
 QUORUM_PRIORITY = error("PC230", "quorum-priority")
 PRIORITY_UNUSED = warning("PC231", "priority-unused")
 
-TRANSPORTS_WITH_PRIORITIES = ("redis", "rabbitmq")
 MOST_URGENT = 9
 """Of the workload language, on every broker."""
 LEAST_URGENT = 0
@@ -109,12 +109,13 @@ _Item: TypeAlias = Decision | Diagnostic
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Levels of each queue, then the number of each task."""
     transport = plan.text(APP, "broker_transport")
-    if transport not in TRANSPORTS_WITH_PRIORITIES:
+    kept = broker(transport).levels
+    if kept is None:
         yield from _unused(spec, transport)
         return
     asked = {scope: found for scope in plan.scopes("queue") if (found := _levels(spec, plan, scope))}
     ladders: dict[Scope, _Ladder] = {}
-    if transport == "redis":
+    if kept is Levels.LISTS:
         ladders = yield from _on_redis(spec, plan, asked)
     else:
         for scope, (levels, origin) in asked.items():
@@ -123,7 +124,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         scope = Scope("task", name)
         ladder = ladders.get(Scope("queue", plan.text(scope, "queue")))
         if ladder is not None:
-            yield from _task(spec, plan, scope, ladder, silent_last=transport == "rabbitmq")
+            yield from _task(spec, plan, scope, ladder, silent_last=kept is Levels.ARGUMENT)
 
 
 def _unused(spec: Workload, transport: str) -> Iterator[Diagnostic]:

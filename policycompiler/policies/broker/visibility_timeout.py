@@ -93,7 +93,6 @@ from policycompiler.hazards.visibility import (
     ETA,
     RATE_LIMIT,
     RETRY_DELAY,
-    TRANSPORTS,
     Hold,
     held_too_long,
     hoarded,
@@ -120,10 +119,6 @@ LEAST_SECONDS = 3600
 """Celery's own default on Redis; countdowns that nobody declared are written with it in mind."""
 NOTHING_HELD_SECONDS = 0
 """Where nothing that is declared holds a message."""
-SQS_MOST_SECONDS = 43200
-"""AWS allows twelve hours."""
-SHARED = "redis"
-"""Where any worker gives back the messages of all; SQS keeps the timeout with each message."""
 
 
 class Parameters(PolicyParameters):
@@ -141,7 +136,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     """Longer than anything that holds a message; pins that are shorter are refused."""
     transport = plan.text(APP, "broker_transport")
     pinned, pin_path = _pinned(spec)
-    if transport not in TRANSPORTS:
+    redelivery = plan.broker.redelivery
+    if redelivery is None:
         if pinned is not None:
             message = f"{transport} has no visibility timeout; this one changes nothing"
             fix = (Remove(pin_path),)
@@ -149,28 +145,29 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         return
     yield from as_findings(hoarded(plan), RATE_LIMIT_OVER_VISIBILITY)
     waits = {scope: reserve(plan, scope) for scope in plan.scopes("worker")}
-    # Each cause is held against a pin alone; what is decided has room for a delay and a full worker together.
+    # What is decided has room for a delay and a full worker together.
     sums = [hold for name in spec.tasks for hold in task_holds(plan, name, waits)] + others(plan, waits)
     longest = max(sums, key=lambda hold: (hold.seconds, hold.origin), default=None)
     yield _longest_hold(longest)
-    needed = max(LEAST_SECONDS, math.ceil(longest.seconds * tuned.margin) if longest else 0)
-    most = SQS_MOST_SECONDS if transport == "sqs" else math.inf
+    most = math.inf if redelivery.most_seconds is None else redelivery.most_seconds
+    required = math.ceil(longest.seconds * tuned.margin) if longest else 0
+    needed = max(min(LEAST_SECONDS, most), required)
     if pinned is not None:
         origins = (Written(pin_path),)
         yield Decision(APP, "visibility_timeout_seconds", pinned, "pinned in the workload", origins)
         instead = f"remove the pin (the compiler then sets {min(needed, most):g} s), or"
         yield from _objections(plan, instead)
         if pinned > most:
-            message = f"a visibility timeout of {pinned:g} s; SQS allows at most {most:g} s"
+            message = f"a visibility timeout of {pinned:g} s; {plan.broker.label} allows at most {most:g} s"
             yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help="lower it, or remove it")
-    elif longest is not None and needed > most:
-        because = f"{longest.what} {longest.seconds:g} s, and SQS allows no more than this"
-        limited = (longest.origin, Constant("SQS_MOST_SECONDS", SQS_MOST_SECONDS))
-        yield Decision(APP, "visibility_timeout_seconds", SQS_MOST_SECONDS, because, limited)
-        yield from _objections(plan, f"SQS allows at most {most:g} s:")
+    elif longest is not None and required > most:
+        because = f"{longest.what} {longest.seconds:g} s, and {plan.broker.label} allows no more than this"
+        limited = (longest.origin, Constant("most_seconds", redelivery.most_seconds))
+        yield Decision(APP, "visibility_timeout_seconds", redelivery.most_seconds, because, limited)
+        yield from _objections(plan, f"{plan.broker.label} allows at most {most:g} s:")
     else:
         yield _decided(longest, needed, tuned)
-    if transport == SHARED:
+    if redelivery.shared:
         timeout = needed if pinned is None else pinned
         yield from _too_long(timeout, pin_path, longest, tuned)
         yield from _others(spec, plan, timeout)
@@ -197,9 +194,9 @@ def _longest_hold(longest: Hold | None) -> Decision:
     return Decision(APP, key, math.ceil(longest.seconds), because, (longest.origin,))
 
 
-def _decided(longest: Hold | None, needed: int, tuned: Parameters) -> Decision:
+def _decided(longest: Hold | None, needed: float, tuned: Parameters) -> Decision:
     key = "visibility_timeout_seconds"
-    if longest is None or needed == LEAST_SECONDS:
+    if longest is None or needed <= LEAST_SECONDS:
         because = "Celery's own default: nothing declared holds a message for longer"
         return Decision(APP, key, needed, because, (Constant("LEAST_SECONDS", LEAST_SECONDS),))
     because = f"{longest.what} {longest.seconds:g} s, times {tuned.margin:g}"

@@ -73,6 +73,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.knowledge.brokers import DeadLetters, broker
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import (
     APP,
@@ -118,12 +119,13 @@ class Parameters(PolicyParameters):
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """A dead-letter queue for each queue that asks for one and can have one."""
     transport = plan.text(APP, "broker_transport")
+    kept = broker(transport).dead_letters
     for name, queue in spec.queues.items():
         scope = Scope("queue", name)
         path: SpecPath = ("queues", name, "dead_letter")
         if queue.dead_letter:
             elsewhere = _elsewhere(plan, scope, transport)
-            if transport == "redis":
+            if kept is DeadLetters.NONE:
                 yield _not_kept(path, name)
             elif elsewhere:
                 message = f"{elsewhere}; `dead_letter` changes nothing here"
@@ -132,13 +134,13 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
                 yield from _dead_letters(plan, scope, path, tuned)
                 yield from _consumed(plan, scope, path)
                 yield from _undeclared(plan, scope, queue.arguments or {})
-        elif transport == "rabbitmq":
+        elif kept is DeadLetters.ARGUMENTS:
             yield from _undeclared(plan, scope, queue.arguments or {})
 
 
 def _elsewhere(plan: Plan, scope: Scope, transport: str) -> str:
     """Who else would have to keep the dead letters, if anybody."""
-    if transport != "rabbitmq":
+    if broker(transport).dead_letters is not DeadLetters.ARGUMENTS:
         return f"of the brokers that a workload can name only RabbitMQ is told so by Celery, not {transport}"
     if plan.value(scope, "external"):
         return f"another app declares queue {scope.name}, and its dead letters with it"

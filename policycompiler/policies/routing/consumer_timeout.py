@@ -54,7 +54,7 @@ class Parameters(PolicyParameters):
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
     """A consumer's own limit comes first, then the queue's, then the broker's."""
     del spec
-    if plan.text(APP, "broker_transport") == "rabbitmq":
+    if plan.broker.consumer_timeout:
         for queue in plan.scopes("queue"):
             if not plan.value(queue, "external"):
                 yield _of_queue(plan, queue, tuned)

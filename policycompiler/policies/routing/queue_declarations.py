@@ -1,7 +1,7 @@
 """How queues are declared to the broker.
 
 Decides:
-    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `arguments`,
+    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `type`, `arguments`,
     `consumer_arguments`; `app/task_create_missing_queues`, and of the default queue
     `app/task_default_exchange`, `task_default_exchange_type` and `task_default_routing_key`.
 
@@ -85,6 +85,7 @@ from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.knowledge import pairs, topics
+from policycompiler.knowledge.brokers import broker
 from policycompiler.knowledge.pairs import Feature
 from policycompiler.model import PolicyParameters, Queue, Workload
 from policycompiler.plan import (
@@ -108,10 +109,9 @@ QUEUE_TYPE_TWICE = error("PC416", "queue-type-twice")
 DELIVERY_LIMIT_MISSING = error("PC417", "delivery-limit-missing")
 TOPIC_ON_DIRECT = warning("PC435", "topic-on-direct")
 
-FOLLOWED_ARGUMENTS = {"redis": frozenset({"x-expires"})}
-"""Queue arguments that kombu follows itself on a broker without AMQP; it ignores all others there."""
 LEVELS = "x-max-priority"
 """An argument of classic queues only (https://www.rabbitmq.com/docs/priority)."""
+CLASSIC = "classic"
 TYPE = "x-queue-type"
 """What makes a queue a quorum queue, for RabbitMQ and for Celery."""
 LIMIT = "x-delivery-limit"
@@ -143,7 +143,8 @@ class _Kind(NamedTuple):
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Declare every queue, and nothing else."""
     transport = plan.text(APP, "broker_transport")
-    if transport != "rabbitmq":
+    keeps_declarations = broker(transport).declarations
+    if not keeps_declarations:
         for name, queue in spec.queues.items():
             yield from _unused(transport, name, queue)
     for scope in plan.scopes("queue"):
@@ -151,7 +152,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         kind = _kind(plan, scope, written, tuned)
         yield from _queue(plan, scope, written, kind, tuned)
         yield from _exchange(plan, scope, kind)
-        if written is not None and transport == "rabbitmq":
+        if written is not None and keeps_declarations:
             yield from _objections(plan, scope, written, kind)
     if plan.find(APP, "task_create_missing_queues") is None:
         because = "a task that nobody declared may name a queue of its own, and its sends must not fail"
@@ -167,7 +168,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
 
 def _unused(transport: str, name: str, queue: Queue) -> Iterator[Diagnostic]:
     """What only RabbitMQ understands."""
-    followed = FOLLOWED_ARGUMENTS.get(transport, frozenset())
+    followed = broker(transport).arguments or frozenset()
     unused = {
         "type": queue.type is not None,
         "arguments": not followed.issuperset(queue.arguments or {}),
@@ -194,6 +195,8 @@ def _queue(
     if written is not None and written.arguments:
         arguments |= written.arguments
         origins += (Written(("queues", scope.name, "arguments")),)
+    type_ = str(arguments.get(TYPE, CLASSIC))
+    yield Decision(scope, "type", type_, kind.because, (kind.origin,))
     because = kind.because if arguments else "none are needed"
     yield Decision(scope, "arguments", arguments, because, origins)
     decided: dict[str, tuple[Value, str]] = {
@@ -286,7 +289,7 @@ def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterat
 
 
 def _kind(plan: Plan, scope: Scope, written: Queue | None, tuned: Parameters) -> _Kind:
-    if plan.text(APP, "broker_transport") != "rabbitmq":
+    if not plan.broker.quorum_queues:
         return _Kind(quorum=False, because="this broker has one kind of queue", origin=_TRANSPORT)
     if plan.value(scope, "broadcast"):
         because = "each process has a queue of its own, as long as it runs"

@@ -49,7 +49,7 @@ from pydantic import Field
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, warning
 from policycompiler.knowledge.pools import POOLS
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope, Written
+from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope
 
 NAME = "recycling"
 
@@ -58,6 +58,7 @@ MEMORY_PER_CHILD_LOW = warning("PC335", "memory-per-child-low")
 
 LEAST_KIB = 150000
 """A bare child of a tiny app has some 50 MB, one that has loaded an application two or three times that."""
+MEMORY = "memory_bytes"
 BOUNDS = ("max_tasks_per_child", "max_memory_per_child")
 
 
@@ -77,6 +78,7 @@ class Parameters(PolicyParameters):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Recycle prefork children by count, and by memory where it is declared."""
+    del spec
     yield from _inert(plan)
     told: set[SpecPath] = set()
     for scope in plan.scopes("worker"):
@@ -87,8 +89,9 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             runs = tuned.tasks_per_child
             origins: tuple[Origin, ...] = (_parameter("tasks_per_child", runs), Derived(scope, "pool"))
             yield Decision(scope, "max_tasks_per_child", runs, because, origins)
+        tasks = plan.texts(scope, "tasks")
         declared = [
-            (memory, name) for name in plan.texts(scope, "tasks") if (memory := spec.tasks[name].memory)
+            (memory, name) for name in tasks if (memory := plan.number_if_any(Scope("task", name), MEMORY))
         ]
         memory, task_name = max(declared, default=(0, ""))
         if plan.find(scope, "max_memory_per_child") is not None:
@@ -96,7 +99,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         elif declared:
             kib = math.ceil(memory / 1024 * tuned.memory_margin) + tuned.idle_child_kib
             origins = (
-                Written(("tasks", task_name, "memory")),
+                Derived(Scope("task", task_name), MEMORY),
                 _parameter("memory_margin", tuned.memory_margin),
                 _parameter("idle_child_kib", tuned.idle_child_kib),
             )

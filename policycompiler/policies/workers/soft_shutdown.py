@@ -84,8 +84,6 @@ COLD_STOP_EARLY_ACK = error("PC338", "cold-stop-early-ack")
 SOFT_SHUTDOWN_INERT = info("PC339", "soft-shutdown-inert")
 SOFT_SHUTDOWN_OVER_STOP = warning("PC452", "soft-shutdown-over-stop")
 
-GIVES_BACK_LATE = frozenset({"redis", "sqs"})
-"""Brokers that do not see that a worker is gone."""
 LEAVE_SECONDS = 10
 """To put everything back, close connections and leave, before KILL comes."""
 ON_IDLE = "worker_enable_soft_shutdown_on_idle"
@@ -144,7 +142,7 @@ def _objections(plan: Plan, worker: Scope, stop: _Stop, *, knows: bool) -> Itera
     loses = early is not None and early[0] + LEAVE_SECONDS > stop.timeout
     transport = plan.text(APP, "broker_transport")
     pinned = plan.written(worker, "stop_timeout_seconds")
-    if pinned and transport in GIVES_BACK_LATE and not loses and late and late[0] > stop.timeout:
+    if pinned and plan.broker.redelivery and not loses and late and late[0] > stop.timeout:
         after = plan.number(APP, "visibility_timeout_seconds")
         message = (
             f"a stop of {worker.name} kills it after {stop.timeout:g} s, but {late[1]} may run {late[0]:g} "

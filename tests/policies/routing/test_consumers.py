@@ -346,6 +346,23 @@ def test_it_says_which_workers_do_not_go_together(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("apart", "workers"), [(20, 2), (40, 1)])
+def test_promises_that_worker_mix_warns_of_share_no_worker(apart, workers, tmp_path):
+    (tmp_path / "workload.yaml").write_text(
+        workload(
+            "tasks: {shop.a: {latency: interactive, queue: a, runtime: 1s}, shop.b: {queue: b, runtime: 1s}}"
+        )
+    )
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\n"
+        f"parameters: {{consumers: {{max_workers: 1}}, worker-mix: {{promises_apart: {apart}}}}}\n"
+    )
+    made = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml", targets=())
+    assert "latency-mix" not in {each.name for each in made.diagnostics}
+    consumed = [set(made.plan.texts(worker, "queues")) for worker in made.plan.scopes("worker")]
+    assert sum({"a", "b"} <= queues for queues in consumed) == 2 - workers
+
+
 CLASSES = {"interactive": (1, 10), "standard": (30, 300), "batch": (900, 21600), "urgent": (1, 2)}
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 from policycompiler.model import Workload
@@ -36,17 +36,70 @@ def shared(
 
     There are more than `most` where too few queues go together.
     """
-    groups = sorted((_group(spec, plan, queue, sent.get(queue, [])) for queue in queues), key=_urgency)
-    while len(groups) > most:
-        apart = spec.platform.promises_apart
-        pairs = [pair for pair in combinations(groups, 2) if _go_together(*pair, apart)]
-        if not pairs:
-            break
-        first, second = min(pairs, key=lambda pair: (pair[1].wait / pair[0].wait, pair))
-        merged = _merged(first, second)
-        rest = [group for group in groups if group not in (first, second)]
-        groups = sorted([*rest, merged], key=_urgency)
-    return groups
+    groups = [_group(spec, plan, queue, sent.get(queue, [])) for queue in queues]
+    return joined(groups, most, spec.platform.promises_apart)
+
+
+def joined(groups: Sequence[Group], most: int, apart: float) -> list[Group]:
+    """At most so many groups, the most urgent first; more where too few go together.
+
+    Two are joined at a time: the closest promises, and of equally close ones those whose queues come first.
+    One pass over the pairs finds what a search after each join would: a join changes neither wait nor first
+    queue of the group that stays, and two groups that do not go together never will, as no join makes a
+    group easier to join.
+    """
+    left = {group.queues[0]: group for group in groups}
+    waits = sorted({group.wait for group in groups})
+    ratios: dict[float, dict[float, list[float]]] = {}
+    for urgent, patient in combinations_with_replacement(waits, 2):
+        ratios.setdefault(patient / urgent, {}).setdefault(urgent, []).append(patient)
+    for _, partners in sorted(ratios.items()):
+        _join(left, partners, most, apart)
+    return sorted(left.values(), key=_urgency)
+
+
+def _join(left: dict[str, Group], partners: Mapping[float, list[float]], most: int, apart: float) -> None:
+    """Join groups whose waits are partners. `left` has them by first queue and loses what is joined."""
+    names = sorted(left)
+    seconds = _seconds(left, names, partners, apart)
+    for name in names:
+        if len(left) <= most:
+            return
+        first = left.get(name)
+        if first is None or not _can_be_first(first, apart):
+            continue
+        unjoined = []
+        for other in seconds.get((first.work, first.wait), ()):
+            second = left.get(other)
+            # Of equally urgent groups the first by name is the first one; later ones have greater names yet.
+            if second is None or (second.wait == first.wait and other <= name):
+                continue
+            if len(left) > most and _go_together(left[name], second, apart):
+                left[name] = _merged(left[name], second)
+                del left[other]
+            else:
+                unjoined.append(other)
+        seconds[first.work, first.wait] = unjoined
+
+
+def _seconds(
+    left: Mapping[str, Group], names: Iterable[str], partners: Mapping[float, list[float]], apart: float
+) -> dict[tuple[frozenset[str], float], list[str]]:
+    """By work and wait of the first one, those that may be second: what no first one bears is left out."""
+    borne: dict[tuple[frozenset[str], float], float] = {}
+    for group in left.values():
+        if group.wait in partners and _can_be_first(group, apart):
+            borne[group.work, group.wait] = max(borne.get((group.work, group.wait), 0), group.bears)
+    seconds: dict[tuple[frozenset[str], float], list[str]] = {first: [] for first in borne}
+    for name in names:
+        group = left[name]
+        for wait, patient in partners.items():
+            longest = borne.get((group.work, wait))
+            if longest is None or group.wait not in patient:
+                continue
+            if group.longest <= longest and group.patient < wait * apart:
+                seconds[group.work, wait].append(name)
+    return seconds
 
 
 def _merged(first: Group, second: Group) -> Group:
@@ -68,7 +121,7 @@ def _urgency(group: Group) -> tuple[float, tuple[str, ...]]:
 
 
 def _group(spec: Workload, plan: Plan, queue: str, names: list[str]) -> Group:
-    tasks = [Scope("task", name) for name in names if not spec.tasks[name].external]
+    tasks = [task for name in names if not plan.value(task := Scope("task", name), "external")]
     own = [spec.latency_classes[plan.text(task, "latency")] for task in tasks]
     classes = own or [spec.latency_classes[DEFAULT_CLASS]]
     urgent = min(classes)
@@ -84,6 +137,11 @@ def _group(spec: Workload, plan: Plan, queue: str, names: list[str]) -> Group:
         urgent.runtime_p99_limit_seconds,
         max(runs, default=0),
     )
+
+
+def _can_be_first(group: Group, apart: float) -> bool:
+    """Whether there can be a group that goes with this one, which is the more urgent."""
+    return group.longest <= group.bears and group.patient < group.wait * apart
 
 
 def _go_together(first: Group, second: Group, apart: float) -> bool:

@@ -1,0 +1,223 @@
+"""The keys of `app`: facts of the service, and settings of Celery's own."""
+
+from __future__ import annotations
+
+from policycompiler.plan.vocabulary import task
+from policycompiler.plan.vocabulary.key import ChangeKind, Key, Reader, Type, Unit, readers
+
+_PEOPLE, _CONFIGURATION = readers(Reader.PEOPLE), readers(Reader.CONFIGURATION)
+_COMMANDS = readers(Reader.WORKER, Reader.BEAT)
+_INSTALLATION, _BROKER = ChangeKind.INSTALLATION, ChangeKind.BROKER
+
+
+def _installed(name: str, says: str) -> Key:
+    return Key("app", name, Type.TEXT, _INSTALLATION, _COMMANDS, says)
+
+
+FACTS = (
+    Key(
+        "app",
+        "service",
+        Type.TEXT,
+        _INSTALLATION,
+        readers(Reader.WORKER, Reader.BEAT, Reader.ALERT, Reader.PEOPLE),
+        "the name everything is emitted under",
+    ),
+    _installed("app", "the value of `celery --app`"),
+    Key("app", "owner", Type.TEXT, ChangeKind.TASK_FACTS, _PEOPLE, "the team of what no team owns alone"),
+    Key("app", "celery_version", Type.TEXT, _BROKER, _PEOPLE, "the Celery that runs, `5.7`"),
+    Key(
+        "app",
+        "namespace",
+        Type.TEXT,
+        _INSTALLATION,
+        _CONFIGURATION,
+        "prefix of Django settings, where declared; may be empty",
+    ),
+    Key(
+        "app",
+        "broker_transport",
+        Type.TEXT,
+        _BROKER,
+        readers(Reader.CONFIGURATION, Reader.ALERT),
+        "`redis`, `rabbitmq`, `sqs`, `filesystem` or `memory`",
+    ),
+    Key(
+        "app",
+        "broker_url_variable",
+        Type.VARIABLE,
+        _BROKER,
+        readers(Reader.CONFIGURATION, Reader.WORKER, Reader.BEAT),
+        "the environment variable that holds the URL; or",
+    ),
+    Key(
+        "app",
+        "broker_url",
+        Type.TEXT,
+        _BROKER,
+        _CONFIGURATION,
+        "the URL, when the workload spells it out",
+        celerys=True,
+    ),
+    Key("app", "broker_version", Type.TEXT, _BROKER, _PEOPLE, "the version of the broker, where declared"),
+    Key(
+        "app",
+        "result_backend_variable",
+        Type.VARIABLE,
+        ChangeKind.RESULTS,
+        readers(Reader.CONFIGURATION, Reader.WORKER, Reader.BEAT),
+        "the environment variable that holds the URL; or",
+    ),
+    Key(
+        "app",
+        "result_backend",
+        Type.TEXT,
+        ChangeKind.RESULTS,
+        _CONFIGURATION,
+        "the URL, when the workload spells it out",
+        celerys=True,
+    ),
+    Key(
+        "app",
+        "result_backend_kind",
+        Type.TEXT,
+        ChangeKind.RESULTS,
+        _PEOPLE,
+        "where results are kept, as declared: `redis`, `database`, …",
+    ),
+    Key(
+        "app",
+        "visibility_timeout_seconds",
+        Type.NUMBER,
+        ChangeKind.VISIBILITY_TIMEOUT,
+        _PEOPLE,
+        "Redis and SQS: after this an unacknowledged message is delivered again",
+        Unit.SECONDS,
+    ),
+    Key(
+        "app",
+        "longest_hold_seconds",
+        Type.NUMBER,
+        ChangeKind.VISIBILITY_TIMEOUT,
+        _PEOPLE,
+        "Redis and SQS: the longest that anything declared may hold a message; 0 where nothing does",
+        Unit.SECONDS,
+        mirror=True,
+    ),
+    Key(
+        "app",
+        "longest_run_seconds",
+        Type.NUMBER,
+        ChangeKind.TASK_LIMITS,
+        _PEOPLE,
+        "the run time that timeouts expect of a task that nobody declared",
+        Unit.SECONDS,
+        mirror=True,
+    ),
+    _installed("executable", "systemd: the path of `celery`"),
+    _installed("working_directory", "systemd: where processes run"),
+    _installed("environment_file", "systemd: the file with their environment"),
+    _installed("user", "systemd: the user that they run as"),
+    Key(
+        "app",
+        "state_directory",
+        Type.TEXT,
+        _INSTALLATION,
+        readers(Reader.BEAT),
+        "systemd's name of the folder in which beat keeps its schedule; with schedules only",
+    ),
+)
+
+
+def _setting(
+    name: str, type_: Type, change: ChangeKind, *, nullable: bool = True, names_queues: bool = False
+) -> Key:
+    key = celerys(name)
+    return key._replace(type=type_, change=change, nullable=nullable, names_queues=names_queues)
+
+
+_LOCAL = frozenset(
+    f"{start}_{rest}"
+    for start, several in {
+        "beat": "enable_remote_control max_loop_interval remote_control_max_tick_age schedule_filename "
+        "scheduler sync_every",
+        "broker": "channel_error_retry connection_max_retries connection_retry connection_retry_on_startup "
+        "connection_timeout failover_strategy heartbeat heartbeat_checkrate login_method "
+        "native_delayed_delivery_queue_type pool_acquire_timeout pool_limit read_url write_url",
+        "control": "queue_durable queue_exclusive queue_expires queue_ttl",
+        "database": "create_tables_at_setup engine_callback engine_options short_lived_sessions "
+        "table_names table_schemas",
+        "event": "queue_durable queue_exclusive queue_expires queue_prefix queue_ttl",
+        "redis": "backend_health_check_interval backend_use_ssl client_name max_connections "
+        "retry_on_timeout socket_connect_timeout socket_keepalive socket_timeout",
+        "result": "backend_always_retry backend_base_sleep_between_retries_ms backend_max_retries "
+        "backend_max_sleep_between_retries_ms backend_thread_safe backend_transport_options cache_max "
+        "chord_expires chord_join_timeout chord_retry_interval expires extended failure_expires persistent",
+        "task": "default_exchange default_exchange_type default_routing_key eager_propagates "
+        "inherit_parent_priority remote_tracebacks send_sent_event store_errors_even_if_ignored "
+        "track_started",
+        "worker": "cancel_long_running_tasks_on_connection_loss concurrency detect_quorum_queues "
+        "disable_prefetch enable_prefetch_count_reduction enable_remote_control "
+        "enable_soft_shutdown_on_idle eta_task_limit hijack_root_logger log_color log_datefmt log_format "
+        "lost_wait max_memory_per_child max_tasks_per_child pool pool_putlocks pool_restarts "
+        "pool_start_method prefetch_multiplier proc_alive_timeout redirect_stdouts redirect_stdouts_level "
+        "send_task_events soft_shutdown_timeout task_log_datefmt task_log_format timer_precision",
+    }.items()
+    for rest in several.split()
+)
+"""Settings of one process alone, or that all processes take alike; of any other nothing is known."""
+
+_OF_UNDECLARED_TASKS: dict[str, ChangeKind] = {
+    f"task_{option.name.removeprefix('options.')}": option.change
+    for option in task.OPTIONS
+    if not option.is_prefix and option.change is not ChangeKind.TASK_OPTIONS
+}
+
+
+def celerys(name: str) -> Key:
+    """A setting of Celery's own; those of which more is known are declared below."""
+    change = _OF_UNDECLARED_TASKS.get(name, ChangeKind.APP_SETTING)
+    if name.startswith(("result_", "broker_")):
+        change = ChangeKind.RESULTS if name.startswith("result_") else _BROKER
+    reader = Reader.BEAT_CONFIGURATION if name.startswith("beat_") else Reader.CONFIGURATION
+    return Key(
+        "app",
+        name,
+        Type.ANY,
+        change,
+        readers(reader),
+        "Celery's own",
+        nullable=True,
+        celerys=True,
+        local=name in _LOCAL,
+    )
+
+
+_SERIALIZATION, _MOVED = ChangeKind.SERIALIZATION, ChangeKind.TASK_MOVED
+
+SETTINGS = (
+    _setting("accept_content", Type.TEXTS, _SERIALIZATION, nullable=False),
+    _setting("broker_transport_options", Type.MAPPING, _BROKER, nullable=False),
+    _setting("database_table_names", Type.MAPPING, ChangeKind.RESULTS),
+    _setting("database_table_schemas", Type.MAPPING, ChangeKind.RESULTS),
+    _setting("result_accept_content", Type.TEXTS, _SERIALIZATION),
+    _setting("result_compression", Type.TEXT, _SERIALIZATION),
+    _setting("result_expires", Type.NUMBER, ChangeKind.RESULTS)._replace(unit=Unit.SECONDS),
+    _setting("result_serializer", Type.TEXT, _SERIALIZATION, nullable=False),
+    _setting("task_acks_late", Type.FLAG, ChangeKind.TASK_DELIVERY),
+    _setting("task_compression", Type.TEXT, _SERIALIZATION),
+    _setting("task_default_delivery_mode", Type.ANY, ChangeKind.TASK_DELIVERY),
+    _setting("task_default_exchange", Type.TEXT, ChangeKind.APP_SETTING, names_queues=True),
+    _setting("task_default_priority", Type.NUMBER, ChangeKind.TASK_PRIORITY),
+    _setting("task_default_queue", Type.TEXT, _MOVED, nullable=False, names_queues=True)._replace(
+        readers=readers(Reader.CONFIGURATION, Reader.PEOPLE)
+    ),
+    _setting("task_default_routing_key", Type.TEXT, ChangeKind.APP_SETTING, names_queues=True),
+    _setting("task_ignore_result", Type.FLAG, ChangeKind.TASK_RESULTS),
+    _setting("task_serializer", Type.TEXT, _SERIALIZATION, nullable=False),
+    _setting("task_soft_time_limit", Type.NUMBER, ChangeKind.TASK_LIMITS)._replace(unit=Unit.SECONDS),
+    _setting("task_time_limit", Type.NUMBER, ChangeKind.TASK_LIMITS)._replace(unit=Unit.SECONDS),
+)
+"""Those that other rooms read, or of which a change is more than one of a setting."""
+
+KEYS = (*FACTS, *SETTINGS)
