@@ -16,7 +16,7 @@ from policycompiler.diagnostics import Diagnostic
 from policycompiler.emitters import TARGETS, emit, plan_file
 from policycompiler.emitters.base import OutputFile
 from policycompiler.review import Review
-from policycompiler.review.files import GUIDE, STEPS, rollout_files
+from policycompiler.review.rollout_files import GUIDE, STEPS, rollout_files
 from policycompiler.sides import Side, plan_path
 
 

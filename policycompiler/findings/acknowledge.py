@@ -9,7 +9,7 @@ from policycompiler.diagnostics import Diagnostic, Finding, Place, SpecPath, Wai
 from policycompiler.findings.judge import LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE, Answers, glob_of
 from policycompiler.load import Document
 from policycompiler.plan import Scope
-from policycompiler.review.rollout import Change, Class, Review
+from policycompiler.review.outcome import Change, Class, Review
 
 _FINDINGS: Mapping[Class, Finding] = {
     Class.LOSSY: LOSSY_CHANGE,

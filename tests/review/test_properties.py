@@ -12,8 +12,9 @@ from review_of import TODAY
 from simulated import broken
 
 from policycompiler.plan import Plan, Scope
-from policycompiler.review import Change, Class, Review, fleet, review
-from policycompiler.review.deploy import moves
+from policycompiler.review import Change, Class, Review, review
+from policycompiler.review.facts import fleet
+from policycompiler.review.order.processes import moves
 
 
 @bounded

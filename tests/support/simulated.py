@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from policycompiler import emitters
 from policycompiler.plan import APP, BEAT, Plan, Scope
-from policycompiler.review import Class, Review, Step, WaitFor, fleet
+from policycompiler.review import Class, Review, Step, WaitFor
+from policycompiler.review.facts import fleet
 
 
 class Sent(NamedTuple):
