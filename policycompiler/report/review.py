@@ -328,4 +328,4 @@ def _step_data(step: Step) -> Value:
 
 
 def _waits(waits: Sequence[WaitFor]) -> list[Value]:
-    return [{"command": each.command, "until": each.until} for each in waits]
+    return [{"command": each.command, "until": each.until, "done": str(each.done)} for each in waits]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
@@ -63,11 +64,33 @@ class Change(NamedTuple):
         return f"{self.scope}/{self.key}" if self.key else str(self.scope)
 
 
+class Done(StrEnum):
+    """How it shows that a wait is over."""
+
+    ZERO = "prints-0"
+    """The command prints 0."""
+    ENDED = "ends"
+    """The command has ended."""
+    SEEN = "seen"
+    """Somebody sees what `until` says."""
+
+
 class WaitFor(NamedTuple):
-    """A command to repeat, and what it shows once the next step may begin: `it prints 0`, or a sentence."""
+    """A command to repeat, and what it shows once the next step may begin, in words and for machines."""
 
     command: str
     until: str
+    done: Done = Done.SEEN
+
+
+def nothing_left(command: str) -> WaitFor:
+    """Repeat a command until it prints 0."""
+    return WaitFor(command, "it prints 0", Done.ZERO)
+
+
+def pause(seconds: float, because: str) -> WaitFor:
+    """Let so many seconds pass."""
+    return WaitFor(f"sleep {math.ceil(seconds)}", f"it has ended: {because}", Done.ENDED)
 
 
 class Step(NamedTuple):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.review.commands.shell import address
+from policycompiler.review.facts import fleet
+from policycompiler.review.outcome import WaitFor, nothing_left, pause
 
 _PRINTS = 'if (found < {}) print "no such queue here"; else print left'
 _FAILS = 'if (found < {} || left) {{ print "missing, not empty, or in use"; exit 1 }}'
@@ -20,6 +22,49 @@ _IF_DONE = " | grep -w OK"
 """Celery ends well also where the broker refuses."""
 _TICK_SECONDS = 6
 """A quorum queue is counted every 5 s (`quorum_tick_interval`), and one that names no type may be one."""
+
+
+def until_empty(plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
+    """Until nothing of these queues is ready or held, nor kept by the broker until its time."""
+    yield nothing_left(left(plan, queues))
+    delayed = [task for queue in queues for task in _delayed_in_broker(plan, queue)]
+    if seconds := fleet.longest_way_seconds(plan, delayed):
+        yield pause(seconds, "what was delayed in the broker has come back by then, each time")
+        yield nothing_left(left(plan, queues))
+
+
+def _delayed_in_broker(plan: Plan, queue: str) -> list[Scope]:
+    """The tasks of a queue, where the broker and not a worker keeps some of them until their time.
+
+    Beside one quorum queue it does so for all behind a topic exchange.
+    """
+    quorum = any(is_quorum(plan, scope.name) for scope in plan.scopes("queue"))
+    if not quorum or plan.get(Scope("queue", queue), "exchange_type") == "direct":
+        return []
+    tasks = [Scope("task", name) for name in plan.texts(Scope("queue", queue), "tasks")]
+    return tasks if any(fleet.longest_delay_seconds(plan, task) for task in tasks) else []
+
+
+def until_taken(plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
+    """Until nothing of these queues is ready."""
+    if queues:
+        yield nothing_left(ready(plan, queues))
+
+
+def until_none_in_form(plan: Plan, queues: Sequence[str], content_types: Sequence[str]) -> None:
+    """Nobody can look into a message that a worker holds."""
+    del plan, queues, content_types
+
+
+def until_none_of(plan: Plan, task: str, queues: Sequence[str]) -> None:
+    """Nobody can look into a message that a worker holds."""
+    del plan, task, queues
+
+
+def until_levels_moved(old: Plan, new: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
+    """A queue keeps its levels itself."""
+    del old, new, queues
+    return iter(())
 
 
 def left(plan: Plan, queues: Sequence[str]) -> str:

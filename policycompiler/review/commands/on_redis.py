@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from policycompiler.emitters.python import python_literal
 from policycompiler.plan import Plan, Scope
 from policycompiler.review.commands.shell import address, word
 from policycompiler.review.facts import fleet
+from policycompiler.review.outcome import WaitFor, nothing_left
 
 _LEVEL = "\x06\x16"
 """What kombu puts between a queue's name and a level of priority."""
@@ -41,6 +42,47 @@ _MOVE_LEVELS = (
     'while m do redis.call("RPUSH", q .. ARGV[i + 1], m) n = n + 1 m = redis.call("LPOP", q .. ARGV[i]) end '
     "end end "
 )
+
+
+def until_empty(plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
+    """Until nothing of these queues is ready or held, the workers' waits for a due time included."""
+    return (nothing_left(of_queue(plan, queue)) for queue in queues)
+
+
+def until_taken(plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
+    """Until nothing of these queues is ready."""
+    return (nothing_left(ready(plan, queue)) for queue in queues)
+
+
+def until_none_in_form(plan: Plan, queues: Sequence[str], content_types: Sequence[str]) -> Iterator[WaitFor]:
+    """Until no message of these content types is ready or held."""
+    yield from until_taken(plan, queues)
+    yield nothing_left(held_in_form(plan, content_types))
+
+
+def until_none_of(plan: Plan, task: str, queues: Sequence[str]) -> Iterator[WaitFor] | None:
+    """Until no message of a task is ready or held; None of a pattern, of which nobody can look."""
+    return None if "*" in task else (nothing_left(of_task(plan, queue, task)) for queue in queues)
+
+
+def until_levels_moved(old: Plan, new: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
+    """Until nothing is left in the lists of levels that go; it moves that to lists that stay.
+
+    Waiting alone would not do: a worker that stops gives back what it holds by its own levels.
+    """
+    going = {*fleet.priority_steps(old)} - {*fleet.priority_steps(new)}
+    if going and queues:
+        yield nothing_left(move_levels(new, queues, sorted(going)))
+
+
+def delete_queue(plan: Plan, queue: str) -> None:
+    """Redis keeps no empty queue."""
+    del plan, queue
+
+
+def delete_exchange(plan: Plan, exchange: str) -> None:
+    """Redis keeps no exchange that nothing is bound to."""
+    del plan, exchange
 
 
 def ready(plan: Plan, queue: str) -> str:
