@@ -100,7 +100,8 @@ class Step(NamedTuple):
     empty where nothing is deployed. The processes are `worker:NAME`, `beat` and `producers` (whatever loads
     celeryconfig.py and is neither): those of `start` come first, then those of `restart` and `reload`
     (SIGHUP), which run already, then those of `stop`. `run` are commands to run once after that.
-    `undo_wait_for` are the waits that `undo` speaks of, in its order.
+    `undo_wait_for` are the waits that `undo` speaks of, in its order. A step `by_hand` deploys nothing:
+    somebody has to do or to decide what it says.
     """
 
     phase: Phase
@@ -115,6 +116,7 @@ class Step(NamedTuple):
     run: tuple[str, ...] = ()
     wait_for: tuple[WaitFor, ...] = ()
     undo_wait_for: tuple[WaitFor, ...] = ()
+    by_hand: bool = False
 
 
 class Review(NamedTuple):

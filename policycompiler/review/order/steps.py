@@ -59,6 +59,7 @@ def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
             f"by hand: settle {told(change.address for change in manual)}",
             "; ".join(dict.fromkeys(change.because for change in manual)),
             "as it was done",
+            by_hand=True,
         )
 
 

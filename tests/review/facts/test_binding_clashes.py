@@ -157,7 +157,7 @@ def test_a_queue_that_is_crossed_is_settled_by_hand(broker, told):
         (SPLIT, ("queue:a/routing_key",)),
     ):
         found = reviewed(*(broker + text for text in pair))
-        assert found.steps[0].action.startswith("by hand")
+        assert found.steps[0].by_hand
         for address in addresses:
             change = at(found, address)
             assert change.risk is Class.MANUAL, address

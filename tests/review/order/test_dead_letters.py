@@ -59,7 +59,7 @@ def test_what_a_step_says_about_dead_letters_is_not_to_be_settled_before():
     change = at(found, "queue:q/dead_letter_arguments")
     assert change.risk is Class.MANUAL
     assert "q.v2 has a queue of its own" in change.because
-    assert not any("by hand" in step.action for step in found.steps)
+    assert not any(step.by_hand for step in found.steps)
 
 
 def test_a_dead_letter_queue_that_stays_as_it_is_is_shared_with_the_stand_in():

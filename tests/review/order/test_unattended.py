@@ -109,7 +109,7 @@ def test_no_step_is_for_nobody_and_no_wait_is_in_vain(broker, pair):
     for step in found.steps:
         assert not step.action.endswith("to "), step.action
         did = step.start or step.restart or step.reload or step.stop or step.run or step.wait_for
-        assert did or step.folder or step.action.startswith("by hand")
+        assert did or step.folder or step.by_hand
     assert broken(old, new, found) == []
 
 
@@ -152,7 +152,7 @@ def test_what_rabbitmq_refuses_of_a_queue_without_a_worker_is_settled_by_hand(ol
     assert change.risk is Class.MANUAL
     for told in ("RabbitMQ refuses", "mail exists", "delete it"):
         assert told in change.because
-    assert found.steps[0].action.startswith("by hand")
+    assert found.steps[0].by_hand
 
 
 def test_a_queue_that_only_producers_declare_is_refused_as_well():
