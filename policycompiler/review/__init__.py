@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 from policycompiler.plan import Plan
-from policycompiler.review.capacity import resized, total
-from policycompiler.review.changes import changes
-from policycompiler.review.needs import needs
-from policycompiler.review.rollout import OUTPUT, Change, Class, Phase, Review, Step, WaitFor
-from policycompiler.review.steps import by_hand, rollout
+from policycompiler.review.differences.changes import changes
+from policycompiler.review.facts.sizes import resized, total
+from policycompiler.review.order.needs import needs
+from policycompiler.review.order.steps import by_hand, rollout
+from policycompiler.review.outcome import OUTPUT, Change, Class, Phase, Review, Step, WaitFor
 
 __all__ = ["OUTPUT", "Change", "Class", "Phase", "Review", "Step", "WaitFor", "review"]
 
