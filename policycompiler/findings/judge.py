@@ -94,7 +94,7 @@ class _Why(StrEnum):
 
 
 class _Void(NamedTuple):
-    """That a waiver counts as absent: why, in a note at what it names and an objection at its own place."""
+    """Why a waiver counts as absent: with a note for what it names, and an objection to itself."""
 
     why: _Why
     note: str

@@ -57,8 +57,8 @@ def given_up(plan: Plan) -> Iterator[Hazard]:
     pinned, forever = plan.written(APP, RECONNECT), plan.written(APP, ATTEMPTS)
     if pinned is not None and plan.get(APP, RECONNECT) is False:
         message = (
-            f"with `{RECONNECT}: false` a worker that loses its broker ends; systemd and supervisord start "
-            "it again only a few times, so its queues wait until somebody does"
+            f"with `{RECONNECT}: false` a worker that loses its broker ends with all that it runs, and its "
+            "queues wait until something starts it again"
         )
         yield _ends(RECONNECT, message, pinned)
     elif (
@@ -66,8 +66,7 @@ def given_up(plan: Plan) -> Iterator[Hazard]:
     ):
         message = (
             f"with `{ATTEMPTS}: {attempts}` a worker ends when as many attempts to reach the broker have "
-            "failed; systemd and supervisord start it again only a few times, so its queues wait until "
-            "somebody does"
+            "failed, and its queues wait until something starts it again"
         )
         yield _ends(ATTEMPTS, message, forever)
 

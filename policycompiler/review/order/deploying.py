@@ -9,16 +9,9 @@ from policycompiler.plan import BEAT, Plan
 from policycompiler.review.commands import waits
 from policycompiler.review.facts import fleet
 from policycompiler.review.order.moving_beat import BEAT_PROCESS, is_moved
-from policycompiler.review.order.needs import Needs
+from policycompiler.review.order.needs import told
 from policycompiler.review.order.processes import Processes, beat_alike, moves, reads_alike
-from policycompiler.review.order.way import (
-    PRODUCERS,
-    Stage,
-    Way,
-    and_beat,
-    names,
-    told,
-)
+from policycompiler.review.order.way import PRODUCERS, Stage, Way, and_beat, names
 from policycompiler.review.outcome import OUTPUT, Phase, Step, WaitFor
 
 Word: TypeAlias = Literal["raise", "accept", "overlap"]
@@ -191,45 +184,6 @@ def _new_under_way(way: Way, *, but: Sequence[str] = (), forms: bool = True) -> 
     form = "messages in the new form" if found.new_content else ""
     longer = f"longer runs in {told(sorted(found.outlasted))}" if found.outlasted else ""
     return " and ".join(filter(None, (things, form, longer)))
-
-
-def why_accept(found: Needs) -> str:
-    """Why all have to read the new before anybody sends it."""
-    reasons = []
-    if found.new_content or found.new_results:
-        reasons.append("an old process refuses the new form, so all read it before anybody writes it")
-    if found.renamed:
-        reasons.append(
-            "an old worker throws away what has the new name, so the new code still sends the old one"
-        )
-    return "; ".join(reasons)
-
-
-def why_receive(way: Way) -> str:
-    """Why workers come before whoever sends."""
-    found, reasons = way.needs, []
-    if found.arriving:
-        reasons.append(f"nobody consumes {told(sorted(found.arriving))} yet")
-    if found.added:
-        reasons.append(
-            f"a worker that does not know {told(sorted(found.added))} throws its messages away: "
-            "no code, that of tasks included, may send it before the next step"
-        )
-    if found.deserted:
-        reasons.append(f"tasks still send to {told(sorted(found.deserted))} while old workers run")
-    if found.called:
-        reasons.append(f"old code may not take the new arguments of {told(sorted(found.called))}")
-    if found.levels:
-        reasons.append("an old worker does not look into the lists of the new levels")
-    if found.outlasted:
-        reasons.append("a stop of an old worker would kill what may run for longer from now on")
-    if found.lowered:
-        reasons.append("what is under way may be held for longer than the new visibility timeout")
-    if found.impatient:
-        reasons.append("what is under way may run for longer than the new stop timeout")
-    if found.old_content:
-        reasons.append("what is under way is in the old form")
-    return "; ".join(reasons)
 
 
 def _why_stop_sending(way: Way) -> str:

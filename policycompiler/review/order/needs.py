@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from enum import StrEnum
 from typing import NamedTuple
 
 from policycompiler.hazards.queues import arguments_of
@@ -11,6 +12,39 @@ from policycompiler.review.facts import fleet
 from policycompiler.review.facts.binding_clashes import NO_CLASHES, Clashes, clashes
 from policycompiler.review.facts.message_places import is_elsewhere
 from policycompiler.review.order.schedule_rows import left_over
+
+
+class Asks(StrEnum):
+    """What a need asks of the order."""
+
+    ACCEPT = "accept"
+    """All read something new before anybody sends it."""
+    RECEIVE = "receive"
+    """Workers are ready for something new before anybody sends it."""
+    KEEP = "keep"
+    """New workers go on with something old until nothing of it is left."""
+
+
+class Need(NamedTuple):
+    """Something that asks for an order, and why, in a sentence; empty where other needs say why."""
+
+    asks: Asks
+    sentence: str
+
+
+_FORM = "an old process refuses the new form, so all read it before anybody writes it"
+_MOST_TOLD = 6
+
+
+def told(names: Iterable[str]) -> str:
+    """Names in a sentence, and how many more there are than anybody reads."""
+    listed = [f"`{name}`" for name in names]
+    more = len(listed) - _MOST_TOLD
+    return ", ".join(listed[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def _told(names: Iterable[str]) -> str:
+    return told(sorted(names))
 
 
 class Needs(NamedTuple):
@@ -59,30 +93,57 @@ class Needs(NamedTuple):
     before: fleet.Names
     after: fleet.Names
 
+    def each(self) -> Iterator[Need]:
+        """What asks for an order, one by one, in the order in which people are told."""
+        added = (
+            f"a worker that does not know {_told(self.added)} throws its messages away: "
+            "no code, that of tasks included, may send it before the next step"
+        )
+        renamed = "an old worker throws away what has the new name, so the new code still sends the old one"
+        lasts = "a stop of an old worker would kill what may run for longer from now on"
+        held = "what is under way may be held for longer than the new visibility timeout"
+        accepted = self.new_content or self.new_results or self.renamed
+        received = self.arriving or self.added or self.called or self.levels or self.outlasted
+        left = self.gone & self.handed or ((self.leaving or self.gone) and (accepted or received))
+        found: tuple[tuple[Asks, object, str], ...] = (
+            (Asks.ACCEPT, self.new_content or self.new_results, _FORM),
+            (Asks.ACCEPT, self.renamed, renamed),
+            (Asks.RECEIVE, self.arriving, f"nobody consumes {_told(self.arriving)} yet"),
+            (Asks.RECEIVE, self.added, added),
+            (Asks.KEEP, self.deserted, f"tasks still send to {_told(self.deserted)} while old workers run"),
+            (Asks.RECEIVE, self.called, f"old code may not take the new arguments of {_told(self.called)}"),
+            (Asks.RECEIVE, self.levels, "an old worker does not look into the lists of the new levels"),
+            (Asks.RECEIVE, self.outlasted, lasts),
+            (Asks.KEEP, self.lowered, held),
+            (Asks.KEEP, self.impatient, "what is under way may run for longer than the new stop timeout"),
+            (Asks.KEEP, self.old_content, "what is under way is in the old form"),
+            # Of these the sentences above say why.
+            (Asks.KEEP, self.levels or left, ""),
+        )
+        return (Need(asks, sentence) for asks, needed, sentence in found if needed)
+
+    def why(self, *asks: Asks) -> str:
+        """The sentences of what asks for one of these."""
+        return "; ".join(need.sentence for need in self.each() if need.asks in asks and need.sentence)
+
+    def ask(self, *asks: Asks) -> bool:
+        """Whether anything asks for one of these."""
+        return any(need.asks in asks for need in self.each())
+
     @property
     def accept_first(self) -> bool:
         """Whether all have to read what is new before anybody may send it."""
-        return bool(self.renamed or self.new_content or self.new_results)
+        return self.ask(Asks.ACCEPT)
 
     @property
     def receive_first(self) -> bool:
         """Whether workers come before whoever sends."""
-        return bool(
-            self.accept_first or self.arriving or self.added or self.levels or self.outlasted or self.called
-        )
+        return self.ask(Asks.ACCEPT, Asks.RECEIVE)
 
     @property
     def overlap(self) -> bool:
         """Whether workers need a configuration in between, which does the old and the new."""
-        return bool(
-            self.levels
-            or self.lowered
-            or self.impatient
-            or self.old_content
-            or self.deserted
-            or self.gone & self.handed
-            or ((self.leaving or self.gone) and self.receive_first)
-        )
+        return self.ask(Asks.KEEP)
 
     @property
     def drain(self) -> bool:

@@ -15,14 +15,12 @@ from policycompiler.review.order.deploying import (
     expand,
     switch,
     undo_switch,
-    why_accept,
-    why_receive,
 )
 from policycompiler.review.order.moving_beat import is_moved, moving
-from policycompiler.review.order.needs import Needs, needs
+from policycompiler.review.order.needs import Asks, Needs, needs, told
 from policycompiler.review.order.processes import Processes, moves
 from policycompiler.review.order.second_fleet import second_fleet
-from policycompiler.review.order.way import Stage, Way, names, told, way_from
+from policycompiler.review.order.way import Stage, Way, names, way_from
 from policycompiler.review.outcome import Change, Class, Step, WaitFor
 
 
@@ -73,7 +71,7 @@ def _steps(way: Way) -> Iterator[Step]:
         yield expand(way, running, way.raised, "raise", why)
         running = way.raised
     if way.accepting is not None:
-        yield expand(way, running, way.accepting, "accept", why_accept(found))
+        yield expand(way, running, way.accepting, "accept", found.why(Asks.ACCEPT))
         running = way.accepting
         if way.both not in (way.accepting, way.end):
             # New processes do not read the old form: it has to end before they come.
@@ -82,7 +80,7 @@ def _steps(way: Way) -> Iterator[Step]:
         yield from _unless_idle(switch(way, running, workers_too=way.both is way.end))
         running = way.both
     elif found.receive_first or found.overlap:
-        yield expand(way, running, way.both, "overlap", why_receive(way))
+        yield expand(way, running, way.both, "overlap", found.why(Asks.RECEIVE, Asks.KEEP))
         yield from _unless_idle(switch(way, running))
         running = way.both
     elif found.drain:

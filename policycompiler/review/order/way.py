@@ -8,11 +8,10 @@ from typing import NamedTuple
 from policycompiler.plan import BEAT, Plan
 from policycompiler.review.order import plans_between
 from policycompiler.review.order.moving_beat import is_moved
-from policycompiler.review.order.needs import Needs
+from policycompiler.review.order.needs import Needs, told
 from policycompiler.review.outcome import OUTPUT
 
 PRODUCERS = "producers"
-_MOST_TOLD = 6
 
 
 class Stage(NamedTuple):
@@ -90,10 +89,3 @@ def and_beat(way: Way) -> str:
 def names(processes: Iterable[str]) -> str:
     """The workers among processes, in a sentence."""
     return told(each.partition(":")[2] for each in processes)
-
-
-def told(names: Iterable[str]) -> str:
-    """Names in a sentence, and how many more there are than anybody reads."""
-    listed = [f"`{name}`" for name in names]
-    more = len(listed) - _MOST_TOLD
-    return ", ".join(listed[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")

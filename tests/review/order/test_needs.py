@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from review_of import RABBITMQ, plan_of
+from review_of import RABBITMQ, plan_of, reviewed
 
+from policycompiler.review import Class, with_an_order
 from policycompiler.review.order.needs import Needs, needs
 
 YAML = "celery: {settings: {accept_content: [json, yaml]%s}}\n"
@@ -130,3 +131,10 @@ CASES = {
 def test_what_is_asked_for(case):
     old, new, expected = CASES[case]
     assert asked(old, new) == expected
+
+
+def test_no_change_is_ordered_where_there_is_no_order_of_steps():
+    found = reviewed("tasks: {shop.a: {queue: q}}", "tasks: {shop.a: {queue: r}}")
+    assert found.verdict is Class.ORDERED
+    assert with_an_order(found.changes, found.steps) == found.changes
+    assert {each.risk for each in with_an_order(found.changes, found.steps[:1])} == {Class.SAFE, Class.MANUAL}
