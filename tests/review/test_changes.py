@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from corpus import CASES, compiled
 from places import EVERYTHING, ROOT
 from review_of import RABBITMQ, TODAY, at, plan_of, plan_of_files, reviewed, triples
-from test_corpus import CASES, compiled
 
 from policycompiler import load
 from policycompiler.compiler import compile_workload
@@ -76,14 +76,18 @@ def test_which_file_says_it_and_in_which_order_is_no_change():
 
 def test_a_review_is_the_same_text_whatever_the_seed_of_hashes():
     program = (
-        "from reviewed import plan_of, review, TODAY\n"
+        "from review_of import plan_of, review, TODAY\n"
         f"found = review(plan_of({OLD!r}), plan_of({NEW!r}), TODAY)\n"
         "print(found.changes, found.steps, [(name, plan.to_json()) for name, plan in found.phases.items()])\n"
     )
     texts = {
         subprocess.run(
             [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'tests/support'}",
+            },
             capture_output=True,
             text=True,
             check=True,
