@@ -2,7 +2,8 @@
 
 Decides:
     Where a queue has priorities `task:NAME/options.priority`; on RabbitMQ
-    `queue:NAME/arguments.x-max-priority` of a classic queue; on Redis `priority_steps` in `app/broker_transport_options`.
+    `queue:NAME/arguments.x-max-priority` of a classic queue; on Redis `priority_steps` in
+    `app/broker_transport_options`.
 
 Because:
     In a workload 9 is most urgent and 0 least. RabbitMQ takes the highest number first, and a message
