@@ -3,9 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The versions that the tests are known to pass with; a user's installation is not held to them.
 CONSTRAINTS := .ci/constraints.txt
+# Twice the cores of the smallest machine: half of the tests wait for servers.
+WORKERS ?= 4
+
+# Rooms of tests that need no server, no other program, and little time.
+QUICK := tests/emitters tests/findings tests/load tests/model tests/plan tests/records tests/report
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
+.PHONY: help demo test quick test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
   clean
 
 help: ## list the targets
@@ -17,7 +22,10 @@ demo: $(VENV)/product ## compile examples/shop into build/ and show what came ou
 	$(BIN)/policycompiler explain examples/shop
 
 test: lint install ## everything that CI runs, on the installed wheel and the recorded versions
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+quick: lint ## lint, and the tests that start no process, on the checkout: under a minute
+	PYTHONPATH=. $(BIN)/pytest -q -n auto $(QUICK)
 
 test-newest: ## the same with the newest versions of everything, in an environment of its own
 	rm -rf .venv-newest
@@ -66,7 +74,7 @@ knowledge: ## run tests/knowledge on each of the last Celery versions; needs Red
 	$(PYTHON) .ci/knowledge_by_version.py
 
 bench: install ## speed and memory of a compile, as ratios
-	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/speed/bench.py
 
 clean: ## remove everything that can be made again
 	rm -rf $(VENV) .venv-newest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -14,7 +14,6 @@ from policycompiler import load, report
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.plan import (
     APP,
-    FORMAT,
     MOST_PROCESSES,
     ConflictError,
     Parameter,
@@ -24,6 +23,7 @@ from policycompiler.plan import (
     Written,
     vocabulary,
 )
+from policycompiler.plan import file as plan_file
 from policycompiler.plan.vocabulary import Type
 
 GIT = "git:"
@@ -182,7 +182,7 @@ def _of_plan(label: str, path: Path) -> Side:
 def _plan(path: Path, name: str) -> Plan:
     text = _text(path, name)
     try:
-        plan = Plan.from_json(text)
+        plan = plan_file.from_json(text)
         if any(not _sound(setting) for setting in plan) or not plan.keys(APP):
             raise _no_plan(name)
         if _HALF_A_CHARACTER.search(text):
@@ -190,9 +190,9 @@ def _plan(path: Path, name: str) -> Plan:
             json.dumps(json.loads(text), ensure_ascii=False).encode()
     except _MALFORMED:
         found = _format(text)
-        if found is None or found == FORMAT:
+        if found is None or found in plan_file.READ:
             raise _no_plan(name) from None
-        message = f"{name} is a plan of format {found}; this version reads format {FORMAT}; "
+        message = f"{name} is a plan of format {found}; this version reads formats 1 and 2; "
         message += "name its sources, or `git:REV`, instead: this version compiles those itself"
         raise _refused(message) from None
     return plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +18,30 @@ MODE_SCRIPT = 0o755
 
 
 class OutputFile(NamedTuple):
-    """One emitted file: a relative POSIX path, its text, its mode, and the settings that it shows."""
+    """One emitted file: a relative POSIX path, its text, its mode, and the settings read for it.
+
+    A large text is held as parts, in UTF-8: to join them would take the memory once more.
+    """
 
     path: str
-    text: str
+    content: str | tuple[bytes, ...]
     mode: int
-    settings: frozenset[tuple[Scope, str]]
+    read: Collection[Setting]
+
+    @property
+    def settings(self) -> frozenset[tuple[Scope, str]]:
+        """Scope and key of each setting that was read for it."""
+        return frozenset((setting.scope, setting.key) for setting in self.read)
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        """The bytes of the file, one after the other."""
+        return (self.content.encode(),) if isinstance(self.content, str) else self.content
+
+    @property
+    def text(self) -> str:
+        """The text of the file."""
+        return self.content if isinstance(self.content, str) else b"".join(self.content).decode()
 
     @property
     def addresses(self) -> frozenset[str]:
@@ -31,23 +49,35 @@ class OutputFile(NamedTuple):
         return frozenset(f"{scope}/{key}" for scope, key in self.settings)
 
 
+_NOTHING: dict[str, Setting] = {}
+
+
 class Reading(Plan):
-    """A plan that notes scope and key of each setting an emitter reads, for `OutputFile.settings`."""
+    """A plan that notes each setting an emitter reads, for `OutputFile.settings`."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan._settings)  # noqa: SLF001 - a view of the same settings
-        self.used: set[tuple[Scope, str]] = set()
+        self._read: list[Setting] = []
 
     def find(self, scope: Scope, key: str) -> Setting | None:
         """As `Plan.find`, and noted."""
-        found = super().find(scope, key)
+        found = self._settings.get(scope, _NOTHING).get(key)
         if found is not None:
-            self.used.add((scope, key))
+            self._read.append(found)
         return found
+
+    def value(self, scope: Scope, key: str) -> Value:
+        """As `Plan.value`, and noted."""
+        return self.setting(scope, key).value
+
+    def get(self, scope: Scope, key: str, default: Value = None) -> Value:
+        """As `Plan.get`, and noted."""
+        found = self.find(scope, key)
+        return default if found is None else found.value
 
     def file(self, path: str, text: str, mode: int = MODE_FILE) -> OutputFile:
         """An output file that shows what was read so far."""
-        return OutputFile(path, text, mode, frozenset(self.used))
+        return OutputFile(path, text, mode, tuple(self._read))
 
 
 class Raw(str):

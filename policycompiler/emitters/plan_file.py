@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.emitters.base import MODE_FILE, OutputFile
-from policycompiler.plan import Plan
+from policycompiler.plan import Plan, file
 
 ID = "plan"
 PATH = "plan.json"
@@ -13,4 +13,4 @@ PATH = "plan.json"
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
     """One file. It shows no setting in particular: a setting that only stands here has no effect."""
-    yield OutputFile(PATH, plan.to_json(), MODE_FILE, frozenset())
+    yield OutputFile(PATH, tuple([part.encode() for part in file.lines(plan)]), MODE_FILE, frozenset())

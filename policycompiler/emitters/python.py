@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from policycompiler.emitters.base import Raw
@@ -11,6 +12,10 @@ from policycompiler.emitters.base import Raw
 WIDTH = 88
 """Columns of a line, as Black and `ruff format` have them by default."""
 INDENT = 4
+
+
+_ATOMS = frozenset({str, Raw, bool, int, float, type(None)})
+"""Nearly all that is written: known at once to have no brackets."""
 
 
 class Call(NamedTuple):
@@ -35,8 +40,7 @@ class _Brackets(NamedTuple):
 
 def python_literal(value: object) -> str:
     """A value as Python on one line. Text is quoted; expressions are already `Raw`."""
-    brackets = _brackets(value)
-    if brackets is None:
+    if type(value) in _ATOMS or (brackets := _brackets(value)) is None:
         return _atom(value)
     inner = ", ".join(f"{before}{python_literal(item)}" for before, item in brackets.items)
     lonely = "," if isinstance(value, tuple) and not isinstance(value, Call) and len(value) == 1 else ""
@@ -77,7 +81,7 @@ def _brackets(value: object) -> _Brackets | None:
     if isinstance(value, Call):
         keywords = ((f"{name}=", item) for name, item in value.keywords.items())
         return _Brackets(f"{value.function}(", [*_bare(value.arguments), *keywords], ")")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         # Sorted: the order of keys in a workload has no meaning.
         keys = value if isinstance(value, InOrder) else sorted(value)
         return _Brackets("{", [(f"{python_literal(key)}: ", value[key]) for key in keys], "}")
@@ -93,18 +97,18 @@ def _bare(items: Iterable[object]) -> list[tuple[str, object]]:
 
 
 def _atom(value: object) -> str:
+    if isinstance(value, str):
+        return value if isinstance(value, Raw) else _quoted(value)
     if isinstance(value, float) and math.isfinite(value):
         return repr(value).replace("e+", "e")
     if value is None or isinstance(value, bool | int):
         return repr(value)
-    if isinstance(value, Raw):
-        return value
-    if isinstance(value, str):
-        return _quoted(value)
     message = f"{value!r} has no Python literal"
     raise TypeError(message)
 
 
+# Tasks share the names of options and most of their values.
+@lru_cache(maxsize=1 << 12)
 def _quoted(text: str) -> str:
     """In ASCII, and in the quotes that need fewer backslashes; double ones where both need as many."""
     quote = "'" if text.count('"') > text.count("'") else '"'

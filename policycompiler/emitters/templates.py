@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import jinja2
+from jinja2 import Environment, FileSystemLoader, ModuleLoader, StrictUndefined
 from jinja2.runtime import Undefined
 
 from policycompiler.emitters.base import Raw, shipped
+from policycompiler.emitters.syntax import OPTIONS, compiled_folder
 
 
 @cache
@@ -21,14 +23,11 @@ def environment(quote: Callable[[object], str]) -> Environment:
             value._fail_with_undefined_error()  # noqa: SLF001 - Jinja2's own hook for this
         return value if isinstance(value, Raw) else quote(value)
 
-    return Environment(
-        loader=FileSystemLoader(shipped("templates")),
-        undefined=StrictUndefined,
-        finalize=finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - no HTML here; finalize quotes for the target's own format
+    written = shipped("templates")
+    compiled = written.with_name(compiled_folder(jinja2.__version__))
+    loader = ModuleLoader(compiled) if compiled.is_dir() else FileSystemLoader(written)
+    return Environment(  # noqa: S701 - no HTML here; finalize quotes for the target's own format
+        loader=loader, undefined=StrictUndefined, finalize=finalize, **OPTIONS
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from policycompiler.plan import FORMAT, vocabulary
+from policycompiler.plan import vocabulary
+from policycompiler.plan.file import FORMAT
 from policycompiler.plan.vocabulary import Key, Reader, Type
 
 _HEAD = """\
@@ -24,6 +25,40 @@ _TAIL = """\
 The name of a task may be a glob with `*`. The plans between two deployments, which `compile --rollout`
 writes, have one key more of a task, `sent_as`. What they hold and neither of the two plans does, the policy
 `rollout` decides.
+
+## The file
+
+`plan.json` has format 2. Its schema is [plan.schema.json](../schemas/plan.schema.json); the command
+`policycompiler schema plan` prints it.
+
+```json
+{"format": 2,
+"reasons": {
+"placement 6c1f20ab": {"policy": "placement", "because": "pinned", "origins": [{"field": ["queue"]}]},
+"prefetch 90be12d4": {"policy": "prefetch", "because": "short tasks", "origins": [{"own": "tasks"}]}
+},
+"settings": {
+"task:shop.mail.send": {
+"queue": {"value": "mail", "why": "placement 6c1f20ab"}
+},
+"worker:mail": {
+"prefetch_multiplier": {"value": 4, "why": "prefetch 90be12d4"}
+}
+}}
+```
+
+- `settings` has scopes, and each scope its keys. A setting is one line: its value, and the name of its
+  reason.
+- `reasons` says each reason once, on one line: the policy that decided, a sentence, and the origins. The name
+  is the policy and the beginning of the reason's SHA-256, so it changes only with the reason.
+- An origin is a `field` of the scope's own entry in the workload (the path below that entry), any other place
+  of the workload (`spec`, the whole path), another setting of the same scope (`own`, its key), a `setting` of
+  another scope, a `parameter` of the policy file, or a named `constant` of the policy. The last two have
+  their `value`.
+- Scopes, keys and reasons are sorted. The file holds no date, host or absolute path: equal sources give equal
+  bytes.
+
+Format 1, which says the reason with each setting, is still read, by `diff` and by `compile --rollout`.
 """
 
 _TITLES = {
@@ -81,9 +116,15 @@ def plan_schema() -> str:
         "description": "plan.json: every setting of a deployment by scope and key; see docs/plan.md.",
         "type": "object",
         "additionalProperties": False,
-        "required": ["format", "settings"],
+        "required": ["format", "reasons", "settings"],
         "properties": {
             "format": {"const": FORMAT},
+            "reasons": {
+                "description": "Each reason once, by a name that says the policy.",
+                "type": "object",
+                "propertyNames": {"pattern": "^[a-z0-9-]+ [0-9a-f]{8,}$"},
+                "additionalProperties": {"$ref": "#/$defs/reason"},
+            },
             "settings": {"type": "object", "additionalProperties": False, "patternProperties": kinds},
         },
         "$defs": {**_DEFINITIONS, **{kind: _keys(kind) for kind in vocabulary.SCOPES}},
@@ -132,9 +173,17 @@ _DEFINITIONS: Mapping[str, object] = {
     "setting": {
         "type": "object",
         "additionalProperties": False,
-        "required": ["value", "policy", "because", "origins"],
+        "required": ["value", "why"],
         "properties": {
             "value": {},
+            "why": {"description": "The name of its reason.", "type": "string"},
+        },
+    },
+    "reason": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["policy", "because", "origins"],
+        "properties": {
             "policy": {"description": "Who decided it.", "type": "string", "pattern": "^[a-z0-9-]+$"},
             "because": {"description": "Why, in a sentence.", "type": "string"},
             "origins": {
@@ -148,6 +197,11 @@ _DEFINITIONS: Mapping[str, object] = {
     "origin": {
         "oneOf": [
             _origin("Something that the workload says: the path to it.", spec=_PATH),
+            _origin(
+                "A field of the workload's own entry of the scope: the path below that entry.",
+                field={**_PATH, "minItems": 0},
+            ),
+            _origin("Another setting of the same scope: its key.", own={"type": "string"}),
             _origin("Another setting: its scope and key.", setting={"type": "string"}),
             _origin(
                 "A number or word that a policy file can set: its path there, and its value.",

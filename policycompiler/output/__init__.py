@@ -92,7 +92,7 @@ def manifest_file(files: Iterable[OutputFile], sources: Mapping[str, str], versi
         "format": MANIFEST_FORMAT,
         "version": version,
         "sources": dict(sources),
-        "files": {file.path: _sha256(file.text.encode()) for file in files},
+        "files": {file.path: _sha256(*file.parts) for file in files},
     }
     return OutputFile(MANIFEST, json_text(manifest), MODE_FILE, frozenset())
 
@@ -163,8 +163,21 @@ def _is_inside(path: str) -> bool:
     )
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _sha256(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _holds(data: bytes, parts: Iterable[bytes]) -> bool:
+    """Whether data are these parts, one after the other."""
+    at = 0
+    for part in parts:
+        if not data.startswith(part, at):
+            return False
+        at += len(part)
+    return at == len(data)
 
 
 def _real_folder(folder: Path) -> Path:
@@ -231,7 +244,7 @@ def _owned(folder: Path, seen: Mapping[str, os.stat_result]) -> tuple[dict[str, 
 
 def _difference(data: bytes, mode: int, written: str | None, file: OutputFile | None) -> Difference | None:
     """How a regular file on disk differs, by its bytes, the hash we wrote it with and what is wanted."""
-    if file is not None and data == file.text.encode():
+    if file is not None and _holds(data, file.parts):
         return "stale" if _drifted(mode, file.mode) else None
     if written is None:
         return "foreign"

@@ -145,7 +145,7 @@ def build(
         _carry(old / path, new / path, seen[path])
     for file in written:
         with (new / file.path).open("xb") as stream:
-            stream.write(file.text.encode())
+            stream.writelines(file.parts)
             stream.flush()
             os.fchmod(stream.fileno(), file.mode)
             os.fsync(stream.fileno())

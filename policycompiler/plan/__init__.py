@@ -1,24 +1,18 @@
 """The plan: every setting of the deployment, each with who decided it, why, and from what.
 
 Policies yield `Decision`s; the runner stamps the policy's name on them and they become `Setting`s of a
-`Plan`. Values are plain JSON data, so a plan serialises to canonical JSON and reads back equal.
+`Plan`. Values are plain JSON data: `plan.file` writes a plan as canonical JSON and reads it back equal.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from json.encoder import encode_basestring_ascii
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.knowledge import brokers
 from policycompiler.knowledge.brokers import Broker
 from policycompiler.plan import vocabulary
-from policycompiler.plan.earlier import in_words_of_today
-
-FORMAT = 1
 
 MOST_PROCESSES = 10_000
 """Of one worker in a plan: each is named in files, and nobody runs as many."""
@@ -125,7 +119,7 @@ class Plan:
         self._settings = {} if settings is None else settings
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Plan) and self.to_json() == other.to_json()
+        return isinstance(other, Plan) and self._settings == other._settings
 
     __hash__ = None  # type: ignore[assignment]  # compared by content, and large
 
@@ -151,12 +145,13 @@ class Plan:
 
     def value(self, scope: Scope, key: str) -> Value:
         """The value of a setting that must be decided."""
-        found = self.find(scope, key)
+        # Values are read a million times of a large plan; `find` would be one call more.
+        found = self._settings.get(scope, _NOTHING).get(key)
         return self.setting(scope, key).value if found is None else found.value
 
     def get(self, scope: Scope, key: str, default: Value = None) -> Value:
         """The value of a setting, or `default` when nobody has decided it."""
-        found = self.find(scope, key)
+        found = self._settings.get(scope, _NOTHING).get(key)
         return default if found is None else found.value
 
     def below(self, scope: Scope, prefix: str) -> dict[str, Value]:
@@ -218,55 +213,13 @@ class Plan:
     def __len__(self) -> int:
         return sum(len(keys) for keys in self._settings.values())
 
-    def to_json(self) -> str:
-        """The canonical text: sorted, no clock, no host, no absolute path, no line numbers."""
-        # Joined once: a plan of many tasks has many megabytes, and each copy would stand beside the others.
-        text = [f'{{"format": {FORMAT},\n"settings": {{\n']
-        between_scopes = ""
-        for scope in sorted(self._settings):
-            text.append(f"{between_scopes}{_json(str(scope))}: {{\n")
-            keys = self._settings[scope]
-            between = ""
-            for key in sorted(keys):
-                text.append(f"{between}{_json(key)}: {_setting_to_json(keys[key])}")
-                between = ",\n"
-            text.append("\n}")
-            between_scopes = ",\n"
-        text.append("\n}}\n")
-        return "".join(text)
-
-    @classmethod
-    def from_json(cls, text: str) -> Plan:
-        """The plan that `to_json` wrote. Raises `ValueError` on another format or a missing origin."""
-        document = json.loads(text)
-        if document.get("format") != FORMAT:
-            message = f"a plan of format {document.get('format')!r}; this version reads format {FORMAT}"
-            raise ValueError(message)
-        settings: dict[Scope, dict[str, Setting]] = {}
-        for scope_text, keys in document["settings"].items():
-            scope = scope_from_text(scope_text)
-            settings[scope] = {
-                key: Setting(
-                    scope,
-                    key,
-                    entry["value"],
-                    entry["because"],
-                    tuple([_origin_from_data(origin) for origin in entry["origins"]]),
-                    entry["policy"],
-                )
-                for key, entry in keys.items()
-            }
-        if without := [each for keys in settings.values() for each in keys.values() if not each.origins]:
-            message = f"{without[0].address} has no origin"
-            raise ValueError(message)
-        return cls(in_words_of_today(settings))
-
 
 class PlanDraft(Plan):
     """A plan that is being decided; only the policy runner holds one."""
 
     def __init__(self) -> None:
         super().__init__({})
+        self._sentences: dict[str, str] = {}
 
     def settle(self, decision: Decision, policy: str) -> None:
         """Make a decision a setting.
@@ -285,60 +238,10 @@ class PlanDraft(Plan):
         if earlier is not None and not overrides:
             message = f"{policy} decides {scope}/{key}, which {earlier.policy} has decided"
             raise ConflictError(message)
+        # Tasks that are alike share their reasons.
+        because = self._sentences.setdefault(because, because)
         keys[key] = Setting(scope, key, value, because, origins, policy)
 
     def finished(self) -> Plan:
         """The plan, for reading only."""
         return Plan(self._settings)
-
-
-_encode = json.JSONEncoder(sort_keys=True).encode
-
-
-def _json(value: Value) -> str:
-    """As the encoder writes it; it takes a long way to a text or a number, and a plan has a million."""
-    if isinstance(value, str):
-        return encode_basestring_ascii(value)
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else "true" if value else "false"
-    return repr(value) if isinstance(value, int) else _encode(value)
-
-
-def _setting_to_json(setting: Setting) -> str:
-    """A setting on one line, so that a change is one line of a diff."""
-    value, policy, because = _json(setting.value), _json(setting.policy), _json(setting.because)
-    origins = ", ".join([_origin_to_json(origin) for origin in setting.origins])
-    return f'{{"value": {value}, "policy": {policy}, "because": {because}, "origins": [{origins}]}}'
-
-
-def _origin_to_json(origin: Origin) -> str:
-    if isinstance(origin, Written):
-        path = ", ".join([_json(part) for part in origin.path])
-        return f'{{"spec": [{path}]}}'
-    if isinstance(origin, Derived):
-        return f'{{"setting": {_json(f"{origin.scope}/{origin.key}")}}}'
-    if isinstance(origin, Parameter):
-        path = ", ".join([_json(part) for part in origin.path])
-        return f'{{"parameter": [{path}], "value": {_json(origin.value)}}}'
-    return f'{{"constant": {_json(origin.name)}, "value": {_json(origin.value)}}}'
-
-
-# A plan names few scopes, and each of them in many origins.
-_scope = lru_cache(maxsize=1 << 16)(scope_from_text)
-
-
-def _origin_from_data(data: Mapping[str, Value]) -> Origin:
-    if "setting" in data:
-        scope, _, key = str(data["setting"]).rpartition("/")
-        return Derived(_scope(scope), key)
-    if "spec" in data:
-        return Written(_path_from_data(data["spec"]))
-    if "parameter" in data:
-        return Parameter(_path_from_data(data["parameter"]), data["value"])
-    return Constant(str(data["constant"]), data["value"])
-
-
-def _path_from_data(path: Value) -> SpecPath:
-    assert isinstance(path, list)
-    # As written: names and indices.
-    return tuple(path)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from places import ROOT
 from policycompiler.cli import cli
 from policycompiler.compiler import compile_workload
 from policycompiler.manual.plans import plan_schema
+from policycompiler.plan.file import to_json
 
 BAD = "version: 1\nservice: shop\napp: shop:app\nbroker: {transport: redis, url: '${U}'}\ntasks:\n  shop.a: "
 
@@ -50,7 +51,7 @@ def test_a_plan_with_another_key_or_a_value_of_another_type_is_refused() -> None
 def test_a_plan_is_as_its_schema_says(environment: str | None) -> None:
     plan = compile_workload([ROOT / "examples" / "shop"], environment=environment, targets=()).plan
     assert plan is not None
-    Draft202012Validator(schema("plan")).validate(json.loads(plan.to_json()))
+    Draft202012Validator(schema("plan")).validate(json.loads(to_json(plan)))
 
 
 @pytest.mark.parametrize(

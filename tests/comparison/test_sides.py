@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from places import DATA, EVERYTHING, EXAMPLES
+from plan_data import told
 from tools import needs
 
 from policycompiler import __version__, output, sides
@@ -19,6 +20,7 @@ from policycompiler.cli import cli
 from policycompiler.compiler import compile_workload
 from policycompiler.load import find_sources
 from policycompiler.plan import APP, Plan
+from policycompiler.plan.file import to_json
 from policycompiler.sides import Side, SideError, read_side, with_path_of
 
 SHOP = EXAMPLES / "shop"
@@ -56,7 +58,7 @@ def test_the_plans_that_earlier_states_of_this_program_wrote_are_read(path: Path
             arguments = together["value"]
             keys["type"] = {**together, "value": arguments.get("x-queue-type", "classic")}
             keys.update({f"arguments.{name}": {**together, "value": arguments[name]} for name in arguments})
-    assert json.loads(made(side).to_json()) == expected
+    assert told(made(side)) == expected["settings"]
     assert side[2:] == (None, None, "", "")
 
 
@@ -65,7 +67,7 @@ def test_every_plan_that_is_made_today_is_read_back(tmp_path: Path) -> None:
     for source in (SHOP, *EVERYTHING.glob("*.yaml")):
         plan = compile_workload([source], targets=()).plan
         assert plan is not None
-        path.write_text(plan.to_json())
+        path.write_text(to_json(plan))
         assert read_side(str(path)).plan == plan, source
 
 
@@ -145,6 +147,13 @@ def changed(**entry: object) -> str:
     return json.dumps(data)
 
 
+def in_format_2(why: object = "as-written 0", origins: object = ({"spec": ["service"]},)) -> str:
+    """A plan of one setting."""
+    reason = {"policy": "as-written", "because": "", "origins": origins}
+    settings = {"app": {"service": {"value": "shop", "why": why}}}
+    return json.dumps({"format": 2, "reasons": {"as-written 0": reason}, "settings": settings})
+
+
 def with_value(address: str, value: object) -> str:
     """A plan with another value, or a setting more."""
     data = plan_data()
@@ -196,6 +205,12 @@ NO_PLANS = {
     "a path of a number": with_value("app/working_directory", 1),
     "an expiry after the end of time": with_value("task:hello.greet/options.expires", 10**400),
     "a number too large, in a list": with_value("app/x", [{"a": -(10**400)}]),
+    "a reason of no name": in_format_2(why="placement 0"),
+    "a reason that is a list": in_format_2(why=[]),
+    "a setting without reason": '{"format": 2, "reasons": {}, "settings": {"app": {"app": {"value": "a"}}}}',
+    "no reasons": '{"format": 2, "settings": {"app": {"service": {"value": 1, "why": "x 0"}}}}',
+    "a field of the app": in_format_2(origins=[{"field": ["service"]}]),
+    "no origin of a reason": in_format_2(origins=[]),
     "deep in a value": changed(value=nested(500)),
     "deep": "[" * 200_000,
     "deep in settings": '{"format": 1, "settings": ' + '{"a":' * 200_000,
@@ -213,7 +228,7 @@ def test_what_is_no_plan_is_refused_in_one_plain_line(
 
 
 def test_an_alert_may_have_no_queue_and_a_letter_may_take_two_halves(tmp_path: Path) -> None:
-    for text in (with_value("alert:a/queue", None), changed(value="\U0001f600")):
+    for text in (in_format_2(), with_value("alert:a/queue", None), changed(value="\U0001f600")):
         (tmp_path / "a.json").write_text(text)
         assert made(read_side(str(tmp_path / "a.json")))
 
@@ -223,9 +238,9 @@ def test_a_plan_of_another_format_says_what_to_compare_instead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: object
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("next.json").write_text(json.dumps({"format": 2, "settings": settings}))
+    Path("next.json").write_text(json.dumps({"format": 3, "settings": settings}))
     assert refusal("next.json") == (
-        "next.json is a plan of format 2; this version reads format 1; "
+        "next.json is a plan of format 3; this version reads formats 1 and 2; "
         "name its sources, or `git:REV`, instead: this version compiles those itself"
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import jinja2
 import pytest
-from jinja2 import UndefinedError, nodes
+from jinja2 import Environment, FileSystemLoader, ModuleLoader, UndefinedError, nodes
 
 from policycompiler.emitters import launch, routing, supervisor, systemd
 from policycompiler.emitters.base import Raw, shipped
 from policycompiler.emitters.python import python_literal
+from policycompiler.emitters.syntax import OPTIONS, compiled_folder
 from policycompiler.emitters.templates import environment
 
 TEMPLATES = sorted(
@@ -38,6 +40,19 @@ QUOTES = {
 """By the folder of the templates that are rendered with it."""
 
 CONTROL = ["two\nlines", "nul\0", "bell\a", "return\r", "escape\x1b[2J", "next\x85line", "\ud800"]
+
+
+def test_an_installed_wheel_has_what_its_jinja2_makes_of_each_template():
+    folder = shipped("templates").with_name(compiled_folder(jinja2.__version__))
+    if not folder.is_dir():
+        pytest.skip("a checkout compiles its templates when it uses them")
+    fresh = Environment(
+        loader=FileSystemLoader(shipped("templates")), finalize=lambda value: value, **OPTIONS
+    )
+    for template in TEMPLATES:
+        source, *_ = fresh.loader.get_source(fresh, template)
+        made = (folder / ModuleLoader.get_module_filename(template)).read_text(encoding="utf-8")
+        assert made == fresh.compile(source, template, template, raw=True, defer_init=True)
 
 
 def test_each_folder_of_templates_has_its_quotes():

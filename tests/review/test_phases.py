@@ -9,6 +9,7 @@ from rollout_cases import CASES, of, tasks
 
 from policycompiler import emitters
 from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan.file import from_json
 from policycompiler.review import Review
 from policycompiler.review.bindings import clashes
 
@@ -27,7 +28,7 @@ def test_each_plan_in_between_is_emitted_and_reads_back(name, broker):
     for plan in of(name, broker).phases.values():
         files = {file.path: file.text for file in emitters.emit(plan, emitters.TARGETS)}
         assert configuration(files["celeryconfig.py"])["task_routes"]
-        assert Plan.from_json(files["plan.json"]) == plan
+        assert from_json(files["plan.json"]) == plan
 
 
 @pytest.mark.parametrize(("name", "broker"), WITH_PHASES)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from policycompiler.plan import BEAT, Plan
+from policycompiler.plan.file import from_json
 
 
 def read_plan(output: Path) -> Plan:
     """The plan of a compiled folder."""
-    return Plan.from_json((output / "plan.json").read_text("utf-8"))
+    return from_json((output / "plan.json").read_text("utf-8"))
 
 
 def processes(output: Path) -> list[str]:

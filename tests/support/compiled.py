@@ -13,6 +13,7 @@ from places import EXAMPLES
 from policycompiler import __version__, output
 from policycompiler.compiler import compile_workload
 from policycompiler.plan import Plan
+from policycompiler.plan.file import from_json
 
 SHOP = EXAMPLES / "shop"
 
@@ -49,7 +50,7 @@ def compile_shop(
 
 def read_plan(build: Path) -> Plan:
     """The plan that a compile wrote."""
-    return Plan.from_json((build / "plan.json").read_text("utf-8"))
+    return from_json((build / "plan.json").read_text("utf-8"))
 
 
 def configured_app(build: Path, variables: Mapping[str, str], *, namespace: str | None = None) -> Celery:

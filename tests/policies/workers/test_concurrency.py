@@ -6,6 +6,7 @@ import pytest
 from workloads import Found, after, workload
 
 from policycompiler.compiler import compile_workload
+from policycompiler.plan.file import to_json
 from policycompiler.policies.workers import concurrency
 from policycompiler.sides import read_side
 
@@ -261,5 +262,5 @@ def test_a_fleet_that_nobody_runs_is_told_and_can_be_compared(fragment, needs, t
     assert needs in told.message
     assert told.path == ("tasks", "shop.a", "rate")
     plan = tmp_path / "plan.json"
-    plan.write_text(made.plan.to_json())
+    plan.write_text(to_json(made.plan))
     assert read_side(str(plan)).plan == made.plan

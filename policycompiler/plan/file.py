@@ -1,0 +1,329 @@
+"""A plan as a file: canonical JSON, what repeats said once, written and read a scope at a time.
+
+A setting is one line: its value, and the name of its reason. Reasons are said once: the deciding policy, the
+sentence, and the origins. Of origins that are settings of the same scope or fields of the same entry of the
+workload only the own part is said, so that tasks that are alike share their reasons. The name of a reason
+depends on nothing but the reason, so that a change of one is no change of others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from hashlib import sha256
+from itertools import groupby
+from json.encoder import encode_basestring_ascii
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeAlias
+
+from policycompiler.diagnostics import SpecPath
+from policycompiler.plan import (
+    Constant,
+    Derived,
+    Origin,
+    Parameter,
+    Plan,
+    Scope,
+    Setting,
+    Value,
+    Written,
+    scope_from_text,
+)
+from policycompiler.plan.earlier import in_words_of_today
+
+FORMAT = 2
+READ = (1, FORMAT)
+"""The formats that are read: every one that there has been."""
+
+_SECTIONS = {
+    "task": "tasks",
+    "queue": "queues",
+    "worker": "workers",
+    "schedule": "schedules",
+    "disabled_schedule": "schedules",
+}
+"""Where the workload has the entry of a scope of each kind."""
+
+_NAME_DIGITS = 8
+_COMMA = ",\n"
+
+
+class _Own(NamedTuple):
+    """An origin that is a setting of the same scope."""
+
+    key: str
+
+
+class _Field(NamedTuple):
+    """An origin that is in the workload's own entry of the scope: the path below it."""
+
+    path: SpecPath
+
+
+_Said: TypeAlias = "Origin | _Own | _Field"
+
+
+class _Reason(NamedTuple):
+    """What settings share: who decided them, why, and from what, as said of each."""
+
+    policy: str
+    because: str
+    said: tuple[_Said, ...]
+
+
+def to_json(plan: Plan) -> str:
+    """The canonical text: sorted, no clock, no host, no absolute path, no line numbers."""
+    return "".join(lines(plan))
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """The canonical text in parts: the reasons, then each scope."""
+    reasons = _Reasons()
+    # Of each setting, in the order of the plan.
+    names = iter([reasons.name(setting) for setting in plan])
+    yield f'{{"format": {FORMAT},\n"reasons": {{\n'
+    yield _COMMA.join([f"{name}: {text}" for name, text in sorted(reasons.texts.items())])
+    yield '\n},\n"settings": {\n'
+    between = ""
+    for scope, settings in groupby(plan, attrgetter("scope")):
+        texts = [
+            f'{_json(setting.key)}: {{"value": {_json(setting.value)}, "why": {next(names)}}}'
+            for setting in settings
+        ]
+        yield f"{between}{_json(str(scope))}: {{\n{_COMMA.join(texts)}\n}}"
+        between = _COMMA
+    yield "\n}}\n"
+
+
+class _Reasons:
+    """The reasons of a plan by name; names and texts are JSON."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self._names: dict[object, str] = {}
+
+    def name(self, setting: Setting) -> str:
+        """The name of the reason of a setting."""
+        key = _likeness(setting)
+        try:
+            found = self._names.get(key)
+        except TypeError:  # a constant that is a list or a mapping
+            return self._named(setting)
+        if found is None:
+            found = self._names[key] = self._named(setting)
+        return found
+
+    def _named(self, setting: Setting) -> str:
+        origins = ", ".join([_origin_to_json(_said(each, setting.scope)) for each in setting.origins])
+        policy, because = _json(setting.policy), _json(setting.because)
+        text = f'{{"policy": {policy}, "because": {because}, "origins": [{origins}]}}'
+        digest = sha256(text.encode()).hexdigest()
+        digits = _NAME_DIGITS
+        # Settings come in their order, so which of two that begin alike has the longer name is settled, too.
+        while self.texts.get(name := _json(f"{setting.policy} {digest[:digits]}"), text) != text:
+            digits += 1
+        self.texts[name] = text
+        return name
+
+
+def _likeness(setting: Setting) -> tuple[object, ...]:
+    """What is equal for settings that share a reason, and for no others: a plan has a million to look up."""
+    scope, _, _, because, origins, policy = setting
+    kind, name = scope
+    found: list[object] = [policy, because]
+    for origin in origins:
+        if isinstance(origin, Derived):
+            found.append(origin.key if origin.scope == scope else origin)
+        elif isinstance(origin, Written):
+            path = origin.path
+            own = path[1:2] == (name,) and path[0] == _SECTIONS.get(kind)
+            found += (path[2:],) if own else (Written, path)
+        else:
+            # Numbers of unlike types may be equal, and JSON tells them apart.
+            found += (type(origin), origin, type(origin.value))
+    return tuple(found)
+
+
+def _said(origin: Origin, scope: Scope) -> _Said:
+    """An origin as it is said of a scope."""
+    if isinstance(origin, Derived):
+        return _Own(origin.key) if origin.scope == scope else origin
+    if isinstance(origin, Written) and origin.path[:2] == (_SECTIONS.get(scope.kind), scope.name):
+        return _Field(origin.path[2:])
+    return origin
+
+
+def _meant(said: _Said, scope: Scope) -> Origin:
+    """The origin of a setting of a scope."""
+    if isinstance(said, _Own):
+        return Derived(scope, said.key)
+    if isinstance(said, _Field):
+        return Written((_SECTIONS[scope.kind], scope.name, *said.path))
+    return said
+
+
+_encode = json.JSONEncoder(sort_keys=True).encode
+
+
+def _json(value: Value) -> str:
+    """As the encoder writes it; it takes a long way to a text or a number, and a plan has a million."""
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "true" if value else "false"
+    return repr(value) if isinstance(value, int) else _encode(value)
+
+
+def _path_to_json(path: SpecPath) -> str:
+    return f"[{', '.join([_json(part) for part in path])}]"
+
+
+def _origin_to_json(origin: _Said) -> str:
+    match origin:
+        case _Own():
+            return f'{{"own": {_json(origin.key)}}}'
+        case _Field():
+            return f'{{"field": {_path_to_json(origin.path)}}}'
+        case Written():
+            return f'{{"spec": {_path_to_json(origin.path)}}}'
+        case Derived():
+            return f'{{"setting": {_json(f"{origin.scope}/{origin.key}")}}}'
+        case Parameter():
+            return f'{{"parameter": {_path_to_json(origin.path)}, "value": {_json(origin.value)}}}'
+        case Constant():
+            return f'{{"constant": {_json(origin.name)}, "value": {_json(origin.value)}}}'
+
+
+def from_json(text: str) -> Plan:
+    """The plan of a text, of any format that there has been. Raises `ValueError` on another one.
+
+    A text that is no plan raises that or a `LookupError`, a `TypeError`, an `AttributeError` or an
+    `AssertionError`.
+    """
+    document: dict[str, Any] = {}
+    settings: dict[Scope, dict[str, Setting]] | None = None
+    cursor = _Cursor(text)
+    for key in cursor.members():
+        # A large plan is read a scope at a time. Where the members were sorted otherwise, it is read at once.
+        if key == "settings" and ("reasons" in document or document.get("format") == 1):
+            settings = _settings(cursor.entries(), document)
+        else:
+            document[key] = cursor.value()
+    cursor.end()
+    if document.get("format") not in READ:
+        message = f"a plan of format {document.get('format')!r}; this version reads formats 1 and 2"
+        raise ValueError(message)
+    if settings is None:
+        settings = _settings(document["settings"].items(), document)
+    return Plan(in_words_of_today(settings) if document["format"] == 1 else settings)
+
+
+def _settings(
+    scopes: Iterable[tuple[str, Mapping[str, Any]]], document: Mapping[str, Any]
+) -> dict[Scope, dict[str, Setting]]:
+    reasons = {name: _reason(data) for name, data in document.get("reasons", {}).items()}
+    settings = {}
+    for scope_text, entries in scopes:
+        scope = scope_from_text(scope_text)
+        settings[scope] = {key: _setting(scope, key, entry, reasons) for key, entry in entries.items()}
+    return settings
+
+
+def _setting(scope: Scope, key: str, entry: Mapping[str, Any], reasons: Mapping[str, _Reason]) -> Setting:
+    # Format 1 says the reason of each setting with it.
+    policy, because, said = reasons[entry["why"]] if "why" in entry else _reason(entry)
+    return Setting(scope, key, entry["value"], because, tuple([_meant(each, scope) for each in said]), policy)
+
+
+def _reason(data: Mapping[str, Any]) -> _Reason:
+    said = tuple([_said_in(origin) for origin in data["origins"]])
+    if not said:
+        message = f"{data['policy']} decides without an origin"
+        raise ValueError(message)
+    return _Reason(data["policy"], data["because"], said)
+
+
+def _said_in(data: Mapping[str, Any]) -> _Said:
+    if "own" in data:
+        return _Own(str(data["own"]))
+    if "field" in data:
+        return _Field(_path(data["field"]))
+    if "setting" in data:
+        scope, _, key = str(data["setting"]).rpartition("/")
+        return Derived(_scope(scope), key)
+    if "spec" in data:
+        return Written(_path(data["spec"]))
+    if "parameter" in data:
+        return Parameter(_path(data["parameter"]), data["value"])
+    return Constant(str(data["constant"]), data["value"])
+
+
+# A plan names few scopes, and each of them in many origins.
+_scope = lru_cache(maxsize=1 << 16)(scope_from_text)
+
+
+def _path(path: object) -> SpecPath:
+    assert isinstance(path, list)
+    # As written: names and indices.
+    return tuple(path)
+
+
+_BLANK = re.compile(r"[ \t\n\r]*")
+_decode = json.JSONDecoder().raw_decode
+
+
+class _Cursor:
+    """A place in a JSON text that is read a member of an object at a time, not all of it at once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def members(self) -> Iterator[str]:
+        """The keys of the object here; the value of each is to be read before the next."""
+        self._take("{")
+        if self._sign() != "}":
+            yield self._key()
+            while self._sign() == ",":
+                self._at += 1
+                yield self._key()
+        self._take("}")
+
+    def entries(self) -> Iterator[tuple[str, Any]]:
+        """The keys and values of the object here."""
+        for key in self.members():
+            yield key, self.value()
+
+    def value(self) -> Any:  # noqa: ANN401 - whatever a file may hold
+        """The value here."""
+        self._sign()
+        value, self._at = _decode(self._text, self._at)
+        return value
+
+    def end(self) -> None:
+        """Raises `ValueError` where more follows."""
+        if sign := self._sign():
+            raise self._unexpected(sign)
+
+    def _key(self) -> str:
+        key = self.value()
+        if not isinstance(key, str):
+            raise self._unexpected(repr(key))
+        self._take(":")
+        return key
+
+    def _sign(self) -> str:
+        found = _BLANK.match(self._text, self._at)
+        assert found is not None
+        self._at = found.end()
+        return self._text[self._at : self._at + 1]
+
+    def _take(self, sign: str) -> None:
+        if (found := self._sign()) != sign:
+            raise self._unexpected(found)
+        self._at += 1
+
+    def _unexpected(self, found: str) -> ValueError:
+        return ValueError(f"unexpected {found or 'end'} at {self._at}")
