@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from corpus import CASES, compiled
 from places import EVERYTHING, ROOT
 from review_of import RABBITMQ, TODAY, at, plan_of, plan_of_files, reviewed, triples
-from test_corpus import CASES, compiled
 
 from policycompiler import load
 from policycompiler.compiler import compile_workload
@@ -85,7 +85,11 @@ def test_a_review_is_the_same_text_whatever_the_seed_of_hashes():
     texts = {
         subprocess.run(
             [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'tests/support'}",
+            },
             capture_output=True,
             text=True,
             check=True,
