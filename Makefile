@@ -3,9 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The versions that the tests are known to pass with; a user's installation is not held to them.
 CONSTRAINTS := .ci/constraints.txt
+# Twice the cores of the smallest machine: half of the tests wait for servers.
+WORKERS ?= 4
+
+# Rooms of tests that need no server, no other program, and little time.
+QUICK := tests/emitters tests/findings tests/load tests/model tests/plan tests/records tests/report
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
+.PHONY: help demo test quick test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
   clean
 
 help: ## list the targets
@@ -17,7 +22,10 @@ demo: $(VENV)/product ## compile examples/shop into build/ and show what came ou
 	$(BIN)/policycompiler explain examples/shop
 
 test: lint install ## everything that CI runs, on the installed wheel and the recorded versions
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+quick: lint ## lint, and the tests that start no process, on the checkout: under a minute
+	PYTHONPATH=. $(BIN)/pytest -q -n auto $(QUICK)
 
 test-newest: ## the same with the newest versions of everything, in an environment of its own
 	rm -rf .venv-newest
@@ -47,20 +55,22 @@ fix: $(VENV)/dev ## mend formatting and what lint can mend
 golden: install ## accept the compiled output of the examples as it is now; then read `git diff`
 	$(BIN)/pytest --update-golden tests/acceptance/test_examples.py
 
-docs: install ## write docs/policies.md, docs/findings.md and the rollout of docs/review.md anew
-	$(BIN)/pytest --update-golden tests/docs \
-	  -k 'pages_of_the_manual or rollout_of_the_review_page'
+docs: install ## write docs/policies.md, docs/findings/, docs/plan.md and the rollout of docs/review.md
+	$(BIN)/python .ci/docs.py
+	$(BIN)/pytest --update-golden tests/docs -k rollout_of_the_review_page
 
-schema: install ## write the schemas of workload and policy file anew from the model
+schema: install ## write the schemas of workload, policy file and plan from the model and the vocabulary
 	$(BIN)/python -c 'from policycompiler.model import workload_schema as s; print(s(), end="")' \
 	  > schemas/workload.schema.json
 	$(BIN)/python -c 'from policycompiler.policies import policy_schema as s; print(s(), end="")' \
 	  > schemas/policy.schema.json
+	$(BIN)/python -c 'from policycompiler.manual.plans import plan_schema as s; print(s(), end="")' \
+	  > schemas/plan.schema.json
 
 celery-versions: ## read anew from the packages what each Celery takes; then read `git diff`
 	$(PYTHON) .ci/celery_versions.py
 
-knowledge: ## hold tests/knowledge against Celery 5.5, 5.6 and 5.7; needs Redis and RabbitMQ
+knowledge: ## run tests/knowledge on each of the last Celery versions; needs Redis and RabbitMQ
 	$(PYTHON) .ci/knowledge_by_version.py
 
 bench: install ## speed and memory of a compile, as ratios

@@ -29,6 +29,7 @@ Names: TypeAlias = dict[str, Facts]
 Sections: TypeAlias = dict[str, Names]
 
 VERSIONS = ("5.3", "5.4", "5.5", "5.6", "5.7")
+"""The one list of the versions that we know; everything else reads what is written here."""
 PACKAGES = ("amqp", "celery", "kombu")
 TARGET = Path(__file__).parents[1] / "policycompiler" / "knowledge" / "celery_versions.json"
 

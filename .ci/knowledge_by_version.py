@@ -11,6 +11,7 @@ makes the run fail. Needs the servers that the tests start.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,8 @@ from typing import NamedTuple
 from xml.etree import ElementTree as Xml  # noqa: ICN001 - it reads pytest's own report, written a moment ago
 
 ROOT = Path(__file__).parents[1]
-VERSIONS = ("5.5", "5.6", "5.7")
+VERSIONS = json.loads((ROOT / "policycompiler/knowledge/celery_versions.json").read_text())["versions"][-3:]
+"""Those of the last years; the installed one is the newest."""
 TOOLS = ("gevent", "psutil", "pytest", "pytest-xdist")
 
 HOLDS, CHANGED, CANNOT_RUN, UNEXPECTED = "holds", "changed", "cannot run", "UNEXPECTED"

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from policycompiler import report, review
+from policycompiler import __version__, output, report, review
 from policycompiler.diagnostics import Diagnostic, Severity
+from policycompiler.emitters import emit
+from policycompiler.emitters.base import OutputFile
 from policycompiler.findings import acknowledge
 from policycompiler.findings.judge import Answers, judge_changes
 from policycompiler.model import PolicyFile
 from policycompiler.plan import APP, Plan, UndecidedError
+from policycompiler.review.files import GUIDE, STEPS, rollout_files
 from policycompiler.sides import Side, SideError
 
 
@@ -61,6 +64,43 @@ def compare(
         () if environment else _environments_that_differ(old, new),
     )
     return Compared(reviewed, answers)
+
+
+def rollout_folder(reviewed: report.Reviewed, old: Side, targets: Sequence[str]) -> list[OutputFile]:
+    """The guide, the steps, and the compiled folder of each plan in between, with these targets.
+
+    Raises `SideError` where the old plan is none that a compile wrote: then it may hold anything.
+    """
+    if old.compilation is None:
+        try:
+            emit(_plan(old), targets)
+        except Exception as problem:
+            told = f"no compile wrote {old.label}: its files cannot be made; compile its sources again"
+            raise SideError(report.clean(told)) from problem
+    # A line more at the top of a workload is no other output.
+    bare = report.Half(reviewed.new.label, None)
+    texts = {
+        STEPS: report.review_json(reviewed._replace(old=bare, new=bare)),
+        GUIDE: report.rollout_markdown(reviewed.review),
+    }
+    made = rollout_files(reviewed.review, targets, texts)
+    return [*made, *_manifests(made, reviewed.review)]
+
+
+def _manifests(made: Sequence[OutputFile], found: review.Review) -> list[OutputFile]:
+    """One in each folder of a phase: a copy of it is known as a compiled folder, and names no sources."""
+    below = {
+        folder: [
+            file._replace(path=file.path.removeprefix(f"{folder}/"))
+            for file in made
+            if file.path.startswith(f"{folder}/")
+        ]
+        for folder in found.phases
+    }
+    manifests = {
+        folder: output.manifest_file(files, {}, __version__) for folder, files in below.items() if files
+    }
+    return [file._replace(path=f"{folder}/{file.path}") for folder, file in manifests.items()]
 
 
 def errors_of(side: Side) -> list[Diagnostic]:

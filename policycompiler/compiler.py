@@ -9,20 +9,17 @@ another tap at its end.
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from policycompiler import emitters, load, model, policies
 from policycompiler.diagnostics import Diagnostic, Severity
 from policycompiler.emitters.base import OutputFile
-from policycompiler.findings import baseline as baselines
 from policycompiler.findings.catalogue import FINDINGS
-from policycompiler.findings.judge import judge, rules_refused
+from policycompiler.findings.judge import judge
+from policycompiler.findings.rules import Rules, read_rules
 from policycompiler.plan import Plan
 
 
@@ -56,12 +53,12 @@ class Compilation(NamedTuple):
         return any(each.severity is Severity.ERROR and each.waived is None for each in self.diagnostics)
 
 
-class _Rules(NamedTuple):
-    """A policy file, read; the one that says nothing where there is none."""
+class _Decided(NamedTuple):
+    """What a document says, and what the policies made of it; no plan where it is not a workload."""
 
-    policy: model.PolicyFile
-    tuning: policies.Tuning
-    file: load.OneFile | None
+    waivers: Sequence[load.Data]
+    plan: Plan | None
+    diagnostics: list[Diagnostic]
 
 
 def compile_workload(
@@ -84,47 +81,22 @@ def compile_workload(
     can get wrong is a diagnostic; an exception is a bug.
     """
     paths = load.find_sources(sources, leave_out=policy, root=root)
-    rules, refused = _read_rules(policy, root)
-    known, unread = baselines.read(baseline) if baseline else (baselines.NO_BASELINE, [])
-    document, diagnostics = load.load(paths, environment if paths else None, root=root)
-    if rules.file is not None:
-        texts = {**document.texts, rules.file.name: rules.file.text}
-        document = document._replace(texts=texts, policy=rules.file.mark)
-    hashes = _hashes(document.texts)
-    if refused or unread:
-        rules_only = {rules.file.name: rules.file.text} if rules.file else {}
-        nothing = load.load([])[0]._replace(texts=rules_only, policy=document.policy)
-        return Compilation(nothing, None, [], [*refused, *unread], hashes, misruled=True)
-    plan = None
-    waivers: Sequence[load.Data] = ()
+    rules = read_rules(policy, baseline, root)
+    document, unread = load.load(paths, environment if paths else None, root=root)
+    document = document.beside(rules.file)
+    hashes = load.hashes(document.texts)
+    if rules.refused:
+        nothing = load.load([])[0].beside(rules.file)
+        return Compilation(nothing, None, [], rules.refused, hashes, misruled=True)
     # Of no file at all, nothing can be said: not even what it lacks.
-    if paths and not any(finding.severity is Severity.ERROR for finding in diagnostics):
-        workload, malformed = model.parse(document)
-        diagnostics = [*diagnostics, *malformed]
-        if workload is not None:
-            waivers = workload.waivers
-            plan, objections = policies.decide(workload.under(rules.policy), rules.tuning)
-            diagnostics = [*diagnostics, *objections]
-        # Emitters see the plan only: a large workload need not stand beside what they write.
-        del workload
+    readable = bool(paths) and not any(finding.severity is Severity.ERROR for finding in unread)
+    waivers, plan, found = _decide(document, rules) if readable else _Decided((), None, [])
     # A waiver ends with the day of whoever reads it.
-    judged = judge(
-        diagnostics,
-        waivers if heed_waivers else (),
-        rules.policy,
-        today or date.today(),  # noqa: DTZ011
-        known,
-        FINDINGS,
-    )
+    day = today or date.today()  # noqa: DTZ011
+    heeded = waivers if heed_waivers else ()
+    judged = judge([*unread, *found], heeded, rules.policy, day, rules.baseline, FINDINGS)
     compilation = Compilation(
-        document,
-        plan,
-        [],
-        judged.diagnostics,
-        hashes,
-        judged.hidden,
-        policy=rules.policy,
-        waivers=waivers,
+        document, plan, [], judged.diagnostics, hashes, judged.hidden, policy=rules.policy, waivers=waivers
     )
     wanted = rules.policy.targets or emitters.TARGETS if targets is None else targets
     if wanted and plan is not None and not compilation.failed:
@@ -132,34 +104,9 @@ def compile_workload(
     return compilation
 
 
-def _read_rules(path: Path | None, root: Path) -> tuple[_Rules, list[Diagnostic]]:
-    nothing = _Rules(model.PolicyFile.silent(), policies.UNTUNED, None)
-    if path is None:
-        return nothing, []
-    file, findings = load.load_one(path, root=root)
-    if file is None or findings:
-        return nothing._replace(file=file), findings
-    policy, refused = model.parse_policy_file(file)
-    if policy is None:
-        return nothing._replace(file=file), refused
-    tuning, untyped = policies.tune(policy)
-    # Of a wrong file, too: all of its mistakes are found at once.
-    refused += [
-        finding if finding.place else _placed(finding, file)
-        for finding in (*untyped, *rules_refused(policy, FINDINGS, emitters.TARGETS))
-    ]
-    return _Rules(policy, tuning, file), refused
-
-
-def _placed(finding: Diagnostic, file: load.OneFile) -> Diagnostic:
-    return replace(finding, place=load.place_in(file.mark, finding.path, key=finding.at_key))
-
-
-def _hashes(texts: Mapping[str, str]) -> dict[str, str]:
-    """By path below the folder that all sources share."""
-    folders = [os.path.dirname(os.path.abspath(name)) for name in texts]  # noqa: PTH100, PTH120 - no links followed
-    shared = os.path.commonpath(folders) if folders else ""
-    return {
-        Path(os.path.relpath(name, shared)).as_posix(): sha256(text.encode()).hexdigest()
-        for name, text in texts.items()
-    }
+def _decide(document: load.Document, rules: Rules) -> _Decided:
+    workload, malformed = model.parse(document)
+    if workload is None:
+        return _Decided((), None, malformed)
+    plan, objections = policies.decide(workload.under(rules.policy), rules.tuning)
+    return _Decided(workload.waivers, plan, [*malformed, *objections])

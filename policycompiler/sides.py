@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +21,10 @@ from policycompiler.plan import (
     Setting,
     Value,
     Written,
+    vocabulary,
 )
 from policycompiler.plan import file as plan_file
+from policycompiler.plan.vocabulary import Type
 
 GIT = "git:"
 LARGEST_PLAN_BYTES = 256 * 1024 * 1024
@@ -33,26 +35,6 @@ LARGEST_NUMBER = 10**30
 """No workload comes near it, and what is computed with it is still a number."""
 
 _PLAN, _MANIFEST = "plan.json", "manifest.json"
-_TYPES = {
-    "text": """alert app broker_transport celery_version dead_letter_queue description exchange exchange_type
-        environment_file executable latency node_name owner pool queue result_serializer routing_key scheduler
-        service severity state_directory summary task task_default_queue task_serializer user work
-        working_directory""",
-    "number": """burst concurrency every_seconds for_seconds longest_delay_seconds
-        longest_hold_seconds longest_run_seconds
-        max_countdown_seconds memory_bytes minimum payload_bytes prefetch_multiplier queue_wait_seconds
-        rate_mean_per_second rate_peak_per_second runtime_mean_seconds runtime_p50_seconds
-        runtime_p99_seconds stop_timeout_seconds threshold visibility_timeout_seconds window_seconds""",
-    "count": "replicas",
-    "texts": "accept_content canvas earlier_names other_tasks queues renamed_from tasks workers",
-    "mapping": """arguments autoscale broker_transport_options consumer_arguments cron dead_letter_arguments
-        environment matchers options solar""",
-    "text or null": "options.compression options.queue options.serializer",
-    "variable": "broker_url_variable result_backend_variable",
-}
-_TYPE_OF = {key: kind for kind, keys in _TYPES.items() for key in keys.split()}
-"""What other rooms count on, whatever the scope; the options of a schedule have the names of a task's."""
-
 _COLON = re.compile(r"@\{[^}]*\}|:")
 """Those in `main@{2026-11-21 14:00:00}` are the revision's own."""
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
@@ -176,6 +158,18 @@ def plan_path(text: str) -> Path | None:
     return path if text.endswith(".json") else None
 
 
+def told_if_inside(text: str, folder: Path) -> str:
+    """What to tell about a plan that stands in the folder which a compile writes over; empty elsewhere.
+
+    The next compile would find nothing to do, and a check would compare the folder with itself.
+    """
+    plan = plan_path(text)
+    if plan is None or not Path(os.path.realpath(plan)).is_relative_to(os.path.realpath(folder)):
+        return ""
+    told = f"{text} is in the folder that this compile writes over; keep a copy of the `plan.json` "
+    return report.clean(told + "that is deployed, and name that, or name `git:REV`")
+
+
 def _refused(message: str) -> SideError:
     return SideError(report.clean(message))
 
@@ -246,9 +240,7 @@ def _sound(setting: Setting) -> bool:
         if isinstance(origin, Written | Parameter) and not _is_path(origin.path):
             return False
     plain = isinstance(value, str) or _plain(value)
-    # An alert may be about no queue; all else that has one names it.
-    queueless = value is None and key == "queue" and scope.kind == "alert"
-    return bool(scope.kind and key) and plain and (queueless or _typed(key, value))
+    return bool(scope.kind and key) and plain and _typed(scope.kind, key, value)
 
 
 def _is_path(path: Sequence[object]) -> bool:
@@ -258,20 +250,34 @@ def _is_path(path: Sequence[object]) -> bool:
     return bool(path)
 
 
-def _typed(key: str, value: Value) -> bool:
-    kind = _TYPE_OF.get(key)
-    if kind is None:
+def _typed(kind: str, name: str, value: Value) -> bool:
+    """Whether a value is of the type that its key is declared with; of an unknown key any may be."""
+    key = vocabulary.find(kind, name)
+    if key is None or key.type is Type.ANY or (value is None and key.nullable):
         return True
-    if kind in ("number", "count"):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and (kind == "number" or value in range(MOST_PROCESSES + 1))
-    if kind == "texts":
-        return isinstance(value, list) and all(isinstance(each, str) for each in value)
-    if kind == "mapping":
-        return isinstance(value, dict) and all(_typed(f"{key}.{below}", value[below]) for below in value)
-    if kind == "text or null" and value is None:
-        return True
-    return isinstance(value, str) and (kind != "variable" or bool(_VARIABLE.fullmatch(value)))
+    if not _IS[key.type](value):
+        return False
+    # The options of a schedule have the names of a task's.
+    options = value if (kind, name) == ("schedule", "options") and isinstance(value, dict) else {}
+    return all(
+        _typed("task", each if each == "queue" else f"options.{each}", options[each]) for each in options
+    )
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_IS: Mapping[Type, Callable[[Value], bool]] = {
+    Type.TEXT: lambda value: isinstance(value, str),
+    Type.VARIABLE: lambda value: isinstance(value, str) and bool(_VARIABLE.fullmatch(value)),
+    Type.FLAG: lambda value: isinstance(value, bool),
+    Type.NUMBER: _is_number,
+    Type.COUNT: lambda value: _is_number(value) and value in range(MOST_PROCESSES + 1),
+    Type.TEXTS: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+    Type.LIST: lambda value: isinstance(value, list),
+    Type.MAPPING: lambda value: isinstance(value, dict),
+}
 
 
 def _plain(value: Value, level: int = 0) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +10,12 @@ import click
 
 from policycompiler import __version__, output, report
 from policycompiler.cli import options, running
+from policycompiler.comparison import rollout_folder
 from policycompiler.compiler import Compilation
 from policycompiler.diagnostics import Diagnostic
-from policycompiler.emitters import TARGETS, emit, plan_file
+from policycompiler.emitters import TARGETS, plan_file
 from policycompiler.emitters.base import OutputFile
-from policycompiler.review import Review
-from policycompiler.review.files import GUIDE, STEPS, rollout_files
-from policycompiler.sides import Side, plan_path
+from policycompiler.sides import Side, SideError, told_if_inside
 
 
 @click.command("compile")
@@ -59,8 +57,8 @@ def compile_(  # noqa: PLR0913 - an argument an option
     if to_stdout:
         _print_files(sources, targets, old, run)
         return
-    if old is not None:
-        _refuse_what_is_written(old, folder)
+    if old is not None and (wrong := told_if_inside(old, folder)):
+        raise click.UsageError(wrong)
     compilation = _compiled(sources, targets, run, aside=only_diff)
     before = None if old is None else running.old_side(old, run, sources or run.project.sources)
     if before is not None and (code := running.tell_no_plan(before, run)):
@@ -120,15 +118,6 @@ def _print_files(
     click.echo(report.files_text(shown), nl=False)
 
 
-def _refuse_what_is_written(old: str, folder: Path) -> None:
-    """The next compile would find nothing to do, and a check would compare the folder with itself."""
-    plan = plan_path(old)
-    if plan is not None and Path(os.path.realpath(plan)).is_relative_to(os.path.realpath(folder)):
-        told = f"{old} is in the folder that this compile writes over; keep a copy of the `plan.json` "
-        told += "that is deployed, and name that, or name `git:REV`"
-        raise click.UsageError(report.clean(told))
-
-
 def _rollout(
     old: Side | None, compilation: Compilation, targets: tuple[str, ...], run: options.Run, *, aside: bool
 ) -> tuple[list[OutputFile], list[Diagnostic]]:
@@ -143,40 +132,7 @@ def _rollout(
     running.tell(*report.doubts(found.reviewed))
     changes = found.answers.judged
     _end_if_refused(compilation, run, changes, aside=aside)
-    # A line more at the top of a workload is no other output.
-    bare = report.Half(new.label, None)
-    texts = {
-        STEPS: report.review_json(found.reviewed._replace(old=bare, new=bare)),
-        GUIDE: report.rollout_markdown(found.reviewed.review),
-    }
-    wanted = targets or compilation.policy.targets or TARGETS
-    if old.compilation is None:
-        _refuse_what_no_compile_wrote(old, wanted)
-    made = rollout_files(found.reviewed.review, wanted, texts)
-    return [*made, *_manifests(made, found.reviewed.review)], changes
-
-
-def _refuse_what_no_compile_wrote(old: Side, targets: Sequence[str]) -> None:
-    """The files of a plan can be made, unless somebody has edited it: then it may hold anything."""
-    assert old.plan is not None
     try:
-        emit(old.plan, targets)
-    except Exception as problem:
-        told = f"no compile wrote {old.label}: its files cannot be made; compile its sources again"
-        raise click.UsageError(report.clean(told)) from problem
-
-
-def _manifests(made: Sequence[OutputFile], review: Review) -> list[OutputFile]:
-    """One in each folder of a phase: a copy of it is known as a compiled folder, and names no sources."""
-    below = {
-        folder: [
-            file._replace(path=file.path.removeprefix(f"{folder}/"))
-            for file in made
-            if file.path.startswith(f"{folder}/")
-        ]
-        for folder in review.phases
-    }
-    manifests = {
-        folder: output.manifest_file(files, {}, __version__) for folder, files in below.items() if files
-    }
-    return [file._replace(path=f"{folder}/{file.path}") for folder, file in manifests.items()]
+        return rollout_folder(found.reviewed, old, targets or compilation.policy.targets or TARGETS), changes
+    except SideError as problem:
+        raise click.UsageError(str(problem)) from None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from policycompiler.diagnostics import Related
 from policycompiler.hazards.hazard import Effect, Hazard, place_of
 from policycompiler.knowledge import topics
-from policycompiler.knowledge.transports import TRANSPORTS, Fanout
+from policycompiler.knowledge.brokers import Fanout, broker
 from policycompiler.plan import APP, Plan, Scope
 
 
@@ -43,7 +43,7 @@ def _bound(plan: Plan, scope: Scope) -> _Bound:
 
 def _fanout(plan: Plan, bound: _Bound) -> Iterator[Hazard]:
     transport = plan.text(APP, "broker_transport")
-    does = TRANSPORTS[transport].fanout
+    does = broker(transport).fanout
     options = plan.get(APP, "broker_transport_options")
     if does is Fanout.NONE and isinstance(options, dict) and options.get("supports_fanout"):
         does = Fanout.LIVE

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.hazards.hazard import Effect, Hazard
+from policycompiler.knowledge.brokers import broker
 from policycompiler.knowledge.clients import (
     ALIKE,
     NUMBERS,
@@ -14,9 +15,7 @@ from policycompiler.knowledge.clients import (
     ORDER,
     ORDERS,
     REDIS_RESULTS,
-    SCHEMES,
     TIMEOUTS,
-    TLS,
     Tls,
 )
 from policycompiler.plan import APP, Plan, Value
@@ -26,12 +25,9 @@ SENTINELS = "master_name"
 _BROKER, _RESULTS = "broker_transport_options", "result_backend_transport_options"
 
 
-def connections(plan: Plan, backend: str | None = None) -> Iterator[Hazard]:
-    """Of the broker, of results, and of what both need.
-
-    A plan does not say what `backend` a variable leads to; of an unknown one nothing is said.
-    """
-    tls = TLS.get(plan.text(APP, "broker_transport"))
+def connections(plan: Plan) -> Iterator[Hazard]:
+    """Of the broker, of results, and of what both need."""
+    tls = plan.broker.tls
     if tls is not None and plan.get(APP, BROKER_TLS) is not None:
         yield from _tls(plan, BROKER_TLS, tls)
     if plan.get(APP, RESULTS_TLS) is not None:
@@ -40,7 +36,7 @@ def connections(plan: Plan, backend: str | None = None) -> Iterator[Hazard]:
     for key, path in (("broker_url", ("broker", "url")), ("result_backend", ("results", "url"))):
         yield from _url(plan, key, path)
     yield from _numbers(plan)
-    if plan.text(APP, "broker_transport") == "redis" and _may_be_one(plan, backend):
+    if plan.broker.server == "redis" and _may_be_one(plan):
         yield from _one_sided(plan)
 
 
@@ -94,8 +90,8 @@ def _url(plan: Plan, key: str, path: SpecPath) -> Iterator[Hazard]:
     written, transport = plan.get(APP, key), plan.text(APP, "broker_transport")
     for url in written.split(";") if isinstance(written, str) else ():
         scheme = url.partition("://")[0].lower()
-        if key == "broker_url" and scheme.partition("+")[0] not in SCHEMES[transport]:
-            known = ", ".join(f"`{each}://`" for each in sorted(SCHEMES[transport]))
+        if key == "broker_url" and scheme.partition("+")[0] not in broker(transport).schemes:
+            known = ", ".join(f"`{each}://`" for each in sorted(broker(transport).schemes))
             message = f"a URL of {transport} does not begin with `{scheme}`"
             yield _refused(
                 key, message, f"write one that begins with {known}, or correct the transport", path
@@ -149,11 +145,12 @@ def _refused(key: str, message: str, help_text: str, path: SpecPath) -> Hazard:
     return Hazard("connection-value-refused", Effect.REFUSED, ((APP, key),), message, help_text, path)
 
 
-def _may_be_one(plan: Plan, backend: str | None) -> bool:
+def _may_be_one(plan: Plan) -> bool:
     """Whether broker and results may be one Redis."""
     broker, results = plan.get(APP, "broker_url"), plan.get(APP, "result_backend")
     if not isinstance(results, str):
-        return backend == "redis" and plan.get(APP, "result_backend_variable") is not None
+        redis = plan.get(APP, "result_backend_kind") == "redis"
+        return redis and plan.get(APP, "result_backend_variable") is not None
     if not results.startswith(("redis://", "rediss://", "sentinel://")):
         return False
     return not isinstance(broker, str) or urlsplit(broker).hostname == urlsplit(results).hostname

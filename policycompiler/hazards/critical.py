@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Effect, Hazard, place_of
 from policycompiler.hazards.queues import arguments_of, queues_by_task, type_of
+from policycompiler.knowledge.brokers import Broker
 from policycompiler.knowledge.queue_arguments import drops
-from policycompiler.knowledge.transports import TRANSPORTS, Transport
 from policycompiler.plan import APP, Plan, Scope, Value
 
 NAME = "critical-task-dropped"
@@ -18,7 +18,7 @@ PERSISTENT = "remove it: messages are persistent then"
 
 def critical_messages(plan: Plan) -> Iterator[Hazard]:
     """Of each critical task that runs here; what is of the whole app is told once."""
-    transport = TRANSPORTS[plan.text(APP, "broker_transport")]
+    transport = plan.broker
     critical = [task for task in plan.scopes("task") if plan.get(task, "critical")]
     critical = [task for task in critical if not plan.get(task, "external")]
     if critical:
@@ -31,7 +31,7 @@ def critical_messages(plan: Plan) -> Iterator[Hazard]:
             yield from _dropped(plan, task, queue, transport)
 
 
-def _of_the_app(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazard]:
+def _of_the_app(plan: Plan, task: Scope, transport: Broker) -> Iterator[Hazard]:
     if not transport.durable:
         name = plan.text(APP, "broker_transport")
         message = (
@@ -51,7 +51,7 @@ def _of_the_app(plan: Plan, task: Scope, transport: Transport) -> Iterator[Hazar
         yield _hazard(plan, task, settings, message, "remove it", path)
 
 
-def _transient(plan: Plan, task: Scope, queues: Sequence[Scope], transport: Transport) -> Iterator[Hazard]:
+def _transient(plan: Plan, task: Scope, queues: Sequence[Scope], transport: Broker) -> Iterator[Hazard]:
     found = _says_transient(plan, task, queues, transport)
     if found is not None:
         scope, key = found
@@ -60,7 +60,7 @@ def _transient(plan: Plan, task: Scope, queues: Sequence[Scope], transport: Tran
         yield _hazard(plan, task, (found,), message, PERSISTENT, path)
 
 
-def _uncritical(plan: Plan, queues: Mapping[str, Sequence[Scope]], transport: Transport) -> Iterator[Hazard]:
+def _uncritical(plan: Plan, queues: Mapping[str, Sequence[Scope]], transport: Broker) -> Iterator[Hazard]:
     """Told once, with how many there are."""
     tasks = [task for task in plan.scopes("task") if not plan.get(task, "critical")]
     found = {
@@ -76,7 +76,7 @@ def _uncritical(plan: Plan, queues: Mapping[str, Sequence[Scope]], transport: Tr
 
 
 def _says_transient(
-    plan: Plan, task: Scope, queues: Sequence[Scope], transport: Transport
+    plan: Plan, task: Scope, queues: Sequence[Scope], transport: Broker
 ) -> tuple[Scope, str] | None:
     """The setting by which a broker keeps a task in memory only; a quorum queue writes down every message."""
     classic = any(type_of(plan, queue) == "classic" for queue in queues)
@@ -88,7 +88,7 @@ def _says_transient(
     return None
 
 
-def _dropped(plan: Plan, task: Scope, queue: Scope, transport: Transport) -> Iterator[Hazard]:
+def _dropped(plan: Plan, task: Scope, queue: Scope, transport: Broker) -> Iterator[Hazard]:
     if plan.get(queue, "external"):
         return
     arguments: dict[str, Value] = arguments_of(plan, queue)
@@ -100,7 +100,9 @@ def _dropped(plan: Plan, task: Scope, queue: Scope, transport: Transport) -> Ite
             if argument.dead_letters:
                 help_text += ", or write `dead_letter: true` to keep what is dropped"
             path: SpecPath = ("queues", queue.name, "arguments", name)
-            yield _hazard(plan, task, ((queue, "arguments"), (task, "queue")), message, help_text, path)
+            yield _hazard(
+                plan, task, ((queue, f"arguments.{name}"), (task, "queue")), message, help_text, path
+            )
 
 
 def _hazard(

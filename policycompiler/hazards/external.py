@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Related
 from policycompiler.hazards.hazard import Effect, Hazard, place_of
 from policycompiler.hazards.queues import is_consumed, queues_by_task
-from policycompiler.knowledge.transports import TRANSPORTS
 from policycompiler.plan import APP, Plan, Scope
 
 
@@ -43,7 +42,7 @@ def external_tasks(plan: Plan) -> Iterator[Hazard]:
 
 def is_made_elsewhere(plan: Plan, queue: Scope) -> bool:
     """Whether a broker drops what is sent to a queue until another app has made it."""
-    transport = TRANSPORTS[plan.text(APP, "broker_transport")]
+    transport = plan.broker
     return transport.unroutable and bool(plan.get(queue, "external")) and not is_consumed(plan, queue)
 
 

@@ -27,7 +27,7 @@ def lost_connections(plan: Plan) -> Iterator[Hazard]:
         pool = pools.pool(str(kind))
         if late and not pool.cancels and plan.get(APP, CANCEL):
             yield _uncancelled(plan, worker, str(kind), late[0])
-        if not pool.answers and plan.text(APP, "broker_transport") == "rabbitmq":
+        if not pool.answers and plan.broker.heartbeats:
             yield from _unheard(plan, worker, str(kind), late)
 
 

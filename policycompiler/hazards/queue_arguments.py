@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import SpecPath
 from policycompiler.hazards.hazard import Effect, Hazard, place_of
 from policycompiler.hazards.queues import arguments_of, is_consumed, type_of
-from policycompiler.knowledge.queue_arguments import LEVELS, REFUSED
-from policycompiler.knowledge.transports import TRANSPORTS
+from policycompiler.knowledge.queue_arguments import LEVELS, REFUSED, TYPE
 from policycompiler.plan import APP, Plan, Scope
 
 EXPIRES = "x-expires"
@@ -17,15 +16,14 @@ OF_ALL = "task_queue_max_priority"
 
 def queue_arguments(plan: Plan) -> Iterator[Hazard]:
     """Of the queues that this app declares."""
-    expiring = TRANSPORTS[plan.text(APP, "broker_transport")].expiring
-    on_rabbitmq = plan.text(APP, "broker_transport") == "rabbitmq"
+    known = plan.broker
     own = [queue for queue in plan.scopes("queue") if not plan.get(queue, "external")]
-    if on_rabbitmq:
+    if known.declarations:
         yield from _levels_of_all(plan, own)
     for queue in own:
-        if on_rabbitmq:
+        if known.declarations:
             yield from _refused(plan, queue)
-        if EXPIRES in expiring and EXPIRES in arguments_of(plan, queue):
+        if EXPIRES in known.expiring and EXPIRES in arguments_of(plan, queue):
             yield from _deleted(plan, queue)
 
 
@@ -41,7 +39,7 @@ def _levels_of_all(plan: Plan, own: list[Scope]) -> Iterator[Hazard]:
     )
     help_text = "remove it, and write `priorities` at the classic queues that need levels"
     path = place_of(plan, APP, OF_ALL)
-    settings = ((APP, OF_ALL), (quorum, "arguments"))
+    settings = ((APP, OF_ALL), (quorum, f"arguments.{TYPE}"))
     yield Hazard("queue-argument-refused", Effect.REFUSED, settings, message, help_text, path)
 
 
@@ -53,7 +51,7 @@ def _refused(plan: Plan, queue: Scope) -> Iterator[Hazard]:
             "no send passes"
         )
         path: SpecPath = ("queues", queue.name, "arguments", name)
-        settings = ((queue, "arguments"),)
+        settings = ((queue, f"arguments.{name}"),)
         help_text = "remove the argument, or choose the other queue type"
         yield Hazard("queue-argument-refused", Effect.REFUSED, settings, message, help_text, path)
 
@@ -74,4 +72,4 @@ def _deleted(plan: Plan, queue: Scope) -> Iterator[Hazard]:
     help_text = (
         f"remove `{EXPIRES}`; to drop tasks that have waited for too long, declare `expires` of the task"
     )
-    yield Hazard("queue-expires", Effect.LOST, ((queue, "arguments"),), message, help_text, path)
+    yield Hazard("queue-expires", Effect.LOST, ((queue, f"arguments.{EXPIRES}"),), message, help_text, path)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from policycompiler.knowledge.queue_arguments import TYPE
 from policycompiler.plan import Plan, Scope, Value
 
 
 def arguments_of(plan: Plan, queue: Scope) -> dict[str, Value]:
     """The arguments with which a queue is declared."""
-    value = plan.get(queue, "arguments")
-    return value if isinstance(value, dict) else {}
+    return plan.below(queue, "arguments.")
 
 
 def type_of(plan: Plan, queue: Scope) -> str:
-    """Classic, unless the arguments say otherwise."""
-    return str(arguments_of(plan, queue).get(TYPE, "classic"))
+    """Classic where nobody decided."""
+    return str(plan.get(queue, "type", "classic"))
 
 
 def is_consumed(plan: Plan, queue: Scope) -> bool:

@@ -8,15 +8,17 @@ from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Effect, Hazard, place_of
 from policycompiler.hazards.queues import is_consumed, type_of
 from policycompiler.knowledge.pairs import Feature, Pair, broken
+from policycompiler.knowledge.queue_arguments import TYPE
 from policycompiler.plan import APP, Plan, Scope
 
 DETECT = "worker_detect_quorum_queues"
 _CELERY, _BROKER = (APP, "celery_version"), (APP, "broker_version")
+_TYPE = f"arguments.{TYPE}"
 
 
 def version_pairs(plan: Plan) -> Iterator[Hazard]:
     """Of the queues that workers consume."""
-    if plan.text(APP, "broker_transport") != "rabbitmq":
+    if not plan.broker.quorum_queues:
         return
     consumed = [queue for queue in plan.scopes("queue") if is_consumed(plan, queue)]
     quorum = next((queue for queue in consumed if type_of(plan, queue) == "quorum"), None)
@@ -47,7 +49,7 @@ def _unconsumable(plan: Plan, queue: Scope) -> Iterator[Hazard]:
             f"queue {queue.name} is a quorum queue, and without `{DETECT}` Celery asks for a global "
             "prefetch, which RabbitMQ refuses of it (540): its workers take nothing and try again and again"
         )
-        settings = ((APP, DETECT), (queue, "arguments"))
+        settings = ((APP, DETECT), (queue, _TYPE))
         path = place_of(plan, APP, DETECT)
         yield Hazard("quorum-unsupported", Effect.REFUSED, settings, message, "remove it", path)
 
@@ -87,9 +89,9 @@ def _hazard(plan: Plan, name: str, effect: Effect, scope: Scope, pair: Pair, who
     help_text = f"run {' or '.join(fixes)}, and declare that version"
     if scope != APP:
         help_text += ", or use a classic queue"
-    settings = (_CELERY, _BROKER, *(((scope, "arguments"),) if scope != APP else ()))
+    settings = (_CELERY, _BROKER, *(((scope, _TYPE),) if scope != APP else ()))
     path: SpecPath = place_of(plan, *_CELERY)
     if plan.written(*_CELERY) is None:
         path = place_of(plan, *_BROKER) if broker is not None else ("broker",)
-    related = (Related(place_of(plan, scope, "arguments"), "a quorum queue"),) if scope != APP else ()
+    related = (Related(place_of(plan, scope, "type"), "a quorum queue"),) if scope != APP else ()
     return Hazard(name, effect, settings, message, help_text, path, related)

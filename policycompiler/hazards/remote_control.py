@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.hazards.hazard import Effect, Hazard
-from policycompiler.knowledge.transports import TRANSPORTS
 from policycompiler.plan import APP, Plan
 
 SETTING = "worker_enable_remote_control"
@@ -16,7 +15,7 @@ def remote_control(plan: Plan) -> Iterator[Hazard]:
     pinned = plan.written(APP, SETTING)
     if pinned is None or plan.get(APP, SETTING) is not False or not plan.scopes("worker"):
         return
-    if not TRANSPORTS[plan.text(APP, "broker_transport")].control:
+    if not plan.broker.control:
         return
     message = (
         "without remote control no worker answers: the waits of a rollout (`celery inspect`) never end, "

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.hazards.hazard import Effect, Hazard, place_of
-from policycompiler.knowledge.transports import TRANSPORTS, canonical
+from policycompiler.knowledge.brokers.sqs import canonical
 from policycompiler.plan import APP, Plan, Scope
 
 OPTIONS = "broker_transport_options"
@@ -14,7 +14,7 @@ OPTIONS = "broker_transport_options"
 
 def sqs_queues(plan: Plan) -> Iterator[Hazard]:
     """Each queue that a process of this app opens."""
-    transport = TRANSPORTS[plan.text(APP, "broker_transport")]
+    transport = plan.broker
     if not transport.letters:
         return
     options = plan.get(APP, OPTIONS)
@@ -27,10 +27,9 @@ def sqs_queues(plan: Plan) -> Iterator[Hazard]:
             if {queue.name, name} <= table.keys():
                 continue
             yield _undefined(queue, name, set(table))
-        elif len(name) > transport.longest:
-            message = (
-                f"queue {queue.name} is {name} on SQS, {len(name)} characters of at most {transport.longest}"
-            )
+        elif len(name) > transport.longest_name:
+            most = transport.longest_name
+            message = f"queue {queue.name} is {name} on SQS, {len(name)} characters of at most {most}"
             yield _invalid(plan, queue, message, "choose a shorter name")
         elif name in named:
             message = (

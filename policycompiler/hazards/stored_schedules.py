@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from policycompiler.hazards.hazard import Effect, Hazard, place_of
 from policycompiler.knowledge.beat_schedulers import STORES
+from policycompiler.knowledge.brokers import broker
 from policycompiler.plan import APP, BEAT, Plan
 
 _SCHEDULER = ((BEAT, "scheduler"), (BEAT, "store"))
@@ -17,10 +18,14 @@ def stored_schedules(plan: Plan) -> Iterator[Hazard]:
     if found not in STORES:
         return
     store, scheduler = STORES[found], plan.text(BEAT, "scheduler")
-    broker = plan.value(APP, "broker_transport")
-    if found == "redis" != broker and plan.find(APP, "redbeat_redis_url") is None:
+    transport = plan.text(APP, "broker_transport")
+    if (
+        store.server
+        and broker(transport).server != store.server
+        and plan.find(APP, "redbeat_redis_url") is None
+    ):
         message = (
-            f"{scheduler} looks for its Redis at the broker's URL, but the broker is {broker}: "
+            f"{scheduler} looks for its Redis at the broker's URL, but the broker is {transport}: "
             "beat does not start"
         )
         help_text = "pin `redbeat_redis_url` in `celery.settings`"

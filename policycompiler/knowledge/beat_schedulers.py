@@ -20,7 +20,8 @@ class Store(NamedTuple):
     sent, and that `enabled` in an entry switches it off. `whole_seconds` says that intervals and expiries
     lose their fractions. `zones` says that a crontab keeps a zone of its own, `solar` that an entry may go by
     the sun. `longest_name` is the longest name of a task, in characters. `max_interval_seconds` is how long
-    beat sleeps by default, where it has to notice what people change in the store.
+    beat sleeps by default, where it has to notice what people change in the store. `server` is the kind of
+    server that it looks for at the broker's address, empty where it looks for none there.
     """
 
     options: frozenset[str] | None = None
@@ -31,6 +32,7 @@ class Store(NamedTuple):
     solar: bool = True
     longest_name: int | None = None
     max_interval_seconds: int | None = None
+    server: str = ""
 
 
 STORES: Mapping[str, Store] = MappingProxyType(
@@ -44,7 +46,7 @@ STORES: Mapping[str, Store] = MappingProxyType(
             longest_name=200,
             max_interval_seconds=5,
         ),
-        "redis": Store(zones=False, solar=False),
+        "redis": Store(zones=False, solar=False, server="redis"),
     }
 )
 

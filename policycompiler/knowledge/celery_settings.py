@@ -20,11 +20,6 @@ from pydantic import JsonValue
 Facts: TypeAlias = Mapping[str, JsonValue]
 Names: TypeAlias = Mapping[str, Facts]
 
-NEWEST_CELERY = "5.7"
-"""The newest Celery that the policies know; assumed when a workload names none."""
-OLDEST_CELERY = "5.3"
-"""The oldest one that they are right about."""
-
 SECTIONS = {
     "beat_schedule": "schedules:",
     "beat_scheduler": "beat.scheduler",
@@ -85,8 +80,12 @@ def _data() -> dict[str, dict[str, list[dict[str, JsonValue]]]]:
 
 
 def known_versions() -> list[str]:
-    """The versions that there are answers for, the oldest first."""
+    """The versions that there are answers for, the oldest first; `.ci/celery_versions.py` names them."""
     return [str(version) for version in _data()["versions"]]
+
+
+OLDEST_CELERY, *_, NEWEST_CELERY = known_versions()
+"""The oldest Celery that the policies are right about, and the newest, which an unnamed one is taken for."""
 
 
 def number_of(version: str) -> tuple[int, ...]:

@@ -45,17 +45,16 @@ _CONSTANTS = frozenset({"CERT_NONE", "CERT_OPTIONAL", "CERT_REQUIRED"})
 
 REDIS_RESULTS = Tls(_REDIS, "ssl_cert_reqs", _WORDS | _CONSTANTS, needed=True, true="Celery fails on it")
 """celery.backends.redis, which reads the same words in a `rediss://` URL."""
-TLS = {
-    "redis": Tls(
-        _REDIS,
-        "ssl_cert_reqs",
-        _WORDS,
-        needed=False,
-        true="kombu ignores it, and the connection is not encrypted",
-    ),
-    "rabbitmq": Tls(_AMQP, "cert_reqs", frozenset(), needed=False, true=""),
-}
-"""Of `broker_use_ssl`, by transport."""
+REDIS_TLS = Tls(
+    _REDIS,
+    "ssl_cert_reqs",
+    _WORDS,
+    needed=False,
+    true="kombu ignores it, and the connection is not encrypted",
+)
+"""Of `broker_use_ssl` where the broker is Redis."""
+AMQP_TLS = Tls(_AMQP, "cert_reqs", frozenset(), needed=False, true="")
+"""Of `broker_use_ssl` where the broker is RabbitMQ."""
 NUMBERS = (0, 1, 2)
 """`ssl.CERT_NONE`, `CERT_OPTIONAL` and `CERT_REQUIRED`."""
 
@@ -65,14 +64,6 @@ KEEPALIVE_NAMES = frozenset({"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TC
 ALIKE = ("global_keyprefix", "master_name")
 """Options of Redis that a broker and a result store of one server need alike."""
 
-SCHEMES = {
-    "redis": frozenset({"redis", "rediss", "sentinel"}),
-    "rabbitmq": frozenset({"amqp", "amqps", "librabbitmq", "pyamqp"}),
-    "sqs": frozenset({"sqs"}),
-    "filesystem": frozenset({"filesystem"}),
-    "memory": frozenset({"memory"}),
-}
-"""How a URL of the broker begins, by transport (kombu.transport.TRANSPORT_ALIASES)."""
 ONE_REDIS = frozenset({"redis", "rediss"})
 """URLs whose path is the number of a database."""
 TIMEOUTS = ("socket_timeout", "socket_connect_timeout")

@@ -1,4 +1,4 @@
-"""What each kind of pool can do (celery/concurrency/; run by tests/knowledge/test_pools.py)."""
+"""What each kind of pool can do (celery/concurrency/)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ class Pool(NamedTuple):
     processes: bool
     green: bool
     slots: bool
+
+    @property
+    def shares_process(self) -> bool:
+        """Whether a task that computes stops all others of its worker."""
+        return self.slots and not self.processes
+
+    @property
+    def own_memory(self) -> bool:
+        """Whether each slot is a process of its own, so that the memory of its tasks adds up."""
+        return not self.shares_process
 
 
 POOLS = {

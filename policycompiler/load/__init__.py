@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, Place, SpecPath
-from policycompiler.load.files import LARGEST_FILE_BYTES, TOO_LARGE, find_sources, read_bounded, read_text
+from policycompiler.load.files import (
+    LARGEST_FILE_BYTES,
+    TOO_LARGE,
+    find_sources,
+    hashes,
+    read_bounded,
+    read_text,
+)
 from policycompiler.load.git import RevisionError
 from policycompiler.load.marks import Data, Mapped, Mark, lines_of, place_in
 from policycompiler.load.merge import UNKNOWN_ENVIRONMENT, merged, with_environment
@@ -33,6 +40,7 @@ __all__ = [
     "RevisionError",
     "at_revision",
     "find_sources",
+    "hashes",
     "lines_of",
     "load",
     "load_one",
@@ -69,6 +77,12 @@ class Document(NamedTuple):
             for name, overlay in environments.items() if isinstance(environments, dict) else ():
                 found.setdefault(name, []).append(json.dumps(overlay, sort_keys=True))
         return {name: sorted(texts) for name, texts in found.items()}
+
+    def beside(self, file: OneFile | None) -> Document:
+        """The same with the policy file's text and places; as it is where there is none."""
+        if file is None:
+            return self
+        return self._replace(texts={**self.texts, file.name: file.text}, policy=file.mark)
 
     def policy_place(self, path: SpecPath) -> Place | None:
         """Where a path of the policy file stands; None when the file does not say it."""

@@ -17,7 +17,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from policycompiler.diagnostics import Diagnostic, Place, fatal
@@ -136,3 +137,13 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
         raise OSError(errno.EINVAL, f"it is {kind}, not a file")
     with path.open("rb") as file:
         return file.read(most_bytes)
+
+
+def hashes(texts: Mapping[str, str]) -> dict[str, str]:
+    """The sha256 of each text, by its path below the folder that all of them share."""
+    folders = [os.path.dirname(os.path.abspath(name)) for name in texts]  # noqa: PTH100, PTH120 - no links followed
+    shared = os.path.commonpath(folders) if folders else ""
+    return {
+        Path(os.path.relpath(name, shared)).as_posix(): sha256(text.encode()).hexdigest()
+        for name, text in texts.items()
+    }

@@ -32,6 +32,21 @@ HEAD: Mapping[str, str] = {
 }
 """What every workload needs; an example that can be read gets what it lacks of it."""
 
+_CHAPTERS_OF_ROOMS = {
+    "load": "sources",
+    "model": "sources",
+    "policies": "rules",
+    "findings": "rules",
+    "output": "output",
+}
+CHAPTERS = (
+    "sources",
+    *(chapter.__name__.rpartition(".")[2] for chapter in policies.CHAPTERS),
+    "rules",
+    "output",
+)
+"""What the manual is divided into: the way from text to files, with the chapters of the policies in it."""
+
 _PROGRAM = __name__.partition(".")[0]
 _HEADING = re.compile(r"(?m)^([A-Z][a-z]+):\n")
 _ENTRY = re.compile(r"(?m)^(PC\d{3}) ([a-z0-9-]+): ")
@@ -72,10 +87,12 @@ class FindingPage(NamedTuple):
 class Page(NamedTuple):
     """A policy, or another module that defines findings; texts are empty where it has none.
 
+    `chapter` is the policies' own, or the part of the way that finds something, one of `CHAPTERS`.
     `names` are those that a policy file may use in expressions: a kind, a type, and the names of both.
     """
 
     name: str
+    chapter: str
     is_policy: bool
     summary: str
     decides: str
@@ -178,6 +195,7 @@ def _page(name: str, module: ModuleType, policy: Policy | None = None) -> Page:
     kind = policies.tunable(policy) if policy else None
     return Page(
         name,
+        _chapter(module),
         policy is not None,
         " ".join(text["Summary"].split()),
         text.get("Decides", ""),
@@ -195,6 +213,11 @@ def _page(name: str, module: ModuleType, policy: Policy | None = None) -> Page:
 
 def _room(module: ModuleType) -> str:
     return module.__name__.removeprefix(f"{_PROGRAM}.")
+
+
+def _chapter(module: ModuleType) -> str:
+    room, _, below = _room(module).partition(".")
+    return below.partition(".")[0] if room == "policies" and below else _CHAPTERS_OF_ROOMS.get(room, "")
 
 
 def _module(policy: Policy) -> ModuleType:

@@ -119,7 +119,7 @@ def waiver(entry: FindingPage) -> str:
             "waivers:",
             f"  - finding: {entry.finding.name}",
             f"    at: {json.dumps(path or '*')}",
-            "    reason: why it is borne",
+            "    reason: why this is acceptable",
             "    owner: team-that-answers",
             "    expires: YYYY-MM-DD",
         ]

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from policycompiler.diagnostics import TYPO, SpecPath, did_you_mean, misspelt, nearest
 from policycompiler.knowledge import celery_settings as celery
+from policycompiler.knowledge.brokers import BROKERS
 from policycompiler.model import words
 from policycompiler.model.shapes import NAME, form_at, keys_of, paths_below
 from policycompiler.model.workload import FileOwn, Workload, WorkloadFile
@@ -21,7 +22,6 @@ from policycompiler.model.workload.queues import Queue
 from policycompiler.model.workload.tasks import TaskFields
 from policycompiler.model.workload.workers import Worker
 
-_TRANSPORTS = ("redis", "rabbitmq", "sqs", "filesystem", "memory")
 _PREFIX_OF = {Broker: "broker_", Results: "result_", Worker: "worker_", TaskFields: "task_"}
 """What Celery's settings about a section begin with."""
 
@@ -85,7 +85,7 @@ def elsewhere(key: str, location: SpecPath = (), where: object = None) -> str:
 
 
 def _of_transport(key: str) -> bool:
-    return any(celery.versions_of(f"transport:{each}", key) for each in _TRANSPORTS)
+    return any(celery.versions_of(f"transport:{each}", key) for each in BROKERS)
 
 
 def _of_same_entry(path: tuple[str, ...], location: SpecPath) -> bool:

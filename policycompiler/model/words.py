@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from policycompiler.knowledge.brokers import BROKERS
 from policycompiler.model.policy_file import Custom, PolicyFile, Promise, WaiverRules
 from policycompiler.model.workload.app import Broker, Results
 from policycompiler.model.workload.queues import Queue
@@ -132,10 +133,7 @@ SETTINGS: Mapping[str, str] = {
 
 VALUES: Mapping[str, Mapping[str, str]] = {
     "extends": {"normal": "standard", "default": "standard", "all": "strict", "none": "minimal"},
-    "transport": {
-        **dict.fromkeys(("amqp", "amqps", "pyamqp", "rabbit"), "rabbitmq"),
-        **dict.fromkeys(("rediss", "sentinel", "valkey", "redis-sentinel"), "redis"),
-    },
+    "transport": {alias: name for name, known in BROKERS.items() for alias in known.aliases},
     "backend": {
         **dict.fromkeys(("db", "sqlalchemy", "postgres", "postgresql", "mysql", "sqlite"), "database"),
         **dict.fromkeys(("rediss", "sentinel", "valkey"), "redis"),

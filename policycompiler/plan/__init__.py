@@ -11,6 +11,9 @@ from sys import intern
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
+from policycompiler.knowledge import brokers
+from policycompiler.knowledge.brokers import Broker
+from policycompiler.plan import vocabulary
 
 MOST_PROCESSES = 10_000
 """Of one worker in a plan: each is named in files, and nobody runs as many."""
@@ -103,6 +106,10 @@ class ConflictError(Exception):
     """A setting was decided twice, or without an origin."""
 
 
+class UndeclaredError(Exception):
+    """A policy decides a key that the vocabulary does not declare."""
+
+
 _NOTHING: dict[str, Setting] = {}
 
 
@@ -148,6 +155,11 @@ class Plan:
         found = self._settings.get(scope, _NOTHING).get(key)
         return default if found is None else found.value
 
+    def below(self, scope: Scope, prefix: str) -> dict[str, Value]:
+        """The values of the settings whose keys begin so, by the rest of their keys: `arguments.`."""
+        keys = sorted(key for key in self.keys(scope) if key.startswith(prefix))
+        return {key.removeprefix(prefix): self.value(scope, key) for key in keys}
+
     def number(self, scope: Scope, key: str) -> float:
         """The value of a setting that must be a number."""
         value = self.value(scope, key)
@@ -162,6 +174,11 @@ class Plan:
     def version(self, scope: Scope, key: str) -> tuple[int, ...]:
         """The value of a setting that must be a version: major and minor number, `5.7.1` as (5, 7)."""
         return tuple(int(part) for part in self.text(scope, key).split(".")[:2])
+
+    @property
+    def broker(self) -> Broker:
+        """What the broker of `broker_transport` can do."""
+        return brokers.broker(self.text(APP, "broker_transport"))
 
     def text(self, scope: Scope, key: str) -> str:
         """The value of a setting that must be text."""
@@ -207,8 +224,14 @@ class PlanDraft(Plan):
         self._sentences: dict[str, str] = {}
 
     def settle(self, decision: Decision, policy: str) -> None:
-        """Make a decision a setting. Raises `ConflictError` on a second decider or a missing origin."""
+        """Make a decision a setting.
+
+        Raises `ConflictError` on a second decider or a missing origin, `UndeclaredError` on an unknown key.
+        """
         scope, key, value, because, origins, overrides = decision
+        if vocabulary.find(scope.kind, key) is None:
+            message = f"{policy} decides {scope}/{key}, which no entry of the vocabulary declares"
+            raise UndeclaredError(message)
         keys = self._settings.setdefault(scope, {})
         if not origins:
             message = f"{policy} decides {scope}/{key} without an origin"

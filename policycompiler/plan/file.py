@@ -32,6 +32,7 @@ from policycompiler.plan import (
     Written,
     scope_from_text,
 )
+from policycompiler.plan.earlier import in_words_of_today
 
 FORMAT = 2
 READ = (1, FORMAT)
@@ -215,7 +216,9 @@ def from_json(text: str) -> Plan:
     if document.get("format") not in READ:
         message = f"a plan of format {document.get('format')!r}; this version reads formats 1 and 2"
         raise ValueError(message)
-    return Plan(_settings(document["settings"].items(), document) if settings is None else settings)
+    if settings is None:
+        settings = _settings(document["settings"].items(), document)
+    return Plan(in_words_of_today(settings) if document["format"] == 1 else settings)
 
 
 def _settings(

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from policycompiler.plan import Value
+from policycompiler.plan import Scope, Value
 from policycompiler.quantities import duration
 from policycompiler.report.text import clean, clipped, counted
-from policycompiler.report.values import is_duration, value_text
+from policycompiler.report.values import flow, is_duration, value_text
 from policycompiler.review import Change, Class
 
 LONGEST_VALUE = 80
@@ -167,7 +167,7 @@ def _said(key: str, change: Change, value: Value) -> str:
         return code(when(value))
     if change.kind == "schedule-spelling" and key == "cron":
         return code(when({key: value}))
-    return code(value_in_words(key, value))
+    return code(value_in_words(change.scope, change.key, value))
 
 
 def when(firing: Mapping[str, Value]) -> str:
@@ -179,15 +179,15 @@ def when(firing: Mapping[str, Value]) -> str:
         words.append(" ".join(str(cron.get(field, "*")) for field in _CRONTAB))
     elif cron is not None:
         words.append(str(cron))
-    words += [value_text(key, value) for key, value in said.items() if value is not None]
+    words += [flow(value) for value in said.values() if value is not None]
     return " ".join([*words, str(zone)] if zone else words)
 
 
-def value_in_words(key: str, value: Value) -> str:
+def value_in_words(scope: Scope, key: str, value: Value) -> str:
     """The value of a setting on one line, seconds in the units that people count in; not clipped."""
-    if is_duration(key) and isinstance(value, int | float) and not isinstance(value, bool):
+    if is_duration(scope, key) and isinstance(value, int | float) and not isinstance(value, bool):
         return duration(value)
-    return clean(value_text(key, value))
+    return clean(value_text(scope, key, value))
 
 
 def code(text: str) -> str:

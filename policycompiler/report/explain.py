@@ -114,7 +114,7 @@ def _list(settings: Sequence[Setting]) -> list[str]:
     rows = [
         (
             f"  {_short_key(setting.key)}",
-            "= " + clipped(value_text(setting.key, setting.value), LONGEST_VALUE),
+            "= " + clipped(value_text(setting.scope, setting.key, setting.value), LONGEST_VALUE),
             f"policy {setting.policy}",
         )
         for setting in settings
@@ -123,7 +123,7 @@ def _list(settings: Sequence[Setting]) -> list[str]:
 
 
 def _explanation(plan: Plan, document: Document, setting: Setting, files: Sequence[str]) -> list[str]:
-    value = value_text(setting.key, setting.value)
+    value = value_text(setting.scope, setting.key, setting.value)
     lines = [clean(f"{_title(setting.scope, setting.key)} = {value}{_in_words(setting, value)}")]
     lines += _section("by", [clean(setting.policy)])
     lines += _section("because", [clean(setting.because)])
@@ -139,7 +139,7 @@ def _section(label: str, lines: Sequence[str]) -> list[str]:
 
 
 def _in_words(setting: Setting, value: str) -> str:
-    if not is_duration(setting.key) or not isinstance(setting.value, int | float):
+    if not is_duration(setting.scope, setting.key) or not isinstance(setting.value, int | float):
         return ""
     words = duration(setting.value)
     return "" if words == value else f" ({words})"
@@ -168,7 +168,7 @@ def _origin_rows(
                 if source is None:
                     yield f"{indent}{_title(scope, key)}", "not decided"
                     continue
-                text = clipped(value_text(key, source.value), LONGEST_VALUE)
+                text = clipped(value_text(scope, key, source.value), LONGEST_VALUE)
                 repeated = (scope, key) in shown
                 shown.add((scope, key))
                 where = "shown above" if repeated else f"policy {source.policy}"
@@ -202,7 +202,10 @@ def _written(document: Document, scope: Scope, path: SpecPath) -> tuple[str, Pla
 def _user_rows(plan: Plan, used: Setting) -> list[tuple[str, str]]:
     users = _users(plan).get((used.scope, used.key), ())
     rows = [
-        (_title(user.scope, user.key), "= " + clipped(value_text(user.key, user.value), LONGEST_VALUE))
+        (
+            _title(user.scope, user.key),
+            "= " + clipped(value_text(user.scope, user.key, user.value), LONGEST_VALUE),
+        )
         for user in users[:MOST_USERS]
     ]
     if len(users) > MOST_USERS:

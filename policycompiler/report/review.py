@@ -180,7 +180,7 @@ def in_full(change: Change, value: Value) -> str:
         return "nothing"
     if change.kind == "schedule-shifted" and isinstance(value, dict):
         return clean(when(value))
-    return value_in_words(change.key, value)
+    return value_in_words(change.scope, change.key, value)
 
 
 def times(change: Change) -> Iterator[str]:

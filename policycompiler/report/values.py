@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from policycompiler.plan import Value
+from policycompiler.plan import Scope, Value, vocabulary
+from policycompiler.plan.vocabulary import Unit
 from policycompiler.quantities import number
 from policycompiler.report.text import masked
 
-_CELERY_DURATIONS = frozenset(
-    {
-        "default_retry_delay",
-        "expires",
-        "result_expires",
-        "retry_backoff_max",
-        "soft_time_limit",
-        "time_limit",
-        "visibility_timeout",
-    }
-)
+
+def is_duration(scope: Scope, key: str) -> bool:
+    """Whether a setting counts seconds."""
+    declared = vocabulary.find(scope.kind, key)
+    return declared is not None and declared.unit is Unit.SECONDS
 
 
-def is_duration(key: str) -> bool:
-    """Whether a setting counts seconds, by its name."""
-    name = key.rpartition(".")[2]
-    return name.endswith("_seconds") or name in _CELERY_DURATIONS
-
-
-def value_text(key: str, value: Value) -> str:
+def value_text(scope: Scope, key: str, value: Value) -> str:
     """The value of a setting on one line: `8640 s`, `true`, `[a, b]`."""
-    if is_duration(key) and isinstance(value, int | float) and not isinstance(value, bool):
+    if is_duration(scope, key) and isinstance(value, int | float) and not isinstance(value, bool):
         return f"{number(value)} s"
     return flow(value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.plan import APP, BEAT, Plan, Value
+from policycompiler.plan import APP, BEAT, Plan, Value, vocabulary
 from policycompiler.review import fleet
 from policycompiler.review.judged import At, Judged, Rule, lossy, manual, safe
 from policycompiler.review.rollout import Class
@@ -24,7 +24,7 @@ def _results(at: At) -> Judged:
     return safe("each process goes by it from its start on")
 
 
-_BACKEND = ("result_backend", "result_backend_variable")
+_BACKEND = ("result_backend", "result_backend_kind", "result_backend_variable")
 
 
 def _stores(plan: Plan) -> bool:
@@ -77,8 +77,12 @@ def _app_setting(at: At) -> Judged:
     rule = _RULES_OF_SETTINGS.get(at.key)
     if rule is not None:
         return rule(at)
-    if at.key.startswith(_HARMLESS):
-        return _OF_ONE_PROCESS
+    declared = vocabulary.find(at.scope.kind, at.key)
+    return _OF_ONE_PROCESS if declared is not None and declared.local else _unknown(at)
+
+
+def _unknown(at: At) -> Judged:
+    del at
     return manual("nothing is known of how old and new processes bear with each other over it")
 
 
@@ -134,19 +138,11 @@ _RULES_OF_SETTINGS: dict[str, Rule] = {
 }
 """Settings that ask for more than their beginning tells."""
 
-_HARMLESS = (
-    *("imports", "include"),
-    *("worker_", "beat_", "task_send_sent_event", "task_track_started", "task_publish_"),
-    *("task_create_missing_queues", "event_", "control_", "database_", "redis_", "task_default_exchange"),
-    *("task_default_routing_key", "task_default_rate_limit", "task_annotations", "task_remote_tracebacks"),
-    *("task_store_errors_even_if_ignored", "task_inherit_parent_priority", "task_eager_propagates"),
-)
-"""How the settings begin that are of one process alone, or that all processes take alike."""
-
 
 RULES: dict[str, Rule] = {
     "results": _results,
     "installation": _installation,
     "app-setting": _app_setting,
+    "unknown": _unknown,
 }
 """How each kind is judged."""

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.plan import Derived, Parameter, Plan, Scope, Setting, Written
-
-_MIRRORS = frozenset(
-    {"tasks", "workers", "description", "longest_hold_seconds", "longest_run_seconds", "limits_assumed"}
-    | {"consumer_timeout_seconds"}
-)
-"""Settings that list what others say."""
+from policycompiler.plan import Derived, Parameter, Plan, Scope, Setting, Written, vocabulary
 
 
 def cause(plan: Plan, setting: Setting | None, differing: frozenset[tuple[Scope, str]]) -> SpecPath:
@@ -39,12 +33,18 @@ def cause(plan: Plan, setting: Setting | None, differing: frozenset[tuple[Scope,
 def is_consequence(old: Setting | None, new: Setting | None, differing: frozenset[tuple[Scope, str]]) -> bool:
     """Whether a setting differs because another does, and not by what anybody wrote."""
     given = [setting for setting in (old, new) if setting is not None]
-    if any(setting.key in _MIRRORS for setting in given):
+    if any(_is_mirror(setting) for setting in given):
         return True
     origins = [origin for setting in given for origin in setting.origins]
     if any(isinstance(origin, Written) for origin in origins) or _parameters(old) != _parameters(new):
         return False
     return any(isinstance(origin, Derived) and (origin.scope, origin.key) in differing for origin in origins)
+
+
+def _is_mirror(setting: Setting) -> bool:
+    """Whether it only lists what others say."""
+    declared = vocabulary.find(setting.scope.kind, setting.key)
+    return declared is not None and declared.mirror
 
 
 def _parameters(setting: Setting | None) -> list[Parameter]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.knowledge.celery_settings import default_of
-from policycompiler.plan import APP, Plan, Scope, Setting, Value, Written
+from policycompiler.plan import APP, Plan, Scope, Setting, Value, Written, vocabulary
 from policycompiler.review import fleet
 from policycompiler.review.alike import are_alike
 from policycompiler.review.causes import cause, is_consequence
@@ -49,8 +49,7 @@ def changes(old: Plan, new: Plan, found: Needs, today: date | None) -> tuple[Cha
 
 
 def _differing(old: Plan, new: Plan) -> Iterator[tuple[Scope, str]]:
-    kinds = dict.fromkeys(("app", "beat", "task", "queue", "worker", "schedule", "alert", "host"))
-    for kind in kinds:
+    for kind in vocabulary.SCOPES:
         for scope in {*old.scopes(kind), *new.scopes(kind)}:
             before, after = old.keys(scope), new.keys(scope)
             for key in {*before, *after}:
@@ -87,7 +86,7 @@ _TIMES = ("cron", "every_seconds", "solar", "timezone")
 
 def _setting(pair: Pair, before: Scope, scope: Scope, key: str) -> Change:
     about, sides = (scope, key), (pair.old.find(before, key), pair.new.find(scope, key))
-    kind = kind_of(scope, key)
+    kind: str = kind_of(scope, key)
     at = At(pair.old, pair.new, pair.needs, before, scope, key)
     along = goes_along(at, kind)
     if key == "broker_transport_options":
@@ -156,6 +155,8 @@ def _whole(pair: Pair, scope: Scope, today: date | None) -> Change:
     value: dict[str, Value] = {
         each: plan.value(scope, each) for each in _TELLING.get(scope.kind, ()) if plan.find(scope, each)
     }
+    if scope.kind == "queue":
+        value["arguments"] = plan.below(scope, "arguments.")
     if scope.kind == "schedule":
         value |= _told(None if today is None else firings(plan, scope, today))
     values: tuple[Value, Value] = (None, value) if comes else (value, None)
@@ -171,7 +172,7 @@ def _whole(pair: Pair, scope: Scope, today: date | None) -> Change:
 
 _TELLING: dict[str, tuple[str, ...]] = {
     "task": ("queue", "latency", "work", "idempotent"),
-    "queue": ("workers", "arguments", "external"),
+    "queue": ("workers", "external"),
     "worker": ("queues", "pool", "concurrency", "replicas"),
     "schedule": ("task", "cron", "every_seconds", "solar", "timezone"),
     "alert": ("alert", "severity", "threshold"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from policycompiler.hazards.queues import arguments_of
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.review import fleet
 from policycompiler.review.bindings import NO_CLASHES, Clashes, clashes
@@ -152,7 +153,7 @@ def _is_refused(old: Plan, new: Plan, queue: str) -> bool:
         return False
     same_exchange = old.get(scope, "exchange") == new.get(scope, "exchange")
     other_type = old.get(scope, "exchange_type") != new.get(scope, "exchange_type")
-    return old.get(scope, "arguments") != new.get(scope, "arguments") or (same_exchange and other_type)
+    return arguments_of(old, scope) != arguments_of(new, scope) or (same_exchange and other_type)
 
 
 def _sent_to(plan: Plan, but: Collection[str] = ()) -> set[str]:

@@ -50,8 +50,7 @@ def delete_exchange(plan: Plan, exchange: str) -> str:
 
 def is_quorum(plan: Plan, queue: str) -> bool:
     """Whether a queue is declared as a quorum queue."""
-    arguments = plan.get(Scope("queue", queue), "arguments")
-    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
+    return plan.get(Scope("queue", queue), "type") == "quorum"
 
 
 def _amqp(plan: Plan) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
-from policycompiler.plan import APP, Constant, Plan, Scope, Setting, Value
+from policycompiler.plan import APP, Constant, Plan, Scope, Setting, Value, vocabulary
 from policycompiler.review import fleet
 from policycompiler.review.needs import Needs
 
@@ -90,7 +90,7 @@ def renamed_queues(old_plan: Plan, plan: Plan, names: Mapping[str, str]) -> Plan
     _without_written_keys(settings, plan, names)
     for scope, keys in settings.items():
         for key, setting in list(keys.items()):
-            if (scope.kind, key) in _NAMING_QUEUES:
+            if (declared := vocabulary.find(scope.kind, key)) and declared.names_queues:
                 value = _renaming(setting.value, words)
                 if value != setting.value:
                     _set(settings, scope, key, value, "the queue has this name for a while")
@@ -116,30 +116,18 @@ def _dead_letters_differ(old: Plan, new: Plan, queue: Scope) -> bool:
 
 def _with_own_dead_letters(settings: _Settings, stand_in: Scope, queue: str) -> None:
     """Name the queue of a stand-in's dead letters after it, and bring them there."""
-    dead, arguments = (settings[stand_in][key].value for key in ("dead_letter_queue", "arguments"))
+    dead = settings[stand_in]["dead_letter_queue"].value
     assert isinstance(dead, str)
-    assert isinstance(arguments, dict)
     own = stand_in.name + dead.removeprefix(queue)
     because = f"RabbitMQ refuses queue {dead} with other arguments while it exists"
     _set(settings, stand_in, "dead_letter_queue", own, because)
     # What is pinned stays.
-    if (arguments.get("x-dead-letter-exchange"), arguments.get("x-dead-letter-routing-key")) == ("", dead):
-        told: Value = {**arguments, "x-dead-letter-routing-key": own}
-        _set(settings, stand_in, "arguments", told, because)
+    to_queue = Plan(settings).get(stand_in, "arguments.x-dead-letter-exchange") == ""
+    if to_queue and settings[stand_in][_LETTERS_TO].value == dead:
+        _set(settings, stand_in, _LETTERS_TO, own, because)
 
 
-_NAMING_QUEUES = frozenset(
-    {
-        ("task", "queue"),
-        ("worker", "queues"),
-        ("alert", "queue"),
-        ("schedule", "options"),
-        ("app", "task_default_queue"),
-        ("app", "task_default_exchange"),
-        ("app", "task_default_routing_key"),
-    }
-)
-"""The settings that name queues, beside those of the queues themselves."""
+_LETTERS_TO = "arguments.x-dead-letter-routing-key"
 
 
 def _renaming(value: Value, words: Mapping[str, str]) -> Value:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.knowledge.queue_arguments import DROPPING, OVERFLOW
-from policycompiler.knowledge.transports import TRANSPORTS
+from policycompiler.hazards.queues import arguments_of
+from policycompiler.knowledge.queue_arguments import DROPPING, OVERFLOW, TYPE
 from policycompiler.plan import APP, Scope, Value
 from policycompiler.review import bindings, fleet
 from policycompiler.review.judged import At, Judged, Rule, lossy, manual, ordered, safe
 from policycompiler.review.rollout import Class
+
+ARGUMENTS = "arguments."
+"""How the keys of the arguments of a queue begin."""
 
 
 def unattended(at: At) -> Judged | None:
@@ -27,9 +30,12 @@ def unattended(at: At) -> Judged | None:
 
 
 def _queue_arguments(at: At) -> Judged:
-    if at.key == "arguments":
-        return _or_lossy(_declared(at), at, [at.was])
-    return _declared(at)
+    if at.key == "type":
+        return safe("its arguments say it to the broker")
+    if not at.key.startswith(ARGUMENTS):
+        return _declared(at)
+    lost = _thrown_away(at, [arguments_of(at.old, at.before)], at.key.removeprefix(ARGUMENTS))
+    return _or_lossy(_declared(at), lost)
 
 
 def _declared(at: At) -> Judged:
@@ -56,33 +62,38 @@ def _is_refused(at: At) -> bool:
     """Whether RabbitMQ refuses this of the queue, which is declared by this app before and after."""
     if at.needs.elsewhere or at.new.get(at.scope, "broadcast"):
         return False
-    return at.key == "arguments" or (at.key == "exchange_type" and _is_exchange_refused(at))
+    return at.key.startswith(ARGUMENTS) or (at.key == "exchange_type" and _is_exchange_refused(at))
 
 
-def _or_lossy(judged: Judged, at: At, before: list[Value]) -> Judged:
+def _or_lossy(judged: Judged, thrown_away: Iterator[str]) -> Judged:
     """As judged, unless arguments of the queue throw away what those of before kept."""
-    lost = list(_thrown_away(at, before))
+    lost = list(thrown_away)
     if not lost:
         return judged
     more = [] if judged.risk is Class.SAFE else [judged.because]
     return lossy("; ".join([*lost, *more]))
 
 
-def _thrown_away(at: At, before: list[Value]) -> Iterator[str]:
-    """What the new arguments of a queue throw away, and one of those of before does not."""
-    expiring = TRANSPORTS[at.new.text(APP, "broker_transport")].expiring
+def _thrown_away(at: At, before: list[dict[str, Value]], changed: str = "") -> Iterator[str]:
+    """What the new arguments of a queue throw away, and one of those of before does not.
+
+    Of a `changed` argument, what comes of it.
+    """
+    expiring = at.new.broker.expiring
     if at.new.get(at.scope, "external"):
         return
-    now = _arguments(at.new.get(at.scope, "arguments"))
-    earlier = [_arguments(each) for each in before]
+    now = arguments_of(at.new, at.scope)
     full = str(now.get(OVERFLOW, "drop-head"))
     where = ", to its dead letters" if "x-dead-letter-exchange" in now else ""
+    about = {changed, *(each for each in DROPPING if DROPPING[each].of_length and changed == OVERFLOW)}
     for argument, dropping in DROPPING.items():
+        if changed and argument not in about:
+            continue
         limit = now.get(argument) if argument in expiring else None
         if limit is not None and any(
             _is_less(limit, each.get(argument))
             or (dropping.of_length and each.get(OVERFLOW, "drop-head") != full)
-            for each in earlier
+            for each in before
         ):
             if dropping.of_length and full != "drop-head":
                 yield f"`{argument}`: {_refusing(at)}"
@@ -102,10 +113,6 @@ def _refusing(at: At) -> str:
 
 def _is_less(limit: Value, before: Value) -> bool:
     return not isinstance(before, int | float) or (isinstance(limit, int | float) and limit < before)
-
-
-def _arguments(value: Value) -> dict[str, Value]:
-    return value if isinstance(value, dict) else {}
 
 
 def _on_rabbitmq(at: At) -> bool:
@@ -203,7 +210,8 @@ def _made_anew(at: At) -> Judged:
     if at.key != _main_argument(at):
         return safe("the queue is made anew for its arguments, and takes this with it")
     between = at.needs.replaced[at.scope.name]
-    what = "other arguments while the queue" if at.key == "arguments" else "another type while the exchange"
+    of_queue = at.key.startswith(ARGUMENTS)
+    what = "other arguments while the queue" if of_queue else "another type while the exchange"
     return ordered(
         f"RabbitMQ refuses {what} exists: no worker of it would start, no send would pass; {between} stands "
         "in for it until it is empty and made anew"
@@ -212,8 +220,11 @@ def _made_anew(at: At) -> Judged:
 
 def _main_argument(at: At) -> str:
     """The setting of a queue that is made anew which says so."""
-    arguments = at.old.get(at.before, "arguments") != at.new.get(at.scope, "arguments")
-    return "arguments" if arguments else "exchange_type"
+    was, now = arguments_of(at.old, at.before), arguments_of(at.new, at.scope)
+    names = sorted({*was, *now}, key=lambda name: (name != TYPE, name))
+    differing = (each for each in names if each not in was or each not in now or was[each] != now[each])
+    first = next(differing, None)
+    return "exchange_type" if first is None else f"{ARGUMENTS}{first}"
 
 
 def _queue_binding(at: At) -> Judged:
@@ -242,7 +253,8 @@ def _queue_added(at: At) -> Judged:
     judged = _clash(at) or safe("nothing is sent to it before somebody is told to")
     known = (at.needs.before.entry(task) for task in at.new.texts(at.scope, "tasks"))
     queues = {at.old.text(task, "queue") for task in known if task is not None}
-    return _or_lossy(judged, at, [at.old.get(Scope("queue", name), "arguments") for name in sorted(queues)])
+    before = [arguments_of(at.old, Scope("queue", name)) for name in sorted(queues)]
+    return _or_lossy(judged, _thrown_away(at, before))
 
 
 def _queue_options(at: At) -> Judged:

@@ -12,6 +12,7 @@ from places import ROOT
 
 from policycompiler.cli import cli
 from policycompiler.compiler import compile_workload
+from policycompiler.manual.plans import plan_schema
 from policycompiler.plan.file import to_json
 
 BAD = "version: 1\nservice: shop\napp: shop:app\nbroker: {transport: redis, url: '${U}'}\ntasks:\n  shop.a: "
@@ -29,6 +30,21 @@ def schema(what: str) -> dict[str, object]:
 @pytest.mark.parametrize("what", ["workload", "policy", "plan", "findings", "diff"])
 def test_the_schema_that_is_printed_is_the_one_in_the_repository(what: str) -> None:
     assert schema(what) == json.loads((ROOT / "schemas" / f"{what}.schema.json").read_text())
+
+
+def test_the_schema_of_plans_is_made_from_the_vocabulary() -> None:
+    assert (ROOT / "schemas" / "plan.schema.json").read_text("utf-8") == plan_schema(), "run `make schema`"
+
+
+def test_a_plan_with_another_key_or_a_value_of_another_type_is_refused() -> None:
+    plan = compile_workload([ROOT / "examples" / "shop"], targets=()).plan
+    assert plan is not None
+    validator = Draft202012Validator(schema("plan"))
+    for key, value in (("rnabook", "x"), ("burst", "many"), ("options.time_limit", True)):
+        document = json.loads(plan.to_json())
+        task = document["settings"]["task:shop.payments.refund"]
+        task[key] = {**task["queue"], "value": value}
+        assert not validator.is_valid(document), key
 
 
 @pytest.mark.parametrize("environment", [None, "rabbitmq"])

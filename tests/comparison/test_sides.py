@@ -50,7 +50,15 @@ def made(side: Side) -> Plan:
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_the_plans_that_earlier_states_of_this_program_wrote_are_read(path: Path) -> None:
     side = read_side(str(path))
-    assert told(made(side)) == json.loads(path.read_text())["settings"]
+    expected = json.loads(path.read_text())
+    for scope, keys in expected["settings"].items():
+        keys.pop("longest_delay_seconds", None)
+        together = keys.pop("arguments", None) if scope.startswith("queue:") else None
+        if together is not None:
+            arguments = together["value"]
+            keys["type"] = {**together, "value": arguments.get("x-queue-type", "classic")}
+            keys.update({f"arguments.{name}": {**together, "value": arguments[name]} for name in arguments})
+    assert told(made(side)) == expected["settings"]
     assert side[2:] == (None, None, "", "")
 
 

@@ -145,7 +145,7 @@ def test_every_rule_stands_there_once() -> None:
 def test_a_rule_is_found_or_decided_or_there_is_a_reason(rule: str) -> None:
     how, words = TABLE[rule]
     if how.startswith("found: "):
-        assert "](findings.md#" in how
+        assert "](findings/" in how
     elif how == "not visible":
         assert len(words.split()) > 10
     else:
@@ -160,10 +160,11 @@ def test_a_rule_that_is_a_finding_names_it(rule: str) -> None:
 
 
 def test_every_finding_that_is_named_has_that_code() -> None:
-    named = re.findall(r"\[(PC\d+)\]\(findings\.md#(pc\d+)\) ([a-z0-9-]+)", PAGE)
-    assert len(named) == PAGE.count("findings.md#")
-    for code, anchor, name in named:
+    named = re.findall(r"\[(PC\d+)\]\(findings/([a-z]+)\.md#(pc\d+)\) ([a-z0-9-]+)", PAGE)
+    assert len(named) == PAGE.count("(findings/") - PAGE.count("(findings/README.md)")
+    for code, chapter, anchor, name in named:
         assert FINDINGS.get(code) == name
+        assert manual.finding_page(code)[0].chapter == chapter
         assert anchor == code.lower()
 
 

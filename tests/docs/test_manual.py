@@ -107,7 +107,7 @@ If it has to stay
         waivers:
           - finding: soft-over-hard
             at: "tasks.shop.a.options.soft_time_limit"
-            reason: why it is borne
+            reason: why this is acceptable
             owner: team-that-answers
             expires: YYYY-MM-DD
 

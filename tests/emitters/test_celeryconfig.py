@@ -16,7 +16,6 @@ from policycompiler.plan import Plan, Value
 
 QUEUE: dict[str, Value] = {
     "exchange_type": "direct",
-    "arguments": {},
     "consumer_arguments": {},
     "broadcast": False,
     "external": False,

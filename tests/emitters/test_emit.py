@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from places import EVERYTHING
-from plans import plan_of
+from plans import changed, plan_of
 
 from policycompiler import emitters
 from policycompiler.compiler import compile_workload
 from policycompiler.emitters.base import MODE_FILE, OutputFile
-from policycompiler.plan import Plan, Setting, Value
+from policycompiler.plan import Plan
 
 NOTHING = plan_of({"app": {"service": "shop"}})
 
@@ -56,27 +56,6 @@ def test_files_come_by_path_and_the_plan_is_always_among_them(monkeypatch):
     targets = use(monkeypatch, first=writing("z", "b"), second=writing("q"), third=writing("x"))
     found = [file.path for file in emitters.emit(NOTHING, targets[:2])]
     assert found == ["b", "plan.json", "q", "z"]
-
-
-def another(value: Value) -> Value:
-    """A value of the same kind that is not the same."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, dict):
-        return {**{key: another(item) for key, item in value.items()}, "another": "1"}
-    if isinstance(value, list):
-        return value[:-1] if value else ["another"]
-    if isinstance(value, str):
-        # The one word that is looked at more closely than for whether it is the same.
-        return "redis" if value == "rabbitmq" else "rabbitmq" if value == "redis" else f"{value}x"
-    return 1 if value is None else 12 * value + 1
-
-
-def changed(plan: Plan, setting: Setting) -> Plan:
-    """The plan with another value for one setting."""
-    settings = {scope: dict(keys) for scope, keys in plan._settings.items()}
-    settings[setting.scope][setting.key] = setting._replace(value=another(setting.value))
-    return Plan(settings)
 
 
 def texts(emitter: emitters.Emitter, plan: Plan) -> dict[str, str]:

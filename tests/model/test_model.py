@@ -6,14 +6,14 @@ import json
 
 import jsonschema
 import pytest
-from places import ROOT
+from places import DATA, ROOT
 from workloads import Found, compiled, document_of, found, workload
 
 from policycompiler import load, model
 
 SCHEMA = json.loads((ROOT / "schemas" / "workload.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-EXAMPLE = (ROOT / "tests" / "language.yaml").read_text("utf-8")
+EXAMPLE = (DATA / "language.yaml").read_text("utf-8")
 
 FIELDS = {
     "WorkloadFile": "version service app owner celery broker results defaults tasks queues workers schedules "

@@ -11,7 +11,16 @@ from workloads import document_of, workload
 from policycompiler import model, policies
 from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.model import Workload
-from policycompiler.plan import APP, ConflictError, Constant, Decision, Plan, UndecidedError, Value
+from policycompiler.plan import (
+    APP,
+    ConflictError,
+    Constant,
+    Decision,
+    Plan,
+    UndecidedError,
+    UndeclaredError,
+    Value,
+)
 
 
 def policy(name: str, *, reads: str = "", decides: str = "", value: Value = 1) -> SimpleNamespace:
@@ -37,25 +46,36 @@ def decide(monkeypatch: pytest.MonkeyPatch, *order: SimpleNamespace) -> Plan:
 
 def test_a_policy_reads_what_one_before_it_has_decided(monkeypatch):
     plan = decide(
-        monkeypatch, policy("first", decides="a", value=7), policy("second", reads="a", decides="b")
+        monkeypatch,
+        policy("first", decides="owner", value=7),
+        policy("second", reads="owner", decides="user"),
     )
     assert [(setting.key, setting.value, setting.policy) for setting in plan] == [
-        ("a", 7, "first"),
-        ("b", 7, "second"),
+        ("owner", 7, "first"),
+        ("user", 7, "second"),
     ]
 
 
 def test_a_policy_that_reads_what_is_decided_later_fails_and_is_named(monkeypatch):
-    early, late = policy("early", reads="a", decides="b"), policy("late", decides="a")
-    with pytest.raises(UndecidedError, match=r"^nobody has decided app/a\n") as caught:
+    early, late = policy("early", reads="owner", decides="user"), policy("late", decides="owner")
+    with pytest.raises(UndecidedError, match=r"^nobody has decided app/owner\n") as caught:
         decide(monkeypatch, early, late)
     assert caught.value.__notes__ == ["while the policy early was deciding"]
 
 
 def test_a_policy_that_decides_what_is_decided_fails_and_both_are_named(monkeypatch):
-    with pytest.raises(ConflictError, match=r"^second decides app/a, which first has decided\n") as caught:
-        decide(monkeypatch, policy("first", decides="a"), policy("second", decides="a"))
+    with pytest.raises(
+        ConflictError, match=r"^second decides app/owner, which first has decided\n"
+    ) as caught:
+        decide(monkeypatch, policy("first", decides="owner"), policy("second", decides="owner"))
     assert caught.value.__notes__ == ["while the policy second was deciding"]
+
+
+def test_a_policy_that_decides_a_key_of_no_name_fails_and_is_named(monkeypatch):
+    told = r"^first decides app/ownr, which no entry of the vocabulary declares\n"
+    with pytest.raises(UndeclaredError, match=told) as caught:
+        decide(monkeypatch, policy("first", decides="ownr"))
+    assert caught.value.__notes__ == ["while the policy first was deciding"]
 
 
 def test_after_a_thousand_errors_no_policy_is_asked(monkeypatch):

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -20,7 +21,7 @@ from celery.bin.base import CLIContext
 from celery.bin.beat import beat
 from celery.bin.celery import celery as command_line
 from celery.bin.worker import worker
-from places import ROOT
+from places import DATA, EVERYTHING, ROOT
 
 import policycompiler
 from policycompiler.compiler import Compilation, compile_workload
@@ -29,12 +30,12 @@ from policycompiler.knowledge import celery_settings as celery
 from policycompiler.plan import APP, BEAT
 
 SCRIPT = ROOT / ".ci" / "celery_versions.py"
-DATA = Path(policycompiler.__file__).with_name("knowledge") / "celery_versions.json"
+RECORDED = Path(policycompiler.__file__).with_name("knowledge") / "celery_versions.json"
 SOURCES = {
     "minimal": ROOT / "examples" / "minimal.yaml",
     "shop": ROOT / "examples" / "shop",
-    "language": ROOT / "tests" / "language.yaml",
-    **{path.stem: path for path in (ROOT / "tests" / "everything").glob("*.yaml")},
+    "language": DATA / "language.yaml",
+    **{path.stem: path for path in EVERYTHING.glob("*.yaml")},
 }
 VERSIONS = celery.known_versions()
 NEWER = {"option-newer-than-target", "setting-newer-than-target", "transport-option-newer-than-target"}
@@ -71,11 +72,11 @@ def test_it_has_every_setting_that_celery_lists_with_its_type_and_default():
 
 
 def test_it_is_as_the_script_writes_it():
-    data = json.loads(DATA.read_text("utf-8"))
+    data = json.loads(RECORDED.read_text("utf-8"))
     packages = data.pop("packages")
     assert data.pop("versions") == list(script().VERSIONS) == VERSIONS
     sections = {name: {key: {"version": each} for key, each in at.items()} for name, at in packages.items()}
-    assert script().as_text(sections, data) == DATA.read_text("utf-8")
+    assert script().as_text(sections, data) == RECORDED.read_text("utf-8")
 
 
 def test_names_that_change_are_written_once_with_the_versions_that_have_them():
@@ -91,6 +92,18 @@ def test_names_that_change_are_written_once_with_the_versions_that_have_them():
 
 def test_oldest_and_newest_are_those_of_the_file():
     assert (VERSIONS[0], VERSIONS[-1]) == (celery.OLDEST_CELERY, celery.NEWEST_CELERY)
+
+
+def test_the_newest_celery_is_the_one_that_we_install():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    asked = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
+    bounds = {
+        each.partition(">=")[2]
+        for each in asked
+        if isinstance(each, str) and re.match(r"celery\b(\[|>)", each)
+    }
+    major, minor = celery.NEWEST_CELERY.split(".")
+    assert bounds == {f"{major}.{minor},<{major}.{int(minor) + 1}"}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +133,7 @@ def test_the_versions_of_a_name(section, name, versions):
 
 def test_neither_celery_nor_kombu_is_imported_for_it():
     code = (
-        "from policycompiler.model import celery_settings as c; import sys; c.known('settings'); "
+        "from policycompiler.knowledge import celery_settings as c; import sys; c.known('settings'); "
         "print([name for name in sys.modules if name.partition('.')[0] in ('celery', 'kombu')])"
     )
     assert run_python(code) == "[]"

@@ -16,8 +16,8 @@ from policycompiler.plan import (
     Decision,
     Derived,
     Plan,
-    PlanDraft,
     Scope,
+    Setting,
     Written,
 )
 from policycompiler.report.explain import UnknownAddressError, explain, explain_json
@@ -47,10 +47,11 @@ def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Document:
 
 
 def plan_by(decisions: Iterable[tuple[str, Decision]]) -> Plan:
-    draft = PlanDraft()
-    for policy, decision in decisions:
-        draft.settle(decision, policy)
-    return draft.finished()
+    """As one that was read from a file, which may hold anything."""
+    settings: dict[Scope, dict[str, Setting]] = {}
+    for policy, (scope, key, value, because, origins, _) in decisions:
+        settings.setdefault(scope, {})[key] = Setting(scope, key, value, because, origins, policy)
+    return Plan(settings)
 
 
 PLAN = plan_by(
@@ -93,7 +94,7 @@ PLAN = plan_by(
             "redis-visibility-timeout",
             Decision(
                 APP,
-                "visibility_timeout",
+                "visibility_timeout_seconds",
                 12960,
                 "longest late-acknowledged run, with margin",
                 (
@@ -122,15 +123,15 @@ def test_a_setting_is_explained_from_its_policy_to_its_line_and_its_users(docume
           because  a run well past its 99th percentile is stuck, not slow
           from     runtime.p99 = 2h              reports.yaml:4:30
                    constant HARD_OVER_P99 = 1.2  policy time-limits
-          used by  app · visibility_timeout                      = 12960 s
+          used by  app · visibility_timeout_seconds              = 12960 s
                    worker shop.batch.cpu · stop_timeout_seconds  = 8670 s
                    celeryconfig.py, launch/shop.batch.cpu.sh
         """)
 
 
 def test_derived_origins_are_followed_down_and_shown_once(document: Document) -> None:
-    assert explain(PLAN, document, "app/visibility_timeout", {}) == dedent("""\
-        app · visibility_timeout = 12960 s (3 h 36 min)
+    assert explain(PLAN, document, "app/visibility_timeout_seconds", {}) == dedent("""\
+        app · visibility_timeout_seconds = 12960 s (3 h 36 min)
           by       redis-visibility-timeout
           because  longest late-acknowledged run, with margin
           from     worker shop.batch.cpu · stop_timeout_seconds = 8670 s              policy stop-timeouts
@@ -268,7 +269,7 @@ def test_json_holds_the_setting_and_all_it_derives_from(document: Document) -> N
                     {"spec": [*ENTRY, "runtime", "p99"], "file": "reports.yaml", "line": 4, "column": 30},
                     {"constant": "HARD_OVER_P99", "value": 1.2},
                 ],
-                "used_by": ["app/visibility_timeout", "worker:shop.batch.cpu/stop_timeout_seconds"],
+                "used_by": ["app/visibility_timeout_seconds", "worker:shop.batch.cpu/stop_timeout_seconds"],
                 "files": [],
             },
             "worker:shop.batch.cpu/stop_timeout_seconds": {
@@ -279,7 +280,7 @@ def test_json_holds_the_setting_and_all_it_derives_from(document: Document) -> N
                     {"setting": "task:shop.reports.yearly/options.time_limit"},
                     {"constant": "MARGIN_SECONDS", "value": 30},
                 ],
-                "used_by": ["app/visibility_timeout"],
+                "used_by": ["app/visibility_timeout_seconds"],
                 "files": ["Procfile"],
             },
         },

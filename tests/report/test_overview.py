@@ -5,6 +5,7 @@ from textwrap import dedent
 import pytest
 from plans import plan_of
 
+from policycompiler.plan import Scope, Value
 from policycompiler.quantities import duration
 from policycompiler.report.overview import overview
 from policycompiler.report.values import is_duration, value_text
@@ -84,28 +85,33 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "text"),
+    ("kind", "key", "value", "text"),
     [
-        ("stop_timeout_seconds", 8670.0, "8670 s"),
-        ("options.time_limit", None, "null"),
-        ("options.retry_backoff", True, "true"),
-        ("options.retry_backoff_max", True, "true"),
-        ("concurrency", 4, "4"),
-        ("autoscale", {"min": 2, "max": 10}, "{min: 2, max: 10}"),
-        ("queues", ["a", "b"], "[a, b]"),
-        ("namespace", "", '""'),
+        ("worker", "stop_timeout_seconds", 8670.0, "8670 s"),
+        ("task", "options.time_limit", None, "null"),
+        ("task", "options.retry_backoff", True, "true"),
+        ("task", "options.retry_backoff_max", True, "true"),
+        ("worker", "concurrency", 4, "4"),
+        ("worker", "autoscale", {"min": 2, "max": 10}, "{min: 2, max: 10}"),
+        ("worker", "queues", ["a", "b"], "[a, b]"),
+        ("app", "namespace", "", '""'),
     ],
 )
-def test_values_read_as_one_line_with_their_unit(key: str, value: object, text: str) -> None:
-    assert value_text(key, value) == text
+def test_values_read_as_one_line_with_their_unit(kind: str, key: str, value: Value, text: str) -> None:
+    assert value_text(Scope(kind), key, value) == text
 
 
-def test_a_setting_counts_seconds_by_its_name() -> None:
-    names = (
-        "options.soft_time_limit",
-        "queue_wait_seconds",
-        "result_expires",
-        "concurrency",
-        "options.rate_limit",
-    )
-    assert [is_duration(name) for name in names] == [True, True, True, False, False]
+@pytest.mark.parametrize(
+    ("kind", "key", "seconds"),
+    [
+        ("task", "options.soft_time_limit", True),
+        ("queue", "queue_wait_seconds", True),
+        ("app", "result_expires", True),
+        ("app", "task_time_limit", True),
+        ("worker", "concurrency", False),
+        ("task", "options.rate_limit", False),
+        ("task", "unheard_of_seconds", False),
+    ],
+)
+def test_a_setting_counts_seconds_where_it_is_declared_so(kind: str, key: str, seconds: bool) -> None:  # noqa: FBT001
+    assert is_duration(Scope(kind), key) is seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from review_of import RABBITMQ, TODAY, at, plan_of, reviewed
+from review_of import RABBITMQ, TODAY, arguments_of, at, plan_of, reviewed
 from rollout_cases import CLASSIC, DEAD_LETTERS, of, tasks
 
 from policycompiler.plan import Plan, Scope
@@ -81,8 +81,7 @@ def test_a_stand_in_has_dead_letters_of_its_own_where_those_would_be_declared_ot
     plan = stand_in(to_quorum())
     queue = Scope("queue", "q.v2")
     assert plan.text(queue, "dead_letter_queue") == "q.v2.dead"
-    arguments = plan.value(queue, "arguments")
-    assert isinstance(arguments, dict)
+    arguments = plan.below(queue, "arguments.")
     assert arguments["x-dead-letter-routing-key"] == "q.v2.dead"
 
 
@@ -90,8 +89,7 @@ def test_dead_letters_that_are_pinned_to_another_place_go_on_going_there():
     pinned = "queues: {q: {type: classic, dead_letter: true, arguments: {x-dead-letter-exchange: lost}}}\n"
     old = RABBITMQ + "tasks: {shop.a: {queue: q, idempotent: true}}\n" + pinned
     plan = stand_in(reviewed(old, old.replace("classic", "quorum")))
-    arguments = plan.value(Scope("queue", "q.v2"), "arguments")
-    assert isinstance(arguments, dict)
+    arguments = plan.below(Scope("queue", "q.v2"), "arguments.")
     assert (arguments["x-dead-letter-exchange"], arguments["x-dead-letter-routing-key"]) == ("lost", "q.dead")
 
 
@@ -120,5 +118,5 @@ def test_what_kept_dead_letters_and_keeps_none_any_more_is_lossy_and_made_anew()
     )
     found = reviewed(kept, none)
     assert at(found, "task:shop.a/options.acks_on_failure").risk is Class.LOSSY
-    assert at(found, "queue:q/arguments").risk is Class.ORDERED
+    assert arguments_of(found, "queue:q").risk is Class.ORDERED
     assert at(found, "queue:q/dead_letter_arguments").risk is Class.SAFE

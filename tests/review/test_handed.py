@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from review_of import RABBITMQ, TODAY, at, plan_of, reviewed
+from review_of import RABBITMQ, TODAY, arguments_of, at, plan_of, reviewed
 from simulated import broken
 
 from policycompiler.plan import Scope
@@ -53,7 +53,7 @@ def test_the_way_back_asks_the_other_app_to_go_on(broker):
 
 def test_what_this_app_declares_from_now_on_may_be_refused():
     found = reviewed(RABBITMQ + THEIRS, RABBITMQ + OURS)
-    assert at(found, "queue:mail/arguments").risk is Class.MANUAL
+    assert arguments_of(found, "queue:mail").risk is Class.MANUAL
 
 
 @brokers

@@ -6,18 +6,24 @@ import pytest
 from review_of import reviewed
 from workloads import compiled, workload
 
+from policycompiler import review
 from policycompiler.emitters import emit
-from policycompiler.emitters.celeryconfig.settings import shows
-from policycompiler.plan import APP
-from policycompiler.review import deploy
+from policycompiler.plan import APP, Constant, Plan, Setting, Value, vocabulary
+from policycompiler.plan.vocabulary import ChangeKind, Key, Reader, Type
 
 TASKS = "tasks: {shop.a: {queue: a, runtime: 1s}, shop.b: {queue: b, runtime: 1s}}\n"
 DAILY = 'schedules: {daily: {task: shop.a, cron: "0 3 * * *", expires: 1h}}\n'
+STORED = f"{TASKS}beat: {{scheduler: 'django_celery_beat.schedulers:DatabaseScheduler'}}\n"
+DISABLED = 'schedules: {x: {task: shop.a, every: 1h}, d: {task: shop.a, cron: "0 3 * * *", enabled: false}}\n'
 
 
 def processes(old: str, new: str) -> set[str]:
     """Everything that any step starts, restarts, reloads or stops."""
-    steps = reviewed(old, new).steps
+    return gone_over(reviewed(old, new))
+
+
+def gone_over(found: review.Review) -> set[str]:
+    steps = found.steps
     return {each for step in steps for each in (*step.start, *step.restart, *step.reload, *step.stop)}
 
 
@@ -32,8 +38,9 @@ def processes(old: str, new: str) -> set[str]:
             TASKS + DAILY + "celery: {settings: {beat_max_loop_interval: 10}}",
             {"beat"},
         ),
+        (STORED + DISABLED, STORED + DISABLED.replace("0 3", "0 4"), {"beat"}),
     ],
-    ids=["a first schedule", "no schedule any more", "another time", "a setting of beat"],
+    ids=["a first schedule", "no schedule any more", "another time", "a setting of beat", "a disabled one"],
 )
 def test_only_beat_goes_over(old, new, over):
     assert processes(old, new) == over
@@ -43,21 +50,34 @@ def test_what_no_process_reads_restarts_none():
     assert processes(TASKS, TASKS + "owner: shop") == set()
 
 
-def test_the_settings_of_a_command_are_those_that_its_files_show():
-    made = compiled(workload(TASKS + DAILY + "results: {backend: redis, url: '${R}'}"))
-    shown = {file.path: {key for scope, key in file.settings if scope == APP} for file in emit(made.plan)}
-    workers = set().union(*(keys for path, keys in shown.items() if "worker" in path or "launch/a" in path))
-    assert workers == set(deploy._ON_THE_COMMAND)
-    beat = set().union(*(keys for path, keys in shown.items() if "beat" in path))
-    assert beat - workers == set(deploy._ON_BEATS_COMMAND)
+def having(plan: Plan, key: str, value: Value) -> Plan:
+    """The plan with one setting more of the app."""
+    settings = {scope: dict(keys) for scope, keys in plan._settings.items()}
+    settings[APP][key] = Setting(APP, key, value, "a test says so", (Constant("VALUE", value),), "test")
+    return Plan(settings)
 
 
-def test_the_settings_that_go_over_are_those_that_the_module_shows():
-    made = compiled(workload(TASKS + DAILY + "results: {backend: redis, url: '${R}'}"))
-    (module,) = [file for file in emit(made.plan, ("celeryconfig",)) if file.path == "celeryconfig.py"]
-    told = {key for scope, key in module.settings if scope == APP}
-    # In its docstring: for whom it was written.
-    assert told - {key for key in told if shows(key)} == {
-        *("service", "broker_transport", "celery_version"),
-    }
-    assert {key for key in made.plan.keys(APP) if shows(key)} <= told
+def told(plan: Plan) -> dict[str, str]:
+    return {file.path: file.text for file in emit(plan) if file.path != "plan.json"}
+
+
+def test_a_fact_of_the_app_that_only_people_read_changes_no_file(monkeypatch):
+    fact = Key(
+        "app", "pod_namespace", Type.TEXT, ChangeKind.INSTALLATION, frozenset({Reader.PEOPLE}), "a fact"
+    )
+    monkeypatch.setitem(vocabulary._NAMED, (fact.scope, fact.name), fact)
+    plan = compiled(workload(TASKS + DAILY)).plan
+    more = having(plan, fact.name, "shop")
+    assert told(more) == told(plan)
+    assert gone_over(review.review(plan, more)) == set()
+
+
+def test_a_key_that_nobody_knows_may_be_read_by_any_process_and_is_not_safe():
+    plan = compiled(workload(TASKS + DAILY)).plan
+    more = having(plan, "pod_namespace", "shop")
+    assert told(more) == told(plan)
+    found = review.review(plan, more)
+    assert [(change.address, change.risk) for change in found.changes] == [
+        ("app/pod_namespace", review.Class.MANUAL)
+    ]
+    assert gone_over(found) == {"beat", "producers", "worker:a", "worker:b", "worker:shop.standard.io"}

@@ -216,22 +216,26 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
     "quorum": (
         queue("type: classic"),
         queue("type: quorum"),
-        {"ordered queue-arguments queue:q/arguments", "safe queue-arguments queue:q/exchange_type"},
+        {
+            "ordered queue-arguments queue:q/arguments.x-queue-type",
+            "safe queue-arguments queue:q/arguments.x-delivery-limit",
+            "safe queue-arguments queue:q/exchange_type",
+        },
     ),
     "max length": (
         queue("type: classic"),
         queue("type: classic, arguments: {x-max-length: 5}"),
-        {"lossy queue-arguments queue:q/arguments"},
+        {"lossy queue-arguments queue:q/arguments.x-max-length"},
     ),
     "priorities rabbit": (
         queue("type: classic"),
         queue("type: classic, priorities: 5"),
-        {"ordered queue-arguments queue:q/arguments"},
+        {"ordered queue-arguments queue:q/arguments.x-max-priority"},
     ),
     "arguments redis": (
         PLAIN,
         queue("arguments: {x-max-length: 5}", broker=""),
-        {"safe queue-arguments queue:q/arguments"},
+        {"safe queue-arguments queue:q/arguments.x-max-length"},
     ),
     "exchange": (
         queue("type: classic"),
@@ -252,7 +256,11 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
         RABBITMQ
         + "tasks: {shop.a: {queue: q, external: true}}\nqueues: {q: {external: true, type: classic}}",
         RABBITMQ + "tasks: {shop.a: {queue: q, external: true}}\nqueues: {q: {external: true, type: quorum}}",
-        {"manual queue-arguments queue:q/arguments", "manual queue-arguments queue:q/exchange_type"},
+        {
+            "manual queue-arguments queue:q/arguments.x-queue-type",
+            "manual queue-arguments queue:q/arguments.x-delivery-limit",
+            "manual queue-arguments queue:q/exchange_type",
+        },
     ),
     "external queue added": (
         PLAIN,

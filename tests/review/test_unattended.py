@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from review_of import RABBITMQ, TODAY, at
+from review_of import RABBITMQ, TODAY, arguments_of, at
 from simulated import broken
 from workloads import compiled, workload
 
@@ -148,7 +148,7 @@ REFUSED = {"arguments": "type: quorum, exchange_type: direct", "exchange_type": 
 @pytest.mark.parametrize("key", REFUSED)
 def test_what_rabbitmq_refuses_of_a_queue_without_a_worker_is_settled_by_hand(old, new, key):
     found = of(old, f"{new}queues: {{mail: {{{REFUSED[key]}}}}}\n")
-    change = at(found, f"queue:mail/{key}")
+    change = arguments_of(found, "queue:mail") if key == "arguments" else at(found, f"queue:mail/{key}")
     assert change.risk is Class.MANUAL
     for told in ("RabbitMQ refuses", "mail exists", "delete it"):
         assert told in change.because
@@ -159,11 +159,11 @@ def test_a_queue_that_only_producers_declare_is_refused_as_well():
     old = RABBITMQ + WORKERS + "queues: {spare: {type: classic}}\n"
     before, after = (taken(text, w=["mail", "pay"]) for text in (old, old.replace("classic", "quorum")))
     found = review(before, after, TODAY)
-    assert at(found, "queue:spare/arguments").risk is Class.MANUAL
+    assert arguments_of(found, "queue:spare").risk is Class.MANUAL
 
 
 def test_where_no_declaration_is_kept_yet_nothing_is_refused():
     elsewhere = PAUSED.replace("CELERY_BROKER_URL", "OTHER") + "queues: {mail: {type: quorum}}\n"
-    assert at(of(PAUSED, elsewhere), "queue:mail/arguments").risk is Class.SAFE
+    assert arguments_of(of(PAUSED, elsewhere), "queue:mail").risk is Class.SAFE
     levels = "queues: {mail: {arguments: {x-max-priority: 5}}}\n"
-    assert at(of(IDLE, IDLE + levels), "queue:mail/arguments").risk is Class.SAFE
+    assert arguments_of(of(IDLE, IDLE + levels), "queue:mail").risk is Class.SAFE

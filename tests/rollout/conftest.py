@@ -1,4 +1,4 @@
-"""One broker of a kind for each module, emptied before each test."""
+"""One broker of a kind for each test process, emptied before each test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from rollout.brokers import Broker, a_broker
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def servers(tmp_path_factory) -> Iterator[dict[str, Broker]]:
     """Starts what is asked for and keeps it."""
     with ExitStack() as stack:

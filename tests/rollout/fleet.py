@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from places import SUPPORT
+from places import SUPPORT, TESTS
 from processes import tail, wait_until
 from rollout.brokers import Broker
 from rollout.evidence import Evidence, Outcome
@@ -120,7 +120,7 @@ class Fleet:
 
     def run(self, command: str, output: Path, version: Version) -> subprocess.CompletedProcess[str]:
         """A command as a person would run it on a machine of the deployment."""
-        python_path = os.pathsep.join(map(str, (output, version.code, SUPPORT)))
+        python_path = os.pathsep.join(map(str, (output, version.code, SUPPORT, TESTS)))
         return subprocess.run(
             ["sh", "-c", command],
             env={**self.environment, "PYTHONPATH": python_path},

@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import NamedTuple
 
-from places import SUPPORT
+from places import SUPPORT, TESTS
 from processes import running, stop
 
 STOP_SECONDS = 30
@@ -48,7 +48,7 @@ class Member:
 
     def start(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
         """Start it from what was deployed."""
-        python_path = os.pathsep.join(map(str, (self.output, self.code, SUPPORT)))
+        python_path = os.pathsep.join(map(str, (self.output, self.code, SUPPORT, TESTS)))
         variables = {**environment, "PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"}
         self._running = running(command, log=self.log, environment=variables, folder=self.folder)
         self.process = self._running.__enter__()

@@ -101,7 +101,7 @@ def compiled(text: str, folder: Path, *, old: Path | None = None) -> Path:
     source.write_text(text, "utf-8")
     words = ["compile", str(source), "--output", str(folder), *(["--rollout", str(old)] if old else [])]
     command = [sys.executable, "-m", "policycompiler", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, check=False, timeout=60)
     assert folder.is_dir(), done.stdout + done.stderr
     return folder
 

@@ -1,4 +1,4 @@
-"""Changes rolled out on RabbitMQ under traffic that never stops: by the steps as written, and at once."""
+"""Changes rolled out on RabbitMQ under traffic that never stops: by the steps as written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 from kombu import Connection, Queue
-from rollout.deployed import after_one_step, after_the_steps
+from rollout.deployed import after_the_steps
 from rollout.fleet import Fleet
 from rollout.scenarios import compiled, on
 from rollout.steps import carry_out
@@ -18,14 +18,6 @@ pytestmark = pytest.mark.server
 def test_in_the_order_of_the_steps_nothing_is_lost_doubled_or_left(scenario, empty_broker, tmp_path):
     outcome, logs = after_the_steps(scenario, empty_broker("rabbitmq"), tmp_path)
     assert outcome.clean, (outcome, logs)
-
-
-@pytest.mark.parametrize("scenario", on("rabbitmq", harmful=True), ids=str)
-def test_in_one_step_work_is_lost_doubled_or_stranded(scenario, empty_broker, tmp_path):
-    outcome, logs = after_one_step(scenario, empty_broker("rabbitmq"), tmp_path)
-    done = {harm for harm in outcome._fields if getattr(outcome, harm)}
-    # Which of them it is hangs on who took which message.
-    assert done & set(scenario.harms), (outcome, logs)
 
 
 def test_a_dead_letter_stays_until_somebody_has_taken_it(empty_broker, tmp_path):

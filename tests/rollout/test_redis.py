@@ -1,9 +1,9 @@
-"""Changes rolled out on Redis under traffic that never stops: by the steps as written, and at once."""
+"""Changes rolled out on Redis under traffic that never stops: by the steps as written."""
 
 from __future__ import annotations
 
 import pytest
-from rollout.deployed import after_one_step, after_the_steps
+from rollout.deployed import after_the_steps
 from rollout.scenarios import on
 
 pytestmark = pytest.mark.server
@@ -13,11 +13,3 @@ pytestmark = pytest.mark.server
 def test_in_the_order_of_the_steps_nothing_is_lost_doubled_or_left(scenario, empty_broker, tmp_path):
     outcome, logs = after_the_steps(scenario, empty_broker("redis"), tmp_path)
     assert outcome.clean, (outcome, logs)
-
-
-@pytest.mark.parametrize("scenario", on("redis", harmful=True), ids=str)
-def test_in_one_step_work_is_lost_doubled_or_stranded(scenario, empty_broker, tmp_path):
-    outcome, logs = after_one_step(scenario, empty_broker("redis"), tmp_path)
-    done = {harm for harm in outcome._fields if getattr(outcome, harm)}
-    # Which of them it is hangs on who took which message.
-    assert done & set(scenario.harms), (outcome, logs)

@@ -65,6 +65,14 @@ def triples(found: Review) -> set[tuple[Class, str, str]]:
     return {(change.risk, change.kind, change.address) for change in found.changes}
 
 
+def arguments_of(found: Review, queue: str) -> Change:
+    """The riskiest change of an argument of a queue, with what is said of each that is as risky."""
+    changes = [each for each in found.changes if each.address.startswith(f"{queue}/arguments.")]
+    worst = max(changes, key=lambda change: change.risk.rank)
+    reasons = [each.because for each in changes if each.risk is worst.risk]
+    return worst._replace(because="; ".join(reasons))
+
+
 def at(found: Review, address: str) -> Change:
     """The one change at an address."""
     (change,) = (change for change in found.changes if change.address == address)

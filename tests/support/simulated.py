@@ -350,7 +350,7 @@ def _declarations(plan: Plan, used: Collection[str] | None = None) -> Iterator[t
         if used is not None and scope.name not in used:
             continue
         if not plan.get(scope, "external") and not plan.get(scope, "broadcast"):
-            yield f"queue {scope.name}", plan.get(scope, "arguments")
+            yield f"queue {scope.name}", plan.below(scope, "arguments.")
             yield f"exchange {plan.get(scope, 'exchange')}", plan.get(scope, "exchange_type")
         if plan.get(scope, "dead_letter_queue") is not None:
             yield f"queue {plan.get(scope, 'dead_letter_queue')}", plan.get(scope, "dead_letter_arguments")

@@ -30,9 +30,10 @@ def _queue(reading: Reading, scope: Scope) -> Call:
         {"type": reading.value(scope, "exchange_type")},
     )
     keywords: dict[str, object] = {"routing_key": reading.value(scope, "routing_key")}
-    for keyword, key in (("queue_arguments", "arguments"), ("consumer_arguments", "consumer_arguments")):
-        if arguments := reading.value(scope, key):
-            keywords[keyword] = arguments
+    if arguments := reading.below(scope, "arguments."):
+        keywords["queue_arguments"] = arguments
+    if of_consumers := reading.value(scope, "consumer_arguments"):
+        keywords["consumer_arguments"] = of_consumers
     if reading.value(scope, "broadcast"):
         own = Raw(f'f"{queue_name(scope.name)}.{{uuid4()}}"')
         keywords |= {"alias": scope.name, "auto_delete": True}

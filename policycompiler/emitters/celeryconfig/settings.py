@@ -8,7 +8,7 @@ from typing import NamedTuple
 from policycompiler.emitters.base import Raw, Reading
 from policycompiler.emitters.python import WIDTH, assignment, python_literal
 from policycompiler.knowledge.clients import KEEPALIVE_NAMES
-from policycompiler.plan import APP, Setting, Value
+from policycompiler.plan import APP, Setting, Value, vocabulary
 
 _URLS = ("broker_url", "result_backend")
 _GROUPS = (
@@ -19,30 +19,6 @@ _GROUPS = (
     ("Workers", ("worker_",)),
     ("Everything else", ("",)),
 )
-_NOT_CELERYS = frozenset(
-    {
-        "app",
-        "broker_transport",
-        "broker_url",
-        "broker_url_variable",
-        "broker_version",
-        "celery_version",
-        "environment_file",
-        "executable",
-        "longest_hold_seconds",
-        "longest_run_seconds",
-        "namespace",
-        "owner",
-        "result_backend",
-        "result_backend_variable",
-        "service",
-        "state_directory",
-        "user",
-        "visibility_timeout_seconds",
-        "working_directory",
-    }
-)
-_SHOWN_BESIDES = frozenset({"namespace", *_URLS, *(f"{key}_variable" for key in _URLS)})
 _LINE = 88
 _KEEPALIVE = "socket_keepalive_options"
 """Its keys are numbers that Python's `socket` has as constants."""
@@ -60,16 +36,6 @@ class Group(NamedTuple):
 
     title: Raw
     lines: list[Line]
-
-
-def shows(key: str) -> bool:
-    """Whether the module says what a key of the app is, comments aside."""
-    return key not in _NOT_CELERYS or key in _SHOWN_BESIDES
-
-
-def is_of_beat(key: str) -> bool:
-    """Whether beat alone reads it there."""
-    return key.startswith("beat_")
 
 
 def name(key: str, prefix: str) -> Raw:
@@ -100,14 +66,19 @@ def _from_environment(setting: str, variable: str) -> Raw:
 
 
 def groups(reading: Reading, prefix: str) -> Iterator[Group]:
-    """All other settings of Celery's."""
-    rest = set(reading.keys(APP)) - _NOT_CELERYS
+    """All other settings of Celery's: what its configuration may read, and nothing else."""
+    rest = {key for key in reading.keys(APP) if _is_emitted(key)}
     for title, beginnings in _GROUPS:
         mine = sorted(key for key in rest if key.startswith(beginnings))
         rest.difference_update(mine)
         if mine:
             lines = [_line(reading.setting(APP, key), prefix) for key in mine]
             yield Group(Raw(f"{title} {'-' * (_LINE - len(title) - 3)}"), lines)
+
+
+def _is_emitted(name: str) -> bool:
+    key = vocabulary.find(APP.kind, name)
+    return key is not None and key.celerys and key.name not in _URLS
 
 
 def _line(setting: Setting, prefix: str) -> Line:

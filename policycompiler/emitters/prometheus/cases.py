@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from policycompiler.emitters.prometheus.expressions import EXPORTER_JOB, Alert, labelled, selector
+from policycompiler.emitters.prometheus.expressions import EXPORTER_JOB, Alert, labelled, metrics_of, selector
 
 STEP_SECONDS = 60
 """Between two samples: coarser than scraping, and well within the five minutes that Prometheus looks back."""
@@ -66,13 +66,13 @@ def _exporter_down(alert: Alert, steps: int) -> Iterator[Course]:
 
 
 def _broker_down(alert: Alert, steps: int) -> Iterator[Course]:
-    job = "rabbitmq" if alert.transport == "rabbitmq" else "redis"
-    target = {"instance": "broker:9121", "job": job, **alert.matchers}
+    metrics = metrics_of(alert)
+    target = {"instance": "broker:9121", "job": metrics.job, **alert.matchers}
     up, down = _steady(1, steps), _steady(0, steps)
     healthy = {labelled("up", target): up}
-    if job == "redis":
-        healthy[labelled("redis_up", target)] = up
-        lost = {**healthy, labelled("redis_up", target): down}
+    if metrics.up is not None:
+        healthy[labelled(metrics.up, target)] = up
+        lost = {**healthy, labelled(metrics.up, target): down}
         yield Course("fires when the exporter cannot reach it", lost, target, "broker:9121")
     yield Course("fires when it cannot be scraped", {labelled("up", target): down}, target, "broker:9121")
     yield Course("stays silent while it answers", healthy)

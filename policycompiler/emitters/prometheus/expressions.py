@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from policycompiler.knowledge.brokers import Metrics, broker
+
 EXPORTER_JOB = "celery-exporter"
 HEARD_SHARE = 0.95
 """Of a window, for which the exporter has to be there to tell that something did not happen within it."""
@@ -83,10 +85,17 @@ def _exporter_down(alert: Alert) -> str:
 
 
 def _broker_down(alert: Alert) -> str:
-    job = "rabbitmq" if alert.transport == "rabbitmq" else "redis"
-    labels = {"job": job, **alert.matchers}
+    metrics = metrics_of(alert)
+    labels = {"job": metrics.job, **alert.matchers}
     scraped = f"{labelled('up', labels)} == 0"
-    return scraped if job == "rabbitmq" else f"{labelled('redis_up', labels)} == 0 or {scraped}"
+    return scraped if metrics.up is None else f"{labelled(metrics.up, labels)} == 0 or {scraped}"
+
+
+def metrics_of(alert: Alert) -> Metrics:
+    """How the broker is measured; only a broker that is measured has alerts."""
+    metrics = broker(alert.transport).metrics
+    assert metrics is not None, alert.transport
+    return metrics
 
 
 def _no_consumer(alert: Alert) -> str:

@@ -1,11 +1,25 @@
 """`celery`, `broker` and `results`: what every process of the app shares."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
+from policycompiler.knowledge.brokers import BROKERS
 from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import Address, Namespace, PositiveDuration, Version
+
+
+def _known(transport: object) -> object:
+    """Refuses what no record answers for, as a literal of their names would."""
+    if isinstance(transport, str) and transport in BROKERS:
+        return transport
+    *first, last = map(repr, BROKERS)
+    raise PydanticKnownError("literal_error", {"expected": f"{', '.join(first)} or {last}"})
+
+
+Transport = Annotated[str, BeforeValidator(_known), WithJsonSchema({"enum": [*BROKERS], "type": "string"})]
+"""The name of a record of `knowledge/brokers`."""
 
 
 class Celery(Part):
@@ -29,9 +43,7 @@ class Broker(Part):
 
     model_config = shown_as({"transport": "redis", "url": "${CELERY_BROKER_URL}"})
 
-    transport: Literal["redis", "rabbitmq", "sqs", "filesystem", "memory"] = Field(
-        description="the kind of broker"
-    )
+    transport: Transport = Field(description="the kind of broker")
     url: Address = Field(description="one environment variable, or a URL without credentials")
     version: Version | None = Field(None, description="the broker's version")
     visibility_timeout: PositiveDuration | None = Field(

@@ -13,7 +13,7 @@ class Waiver(Part):
 
     finding: FindingName = Field(description="name or code")
     at: Text = Field(description="a path or glob in the workload", examples=["tasks.shop.legacy.*"])
-    reason: Text = Field(description="why it is borne, for whoever reviews it")
+    reason: Text = Field(description="why this is acceptable, for the reviewer")
     owner: Owner = Field(description="the team that answers for it")
     expires: Date = Field(description="the last day it holds")
 

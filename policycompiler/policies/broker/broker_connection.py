@@ -86,6 +86,7 @@ from policycompiler.diagnostics import (
     warning,
 )
 from policycompiler.knowledge import pools
+from policycompiler.knowledge.brokers import Fanout
 from policycompiler.knowledge.clients import KEEPALIVE_NAMES
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Value, Written
@@ -153,16 +154,16 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         yield _pool_limit(plan)
     yield from _transport_options(spec, plan, tuned)
     yield from _publishing(spec, plan)
-    if plan.text(APP, "broker_transport") == "sqs" and not (spec.broker.options or {}).get("supports_fanout"):
+    if plan.broker.fanout is Fanout.NONE and not (spec.broker.options or {}).get("supports_fanout"):
         yield from _without_fanout(plan)
 
 
 def _publishing(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Sends that vanish, and sends that never end."""
     options = spec.broker.options or {}
-    if plan.text(APP, "broker_transport") == "rabbitmq" and options.get("confirm_publish", True) is not True:
+    if plan.broker.confirms and options.get("confirm_publish", True) is not True:
         path: SpecPath = ("broker", "options", "confirm_publish")
-        queues = [scope for scope in plan.scopes("queue") if _is_quorum(plan.value(scope, "arguments"))]
+        queues = [scope for scope in plan.scopes("queue") if plan.text(scope, "type") == "quorum"]
         if queues:
             message = (
                 f"{queues[0].name} is a quorum queue, which has a message only when most nodes have it: "
@@ -180,10 +181,6 @@ def _publishing(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         yield PUBLISH_RETRY_UNBOUNDED.at(path, message, help="write `max_retries`, 3 where in doubt")
 
 
-def _is_quorum(arguments: Value) -> bool:
-    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
-
-
 def _without_fanout(plan: Plan) -> Iterator[Decision | Diagnostic]:
     for key in OVER_FANOUT:
         pinned = plan.written(APP, key)
@@ -196,7 +193,7 @@ def _without_fanout(plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 
 def _pool_limit(plan: Plan) -> Decision:
-    shared = [scope for scope in plan.scopes("worker") if _shares(plan.text(scope, "pool"))]
+    shared = [scope for scope in plan.scopes("worker") if pools.pool(plan.text(scope, "pool")).shares_process]
     slots = [(value, scope) for scope in shared if isinstance(value := plan.get(scope, "concurrency"), int)]
     most, scope = max(slots, default=(0, APP))
     if most <= POOL_LIMIT:
@@ -209,26 +206,21 @@ def _pool_limit(plan: Plan) -> Decision:
     return Decision(APP, "broker_pool_limit", limit, "as many as slots that publish at once", origins)
 
 
-def _shares(kind: str) -> bool:
-    """Whether the tasks of a pool share the connections of one process."""
-    pool = pools.pool(kind)
-    return pool.slots and not pool.processes
-
-
 def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     options: dict[str, Value] = {}
     origins: tuple[Origin, ...] = (Derived(APP, "broker_transport"),)
     reasons = []
-    if plan.find(APP, "visibility_timeout_seconds") is not None:
-        options["visibility_timeout"] = plan.value(APP, "visibility_timeout_seconds")
+    known = plan.broker
+    if known.redelivery is not None and known.redelivery.option is not None:
+        options[known.redelivery.option] = plan.value(APP, "visibility_timeout_seconds")
         origins += (Derived(APP, "visibility_timeout_seconds"),)
         reasons.append("longer than anything that holds a message")
-    if plan.value(APP, "broker_transport") == "rabbitmq":
+    if known.confirms:
         options["confirm_publish"] = CONFIRM_PUBLISH
         origins += (Constant("CONFIRM_PUBLISH", CONFIRM_PUBLISH),)
         reasons.append("a publish that the broker did not take is an error")
     written = spec.broker.options or {}
-    if plan.value(APP, "broker_transport") == "redis":
+    if known.socket_timeout:
         if "socket_timeout" not in written:
             options["socket_timeout"] = tuned.socket_timeout_seconds
             origins += (

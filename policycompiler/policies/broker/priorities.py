@@ -74,6 +74,7 @@ from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.knowledge import pairs
+from policycompiler.knowledge.brokers import Levels, broker
 from policycompiler.knowledge.pairs import Feature
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Origin, Plan, Scope, Setting, Value, Written
@@ -85,13 +86,14 @@ PRIORITY_REDIS_STEPS = error("PC229", "priority-redis-steps")
 QUORUM_PRIORITY = error("PC230", "quorum-priority")
 PRIORITY_UNUSED = warning("PC231", "priority-unused")
 
-TRANSPORTS_WITH_PRIORITIES = ("redis", "rabbitmq")
 MOST_URGENT = 9
 """Of the workload language, on every broker."""
 LEAST_URGENT = 0
 """Of a task that declares no priority: what says nothing does not overtake."""
 LEVELS = 10
 """One for each priority there is; RabbitMQ advises against more."""
+ARGUMENT = "x-max-priority"
+"""RabbitMQ counts the levels of a classic queue by the highest of them."""
 STEPS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 """Every priority that a producer may send has a list of its own, whatever a queue's levels are later."""
 
@@ -109,12 +111,13 @@ _Item: TypeAlias = Decision | Diagnostic
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Levels of each queue, then the number of each task."""
     transport = plan.text(APP, "broker_transport")
-    if transport not in TRANSPORTS_WITH_PRIORITIES:
+    kept = broker(transport).levels
+    if kept is None:
         yield from _unused(spec, transport)
         return
     asked = {scope: found for scope in plan.scopes("queue") if (found := _levels(spec, plan, scope))}
     ladders: dict[Scope, _Ladder] = {}
-    if transport == "redis":
+    if kept is Levels.LISTS:
         ladders = yield from _on_redis(spec, plan, asked)
     else:
         for scope, (levels, origin) in asked.items():
@@ -123,7 +126,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         scope = Scope("task", name)
         ladder = ladders.get(Scope("queue", plan.text(scope, "queue")))
         if ladder is not None:
-            yield from _task(spec, plan, scope, ladder, silent_last=transport == "rabbitmq")
+            yield from _task(spec, plan, scope, ladder, silent_last=kept is Levels.ARGUMENT)
 
 
 def _unused(spec: Workload, transport: str) -> Iterator[Diagnostic]:
@@ -211,25 +214,20 @@ def _on_rabbitmq(
     spec: Workload, plan: Plan, scope: Scope, levels: int, origin: Origin
 ) -> Generator[_Item, None, _Ladder]:
     """Returns the ladder: step by step up to the most urgent."""
-    earlier = plan.setting(scope, "arguments")
-    assert isinstance(earlier.value, dict)
-    if earlier.value.get("x-queue-type") == "quorum":
+    if plan.text(scope, "type") == "quorum":
         celery, version = plan.text(APP, "celery_version"), plan.get(APP, "broker_version")
         if version is not None and pairs.broken(Feature.LEVELS, "quorum", celery, str(version)):
             yield _quorum(spec, plan, scope, origin)
         return _Ladder([*range(LEVELS)], origin)
-    pinned = earlier.value.get("x-max-priority")
+    pinned = plan.get(scope, f"arguments.{ARGUMENT}")
     if isinstance(pinned, int):
-        return _Ladder([*range(pinned + 1)], Written(("queues", scope.name, "arguments", "x-max-priority")))
+        return _Ladder([*range(pinned + 1)], Written(("queues", scope.name, "arguments", ARGUMENT)))
     if levels > 1 and not plan.value(scope, "external") and not plan.value(scope, "broadcast"):
-        arguments: dict[str, Value] = {"x-max-priority": levels - 1, **earlier.value}
         because = f"{levels} levels of priority, the lowest is 0"
         origins: tuple[Origin, ...] = (origin,)
         if isinstance(origin, Written) and origin.path[0] == "tasks":
             origins += (Constant("LEVELS", LEVELS),)
-        if earlier.value:
-            because, origins = f"{earlier.because}; {because}", (*_before(earlier), *origins)
-        yield Decision(scope, "arguments", arguments, because, origins, overrides=True)
+        yield Decision(scope, f"arguments.{ARGUMENT}", levels - 1, because, origins)
     return _Ladder([*range(levels)], origin)
 
 

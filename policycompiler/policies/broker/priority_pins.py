@@ -45,6 +45,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, error, warning
+from policycompiler.knowledge.brokers import Levels
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan, Scope
 
@@ -70,11 +71,11 @@ class _Pin(NamedTuple):
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Hold each pin against its broker and its queue."""
-    transport = plan.text(APP, "broker_transport")
+    levels = plan.broker.levels
     for pin in _pins(spec, plan):
-        if transport == "redis":
+        if levels is Levels.LISTS:
             yield from _on_redis(spec, plan, pin)
-        elif transport == "rabbitmq" and pin.queue is not None:
+        elif levels is Levels.ARGUMENT and pin.queue is not None:
             yield from _on_rabbitmq(plan, pin)
 
 
@@ -116,13 +117,12 @@ def _on_redis(spec: Workload, plan: Plan, pin: _Pin) -> Iterator[Diagnostic]:
 
 def _on_rabbitmq(plan: Plan, pin: _Pin) -> Iterator[Diagnostic]:
     queue = Scope("queue", str(pin.queue))
-    arguments = plan.get(queue, "arguments")
-    if not isinstance(arguments, dict) or plan.get(queue, "external"):
+    if not plan.keys(queue) or plan.get(queue, "external"):
         return
-    most = arguments.get("x-max-priority")
+    most = plan.get(queue, "arguments.x-max-priority")
     if isinstance(most, int) and pin.number > most:
         yield _beyond(pin, most)
-    elif most is None and arguments.get("x-queue-type") != "quorum":
+    elif most is None and plan.text(queue, "type") != "quorum":
         message = (
             f"queue {queue.name} has no levels of priority, so priority {pin.number} of {pin.what} changes "
             "nothing"

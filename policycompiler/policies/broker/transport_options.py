@@ -51,6 +51,7 @@ from policycompiler.diagnostics import (
     warning,
 )
 from policycompiler.knowledge import celery_settings as celery
+from policycompiler.knowledge.brokers import BROKERS
 from policycompiler.model import Workload, advice
 from policycompiler.model.workload.app import Broker
 from policycompiler.plan import APP, Plan, Value
@@ -62,7 +63,6 @@ WRONG_TRANSPORT_OPTION_TYPE = fatal("PC637", "wrong-transport-option-type")
 TRANSPORT_OPTION_UNUSED = warning("PC638", "transport-option-unused")
 TRANSPORT_OPTION_NEWER_THAN_TARGET = error("PC639", "transport-option-newer-than-target")
 
-_TRANSPORTS = ("redis", "rabbitmq", "sqs", "filesystem", "memory")
 _OPTIONS: SpecPath = ("broker", "options")
 _VISIBILITY = "visibility_timeout"
 _NUMBERS = frozenset(
@@ -95,7 +95,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     transport, version = plan.text(APP, "broker_transport"), plan.text(APP, "celery_version")
     for option, value in (spec.broker.options or {}).items():
         yield from _broker_option(option, value, transport, version)
-    backend = spec.results.backend if spec.results else "none"
+    backend = str(plan.get(APP, "result_backend_kind", "none"))
     pinned = ((spec.celery and spec.celery.settings) or {}).get("result_backend_transport_options")
     if isinstance(pinned, dict) and (known := celery.result_options(backend, version)):
         path: SpecPath = ("celery", "settings", "result_backend_transport_options")
@@ -119,7 +119,7 @@ def _broker_option(option: str, value: Value, transport: str, version: str) -> I
         message = f"the kombu of Celery {version} does not know `{option}`, and ignores it in silence"
         help_text = f"remove it, or run Celery {having[-1]}"
         yield TRANSPORT_OPTION_NEWER_THAN_TARGET.at(path, message, help=help_text, at_key=True)
-    elif others := [each for each in _TRANSPORTS if celery.versions_of(f"transport:{each}", option)]:
+    elif others := [each for each in BROKERS if celery.versions_of(f"transport:{each}", option)]:
         # Of the visibility timeout, which has a field of its own, another policy says so.
         if option != _VISIBILITY:
             message = f"`{option}` is an option of {' and '.join(others)}; {transport} ignores it in silence"

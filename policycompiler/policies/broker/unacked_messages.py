@@ -51,7 +51,7 @@ from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error
 from policycompiler.hazards.pace import HOLD_FEWER, hoarding, pace_of
 from policycompiler.knowledge.backoff import longest_wait_seconds
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan import Plan, Scope
 
 NAME = "unacked-messages"
 
@@ -73,7 +73,7 @@ class _Hold(NamedTuple):
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Nothing holds a message for as long as RabbitMQ bears."""
-    if plan.text(APP, "broker_transport") != "rabbitmq":
+    if not plan.broker.consumer_timeout:
         return
     has_quorum = any(_is_quorum(plan, queue) for queue in plan.scopes("queue"))
     told = set()
@@ -191,5 +191,4 @@ def _higher(queue: str) -> str:
 
 
 def _is_quorum(plan: Plan, queue: Scope) -> bool:
-    arguments = plan.value(queue, "arguments")
-    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
+    return plan.text(queue, "type") == "quorum"

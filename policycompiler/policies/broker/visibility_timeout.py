@@ -108,13 +108,8 @@ LEAST_SECONDS = 3600
 """Celery's own default on Redis; countdowns that nobody declared are written with it in mind."""
 NOTHING_HELD_SECONDS = 0
 """Where nothing that is declared holds a message."""
-SQS_MOST_SECONDS = 43200
-"""AWS allows twelve hours."""
-TRANSPORTS = frozenset({"redis", "sqs"})
 MOST_RELATED = 5
 """Places that a finding shows; the rest is counted."""
-SHARED = "redis"
-"""Where any worker gives back the messages of all; SQS keeps the timeout with each message."""
 
 
 class Parameters(PolicyParameters):
@@ -153,7 +148,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     """Longer than anything that holds a message; pins that are shorter are refused."""
     transport = plan.text(APP, "broker_transport")
     pinned, pin_path = _pinned(spec)
-    if transport not in TRANSPORTS:
+    redelivery = plan.broker.redelivery
+    if redelivery is None:
         if pinned is not None:
             message = f"{transport} has no visibility timeout; this one changes nothing"
             fix = (Remove(pin_path),)
@@ -174,25 +170,26 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     sums = [hold for name in spec.tasks for hold in _task_holds(plan, name, waits)] + others
     longest = max(sums, key=lambda hold: (hold.seconds, hold.origin), default=None)
     yield _longest_hold(longest)
-    needed = max(LEAST_SECONDS, math.ceil(longest.seconds * tuned.margin) if longest else 0)
-    most = SQS_MOST_SECONDS if transport == "sqs" else math.inf
+    most = math.inf if redelivery.most_seconds is None else redelivery.most_seconds
+    required = math.ceil(longest.seconds * tuned.margin) if longest else 0
+    needed = max(min(LEAST_SECONDS, most), required)
     if pinned is not None:
         origins = (Written(pin_path),)
         yield Decision(APP, "visibility_timeout_seconds", pinned, "pinned in the workload", origins)
         instead = f"remove the pin (the compiler then sets {min(needed, most):g} s), or"
         yield from _objections(_holds(spec, plan, others), pinned, pin_path, instead)
         if pinned > most:
-            message = f"a visibility timeout of {pinned:g} s; SQS allows at most {most:g} s"
+            message = f"a visibility timeout of {pinned:g} s; {plan.broker.label} allows at most {most:g} s"
             yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help="lower it, or remove it")
-    elif longest is not None and needed > most:
-        instead = f"SQS allows at most {most:g} s:"
+    elif longest is not None and required > most:
+        instead = f"{plan.broker.label} allows at most {most:g} s:"
         yield from _objections(_holds(spec, plan, others), most, ("broker", "transport"), instead)
-        because = f"{longest.what} {longest.seconds:g} s, and SQS allows no more than this"
-        limited = (longest.origin, Constant("SQS_MOST_SECONDS", SQS_MOST_SECONDS))
-        yield Decision(APP, "visibility_timeout_seconds", SQS_MOST_SECONDS, because, limited)
+        because = f"{longest.what} {longest.seconds:g} s, and {plan.broker.label} allows no more than this"
+        limited = (longest.origin, Constant("most_seconds", redelivery.most_seconds))
+        yield Decision(APP, "visibility_timeout_seconds", redelivery.most_seconds, because, limited)
     else:
         yield _decided(longest, needed, tuned)
-    if transport == SHARED:
+    if redelivery.shared:
         timeout = needed if pinned is None else pinned
         yield from _too_long(timeout, pin_path, longest, tuned)
         yield from _others(spec, plan, timeout)
@@ -208,9 +205,9 @@ def _longest_hold(longest: _Hold | None) -> Decision:
     return Decision(APP, key, math.ceil(longest.seconds), because, (longest.origin,))
 
 
-def _decided(longest: _Hold | None, needed: int, tuned: Parameters) -> Decision:
+def _decided(longest: _Hold | None, needed: float, tuned: Parameters) -> Decision:
     key = "visibility_timeout_seconds"
-    if longest is None or needed == LEAST_SECONDS:
+    if longest is None or needed <= LEAST_SECONDS:
         because = "Celery's own default: nothing declared holds a message for longer"
         return Decision(APP, key, needed, because, (Constant("LEAST_SECONDS", LEAST_SECONDS),))
     because = f"{longest.what} {longest.seconds:g} s, times {tuned.margin:g}"
@@ -348,7 +345,7 @@ def _reserve(plan: Plan, scope: Scope) -> _Wait | None:
     ]
     # A slot that is acknowledged late counts against the prefetch limit while it runs.
     behind = plan.number(scope, "prefetch_multiplier") - (1 if len(late) == len(tasks) else 0)
-    if plan.get(scope, "disable_prefetch") and plan.value(APP, "broker_transport") == "redis":
+    if plan.get(scope, "disable_prefetch") and plan.broker.disables_prefetch:
         behind = 0
     if behind <= 0:
         return _Wait(longest[0], None)

@@ -83,7 +83,7 @@ class _Part(NamedTuple):
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Look at the tasks that take part in chords."""
     names = [name for name, task in spec.tasks.items() if "chord" in (task.canvas or ())]
-    backend = spec.results.backend if spec.results is not None else "none"
+    backend = plan.get(APP, "result_backend_kind", "none")
     for name in names:
         path: SpecPath = ("tasks", name, "canvas")
         if backend in WITHOUT_CHORDS:
@@ -119,9 +119,8 @@ def _expiry(spec: Workload, plan: Plan, names: list[str]) -> Iterator[Decision |
     slowest = max(parts, key=lambda part: part.whole_seconds, default=None)
     if slowest is None or not keep or plan.find(APP, "result_chord_expires") is not None:
         return
-    assert spec.results is not None
     decidable = plan.version(APP, "celery_version") >= CELERY_WITH_CHORD_EXPIRY
-    if decidable and spec.results.backend in COUNTING:
+    if decidable and plan.text(APP, "result_backend_kind") in COUNTING:
         if slowest.whole_seconds > keep:
             because = (
                 f"a part of a chord, {slowest.scope.name}, may take {slowest.whole_seconds} s with its wait "
@@ -137,7 +136,8 @@ def _expiry(spec: Workload, plan: Plan, names: list[str]) -> Iterator[Decision |
             f"results are kept for {keep:g} s, but {name}, a part of a chord, may run "
             f"{longest.run_seconds:g} s: the others are forgotten before it ends, and the body never runs"
         )
-        path: SpecPath = ("results", "keep") if spec.results.keep is not None else ("tasks", name, "canvas")
+        written = spec.results is not None and spec.results.keep is not None
+        path: SpecPath = ("results", "keep") if written else ("tasks", name, "canvas")
         if plan.setting(APP, "result_expires").policy == "as-written":
             path = ("celery", "settings", "result_expires")
         related = (Related(("tasks", name, "runtime"), f"hard limit {longest.run_seconds:g} s"),)

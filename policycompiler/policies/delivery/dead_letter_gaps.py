@@ -49,6 +49,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
+from policycompiler.knowledge import pools
 from policycompiler.model import Workload
 from policycompiler.plan import Plan, Scope, Written
 
@@ -56,9 +57,6 @@ NAME = "dead-letter-gaps"
 
 DLQ_EXPIRES_FLOOD = warning("PC219", "dlq-expires-flood")
 DLQ_HARD_TIMEOUT_GAP = warning("PC220", "dlq-hard-timeout-gap")
-
-POOLS_WITH_HARD_LIMIT_ONLY = ("gevent", "eventlet")
-"""They end a task that yields at its hard limit, and ignore the soft one."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
@@ -109,13 +107,14 @@ def _gap(plan: Plan, scope: Scope, queue: str) -> Iterator[Diagnostic]:
     soft, hard = (plan.number_if_any(scope, f"options.{key}") for key in ("soft_time_limit", "time_limit"))
     if hard is None:
         return
-    pools = {plan.text(Scope("worker", name), "pool") for name in plan.texts(scope, "workers")}
-    green = sorted(pools.intersection(POOLS_WITH_HARD_LIMIT_ONLY))
-    if soft is not None and soft < hard and not green:
+    kinds = sorted({plan.text(Scope("worker", name), "pool") for name in plan.texts(scope, "workers")})
+    # They end a task that yields at its hard limit, and ignore the soft one.
+    only_hard = [kind for kind in kinds if pools.pool(kind).hard and not pools.pool(kind).soft]
+    if soft is not None and soft < hard and not only_hard:
         return
     why = "it has no soft limit" if soft is None else f"its soft limit of {soft:g} s comes no earlier"
-    if green:
-        why = f"{green[0]} ignores its soft limit"
+    if only_hard:
+        why = f"{only_hard[0]} ignores its soft limit"
     message = f"{scope.name} is killed at {hard:g} s and leaves no dead letter: {why}"
     help_text = "leave some seconds between the two, on the pool prefork"
     related = (Related(("queues", queue, "dead_letter"), "its dead letters are kept"),)

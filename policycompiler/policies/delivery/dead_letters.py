@@ -73,16 +73,17 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.knowledge.brokers import DeadLetters, broker
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import (
     APP,
     Constant,
     Decision,
+    Derived,
     Origin,
     Parameter,
     Plan,
     Scope,
-    Setting,
     Value,
     Written,
 )
@@ -118,12 +119,13 @@ class Parameters(PolicyParameters):
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """A dead-letter queue for each queue that asks for one and can have one."""
     transport = plan.text(APP, "broker_transport")
+    kept = broker(transport).dead_letters
     for name, queue in spec.queues.items():
         scope = Scope("queue", name)
         path: SpecPath = ("queues", name, "dead_letter")
         if queue.dead_letter:
             elsewhere = _elsewhere(plan, scope, transport)
-            if transport == "redis":
+            if kept is DeadLetters.NONE:
                 yield _not_kept(path, name)
             elif elsewhere:
                 message = f"{elsewhere}; `dead_letter` changes nothing here"
@@ -132,13 +134,13 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
                 yield from _dead_letters(plan, scope, path, tuned)
                 yield from _consumed(plan, scope, path)
                 yield from _undeclared(plan, scope, queue.arguments or {})
-        elif transport == "rabbitmq":
+        elif kept is DeadLetters.ARGUMENTS:
             yield from _undeclared(plan, scope, queue.arguments or {})
 
 
 def _elsewhere(plan: Plan, scope: Scope, transport: str) -> str:
     """Who else would have to keep the dead letters, if anybody."""
-    if transport != "rabbitmq":
+    if broker(transport).dead_letters is not DeadLetters.ARGUMENTS:
         return f"of the brokers that a workload can name only RabbitMQ is told so by Celery, not {transport}"
     if plan.value(scope, "external"):
         return f"another app declares queue {scope.name}, and its dead letters with it"
@@ -160,31 +162,34 @@ def _dead_letters(plan: Plan, scope: Scope, path: SpecPath, tuned: Parameters) -
     because = "failed for good, they wait here for somebody to look"
     yield Decision(scope, "dead_letter_queue", dead, because, (*asked, suffix))
 
-    earlier = plan.setting(scope, "arguments")
-    assert isinstance(earlier.value, dict)
-    quorum = earlier.value.get("x-queue-type") == "quorum"
+    quorum = plan.text(scope, "type") == "quorum"
+    of_queue = Derived(scope, "type")
     bound = Parameter(("parameters", NAME, "most_messages"), tuned.most_messages)
     limits: dict[str, Value] = {"x-max-length": tuned.most_messages}
     if quorum:
         limits["x-queue-type"] = "quorum"
     because = f"of the kind of its queue, and bounded: beyond {tuned.most_messages} letters the oldest go"
-    yield Decision(scope, "dead_letter_arguments", limits, because, (*_before(earlier), bound))
+    yield Decision(scope, "dead_letter_arguments", limits, because, (of_queue, bound))
 
-    arguments: dict[str, Value] = {"x-dead-letter-exchange": TO_QUEUE, "x-dead-letter-routing-key": dead}
-    origins: tuple[Origin, ...] = (*asked, suffix, Constant("TO_QUEUE", TO_QUEUE))
-    if quorum and _knows_strategy(plan) and earlier.value.keys().isdisjoint(OWN_OVERFLOW):
-        arguments |= {"x-dead-letter-strategy": STRATEGY, "x-overflow": OVERFLOW}
-        origins += (Constant("STRATEGY", STRATEGY), Constant("OVERFLOW", OVERFLOW))
-    because = "dead letters are kept"
-    if earlier.value:
-        because, origins = f"{earlier.because}; {because}", (*_before(earlier), *origins)
-    # What is pinned stays.
-    yield Decision(scope, "arguments", {**arguments, **earlier.value}, because, origins, overrides=True)
-
-
-def _before(setting: Setting) -> tuple[Origin, ...]:
-    """Where a setting came from, without the constants of the policy that is overridden."""
-    return tuple(origin for origin in setting.origins if not isinstance(origin, Constant))
+    to_queue = Constant("TO_QUEUE", TO_QUEUE)
+    led: dict[str, tuple[Value, str, tuple[Origin, ...]]] = {
+        "x-dead-letter-exchange": (
+            TO_QUEUE,
+            "the exchange that brings letters to their queue",
+            (*asked, to_queue),
+        ),
+        "x-dead-letter-routing-key": (dead, "the name of that queue", (Derived(scope, "dead_letter_queue"),)),
+    }
+    pinned = plan.below(scope, "arguments.")
+    if quorum and _knows_strategy(plan) and pinned.keys().isdisjoint(OWN_OVERFLOW):
+        because = "a letter is forgotten only when its queue has it"
+        led |= {
+            "x-dead-letter-strategy": (STRATEGY, because, (of_queue, Constant("STRATEGY", STRATEGY))),
+            "x-overflow": (OVERFLOW, "the strategy needs it", (of_queue, Constant("OVERFLOW", OVERFLOW))),
+        }
+    for name, (value, why, origins) in led.items():
+        if name not in pinned:
+            yield Decision(scope, f"arguments.{name}", value, why, origins)
 
 
 def _knows_strategy(plan: Plan) -> bool:
@@ -211,8 +216,7 @@ def _consumed(plan: Plan, scope: Scope, path: SpecPath) -> Iterator[Diagnostic]:
 def _undeclared(plan: Plan, scope: Scope, written: Mapping[str, Value]) -> Iterator[Diagnostic]:
     """Pinned dead letters that go where nothing in the workload is."""
     pinned = [name for name in ("x-dead-letter-exchange", "x-dead-letter-routing-key") if name in written]
-    arguments = plan.value(scope, "arguments")
-    assert isinstance(arguments, dict)
+    arguments = plan.below(scope, "arguments.")
     if not pinned or "x-dead-letter-exchange" not in arguments:
         return
     exchange = arguments["x-dead-letter-exchange"]

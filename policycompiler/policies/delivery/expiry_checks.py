@@ -60,10 +60,10 @@ class _Sent(NamedTuple):
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Each expiry that is written, of tasks and of schedules."""
-    for name, task in spec.tasks.items():
+    for name in spec.tasks:
         scope = Scope("task", name)
         expires, path = plan.number_if_any(scope, "options.expires"), plan.written(scope, "options.expires")
-        if expires is None or path is None or task.external:
+        if expires is None or path is None or plan.value(scope, "external"):
             continue
         delay = plan.number_if_any(scope, "max_countdown_seconds") or 0
         delay_path = plan.written(scope, "max_countdown_seconds") or ()

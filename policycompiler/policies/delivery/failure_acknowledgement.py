@@ -192,5 +192,4 @@ def _app_wide(plan: Plan, late: list[Scope], *, two_flags: bool) -> Iterator[Dia
 
 
 def _counts_deliveries(plan: Plan, queue: Scope) -> bool:
-    arguments = plan.value(queue, "arguments")
-    return isinstance(arguments, dict) and "x-delivery-limit" in arguments
+    return plan.find(queue, "arguments.x-delivery-limit") is not None

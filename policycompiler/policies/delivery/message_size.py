@@ -77,7 +77,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         help_text = "store it elsewhere and send its key; if the bodies are small after all, declare that"
         yield finding.at(path, message, help=help_text)
         pinned = plan.find(scope, key) or plan.get(APP, "task_compression")
-        if task.payload > tuned.large and not pinned and not task.external:
+        if task.payload > tuned.large and not pinned and not plan.value(scope, "external"):
             parameter = Parameter(("parameters", NAME, "large"), tuned.large)
             origins = (Derived(scope, "payload_bytes"), parameter, Constant("COMPRESSION", COMPRESSION))
             because = f"messages of up to {_kib(task.payload)}, more than {_kib(tuned.large)}"

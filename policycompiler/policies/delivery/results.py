@@ -115,7 +115,7 @@ def _of_task(
     ignored, because, origin = True, "the workload has no place for results", without
     if task.result is not None:
         ignored, because, origin = task.result == "ignore", "declared", Written((*path, "result"))
-    elif task.external:
+    elif plan.value(scope, "external"):
         because, origin = "another app runs it", Constant("IGNORED_ELSEWHERE", IGNORED_ELSEWHERE)
         ignored = IGNORED_ELSEWHERE
     elif stores:
@@ -156,7 +156,7 @@ def _keep(spec: Workload, plan: Plan) -> tuple[float, str, tuple[Origin, ...]]:
     limits = [
         Derived(Scope("task", name), "longest_run_seconds")
         for name, task in spec.tasks.items()
-        if "chord" in (task.canvas or ()) and not task.external
+        if "chord" in (task.canvas or ()) and not plan.value(Scope("task", name), "external")
     ]
     least = Constant("KEEP_SECONDS", KEEP_SECONDS)
     longest = max(limits, key=lambda limit: plan.number(limit.scope, limit.key), default=None)
@@ -170,7 +170,7 @@ def _in_vain(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """What is stored and never read, or never deleted."""
     assert spec.results is not None
     backend = spec.results.backend
-    own = [Scope("task", name) for name, task in spec.tasks.items() if not task.external]
+    own = [task for name in spec.tasks if not plan.value(task := Scope("task", name), "external")]
     ignored = [task for task in own if plan.value(task, "options.ignore_result")]
     chord = any("chord" in (task.canvas or ()) for task in spec.tasks.values())
     if own and ignored == own and not chord and not plan.get(APP, "task_store_errors_even_if_ignored"):

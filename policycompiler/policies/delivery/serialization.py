@@ -118,7 +118,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             message = f"tasks are sent as {serializer}, which no worker accepts"
             path = ("celery", "settings", "accept_content")
             yield SERIALIZER_NOT_ACCEPTED.at(path, message, help="add it to `accept_content`")
-    if spec.results is not None and spec.results.backend != "none":
+    if plan.find(APP, "result_backend_kind") is not None:
         yield from _unreadable(plan)
 
 

@@ -124,5 +124,5 @@ def _retry(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
 
 
 def _delivery_limit(plan: Plan, scope: Scope) -> bool:
-    arguments = plan.value(Scope("queue", plan.text(scope, "queue")), "arguments")
-    return isinstance(arguments, dict) and "x-delivery-limit" in arguments
+    queue = Scope("queue", plan.text(scope, "queue"))
+    return plan.find(queue, "arguments.x-delivery-limit") is not None

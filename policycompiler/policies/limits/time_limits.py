@@ -54,6 +54,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from policycompiler.knowledge.brokers import broker
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.classes import DEFAULT_CLASS
 from policycompiler.plan import (
@@ -197,7 +198,7 @@ def _patience(spec: Workload, plan: Plan, scope: Scope) -> _Limit | None:
         because = "RabbitMQ lets a worker hold a message only a little longer"
         return _Limit(plan.number(known.scope, known.key), because, (Derived(known.scope, known.key),))
     pinned, transport = spec.broker.visibility_timeout, plan.text(APP, "broker_transport")
-    if pinned is not None and transport in {"redis", "sqs"}:
+    if pinned is not None and broker(transport).redelivery is not None:
         because = "the pinned visibility timeout is only a little longer"
         return _Limit(pinned, because, (Written(("broker", "visibility_timeout")),))
     return None

@@ -47,8 +47,9 @@ _SETTINGS = {
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     """Hand them down."""
     for name, task in spec.tasks.items():
-        if not task.external:
-            yield from _of_task(plan, Scope("task", name), task)
+        scope = Scope("task", name)
+        if not plan.value(scope, "external"):
+            yield from _of_task(plan, scope, task)
     for scope in plan.scopes("worker"):
         for setting, (key, kind) in _SETTINGS.items():
             value = plan.get(APP, setting)

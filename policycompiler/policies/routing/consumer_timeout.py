@@ -54,7 +54,7 @@ class Parameters(PolicyParameters):
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
     """A consumer's own limit comes first, then the queue's, then the broker's."""
     del spec
-    if plan.text(APP, "broker_transport") == "rabbitmq":
+    if plan.broker.consumer_timeout:
         for queue in plan.scopes("queue"):
             if not plan.value(queue, "external"):
                 yield _of_queue(plan, queue, tuned)
@@ -64,12 +64,14 @@ def _of_queue(plan: Plan, queue: Scope, tuned: Parameters) -> Decision:
     key = "consumer_timeout_seconds"
     version = plan.version(APP, "broker_version") if plan.find(APP, "broker_version") else None
     if version is None or version >= FIRST_RABBITMQ_WITH_ARGUMENT:
-        for where in ("consumer_arguments", "arguments"):
-            arguments = plan.value(queue, where)
-            declared = arguments.get(ARGUMENT) if isinstance(arguments, dict) else None
+        of_consumers = plan.value(queue, "consumer_arguments")
+        own = f"arguments.{ARGUMENT}"
+        for where, declared in (
+            ("consumer_arguments", of_consumers.get(ARGUMENT) if isinstance(of_consumers, dict) else None),
+            (own, plan.get(queue, own)),
+        ):
             if isinstance(declared, int) and declared > 0:
-                return Decision(
-                    queue, key, declared / 1000, "its own argument says so", (Derived(queue, where),)
-                )
+                because = "its own argument says so"
+                return Decision(queue, key, declared / 1000, because, (Derived(queue, where),))
     limit = Parameter(("parameters", NAME, "limit_seconds"), tuned.limit_seconds)
     return Decision(queue, key, tuned.limit_seconds, "the broker closes the channel after it", (limit,))

@@ -42,7 +42,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
-from policycompiler.knowledge.transports import TRANSPORTS
 from policycompiler.model import Workload
 from policycompiler.model.classes import DEFAULT_CLASS
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
@@ -57,7 +56,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     service = plan.text(APP, "service")
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
-        if task.external and task.queue is None:
+        if plan.value(scope, "external") and task.queue is None:
             message = f"{name} is run by another app, but no queue says where that app finds it"
             path = ("tasks", name, "external")
             yield EXTERNAL_WITHOUT_QUEUE.at(path, message, help="add `queue: NAME`")
@@ -92,7 +91,7 @@ def _own_class(spec: Workload, plan: Plan, scope: Scope, service: str) -> Decisi
 
 
 def _default_queue(spec: Workload, plan: Plan, service: str) -> Decision:
-    tasks = [Scope("task", name) for name, task in spec.tasks.items() if not task.external]
+    tasks = [task for name in spec.tasks if not plan.value(task := Scope("task", name), "external")]
     pinned = {scope for scope in tasks if spec.tasks[scope.name].queue is not None}
     own = {plan.text(scope, "queue"): scope for scope in sorted(tasks, reverse=True) if scope not in pinned}
     table = _predefined(spec, plan)
@@ -134,11 +133,11 @@ def _of_the_table(
 def _predefined(spec: Workload, plan: Plan) -> list[str]:
     """The only queues there are, where a transport is given a table of them; else nothing."""
     table = (spec.broker.options or {}).get("predefined_queues")
-    has_one = TRANSPORTS[plan.text(APP, "broker_transport")].letters
+    has_one = plan.broker.letters
     return sorted(table) if has_one and isinstance(table, dict) else []
 
 
 def _name(plan: Plan, *words: str) -> str:
     """The name of a queue, as the broker can take it."""
-    separator = TRANSPORTS[plan.text(APP, "broker_transport")].separator
+    separator = plan.broker.separator
     return ".".join(words).replace(".", separator)

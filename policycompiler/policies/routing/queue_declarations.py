@@ -1,7 +1,7 @@
 """How queues are declared to the broker.
 
 Decides:
-    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `arguments`,
+    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `type`, `arguments.NAME`,
     `consumer_arguments`; `app/task_create_missing_queues`, and of the default queue
     `app/task_default_exchange`, `task_default_exchange_type` and `task_default_routing_key`.
 
@@ -78,13 +78,14 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.knowledge import pairs, topics
+from policycompiler.knowledge.brokers import broker
 from policycompiler.knowledge.pairs import Feature
 from policycompiler.model import PolicyParameters, Queue, Workload
 from policycompiler.plan import (
@@ -108,10 +109,9 @@ QUEUE_TYPE_TWICE = error("PC416", "queue-type-twice")
 DELIVERY_LIMIT_MISSING = error("PC417", "delivery-limit-missing")
 TOPIC_ON_DIRECT = warning("PC435", "topic-on-direct")
 
-FOLLOWED_ARGUMENTS = {"redis": frozenset({"x-expires"})}
-"""Queue arguments that kombu follows itself on a broker without AMQP; it ignores all others there."""
 LEVELS = "x-max-priority"
 """An argument of classic queues only (https://www.rabbitmq.com/docs/priority)."""
+CLASSIC, QUORUM = "classic", "quorum"
 TYPE = "x-queue-type"
 """What makes a queue a quorum queue, for RabbitMQ and for Celery."""
 LIMIT = "x-delivery-limit"
@@ -143,7 +143,8 @@ class _Kind(NamedTuple):
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Declare every queue, and nothing else."""
     transport = plan.text(APP, "broker_transport")
-    if transport != "rabbitmq":
+    keeps_declarations = broker(transport).declarations
+    if not keeps_declarations:
         for name, queue in spec.queues.items():
             yield from _unused(transport, name, queue)
     for scope in plan.scopes("queue"):
@@ -151,7 +152,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         kind = _kind(plan, scope, written, tuned)
         yield from _queue(plan, scope, written, kind, tuned)
         yield from _exchange(plan, scope, kind)
-        if written is not None and transport == "rabbitmq":
+        if written is not None and keeps_declarations:
             yield from _objections(plan, scope, written, kind)
     if plan.find(APP, "task_create_missing_queues") is None:
         because = "a task that nobody declared may name a queue of its own, and its sends must not fail"
@@ -167,7 +168,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
 
 def _unused(transport: str, name: str, queue: Queue) -> Iterator[Diagnostic]:
     """What only RabbitMQ understands."""
-    followed = FOLLOWED_ARGUMENTS.get(transport, frozenset())
+    followed = broker(transport).arguments or frozenset()
     unused = {
         "type": queue.type is not None,
         "arguments": not followed.issuperset(queue.arguments or {}),
@@ -184,18 +185,7 @@ def _unused(transport: str, name: str, queue: Queue) -> Iterator[Diagnostic]:
 def _queue(
     plan: Plan, scope: Scope, written: Queue | None, kind: _Kind, tuned: Parameters
 ) -> Iterator[Decision]:
-    arguments: dict[str, Value] = {}
-    origins: tuple[Origin, ...] = (kind.origin,)
-    if kind.quorum and kind.as_celery_makes_it:
-        arguments = {TYPE: "quorum"}
-    elif kind.quorum:
-        arguments = {TYPE: "quorum", LIMIT: tuned.redeliveries}
-        origins += (Parameter(("parameters", NAME, "redeliveries"), tuned.redeliveries),)
-    if written is not None and written.arguments:
-        arguments |= written.arguments
-        origins += (Written(("queues", scope.name, "arguments")),)
-    because = kind.because if arguments else "none are needed"
-    yield Decision(scope, "arguments", arguments, because, origins)
+    yield from _arguments(scope, (written and written.arguments) or {}, kind, tuned)
     decided: dict[str, tuple[Value, str]] = {
         "exchange": (scope.name, "an exchange of the queue's own name"),
         "routing_key": (scope.name, "the queue's own name"),
@@ -211,6 +201,24 @@ def _queue(
             yield Decision(scope, key, plan.value(APP, of_app), because, (Derived(APP, of_app),))
         else:
             yield Decision(scope, key, value, why, (kind.origin,))
+
+
+def _arguments(
+    scope: Scope, written: Mapping[str, Value], kind: _Kind, tuned: Parameters
+) -> Iterator[Decision]:
+    """Its type and its arguments: those that are written, and what makes a quorum queue of it."""
+    type_ = str(written.get(TYPE, QUORUM if kind.quorum else CLASSIC))
+    yield Decision(scope, "type", type_, kind.because, (kind.origin,))
+    for name, value in written.items():
+        origin = Written(("queues", scope.name, "arguments", name))
+        yield Decision(scope, f"arguments.{name}", value, "pinned in the workload", (origin,))
+    if kind.quorum and TYPE not in written:
+        yield Decision(scope, f"arguments.{TYPE}", QUORUM, kind.because, (Derived(scope, "type"),))
+    if kind.quorum and not kind.as_celery_makes_it and LIMIT not in written:
+        because = "a message that kills its worker must not come back for ever"
+        limit = Parameter(("parameters", NAME, "redeliveries"), tuned.redeliveries)
+        origins = (Derived(scope, "type"), limit)
+        yield Decision(scope, f"arguments.{LIMIT}", tuned.redeliveries, because, origins)
 
 
 def _exchange(plan: Plan, scope: Scope, kind: _Kind) -> Iterator[Decision | Diagnostic]:
@@ -286,7 +294,7 @@ def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterat
 
 
 def _kind(plan: Plan, scope: Scope, written: Queue | None, tuned: Parameters) -> _Kind:
-    if plan.text(APP, "broker_transport") != "rabbitmq":
+    if not plan.broker.quorum_queues:
         return _Kind(quorum=False, because="this broker has one kind of queue", origin=_TRANSPORT)
     if plan.value(scope, "broadcast"):
         because = "each process has a queue of its own, as long as it runs"

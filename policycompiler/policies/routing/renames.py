@@ -54,7 +54,6 @@ RENAMED_ELSEWHERE = warning("PC458", "renamed-elsewhere")
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Take each earlier name that leads to one task of this app."""
-    del plan
     claims: dict[str, SpecPath] = {}
     for name, task in sorted(spec.tasks.items()):
         path: SpecPath = ("tasks", name, "renamed_from")
@@ -65,7 +64,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             help_text = "declare the one task by its name, and its earlier names there"
             yield PATTERN_RENAMED.at(path, message, help=help_text, at_key=True)
             continue
-        if task.external:
+        if plan.value(Scope("task", name), "external"):
             message = f"another app runs {name}; what its workers make of an earlier name is said there"
             help_text = "remove it here, and say it where that app's workers are declared"
             yield RENAMED_ELSEWHERE.at(path, message, help=help_text, fix=(Remove(path),), at_key=True)

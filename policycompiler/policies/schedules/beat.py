@@ -93,7 +93,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     inside = [
         name for name, worker in spec.workers.items() if worker.options is not None and worker.options.beat
     ]
-    cleaning = _cleaning(spec, plan)
+    cleaning = _cleaning(plan)
     needed = bool(plan.scopes("schedule") or spec.beat is not None or cleaning)
     yield from _inside(plan, inside, needed=needed)
     # A scheduler of its own may keep entries that no workload knows (in a database, say).
@@ -108,9 +108,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     yield from _decisions(spec, plan, cleaning)
 
 
-def _cleaning(spec: Workload, plan: Plan) -> tuple[Origin, ...]:
+def _cleaning(plan: Plan) -> tuple[Origin, ...]:
     """From what follows that results have to be deleted; nothing where nobody has to."""
-    if spec.results is None or spec.results.backend not in CLEANED_BY_BEAT:
+    if plan.get(APP, "result_backend_kind") not in CLEANED_BY_BEAT:
         return ()
     return (Derived(APP, "result_expires"),) if plan.get(APP, "result_expires") else ()
 

@@ -36,6 +36,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, warning
+from policycompiler.knowledge.brokers import broker
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value
 
@@ -44,8 +45,6 @@ NAME = "critical-tasks"
 CRITICAL_UNWATCHED = warning("PC531", "critical-unwatched")
 
 ALERT = "CeleryTaskNewFailure"
-WATCHED_TRANSPORTS = ("redis", "rabbitmq")
-"""celery-exporter hears of failures on these."""
 SEVERITY = "critical"
 """Each single failure matters, so somebody is called."""
 PATIENCE_SECONDS = 0
@@ -58,9 +57,9 @@ NO_TEAM = None
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """An alert for each critical task that runs here."""
-    for name, task in spec.tasks.items():
+    for name in spec.tasks:
         scope = Scope("task", name)
-        if not plan.get(scope, "critical") or task.external:
+        if not plan.get(scope, "critical") or plan.value(scope, "external"):
             continue
         deaf = _deaf(plan, scope)
         if deaf:
@@ -74,7 +73,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 def _deaf(plan: Plan, task: Scope) -> str:
     """Why a failure makes no count anywhere; empty where it does."""
     transport = plan.text(APP, "broker_transport")
-    if transport not in WATCHED_TRANSPORTS:
+    if broker(transport).metrics is None:
         return f"celery-exporter counts nothing on {transport}"
     workers = [Scope("worker", name) for name in plan.texts(task, "workers")]
     silent = [worker.name for worker in workers if not plan.value(worker, "task_events")]

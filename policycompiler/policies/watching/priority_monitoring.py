@@ -34,6 +34,7 @@ from bisect import bisect
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, warning
+from policycompiler.knowledge.brokers import Levels
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan, Scope, Written
 
@@ -50,7 +51,7 @@ KOMBU_STEPS = [0, 3, 6, 9]
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Each queue of Redis with a backlog alert and tasks that are not sent to its first list."""
     del spec
-    if plan.text(APP, "broker_transport") != "redis":
+    if plan.broker.levels is not Levels.LISTS:
         return
     options = plan.get(APP, "broker_transport_options")
     steps = _steps(options.get("priority_steps") if isinstance(options, dict) else None)

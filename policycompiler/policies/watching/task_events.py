@@ -42,14 +42,12 @@ LOG_LEVEL = "INFO"
 """One line a task: what an on-call person reads first."""
 CELERY_WITH_SLOW_GREEN = (5, 7)
 """Its synchronous loop, which green pools run, waits 0.1 s for events after every message."""
-TRANSPORTS_WITHOUT_EVENTS = frozenset({"sqs", "filesystem"})
-"""No fan-out, so no events and no remote control."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     """Events on, wherever the broker can carry them and the pool can bear them."""
     del spec
-    carried = plan.text(APP, "broker_transport") not in TRANSPORTS_WITHOUT_EVENTS
+    carried = plan.broker.control
     slowed = {scope for scope in plan.scopes("worker") if _slows(plan, scope)}
     transport: tuple[Origin, ...] = (Derived(APP, "broker_transport"),)
     because = "exporters and Flower live on them" if carried else "this broker cannot carry them"
@@ -73,7 +71,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
 def _slows(plan: Plan, scope: Scope) -> bool:
     """Whether events would hold this worker to ten tasks a second."""
     return (
-        plan.value(APP, "broker_transport") == "rabbitmq"
+        plan.broker.heartbeats
         and pools.pool(plan.text(scope, "pool")).green
         and plan.version(APP, "celery_version") == CELERY_WITH_SLOW_GREEN
         and plan.get(APP, "broker_heartbeat") != 0

@@ -43,6 +43,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
+from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Plan, Scope
 
@@ -51,9 +52,9 @@ NAME = "capacity"
 CAPACITY_SHORT = warning("PC326", "capacity-short")
 MEMORY_BUDGET = warning("PC336", "memory-budget")
 
+MEMORY = "memory_bytes"
+"""Of a process of a worker, and of a run of a task."""
 MIB = 2**20
-OWN_MEMORY = frozenset({"prefork", "solo"})
-"""Pools in which each slot is a process of its own, so that their tasks' memory adds up."""
 
 
 class Parameters(PolicyParameters):
@@ -66,10 +67,11 @@ class Parameters(PolicyParameters):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
     """Slots against load, wherever both are known; memory against slots."""
+    del spec
     for workers in _groups(plan):
         yield from _capacity(plan, workers, tuned)
     for worker in plan.scopes("worker"):
-        yield from _memory(spec, plan, worker)
+        yield from _memory(plan, worker)
 
 
 def _groups(plan: Plan) -> list[list[Scope]]:
@@ -130,10 +132,11 @@ def _slots(plan: Plan, worker: Scope) -> float:
     return plan.number(worker, "concurrency")
 
 
-def _memory(spec: Workload, plan: Plan, worker: Scope) -> Iterator[Diagnostic]:
-    budget = plan.number_if_any(worker, "memory_bytes")
-    declared = [(size, name) for name in plan.texts(worker, "tasks") if (size := spec.tasks[name].memory)]
-    if budget is None or not declared or plan.text(worker, "pool") not in OWN_MEMORY:
+def _memory(plan: Plan, worker: Scope) -> Iterator[Diagnostic]:
+    budget = plan.number_if_any(worker, MEMORY)
+    tasks = plan.texts(worker, "tasks")
+    declared = [(size, name) for name in tasks if (size := plan.number_if_any(Scope("task", name), MEMORY))]
+    if budget is None or not declared or not pools.pool(plan.text(worker, "pool")).own_memory:
         return
     size, name = max(declared)
     slots = _slots(plan, worker)

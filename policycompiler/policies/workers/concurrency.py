@@ -58,6 +58,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import (
     MOST_PROCESSES,
@@ -68,7 +69,6 @@ from policycompiler.plan import (
     Parameter,
     Plan,
     Scope,
-    Written,
 )
 
 NAME = "concurrency"
@@ -77,11 +77,8 @@ AUTOSCALE_OFF_PREFORK = error("PC322", "autoscale-off-prefork")
 AUTOSCALE_ORDER = error("PC408", "autoscale-order")
 ABSURD_CAPACITY = warning("PC642", "absurd-capacity", Profile.MINIMAL)
 
-NEVER_GROW = {
-    "threads": "its worker ends with an error as soon as it should",
-    "solo": "it has one slot whatever is said",
-}
-"""Pools that have no way to grow, and what comes of it."""
+MEMORY = "memory_bytes"
+"""Of a process of a worker, and of a run of a task."""
 PARENT_BYTES = 104857600
 """The process that hands out the work: some 50 MB of a bare Celery, twice that with an application."""
 REPLICAS = 1
@@ -130,7 +127,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     for scope in plan.scopes("worker"):
         pinned = plan.find(scope, "concurrency") or plan.find(scope, "autoscale")
         if pinned is None:
-            yield from _slots(spec, plan, scope, tuned)
+            yield from _slots(plan, scope, tuned)
         elif plan.find(scope, "replicas") is None:
             yield Decision(scope, "replicas", REPLICAS, "one process", (Constant("REPLICAS", REPLICAS),))
 
@@ -144,22 +141,23 @@ def _autoscaling(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         if slots.min > slots.max:
             message = f"the pool shrinks to {slots.min} slots and grows to {slots.max}: min is at most max"
             yield AUTOSCALE_ORDER.at((*path, "min"), message, help="swap them")
-        elif pool in NEVER_GROW:
-            message = (
-                f"a pool of {pool} cannot grow from {slots.min} slots to {slots.max}: {NEVER_GROW[pool]}"
-            )
-            most = slots.max if pool == "threads" else 1
+        elif pool in pools.POOLS and not pools.POOLS[pool].autoscales:
+            has_slots = pools.POOLS[pool].slots
+            then = "its worker ends with an error as soon as it should" if has_slots else "it has one slot"
+            message = f"a pool of {pool} cannot grow from {slots.min} slots to {slots.max}: {then}"
+            most = slots.max if has_slots else 1
             help_text = f"write `concurrency: {most}`, or use `pool: prefork`"
             yield AUTOSCALE_OFF_PREFORK.at(path, message, help=help_text)
 
 
-def _slots(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    if plan.text(scope, "pool") == "solo":
-        wanted = _Slots(1, "a solo pool has one slot", (Derived(scope, "pool"),))
+def _slots(plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
+    kind = plan.text(scope, "pool")
+    if not pools.pool(kind).slots:
+        wanted = _Slots(1, f"a {kind} pool has one slot", (Derived(scope, "pool"),))
     else:
         wanted = _wanted(plan, [Scope("task", name) for name in plan.texts(scope, "tasks")], tuned)
     bound = _Slots(tuned.most_slots, "in a process", (_parameter("most_slots", tuned.most_slots),))
-    fitting = _fitting(spec, plan, scope)
+    fitting = _fitting(plan, scope)
     if fitting is not None and fitting.number < bound.number:
         bound = fitting
     replicas = plan.get(scope, "replicas")
@@ -208,20 +206,21 @@ def _busy(plan: Plan, task: Scope) -> tuple[float | None, list[Origin]]:
     return rate * runtime, [Derived(task, key), Derived(task, "runtime_mean_seconds")]
 
 
-def _fitting(spec: Workload, plan: Plan, scope: Scope) -> _Slots | None:
+def _fitting(plan: Plan, scope: Scope) -> _Slots | None:
     """How many of its largest task fit into the memory of one prefork process, at least one."""
-    declared = [(size, name) for name in plan.texts(scope, "tasks") if (size := spec.tasks[name].memory)]
-    budget = plan.number_if_any(scope, "memory_bytes")
-    if budget is None or not declared or plan.text(scope, "pool") != "prefork":
+    tasks = plan.texts(scope, "tasks")
+    declared = [(size, name) for name in tasks if (size := plan.number_if_any(Scope("task", name), MEMORY))]
+    budget = plan.number_if_any(scope, MEMORY)
+    if budget is None or not declared or not pools.pool(plan.text(scope, "pool")).processes:
         return None
     largest, name = max(declared)
     number = max(1, math.floor((budget - PARENT_BYTES) / largest))
     because = f"into its memory beside each other, {largest / 2**20:.0f} MiB each"
-    task = Written(("tasks", name, "memory"))
+    task = Derived(Scope("task", name), MEMORY)
     return _Slots(
         number,
         because,
-        (Derived(scope, "memory_bytes"), task, Constant("PARENT_BYTES", PARENT_BYTES)),
+        (Derived(scope, MEMORY), task, Constant("PARENT_BYTES", PARENT_BYTES)),
     )
 
 

@@ -71,6 +71,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
+from policycompiler.knowledge import pools
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Plan, Scope
 
@@ -85,8 +86,6 @@ POOL_CPU_GREEN = error("PC405", "pool-cpu-green")
 
 POOL = "prefork"
 """The only pool that keeps time limits."""
-SHARES_ONE_PROCESS = frozenset({"threads", "gevent", "eventlet"})
-"""Pools in which a task that computes stops all others."""
 LIMITS = ("time_limit", "soft_time_limit")
 MOST_RELATED = 5
 """Places that a finding shows; the rest is counted."""
@@ -94,10 +93,11 @@ MOST_RELATED = 5
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Prefork, unless pinned; objections to pins that break what was declared."""
-    if plan.get(APP, "worker_pool") == "gevent":
-        message = "a setting is read too late for the pool gevent: it patches what is imported before"
+    pinned = plan.get(APP, "worker_pool")
+    if isinstance(pinned, str) and pools.pool(pinned).green:
+        message = f"a setting is read too late for the pool {pinned}: it patches what is imported before"
         path: SpecPath = ("celery", "settings", "worker_pool")
-        yield POOL_IN_CONFIG.at(path, message, help="give each worker `pool: gevent` instead")
+        yield POOL_IN_CONFIG.at(path, message, help=f"give each worker `pool: {pinned}` instead")
     eventlets: set[SpecPath] = set()
     for scope in plan.scopes("worker"):
         if plan.find(scope, "pool") is None:
@@ -110,9 +110,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             eventlets.add(where)
             message = "eventlet is no longer developed, and `celery[eventlet]` does not install it"
             yield POOL_EVENTLET.at(where, message, help="use `pool: gevent`, or `pool: threads`")
-        if pool != POOL:
+        if not pools.pool(pool).soft:
             yield from _limits(spec, scope, pool, where, plan.texts(scope, "tasks"))
-        if pool in SHARES_ONE_PROCESS:
+        if pool in pools.POOLS and pools.POOLS[pool].shares_process:
             yield from _computing(spec, scope, pool, where, plan.texts(scope, "tasks"))
 
 
@@ -126,12 +126,13 @@ def _limits(
         for limit in LIMITS
         if (options := spec.tasks[name].options) and getattr(options, limit) is not None
     }
-    ignored = [path for path, limit in pins.items() if pool != "gevent" or limit == "soft_time_limit"]
+    ends_runs = pools.pool(pool).hard
+    ignored = [path for path, limit in pins.items() if not ends_runs or limit == "soft_time_limit"]
     if ignored:
-        finding = POOL_GEVENT_SOFT if pool == "gevent" else POOL_TIME_LIMIT_INERT
+        finding = POOL_GEVENT_SOFT if ends_runs else POOL_TIME_LIMIT_INERT
         first, more = ignored[0], len(ignored) - 1
         others = f" (and {more} more pinned limit{'s' * (more > 1)})" if more else ""
-        ignores = "ignores: only the hard limit ends a run" if pool == "gevent" else "does not keep"
+        ignores = "ignores: only the hard limit ends a run" if ends_runs else "does not keep"
         message = f"{first[1]} pins {first[3]}{others}, which the pool {pool} {ignores}"
         related = (
             Related(where, f"worker {scope.name} runs it on {pool}"),
@@ -140,7 +141,7 @@ def _limits(
         help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
         yield finding.at(first, message, help=help_text, related=related)
     pinned = {path[1] for path in pins}
-    unkept = [name for name in tasks if name not in pinned] if pool != "gevent" else []
+    unkept = [name for name in tasks if name not in pinned] if not ends_runs else []
     if unkept:
         others = f" (or one of {len(unkept) - 1} more)" if len(unkept) > 1 else ""
         message = f"the pool {pool} keeps no time limit: a stuck {unkept[0]}{others} holds its slot for ever"

@@ -142,7 +142,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         if plan.find(scope, "disable_prefetch") is None:
             if not short and (pinned is None or pinned.value == ONE_A_SLOT):
                 yield from _without_reserve(plan, scope, processes[scope], tuned)
-        elif plan.value(scope, "disable_prefetch") and plan.value(APP, "broker_transport") != "redis":
+        elif plan.value(scope, "disable_prefetch") and not plan.broker.disables_prefetch:
             yield from _once(told, [_does_nothing(plan, scope)])
 
 
@@ -173,8 +173,8 @@ def _processes(plan: Plan, scope: Scope) -> int:
 
 
 def _without_reserve(plan: Plan, scope: Scope, processes: int, tuned: Parameters) -> Iterator[Decision]:
-    redis = plan.value(APP, "broker_transport") == "redis"
-    if not redis or plan.version(APP, "celery_version") < FIRST_CELERY_WITHOUT_PREFETCH or processes <= 1:
+    able = plan.broker.disables_prefetch
+    if not able or plan.version(APP, "celery_version") < FIRST_CELERY_WITHOUT_PREFETCH or processes <= 1:
         return
     early = [
         (plan.number_if_any(task, "runtime_p99_seconds") or 0, task)
@@ -200,7 +200,7 @@ def _without_reserve(plan: Plan, scope: Scope, processes: int, tuned: Parameters
 def _objections(plan: Plan, scope: Scope, runs: _Runs, tuned: Parameters) -> Iterator[Diagnostic]:
     multiplier = plan.number(scope, "prefetch_multiplier")
     path = _place(plan, scope, "prefetch_multiplier")
-    without = plan.get(scope, "disable_prefetch") and plan.value(APP, "broker_transport") == "redis"
+    without = plan.get(scope, "disable_prefetch") and plan.broker.disables_prefetch
     declared = [
         (p99, task)
         for task in (Scope("task", name) for name in plan.texts(scope, "tasks"))

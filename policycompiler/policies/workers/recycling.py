@@ -47,9 +47,9 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, warning
-from policycompiler.knowledge.pools import POOLS
+from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope, Written
+from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope
 
 NAME = "recycling"
 
@@ -58,6 +58,7 @@ MEMORY_PER_CHILD_LOW = warning("PC335", "memory-per-child-low")
 
 LEAST_KIB = 150000
 """A bare child of a tiny app has some 50 MB, one that has loaded an application two or three times that."""
+MEMORY = "memory_bytes"
 BOUNDS = ("max_tasks_per_child", "max_memory_per_child")
 
 
@@ -77,18 +78,20 @@ class Parameters(PolicyParameters):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Recycle prefork children by count, and by memory where it is declared."""
+    del spec
     yield from _inert(plan)
     told: set[SpecPath] = set()
     for scope in plan.scopes("worker"):
-        if plan.value(scope, "pool") != "prefork":
+        if not pools.pool(plan.text(scope, "pool")).recycles:
             continue
         if plan.find(scope, "max_tasks_per_child") is None:
             because = "rare enough to cost nothing, often enough to end a slow leak"
             runs = tuned.tasks_per_child
             origins: tuple[Origin, ...] = (_parameter("tasks_per_child", runs), Derived(scope, "pool"))
             yield Decision(scope, "max_tasks_per_child", runs, because, origins)
+        tasks = plan.texts(scope, "tasks")
         declared = [
-            (memory, name) for name in plan.texts(scope, "tasks") if (memory := spec.tasks[name].memory)
+            (memory, name) for name in tasks if (memory := plan.number_if_any(Scope("task", name), MEMORY))
         ]
         memory, task_name = max(declared, default=(0, ""))
         if plan.find(scope, "max_memory_per_child") is not None:
@@ -96,7 +99,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         elif declared:
             kib = math.ceil(memory / 1024 * tuned.memory_margin) + tuned.idle_child_kib
             origins = (
-                Written(("tasks", task_name, "memory")),
+                Derived(Scope("task", task_name), MEMORY),
                 _parameter("memory_margin", tuned.memory_margin),
                 _parameter("idle_child_kib", tuned.idle_child_kib),
             )
@@ -108,12 +111,12 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
 
 def _inert(plan: Plan) -> Iterator[Diagnostic]:
     """Bounds that are pinned where no process can be replaced."""
-    pools = {scope: plan.text(scope, "pool") for scope in plan.scopes("worker")}
+    kinds = {scope: plan.text(scope, "pool") for scope in plan.scopes("worker")}
     # A class of the user's own may have processes to replace.
-    fixed = {kind for kind, pool in POOLS.items() if not pool.recycles}
-    nowhere = all(pool in fixed for pool in pools.values())
+    fixed = {kind for kind, pool in pools.POOLS.items() if not pool.recycles}
+    nowhere = all(pool in fixed for pool in kinds.values())
     told: set[SpecPath] = set()
-    for scope, pool in pools.items():
+    for scope, pool in kinds.items():
         for key in BOUNDS:
             path = plan.written(scope, key)
             # What is pinned for all workers has an effect as long as one of them has processes.

@@ -65,6 +65,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, info, warning
+from policycompiler.knowledge.brokers import broker
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan, Scope
 
@@ -77,8 +78,6 @@ SOFT_SHUTDOWN_OVER_STOP = warning("PC452", "soft-shutdown-over-stop")
 
 FIRST_CELERY_WITH_SOFT_SHUTDOWN = (5, 5)
 """Older ones stop cold at once."""
-GIVES_BACK_LATE = frozenset({"redis", "sqs"})
-"""Brokers that do not see that a worker is gone."""
 LEAVE_SECONDS = 10
 """To put everything back, close connections and leave, before KILL comes."""
 TIMEOUT, ON_IDLE = "worker_soft_shutdown_timeout", "worker_enable_soft_shutdown_on_idle"
@@ -143,7 +142,7 @@ def _objections(plan: Plan, worker: Scope, stop: _Stop, *, knows: bool) -> Itera
     loses = early is not None and early[0] + LEAVE_SECONDS > stop.timeout
     transport = plan.text(APP, "broker_transport")
     pinned = plan.written(worker, "stop_timeout_seconds")
-    if pinned and transport in GIVES_BACK_LATE and not loses and late and late[0] > stop.timeout:
+    if pinned and broker(transport).redelivery and not loses and late and late[0] > stop.timeout:
         after = plan.number(APP, "visibility_timeout_seconds")
         message = (
             f"a stop of {worker.name} kills it after {stop.timeout:g} s, but {late[1]} may run {late[0]:g} "

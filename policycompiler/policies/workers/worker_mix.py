@@ -100,12 +100,12 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
     mixed: set[str] = set()
     for queue in plan.scopes("queue"):
         if not plan.value(queue, "external"):
-            found = list(_waits(spec, plan, _tasks(spec, plan, queue), tuned, f"queue {queue.name}", ()))
+            found = list(_waits(spec, plan, _tasks(plan, queue), tuned, f"queue {queue.name}", ()))
             mixed.update(queue.name for _ in found)
             yield from found
     any_mixed = bool(mixed)
     for worker in plan.scopes("worker"):
-        queues, tasks = plan.texts(worker, "queues"), _tasks(spec, plan, worker)
+        queues, tasks = plan.texts(worker, "queues"), _tasks(plan, worker)
         where: SpecPath = ("workers", worker.name, "queues")
         if len(queues) > 1 and mixed.isdisjoint(queues):
             found = list(_waits(spec, plan, tasks, tuned, f"worker {worker.name}", where))
@@ -116,8 +116,9 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
         yield from _only_one(spec, plan)
 
 
-def _tasks(spec: Workload, plan: Plan, scope: Scope) -> list[Scope]:
-    return [Scope("task", name) for name in plan.texts(scope, "tasks") if not spec.tasks[name].external]
+def _tasks(plan: Plan, scope: Scope) -> list[Scope]:
+    tasks = (Scope("task", name) for name in plan.texts(scope, "tasks"))
+    return [task for task in tasks if not plan.value(task, "external")]
 
 
 def _waits(

@@ -2,13 +2,14 @@
 
 Decides:
     `app/service`, `app`, `owner`, `namespace`, `celery_version`, `broker_transport`, `broker_version`,
-    `broker_url` or `broker_url_variable`, and `result_backend` or `result_backend_variable`; every entry of
-    `celery.settings` and every task option, by its own name. Where pinned:
-    `task:NAME/queue`; `queue:NAME/exchange`, `exchange_type`, `routing_key`, `consumer_arguments`,
-    `broadcast`, `external`; `worker:NAME/pool`, `concurrency` or `autoscale`, `replicas`, `memory_bytes`,
-    `stop_timeout_seconds`, `command_prefix`, `environment`, `prefetch_multiplier`, `max_tasks_per_child`,
-    `max_memory_per_child`, `without_gossip`, `without_mingle`, `without_heartbeat`, `heartbeat_interval`,
-    `optimization`, `disable_prefetch`, `log_level`.
+    `broker_url` or `broker_url_variable`, `result_backend_kind`, and `result_backend` or
+    `result_backend_variable`; every entry of `celery.settings` and every task option, by its own name.
+    Where pinned: `task:NAME/queue`; `queue:NAME/exchange`, `exchange_type`, `routing_key`,
+    `consumer_arguments`, `broadcast`, `external`; `worker:NAME/pool`, `concurrency` or `autoscale`,
+    `replicas`, `memory_bytes`, `stop_timeout_seconds`, `command_prefix`, `environment`,
+    `prefetch_multiplier`, `max_tasks_per_child`, `max_memory_per_child`, `without_gossip`,
+    `without_mingle`, `without_heartbeat`, `heartbeat_interval`, `optimization`, `disable_prefetch`,
+    `log_level`.
 
 Because:
     Whoever knows better than the policies says so under Celery's own name, and must be able to rely on it.
@@ -118,8 +119,10 @@ def _identity(spec: Workload) -> Iterator[Decision]:
     yield from _address("broker_url", spec.broker.url, ("broker", "url"))
     if spec.broker.version is not None:
         yield _declared("broker_version", spec.broker.version, ("broker", "version"))
-    if spec.results is not None and spec.results.url is not None and spec.results.backend != "none":
-        yield from _address("result_backend", spec.results.url, ("results", "url"))
+    if spec.results is not None and spec.results.backend != "none":
+        yield _declared("result_backend_kind", spec.results.backend, ("results", "backend"))
+        if spec.results.url is not None:
+            yield from _address("result_backend", spec.results.url, ("results", "url"))
     celery = spec.celery
     if celery is not None and celery.namespace is not None:
         yield _declared("namespace", celery.namespace, ("celery", "namespace"))

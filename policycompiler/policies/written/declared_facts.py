@@ -2,9 +2,9 @@
 
 Decides:
     Of each task: `latency`, `work`, `idempotent`, `external`; and where declared `owner`,
-    `description`, `runbook`, `critical`, `canvas`, `payload_bytes`, `burst`, `runtime_p50_seconds`,
-    `runtime_p99_seconds`, `runtime_mean_seconds`, `rate_mean_per_second`, `rate_peak_per_second`,
-    `max_countdown_seconds`.
+    `description`, `runbook`, `critical`, `canvas`, `memory_bytes`, `payload_bytes`, `burst`,
+    `runtime_p50_seconds`, `runtime_p99_seconds`, `runtime_mean_seconds`, `rate_mean_per_second`,
+    `rate_peak_per_second`, `max_countdown_seconds`.
 
 Because:
     Other policies and all targets must read one and the same fact. What nobody declared is taken on the
@@ -130,6 +130,8 @@ def _facts(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:
             yield field, value, (field,)
     if task.canvas is not None:
         yield "canvas", [*task.canvas], ("canvas",)
+    if task.memory is not None:
+        yield "memory_bytes", task.memory, ("memory",)
     if task.payload is not None:
         yield "payload_bytes", task.payload, ("payload",)
     if task.runtime is not None:

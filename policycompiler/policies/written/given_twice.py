@@ -31,7 +31,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, error, info
 from policycompiler.model import Workload
-from policycompiler.plan import Plan, Value
+from policycompiler.plan import Plan, Scope, Value
 
 NAME = "given-twice"
 
@@ -41,7 +41,6 @@ EXTERNAL_RETRY = info("PC121", "external-retry")
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Compare each declaration with its pin."""
-    del plan
     keep = spec.results.keep if spec.results is not None else None
     settings = (spec.celery and spec.celery.settings) or {}
     if "result_expires" in settings:
@@ -57,7 +56,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             if None not in (ignored, options.ignore_result) and ignored != options.ignore_result:
                 said = f"`result: {task.result}`"
                 yield _finding(said, (*path, "result"), options.ignore_result, (*where, "ignore_result"))
-        if task.external and task.retry is not None and (task.retry.max or task.retry.on):
+        retry = task.retry
+        if plan.value(Scope("task", name), "external") and retry is not None and (retry.max or retry.on):
             message = f"another app runs {name}, and retries it as that app says; this changes nothing"
             where = (*path, "retry")
             yield EXTERNAL_RETRY.at(

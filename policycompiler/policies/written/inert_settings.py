@@ -30,9 +30,10 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, warning
+from policycompiler.knowledge.brokers import BROKERS, Broker, broker
 from policycompiler.knowledge.pools import POOLS
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan
@@ -48,14 +49,13 @@ _OF_BACKENDS = {
     "redis_": "redis",
     "s3_": "s3",
 }
-_OF_AMQP = frozenset(
-    {
-        "broker_heartbeat",
-        "broker_heartbeat_checkrate",
-        "broker_native_delayed_delivery_queue_type",
-        "worker_detect_quorum_queues",
-    }
-)
+_OF_BROKERS: Mapping[str, Callable[[Broker], bool]] = {
+    "broker_heartbeat": lambda known: known.heartbeats,
+    "broker_heartbeat_checkrate": lambda known: known.heartbeats,
+    "broker_native_delayed_delivery_queue_type": lambda known: known.quorum_queues,
+    "worker_detect_quorum_queues": lambda known: known.quorum_queues,
+}
+"""Settings that are read where the broker has something, and what."""
 _OF_PREFORK = frozenset(
     {"worker_lost_wait", "worker_pool_putlocks", "worker_pool_start_method", "worker_proc_alive_timeout"}
 )
@@ -71,10 +71,11 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             continue
         backend = next((kind for begin, kind in _OF_BACKENDS.items() if key.startswith(begin)), None)
         if backend is not None and not own_scheduler:
-            yield from _of_backend(spec, key, backend)
-        elif key in _OF_AMQP and transport != "rabbitmq":
+            yield from _of_backend(plan, key, backend)
+        elif key in _OF_BROKERS and not _OF_BROKERS[key](broker(transport)):
             related = (Related(("broker", "transport"), "the broker"),)
-            yield _unused(key, f"only RabbitMQ reads it, and the broker is {transport}", related)
+            readers = " and ".join(known.label for known in BROKERS.values() if _OF_BROKERS[key](known))
+            yield _unused(key, f"only {readers} reads it, and the broker is {transport}", related)
         elif key in _OF_PREFORK and kinds and not any(_may_have_processes(kind) for kind in kinds):
             yield _unused(key, "only the prefork pool reads it, and no worker has one")
 
@@ -84,11 +85,11 @@ def _may_have_processes(kind: str) -> bool:
     return kind not in POOLS or POOLS[kind].processes
 
 
-def _of_backend(spec: Workload, key: str, backend: str) -> Iterator[Diagnostic]:
-    if spec.results is None or spec.results.backend == "none":
+def _of_backend(plan: Plan, key: str, backend: str) -> Iterator[Diagnostic]:
+    found = plan.get(APP, "result_backend_kind")
+    if found is None:
         yield _unused(key, f"only the {backend} backend reads it, and no results are kept")
-    elif spec.results.backend != backend:
-        found = spec.results.backend
+    elif found != backend:
         related = (Related(("results", "backend"), "where results go"),)
         yield _unused(key, f"only the {backend} backend reads it, and results go to {found}", related)
 

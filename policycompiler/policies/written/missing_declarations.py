@@ -58,7 +58,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         if task.owner is None and spec.owner is None:
             message = f"nobody is declared the owner of {name}: its alerts go to no team"
             yield MISSING_OWNER.at(path, message, help="add `owner:`, here or once for the file", at_key=True)
-        if task.external:
+        if plan.value(Scope("task", name), "external"):
             continue
         if task.idempotent is None:
             message = f"whether {name} may run twice is not declared: it is lost with a worker"

@@ -43,8 +43,8 @@ DECIDES = {
                 "priority 9 of 9, as this broker counts",
             ),
             "task:shop.b/options.priority": None,
-            "queue:mail/arguments": (
-                {"x-max-priority": 9},
+            "queue:mail/arguments.x-max-priority": (
+                9,
                 "10 levels of priority, the lowest is 0",
             ),
         },
@@ -60,7 +60,7 @@ DECIDES = {
                 "priority 9 of 9, as this broker counts",
             ),
             "task:shop.b/options.priority": None,
-            "queue:mail/arguments": None,
+            "queue:mail/arguments.x-max-priority": None,
         },
     ),
     "three levels on Redis": (
@@ -91,8 +91,8 @@ DECIDES = {
                 "priority 9 of 9, as this broker counts",
             ),
             "task:shop.b/options.priority": None,
-            "queue:mail/arguments": (
-                {"x-max-priority": 2},
+            "queue:mail/arguments.x-max-priority": (
+                2,
                 "3 levels of priority, the lowest is 0",
             ),
         },
@@ -109,7 +109,7 @@ DECIDES = {
                 "priority 9 of 9, as this broker counts",
             ),
             "task:shop.b/options.priority": None,
-            "queue:mail/arguments": None,
+            "queue:mail/arguments.x-max-priority": None,
         },
     ),
     "beside other arguments": (
@@ -119,12 +119,9 @@ DECIDES = {
             "queues: {mail: {arguments: {x-message-ttl: 5}}}"
         ),
         {
-            "queue:mail/arguments": (
-                {"x-max-priority": 9, "x-message-ttl": 5},
-                (
-                    "nothing asks for another type, and RabbitMQ refuses to change a queue that exists; "
-                    "10 levels of priority, the lowest is 0"
-                ),
+            "queue:mail/arguments.x-max-priority": (
+                9,
+                "10 levels of priority, the lowest is 0",
             )
         },
     ),
@@ -149,8 +146,8 @@ DECIDES = {
     "levels for what producers choose": (
         ("broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\nqueues: {mail: {priorities: 10}}"),
         {
-            "queue:mail/arguments": (
-                {"x-max-priority": 9},
+            "queue:mail/arguments.x-max-priority": (
+                9,
                 "10 levels of priority, the lowest is 0",
             )
         },
@@ -165,7 +162,7 @@ DECIDES = {
                 4,
                 "priority 4 of 9, as this broker counts",
             ),
-            "queue:q/arguments": None,
+            "queue:q/arguments.x-max-priority": None,
         },
     ),
     "a pattern": (
@@ -212,7 +209,7 @@ STAYS_SILENT = {
     ),
     "one level": (
         ("broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\nqueues: {mail: {priorities: 1}}"),
-        ["queue:mail/arguments"],
+        ["queue:mail/arguments.x-max-priority"],
     ),
     "none is last on RabbitMQ anyway": (
         (
@@ -238,7 +235,7 @@ LEADS_TO = {
             "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}\n"
             "queues: {mail: {priorities: 3}}"
         ),
-        "queue:mail/arguments",
+        "queue:mail/arguments.x-max-priority",
         ["3:29"],
     ),
     "the task that asks, and the policy": (
@@ -246,7 +243,7 @@ LEADS_TO = {
             "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
             "tasks: {shop.a: {queue: mail, priority: 9}, shop.b: {queue: mail}}"
         ),
-        "queue:mail/arguments",
+        "queue:mail/arguments.x-max-priority",
         ["2:41", "LEVELS"],
     ),
     "what nobody declared": (

@@ -7,7 +7,6 @@ from workloads import Found, after, for_its_rabbitmq
 
 from policycompiler.policies.delivery import dead_letters
 
-UNASKED = "nothing asks for another type, and RabbitMQ refuses to change a queue that exists"
 DECIDES = {
     "a classic queue": (
         ("broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\nqueues: {mail: {dead_letter: true}}"),
@@ -20,10 +19,13 @@ DECIDES = {
                 {"x-max-length": 10000},
                 "of the kind of its queue, and bounded: beyond 10000 letters the oldest go",
             ),
-            "queue:mail/arguments": (
-                {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "mail.dead"},
-                "dead letters are kept",
+            "queue:mail/arguments.x-dead-letter-exchange": (
+                "",
+                "the exchange that brings letters to their queue",
             ),
+            "queue:mail/arguments.x-dead-letter-routing-key": ("mail.dead", "the name of that queue"),
+            "queue:mail/arguments.x-dead-letter-strategy": None,
+            "queue:mail/arguments.x-overflow": None,
         },
     ),
     "a quorum queue": (
@@ -37,17 +39,16 @@ DECIDES = {
                 {"x-max-length": 10000, "x-queue-type": "quorum"},
                 "of the kind of its queue, and bounded: beyond 10000 letters the oldest go",
             ),
-            "queue:mail/arguments": (
-                {
-                    "x-dead-letter-exchange": "",
-                    "x-dead-letter-routing-key": "mail.dead",
-                    "x-dead-letter-strategy": "at-least-once",
-                    "x-overflow": "reject-publish",
-                    "x-queue-type": "quorum",
-                    "x-delivery-limit": 3,
-                },
-                ("the policy file asks for quorum queues; dead letters are kept"),
+            "queue:mail/arguments.x-dead-letter-exchange": (
+                "",
+                "the exchange that brings letters to their queue",
             ),
+            "queue:mail/arguments.x-dead-letter-routing-key": ("mail.dead", "the name of that queue"),
+            "queue:mail/arguments.x-dead-letter-strategy": (
+                "at-least-once",
+                "a letter is forgotten only when its queue has it",
+            ),
+            "queue:mail/arguments.x-overflow": ("reject-publish", "the strategy needs it"),
         },
     ),
     "a quorum queue of a RabbitMQ that does not know the strategy": (
@@ -56,15 +57,13 @@ DECIDES = {
             "queues: {mail: {dead_letter: true, type: quorum}}"
         ),
         {
-            "queue:mail/arguments": (
-                {
-                    "x-dead-letter-exchange": "",
-                    "x-dead-letter-routing-key": "mail.dead",
-                    "x-queue-type": "quorum",
-                    "x-delivery-limit": 3,
-                },
-                "the queue type is pinned; dead letters are kept",
-            )
+            "queue:mail/arguments.x-dead-letter-exchange": (
+                "",
+                "the exchange that brings letters to their queue",
+            ),
+            "queue:mail/arguments.x-dead-letter-routing-key": ("mail.dead", "the name of that queue"),
+            "queue:mail/arguments.x-dead-letter-strategy": None,
+            "queue:mail/arguments.x-overflow": None,
         },
     ),
     "a quorum queue with a length of its own keeps its overflow": (
@@ -73,16 +72,13 @@ DECIDES = {
             "queues: {mail: {dead_letter: true, arguments: {x-max-length: 5}}}"
         ),
         {
-            "queue:mail/arguments": (
-                {
-                    "x-dead-letter-exchange": "",
-                    "x-dead-letter-routing-key": "mail.dead",
-                    "x-queue-type": "quorum",
-                    "x-delivery-limit": 3,
-                    "x-max-length": 5,
-                },
-                ("the policy file asks for quorum queues; dead letters are kept"),
-            )
+            "queue:mail/arguments.x-dead-letter-exchange": (
+                "",
+                "the exchange that brings letters to their queue",
+            ),
+            "queue:mail/arguments.x-dead-letter-routing-key": ("mail.dead", "the name of that queue"),
+            "queue:mail/arguments.x-dead-letter-strategy": None,
+            "queue:mail/arguments.x-overflow": None,
         },
     ),
     "what is pinned stays": (
@@ -92,29 +88,31 @@ DECIDES = {
             "lost}}}"
         ),
         {
-            "queue:mail/arguments": (
-                {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "lost"},
-                (f"{UNASKED}; dead letters are kept"),
-            )
+            "queue:mail/arguments.x-dead-letter-exchange": (
+                "",
+                "the exchange that brings letters to their queue",
+            ),
+            "queue:mail/arguments.x-dead-letter-routing-key": None,
         },
     ),
 }
+LETTERS = "queue:mail/arguments.x-dead-letter-exchange"
 STAYS_SILENT = {
     "Redis": (
         "queues: {mail: {dead_letter: true}}",
-        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", "queue:mail/arguments"],
+        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", LETTERS],
     ),
     "false": (
         ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: false}}"),
-        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", "queue:mail/arguments"],
+        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", LETTERS],
     ),
     "another app's": (
         ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true, external: true}}"),
-        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", "queue:mail/arguments"],
+        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", LETTERS],
     ),
     "a broadcast": (
         ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true, broadcast: true}}"),
-        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", "queue:mail/arguments"],
+        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", LETTERS],
     ),
 }
 LEADS_TO = {
@@ -126,15 +124,17 @@ LEADS_TO = {
     "the parameter and the kind": (
         ("broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\nqueues: {mail: {dead_letter: true}}"),
         "queue:mail/dead_letter_arguments",
-        ["parameters.queue-declarations.queue_type", "parameters.dead-letters.most_messages"],
+        ["queue:mail/type", "parameters.dead-letters.most_messages"],
     ),
-    "all that gives an argument": (
-        (
-            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
-            "queues: {mail: {dead_letter: true, arguments: {x-message-ttl: 5}}}"
-        ),
-        "queue:mail/arguments",
-        ["parameters.queue-declarations.queue_type", "2:47", "2:30", "DEAD_SUFFIX", "TO_QUEUE"],
+    "what gives the exchange": (
+        "broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true}}",
+        LETTERS,
+        ["2:30", "TO_QUEUE"],
+    ),
+    "what gives the key": (
+        "broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: true}}",
+        "queue:mail/arguments.x-dead-letter-routing-key",
+        ["queue:mail/dead_letter_queue"],
     ),
 }
 REFUSES = {

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
+from types import UnionType
 
 import pytest
 from places import EVERYTHING
 from workloads import found, workload
 
 from policycompiler.compiler import Compilation, compile_workload
-from policycompiler.policies.platform import custom_findings
+from policycompiler.policies.platform.custom_findings.names import Kind, mappings, names
 
 SHOP = """\
 broker: {transport: rabbitmq, url: "${U}", version: "3.12"}
@@ -154,17 +154,6 @@ def test_a_name_that_is_taken_is_refused(tmp_path):
     assert [each.name for each in compilation.diagnostics] == ["finding-name-taken"]
 
 
-def known(kind: str) -> set[str]:
-    tables: list[Mapping[str, str]] = [
-        custom_findings.TEXTS,
-        custom_findings.FLAGS,
-        custom_findings.LISTS,
-        custom_findings.MAPPINGS,
-        custom_findings.NUMBERS,
-    ]
-    return {name for table in tables for name in table[kind].split()}
-
-
 @pytest.mark.parametrize("kind", ["task", "queue", "worker", "schedule"])
 def test_every_setting_of_the_plan_has_a_name_and_the_type_that_it_is_said_to_have(kind):
     compilations = [compile_workload([path], targets=()) for path in EVERYTHING.glob("*.yaml")]
@@ -174,22 +163,18 @@ def test_every_setting_of_the_plan_has_a_name_and_the_type_that_it_is_said_to_ha
         for setting in compilation.plan or ()
         if setting.scope.kind == kind and setting.value is not None
     ]
-    assert {setting.key for setting in settings} - known(kind) == UNNAMED[kind]
-    types = {
-        **dict.fromkeys(custom_findings.TEXTS[kind].split(), str),
-        **dict.fromkeys(custom_findings.FLAGS[kind].split(), bool),
-        **dict.fromkeys(custom_findings.LISTS[kind].split(), list),
-        **dict.fromkeys(custom_findings.MAPPINGS[kind].split(), dict),
-        **dict.fromkeys(custom_findings.NUMBERS[kind].split(), int | float),
-    }
+    named = names(kind)
+    grouped = tuple(f"{prefix}." for prefix in mappings(kind))
+    settings = [setting for setting in settings if not setting.key.startswith(grouped)]
+    assert {setting.key for setting in settings if f"{kind}.{setting.key}" not in named} == set()
     for setting in settings:
-        assert isinstance(setting.value, types.get(setting.key, object)), setting
+        assert isinstance(setting.value, TYPES[named[f"{kind}.{setting.key}"]]), setting
 
 
-UNNAMED: dict[str, set[str]] = {
-    "task": {"options.send_events", "options.trail"},
-    "queue": set(),
-    "worker": set(),
-    "schedule": {"cron", "solar"},
+TYPES: dict[Kind, type | UnionType] = {
+    Kind.TEXT: str,
+    Kind.FLAG: bool,
+    Kind.LIST: list,
+    Kind.MAPPING: dict,
+    Kind.NUMBER: int | float,
 }
-"""Settings about which nobody would declare a finding."""

@@ -15,7 +15,7 @@ DECIDES = {
             "queue:shop.standard.io/exchange": ("shop.standard.io", "an exchange of the queue's own name"),
             "queue:shop.standard.io/exchange_type": ("direct", "this broker has one kind of queue"),
             "queue:shop.standard.io/routing_key": ("shop.standard.io", "the queue's own name"),
-            "queue:shop.standard.io/arguments": ({}, "none are needed"),
+            "queue:shop.standard.io/arguments.x-queue-type": None,
             "queue:shop.standard.io/consumer_arguments": ({}, "none are needed"),
             "app/task_create_missing_queues": (
                 True,
@@ -32,7 +32,7 @@ DECIDES = {
             "queue:shop.standard.io/exchange_type": ("direct", UNASKED),
             "queue:shop.standard.io/exchange": ("shop.standard.io", "an exchange of the queue's own name"),
             "queue:shop.standard.io/routing_key": ("shop.standard.io", "the queue's own name"),
-            "queue:shop.standard.io/arguments": ({}, "none are needed"),
+            "queue:shop.standard.io/arguments.x-queue-type": None,
             "app/task_default_exchange_type": ("direct", "as the default queue is declared"),
         },
     ),
@@ -53,10 +53,9 @@ DECIDES = {
                 "all.it",
                 "`task_default_routing_key` says so of the default queue",
             ),
-            "queue:shop.standard.io/arguments": (
-                {"x-queue-type": "quorum"},
-                "`task_default_queue_type` says so",
-            ),
+            "queue:shop.standard.io/type": ("quorum", "`task_default_queue_type` says so"),
+            "queue:shop.standard.io/arguments.x-queue-type": ("quorum", "`task_default_queue_type` says so"),
+            "queue:shop.standard.io/arguments.x-delivery-limit": None,
         },
     ),
     "Celery's own setting for the others": (
@@ -68,8 +67,8 @@ DECIDES = {
         ),
         {
             "queue:q/exchange_type": ("topic", "`task_create_missing_queue_exchange_type` says so"),
-            "queue:q/arguments": ({"x-queue-type": "quorum"}, "`task_create_missing_queue_type` says so"),
-            "queue:shop.standard.io/arguments": ({}, "none are needed"),
+            "queue:q/arguments.x-queue-type": ("quorum", "`task_create_missing_queue_type` says so"),
+            "queue:shop.standard.io/arguments.x-queue-type": None,
         },
     ),
     "a key alone leaves the exchange as Celery makes it": (
@@ -77,7 +76,7 @@ DECIDES = {
         {
             "queue:default/exchange": ("default", "an exchange of the queue's own name"),
             "queue:default/exchange_type": ("direct", UNASKED),
-            "queue:default/arguments": ({}, "none are needed"),
+            "queue:default/arguments.x-queue-type": None,
         },
     ),
     "pinned to classic": (
@@ -87,7 +86,7 @@ DECIDES = {
         ),
         {
             "queue:q/exchange_type": ("direct", "the queue type is pinned"),
-            "queue:q/arguments": ({}, "none are needed"),
+            "queue:q/arguments.x-queue-type": None,
         },
     ),
     "a classic queue among classic ones": (
@@ -103,9 +102,11 @@ DECIDES = {
         ),
         {
             "queue:q/exchange_type": ("topic", "the queue type is pinned"),
-            "queue:q/arguments": (
-                {"x-queue-type": "quorum", "x-delivery-limit": 3},
-                "the queue type is pinned",
+            "queue:q/type": ("quorum", "the queue type is pinned"),
+            "queue:q/arguments.x-queue-type": ("quorum", "pinned in the workload"),
+            "queue:q/arguments.x-delivery-limit": (
+                3,
+                "a message that kills its worker must not come back for ever",
             ),
         },
     ),
@@ -113,9 +114,11 @@ DECIDES = {
         ("broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\nqueues: {q: {type: quorum}}"),
         {
             "queue:q/exchange_type": ("topic", "the queue type is pinned"),
-            "queue:q/arguments": (
-                {"x-queue-type": "quorum", "x-delivery-limit": 3},
-                "the queue type is pinned",
+            "queue:q/type": ("quorum", "the queue type is pinned"),
+            "queue:q/arguments.x-queue-type": ("quorum", "the queue type is pinned"),
+            "queue:q/arguments.x-delivery-limit": (
+                3,
+                "a message that kills its worker must not come back for ever",
             ),
         },
     ),
@@ -125,9 +128,11 @@ DECIDES = {
             "queues: {q: {type: quorum, arguments: {x-message-ttl: 60000}}}"
         ),
         {
-            "queue:q/arguments": (
-                {"x-queue-type": "quorum", "x-delivery-limit": 3, "x-message-ttl": 60000},
-                "the queue type is pinned",
+            "queue:q/arguments.x-queue-type": ("quorum", "the queue type is pinned"),
+            "queue:q/arguments.x-message-ttl": (60000, "pinned in the workload"),
+            "queue:q/arguments.x-delivery-limit": (
+                3,
+                "a message that kills its worker must not come back for ever",
             ),
         },
     ),
@@ -137,26 +142,22 @@ DECIDES = {
             "queues: {q: {type: quorum, arguments: {x-delivery-limit: 9}}}"
         ),
         {
-            "queue:q/arguments": (
-                {"x-queue-type": "quorum", "x-delivery-limit": 9},
-                "the queue type is pinned",
-            ),
+            "queue:q/arguments.x-queue-type": ("quorum", "the queue type is pinned"),
+            "queue:q/arguments.x-delivery-limit": (9, "pinned in the workload"),
         },
     ),
     "levels of priority are of classic queues": (
         "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-max-priority: 10}}}",
         {
             "queue:q/exchange_type": ("direct", "RabbitMQ refuses a quorum queue with levels of priority"),
-            "queue:q/arguments": (
-                {"x-max-priority": 10},
-                "RabbitMQ refuses a quorum queue with levels of priority",
-            ),
+            "queue:q/type": ("classic", "RabbitMQ refuses a quorum queue with levels of priority"),
+            "queue:q/arguments.x-max-priority": (10, "pinned in the workload"),
         },
     ),
     "a broadcast is no quorum queue": (
         "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {broadcast: true}}",
         {
-            "queue:q/arguments": ({}, "none are needed"),
+            "queue:q/arguments.x-queue-type": None,
             "queue:q/exchange_type": ("fanout", "it copies each message to every queue behind it"),
         },
     ),
@@ -169,7 +170,7 @@ DECIDES = {
     "another app declares its own": (
         "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {external: true}}",
         {
-            "queue:q/arguments": ({}, "none are needed"),
+            "queue:q/arguments.x-queue-type": None,
             "queue:q/exchange_type": ("direct", "the app that consumes it declares it; this one only sends"),
         },
     ),
@@ -177,7 +178,7 @@ DECIDES = {
         "queues: {q: {type: quorum}}",
         {
             "queue:q/exchange_type": ("direct", "this broker has one kind of queue"),
-            "queue:q/arguments": ({}, "none are needed"),
+            "queue:q/arguments.x-queue-type": None,
         },
     ),
     "the rest of one that is spelt out": (
@@ -216,13 +217,20 @@ LEADS_TO = {
         "queue:shop.standard.io/exchange_type",
         ["parameters.queue-declarations.queue_type"],
     ),
-    "the type and what is pinned": (
-        (
-            "broker: {transport: rabbitmq, url: '${U}'}\n"
-            "queues: {q: {type: quorum, arguments: {x-message-ttl: 1}}}"
-        ),
-        "queue:q/arguments",
-        ["2:20", "parameters.queue-declarations.redeliveries", "2:39"],
+    "the type": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {type: quorum}}",
+        "queue:q/type",
+        ["2:20"],
+    ),
+    "the type and the parameter": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {type: quorum}}",
+        "queue:q/arguments.x-delivery-limit",
+        ["queue:q/type", "parameters.queue-declarations.redeliveries"],
+    ),
+    "what is pinned": (
+        "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-message-ttl: 1}}}",
+        "queue:q/arguments.x-message-ttl",
+        ["2:41"],
     ),
     "the default queue": (
         "tasks: {shop.a: }",
@@ -362,27 +370,34 @@ def test_it_accepts(fragment):
 
 
 ASKED = "the policy file asks for quorum queues"
-QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 3}
 
 
 @pytest.mark.parametrize(
-    ("versions", "arguments"),
+    ("versions", "type_"),
     [
-        (("5.7", "4.1"), (QUORUM, ASKED)),
-        (("5.7", "3.13"), (QUORUM, ASKED)),
-        (("5.7", None), (QUORUM, ASKED)),
-        (("5.4", None), ({}, "none are needed")),
-        (("5.5.3", "3.13"), ({}, "none are needed")),
-        (("5.6", "3.13"), ({}, "none are needed")),
-        (("5.6.3", "3.13"), (QUORUM, ASKED)),
-        (("5.5.3", "4.0.1"), (QUORUM, ASKED)),
-        (("5.5.3", "4.0"), ({}, "none are needed")),
+        (("5.7", "4.1"), "quorum"),
+        (("5.7", "3.13"), "quorum"),
+        (("5.7", None), "quorum"),
+        (("5.4", None), "classic"),
+        (("5.5.3", "3.13"), "classic"),
+        (("5.6", "3.13"), "classic"),
+        (("5.6.3", "3.13"), "quorum"),
+        (("5.5.3", "4.0.1"), "quorum"),
+        (("5.5.3", "4.0"), "classic"),
     ],
 )
-def test_a_policy_file_asks_for_quorum_queues_where_the_versions_can_have_them(versions, arguments):
+def test_a_policy_file_asks_for_quorum_queues_where_the_versions_can_have_them(versions, type_):
     celery, broker = versions
     version = f", version: '{broker}'" if broker else ""
     fragment = f"celery: {{version: '{celery}'}}\nbroker: {{transport: rabbitmq, url: '${{U}}'{version}}}\n"
     tuned = queue_declarations.Parameters(queue_type="quorum")
     decided = after(queue_declarations, fragment, {queue_declarations.NAME: tuned}).decided
-    assert decided["queue:shop.standard.io/arguments"] == arguments
+    queue = "queue:shop.standard.io"
+    assert decided[f"{queue}/type"][0] == type_
+    declared = {key: value for key, value in decided.items() if key.startswith(f"{queue}/arguments.")}
+    limit = (3, "a message that kills its worker must not come back for ever")
+    quorum = {
+        f"{queue}/arguments.x-queue-type": ("quorum", ASKED),
+        f"{queue}/arguments.x-delivery-limit": limit,
+    }
+    assert declared == (quorum if type_ == "quorum" else {})

@@ -144,11 +144,11 @@ class Parameters(PolicyParameters):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
     """Look at each task that may be delayed, then at what kinds of queue there are."""
-    on_rabbitmq = plan.text(APP, "broker_transport") == "rabbitmq"
+    on_rabbitmq = plan.broker.quorum_queues
     quorum = [scope for scope in plan.scopes("queue") if on_rabbitmq and _is_quorum(plan, scope)]
     delays = {Scope("task", name): list(delays_of(plan, Scope("task", name))) for name in spec.tasks}
     for task, own in delays.items():
-        if spec.tasks[task.name].external:
+        if plan.value(task, "external"):
             continue
         queue = Scope("queue", plan.text(task, "queue"))
         longest = max(own, key=lambda delay: delay.seconds, default=None)
@@ -160,7 +160,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
         if native:
             yield from _subseconds(spec, task, own)
     if on_rabbitmq and plan.find(APP, "broker_version") is None and not quorum:
-        yield from _unknown_version(spec, plan, delays)
+        yield from _unknown_version(plan, delays)
     if quorum:
         for found in overlaps(spec, plan, delays):
             help_text = (
@@ -202,13 +202,11 @@ def _stall(plan: Plan, task: Scope, queue: Scope, delay: Delay, quorum: list[Sco
         yield ETA_CLASSIC_RABBIT4.at(delay.path, message, help=help_text, related=related)
 
 
-def _unknown_version(
-    spec: Workload, plan: Plan, delays: Mapping[Scope, Sequence[Delay]]
-) -> Iterator[Diagnostic]:
+def _unknown_version(plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Iterator[Diagnostic]:
     """Told once: what holds each delay depends on it."""
     for task, own in delays.items():
         delay = next((delay for delay in own if delay.seconds > 0), None)
-        if delay is not None and not spec.tasks[task.name].external:
+        if delay is not None and not plan.value(task, "external"):
             queue = plan.text(task, "queue")
             message = (
                 f"{delay.what} {delay.seconds:g} s, and queue {queue} is classic: from RabbitMQ 4 on a "
@@ -288,5 +286,4 @@ def _autoscale(plan: Plan, quorum: list[Scope]) -> Iterator[Diagnostic]:
 
 
 def _is_quorum(plan: Plan, queue: Scope) -> bool:
-    arguments = plan.value(queue, "arguments")
-    return isinstance(arguments, dict) and arguments.get("x-queue-type") == "quorum"
+    return plan.text(queue, "type") == "quorum"

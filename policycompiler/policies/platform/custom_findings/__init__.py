@@ -39,20 +39,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error, fatal
 from policycompiler.model import PolicyFile, Workload
 from policycompiler.plan import APP, Plan, Scope, Value
-from policycompiler.policies.platform.custom_findings.names import (
-    FLAGS,
-    LISTS,
-    MAPPINGS,
-    NUMBERS,
-    TEXTS,
-    listed,
-    typed,
-)
+from policycompiler.policies.platform.custom_findings.names import NAME as OF_EACH
+from policycompiler.policies.platform.custom_findings.names import SUBJECTS, Kind, listed, mappings, names
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
@@ -136,14 +129,19 @@ def _environment() -> cel.Env:
     # Only a policy file with expressions pays for the library.
     from cel_expr_python import cel  # noqa: PLC0415
 
-    kinds: Mapping[str, cel.Type] = {
-        "text": cel.Type.STRING,
-        "flag": cel.Type.BOOL,
-        "list": cel.Type.List(cel.Type.DYN),
-        "mapping": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
-        "number": cel.Type.DYN,
+    kinds: Mapping[Kind, cel.Type] = {
+        Kind.TEXT: cel.Type.STRING,
+        Kind.FLAG: cel.Type.BOOL,
+        Kind.LIST: cel.Type.List(cel.Type.DYN),
+        Kind.MAPPING: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+        Kind.NUMBER: cel.Type.DYN,
     }
-    return cel.NewEnv(variables={name: kinds[kind] for name, kind in typed().items()})
+    return cel.NewEnv(variables={name: kinds[kind] for name, kind in _names().items()})
+
+
+@cache
+def _names() -> dict[str, Kind]:
+    return {name: kind for subject in SUBJECTS for name, kind in names(subject).items()}
 
 
 def _problems(when: str) -> Iterator[tuple[str, str]]:
@@ -167,7 +165,7 @@ def _in_words(refused: str) -> Iterator[tuple[str, str]]:
         place, _, words = problem.partition(": ")
         words = words.partition(" (in container")[0].partition(" expecting ")[0]
         unknown = _UNDECLARED.search(words)
-        near = unknown and (did_you_mean(unknown[1], typed()) or NAMES_HELP)
+        near = unknown and (did_you_mean(unknown[1], _names()) or NAMES_HELP)
         yield f"{words}, at {place} of the expression", near or "correct the expression"
     if not any(found):
         yield refused.partition("\n")[0], "write a shorter expression"
@@ -176,7 +174,7 @@ def _in_words(refused: str) -> Iterator[tuple[str, str]]:
 def _roots(when: str) -> frozenset[str]:
     """What an expression speaks of."""
     words = _STRING.sub('""', when)
-    return frozenset(kind for kind in TEXTS if re.search(rf"(?<![\w.]){kind}\s*\.", words))
+    return frozenset(kind for kind in SUBJECTS if re.search(rf"(?<![\w.]){kind}\s*\.", words))
 
 
 def _subjects(spec: Workload, plan: Plan, roots: frozenset[str]) -> Iterator[_Subject]:
@@ -191,7 +189,7 @@ def _subjects(spec: Workload, plan: Plan, roots: frozenset[str]) -> Iterator[_Su
         for chain in _chains(plan, [scope], wanted - {first}):
             values = dict(app)
             for each in chain:
-                values |= _values(plan, each) | _declared(spec, plan, each)
+                values |= _values(plan, each)
             yield _Subject(values, _place(spec, plan, scope), scope.name)
 
 
@@ -216,35 +214,24 @@ def _chains(plan: Plan, chain: list[Scope], wanted: frozenset[str]) -> Iterator[
             yield from _chains(plan, [*chain, Scope(kind, str(name))], wanted - {kind})
 
 
-def _values(plan: Plan, scope: Scope) -> dict[str, Any]:
+def _values(plan: Plan, scope: Scope) -> dict[str, Value]:
     """Every name of a scope: what the plan says, or what stands for it where nobody decided."""
-    kind = scope.kind
-    values: dict[str, Any] = dict.fromkeys((f"{kind}.{key}" for key in TEXTS[kind].split()), "")
-    values |= dict.fromkeys((f"{kind}.{key}" for key in FLAGS[kind].split()), False)
-    values |= {f"{kind}.{key}": [] for key in LISTS[kind].split()}
-    values |= {f"{kind}.{key}": {} for key in MAPPINGS[kind].split()}
-    known = {*values, *(f"{kind}.{key}" for key in NUMBERS[kind].split())}
+    typed = names(scope.kind)
+    values = {name: _UNDECIDED[kind] for name, kind in typed.items() if kind in _UNDECIDED}
+    if scope.name:
+        values[f"{scope.kind}.{OF_EACH}"] = scope.name
     for key, setting in plan.keys(scope).items():
-        if f"{kind}.{key}" in known and setting.value is not None:
-            values[f"{kind}.{key}"] = _decimal(setting.value)
+        if (name := f"{scope.kind}.{key}") in typed and setting.value is not None:
+            values[name] = _decimal(setting.value)
+    for prefix in mappings(scope.kind):
+        values[f"{scope.kind}.{prefix}"] = plan.below(scope, f"{prefix}.")
     return values
+
+
+_UNDECIDED: Mapping[Kind, Value] = {Kind.TEXT: "", Kind.FLAG: False, Kind.LIST: [], Kind.MAPPING: {}}
+"""A number that nobody declared has no stand-in: no comparison with it is true."""
 
 
 def _decimal(value: Value) -> Value:
     """3 s and 300 ms are numbers of one kind: an expression does not hang on which of them is whole."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _declared(spec: Workload, plan: Plan, scope: Scope) -> dict[str, Any]:
-    """What the workload says and the plan does not repeat."""
-    said: dict[str, Any] = {f"{scope.kind}.name": scope.name}
-    if scope.kind == "task" and scope.name in spec.tasks:
-        task = spec.tasks[scope.name]
-        said |= {"task.critical": bool(task.critical)}
-        said |= {"task.memory_bytes": _decimal(task.memory)} if task.memory is not None else {}
-        said |= {"task.payload_bytes": _decimal(task.payload)} if task.payload is not None else {}
-    if scope.kind == "queue":
-        arguments = plan.get(scope, "arguments") or {}
-        assert isinstance(arguments, dict)
-        said |= {"queue.type": arguments.get("x-queue-type", "classic")}
-    return said

@@ -101,7 +101,10 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     places = sent_to(spec, plan)
     consumed: dict[str, dict[str, Origin]] = {}
     known = sorted({*places, *spec.queues})
-    ours = [queue for queue in known if not _is_external(spec, queue, sent.get(queue, []), is_consumed=False)]
+    of_others = {
+        queue for queue in known if _is_external(spec, plan, queue, sent.get(queue, []), is_consumed=False)
+    }
+    ours = [queue for queue in known if queue not in of_others]
     for name, worker in spec.workers.items():
         matched, findings = _matched(name, worker.queues, known, ours)
         yield from findings
@@ -117,25 +120,30 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             consumed[queue] = {group.queues[0]: one if len(group.queues) == 1 else few}
     for queue in sorted({*known, *consumed}):
         tasks = sent.get(queue, [])
-        external = _is_external(spec, queue, tasks, is_consumed=queue in consumed)
+        external = _is_external(spec, plan, queue, tasks, is_consumed=queue in consumed)
         place: SpecPath = ("queues", queue) if queue in spec.queues else places.get(queue, ("workers",))
         workers = sorted(consumed.get(queue, {}))
-        runs_here = not external or any(not spec.tasks[name].external for name in tasks)
+        runs_here = not external or not _all_external(plan, tasks)
         if runs_here and all(plan.get(Scope("worker", name), "replicas") == 0 for name in workers):
             message = f"no running worker consumes queue {queue}"
             help_text = "let a worker consume it, or mark its tasks `external: true`"
             yield QUEUE_UNCONSUMED.at(place, message, help=help_text)
         yield from of_queue(plan, Scope("queue", queue), workers, tasks, place, external=external)
-    yield from of_workers(spec, consumed, sent)
-    for name, task in spec.tasks.items():
-        yield of_task(plan, Scope("task", name), {} if task.external else consumed)
+    yield from of_workers(spec, plan, consumed, sent)
+    for name in spec.tasks:
+        task = Scope("task", name)
+        yield of_task(plan, task, {} if plan.value(task, "external") else consumed)
 
 
-def _is_external(spec: Workload, queue: str, tasks: list[str], *, is_consumed: bool) -> bool:
+def _is_external(spec: Workload, plan: Plan, queue: str, tasks: list[str], *, is_consumed: bool) -> bool:
     declared = spec.queues[queue].external if queue in spec.queues else None
     if declared is not None:
         return declared
-    return not is_consumed and bool(tasks) and all(spec.tasks[name].external for name in tasks)
+    return not is_consumed and bool(tasks) and _all_external(plan, tasks)
+
+
+def _all_external(plan: Plan, tasks: list[str]) -> bool:
+    return all(plan.value(Scope("task", name), "external") for name in tasks)
 
 
 def _matched(

@@ -29,7 +29,7 @@ def of_queue(
 
 
 def of_workers(
-    spec: Workload, consumed: dict[str, dict[str, Origin]], sent: dict[str, list[str]]
+    spec: Workload, plan: Plan, consumed: dict[str, dict[str, Origin]], sent: dict[str, list[str]]
 ) -> Iterator[Decision]:
     """What each worker consumes, and the tasks that it runs thereby."""
     queues_of: dict[str, dict[str, Origin]] = {name: {} for name in spec.workers}
@@ -46,9 +46,8 @@ def of_workers(
         elif isinstance(origins[0], Parameter):
             because = "no other worker consumes these queues, and few workers are asked for"
         yield Decision(scope, "queues", [*sorted(queues)], because, origins)
-        tasks = sorted(
-            {name for queue in queues for name in sent.get(queue, []) if not spec.tasks[name].external}
-        )
+        brought = {name for queue in queues for name in sent.get(queue, [])}
+        tasks = sorted(name for name in brought if not plan.value(Scope("task", name), "external"))
         yield Decision(scope, "tasks", [*tasks], "its queues bring them", (Derived(scope, "queues"),))
 
 

@@ -121,7 +121,7 @@ def _urgency(group: Group) -> tuple[float, tuple[str, ...]]:
 
 
 def _group(spec: Workload, plan: Plan, queue: str, names: list[str]) -> Group:
-    tasks = [Scope("task", name) for name in names if not spec.tasks[name].external]
+    tasks = [task for name in names if not plan.value(task := Scope("task", name), "external")]
     own = [spec.latency_classes[plan.text(task, "latency")] for task in tasks]
     classes = own or [spec.latency_classes[DEFAULT_CLASS]]
     urgent = min(classes)

@@ -68,6 +68,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, info, warning
+from policycompiler.knowledge.brokers import broker
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Decision, Plan
 from policycompiler.policies.watching.alerts.backlogs import backlog
@@ -83,15 +84,12 @@ __all__ = ["NAME", "Parameters", "apply"]
 ALERT_MISSING = info("PC530", "alert-missing")
 EVENTS_OFF_MONITORED = warning("PC532", "events-off-monitored")
 
-WATCHED_TRANSPORTS = ("redis", "rabbitmq")
-"""celery-exporter measures queues and workers on these; elsewhere each alert is silent or false."""
-
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters = DEFAULTS) -> Iterator[Decision | Diagnostic]:
     """Watch the exporter, the broker, and each queue that runs here."""
     del spec
     transport = plan.text(APP, "broker_transport")
-    if transport not in WATCHED_TRANSPORTS:
+    if broker(transport).metrics is None:
         message = f"no queue has an alert: celery-exporter measures nothing on {transport}"
         help_text = "watch the broker's own metrics, such as the age of its oldest message"
         yield ALERT_MISSING.at(("broker", "transport"), message, help=help_text)

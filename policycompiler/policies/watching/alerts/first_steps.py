@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from policycompiler.knowledge.brokers import broker
 from policycompiler.plan import APP, Plan, Scope
 
 _MOST_NAMED = 3
@@ -43,8 +44,9 @@ def start_beat(plan: Plan) -> str:
 
 def ask_broker(transport: str) -> str:
     """How to see whether the broker runs."""
-    command = "rabbitmq-diagnostics check_running" if transport == "rabbitmq" else "redis-cli ping"
-    return f"First: {command} on the broker's host."
+    metrics = broker(transport).metrics
+    assert metrics is not None, transport
+    return f"First: {metrics.ping} on the broker's host."
 
 
 def _unit(plan: Plan, worker: Scope) -> str:

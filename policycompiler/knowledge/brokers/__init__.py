@@ -1,0 +1,30 @@
+"""The brokers that a workload can name: one record each, asked by capability."""
+
+from __future__ import annotations
+
+from policycompiler.knowledge.brokers import filesystem, memory, rabbitmq, redis, sqs
+from policycompiler.knowledge.brokers.broker import (
+    Broker,
+    DeadLetters,
+    Fanout,
+    Levels,
+    Metrics,
+    Place,
+    Redelivery,
+)
+
+__all__ = ["BROKERS", "Broker", "DeadLetters", "Fanout", "Levels", "Metrics", "Place", "Redelivery", "broker"]
+
+BROKERS: dict[str, Broker] = {
+    "redis": redis.BROKER,
+    "rabbitmq": rabbitmq.BROKER,
+    "sqs": sqs.BROKER,
+    "filesystem": filesystem.BROKER,
+    "memory": memory.BROKER,
+}
+"""By the workload's word for `broker.transport`."""
+
+
+def broker(transport: str) -> Broker:
+    """The record of a transport that the workload names."""
+    return BROKERS[transport]

@@ -1,0 +1,40 @@
+"""Files in a folder that all processes share (kombu/transport/filesystem.py)."""
+
+from __future__ import annotations
+
+from policycompiler.knowledge.brokers.broker import Broker, DeadLetters, Fanout, Place
+
+BROKER = Broker(
+    label="the file system",
+    aliases=(),
+    schemes=frozenset({"filesystem"}),
+    server="filesystem",
+    letters="",
+    longest_name=255,
+    separator=".",
+    declarations=False,
+    arguments=frozenset(),
+    expiring=frozenset(),
+    quorum_queues=False,
+    durable=True,
+    modes=False,
+    confirms=False,
+    unroutable=False,
+    levels=None,
+    redelivery=None,
+    consumer_timeout=False,
+    fanout=Fanout.KEPT,
+    dead_letters=DeadLetters.ELSEWHERE,
+    control=False,
+    heartbeats=False,
+    socket_timeout=False,
+    disables_prefetch=False,
+    tls=None,
+    metrics=None,
+    place=Place(
+        keeps={"data_folder_in": "data_in", "data_folder_out": "data_out"},
+        meets={"control_folder": "control"},
+        holds={},
+        acknowledges={},
+    ),
+)

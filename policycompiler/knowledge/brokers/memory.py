@@ -1,0 +1,35 @@
+"""The memory of one process, for tests (kombu/transport/memory.py)."""
+
+from __future__ import annotations
+
+from policycompiler.knowledge.brokers.broker import Broker, DeadLetters, Fanout, Place
+
+BROKER = Broker(
+    label="memory",
+    aliases=(),
+    schemes=frozenset({"memory"}),
+    server="memory",
+    letters="",
+    longest_name=255,
+    separator=".",
+    declarations=False,
+    arguments=frozenset(),
+    expiring=frozenset(),
+    quorum_queues=False,
+    durable=False,
+    modes=False,
+    confirms=False,
+    unroutable=False,
+    levels=None,
+    redelivery=None,
+    consumer_timeout=False,
+    fanout=Fanout.KEPT,
+    dead_letters=DeadLetters.ELSEWHERE,
+    control=True,
+    heartbeats=False,
+    socket_timeout=False,
+    disables_prefetch=False,
+    tls=None,
+    metrics=None,
+    place=Place(keeps={}, meets={}, holds={}, acknowledges={}),
+)

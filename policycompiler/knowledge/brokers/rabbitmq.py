@@ -1,0 +1,41 @@
+"""RabbitMQ (kombu/transport/pyamqp.py)."""
+
+from __future__ import annotations
+
+from policycompiler.knowledge.brokers.broker import Broker, DeadLetters, Fanout, Levels, Metrics, Place
+from policycompiler.knowledge.clients import AMQP_TLS
+
+BROKER = Broker(
+    label="RabbitMQ",
+    aliases=("amqp", "amqps", "pyamqp", "rabbit"),
+    schemes=frozenset({"amqp", "amqps", "librabbitmq", "pyamqp"}),
+    server="rabbitmq",
+    letters="",
+    longest_name=255,
+    separator=".",
+    declarations=True,
+    arguments=None,
+    expiring=frozenset({"x-expires", "x-message-ttl", "x-max-length", "x-max-length-bytes"}),
+    quorum_queues=True,
+    durable=True,
+    modes=True,
+    confirms=True,
+    unroutable=True,
+    levels=Levels.ARGUMENT,
+    redelivery=None,
+    consumer_timeout=True,
+    fanout=Fanout.KEPT,
+    dead_letters=DeadLetters.ARGUMENTS,
+    control=True,
+    heartbeats=True,
+    socket_timeout=False,
+    disables_prefetch=False,
+    tls=AMQP_TLS,
+    metrics=Metrics(job="rabbitmq", up=None, ping="rabbitmq-diagnostics check_running"),
+    place=Place(
+        keeps={"host": None, "virtual_host": None},
+        meets={},
+        holds={},
+        acknowledges={"confirm_publish": False},
+    ),
+)

@@ -1,0 +1,53 @@
+"""Amazon SQS (kombu/transport/SQS.py); kombu writes a dot in a queue's name as a dash."""
+
+from __future__ import annotations
+
+from string import punctuation
+
+from policycompiler.knowledge.brokers.broker import Broker, DeadLetters, Fanout, Place, Redelivery
+
+BROKER = Broker(
+    label="SQS",
+    aliases=(),
+    schemes=frozenset({"sqs"}),
+    server="sqs",
+    letters="-_",
+    longest_name=80,
+    separator="-",
+    declarations=False,
+    arguments=frozenset(),
+    expiring=frozenset(),
+    quorum_queues=False,
+    durable=True,
+    modes=False,
+    confirms=False,
+    unroutable=False,
+    levels=None,
+    redelivery=Redelivery(
+        option="visibility_timeout", default_seconds=1800, most_seconds=43_200, shared=False
+    ),
+    consumer_timeout=False,
+    fanout=Fanout.NONE,
+    dead_letters=DeadLetters.ELSEWHERE,
+    control=False,
+    heartbeats=False,
+    socket_timeout=False,
+    disables_prefetch=False,
+    tls=None,
+    metrics=None,
+    place=Place(
+        keeps={"queue_name_prefix": "", "region": None},
+        meets={"supports_fanout": False, "predefined_exchanges": None},
+        holds={},
+        acknowledges={},
+    ),
+)
+
+_PUNCTUATION = str.maketrans(dict.fromkeys(set(punctuation) - set("-_."), "_") | {".": "-"})
+
+
+def canonical(name: str) -> str:
+    """What kombu calls a queue on SQS."""
+    if name.endswith(".fifo"):
+        return name.removesuffix(".fifo").translate(_PUNCTUATION) + ".fifo"
+    return name.translate(_PUNCTUATION)

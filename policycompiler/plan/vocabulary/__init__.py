@@ -1,0 +1,44 @@
+"""The vocabulary: every key of a plan, declared once.
+
+The runner refuses a decision about another key; emitters emit what their reader may read. Reviews, the
+expressions of a policy file, the formatting of values, the manual and the schema of plans are made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+from policycompiler.knowledge import celery_settings
+from policycompiler.plan.vocabulary import alert, app, queue, schedule, task, worker
+from policycompiler.plan.vocabulary.key import ChangeKind, Key, Reader, Type, Unit
+
+__all__ = ["SCOPES", "ChangeKind", "Key", "Reader", "Type", "Unit", "declared", "find"]
+
+SCOPES = ("app", "task", "queue", "worker", "schedule", "disabled_schedule", "beat", "alert")
+"""The kinds of things that settings are about."""
+
+_ALL = (*app.KEYS, *task.KEYS, *queue.KEYS, *worker.KEYS, *schedule.KEYS, *alert.KEYS)
+_NAMED = {(each.scope, each.name): each for each in _ALL if not each.is_prefix}
+_PREFIXES = {(each.scope, each.name): each for each in _ALL if each.is_prefix}
+
+
+def find(scope: str, name: str) -> Key | None:
+    """The declaration of a key of a kind of scope; None of one that there is not."""
+    return _NAMED.get((scope, name)) or _unnamed(scope, name)
+
+
+def declared(scope: str) -> Iterator[Key]:
+    """The keys of a kind of scope that are declared by name or prefix, in the order of the manual."""
+    return (each for each in _ALL if each.scope == scope)
+
+
+@cache
+def _unnamed(scope: str, name: str) -> Key | None:
+    """What has no declaration of its own: below a prefix, or a setting of Celery's."""
+    beginning, dot, below = name.partition(".")
+    if dot and below:
+        return _PREFIXES.get((scope, beginning + dot))
+    if scope == "app" and celery_settings.is_setting(name):
+        return app.celerys(name)
+    return None

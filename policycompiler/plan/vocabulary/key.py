@@ -1,0 +1,125 @@
+"""What a declaration of a plan key says: type, unit, readers, and kind of change."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Type(StrEnum):
+    """What a value is."""
+
+    TEXT = "text"
+    FLAG = "true or false"
+    NUMBER = "number"
+    COUNT = "count"
+    """A whole number of processes, from 0."""
+    TEXTS = "list of texts"
+    LIST = "list"
+    MAPPING = "mapping"
+    VARIABLE = "environment variable"
+    """The name of one."""
+    ANY = "any"
+
+
+class Unit(StrEnum):
+    """What a number counts."""
+
+    SECONDS = "s"
+    BYTES = "bytes"
+    KIB = "KiB"
+    PER_SECOND = "per second"
+
+
+class Reader(StrEnum):
+    """Who acts on a value; what only people read changes no process."""
+
+    CONFIGURATION = "configuration"
+    """Every process and producer, by way of `celeryconfig.py`."""
+    ANNOTATION = "task annotation"
+    """An option of a task in `celeryconfig.py`, under its own name."""
+    BEAT_CONFIGURATION = "configuration of beat"
+    """What beat alone looks at in `celeryconfig.py`."""
+    WORKER = "command of a worker"
+    """Or its unit."""
+    BEAT = "command of beat"
+    """Or its unit."""
+    ALERT = "alert"
+    PEOPLE = "people"
+    """Tables, descriptions and comments; and what other settings are derived from."""
+
+
+class ChangeKind(StrEnum):
+    """What a change of a setting is, in the words of a review."""
+
+    ALERT = "alert-changed"
+    APP_SETTING = "app-setting"
+    BEAT_MOVED = "beat-moved"
+    BEAT_OPTIONS = "beat-options"
+    BROKER = "broker"
+    CAPACITY = "capacity"
+    DISABLED_SCHEDULE = "disabled_schedule-changed"
+    INSTALLATION = "installation"
+    QUEUE_ARGUMENTS = "queue-arguments"
+    QUEUE_BINDING = "queue-binding"
+    QUEUE_OPTIONS = "queue-options"
+    QUEUE_PROMISE = "queue-promise"
+    RESULTS = "results"
+    SCHEDULE_OPTIONS = "schedule-options"
+    SERIALIZATION = "serialization"
+    TASK_DELIVERY = "task-delivery"
+    TASK_EXPIRY = "task-expiry"
+    TASK_EXTERNAL = "task-external"
+    TASK_FACTS = "task-facts"
+    TASK_LIMITS = "task-limits"
+    TASK_MOVED = "task-moved"
+    TASK_OPTIONS = "task-options"
+    TASK_PRIORITY = "task-priority"
+    TASK_RENAMED = "task-renamed"
+    TASK_RESULTS = "task-results"
+    TASK_RETRIES = "task-retries"
+    UNKNOWN = "unknown"
+    """Of a key that this version does not know; whether it is safe, nobody can say."""
+    VISIBILITY_TIMEOUT = "visibility-timeout"
+    WORKER_GRACE = "worker-grace"
+    WORKER_OPTIONS = "worker-options"
+    WORKER_POOL = "worker-pool"
+    WORKER_PREFETCH = "worker-prefetch"
+    WORKER_QUEUES = "worker-queues"
+
+
+class Key(NamedTuple):
+    """A key of a plan; where its name ends in a dot, each key that begins so.
+
+    `says` is what the manual says of it. A `nullable` one may be null. A `mirror` repeats what other settings
+    say, so that no change is its own. `names_queues`: its value is the name of a queue, holds such names, or
+    holds one below `queue`. `celerys`: a setting or option of Celery's own, emitted by that name. A `local`
+    one concerns one process at a time, whatever the others have.
+    """
+
+    scope: str
+    name: str
+    type: Type
+    change: ChangeKind
+    readers: frozenset[Reader]
+    says: str
+    unit: Unit | None = None
+    nullable: bool = False
+    mirror: bool = False
+    names_queues: bool = False
+    celerys: bool = False
+    local: bool = False
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether it stands for each key that begins with its name."""
+        return self.name.endswith(".")
+
+    def is_read_by(self, *readers: Reader) -> bool:
+        """Whether one of these acts on it."""
+        return not self.readers.isdisjoint(readers)
+
+
+def readers(*found: Reader) -> frozenset[Reader]:
+    """Those who act on a value."""
+    return frozenset(found)
