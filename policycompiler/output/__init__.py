@@ -74,12 +74,14 @@ class Comparison:
 class _View(NamedTuple):
     """The folder on disk beside what is wanted.
 
-    `seen` has everything by relative path, the folder itself as `.`; `contents` the bytes of regular files
-    that are ours or wanted; `carried` and `standing` are the files and the folders that a write keeps.
+    `folder` is the real one. `seen` has everything by relative path, the folder itself as `.`; `compared` the
+    regular files that are ours or wanted; `carried` and `standing` are the files and the folders that a write
+    keeps.
     """
 
+    folder: Path
     seen: Mapping[str, os.stat_result]
-    contents: Mapping[str, bytes]
+    compared: frozenset[str]
     differences: Mapping[str, Difference]
     carried: frozenset[str]
     standing: frozenset[str]
@@ -112,10 +114,10 @@ def unified_diff(folder: Path, files: Sequence[OutputFile]) -> str:
     wanted = _by_path(files)
     try:
         view = _look(_real_folder(folder), wanted)
+        shown = [path for path in view.differences if path in wanted or path in view.compared]
+        return "".join([_file_diff(path, view, wanted.get(path)) for path in shown])
     except OSError:
         return ""
-    shown = [path for path in view.differences if path in wanted or path in view.contents]
-    return "".join(_file_diff(path, view, wanted.get(path)) for path in shown)
 
 
 def write(folder: Path, files: Sequence[OutputFile], *, force: bool = False) -> Comparison:
@@ -170,14 +172,9 @@ def _sha256(*parts: bytes) -> str:
     return digest.hexdigest()
 
 
-def _holds(data: bytes, parts: Iterable[bytes]) -> bool:
-    """Whether data are these parts, one after the other."""
-    at = 0
-    for part in parts:
-        if not data.startswith(part, at):
-            return False
-        at += len(part)
-    return at == len(data)
+def _holds(stream: io.BufferedReader, parts: Iterable[bytes]) -> bool:
+    """Whether a file is these parts, one after the other: a large one need not be in memory twice."""
+    return all(stream.read(len(part)) == part for part in parts) and not stream.read(1)
 
 
 def _real_folder(folder: Path) -> Path:
@@ -206,21 +203,24 @@ def _look(folder: Path, wanted: Mapping[str, OutputFile]) -> _View:
     seen = tree.survey(folder)
     owned, fault = _owned(folder, seen)
     regular = {path for path, status in seen.items() if S_ISREG(status.st_mode)}
-    contents = {path: (folder / path).read_bytes() for path in regular & (owned.keys() | wanted.keys())}
+    compared = frozenset(regular & (owned.keys() | wanted.keys()))
     differences: dict[str, Difference] = {}
-    for path, data in contents.items():
-        if found := _difference(data, seen[path].st_mode, owned.get(path), wanted.get(path)):
-            differences[path] = found
+    for path in compared:
+        with (folder / path).open("rb") as stream:
+            if found := _difference(stream, seen[path].st_mode, owned.get(path), wanted.get(path)):
+                differences[path] = found
     folders = {path for path, status in seen.items() if S_ISDIR(status.st_mode)}
-    leaves = seen.keys() - folders - (contents.keys() - wanted.keys())
+    leaves = seen.keys() - folders - (compared - wanted.keys())
     kept = folders - tree.ancestors(owned)
     standing = kept | tree.ancestors(kept | leaves)
-    for path in wanted.keys() - contents.keys():
+    for path in wanted.keys() - compared:
         differences.setdefault(path, "missing")
         blocking = {path} & standing or {path, *tree.ancestors([path])} & leaves
         differences.update(dict.fromkeys(blocking, "foreign"))
     ordered = dict(sorted(differences.items()))
-    return _View(seen, contents, ordered, frozenset(leaves - ordered.keys()), frozenset(standing), fault)
+    return _View(
+        folder, seen, compared, ordered, frozenset(leaves - ordered.keys()), frozenset(standing), fault
+    )
 
 
 def _owned(folder: Path, seen: Mapping[str, os.stat_result]) -> tuple[dict[str, str], str]:
@@ -242,13 +242,16 @@ def _owned(folder: Path, seen: Mapping[str, os.stat_result]) -> tuple[dict[str, 
     return {}, f"it is not a manifest of format {MANIFEST_FORMAT}"
 
 
-def _difference(data: bytes, mode: int, written: str | None, file: OutputFile | None) -> Difference | None:
+def _difference(
+    stream: io.BufferedReader, mode: int, written: str | None, file: OutputFile | None
+) -> Difference | None:
     """How a regular file on disk differs, by its bytes, the hash we wrote it with and what is wanted."""
-    if file is not None and _holds(data, file.parts):
+    if file is not None and _holds(stream, file.parts):
         return "stale" if _drifted(mode, file.mode) else None
     if written is None:
         return "foreign"
-    if written != _sha256(data):
+    stream.seek(0)
+    if written != hashlib.file_digest(stream, "sha256").hexdigest():
         return "edited"
     return "orphaned" if file is None else "stale"
 
@@ -283,7 +286,7 @@ def _problems(folder: Path, view: _View, *, force: bool) -> Iterator[Diagnostic]
 
 def _file_diff(path: str, view: _View, file: OutputFile | None) -> str:
     """One file's difference under git's header, which also shows modes, empty files and binary ones."""
-    data = view.contents.get(path)
+    data = (view.folder / path).read_bytes() if path in view.compared else None
     header = f"diff --git a/{path} b/{path}\n"
     before = "/dev/null" if data is None else f"a/{path}"
     after = "/dev/null" if file is None else f"b/{path}"

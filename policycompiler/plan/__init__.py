@@ -7,6 +7,7 @@ Policies yield `Decision`s; the runner stamps the policy's name on them and they
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from sys import intern
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
@@ -219,6 +220,7 @@ class PlanDraft(Plan):
 
     def __init__(self) -> None:
         super().__init__({})
+        self._scopes: dict[Scope, Scope] = {}
         self._sentences: dict[str, str] = {}
 
     def settle(self, decision: Decision, policy: str) -> None:
@@ -238,7 +240,8 @@ class PlanDraft(Plan):
         if earlier is not None and not overrides:
             message = f"{policy} decides {scope}/{key}, which {earlier.policy} has decided"
             raise ConflictError(message)
-        # Tasks that are alike share their reasons.
+        # Each policy makes its own scopes, keys and sentences; one of each is kept.
+        scope, key = self._scopes.setdefault(scope, scope), intern(key)
         because = self._sentences.setdefault(because, because)
         keys[key] = Setting(scope, key, value, because, origins, policy)
 

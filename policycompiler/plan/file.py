@@ -16,6 +16,7 @@ from hashlib import sha256
 from itertools import groupby
 from json.encoder import encode_basestring_ascii
 from operator import attrgetter
+from sys import intern
 from typing import Any, NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
@@ -227,14 +228,18 @@ def _settings(
     settings = {}
     for scope_text, entries in scopes:
         scope = scope_from_text(scope_text)
-        settings[scope] = {key: _setting(scope, key, entry, reasons) for key, entry in entries.items()}
+        # The decoder makes the keys of each scope anew.
+        keys = {intern(key): entry for key, entry in entries.items()}
+        settings[scope] = {key: _setting(scope, key, entry, reasons) for key, entry in keys.items()}
     return settings
 
 
 def _setting(scope: Scope, key: str, entry: Mapping[str, Any], reasons: Mapping[str, _Reason]) -> Setting:
     # Format 1 says the reason of each setting with it.
     policy, because, said = reasons[entry["why"]] if "why" in entry else _reason(entry)
-    return Setting(scope, key, entry["value"], because, tuple([_meant(each, scope) for each in said]), policy)
+    value = entry["value"]
+    value = intern(value) if isinstance(value, str) else value
+    return Setting(scope, key, value, because, tuple([_meant(each, scope) for each in said]), policy)
 
 
 def _reason(data: Mapping[str, Any]) -> _Reason:
