@@ -154,8 +154,14 @@ def test_explain_has_an_answer_for_every_setting(sources: list[Path], environmen
 
 
 FACTS = {
-    "app": {"longest_hold_seconds", "longest_run_seconds", "owner", "visibility_timeout_seconds"},
-    "queue": {"consumer_timeout_seconds", "latency", "owner", "queue_wait_seconds"},
+    "app": {
+        "longest_hold_seconds",
+        "longest_run_seconds",
+        "owner",
+        "result_backend_kind",
+        "visibility_timeout_seconds",
+    },
+    "queue": {"consumer_timeout_seconds", "latency", "owner", "queue_wait_seconds", "type"},
     "schedule": {"timezone"},
     "task": {
         "burst",
@@ -164,6 +170,7 @@ FACTS = {
         "latency",
         "longest_run_seconds",
         "max_countdown_seconds",
+        "memory_bytes",
         "payload_bytes",
         "rate_mean_per_second",
         "rate_peak_per_second",
@@ -192,7 +199,7 @@ def test_nothing_is_decided_and_then_dropped(sources: list[Path], environment: s
 
 
 def _is_read(plan: Plan, fact: Setting) -> bool:
-    """Facts of the same kind serve other settings somewhere in this plan, or the comparison of two plans."""
+    """Facts of the same kind serve other settings somewhere in this plan, checks, or comparisons of plans."""
     keys = {
         (origin.scope.kind, origin.key)
         for setting in plan
@@ -206,6 +213,8 @@ def _is_read(plan: Plan, fact: Setting) -> bool:
         "longest_hold_seconds",
         "longest_run_seconds",
         "consumer_timeout_seconds",
+        "result_backend_kind",
+        "type",
     }
 
 
