@@ -214,7 +214,6 @@ def _is_read(plan: Plan, fact: Setting) -> bool:
         "longest_hold_seconds",
         "longest_run_seconds",
         "consumer_timeout_seconds",
-        "result_backend_kind",
         "type",
     }
 

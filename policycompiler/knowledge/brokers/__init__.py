@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from policycompiler.knowledge.brokers import filesystem, memory, rabbitmq, redis, sqs
 from policycompiler.knowledge.brokers.broker import (
+    Bindings,
     Broker,
     DeadLetters,
     Fanout,
@@ -13,7 +14,18 @@ from policycompiler.knowledge.brokers.broker import (
     Redelivery,
 )
 
-__all__ = ["BROKERS", "Broker", "DeadLetters", "Fanout", "Levels", "Metrics", "Place", "Redelivery", "broker"]
+__all__ = [
+    "BROKERS",
+    "Bindings",
+    "Broker",
+    "DeadLetters",
+    "Fanout",
+    "Levels",
+    "Metrics",
+    "Place",
+    "Redelivery",
+    "broker",
+]
 
 BROKERS: dict[str, Broker] = {
     "redis": redis.BROKER,

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import JsonValue
+
 from policycompiler.knowledge.clients import Tls
 
 
@@ -33,6 +35,19 @@ class DeadLetters(StrEnum):
     """The broker may keep it, but Celery does not tell it so."""
     NONE = "none"
     """It is gone."""
+
+
+class Bindings(StrEnum):
+    """Where a binding of a queue to an exchange is kept after all processes have ended."""
+
+    BROKER = "broker"
+    """In the broker itself."""
+    SET = "set"
+    """In a set of Redis, which kombu adds to and takes nothing from."""
+    FILE = "file"
+    """In a file of kombu's, likewise."""
+    NONE = "none"
+    """Nowhere."""
 
 
 class Levels(StrEnum):
@@ -77,13 +92,15 @@ class Place:
     """The transport options that decide which messages two fleets share, each with its default.
 
     `keeps`: where queues and messages are. `meets`: where broadcasts and remote control are. `holds`: where
-    unacknowledged messages are. `acknowledges`: whether a message can get lost on the way.
+    unacknowledged messages are. `acknowledges`: whether a message can get lost with a worker. `addresses` is
+    the option that has the address of each queue, empty where there is none.
     """
 
-    keeps: Mapping[str, object]
-    meets: Mapping[str, object]
-    holds: Mapping[str, object]
-    acknowledges: Mapping[str, object]
+    keeps: Mapping[str, JsonValue]
+    meets: Mapping[str, JsonValue]
+    holds: Mapping[str, JsonValue]
+    acknowledges: Mapping[str, JsonValue]
+    addresses: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +123,7 @@ class Broker:
 
     Delivery: `redelivery` is None where a message stays with its worker until the connection ends.
     `consumer_timeout`: it closes the channel of a consumer that holds a message for too long. `fanout`,
-    `dead_letters`: see there.
+    `bindings`, `dead_letters`: see there.
 
     Connections: `control`: it carries events and remote control. `heartbeats`: it closes the connection of
     a worker that sends none. `socket_timeout`: without that option a client waits for an answer without
@@ -133,6 +150,7 @@ class Broker:
     redelivery: Redelivery | None
     consumer_timeout: bool
     fanout: Fanout
+    bindings: Bindings
     dead_letters: DeadLetters
     control: bool
     heartbeats: bool
@@ -141,3 +159,8 @@ class Broker:
     tls: Tls | None
     metrics: Metrics | None
     place: Place
+
+    @property
+    def shares_timeout(self) -> bool:
+        """Whether each worker gives back the messages of all workers, by its own timeout."""
+        return self.redelivery is not None and self.redelivery.shared

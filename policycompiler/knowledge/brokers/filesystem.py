@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policycompiler.knowledge.brokers.broker import Broker, DeadLetters, Fanout, Place
+from policycompiler.knowledge.brokers.broker import Bindings, Broker, DeadLetters, Fanout, Place
 
 BROKER = Broker(
     label="the file system",
@@ -24,6 +24,7 @@ BROKER = Broker(
     redelivery=None,
     consumer_timeout=False,
     fanout=Fanout.KEPT,
+    bindings=Bindings.FILE,
     dead_letters=DeadLetters.ELSEWHERE,
     control=False,
     heartbeats=False,
@@ -36,5 +37,6 @@ BROKER = Broker(
         meets={"control_folder": "control"},
         holds={},
         acknowledges={},
+        addresses="",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policycompiler.knowledge.brokers.broker import Broker, DeadLetters, Fanout, Place
+from policycompiler.knowledge.brokers.broker import Bindings, Broker, DeadLetters, Fanout, Place
 
 BROKER = Broker(
     label="memory",
@@ -24,6 +24,7 @@ BROKER = Broker(
     redelivery=None,
     consumer_timeout=False,
     fanout=Fanout.KEPT,
+    bindings=Bindings.NONE,
     dead_letters=DeadLetters.ELSEWHERE,
     control=True,
     heartbeats=False,
@@ -31,5 +32,5 @@ BROKER = Broker(
     disables_prefetch=False,
     tls=None,
     metrics=None,
-    place=Place(keeps={}, meets={}, holds={}, acknowledges={}),
+    place=Place(keeps={}, meets={}, holds={}, acknowledges={}, addresses=""),
 )

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from policycompiler.knowledge.brokers.broker import Broker, DeadLetters, Fanout, Levels, Metrics, Place
+from policycompiler.knowledge.brokers.broker import (
+    Bindings,
+    Broker,
+    DeadLetters,
+    Fanout,
+    Levels,
+    Metrics,
+    Place,
+)
 from policycompiler.knowledge.clients import AMQP_TLS
 
 BROKER = Broker(
@@ -25,6 +33,7 @@ BROKER = Broker(
     redelivery=None,
     consumer_timeout=True,
     fanout=Fanout.KEPT,
+    bindings=Bindings.BROKER,
     dead_letters=DeadLetters.ARGUMENTS,
     control=True,
     heartbeats=True,
@@ -36,6 +45,7 @@ BROKER = Broker(
         keeps={"host": None, "virtual_host": None},
         meets={},
         holds={},
-        acknowledges={"confirm_publish": False},
+        acknowledges={},
+        addresses="",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from policycompiler.knowledge.brokers.broker import (
+    Bindings,
     Broker,
     DeadLetters,
     Fanout,
@@ -33,6 +34,7 @@ BROKER = Broker(
     redelivery=Redelivery(option="visibility_timeout", default_seconds=3600, most_seconds=None, shared=True),
     consumer_timeout=False,
     fanout=Fanout.LIVE,
+    bindings=Bindings.SET,
     dead_letters=DeadLetters.NONE,
     control=True,
     heartbeats=False,
@@ -45,5 +47,6 @@ BROKER = Broker(
         meets={"fanout_prefix": True, "fanout_patterns": True, "sentinel_fanout_compat": False},
         holds={"unacked_key": "unacked", "unacked_index_key": "unacked_index"},
         acknowledges={"ack_emulation": True},
+        addresses="",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from string import punctuation
 
-from policycompiler.knowledge.brokers.broker import Broker, DeadLetters, Fanout, Place, Redelivery
+from policycompiler.knowledge.brokers.broker import Bindings, Broker, DeadLetters, Fanout, Place, Redelivery
 
 BROKER = Broker(
     label="SQS",
@@ -28,6 +28,7 @@ BROKER = Broker(
     ),
     consumer_timeout=False,
     fanout=Fanout.NONE,
+    bindings=Bindings.NONE,
     dead_letters=DeadLetters.ELSEWHERE,
     control=False,
     heartbeats=False,
@@ -40,6 +41,7 @@ BROKER = Broker(
         meets={"supports_fanout": False, "predefined_exchanges": None},
         holds={},
         acknowledges={},
+        addresses="predefined_queues",
     ),
 )
 

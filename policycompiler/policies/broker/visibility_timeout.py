@@ -167,7 +167,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         yield from _objections(plan, f"{plan.broker.label} allows at most {most:g} s:")
     else:
         yield _decided(longest, needed, tuned)
-    if redelivery.shared:
+    if plan.broker.shares_timeout:
         timeout = needed if pinned is None else pinned
         yield from _too_long(timeout, pin_path, longest, tuned)
         yield from _others(spec, plan, timeout)

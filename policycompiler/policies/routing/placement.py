@@ -133,7 +133,7 @@ def _of_the_table(
 def _predefined(spec: Workload, plan: Plan) -> list[str]:
     """The only queues there are, where a transport is given a table of them; else nothing."""
     table = (spec.broker.options or {}).get("predefined_queues")
-    has_one = plan.broker.letters
+    has_one = plan.broker.place.addresses
     return sorted(table) if has_one and isinstance(table, dict) else []
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple, TypeAlias
 
 from policycompiler.knowledge import topics
 from policycompiler.plan import APP, Plan, Scope
-from policycompiler.review.commands import on_rabbitmq
 from policycompiler.review.facts import fleet
 
 DELAYS = "celery_delayed_delivery"
@@ -130,13 +129,8 @@ def _sends(plan: Plan) -> Iterator[_Link]:
 
 def _delays_in_broker(plan: Plan) -> bool:
     """Whether there is a quorum queue, beside which Celery lets RabbitMQ delay."""
-    return _on_rabbitmq(plan) and any(
-        on_rabbitmq.is_quorum(plan, scope.name) for scope in plan.scopes("queue")
-    )
-
-
-def _on_rabbitmq(plan: Plan) -> bool:
-    return plan.get(APP, "broker_transport") == "rabbitmq"
+    queues = plan.scopes("queue") if plan.broker.quorum_queues else []
+    return any(plan.get(scope, "type") == "quorum" for scope in queues)
 
 
 _Table: TypeAlias = dict[tuple[str, str], list[_Link]]
@@ -159,7 +153,7 @@ def _reached(table: _Table, sent: _Link, plan: Plan) -> Iterator[_Link]:
             arrives = sent.kind == link.kind
         elif link.kind == "direct":
             # kombu keeps no pattern of it, which matches every key; RabbitMQ does not mix types.
-            arrives = not _on_rabbitmq(plan)
+            arrives = not plan.broker.declarations
         else:
             arrives = topics.matches(link.key, sent.key, plan.text(APP, "broker_transport"))
         if arrives:

@@ -9,8 +9,6 @@ from fnmatch import fnmatchcase
 from policycompiler.knowledge.backoff import all_waits_seconds, longest_wait_seconds
 from policycompiler.plan import APP, Plan, Scope, Value
 
-SHARED_TIMEOUT = "redis"
-"""The broker on which any worker gives back the messages of all, each by its own visibility timeout."""
 PRIORITY_STEPS: list[float] = [0, 3, 6, 9]
 """Those of kombu where none are given; on Redis each step is a list of its own."""
 DEFAULT_CONTENT = "json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from policycompiler.knowledge import pools
 from policycompiler.plan import Plan, Scope
 
 KEYS = ("concurrency", "autoscale", "replicas", "memory_bytes", "max_memory_per_child", "pool")
@@ -68,8 +69,8 @@ def _memory(plan: Plan, worker: Scope, replicas: int, slots: int) -> int | None:
     if budget is not None:
         return int(budget) * replicas
     child = plan.number_if_any(worker, "max_memory_per_child")
-    prefork = plan.get(worker, "pool", "prefork") == "prefork"
-    return int(child) * _KIB * slots * replicas if child is not None and prefork else None
+    processes = pools.pool(str(plan.get(worker, "pool", "prefork"))).processes
+    return int(child) * _KIB * slots * replicas if child is not None and processes else None
 
 
 def resized(old: Plan, new: Plan) -> tuple[Resized, ...]:

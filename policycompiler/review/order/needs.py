@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from policycompiler.hazards.queues import arguments_of
+from policycompiler.knowledge.brokers import Levels
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.review.facts import fleet
 from policycompiler.review.facts.binding_clashes import NO_CLASHES, Clashes, clashes
@@ -251,7 +252,7 @@ def _elsewhere(plan: Plan, queue: str) -> bool:
 
 
 def _replaced(old: Plan, new: Plan, queues: Iterable[str]) -> dict[str, str]:
-    if new.get(APP, "broker_transport") != "rabbitmq" or is_elsewhere(old, new):
+    if not new.broker.declarations or is_elsewhere(old, new):
         return {}
     taken = {scope.name for plan in (old, new) for scope in plan.scopes("queue")}
     replaced: dict[str, str] = {}
@@ -293,7 +294,7 @@ def _renamed(before: fleet.Names, after: fleet.Names) -> dict[str, list[str]]:
 
 def _raised(old: Plan, new: Plan) -> bool:
     """Whether an old worker would give back what a new one still holds."""
-    if new.get(APP, "broker_transport") != fleet.SHARED_TIMEOUT or is_elsewhere(old, new):
+    if not new.broker.shares_timeout or is_elsewhere(old, new):
         return False
     before, after = (plan.number_if_any(APP, "visibility_timeout_seconds") for plan in (old, new))
     if before is None or after is None or before >= after:
@@ -303,7 +304,7 @@ def _raised(old: Plan, new: Plan) -> bool:
 
 
 def _levels(old: Plan, new: Plan) -> bool:
-    if new.get(APP, "broker_transport") != fleet.SHARED_TIMEOUT or is_elsewhere(old, new):
+    if new.broker.levels is not Levels.LISTS or is_elsewhere(old, new):
         return False
     return fleet.priority_steps(old) != fleet.priority_steps(new)
 

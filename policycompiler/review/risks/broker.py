@@ -34,13 +34,9 @@ def _setting(at: At) -> Judged:
     """What a setting means that leads to the same broker."""
     if at.key == "broker_use_ssl":
         return manual("every process connects in another way from now on: the broker has to accept both")
-    if at.key == "broker_native_delayed_delivery_queue_type" and _on_rabbitmq(at):
+    if at.key == "broker_native_delayed_delivery_queue_type" and at.new.broker.quorum_queues:
         return manual("RabbitMQ refuses another type while the queues exist in which it delays messages")
     return _OF_ONE_PROCESS if at.key in message_places.ADDRESS or is_local(at) else UNKNOWN
-
-
-def _on_rabbitmq(at: At) -> bool:
-    return at.new.get(APP, "broker_transport") == "rabbitmq"
 
 
 _OF_ONE_PROCESS = safe("each process goes by it from its start on")
@@ -100,7 +96,8 @@ def _priorities(at: At) -> Judged:
 def _visibility(at: At) -> Judged:
     if at.key == "longest_hold_seconds":
         return safe("it is what the visibility timeout is held against")
-    if at.new.get(APP, "broker_transport") == "sqs" and not at.needs.elsewhere:
+    kept = at.new.broker.redelivery is not None and not at.new.broker.shares_timeout
+    if kept and not at.needs.elsewhere:
         return manual(
             "queues of SQS that exist keep the timeout that they were made with: set `VisibilityTimeout` of "
             "them, a longer one before the deploy, a shorter one once nothing is held for longer"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.hazards.queues import arguments_of
+from policycompiler.knowledge.brokers import Bindings
 from policycompiler.knowledge.queue_arguments import DROPPING, OVERFLOW, TYPE
-from policycompiler.plan import APP, Scope, Value
+from policycompiler.plan import Scope, Value
 from policycompiler.review.facts import binding_clashes, fleet
 from policycompiler.review.outcome import Class
 from policycompiler.review.risks.verdicts import At, Judged, Rule, lossy, manual, ordered, safe
@@ -41,7 +42,7 @@ def _queue_arguments(at: At) -> Judged:
 def _declared(at: At) -> Judged:
     """What comes of another declaration of a queue that exists."""
     clash = _clash(at) if at.key == "exchange_type" else None
-    if not _on_rabbitmq(at):
+    if not at.new.broker.declarations:
         return clash or safe("this broker does not keep it")
     if (by_hand := _declared_by_another(at) or _of_a_broadcast(at) or clash) is not None:
         return by_hand
@@ -115,20 +116,12 @@ def _is_less(limit: Value, before: Value) -> bool:
     return not isinstance(before, int | float) or (isinstance(limit, int | float) and limit < before)
 
 
-def _on_rabbitmq(at: At) -> bool:
-    return at.new.get(APP, "broker_transport") == "rabbitmq"
-
-
-def _on_redis(at: At) -> bool:
-    return at.new.get(APP, "broker_transport") == "redis"
-
-
 def _clash(at: At) -> Judged | None:
     """What the exchanges of old and new queues do to this one."""
     found, name = at.needs.clashes, at.scope.name
     # Of queues that are made anew, or go, the exchange is deleted.
     deleted = {*at.needs.replaced, *at.needs.leaving} if name in at.needs.replaced else set()
-    if _on_rabbitmq(at) and found.retyped.get(name, frozenset()) - deleted:
+    if at.new.broker.declarations and found.retyped.get(name, frozenset()) - deleted:
         exchange = at.new.text(at.scope, "exchange")
         return manual(
             f"RabbitMQ refuses another type while exchange {exchange} exists: choose another name, or delete "
@@ -146,10 +139,13 @@ def _crossed(at: At, crossed: binding_clashes.Crossed) -> str:
     another = f"choose another {other} for {crossed.new}"
     what = "what is delayed" if exchange == binding_clashes.DELAYS else "what is sent"
     told = f"{what} for {crossed.meant_for} comes to {at.scope.name} too, and runs twice"
-    if not (_on_rabbitmq(at) or _on_redis(at)):
+    kept = at.new.broker.bindings
+    if kept is Bindings.NONE:
         return f"{told}, where both bindings to exchange {exchange} are known: {another}"
-    if _on_rabbitmq(at):
+    if kept is Bindings.BROKER:
         removed = f"the one of before is deleted from exchange {exchange} (`rabbitmqadmin`, management pages)"
+    elif kept is Bindings.FILE:
+        removed = f"its entry is removed from the file `{exchange}.exchange` of the control folder"
     else:
         prefix = fleet.transport_option(at.new, "global_keyprefix") or ""
         removed = f"its member is removed from the set `{prefix}_kombu.binding.{exchange}`"
@@ -185,7 +181,7 @@ def _of_a_broadcast(at: At) -> Judged | None:
 def _is_exchange_refused(at: At) -> bool:
     kept = at.old.get(at.before, "exchange") == at.new.get(at.scope, "exchange")
     other_type = at.old.get(at.before, "exchange_type") != at.new.get(at.scope, "exchange_type")
-    return kept and other_type and _on_rabbitmq(at)
+    return kept and other_type and at.new.broker.declarations
 
 
 def _dead_letter_arguments(at: At) -> Judged:
@@ -232,7 +228,7 @@ def _queue_binding(at: At) -> Judged:
         return by_hand
     exchange, kind = (at.old.get(at.before, key) for key in ("exchange", "exchange_type"))
     shared = exchange != at.before.name and kind != "direct"
-    if (_on_rabbitmq(at) or _on_redis(at)) and shared and not at.needs.elsewhere:
+    if at.new.broker.bindings is not Bindings.NONE and shared and not at.needs.elsewhere:
         return manual(
             "the old binding stays, and goes on bringing what it matches, until somebody removes it"
         )
@@ -268,7 +264,7 @@ def _queue_options(at: At) -> Judged:
 def _to_a_broadcast(at: At) -> str:
     name = at.scope.name
     wait = f"no new worker takes what is left in {name}: stop sending to it and wait until it is empty"
-    if not _on_rabbitmq(at):
+    if not at.new.broker.declarations:
         return f"{wait}, then deploy"
     exchange = f" and exchange {_exchange(at)}" if _is_exchange_refused(at) else ""
     refused = ", which RabbitMQ refuses to declare otherwise" if exchange else ""
