@@ -30,6 +30,7 @@ ENTRY = FindingPage(
 )
 PAGE = Page(
     "time-limits",
+    "limits",
     is_policy=True,
     summary="How long a run may take.",
     decides="`app/task_time_limit` in seconds.",
