@@ -21,6 +21,7 @@ from workloads import HEAD, compiled, workload
 from policycompiler import load, manual, model, policies
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.diagnostics import Finding, Profile, Severity
+from policycompiler.knowledge.brokers import BROKERS
 from policycompiler.knowledge.celery_settings import known_settings
 from policycompiler.manual import entries, modules, sections
 from policycompiler.manual.text import parameters_line, severity_line, waiver
@@ -29,7 +30,6 @@ from policycompiler.policies import POLICIES, tunable
 
 HEADINGS = ["Summary", "Decides", "Because", "Example", "Refuses", "Parameters"]
 BY_NAME = {policy.NAME: policy for policy in POLICIES}
-BROKERS = ("redis", "rabbitmq", "sqs", "filesystem", "memory")
 PAGES = {entry.finding.name: entry for _, entry in manual.all_findings()}
 
 every_policy = pytest.mark.parametrize("policy", BY_NAME.values(), ids=BY_NAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from policycompiler.knowledge.brokers import BROKERS
 from policycompiler.plan.vocabulary import task
 from policycompiler.plan.vocabulary.key import ChangeKind, Key, Reader, Type, Unit, readers
 
@@ -40,7 +41,7 @@ FACTS = (
         Type.TEXT,
         _BROKER,
         readers(Reader.CONFIGURATION, Reader.ALERT),
-        "`redis`, `rabbitmq`, `sqs`, `filesystem` or `memory`",
+        f"the kind of broker: {', '.join(f'`{name}`' for name in BROKERS)}",
     ),
     Key(
         "app",
