@@ -12,8 +12,9 @@ class Pool(NamedTuple):
     can be ended from outside, by `revoke(terminate=True)` and after a lost connection. `recycles`: its
     processes are replaced after many tasks or much memory. `answers`: the worker's main loop goes on while
     tasks run, so it sends heartbeats and answers remote control. `autoscales`: its slots can change.
-    `processes`: each task has a process of its own; `green`: it patches the
-    standard library; `slots`: it runs more than one task at once.
+    `processes`: each task has a process of its own; `green`: it patches the standard library; `slots`: it
+    runs more than one task at once. `maintained`: its library is still developed, and Celery's extra
+    installs it.
     """
 
     hard: bool
@@ -25,6 +26,7 @@ class Pool(NamedTuple):
     processes: bool
     green: bool
     slots: bool
+    maintained: bool
 
     @property
     def shares_process(self) -> bool:
@@ -48,6 +50,7 @@ POOLS = {
         processes=True,
         green=False,
         slots=True,
+        maintained=True,
     ),
     "threads": Pool(
         hard=False,
@@ -59,6 +62,7 @@ POOLS = {
         processes=False,
         green=False,
         slots=True,
+        maintained=True,
     ),
     "gevent": Pool(
         hard=True,
@@ -70,6 +74,7 @@ POOLS = {
         processes=False,
         green=True,
         slots=True,
+        maintained=True,
     ),
     "eventlet": Pool(
         hard=False,
@@ -81,6 +86,7 @@ POOLS = {
         processes=False,
         green=True,
         slots=True,
+        maintained=False,
     ),
     "solo": Pool(
         hard=False,
@@ -92,6 +98,7 @@ POOLS = {
         processes=False,
         green=False,
         slots=False,
+        maintained=True,
     ),
 }
 """By Celery's own names."""

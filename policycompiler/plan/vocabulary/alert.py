@@ -23,6 +23,11 @@ KEYS = (
     _key("schedule", Type.TEXT, "the schedule that it watches"),
     _key("task", Type.TEXT, "of an alert about a single task: its name"),
     _key("earlier_names", Type.TEXTS, "the earlier names of that task"),
+    _key(
+        "matchers",
+        Type.MAPPING,
+        "labels that select the series of this service, where a policy file sets them",
+    ),
     _key("summary", Type.TEXT, "annotation"),
     _key("description", Type.TEXT, "annotation")._replace(mirror=True),
     _key("runbook", Type.TEXT, "annotation"),

@@ -101,7 +101,7 @@ from policycompiler.hazards.visibility import (
     task_holds,
 )
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Constant, Decision, Parameter, Plan, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Parameter, Plan, Written
 
 NAME = "visibility-timeout"
 
@@ -162,7 +162,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help="lower it, or remove it")
     elif longest is not None and required > most:
         because = f"{longest.what} {longest.seconds:g} s, and {plan.broker.label} allows no more than this"
-        limited = (longest.origin, Constant("most_seconds", redelivery.most_seconds))
+        limited = (longest.origin, Derived(APP, "broker_transport"))
         yield Decision(APP, "visibility_timeout_seconds", redelivery.most_seconds, because, limited)
         yield from _objections(plan, f"{plan.broker.label} allows at most {most:g} s:")
     else:

@@ -94,11 +94,11 @@ MOST_RELATED = 5
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Prefork, unless pinned; objections to pins that break what was declared."""
     pinned = plan.get(APP, "worker_pool")
-    if isinstance(pinned, str) and pools.pool(pinned).green:
+    if isinstance(pinned, str) and pools.pool(pinned).green and pools.pool(pinned).maintained:
         message = f"a setting is read too late for the pool {pinned}: it patches what is imported before"
         path: SpecPath = ("celery", "settings", "worker_pool")
         yield POOL_IN_CONFIG.at(path, message, help=f"give each worker `pool: {pinned}` instead")
-    eventlets: set[SpecPath] = set()
+    unmaintained: set[SpecPath] = set()
     for scope in plan.scopes("worker"):
         if plan.find(scope, "pool") is None:
             because = "the only pool that keeps time limits and survives a task that kills its process"
@@ -106,9 +106,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             continue
         pool = plan.text(scope, "pool")
         where = plan.written(scope, "pool") or ("workers", scope.name)
-        if pool == "eventlet" and where not in eventlets:
-            eventlets.add(where)
-            message = "eventlet is no longer developed, and `celery[eventlet]` does not install it"
+        if not pools.pool(pool).maintained and where not in unmaintained:
+            unmaintained.add(where)
+            message = f"{pool} is no longer developed, and `celery[{pool}]` does not install it"
             yield POOL_EVENTLET.at(where, message, help="use `pool: gevent`, or `pool: threads`")
         if not pools.pool(pool).soft:
             yield from _limits(spec, scope, pool, where, plan.texts(scope, "tasks"))

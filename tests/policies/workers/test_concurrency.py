@@ -146,7 +146,7 @@ LEADS_TO = {
     "memory": (
         "tasks: {shop.a: {queue: q, memory: 600MiB}}\nworkers: {q: {memory: 2GiB, replicas: 1}}",
         "worker:q/concurrency",
-        ["worker:q/memory_bytes", "1:36", "PARENT_BYTES"],
+        ["worker:q/memory_bytes", "task:shop.a/memory_bytes", "PARENT_BYTES"],
     ),
     "the peak": (
         "tasks: {shop.a: {runtime: 1s, rate: {mean: 5/s, peak: 40/s}}}",
@@ -201,7 +201,7 @@ REFUSES = {
             Found(
                 "autoscale-off-prefork",
                 "2:40",
-                "a pool of solo cannot grow from 0 slots to 8: it has one slot whatever is said",
+                "a pool of solo cannot grow from 0 slots to 8: it has one slot",
                 "write `concurrency: 1`, or use `pool: prefork`",
             ),
         ],

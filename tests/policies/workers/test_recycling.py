@@ -45,7 +45,11 @@ LEADS_TO = {
     "the memory": (
         "tasks: {shop.a: {memory: 600MiB}, shop.b: {memory: 1MiB}}",
         "worker:shop.standard.io/max_memory_per_child",
-        ["1:26", "parameters.recycling.memory_margin", "parameters.recycling.idle_child_kib"],
+        [
+            "task:shop.a/memory_bytes",
+            "parameters.recycling.memory_margin",
+            "parameters.recycling.idle_child_kib",
+        ],
     ),
     "the policy": (
         "tasks: {shop.a: }",
