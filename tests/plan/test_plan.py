@@ -133,4 +133,4 @@ def test_every_key_that_is_declared_is_decided_somewhere():
 
 
 _NOT_HERE = {"alert": {"matchers", "other_tasks"}, "task": {"mandatory", "sent_as"}}
-"""Of policy files and patterns; of queues of other apps; and what only the plans between two deployments have."""
+"""Of policy files, of patterns, of queues of other apps; and what only plans between two have."""
