@@ -126,7 +126,7 @@ def test_reasons_whose_names_would_be_the_same_have_longer_ones(monkeypatch: pyt
 
 
 def test_the_text_comes_in_parts_of_a_scope_each() -> None:
-    plan = plan_of({f"task__shop.t{number:03}": {"queue": "q"} for number in range(200)})
+    plan = plan_of({f"task:shop.t{number:03}": {"queue": "q"} for number in range(200)})
     parts = list(lines(plan))
     assert "".join(parts) == to_json(plan)
     assert max(map(len, parts)) < len(to_json(plan)) / 50
