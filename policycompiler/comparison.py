@@ -14,7 +14,7 @@ from policycompiler.findings import acknowledge
 from policycompiler.findings.judge import Answers, judge_changes
 from policycompiler.model import PolicyFile
 from policycompiler.plan import APP, Plan, UndecidedError
-from policycompiler.review.files import GUIDE, STEPS, rollout_files
+from policycompiler.review.rollout_files import GUIDE, STEPS, rollout_files
 from policycompiler.sides import Side, SideError
 
 

@@ -126,7 +126,8 @@ class Diagnostic:
     `message` says what was found and what is allowed, `help` what to do. `path` leads to the value;
     `place` is set only where no path can exist (a file that does not parse). `at_key` says that the
     key itself is at fault rather than its value. `severity` is the finding's own until the policy file has
-    been heard; `waived` says who answers for it, if anybody does.
+    been heard; `waived` says who answers for it, if anybody does, and `notes` why waivers of it do not count,
+    which stands in the message, too.
     """
 
     finding: Finding
@@ -139,6 +140,7 @@ class Diagnostic:
     at_key: bool = False
     fix: Fix = ()
     waived: Waived | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def code(self) -> str:

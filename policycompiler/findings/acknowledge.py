@@ -9,7 +9,7 @@ from policycompiler.diagnostics import Diagnostic, Finding, Place, SpecPath, Wai
 from policycompiler.findings.judge import LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE, Answers, glob_of
 from policycompiler.load import Document
 from policycompiler.plan import Scope
-from policycompiler.review.rollout import Change, Class, Review
+from policycompiler.review.outcome import Change, Class, Review
 
 _FINDINGS: Mapping[Class, Finding] = {
     Class.LOSSY: LOSSY_CHANGE,
@@ -84,10 +84,10 @@ class Answer(NamedTuple):
 
 def acknowledged(review: Review, found: Sequence[Diagnostic], answers: Answers) -> list[Answer]:
     """The answer to each change of the review, whose `findings` are given; a safe change needs none."""
-    pairs = iter(zip(found, answers.answered, strict=True))
-    return [_answer(*next(pairs)) if change.risk in _FINDINGS else Answer() for change in review.changes]
+    assert len(found) == len(answers.answered)
+    answered = iter(answers.answered)
+    return [_answer(next(answered)) if change.risk in _FINDINGS else Answer() for change in review.changes]
 
 
-def _answer(found: Diagnostic, answered: Diagnostic) -> Answer:
-    note = answered.message.removeprefix(found.message).strip(" ()")
-    return Answer(answered.waived, note)
+def _answer(answered: Diagnostic) -> Answer:
+    return Answer(answered.waived, "; ".join(answered.notes))

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -65,7 +66,6 @@ _OF_CHANGES: Mapping[str, Finding] = {
 
 
 MOST_NAMED = 5
-_EARLIER = "its waiver is of an earlier change: the old side has it, too"
 
 
 class Verdict(NamedTuple):
@@ -82,14 +82,33 @@ class Answers(NamedTuple):
     judged: list[Diagnostic]
 
 
+class _Why(StrEnum):
+    """Why a waiver counts as absent."""
+
+    MALFORMED = "malformed"
+    REFUSED = "refused"
+    """It may not waive this, or not so."""
+    EXPIRED = "expired"
+    EARLIER = "earlier"
+    """It is of a change that was made before."""
+
+
+class _Void(NamedTuple):
+    """Why a waiver counts as absent: with a note for what it names, and an objection to itself."""
+
+    why: _Why
+    note: str
+    objection: str = ""
+
+
 class _Heard(NamedTuple):
-    """A waiver as far as it can be read; `void` says why it counts as absent."""
+    """A waiver as far as it can be read; `void` where it counts as absent."""
 
     finding: str
     at: str
     path: SpecPath
     waived: Waived
-    void: str = ""
+    void: _Void | None = None
 
 
 def rules_refused(
@@ -145,7 +164,7 @@ def judge(
         for waiver in heard
         if waiver.path not in used
         and waiver.finding in known.keys() - _OF_CHANGES
-        and (not waiver.void or "expired" in waiver.void)
+        and (waiver.void is None or waiver.void.why is _Why.EXPIRED)
     ]
     own = [each for diagnostic in own for each in _with_severity(diagnostic, policy)]
     return _without_known(judged + own, baseline, policy)
@@ -165,7 +184,7 @@ def judge_changes(
     while a change of its kind waits for one: then its place is wrong.
     """
     heard = [
-        each._replace(void=each.void or (_EARLIER if waiver in earlier else ""))
+        each._replace(void=each.void or (_EARLIER if waiver in earlier else None))
         for index, waiver in enumerate(waivers)
         for each in _hear(waiver, ("waivers", index), policy, _OF_CHANGES, today)[0]
         if each.finding in _OF_CHANGES
@@ -208,18 +227,20 @@ def _hear(
         if not readable or not isinstance(given, dict):
             return [], refused
         nobody = Waived("", "", "")
-        void = "its waiver is malformed and does not count"
+        void = _Void(_Why.MALFORMED, "its waiver is malformed and does not count")
         return [_Heard(str(given["finding"]), str(given["at"]), path, nobody, void)], refused
     refused = list(_unknown(waiver.finding, (*path, "finding"), known))
-    void, objection = _void(waiver, policy, known.get(waiver.finding), today)
-    if objection:
-        refused.append(WAIVER_NOT_ALLOWED.at(path, objection, help="remove it and mend what it waives"))
+    absent = _void(waiver, policy, known.get(waiver.finding), today)
+    if absent is not None and absent.objection:
+        refused.append(
+            WAIVER_NOT_ALLOWED.at(path, absent.objection, help="remove it and mend what it waives")
+        )
     waived = Waived(waiver.reason, waiver.owner, waiver.expires)
-    return [_Heard(waiver.finding, waiver.at, path, waived, void)], refused
+    return [_Heard(waiver.finding, waiver.at, path, waived, absent)], refused
 
 
-def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: date) -> tuple[str, str]:
-    """Why a waiver counts as absent, beside what it names and at its own place; both empty when it counts."""
+def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: date) -> _Void | None:
+    """Why a waiver counts as absent; None when it counts."""
     expires = date.fromisoformat(waiver.expires)
     if finding is not None and finding.fatal:
         why = "no output can be made where it is found"
@@ -227,9 +248,9 @@ def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: da
         why = "the policy file locks it"
     elif not waiver.reason.strip():
         why = "it gives no reason"
-        return f"its waiver does not count: {why}", "a waiver gives a reason"
+        return _refused(why, "a waiver gives a reason")
     elif expires < today:
-        return f"its waiver has expired on {waiver.expires} and does not count", ""
+        return _Void(_Why.EXPIRED, f"its waiver has expired on {waiver.expires} and does not count")
     elif (
         policy.waivers
         and policy.waivers.longest
@@ -238,13 +259,20 @@ def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: da
         days = policy.waivers.longest / 86400
         latest = today + timedelta(days)
         why = f"a waiver expires at most {days:g} days ahead, and this one on {waiver.expires}"
-        return f"its waiver does not count: {why}", f"{why}; the latest day is {latest}"
+        return _refused(why, f"{why}; the latest day is {latest}")
     elif policy.owners is not None and waiver.owner not in policy.owners:
         why = f"the policy file knows no owner `{waiver.owner}`"
-        return f"its waiver does not count: {why}", why
+        return _refused(why, why)
     else:
-        return "", ""
-    return f"its waiver does not count: {why}", f"`{waiver.finding}` cannot be waived: {why}"
+        return None
+    return _refused(why, f"`{waiver.finding}` cannot be waived: {why}")
+
+
+def _refused(why: str, objection: str) -> _Void:
+    return _Void(_Why.REFUSED, f"its waiver does not count: {why}", objection)
+
+
+_EARLIER = _Void(_Why.EARLIER, "its waiver is of an earlier change: the old side has it, too")
 
 
 def _unknown(
@@ -260,12 +288,17 @@ def _with_waiver(diagnostic: Diagnostic, waivers: Sequence[_Heard], used: set[Sp
     ours = [each for each in waivers if each.finding in words and covers(each.at, diagnostic.path)]
     used.update(each.path for each in ours)
     for waiver in ours:
-        if not waiver.void:
+        if waiver.void is None:
             return replace(diagnostic, waived=waiver.waived)
     for waiver in ours:
-        message = f"{diagnostic.message} ({waiver.void})"
-        note = Related(waiver.path, "the waiver")
-        diagnostic = replace(diagnostic, message=message, related=(*diagnostic.related, note))
+        assert waiver.void is not None
+        note, place = waiver.void.note, Related(waiver.path, "the waiver")
+        diagnostic = replace(
+            diagnostic,
+            message=f"{diagnostic.message} ({note})",
+            notes=(*diagnostic.notes, note),
+            related=(*diagnostic.related, place),
+        )
     return diagnostic
 
 

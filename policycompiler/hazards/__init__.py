@@ -8,38 +8,73 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from policycompiler.hazards.acknowledgement import acknowledgement
 from policycompiler.hazards.bindings import bindings
 from policycompiler.hazards.broadcasts import broadcast_retries
+from policycompiler.hazards.chords import chords
 from policycompiler.hazards.connections import connections
+from policycompiler.hazards.consumer_timeouts import consumer_timeouts
 from policycompiler.hazards.critical import critical_messages
+from policycompiler.hazards.dead_letters import acknowledged_early, killed
+from policycompiler.hazards.endless_runs import killed_again, put_back
+from policycompiler.hazards.expiries import expiries
 from policycompiler.hazards.external import external_tasks, unchecked_queues
-from policycompiler.hazards.hazard import Effect, Hazard
+from policycompiler.hazards.hazard import EFFECTS, Effect, Hazard
 from policycompiler.hazards.lost_connections import lost_connections
+from policycompiler.hazards.prefetch import unlimited_prefetch
+from policycompiler.hazards.publishing import given_up, publishing
 from policycompiler.hazards.queue_arguments import queue_arguments
 from policycompiler.hazards.quorum import version_pairs
-from policycompiler.hazards.rate_limits import starving
+from policycompiler.hazards.rate_limits import below_rate, starving
 from policycompiler.hazards.remote_control import remote_control
 from policycompiler.hazards.results import unending_results
+from policycompiler.hazards.retries import retried_twice, retried_without_end
+from policycompiler.hazards.serialization import serialization
 from policycompiler.hazards.sqs import sqs_queues
+from policycompiler.hazards.stops import cold_stops, short_stops
 from policycompiler.hazards.stored_schedules import stored_schedules
+from policycompiler.hazards.time_limits import time_limits
+from policycompiler.hazards.unconsumed import unconsumed
+from policycompiler.hazards.visibility import held_too_long, hoarded
 from policycompiler.plan import Plan
 
-__all__ = ["BOOK", "Effect", "Hazard", "hazards"]
+__all__ = ["BOOK", "EFFECTS", "Effect", "Hazard", "hazards"]
 
 BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
+    acknowledged_early,
+    acknowledgement,
+    below_rate,
     bindings,
     broadcast_retries,
+    chords,
+    cold_stops,
     connections,
+    consumer_timeouts,
     critical_messages,
+    expiries,
     external_tasks,
+    given_up,
+    held_too_long,
+    hoarded,
+    killed,
+    killed_again,
     lost_connections,
+    publishing,
+    put_back,
     queue_arguments,
     remote_control,
+    retried_twice,
+    retried_without_end,
+    serialization,
+    short_stops,
     sqs_queues,
     starving,
     stored_schedules,
+    time_limits,
     unchecked_queues,
+    unconsumed,
     unending_results,
+    unlimited_prefetch,
     version_pairs,
 )
 """Each chapter; a policy of its subject tells what is in it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Related
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.knowledge import topics
 from policycompiler.knowledge.brokers import Fanout, broker
 from policycompiler.plan import APP, Plan, Scope
@@ -55,14 +55,14 @@ def _fanout(plan: Plan, bound: _Bound) -> Iterator[Hazard]:
     if does is Fanout.NONE:
         message = f"{transport} has no fanout exchanges: what is sent to queue {name} reaches no worker"
         help_text = f"remove `{path[-1]}`, or use Redis or RabbitMQ"
-        yield Hazard("fanout-unkept", Effect.LOST, settings, message, help_text, path)
+        yield Hazard("fanout-unkept", settings, message, help_text, path)
         return
     message = (
         f"queue {name} is behind a fanout exchange, and {transport} keeps nothing of one: messages that are "
         "sent while no worker runs are lost, and each worker process runs every other message"
     )
     help_text = "remove `exchange_type: fanout`, or write `broadcast: true` if every process is to run each"
-    yield Hazard("fanout-unkept", Effect.LOST, settings, message, help_text, path)
+    yield Hazard("fanout-unkept", settings, message, help_text, path)
 
 
 def _types(plan: Plan, exchange: str, sharing: list[_Bound]) -> Iterator[Hazard]:
@@ -80,7 +80,7 @@ def _types(plan: Plan, exchange: str, sharing: list[_Bound]) -> Iterator[Hazard]
         path = place_of(plan, other.scope, "exchange_type", "exchange")
         related = _here(plan, first, f"its exchange is {first.kind}")
         help_text = "give both queues one `exchange_type`, or one of them another `exchange`"
-        yield Hazard("exchange-type-twice", Effect.REFUSED, settings, message, help_text, path, related)
+        yield Hazard("exchange-type-twice", settings, message, help_text, path, related)
         return
 
 
@@ -112,7 +112,7 @@ def _overlaps(plan: Plan, exchange: str, sharing: list[_Bound]) -> Iterator[Haza
         path = place_of(plan, sent.scope, *keys)
         related = _here(plan, other, f"bound by `{other.key}`")
         help_text = "give one of them an exchange of its own, or keys that do not overlap"
-        yield Hazard("binding-overlap", Effect.DOUBLED, settings, message, help_text, path, related)
+        yield Hazard("binding-overlap", settings, message, help_text, path, related)
 
 
 def _reaches(plan: Plan, sent: _Bound, other: _Bound) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.plan import Plan, Scope
 
 RETRY_ON_WORKER_LOST = "options.retry_on_worker_lost"
@@ -29,7 +29,7 @@ def broadcast_retries(plan: Plan) -> Iterator[Hazard]:
                 help_text = "remove `retry_on_worker_lost`"
             settings = ((task, retried), (task, "options.max_retries"), (queue, "broadcast"), (task, "queue"))
             path = place_of(plan, task, retried)
-            yield Hazard("broadcast-retried", Effect.DOUBLED, settings, message, help_text, path)
+            yield Hazard("broadcast-retried", settings, message, help_text, path)
 
 
 def _retried_by(plan: Plan, task: Scope) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.hazards.hazard import Effect, Hazard
+from policycompiler.hazards.hazard import Hazard
 from policycompiler.knowledge.brokers import broker
 from policycompiler.knowledge.clients import (
     ALIKE,
@@ -142,15 +142,17 @@ def _numbers(plan: Plan) -> Iterator[Hazard]:
 
 
 def _refused(key: str, message: str, help_text: str, path: SpecPath) -> Hazard:
-    return Hazard("connection-value-refused", Effect.REFUSED, ((APP, key),), message, help_text, path)
+    return Hazard("connection-value-refused", ((APP, key),), message, help_text, path)
 
 
 def _may_be_one(plan: Plan) -> bool:
     """Whether broker and results may be one Redis."""
     broker, results = plan.get(APP, "broker_url"), plan.get(APP, "result_backend")
     if not isinstance(results, str):
-        redis = plan.get(APP, "result_backend_kind") == "redis"
-        return redis and plan.get(APP, "result_backend_variable") is not None
+        return (
+            plan.get(APP, "result_backend_kind") == "redis"
+            and plan.get(APP, "result_backend_variable") is not None
+        )
     if not results.startswith(("redis://", "rediss://", "sentinel://")):
         return False
     return not isinstance(broker, str) or urlsplit(broker).hostname == urlsplit(results).hostname
@@ -189,7 +191,7 @@ def _one_sided(plan: Plan) -> Iterator[Hazard]:
 
 
 def _uneven(message: str, help_text: str, key: str, path: SpecPath) -> Hazard:
-    return Hazard("connection-option-one-sided", Effect.REFUSED, ((APP, key),), message, help_text, path)
+    return Hazard("connection-option-one-sided", ((APP, key),), message, help_text, path)
 
 
 def _mapping(plan: Plan, key: str) -> Mapping[str, Value]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from policycompiler.diagnostics import Related, SpecPath
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import arguments_of, queues_by_task, type_of
 from policycompiler.knowledge.brokers import Broker
 from policycompiler.knowledge.queue_arguments import drops
@@ -72,7 +72,7 @@ def _uncritical(plan: Plan, queues: Mapping[str, Sequence[Scope]], transport: Br
     others = f" and of {len(found) - 1} more tasks" if len(found) > 1 else ""
     message = f"messages of {first.name}{others} are transient: a restart of RabbitMQ loses those that wait"
     path = plan.written(*says) or place_of(plan, first, "queue")
-    yield Hazard("messages-transient", Effect.LOST, tuple(found.values()), message, PERSISTENT, path)
+    yield Hazard("messages-transient", tuple(found.values()), message, PERSISTENT, path)
 
 
 def _says_transient(
@@ -115,4 +115,4 @@ def _hazard(
 ) -> Hazard:
     related = (Related(place_of(plan, task, "critical"), "each of its failures matters"),)
     settings = (*settings, (task, "critical"))
-    return Hazard(NAME, Effect.LOST, settings, message, help_text, path, related)
+    return Hazard(NAME, settings, message, help_text, path, related)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Related
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import is_consumed, queues_by_task
 from policycompiler.plan import APP, Plan, Scope
 
@@ -36,7 +36,7 @@ def external_tasks(plan: Plan) -> Iterator[Hazard]:
             related: tuple[Related, ...] = ()
             if written := plan.written(Scope("worker", worker), "queues"):
                 related = (Related(written, f"worker {worker} consumes it"),)
-            yield Hazard("external-task-consumed", Effect.LOST, settings, message, help_text, path, related)
+            yield Hazard("external-task-consumed", settings, message, help_text, path, related)
             break
 
 
@@ -67,7 +67,7 @@ def unchecked_queues(plan: Plan) -> Iterator[Hazard]:
             (APP, "broker_transport_options"),
         )
         path = place_of(plan, queue, "external")
-        yield Hazard("external-queue-unchecked", Effect.LOST, settings, message, help_text, path)
+        yield Hazard("external-queue-unchecked", settings, message, help_text, path)
 
 
 def _is_checked(plan: Plan, task: Scope, queue: Scope) -> bool:

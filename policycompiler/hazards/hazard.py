@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from policycompiler.diagnostics import Diagnostic, Finding, Related, SpecPath
+from policycompiler.diagnostics import Diagnostic, Finding, Fix, Related, SpecPath
 from policycompiler.plan import Plan, Scope, Written
 
 
@@ -16,23 +17,102 @@ class Effect(StrEnum):
     DOUBLED = "doubled"
     REFUSED = "refused"
     """By the broker or a client: processes do not start, or sends fail."""
+    STRANDED = "stranded"
+    """It waits where no worker takes it."""
+    STARVED = "starved"
+    """It waits for longer than is promised, or without end."""
     STALLED = "stalled"
+    """Something goes on or waits without end, and nothing ends it."""
+
+
+EFFECTS: Mapping[str, Effect] = {
+    **dict.fromkeys(
+        (
+            *("chord-expiry", "cold-stop-early-ack", "critical-task-dropped", "delayed-retry-lost"),
+            *("dlq-hard-timeout-gap", "dlq-needs-late-ack", "early-ack-must-not-lose"),
+            *("expires-before-countdown", "expires-within-promise", "external-queue-unchecked"),
+            *("external-task-consumed", "fanout-unkept", "limit-below-p99", "messages-transient"),
+            *("publish-unconfirmed", "queue-expires", "quorum-confirm", "result-not-accepted"),
+            *("serializer-not-accepted", "stop-timeout-short"),
+        ),
+        Effect.LOST,
+    ),
+    **dict.fromkeys(
+        (
+            *("binding-overlap", "broadcast-retried", "cancel-impossible"),
+            *("cancel-on-loss", "eta-over-visibility", "late-ack-non-idempotent"),
+            *("late-ack-run-over-visibility", "late-ack-undeclared", "legacy-ack-flag"),
+            *("rate-limit-over-visibility", "reserve-over-visibility", "retry-delay-over-visibility"),
+            *("retry-non-idempotent", "retry-undeclared", "schedule-fraction-dropped", "solo-heartbeat"),
+            *("timeout-requeue-loop", "unacked-over-consumer-timeout", "reserve-over-consumer-timeout"),
+            "worker-lost-loop",
+        ),
+        Effect.DOUBLED,
+    ),
+    **dict.fromkeys(
+        (
+            *("chord-backend", "connection-option-one-sided"),
+            *("connection-value-refused", "control-queues-refused", "exchange-type-twice"),
+            *("predefined-queue-missing", "queue-argument-refused", "queue-name-invalid"),
+            *("quorum-unsupported", "redbeat-without-redis", "schedule-solar-refused", "soft-over-hard"),
+        ),
+        Effect.REFUSED,
+    ),
+    "queue-unconsumed": Effect.STRANDED,
+    **dict.fromkeys(
+        ("prefetch-unlimited", "rate-limit-below-rate", "rate-limit-starves", "result-expiry-off"),
+        Effect.STARVED,
+    ),
+    **dict.fromkeys(
+        (
+            *("broker-connection-given-up", "chord-ignore", "hard-limit-missing", "publish-retry-unbounded"),
+            *("remote-control-off", "retry-unbounded"),
+        ),
+        Effect.STALLED,
+    ),
+}
+"""Of each hazard, by the name of its finding."""
+
+
+Makers: TypeAlias = tuple[tuple[Scope, str], ...]
+"""Settings, each by its scope and key."""
 
 
 class Hazard(NamedTuple):
-    """What a plan does to work, by the name of the finding, and the settings that make it so."""
+    """What a plan does to work, by the name of the finding.
+
+    `settings` make it so, the most telling first. Two plans have the same hazard where they have one of a
+    name that is `about` the same scopes; of none that are given, about those of the settings.
+    """
 
     name: str
-    effect: Effect
-    settings: tuple[tuple[Scope, str], ...]
+    settings: Makers
     message: str
     help: str
     path: SpecPath
     related: tuple[Related, ...] = ()
+    fix: Fix = ()
+    about: tuple[Scope, ...] = ()
+
+    @property
+    def effect(self) -> Effect:
+        """What happens to work."""
+        return EFFECTS[self.name]
+
+    @property
+    def subject(self) -> frozenset[Scope]:
+        """The scopes that it is about."""
+        return frozenset(self.about or (scope for scope, _ in self.settings))
 
     def as_finding(self, finding: Finding) -> Diagnostic:
         """As a user of `check` meets it."""
-        return finding.at(self.path, self.message, help=self.help, related=self.related)
+        return finding.at(self.path, self.message, help=self.help, related=self.related, fix=self.fix)
+
+
+def as_findings(hazards: Iterable[Hazard], *findings: Finding) -> Iterator[Diagnostic]:
+    """Hazards as a user of `check` meets them; `findings` are those that they can be."""
+    by_name = {finding.name: finding for finding in findings}
+    return (hazard.as_finding(by_name[hazard.name]) for hazard in hazards)
 
 
 def place_of(plan: Plan, scope: Scope, *keys: str) -> SpecPath:

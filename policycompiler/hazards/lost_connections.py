@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Related
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.knowledge import pools
 from policycompiler.plan import APP, Plan, Scope
 
@@ -45,7 +45,7 @@ def _uncancelled(plan: Plan, worker: Scope, pool: str, task: Scope) -> Hazard:
     path = plan.written(APP, CANCEL) or place_of(plan, worker, "pool")
     related = (Related(place_of(plan, worker, "pool"), f"pool {pool}"),)
     help_text = "remove the setting, or use `pool: prefork`"
-    return Hazard("cancel-impossible", Effect.DOUBLED, settings, message, help_text, path, related)
+    return Hazard("cancel-impossible", settings, message, help_text, path, related)
 
 
 def _unheard(plan: Plan, worker: Scope, pool: str, late: list[Scope]) -> Iterator[Hazard]:
@@ -72,7 +72,7 @@ def _unheard(plan: Plan, worker: Scope, pool: str, late: list[Scope]) -> Iterato
     path = place_of(plan, worker, "pool")
     related = (Related(place_of(plan, task, "runtime_p99_seconds", "options.time_limit"), "its run time"),)
     help_text = "use `pool: prefork` or `pool: threads`, which send heartbeats while tasks run"
-    yield Hazard("solo-heartbeat", Effect.DOUBLED, settings, message, help_text, path, related)
+    yield Hazard("solo-heartbeat", settings, message, help_text, path, related)
 
 
 def _longest_run(plan: Plan, task: Scope) -> float | None:

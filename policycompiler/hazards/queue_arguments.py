@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import arguments_of, is_consumed, type_of
 from policycompiler.knowledge.queue_arguments import LEVELS, REFUSED, TYPE
 from policycompiler.plan import APP, Plan, Scope
@@ -40,7 +40,7 @@ def _levels_of_all(plan: Plan, own: list[Scope]) -> Iterator[Hazard]:
     help_text = "remove it, and write `priorities` at the classic queues that need levels"
     path = place_of(plan, APP, OF_ALL)
     settings = ((APP, OF_ALL), (quorum, f"arguments.{TYPE}"))
-    yield Hazard("queue-argument-refused", Effect.REFUSED, settings, message, help_text, path)
+    yield Hazard("queue-argument-refused", settings, message, help_text, path)
 
 
 def _refused(plan: Plan, queue: Scope) -> Iterator[Hazard]:
@@ -53,7 +53,7 @@ def _refused(plan: Plan, queue: Scope) -> Iterator[Hazard]:
         path: SpecPath = ("queues", queue.name, "arguments", name)
         settings = ((queue, f"arguments.{name}"),)
         help_text = "remove the argument, or choose the other queue type"
-        yield Hazard("queue-argument-refused", Effect.REFUSED, settings, message, help_text, path)
+        yield Hazard("queue-argument-refused", settings, message, help_text, path)
 
 
 def _deleted(plan: Plan, queue: Scope) -> Iterator[Hazard]:
@@ -72,4 +72,4 @@ def _deleted(plan: Plan, queue: Scope) -> Iterator[Hazard]:
     help_text = (
         f"remove `{EXPIRES}`; to drop tasks that have waited for too long, declare `expires` of the task"
     )
-    yield Hazard("queue-expires", Effect.LOST, ((queue, f"arguments.{EXPIRES}"),), message, help_text, path)
+    yield Hazard("queue-expires", ((queue, f"arguments.{EXPIRES}"),), message, help_text, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Related, SpecPath
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import is_consumed, type_of
 from policycompiler.knowledge.pairs import Feature, Pair, broken
 from policycompiler.knowledge.queue_arguments import TYPE
@@ -25,7 +25,7 @@ def version_pairs(plan: Plan) -> Iterator[Hazard]:
     if quorum is not None:
         yield from _unconsumable(plan, quorum)
         if (pair := _broken(plan, Feature.DECLARE, "quorum")) and plan.get(*_BROKER) is not None:
-            yield _hazard(plan, "quorum-unsupported", Effect.REFUSED, quorum, pair, f"queue {quorum.name}")
+            yield _hazard(plan, "quorum-unsupported", quorum, pair, f"queue {quorum.name}")
     yield from _lost_retries(plan, [queue for queue in consumed if type_of(plan, queue) == "quorum"])
     if (
         plan.scopes("worker")
@@ -34,16 +34,14 @@ def version_pairs(plan: Plan) -> Iterator[Hazard]:
     ):
         pair = _broken(plan, Feature.CONTROL, "classic")
         if pair is not None:
-            yield _hazard(plan, "control-queues-refused", Effect.REFUSED, APP, pair, "workers")
+            yield _hazard(plan, "control-queues-refused", APP, pair, "workers")
 
 
 def _unconsumable(plan: Plan, queue: Scope) -> Iterator[Hazard]:
     """Queues from which no worker can take."""
     pair = _broken(plan, Feature.CONSUME, "quorum")
     if pair is not None:
-        yield _hazard(
-            plan, "quorum-unsupported", Effect.REFUSED, queue, pair, f"workers of queue {queue.name}"
-        )
+        yield _hazard(plan, "quorum-unsupported", queue, pair, f"workers of queue {queue.name}")
     elif plan.get(APP, DETECT) is False:
         message = (
             f"queue {queue.name} is a quorum queue, and without `{DETECT}` Celery asks for a global "
@@ -51,7 +49,7 @@ def _unconsumable(plan: Plan, queue: Scope) -> Iterator[Hazard]:
         )
         settings = ((APP, DETECT), (queue, _TYPE))
         path = place_of(plan, APP, DETECT)
-        yield Hazard("quorum-unsupported", Effect.REFUSED, settings, message, "remove it", path)
+        yield Hazard("quorum-unsupported", settings, message, "remove it", path)
 
 
 def _lost_retries(plan: Plan, queues: list[Scope]) -> Iterator[Hazard]:
@@ -65,7 +63,7 @@ def _lost_retries(plan: Plan, queues: list[Scope]) -> Iterator[Hazard]:
             (task for name in plan.texts(queue, "tasks") if _retries(plan, task := Scope("task", name))), None
         )
         if task is not None:
-            yield _hazard(plan, "delayed-retry-lost", Effect.LOST, queue, pair, f"retries of {task.name}")
+            yield _hazard(plan, "delayed-retry-lost", queue, pair, f"retries of {task.name}")
             return
 
 
@@ -80,7 +78,7 @@ def _broken(plan: Plan, feature: Feature, queue: str) -> Pair | None:
     return broken(feature, queue, plan.text(*_CELERY), None if broker is None else str(broker))
 
 
-def _hazard(plan: Plan, name: str, effect: Effect, scope: Scope, pair: Pair, who: str) -> Hazard:
+def _hazard(plan: Plan, name: str, scope: Scope, pair: Pair, who: str) -> Hazard:
     celery, broker = plan.text(*_CELERY), plan.get(*_BROKER)
     with_broker = f"RabbitMQ {broker}" if broker is not None else "a RabbitMQ of unknown version"
     message = f"{who} fail with Celery {celery} and {with_broker}: {pair.what}"
@@ -94,4 +92,4 @@ def _hazard(plan: Plan, name: str, effect: Effect, scope: Scope, pair: Pair, who
     if plan.written(*_CELERY) is None:
         path = place_of(plan, *_BROKER) if broker is not None else ("broker",)
     related = (Related(place_of(plan, scope, "type"), "a quorum queue"),) if scope != APP else ()
-    return Hazard(name, effect, settings, message, help_text, path, related)
+    return Hazard(name, settings, message, help_text, path, related)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from policycompiler.diagnostics import Related, SpecPath
-from policycompiler.hazards.hazard import Effect, Hazard
+from policycompiler.hazards.hazard import Hazard
 from policycompiler.hazards.pace import Pace, pace_of
-from policycompiler.plan import Plan, Scope
+from policycompiler.knowledge.rate_limits import SECONDS_OF_UNITS
+from policycompiler.plan import APP, Plan, Scope, Value
 from policycompiler.quantities import duration
+
+APP_WIDE = "task_default_rate_limit"
 
 
 def starving(plan: Plan) -> Iterator[Hazard]:
@@ -38,7 +43,6 @@ def starving(plan: Plan) -> Iterator[Hazard]:
             help_text = f"give {task.name} a queue of its own: `queue: NAME`"
             yield Hazard(
                 "rate-limit-starves",
-                Effect.STALLED,
                 settings,
                 message,
                 help_text,
@@ -46,6 +50,70 @@ def starving(plan: Plan) -> Iterator[Hazard]:
                 related,
             )
             break
+
+
+def below_rate(plan: Plan) -> Iterator[Hazard]:
+    """Tasks of which more arrive than all processes together may start."""
+    for task in plan.scopes("task"):
+        limit = limit_of(plan, task)
+        rate = plan.number_if_any(task, "rate_mean_per_second")
+        if limit is None or rate is None or not limit.most:
+            continue
+        arrivals = rate * SECONDS_OF_UNITS[limit.unit]
+        if exceeds(arrivals, limit.most):
+            message = (
+                f"{arrivals:g}/{limit.unit} of {task.name} arrive, and {limit.together}: its queue grows for "
+                "ever"
+            )
+            related = (Related(("tasks", task.name, "rate"), f"{arrivals:g}/{limit.unit}"),)
+            help_text = "raise the limit, run more processes, or send less"
+            workers = [Scope("worker", name) for name in plan.texts(task, "workers")]
+            settings = (
+                *(limit.setting, (task, "rate_mean_per_second")),
+                *((worker, "replicas") for worker in workers),
+            )
+            yield Hazard(
+                "rate-limit-below-rate", settings, message, help_text, limit.path, related, about=(task,)
+            )
+
+
+class Together(NamedTuple):
+    """What a rate limit lets the processes of a task start: `number` each and `most` together, per `unit`."""
+
+    number: float
+    most: float
+    unit: str
+    processes: int
+    setting: tuple[Scope, str]
+    path: SpecPath
+
+    @property
+    def together(self) -> str:
+        """All processes, in a sentence."""
+        if self.processes == 1:
+            return f"its one worker process starts at most {self.most:g}/{self.unit}"
+        return f"{self.processes} worker processes together start at most {self.most:g}/{self.unit}"
+
+
+def limit_of(plan: Plan, task: Scope) -> Together | None:
+    """The limit of a task, its own or that of the app; None of none, and where no process runs it."""
+    own = plan.find(task, "options.rate_limit") is not None
+    setting = (task, "options.rate_limit") if own else (APP, APP_WIDE)
+    found = parsed(plan.get(*setting))
+    workers = [Scope("worker", name) for name in plan.texts(task, "workers")]
+    processes = sum(int(plan.number_if_any(worker, "replicas") or 0) for worker in workers)
+    if found is None or not found[0] or not processes:
+        return None
+    number, unit = found
+    path: SpecPath = ("celery", "settings", APP_WIDE)
+    path = ("tasks", task.name, "options", "rate_limit") if own else path
+    return Together(number, number * processes, unit, processes, setting, path)
+
+
+def parsed(value: Value) -> tuple[float, str] | None:
+    """How many in which unit, seconds without one; 0 is no limit. None where Celery cannot read it."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", str(value))
+    return (float(match[1]), match[2] or "s") if match else None
 
 
 def exceeds(arrivals: float, most: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.hazards.hazard import Effect, Hazard
+from policycompiler.hazards.hazard import Hazard
 from policycompiler.plan import APP, Plan
 
 SETTING = "worker_enable_remote_control"
@@ -21,4 +21,4 @@ def remote_control(plan: Plan) -> Iterator[Hazard]:
         "without remote control no worker answers: the waits of a rollout (`celery inspect`) never end, "
         "celery-exporter counts no workers, and no task can be revoked"
     )
-    yield Hazard("remote-control-off", Effect.STALLED, ((APP, SETTING),), message, "remove it", pinned)
+    yield Hazard("remote-control-off", ((APP, SETTING),), message, "remove it", pinned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.hazards.hazard import Effect, Hazard
+from policycompiler.hazards.hazard import Hazard
 from policycompiler.plan import APP, Plan
 
 SETTINGS = ("result_expires", "result_failure_expires", "result_chord_expires")
@@ -25,4 +25,4 @@ def unending_results(plan: Plan) -> Iterator[Hazard]:
                 f"`{key}: {told}` keeps results without end: the result store fills until it refuses writes"
             )
             help_text = "remove it, and say under `results` for how long to `keep` them"
-            yield Hazard("result-expiry-off", Effect.STALLED, ((APP, key),), message, help_text, pinned)
+            yield Hazard("result-expiry-off", ((APP, key),), message, help_text, pinned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.knowledge.brokers.sqs import canonical
 from policycompiler.plan import APP, Plan, Scope
 
@@ -55,7 +55,7 @@ def _undefined(queue: Scope, name: str, table: set[str]) -> Hazard:
         )
         help_text = f"add `{name}` with its URL, or give its tasks a `queue` that is there"
     settings = ((APP, OPTIONS), (queue, "tasks"))
-    return Hazard("predefined-queue-missing", Effect.REFUSED, settings, message, help_text, path)
+    return Hazard("predefined-queue-missing", settings, message, help_text, path)
 
 
 def _invalid(plan: Plan, queue: Scope, message: str, help_text: str) -> Hazard:
@@ -64,4 +64,4 @@ def _invalid(plan: Plan, queue: Scope, message: str, help_text: str) -> Hazard:
     tasks = plan.texts(queue, "tasks")
     if tasks and (pinned := plan.written(Scope("task", tasks[0]), "queue")):
         path = pinned
-    return Hazard("queue-name-invalid", Effect.REFUSED, settings, message, help_text, path)
+    return Hazard("queue-name-invalid", settings, message, help_text, path)

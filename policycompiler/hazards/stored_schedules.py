@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.hazards.hazard import Effect, Hazard, place_of
+from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.knowledge.beat_schedulers import STORES
 from policycompiler.knowledge.brokers import broker
 from policycompiler.plan import APP, BEAT, Plan
@@ -30,7 +30,7 @@ def stored_schedules(plan: Plan) -> Iterator[Hazard]:
         )
         help_text = "pin `redbeat_redis_url` in `celery.settings`"
         path = place_of(plan, BEAT, "scheduler", "store")
-        yield Hazard("redbeat-without-redis", Effect.REFUSED, _SCHEDULER, message, help_text, path)
+        yield Hazard("redbeat-without-redis", _SCHEDULER, message, help_text, path)
     for scope in plan.scopes("schedule"):
         seconds = plan.number_if_any(scope, "every_seconds")
         if store.whole_seconds and seconds is not None and seconds % 1:
@@ -42,7 +42,6 @@ def stored_schedules(plan: Plan) -> Iterator[Hazard]:
             path = place_of(plan, scope, "every_seconds")
             yield Hazard(
                 "schedule-fraction-dropped",
-                Effect.DOUBLED,
                 settings,
                 message,
                 "write whole seconds",
@@ -53,4 +52,4 @@ def stored_schedules(plan: Plan) -> Iterator[Hazard]:
             settings = ((scope, "solar"), *_SCHEDULER)
             help_text = "use a cron, or another scheduler"
             path = place_of(plan, scope, "solar")
-            yield Hazard("schedule-solar-refused", Effect.REFUSED, settings, message, help_text, path)
+            yield Hazard("schedule-solar-refused", settings, message, help_text, path)

@@ -22,6 +22,8 @@ _CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 class Kind(NamedTuple):
     """How changes of a kind are counted, one and several, and the title of one.
 
+    `by_setting`: each setting counts; else a thing counts once, however many of its settings change.
+
     A title takes `name`, `subject` (the kind of the scope with it), `old` and `new`, and `both`, which says
     how the value of a key changes.
     """
@@ -29,6 +31,7 @@ class Kind(NamedTuple):
     one: str
     several: str
     title: str
+    by_setting: bool = False
 
 
 def _comes_and_goes(thing: str) -> dict[str, Kind]:
@@ -41,6 +44,13 @@ def _comes_and_goes(thing: str) -> dict[str, Kind]:
 def _of(thing: str, what: str, title: str = "") -> Kind:
     """A kind that is about something that each such thing has."""
     return Kind(f"{thing} changes {what}", f"{thing}s change {what}", title or "{subject}: {both}")
+
+
+def _setting_of(what: str) -> Kind:
+    """A kind of which each setting counts."""
+    return Kind(
+        f"setting of {what} changes", f"settings of {what} change", "{subject}: {both}", by_setting=True
+    )
 
 
 _KINDS: Mapping[str, Kind] = {
@@ -93,28 +103,22 @@ _KINDS: Mapping[str, Kind] = {
     "beat-added": Kind("beat is new", "beats are new", "beat is new: something now sends on a schedule"),
     "beat-removed": Kind("beat goes", "beats go", "beat is removed: nothing is sent on a schedule any more"),
     "beat-moved": Kind("beat moves", "beats move", "beat moves: {both}"),
-    "beat-options": Kind("setting of beat changes", "settings of beat change", "{subject}: {both}"),
+    "beat-options": _setting_of("beat"),
     **_comes_and_goes("alert"),
     "alert-changed": Kind("alert changes", "alerts change", "{subject}: {both}"),
-    "broker": Kind("setting of the broker changes", "settings of the broker change", "{subject}: {both}"),
-    "serialization": Kind(
-        "setting of serialization changes",
-        "settings of serialization change",
-        "{subject}: {both}",
-    ),
+    "broker": _setting_of("the broker"),
+    "serialization": _setting_of("serialization"),
     "visibility-timeout": Kind(
         "visibility timeout changes", "visibility timeouts change", "{subject}: {both}"
     ),
-    "priorities": Kind("setting of priorities changes", "settings of priorities change", "{subject}: {both}"),
-    "results": Kind("setting of results changes", "settings of results change", "{subject}: {both}"),
-    "installation": Kind(
-        "setting of the installation changes", "settings of the installation change", "{subject}: {both}"
-    ),
-    "app-setting": Kind("setting of the app changes", "settings of the app change", "{subject}: {both}"),
+    "priorities": _setting_of("priorities"),
+    "results": _setting_of("results"),
+    "installation": _setting_of("the installation"),
+    "app-setting": _setting_of("the app"),
     "capacity": _of("worker", "capacity"),
 }
 _NAMELESS = {"app": "every process"}
-_ANY = Kind("other change", "other changes", "{address}: {old} → {new}")
+_ANY = Kind("other change", "other changes", "{address}: {old} → {new}", by_setting=True)
 
 KINDS = frozenset(_KINDS)
 """The kinds that have words of their own."""
@@ -212,8 +216,8 @@ def silent(change: Change) -> bool:
 
 def _subject(change: Change) -> tuple[str, str]:
     """What is counted: a thing once, however many of its settings change."""
-    own = _KINDS.get(change.kind, _ANY).one.startswith(("setting", "other"))
-    return change.kind, change.address if own else str(change.scope)
+    by_setting = _KINDS.get(change.kind, _ANY).by_setting
+    return change.kind, change.address if by_setting else str(change.scope)
 
 
 def _kind_counted(kind: str, number: int) -> str:

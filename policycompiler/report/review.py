@@ -19,8 +19,8 @@ from policycompiler.report.located import answered, place_data
 from policycompiler.report.text import MASK, clean, counted, masked
 from policycompiler.report.values import masked_data
 from policycompiler.review import OUTPUT, Change, Class, Review, Step
-from policycompiler.review.capacity import NOTHING, Resized, Size
-from policycompiler.review.rollout import WaitFor
+from policycompiler.review.facts.sizes import NOTHING, Resized, Size
+from policycompiler.review.outcome import WaitFor
 
 FORMAT = 1
 
@@ -328,4 +328,4 @@ def _step_data(step: Step) -> Value:
 
 
 def _waits(waits: Sequence[WaitFor]) -> list[Value]:
-    return [{"command": each.command, "until": each.until} for each in waits]
+    return [{"command": each.command, "until": each.until, "done": str(each.done)} for each in waits]

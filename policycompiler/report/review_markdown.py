@@ -28,7 +28,7 @@ from policycompiler.report.review import (
 )
 from policycompiler.report.text import clean, clipped
 from policycompiler.review import Class, Review, Step
-from policycompiler.review.rollout import WaitFor
+from policycompiler.review.outcome import WaitFor
 
 MOST_RISKY = 10
 MOST_SAFE = 6

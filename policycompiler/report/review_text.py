@@ -23,7 +23,7 @@ from policycompiler.report.review import (
 )
 from policycompiler.report.text import clean
 from policycompiler.review import Change, Class, Step
-from policycompiler.review.rollout import WaitFor
+from policycompiler.review.outcome import WaitFor
 
 _COLORS: Mapping[Class, str] = {
     Class.LOSSY: "1;31",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 from policycompiler.plan import Plan
-from policycompiler.review.capacity import resized, total
-from policycompiler.review.changes import changes
-from policycompiler.review.needs import needs
-from policycompiler.review.rollout import OUTPUT, Change, Class, Phase, Review, Step, WaitFor
-from policycompiler.review.steps import by_hand, rollout
+from policycompiler.review.differences.changes import changes
+from policycompiler.review.facts.sizes import resized, total
+from policycompiler.review.order.needs import needs
+from policycompiler.review.order.steps import by_hand, rollout
+from policycompiler.review.outcome import OUTPUT, Change, Class, Phase, Review, Step, WaitFor
 
 __all__ = ["OUTPUT", "Change", "Class", "Phase", "Review", "Step", "WaitFor", "review"]
 
@@ -21,5 +21,19 @@ def review(old: Plan, new: Plan, today: date | None = None) -> Review:
     if not told:
         return Review((), (), {})
     steps, phases = rollout(old, new, found)
+    told = with_an_order(told, steps)
     grown = resized(old, new)
     return Review(told, (*by_hand(told, found), *steps), phases, grown, total(old, new) if grown else None)
+
+
+def with_an_order(found: tuple[Change, ...], steps: tuple[Step, ...]) -> tuple[Change, ...]:
+    """The changes, none of which says that an order makes it safe where there is no order of steps.
+
+    Then a person has to see to it.
+    """
+    if len(steps) > 1:
+        return found
+    held = [
+        change._replace(risk=Class.MANUAL) if change.risk is Class.ORDERED else change for change in found
+    ]
+    return tuple(sorted(held, key=lambda change: (-change.risk.rank, change.follows)))

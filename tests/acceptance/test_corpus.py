@@ -21,9 +21,10 @@ from celery.bin.base import CLIContext
 from celery.bin.worker import worker as worker_cli
 from celery.schedules import crontab
 from compiled import configured_app
+from corpus import CASES, Case, compiled
 from places import CORPUS
 
-from policycompiler.compiler import Compilation, compile_workload
+from policycompiler.compiler import compile_workload
 from policycompiler.diagnostics import Severity
 from policycompiler.model.units import parse_duration
 
@@ -33,53 +34,11 @@ URLS = {name: f"redis://127.0.0.1:6379/{index}" for index, name in enumerate(VAR
 Facts = Mapping[str, object]
 
 
-class Case(NamedTuple):
-    """A deployment in one of its environments."""
-
-    name: str
-    environment: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.environment or ''}".strip()
-
-    @property
-    def source(self) -> Path:
-        return CORPUS / self.name / "workload.yaml"
-
-    @property
-    def policy(self) -> Path | None:
-        found = self.source.with_name("policy.yaml")
-        return found if found.exists() else None
-
-
-CASES = [
-    Case("augur"),
-    Case("bookwyrm"),
-    Case("bookwyrm", "systemd"),
-    Case("intelowl"),
-    Case("intelowl", "multi-queue"),
-    Case("intelowl", "rabbitmq"),
-    Case("intelowl", "sqs"),
-    Case("kitsune"),
-    Case("kitsune", "development"),
-    Case("kpi"),
-    Case("packit-service"),
-    Case("safe-transaction-service"),
-    Case("safe-transaction-service", "l2"),
-    Case("saleor"),
-    Case("saleor", "redis"),
-]
 NAMES = sorted({case.name for case in CASES})
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 OWN_WORKERS = {"safe-transaction-service": {"celery"}, "saleor": {"observability"}}
 """Queues that no process of the deployment reads: the compiler gives each a worker."""
-
-
-@cache
-def compiled(case: Case, *, ruled: bool = True) -> Compilation:
-    policy = case.policy if ruled else None
-    return compile_workload([case.source], environment=case.environment, policy=policy)
 
 
 @cache

@@ -154,7 +154,13 @@ def test_explain_has_an_answer_for_every_setting(sources: list[Path], environmen
 
 
 FACTS = {
-    "app": {"longest_hold_seconds", "longest_run_seconds", "owner", "visibility_timeout_seconds"},
+    "app": {
+        "longest_hold_seconds",
+        "longest_run_seconds",
+        "owner",
+        "result_backend_kind",
+        "visibility_timeout_seconds",
+    },
     "queue": {"consumer_timeout_seconds", "latency", "owner", "queue_wait_seconds"},
     "schedule": {"timezone"},
     "task": {
@@ -200,6 +206,7 @@ def _is_read(plan: Plan, fact: Setting) -> bool:
         if isinstance(origin, Derived)
     }
     return (fact.scope.kind, fact.key) in keys or fact.key in {
+        "result_backend_kind",
         "work",
         "workers",
         "latency",

@@ -41,7 +41,7 @@ def test_a_plan_with_another_key_or_a_value_of_another_type_is_refused() -> None
     assert plan is not None
     validator = Draft202012Validator(schema("plan"))
     for key, value in (("rnabook", "x"), ("burst", "many"), ("options.time_limit", True)):
-        document = json.loads(plan.to_json())
+        document = json.loads(to_json(plan))
         task = document["settings"]["task:shop.payments.refund"]
         task[key] = {**task["queue"], "value": value}
         assert not validator.is_valid(document), key

@@ -199,7 +199,7 @@ def test_a_mistake_is_found_as_the_page_says(rule: str) -> None:
 
 def test_a_queue_that_is_declared_otherwise_is_found_by_comparing_two_plans() -> None:
     old, new = (f"{RABBITMQ}tasks: {{shop.a: {{queue: q}}}}\nqueues: {{q: {kind}}}\n" for kind in TYPES)
-    found = at(reviewed(old, new), "queue:q/arguments")
+    found = at(reviewed(old, new), "queue:q/arguments.x-queue-type")
     assert (found.risk, found.kind) == ("ordered", "queue-arguments")
     assert "ordered-change" in TABLE["queue-args-change"][0]
 

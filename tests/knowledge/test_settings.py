@@ -7,6 +7,8 @@ serialization, broker-connection and node-names.
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 import click
 import pytest
@@ -198,3 +200,23 @@ def test_of_redis_only_and_for_sentinel_results_have_transport_options():
     app = Celery(set_as_current=False, backend="redis://", broker="memory://")
     app.conf.result_backend_transport_options = {"global_keyprefix": "shop"}
     assert app.backend.get_key_for_task("1").startswith(b"shop")
+
+
+@pytest.mark.parametrize(
+    ("pin", "last_words"),
+    [
+        ("broker_connection_max_retries=1", "Connection refused"),
+        ("broker_connection_retry_on_startup=False", "Shutting down"),
+    ],
+)
+def test_a_worker_that_may_not_go_on_trying_ends(pin, last_words):
+    program = (
+        "from celery import Celery\n"
+        "app = Celery(broker='redis://127.0.0.1:1/0')\n"
+        f"app.conf.update({pin}, broker_connection_timeout=1)\n"
+        "app.worker_main(['worker', '--pool', 'solo', '--without-gossip', '--without-mingle'])\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert last_words in ended.stderr.splitlines()[-1]

@@ -24,7 +24,7 @@ from policycompiler.diagnostics import Finding, Profile, Severity
 from policycompiler.knowledge.celery_settings import known_settings
 from policycompiler.manual import entries, modules, sections
 from policycompiler.manual.text import parameters_line, severity_line, waiver
-from policycompiler.plan import APP, Constant, Setting, scope_from_text
+from policycompiler.plan import APP, Constant, Setting, Written, scope_from_text
 from policycompiler.policies import POLICIES, tunable
 
 HEADINGS = ["Summary", "Decides", "Because", "Example", "Refuses", "Parameters"]
@@ -264,8 +264,10 @@ def settled() -> list[Setting]:
 
 
 def pins_celerys_own(setting: Setting) -> bool:
-    """Whether it is a task option or an app's setting, all of which can be pinned."""
+    """Whether it is a task option, an app's setting or an argument of a queue, all of which can be pinned."""
     option = setting.key.startswith("options.")
+    if setting.key.startswith("arguments.") and isinstance(setting.origins[0], Written):
+        return setting.origins[0].path[-1] == setting.key.removeprefix("arguments.")
     return setting.policy == "as-written" and (
         option or (setting.scope == APP and setting.key in known_settings())
     )
@@ -276,7 +278,7 @@ def test_a_manual_names_every_key_that_its_policy_decides(policy):
     text = sections(policy)["Decides"]
     named = {word for span in re.findall(r"`([^`]+)`", text) for word in re.split(r"[/.: ]", span)}
     keys = {
-        setting.key.removeprefix("options.")
+        setting.key.removeprefix("options.").removeprefix("arguments.")
         for setting in settled()
         if setting.policy == policy.NAME and not pins_celerys_own(setting)
     }

@@ -16,8 +16,6 @@ from rollout.outputs import expected_queues, processes
 Step = Mapping[str, Any]
 """As in `steps.json`."""
 
-ZERO = "it prints 0"
-
 
 def execute(fleet: Fleet, steps: Sequence[Step], output: Path, old: Path, version: Version) -> None:
     """Carry out every step; `output` is the new compiled folder, `old` the one that runs at first.
@@ -40,12 +38,13 @@ def carry_out(fleet: Fleet, step: Step, folder: Path, version: Version) -> None:
     for command in step["run"]:
         _succeeds(fleet, command, folder, version)
     for wait in step["wait_for"]:
-        _wait(fleet, wait["command"], wait["until"], folder, version)
+        _wait(fleet, wait, folder, version)
 
 
-def _wait(fleet: Fleet, command: str, until: str, folder: Path, version: Version) -> None:
-    """Poll a command that counts or asks the workers; any other has to succeed, such as a pause."""
-    if until != ZERO and "active_queues" not in command:
+def _wait(fleet: Fleet, wait: Mapping[str, str], folder: Path, version: Version) -> None:
+    """Poll a command that counts or asks the workers; a pause has to end."""
+    command, done_when = wait["command"], wait["done"]
+    if done_when == "ends":
         _succeeds(fleet, command, folder, version)
         return
     last = "nothing yet"
@@ -54,12 +53,12 @@ def _wait(fleet: Fleet, command: str, until: str, folder: Path, version: Version
         nonlocal last
         done = fleet.run(command, folder, version)
         last = f"{done.returncode} {done.stdout!r} {done.stderr!r}"
-        if until == ZERO:
+        if done_when == "prints-0":
             return done.stdout.strip() == "0"
         return done.returncode == 0 and _all_consume(folder, done.stdout)
 
     try:
-        wait_until(holds, f"{until}: {command}", seconds=DEADLINE_SECONDS)
+        wait_until(holds, f"{wait['until']}: {command}", seconds=DEADLINE_SECONDS)
     except TimeoutError as late:
         late.add_note(f"last: {last}")
         raise

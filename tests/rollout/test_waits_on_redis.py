@@ -14,6 +14,8 @@ from kombu import Connection, Exchange, Queue
 from review_of import reviewed
 from rollout.brokers import RedisBroker
 
+from policycompiler.review.outcome import Done
+
 pytestmark = pytest.mark.server
 
 HEAD = "broker: {transport: redis, url: '${CELERY_BROKER_URL}'%s}\n"
@@ -132,7 +134,7 @@ def test_what_lies_in_lists_of_levels_that_go_comes_next_and_in_its_order(broker
         for number, priority in enumerate([3, 4, 6, 9, 0, 3]):
             queue.put(number, priority=priority)
     *_, contract = of_other_levels()
-    (wait,) = (each for each in contract.wait_for if each.until == "it prints 0")
+    (wait,) = (each for each in contract.wait_for if each.done is Done.ZERO)
     assert [run(wait.command, broker) for _ in range(2)] == ["5", "0"]
     with mail(broker, priority_steps=NEW_LEVELS) as queue:
         assert [queue.get(timeout=5).payload for _ in range(6)] == [0, 1, 5, 4, 2, 3]

@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 from policycompiler import emitters
 from policycompiler.plan import APP, BEAT, Plan, Scope
-from policycompiler.review import Class, Review, Step, WaitFor, fleet
+from policycompiler.review import Class, Review, Step, WaitFor
+from policycompiler.review.facts import fleet
+from policycompiler.review.outcome import Done
 
 
 class Sent(NamedTuple):
@@ -252,7 +254,7 @@ def _waiting(at: Deployment, pending: Iterable[Sent]) -> Iterator[Broken]:
 def _without_end(at: Deployment, step: Step, pending: Iterable[Sent], words: Words) -> Iterator[Broken]:
     """What a drain waits for although nobody takes it, or although it goes on being sent."""
     takers = _takers(at)
-    for named in (_named(each) for each in step.wait_for if each.until == "it prints 0"):
+    for named in (_named(each) for each in step.wait_for if each.done is Done.ZERO):
         for each in pending:
             if each.queue in named and each.queue not in takers:
                 yield Broken("a wait for what nobody takes", each.queue)
@@ -264,7 +266,7 @@ def _without_end(at: Deployment, step: Step, pending: Iterable[Sent], words: Wor
 def _named(wait: WaitFor) -> set[str]:
     """What a wait looks at, among other words."""
     asked = {*shlex.split(wait.command), *re.findall(r'\$1 == "([^"]+)"', wait.command)}
-    return asked if wait.until == "it prints 0" else asked | {*re.findall(r"[\w.*-]+", wait.until)}
+    return asked if wait.done is Done.ZERO else asked | {*re.findall(r"[\w.*-]+", wait.until)}
 
 
 def _goes_on(at: Deployment, words: Words) -> Iterator[tuple[str, str]]:

@@ -136,14 +136,36 @@ def _setting(
     return key._replace(type=type_, change=change, nullable=nullable, names_queues=names_queues)
 
 
-_LOCAL = (
-    *("imports", "include"),
-    *("worker_", "beat_", "task_send_sent_event", "task_track_started", "task_publish_"),
-    *("task_create_missing_queues", "event_", "control_", "database_", "redis_", "task_default_exchange"),
-    *("task_default_routing_key", "task_default_rate_limit", "task_annotations", "task_remote_tracebacks"),
-    *("task_store_errors_even_if_ignored", "task_inherit_parent_priority", "task_eager_propagates"),
+_LOCAL = frozenset(
+    f"{start}_{rest}"
+    for start, several in {
+        "beat": "enable_remote_control max_loop_interval remote_control_max_tick_age schedule_filename "
+        "scheduler sync_every",
+        "broker": "channel_error_retry connection_max_retries connection_retry connection_retry_on_startup "
+        "connection_timeout failover_strategy heartbeat heartbeat_checkrate login_method "
+        "native_delayed_delivery_queue_type pool_acquire_timeout pool_limit read_url write_url",
+        "control": "queue_durable queue_exclusive queue_expires queue_ttl",
+        "database": "create_tables_at_setup engine_callback engine_options short_lived_sessions "
+        "table_names table_schemas",
+        "event": "queue_durable queue_exclusive queue_expires queue_prefix queue_ttl",
+        "redis": "backend_health_check_interval backend_use_ssl client_name max_connections "
+        "retry_on_timeout socket_connect_timeout socket_keepalive socket_timeout",
+        "result": "backend_always_retry backend_base_sleep_between_retries_ms backend_max_retries "
+        "backend_max_sleep_between_retries_ms backend_thread_safe backend_transport_options cache_max "
+        "chord_expires chord_join_timeout chord_retry_interval expires extended failure_expires persistent",
+        "task": "default_exchange default_exchange_type default_routing_key eager_propagates "
+        "inherit_parent_priority remote_tracebacks send_sent_event store_errors_even_if_ignored "
+        "track_started",
+        "worker": "cancel_long_running_tasks_on_connection_loss concurrency detect_quorum_queues "
+        "disable_prefetch enable_prefetch_count_reduction enable_remote_control "
+        "enable_soft_shutdown_on_idle eta_task_limit hijack_root_logger log_color log_datefmt log_format "
+        "lost_wait max_memory_per_child max_tasks_per_child pool pool_putlocks pool_restarts "
+        "pool_start_method prefetch_multiplier proc_alive_timeout redirect_stdouts redirect_stdouts_level "
+        "send_task_events soft_shutdown_timeout task_log_datefmt task_log_format timer_precision",
+    }.items()
+    for rest in several.split()
 )
-"""How the settings begin that are of one process alone, or that all processes take alike."""
+"""Settings of one process alone, or that all processes take alike; of any other nothing is known."""
 
 _OF_UNDECLARED_TASKS: dict[str, ChangeKind] = {
     f"task_{option.name.removeprefix('options.')}": option.change
@@ -167,7 +189,7 @@ def celerys(name: str) -> Key:
         "Celery's own",
         nullable=True,
         celerys=True,
-        local=name.startswith(_LOCAL),
+        local=name in _LOCAL,
     )
 
 

@@ -58,6 +58,13 @@ Refuses:
         silent:
             broker:
               {transport: redis, url: "${B}", options: {socket_keepalive_options: {TCP_KEEPIDLE: 60}}}
+    PC552 broker-connection-given-up: remove the pin.
+        fires:
+            celery: {settings: {broker_connection_max_retries: 5}}
+            tasks: {shop.a: {}}
+        silent:
+            celery: {settings: {broker_connection_max_retries: 0}}
+            tasks: {shop.a: {}}
     PC608 visibility-timeout-twice: keep one of the two.
         fires:
             broker:
@@ -79,12 +86,13 @@ from policycompiler.diagnostics import (
     Diagnostic,
     Profile,
     Related,
-    Remove,
     SpecPath,
     did_you_mean,
     error,
     warning,
 )
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.publishing import given_up, publishing
 from policycompiler.knowledge import pools
 from policycompiler.knowledge.brokers import Fanout
 from policycompiler.knowledge.clients import KEEPALIVE_NAMES
@@ -96,6 +104,7 @@ NAME = "broker-connection"
 PUBLISH_UNCONFIRMED = warning("PC430", "publish-unconfirmed", Profile.MINIMAL)
 QUORUM_CONFIRM = warning("PC431", "quorum-confirm", Profile.MINIMAL)
 PUBLISH_RETRY_UNBOUNDED = warning("PC432", "publish-retry-unbounded")
+BROKER_CONNECTION_GIVEN_UP = warning("PC552", "broker-connection-given-up")
 SQS_LIMITS = warning("PC433", "sqs-limits")
 REDIS_KEEPALIVE_NAMES = error("PC434", "redis-keepalive-names")
 VISIBILITY_TIMEOUT_TWICE = error("PC608", "visibility-timeout-twice")
@@ -153,32 +162,10 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     if plan.find(APP, "broker_pool_limit") is None:
         yield _pool_limit(plan)
     yield from _transport_options(spec, plan, tuned)
-    yield from _publishing(spec, plan)
+    yield from as_findings(publishing(plan), PUBLISH_UNCONFIRMED, QUORUM_CONFIRM, PUBLISH_RETRY_UNBOUNDED)
+    yield from as_findings(given_up(plan), BROKER_CONNECTION_GIVEN_UP)
     if plan.broker.fanout is Fanout.NONE and not (spec.broker.options or {}).get("supports_fanout"):
         yield from _without_fanout(plan)
-
-
-def _publishing(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Sends that vanish, and sends that never end."""
-    options = spec.broker.options or {}
-    if plan.broker.confirms and options.get("confirm_publish", True) is not True:
-        path: SpecPath = ("broker", "options", "confirm_publish")
-        queues = [scope for scope in plan.scopes("queue") if plan.text(scope, "type") == "quorum"]
-        if queues:
-            message = (
-                f"{queues[0].name} is a quorum queue, which has a message only when most nodes have it: "
-                "without a confirmation a sender never learns that they have not"
-            )
-            yield QUORUM_CONFIRM.at(path, message, help="remove it", fix=(Remove(path),))
-        else:
-            message = "a message that RabbitMQ does not take vanishes, and its sender sees no error"
-            yield PUBLISH_UNCONFIRMED.at(path, message, help="remove it", fix=(Remove(path),))
-    policy = plan.get(APP, "task_publish_retry_policy")
-    tries = plan.get(APP, "task_publish_retry") is not False
-    if tries and isinstance(policy, dict) and policy.get("max_retries") is None:
-        message = "without `max_retries` a connected process tries for ever to send while the broker is away"
-        path = ("celery", "settings", "task_publish_retry_policy")
-        yield PUBLISH_RETRY_UNBOUNDED.at(path, message, help="write `max_retries`, 3 where in doubt")
 
 
 def _without_fanout(plan: Plan) -> Iterator[Decision | Diagnostic]:

@@ -43,6 +43,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error, warning
 from policycompiler.hazards.connections import connections
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import Workload
 from policycompiler.plan import Plan
 
@@ -51,10 +52,8 @@ NAME = "connection-values"
 CONNECTION_OPTION_ONE_SIDED = warning("PC477", "connection-option-one-sided")
 CONNECTION_VALUE_REFUSED = error("PC478", "connection-value-refused")
 
-_FINDINGS = {each.name: each for each in (CONNECTION_OPTION_ONE_SIDED, CONNECTION_VALUE_REFUSED)}
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at both connections."""
     del spec
-    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in connections(plan))
+    return as_findings(connections(plan), CONNECTION_OPTION_ONE_SIDED, CONNECTION_VALUE_REFUSED)

@@ -1,8 +1,9 @@
 """Which task of a queue goes first, said to each broker in its own direction.
 
 Decides:
-    Where a queue has priorities `task:NAME/options.priority`; on RabbitMQ `x-max-priority` in the
-    `queue:NAME/arguments` of a classic queue; on Redis `priority_steps` in `app/broker_transport_options`.
+    Where a queue has priorities `task:NAME/options.priority`; on RabbitMQ
+    `queue:NAME/arguments.x-max-priority` of a classic queue; on Redis `priority_steps` in
+    `app/broker_transport_options`.
 
 Because:
     In a workload 9 is most urgent and 0 least. RabbitMQ takes the highest number first, and a message

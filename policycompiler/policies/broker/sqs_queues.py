@@ -48,6 +48,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.sqs import sqs_queues
 from policycompiler.model import Workload
 from policycompiler.plan import Plan
@@ -57,10 +58,8 @@ NAME = "sqs-queues"
 PREDEFINED_QUEUE_MISSING = error("PC473", "predefined-queue-missing")
 QUEUE_NAME_INVALID = error("PC474", "queue-name-invalid")
 
-_FINDINGS = {each.name: each for each in (PREDEFINED_QUEUE_MISSING, QUEUE_NAME_INVALID)}
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Each queue that a process opens."""
     del spec
-    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in sqs_queues(plan))
+    return as_findings(sqs_queues(plan), PREDEFINED_QUEUE_MISSING, QUEUE_NAME_INVALID)

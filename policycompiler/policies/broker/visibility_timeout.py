@@ -81,16 +81,27 @@ Parameters:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Annotated, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Finding, Related, Remove, SpecPath, error, info, warning
-from policycompiler.hazards.pace import HOLD_FEWER, Pace, hoarding, pace_of
-from policycompiler.knowledge.backoff import longest_wait_seconds
+from policycompiler.diagnostics import Diagnostic, Remove, SpecPath, error, info, warning
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.pace import HOLD_FEWER
+from policycompiler.hazards.visibility import (
+    ETA,
+    RATE_LIMIT,
+    RETRY_DELAY,
+    Hold,
+    held_too_long,
+    hoarded,
+    others,
+    reserve,
+    task_holds,
+)
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Parameter, Plan, Scope, Written
+from policycompiler.plan import APP, Constant, Decision, Parameter, Plan, Written
 
 NAME = "visibility-timeout"
 
@@ -108,8 +119,6 @@ LEAST_SECONDS = 3600
 """Celery's own default on Redis; countdowns that nobody declared are written with it in mind."""
 NOTHING_HELD_SECONDS = 0
 """Where nothing that is declared holds a message."""
-MOST_RELATED = 5
-"""Places that a finding shows; the rest is counted."""
 
 
 class Parameters(PolicyParameters):
@@ -123,27 +132,6 @@ class Parameters(PolicyParameters):
     )
 
 
-class _Hold(NamedTuple):
-    """Something that keeps a message unacknowledged, and the finding when that is too long.
-
-    Of a run that nobody declared the timeout has room for; no pin is refused for it.
-    """
-
-    seconds: float
-    origin: Derived
-    finding: Finding
-    what: str
-    path: SpecPath
-    declared: bool = True
-
-
-class _Wait(NamedTuple):
-    """A worker's longest run, which is ahead of whatever becomes due, and what its reserve may come to."""
-
-    longest: float
-    hold: _Hold | None
-
-
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Longer than anything that holds a message; pins that are shorter are refused."""
     transport = plan.text(APP, "broker_transport")
@@ -155,19 +143,10 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             fix = (Remove(pin_path),)
             yield VISIBILITY_TIMEOUT_UNUSED.at(pin_path, message, help="remove it", fix=fix)
         return
-    for worker, task, limit, path in hoarding(plan):
-        message = (
-            f"worker {worker} takes every message there is, and starts {task} at {limit.value}: what waits "
-            "there for longer than the visibility timeout is run twice"
-        )
-        related = (Related(limit.path, "its rate limit"),)
-        help_text = "set a number, 1 where in doubt"
-        yield RATE_LIMIT_OVER_VISIBILITY.at(path, message, help=help_text, related=related)
-    waits = {scope: _reserve(plan, scope) for scope in plan.scopes("worker")}
-    others = [wait.hold for wait in waits.values() if wait is not None and wait.hold is not None]
-    others += _undeclared(plan)
+    yield from as_findings(hoarded(plan), RATE_LIMIT_OVER_VISIBILITY)
+    waits = {scope: reserve(plan, scope) for scope in plan.scopes("worker")}
     # What is decided has room for a delay and a full worker together.
-    sums = [hold for name in spec.tasks for hold in _task_holds(plan, name, waits)] + others
+    sums = [hold for name in spec.tasks for hold in task_holds(plan, name, waits)] + others(plan, waits)
     longest = max(sums, key=lambda hold: (hold.seconds, hold.origin), default=None)
     yield _longest_hold(longest)
     most = math.inf if redelivery.most_seconds is None else redelivery.most_seconds
@@ -177,16 +156,15 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         origins = (Written(pin_path),)
         yield Decision(APP, "visibility_timeout_seconds", pinned, "pinned in the workload", origins)
         instead = f"remove the pin (the compiler then sets {min(needed, most):g} s), or"
-        yield from _objections(_holds(spec, plan, others), pinned, pin_path, instead)
+        yield from _objections(plan, instead)
         if pinned > most:
             message = f"a visibility timeout of {pinned:g} s; {plan.broker.label} allows at most {most:g} s"
             yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help="lower it, or remove it")
     elif longest is not None and required > most:
-        instead = f"{plan.broker.label} allows at most {most:g} s:"
-        yield from _objections(_holds(spec, plan, others), most, ("broker", "transport"), instead)
         because = f"{longest.what} {longest.seconds:g} s, and {plan.broker.label} allows no more than this"
         limited = (longest.origin, Constant("most_seconds", redelivery.most_seconds))
         yield Decision(APP, "visibility_timeout_seconds", redelivery.most_seconds, because, limited)
+        yield from _objections(plan, f"{plan.broker.label} allows at most {most:g} s:")
     else:
         yield _decided(longest, needed, tuned)
     if redelivery.shared:
@@ -195,7 +173,18 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         yield from _others(spec, plan, timeout)
 
 
-def _longest_hold(longest: _Hold | None) -> Decision:
+def _objections(plan: Plan, instead: str) -> Iterator[Diagnostic]:
+    return as_findings(
+        held_too_long(plan, instead),
+        LATE_ACK_RUN_OVER_VISIBILITY,
+        ETA_OVER_VISIBILITY,
+        RETRY_DELAY_OVER_VISIBILITY,
+        RESERVE_OVER_VISIBILITY,
+        RATE_LIMIT_OVER_VISIBILITY,
+    )
+
+
+def _longest_hold(longest: Hold | None) -> Decision:
     """So that two plans can be compared, also where the timeout is pinned or Celery's own."""
     key = "longest_hold_seconds"
     if longest is None:
@@ -205,7 +194,7 @@ def _longest_hold(longest: _Hold | None) -> Decision:
     return Decision(APP, key, math.ceil(longest.seconds), because, (longest.origin,))
 
 
-def _decided(longest: _Hold | None, needed: float, tuned: Parameters) -> Decision:
+def _decided(longest: Hold | None, needed: float, tuned: Parameters) -> Decision:
     key = "visibility_timeout_seconds"
     if longest is None or needed <= LEAST_SECONDS:
         because = "Celery's own default: nothing declared holds a message for longer"
@@ -216,10 +205,10 @@ def _decided(longest: _Hold | None, needed: float, tuned: Parameters) -> Decisio
 
 
 def _too_long(
-    timeout: float, pin_path: SpecPath, longest: _Hold | None, tuned: Parameters
+    timeout: float, pin_path: SpecPath, longest: Hold | None, tuned: Parameters
 ) -> Iterator[Diagnostic]:
     """The price: what a killed worker held comes back no earlier. Waits have another way, long runs none."""
-    waits = (ETA_OVER_VISIBILITY, RETRY_DELAY_OVER_VISIBILITY, RATE_LIMIT_OVER_VISIBILITY)
+    waits = (ETA, RETRY_DELAY, RATE_LIMIT)
     delayed = longest is not None and longest.finding in waits
     path = pin_path or (longest.path if longest and delayed else ())
     if timeout <= tuned.longest_seconds or not path:
@@ -232,7 +221,7 @@ def _too_long(
     help_text = "keep due times in a database and poll it with a schedule"
     if pin_path:
         help_text = "lower or remove the pin"
-    elif longest is not None and longest.finding is RATE_LIMIT_OVER_VISIBILITY:
+    elif longest is not None and longest.finding == RATE_LIMIT:
         help_text = HOLD_FEWER
     yield VISIBILITY_TOO_LONG.at(path, message, help=help_text)
 
@@ -262,128 +251,3 @@ def _pinned(spec: Workload) -> tuple[int | float | None, SpecPath]:
     if isinstance(option, int | float) and not isinstance(option, bool):
         return option, ("broker", "options", "visibility_timeout")
     return None, ()
-
-
-def _holds(spec: Workload, plan: Plan, others: list[_Hold]) -> list[_Hold]:
-    """What is held against a pin, or against what SQS allows: each cause alone."""
-    return [hold for name in spec.tasks for hold in _task_holds(plan, name, {})] + others
-
-
-def _task_holds(plan: Plan, name: str, waits: Mapping[Scope, _Wait | None]) -> Iterator[_Hold]:
-    scope = Scope("task", name)
-    base: SpecPath = ("tasks", name)
-    if plan.value(scope, "external"):
-        return
-    limit = 0.0
-    if plan.get(scope, "options.acks_late"):
-        limit = plan.number(scope, "longest_run_seconds")
-        what = f"{name} may run"
-        origin = Derived(scope, "longest_run_seconds")
-        declared = _declared(plan, scope)
-        yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, what, (*base, "runtime"), declared)
-    # One delivery lasts from the wait to the start of the run, and of what is acknowledged late to its end.
-    ahead = [waits.get(Scope("worker", worker)) for worker in plan.texts(scope, "workers")]
-    one = max((wait.longest for wait in ahead if wait is not None), default=0.0)
-    pace = pace_of(plan, scope, plan.texts(scope, "workers"))
-    if pace is not None:
-        yield _paced(pace, name, one, limit)
-    paced = pace.seconds if pace is not None and waits else 0.0
-    then = _then(paced, one, limit)
-    delays: dict[str, tuple[str, Finding, str]] = {
-        "max_countdown_seconds": (f"{name} may be sent with a countdown of", ETA_OVER_VISIBILITY, ""),
-        "options.retry_backoff_max": (f"a retry of {name} may wait", RETRY_DELAY_OVER_VISIBILITY, "retry"),
-        "options.default_retry_delay": (f"a retry of {name} may wait", RETRY_DELAY_OVER_VISIBILITY, "retry"),
-    }
-    for key, (start, finding, field) in delays.items():
-        delay = plan.number_if_any(scope, key)
-        if delay and key == "options.retry_backoff_max":
-            first = plan.number_if_any(scope, "options.retry_backoff")
-            delay = longest_wait_seconds(delay, first, plan.number_if_any(scope, "options.max_retries"))
-        if delay:
-            what = f"{start} {delay:g} s{then}" if then else start
-            path = (*base, field or "max_countdown")
-            yield _Hold(delay + paced + one + limit, Derived(scope, key), finding, what, path)
-
-
-def _then(paced: float, one: float, limit: float) -> str:
-    """What comes after a wait, each part where there is one."""
-    limiting = f" and then wait {paced:g} s for its rate limit" if paced else ""
-    waiting = f" and then wait {one:g} s for a slot" if one else ""
-    running = f" and then run {limit:g} s" if limit else ""
-    return f"{limiting}{waiting}{running}, together" if limiting or waiting or running else ""
-
-
-def _undeclared(plan: Plan) -> Iterator[_Hold]:
-    """A task that nobody declared, where those are acknowledged late or have a rate limit."""
-    name, limit = "a task that nobody declared", 0.0
-    if plan.get(APP, "task_acks_late"):
-        limit = plan.number(APP, "longest_run_seconds")
-        path: SpecPath = ("celery", "settings", "task_acks_late")
-        origin = Derived(APP, "longest_run_seconds")
-        yield _Hold(limit, origin, LATE_ACK_RUN_OVER_VISIBILITY, f"{name} may run", path)
-    default = Scope("queue", plan.text(APP, "task_default_queue"))
-    pace = pace_of(plan, APP, plan.texts(default, "workers"))
-    if pace is not None:
-        yield _paced(pace, name, 0.0, limit)
-
-
-def _paced(pace: Pace, name: str, one: float, run: float) -> _Hold:
-    limit, what = pace.limit, pace.waits(name)
-    if then := _then(0.0, one, run):
-        what = f"{what} {pace.seconds:g} s{then}"
-    return _Hold(pace.seconds + one + run, limit.origin, RATE_LIMIT_OVER_VISIBILITY, what, limit.path)
-
-
-def _reserve(plan: Plan, scope: Scope) -> _Wait | None:
-    """The wait in a worker's reserve, and the run of what then starts when that is acknowledged late."""
-    tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
-    if not tasks:
-        return None
-    longest = max((plan.number(task, "longest_run_seconds"), task) for task in tasks)
-    late = [
-        plan.number(task, "longest_run_seconds") for task in tasks if plan.value(task, "options.acks_late")
-    ]
-    # A slot that is acknowledged late counts against the prefetch limit while it runs.
-    behind = plan.number(scope, "prefetch_multiplier") - (1 if len(late) == len(tasks) else 0)
-    if plan.get(scope, "disable_prefetch") and plan.broker.disables_prefetch:
-        behind = 0
-    if behind <= 0:
-        return _Wait(longest[0], None)
-    # One run may hang until its limit; that those before it do so too is no reason for a timeout.
-    usual, task = max((plan.number(task, _usual(plan, task)), task) for task in tasks)
-    seconds = (behind - 1) * usual + longest[0] + max(late, default=0)
-    what = f"in reserve behind {longest[1].name}, a message of {scope.name} may be held"
-    path: SpecPath = ("tasks", longest[1].name, "runtime")
-    origin = Derived(longest[1], "longest_run_seconds")
-    declared = _declared(plan, longest[1]) and _declared(plan, task)
-    return _Wait(longest[0], _Hold(seconds, origin, RESERVE_OVER_VISIBILITY, what, path, declared))
-
-
-def _usual(plan: Plan, task: Scope) -> str:
-    """What says how long nearly all runs of a task take."""
-    known = plan.find(task, "runtime_p99_seconds")
-    return "longest_run_seconds" if known is None else known.key
-
-
-def _declared(plan: Plan, task: Scope) -> bool:
-    """Whether somebody says how long it runs: what stands for it otherwise is no run time."""
-    pinned = plan.written(task, "options.time_limit") and plan.get(task, "options.time_limit")
-    return plan.find(task, "runtime_p99_seconds") is not None or pinned is not None
-
-
-def _objections(
-    holds: list[_Hold], timeout: float, timeout_path: SpecPath, instead: str
-) -> Iterator[Diagnostic]:
-    """One finding, about the longest; what else is too long it shows."""
-    above = [hold for hold in holds if hold.seconds >= timeout and hold.declared]
-    if not above:
-        return
-    hold, *others = sorted(above, key=lambda hold: (-hold.seconds, hold.origin))
-    message = f"a message is given to a second worker after {timeout:g} s, but {hold.what} {hold.seconds:g} s"
-    if others:
-        message += f" ({len(others)} more too long)"
-    related = [Related(each.path, f"{each.what} {each.seconds:g} s") for each in [hold, *others]]
-    shorter = HOLD_FEWER if hold.finding is RATE_LIMIT_OVER_VISIBILITY else "make the times shorter"
-    yield hold.finding.at(
-        timeout_path, message, help=f"{instead} {shorter}", related=tuple(related[:MOST_RELATED])
-    )

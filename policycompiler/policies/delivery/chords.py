@@ -49,13 +49,13 @@ Parameters:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, Profile, error, warning
+from policycompiler.hazards.chords import COUNTED, KEPT, chords, has_own_expiry, in_chords, part
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Decision, Derived, Origin, Plan, Scope
+from policycompiler.plan import APP, Decision, Derived, Plan
 
 NAME = "chords"
 
@@ -63,97 +63,22 @@ CHORD_BACKEND = error("PC242", "chord-backend")
 CHORD_IGNORE = error("PC243", "chord-ignore")
 CHORD_EXPIRY = warning("PC244", "chord-expiry", Profile.MINIMAL)
 
-WITHOUT_CHORDS = frozenset({"rpc", "none"})
-"""Backends that answer a chord with NotImplementedError."""
-COUNTING = frozenset({"redis", "memcached"})
-"""Backends that count the parts; the others poll for their results."""
-CELERY_WITH_CHORD_EXPIRY = (5, 7)
-"""The first release with `result_chord_expires`."""
-
-
-class _Part(NamedTuple):
-    """The slowest part of a chord: its longest run, and that with the wait before it and its retries."""
-
-    scope: Scope
-    run_seconds: float
-    whole_seconds: int
-    origins: tuple[Origin, ...]
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Look at the tasks that take part in chords."""
-    names = [name for name, task in spec.tasks.items() if "chord" in (task.canvas or ())]
-    backend = plan.get(APP, "result_backend_kind", "none")
-    for name in names:
-        path: SpecPath = ("tasks", name, "canvas")
-        if backend in WITHOUT_CHORDS:
-            where = (
-                "the workload has no place for results" if backend == "none" else f"{backend} cannot count"
-            )
-            message = f"{name} takes part in a chord, but {where}: Celery refuses the call"
-            related = (Related(("results", "backend"), "declared here"),) if spec.results is not None else ()
-            help_text = "write `results: {backend: redis, url: ${CELERY_RESULT_BACKEND}}`, or another store"
-            yield CHORD_BACKEND.at(path, message, help=help_text, related=related)
-        elif backend not in COUNTING and plan.value(Scope("task", name), "options.ignore_result"):
-            message = (
-                f"the result of {name} is ignored, and on {backend} a chord waits until it finds those of "
-                "all its parts: its body would never run"
-            )
-            help_text = "say `result: keep`, or keep results in Redis, which counts the parts instead"
-            related = (Related(path, "it takes part in a chord"),)
-            yield CHORD_IGNORE.at(_ignored(spec, name), message, help=help_text, related=related)
-    if backend not in WITHOUT_CHORDS:
-        yield from _expiry(
-            spec, plan, [name for name in names if not plan.value(Scope("task", name), "external")]
+    """Keep the count of a chord for as long as its slowest part may take; look at the tasks in chords."""
+    del spec
+    if has_own_expiry(plan) and plan.find(APP, COUNTED) is None:
+        yield from _kept(plan)
+    yield from as_findings(chords(plan), CHORD_BACKEND, CHORD_IGNORE, CHORD_EXPIRY)
+
+
+def _kept(plan: Plan) -> Iterator[Decision]:
+    keep = plan.number_if_any(APP, KEPT)
+    parts = [part(plan, task) for task in in_chords(plan) if not plan.value(task, "external")]
+    slowest = max(parts, key=lambda each: each.whole_seconds, default=None)
+    if slowest is not None and keep and slowest.whole_seconds > keep:
+        because = (
+            f"a part of a chord, {slowest.scope.name}, may take {slowest.whole_seconds} s with its wait "
+            f"and its retries, longer than results are kept ({keep:g} s)"
         )
-
-
-def _ignored(spec: Workload, name: str) -> SpecPath:
-    field = ("result",) if spec.tasks[name].result is not None else ("options", "ignore_result")
-    return ("tasks", name, *field)
-
-
-def _expiry(spec: Workload, plan: Plan, names: list[str]) -> Iterator[Decision | Diagnostic]:
-    keep = plan.number_if_any(APP, "result_expires")
-    parts = [_part(plan, Scope("task", name)) for name in names]
-    slowest = max(parts, key=lambda part: part.whole_seconds, default=None)
-    if slowest is None or not keep or plan.find(APP, "result_chord_expires") is not None:
-        return
-    decidable = plan.version(APP, "celery_version") >= CELERY_WITH_CHORD_EXPIRY
-    if decidable and plan.text(APP, "result_backend_kind") in COUNTING:
-        if slowest.whole_seconds > keep:
-            because = (
-                f"a part of a chord, {slowest.scope.name}, may take {slowest.whole_seconds} s with its wait "
-                f"and its retries, longer than results are kept ({keep:g} s)"
-            )
-            origins = (*slowest.origins, Derived(APP, "result_expires"))
-            yield Decision(APP, "result_chord_expires", slowest.whole_seconds, because, origins)
-        return
-    longest = max(parts, key=lambda part: part.run_seconds)
-    if longest.run_seconds > keep:
-        name = longest.scope.name
-        message = (
-            f"results are kept for {keep:g} s, but {name}, a part of a chord, may run "
-            f"{longest.run_seconds:g} s: the others are forgotten before it ends, and the body never runs"
-        )
-        written = spec.results is not None and spec.results.keep is not None
-        path: SpecPath = ("results", "keep") if written else ("tasks", name, "canvas")
-        if plan.setting(APP, "result_expires").policy == "as-written":
-            path = ("celery", "settings", "result_expires")
-        related = (Related(("tasks", name, "runtime"), f"hard limit {longest.run_seconds:g} s"),)
-        help_text = f"keep them for at least {slowest.whole_seconds} s"
-        yield CHORD_EXPIRY.at(path, message, help=help_text, related=related)
-
-
-def _part(plan: Plan, scope: Scope) -> _Part:
-    hard = Derived(scope, "longest_run_seconds")
-    wait = Derived(Scope("queue", plan.text(scope, "queue")), "queue_wait_seconds")
-    run, waits = plan.number(scope, hard.key), plan.number(wait.scope, wait.key)
-    origins: tuple[Origin, ...] = (wait, hard)
-    retries = plan.number_if_any(scope, "options.max_retries") or 0
-    delay = plan.number_if_any(scope, "options.retry_backoff_max") or 0
-    if retries:
-        origins += (Derived(scope, "options.max_retries"),)
-    if retries and delay:
-        origins += (Derived(scope, "options.retry_backoff_max"),)
-    return _Part(scope, run, math.ceil((waits + run) * (1 + retries) + delay * retries), origins)
+        yield Decision(APP, COUNTED, slowest.whole_seconds, because, (*slowest.origins, Derived(APP, KEPT)))

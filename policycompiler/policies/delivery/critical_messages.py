@@ -44,6 +44,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Profile, error, warning
 from policycompiler.hazards.critical import critical_messages
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import Workload
 from policycompiler.plan import Plan
 
@@ -52,10 +53,8 @@ NAME = "critical-messages"
 CRITICAL_TASK_DROPPED = error("PC466", "critical-task-dropped")
 MESSAGES_TRANSIENT = warning("PC481", "messages-transient", Profile.MINIMAL)
 
-_FINDINGS = {each.name: each for each in (CRITICAL_TASK_DROPPED, MESSAGES_TRANSIENT)}
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at where each critical task waits."""
     del spec
-    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in critical_messages(plan))
+    return as_findings(critical_messages(plan), CRITICAL_TASK_DROPPED, MESSAGES_TRANSIENT)

@@ -49,7 +49,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
-from policycompiler.knowledge import pools
+from policycompiler.hazards.dead_letters import kept_queues, killed
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import Workload
 from policycompiler.plan import Plan, Scope, Written
 
@@ -61,18 +62,13 @@ DLQ_HARD_TIMEOUT_GAP = warning("PC220", "dlq-hard-timeout-gap")
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at each task and schedule whose queue keeps dead letters."""
-    for name in spec.tasks:
-        scope = Scope("task", name)
-        queue = plan.text(scope, "queue")
-        if plan.value(scope, "external") or not _keeps(plan, queue):
-            continue
-        expires = plan.find(scope, "options.expires")
+    yield from as_findings(killed(plan), DLQ_HARD_TIMEOUT_GAP)
+    for task, kept in kept_queues(plan):
+        expires = plan.find(task, "options.expires")
         if expires is not None:
             origin = expires.origins[0]
-            path = origin.path if isinstance(origin, Written) else ("tasks", name)
-            yield _flood(path, f"{name} expires after {expires.value:g} s", queue)
-        if plan.get(scope, "options.acks_on_failure") is False:
-            yield from _gap(plan, scope, queue)
+            path = origin.path if isinstance(origin, Written) else ("tasks", task.name)
+            yield _flood(path, f"{task.name} expires after {expires.value:g} s", kept.name)
     for scope in plan.scopes("schedule"):
         options = plan.get(scope, "options")
         queue = _queue_of(spec, plan, scope)
@@ -99,23 +95,3 @@ def _flood(path: SpecPath, what: str, queue: str) -> Diagnostic:
     help_text = "give it a queue without `dead_letter: true`, or let it not expire"
     related = (Related(("queues", queue, "dead_letter"), "its dead letters are kept"),)
     return DLQ_EXPIRES_FLOOD.at(path, message, help=help_text, related=related)
-
-
-def _gap(plan: Plan, scope: Scope, queue: str) -> Iterator[Diagnostic]:
-    if plan.get(scope, "options.acks_on_timeout") is False:
-        return
-    soft, hard = (plan.number_if_any(scope, f"options.{key}") for key in ("soft_time_limit", "time_limit"))
-    if hard is None:
-        return
-    kinds = sorted({plan.text(Scope("worker", name), "pool") for name in plan.texts(scope, "workers")})
-    # They end a task that yields at its hard limit, and ignore the soft one.
-    only_hard = [kind for kind in kinds if pools.pool(kind).hard and not pools.pool(kind).soft]
-    if soft is not None and soft < hard and not only_hard:
-        return
-    why = "it has no soft limit" if soft is None else f"its soft limit of {soft:g} s comes no earlier"
-    if only_hard:
-        why = f"{only_hard[0]} ignores its soft limit"
-    message = f"{scope.name} is killed at {hard:g} s and leaves no dead letter: {why}"
-    help_text = "leave some seconds between the two, on the pool prefork"
-    related = (Related(("queues", queue, "dead_letter"), "its dead letters are kept"),)
-    yield DLQ_HARD_TIMEOUT_GAP.at(("tasks", scope.name), message, help=help_text, related=related)

@@ -2,7 +2,9 @@
 
 Decides:
     Of a queue with `dead_letter: true` on RabbitMQ `queue:NAME/dead_letter_queue`,
-    `dead_letter_arguments`, and in its `arguments` where dead letters go.
+    `dead_letter_arguments`, and where they go: `arguments.x-dead-letter-exchange` and
+    `arguments.x-dead-letter-routing-key`; of a quorum queue `arguments.x-dead-letter-strategy` and
+    `arguments.x-overflow`, too.
 
 Because:
     Celery has no dead letters of its own; the broker has, and drops in silence what it is to move to a
@@ -25,7 +27,8 @@ Example:
 
     queue:mail/dead_letter_queue = "mail.dead"
     queue:mail/dead_letter_arguments = {"x-max-length": 10000}
-    queue:mail/arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "mail.dead"}
+    queue:mail/arguments.x-dead-letter-exchange = ""
+    queue:mail/arguments.x-dead-letter-routing-key = "mail.dead"
 
 Refuses:
     PC215 dlq-redis: use RabbitMQ, or record failures where they happen (a result backend, the log) and

@@ -45,7 +45,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Profile, Related, Remove, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, Profile, error, warning
+from policycompiler.hazards.acknowledgement import acknowledgement
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope, Setting, Written
 
@@ -58,40 +60,26 @@ CANCEL_ON_LOSS = warning("PC222", "cancel-on-loss")
 
 UNDECLARED_ACKS_LATE = False
 """Nobody said that an undeclared task may run twice."""
-_CANCEL = "worker_cancel_long_running_tasks_on_connection_loss"
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Late for what may run twice, early for everything else."""
-    late = []
     app_wide = plan.find(APP, "task_acks_late")
-    for name, task in spec.tasks.items():
+    for name in spec.tasks:
         scope = Scope("task", name)
-        if plan.value(scope, "external"):
-            continue
-        idempotent = plan.value(scope, "idempotent")
-        own = plan.find(scope, "options.acks_late")
-        if own is None:
-            decision = _decided(plan, scope, app_wide)
-            yield decision
-            value = decision.value
-        else:
-            value = own.value
-            if value and not idempotent:
-                yield _objection(plan, scope)
-            elif idempotent and task.critical and value is False:
-                yield _may_lose(scope)
-        if value:
-            late.append(name)
-    yield from _goes_on(plan, late)
+        if not plan.value(scope, "external") and plan.find(scope, "options.acks_late") is None:
+            yield _decided(plan, scope, app_wide)
     if app_wide is None:
         because = "nobody said that an undeclared task may run twice"
         undeclared = (Constant("UNDECLARED_ACKS_LATE", UNDECLARED_ACKS_LATE),)
         yield Decision(APP, "task_acks_late", UNDECLARED_ACKS_LATE, because, undeclared)
-    elif app_wide.value:
-        message = "`task_acks_late: true` repeats every task that does not say whether it may run twice"
-        help_text = "remove it; tasks declared `idempotent: true` are acknowledged late anyway"
-        yield LATE_ACK_UNDECLARED.at(("celery", "settings", "task_acks_late"), message, help=help_text)
+    yield from as_findings(
+        acknowledgement(plan),
+        LATE_ACK_NON_IDEMPOTENT,
+        LATE_ACK_UNDECLARED,
+        EARLY_ACK_MUST_NOT_LOSE,
+        CANCEL_ON_LOSS,
+    )
 
 
 def _decided(plan: Plan, scope: Scope, app_wide: Setting | None) -> Decision:
@@ -107,44 +95,3 @@ def _decided(plan: Plan, scope: Scope, app_wide: Setting | None) -> Decision:
     return Decision(
         scope, "options.acks_late", bool(declared.value), because, (Derived(scope, "idempotent"),)
     )
-
-
-def _objection(plan: Plan, scope: Scope) -> Diagnostic:
-    name = scope.name
-    path = ("tasks", name, "options", "acks_late")
-    declared = plan.setting(scope, "idempotent").origins[0]
-    if not isinstance(declared, Written):
-        message = (
-            f"{name} is acknowledged late, so it runs again when a worker dies, "
-            "and nobody declared whether it may run twice"
-        )
-        return LATE_ACK_UNDECLARED.at(path, message, help="declare `idempotent: true` or `idempotent: false`")
-    message = (
-        f"{name} is acknowledged late, so it runs again when a worker dies, but it is not safe to run twice"
-    )
-    help_text = "remove `acks_late`, or make the task idempotent and declare it"
-    related = (Related(declared.path, "declared here"),)
-    return LATE_ACK_NON_IDEMPOTENT.at(path, message, help=help_text, related=related)
-
-
-def _may_lose(scope: Scope) -> Diagnostic:
-    path: SpecPath = ("tasks", scope.name, "options", "acks_late")
-    message = (
-        f"{scope.name} is critical and safe to run twice, but it is acknowledged before it runs, "
-        "so it is lost when its worker dies"
-    )
-    related = (Related(("tasks", scope.name, "critical"), "each single failure matters"),)
-    help_text = "remove `acks_late: false`; the task is then acknowledged late"
-    return EARLY_ACK_MUST_NOT_LOSE.at(path, message, help=help_text, related=related)
-
-
-def _goes_on(plan: Plan, late: list[str]) -> Iterator[Diagnostic]:
-    """A late run that is not cancelled although its message has gone to another worker."""
-    if late and plan.get(APP, _CANCEL) is False:
-        message = (
-            f"when the connection is lost, {late[0]} goes on beside its own repetition: "
-            "its message has been given to another worker"
-        )
-        path: SpecPath = ("celery", "settings", _CANCEL)
-        help_text = "remove it; only late-acknowledged runs are cancelled, and those are run again"
-        yield CANCEL_ON_LOSS.at(path, message, help=help_text, fix=(Remove(path),))

@@ -37,6 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.lost_connections import lost_connections
 from policycompiler.model import Workload
 from policycompiler.plan import Plan
@@ -46,10 +47,8 @@ NAME = "lost-connections"
 CANCEL_IMPOSSIBLE = error("PC470", "cancel-impossible")
 SOLO_HEARTBEAT = error("PC471", "solo-heartbeat")
 
-_FINDINGS = {each.name: each for each in (CANCEL_IMPOSSIBLE, SOLO_HEARTBEAT)}
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Of each worker, what it does when its connection goes."""
     del spec
-    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in lost_connections(plan))
+    return as_findings(lost_connections(plan), CANCEL_IMPOSSIBLE, SOLO_HEARTBEAT)

@@ -50,15 +50,16 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import (
     Diagnostic,
     Profile,
-    Related,
     SpecPath,
     did_you_mean,
     error,
     fatal,
     warning,
 )
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.retries import retried_twice
 from policycompiler.model import Retry, TaskFields, Workload
-from policycompiler.model.exceptions import BROAD, BUILT_IN, never_found
+from policycompiler.model.exceptions import BUILT_IN, never_found
 from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Value, Written
 
 NAME = "retries"
@@ -93,7 +94,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
                 yield from _options(plan, scope, task.retry)
             elif plan.get(scope, "options.autoretry_for") and plan.get(scope, "options.retry_backoff"):
                 yield from _longest(plan, scope)
-            yield from _objections(plan, scope, name)
+    yield from as_findings(retried_twice(plan), RETRY_NON_IDEMPOTENT, RETRY_UNDECLARED)
 
 
 def _exceptions(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
@@ -188,41 +189,3 @@ def _why_so_many(retry: Retry) -> str:
     if retry.max is None:
         return "enough for a dependency that restarts, few enough to notice a real failure"
     return "declared" if retry.max else "declared: no retries"
-
-
-def _objections(plan: Plan, scope: Scope, name: str) -> Iterator[Diagnostic]:
-    """A task that is retried although it may not run twice."""
-    if plan.value(scope, "idempotent"):
-        return
-    setting = plan.find(scope, "options.max_retries")
-    retries = setting.value if setting else None
-    autoretry = plan.get(scope, "options.autoretry_for")
-    if not retries and not autoretry:
-        return
-    if retries == 0:
-        return
-    written = [
-        origin.path
-        for key in ("options.max_retries", "options.autoretry_for")
-        if (found := plan.find(scope, key))
-        for origin in found.origins
-        if isinstance(origin, Written)
-    ]
-    how_often = "on errors" if retries is None else f"{retries} time{'s' if retries != 1 else ''}"
-    declared = plan.setting(scope, "idempotent").origins[0]
-    if not isinstance(declared, Written):
-        # Who names the errors has said after which ones it may run once more.
-        if isinstance(autoretry, list) and autoretry and BROAD.isdisjoint(map(str, autoretry)):
-            return
-        message = f"{name} would retry {how_often}, and nobody declared whether it may run twice"
-        yield RETRY_UNDECLARED.at(
-            written[0], message, help="declare `idempotent: true` or `idempotent: false`"
-        )
-        return
-    message = f"{name} would retry {how_often}, but it is not safe to run twice"
-    help_text = (
-        "write `retry: none`, or make the task idempotent (for instance by a key stored with its effect) "
-        "and declare it"
-    )
-    related = (Related(declared.path, "declared here"),)
-    yield RETRY_NON_IDEMPOTENT.at(written[0], message, help=help_text, related=related)

@@ -45,6 +45,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, error, warning
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.retries import retried_without_end
 from policycompiler.model import TaskFields, Workload
 from policycompiler.model.exceptions import BROAD
 from policycompiler.plan import Plan, Scope, Setting, Written
@@ -66,12 +68,12 @@ BACKOFF_KNOBS = ("retry_backoff_max", "retry_jitter")
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at the retries of each task that is run here."""
+    yield from as_findings(retried_without_end(plan), RETRY_UNBOUNDED)
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if plan.value(scope, "external"):
             continue
         yield from _broad(plan, scope)
-        yield from _unbounded(plan, scope)
         if plan.get(scope, "options.autoretry_for") and plan.get(scope, "options.retry_backoff"):
             yield from _no_jitter(plan, scope)
             yield from _span(plan, scope)
@@ -90,13 +92,6 @@ def _broad(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
             )
             help_text = "name the errors that pass by themselves, such as ConnectionError or TimeoutError"
             yield AUTORETRY_BROAD.at((*_place(setting, scope), index), message, help=help_text)
-
-
-def _unbounded(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
-    setting = plan.find(scope, "options.max_retries")
-    if setting is not None and setting.value is None and plan.get(scope, "options.autoretry_for"):
-        message = f"{scope.name} is retried for ever: an error that does not pass never shows as a failure"
-        yield RETRY_UNBOUNDED.at(_place(setting, scope), message, help="write a number of retries")
 
 
 def _no_jitter(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:

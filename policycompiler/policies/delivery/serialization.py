@@ -57,6 +57,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Finding, SpecPath, did_you_mean, error, info, warning
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.serialization import serialization
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Written
 
@@ -90,14 +92,6 @@ COMPRESSIONS = {
 """Those of kombu, each with the package that it needs beyond Python's own library."""
 _CODES_IN_SETTINGS = ("task_serializer", "result_serializer")
 _LISTS_IN_SETTINGS = ("accept_content", "result_accept_content")
-CONTENT_TYPES = {
-    "auth": "application/data",
-    "json": "application/json",
-    "msgpack": "application/x-msgpack",
-    "pickle": "application/x-python-serialize",
-    "yaml": "application/x-yaml",
-}
-"""`accept_content` takes either name (kombu.serialization)."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -113,28 +107,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         origins = (*json, *senders.values(), Derived(APP, "result_serializer"))
         why = "what is sent, and Celery's control messages"
         yield Decision(APP, "accept_content", [*wanted], why, tuple(dict.fromkeys(origins)))
-    for serializer in senders:
-        if not _accepts(plan, "accept_content", serializer):
-            message = f"tasks are sent as {serializer}, which no worker accepts"
-            path = ("celery", "settings", "accept_content")
-            yield SERIALIZER_NOT_ACCEPTED.at(path, message, help="add it to `accept_content`")
-    if plan.find(APP, "result_backend_kind") is not None:
-        yield from _unreadable(plan)
-
-
-def _unreadable(plan: Plan) -> Iterator[Diagnostic]:
-    serializer = plan.text(APP, "result_serializer")
-    own = plan.get(APP, "result_accept_content") is not None
-    key = "result_accept_content" if own else "accept_content"
-    if not _accepts(plan, key, serializer):
-        message = f"results are written as {serializer}, and `{key}` lets nobody read them"
-        help_text = "add it there, or pin a `result_serializer` that is there"
-        yield RESULT_NOT_ACCEPTED.at(("celery", "settings", key), message, help=help_text)
-
-
-def _accepts(plan: Plan, key: str, serializer: str) -> bool:
-    accepted = plan.value(APP, key)
-    return not isinstance(accepted, list) or bool({serializer, CONTENT_TYPES.get(serializer)} & {*accepted})
+    yield from as_findings(serialization(plan, senders), SERIALIZER_NOT_ACCEPTED, RESULT_NOT_ACCEPTED)
 
 
 def _senders(spec: Workload, plan: Plan) -> dict[str, Origin]:

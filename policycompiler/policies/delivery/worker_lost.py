@@ -42,6 +42,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.hazards.endless_runs import FIRST_CELERY_THAT_COUNTS, counts_deliveries, killed_again
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import TaskFields, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope
 
@@ -49,8 +51,6 @@ NAME = "worker-lost"
 
 WORKER_LOST_LOOP = error("PC202", "worker-lost-loop")
 
-FIRST_CELERY_WITH_RETRY = (5, 7)
-"""`retry_on_worker_lost` is new in Celery 5.7; older ones ignore it in silence."""
 RESTARTS = 3
 """How often a task may kill its worker before it counts as failed."""
 RESTART_DELAY_SECONDS = 5
@@ -61,7 +61,7 @@ PUT_BACK_UNDECLARED = False
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Bounded retries for what is acknowledged late."""
-    retries = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_RETRY
+    retries = plan.version(APP, "celery_version") >= FIRST_CELERY_THAT_COUNTS
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if plan.value(scope, "external") or not plan.value(scope, "options.acks_late"):
@@ -70,14 +70,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         if plan.value(queue, "broadcast"):
             # A retry goes to every process again, and what is put back to the one that died.
             continue
-        bounded = _delivery_limit(plan, scope)
+        bounded = counts_deliveries(plan, scope)
         counts = retries and plan.get(scope, "options.retry_on_worker_lost") is not False
-        if plan.get(scope, "options.reject_on_worker_lost") and not bounded and not counts:
-            message = f"{name} is put back for ever when it kills its worker: nothing counts how often"
-            path = ("tasks", name, "options", "reject_on_worker_lost")
-            yield WORKER_LOST_LOOP.at(
-                path, message, help="remove it, or use a quorum queue with a delivery limit"
-            )
         if counts:
             yield from _retry(plan, scope, task)
         elif not retries and plan.find(scope, "options.reject_on_worker_lost") is None:
@@ -92,6 +86,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         because = "an undeclared task that kills its worker would do so for ever"
         origins_app = (Constant("PUT_BACK_UNDECLARED", PUT_BACK_UNDECLARED),)
         yield Decision(APP, "task_reject_on_worker_lost", PUT_BACK_UNDECLARED, because, origins_app)
+    yield from as_findings(killed_again(plan), WORKER_LOST_LOOP)
 
 
 def _retry(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
@@ -121,8 +116,3 @@ def _retry(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
         because = "Celery would wait three minutes before it restarts what died with its process"
         delay = (Constant("RESTART_DELAY_SECONDS", RESTART_DELAY_SECONDS),)
         yield Decision(scope, "options.default_retry_delay", RESTART_DELAY_SECONDS, because, delay)
-
-
-def _delivery_limit(plan: Plan, scope: Scope) -> bool:
-    queue = Scope("queue", plan.text(scope, "queue"))
-    return plan.find(queue, "arguments.x-delivery-limit") is not None

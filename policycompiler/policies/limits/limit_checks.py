@@ -44,8 +44,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.time_limits import OF_APP, OF_TASK, is_null, is_seconds, seconds_of, time_limits
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Plan, Scope, Value, Written
+from policycompiler.plan import APP, Plan, Scope
 
 NAME = "limit-checks"
 
@@ -56,91 +58,37 @@ SOFT_MISSING = warning("PC332", "soft-missing", Profile.MINIMAL)
 LIMIT_BELOW_P99 = warning("PC333", "limit-below-p99")
 SOFT_EQUALS_HARD = warning("PC261", "soft-equals-hard")
 
-_OF_TASK = ("options.soft_time_limit", "options.time_limit")
-_OF_APP = ("task_soft_time_limit", "task_time_limit")
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at the limits of each task that is run here, then at those for all tasks."""
+    yield from as_findings(time_limits(plan), SOFT_OVER_HARD, HARD_LIMIT_MISSING, LIMIT_BELOW_P99)
     for name in spec.tasks:
-        scope, path = Scope("task", name), ("tasks", name, "options")
+        scope = Scope("task", name)
         if plan.value(scope, "external"):
             continue
-        yield from _soft_over_hard(plan, scope, _OF_TASK, path)
-        yield from _without_limit(plan, scope, _OF_TASK, path)
-        yield from _below_p99(plan, scope)
+        yield from _without_soft(plan, scope, OF_TASK, ("tasks", name, "options"))
         queue = spec.queues.get(plan.text(scope, "queue"))
         # Where dead letters are kept it is told with what becomes of the letter.
         if queue is None or not queue.dead_letter:
-            yield from _no_time(plan, scope, _OF_TASK)
+            yield from _no_time(plan, scope, OF_TASK)
     settings = ("celery", "settings")
-    for key in _OF_APP:
+    for key in OF_APP:
         pin = plan.find(APP, key)
-        if pin is not None and pin.value is not None and not _is_seconds(pin.value):
+        if pin is not None and pin.value is not None and not is_seconds(pin.value):
             message = "a time limit is a number of seconds above 0"
             help_text = "write seconds, or null for no limit"
             yield LIMIT_NOT_A_NUMBER.at((*settings, key), message, help=help_text)
-    yield from _soft_over_hard(plan, APP, _OF_APP, settings)
-    yield from _without_limit(plan, APP, _OF_APP, settings)
-    yield from _no_time(plan, APP, _OF_APP)
+    yield from _without_soft(plan, APP, OF_APP, settings)
+    yield from _no_time(plan, APP, OF_APP)
 
 
-def _soft_over_hard(plan: Plan, scope: Scope, keys: tuple[str, str], path: SpecPath) -> Iterator[Diagnostic]:
-    soft, hard = (_seconds(plan, scope, key) for key in keys)
-    if soft is None or hard is None or soft <= hard:
-        return
-    soft_path, hard_path = ((*path, key.removeprefix("options.")) for key in keys)
-    message = (
-        f"the soft limit of {soft:g} s is above the hard limit of {hard:g} s: Celery refuses such a send"
-    )
-    related = (Related(hard_path, "the hard limit"),)
-    help_text = "lower the soft limit below the hard one, or pin only one of them"
-    yield SOFT_OVER_HARD.at(soft_path, message, help=help_text, related=related)
-
-
-def _without_limit(plan: Plan, scope: Scope, keys: tuple[str, str], path: SpecPath) -> Iterator[Diagnostic]:
-    """What it costs that a limit is declared away, here."""
-    (soft_key, soft_path), (hard_key, hard_path) = (
-        (key, (*path, key.removeprefix("options."))) for key in keys
-    )
-    who = scope.name or "a task that has no limit of its own"
-    if _is_null(plan, scope, hard_key, hard_path):
-        of_app = None if scope == APP else _seconds(plan, APP, _OF_APP[1])
-        longest = plan.number(scope, "longest_run_seconds")
-        message = (
-            f"without a hard limit a stuck run of {who} holds its slot until its worker is stopped, "
-            f"and a stop kills it after about {longest:g} s"
-        )
-        if of_app is not None:
-            message = f"the worker's pool kills {who} all the same: the hard limit of the app is {of_app:g} s"
-        help_text = "write seconds if you know how long it may run"
-        yield HARD_LIMIT_MISSING.at(hard_path, message, help=help_text)
-    elif _is_null(plan, scope, soft_key, soft_path) and _seconds(plan, scope, hard_key) is not None:
-        hard = plan.number(scope, hard_key)
+def _without_soft(plan: Plan, scope: Scope, keys: tuple[str, str], path: SpecPath) -> Iterator[Diagnostic]:
+    """What it costs that a soft limit is declared away, where there is a hard one."""
+    (soft_key, soft_path), (hard_key, _) = ((key, (*path, key.removeprefix("options."))) for key in keys)
+    if is_null(plan, scope, soft_key, soft_path) and seconds_of(plan, scope, hard_key) is not None:
+        who, hard = scope.name or "a task that has no limit of its own", plan.number(scope, hard_key)
         message = f"without a soft limit {who} is killed at {hard:g} s, with no time to clean up"
         yield SOFT_MISSING.at(soft_path, message, help="write seconds, less than the hard limit")
-
-
-def _is_null(plan: Plan, scope: Scope, key: str, path: SpecPath) -> bool:
-    """Whether it is written as null, at this place."""
-    found = plan.find(scope, key)
-    return found is not None and found.value is None and found.origins[0] == Written(path)
-
-
-def _below_p99(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
-    p99 = plan.number_if_any(scope, "runtime_p99_seconds")
-    for key in reversed(_OF_TASK):
-        limit, path = _seconds(plan, scope, key), plan.written(scope, key)
-        if p99 is not None and path is not None and limit is not None and limit < p99:
-            end = "told to stop" if "soft" in key else "killed"
-            message = (
-                f"{scope.name} is {end} after {limit:g} s, but may run {p99:g} s: more than one run of a "
-                "hundred fails by this limit"
-            )
-            related = (Related(("tasks", scope.name, "runtime"), f"p99 {p99:g} s"),)
-            help_text = "raise the limit, or correct the declared run time"
-            yield LIMIT_BELOW_P99.at(path, message, help=help_text, related=related)
-            return
 
 
 def _no_time(plan: Plan, scope: Scope, keys: tuple[str, str]) -> Iterator[Diagnostic]:
@@ -155,12 +103,3 @@ def _no_time(plan: Plan, scope: Scope, keys: tuple[str, str]) -> Iterator[Diagno
     related = (Related(hard_path, "the hard limit"),)
     help_text = "lower the soft limit by what cleaning up takes, or pin only the hard one"
     yield SOFT_EQUALS_HARD.at(soft_path, message, help=help_text, related=related)
-
-
-def _seconds(plan: Plan, scope: Scope, key: str) -> float | None:
-    """A limit that is one."""
-    return plan.number(scope, key) if _is_seconds(plan.get(scope, key)) else None
-
-
-def _is_seconds(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

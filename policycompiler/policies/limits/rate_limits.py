@@ -50,14 +50,13 @@ Parameters:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, info, warning
-from policycompiler.hazards.rate_limits import exceeds, starving
-from policycompiler.knowledge.rate_limits import SECONDS_OF_UNITS
+from policycompiler.diagnostics import Diagnostic, error, info, warning
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.rate_limits import APP_WIDE, below_rate, limit_of, parsed, starving
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.plan import APP, Plan
 
 NAME = "rate-limits"
 
@@ -66,46 +65,25 @@ RATE_LIMIT_BELOW_RATE = warning("PC445", "rate-limit-below-rate")
 RATE_LIMIT_STARVES = warning("PC551", "rate-limit-starves")
 RATE_LIMIT_UNIT = error("PC260", "rate-limit-unit")
 
-APP_WIDE = "task_default_rate_limit"
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Each pinned limit, times the processes that keep it."""
     del spec
     app_wide, app_path = plan.get(APP, APP_WIDE), ("celery", "settings", APP_WIDE)
-    if app_wide and _limit(app_wide) is None:
+    if app_wide and parsed(app_wide) is None:
         message = f"`{app_wide}` is no rate limit to Celery: every worker ends as it starts"
         yield RATE_LIMIT_UNIT.at(app_path, message, help="write it as 10/s, 100/m or 5/h")
-    yield from (hazard.as_finding(RATE_LIMIT_STARVES) for hazard in starving(plan))
-    told = False
+    yield from as_findings(starving(plan), RATE_LIMIT_STARVES)
+    slow = list(below_rate(plan))
+    yield from as_findings(slow, RATE_LIMIT_BELOW_RATE)
+    told = {scope for hazard in slow for scope in hazard.about}
     for task in plan.scopes("task"):
-        own = plan.find(task, "options.rate_limit") is not None
-        found = _limit(plan.get(task, "options.rate_limit") if own else app_wide)
-        workers = [Scope("worker", name) for name in plan.texts(task, "workers")]
-        processes = sum(int(plan.number(worker, "replicas")) for worker in workers)
-        if found is None or not found[0] or not processes:
+        limit = limit_of(plan, task)
+        if limit is None or limit.processes == 1 or task in told or limit.setting[0] in told:
             continue
-        number, unit = found
-        most = number * processes
-        path: SpecPath = ("tasks", task.name, "options", "rate_limit") if own else app_path
-        rate = plan.number_if_any(task, "rate_mean_per_second")
-        together = f"{processes} worker processes together start at most {most:g}/{unit}"
-        if processes == 1:
-            together = f"its one worker process starts at most {most:g}/{unit}"
-        if rate is not None and exceeds(rate * SECONDS_OF_UNITS[unit], most):
-            arrivals = rate * SECONDS_OF_UNITS[unit]
-            message = f"{arrivals:g}/{unit} of {task.name} arrive, and {together}: its queue grows for ever"
-            related = (Related(("tasks", task.name, "rate"), f"{arrivals:g}/{unit}"),)
-            help_text = "raise the limit, run more processes, or send less"
-            yield RATE_LIMIT_BELOW_RATE.at(path, message, help=help_text, related=related)
-        elif processes > 1 and (own or not told):
-            told = told or not own
-            message = f"{number:g}/{unit} holds for each process by itself: {together} of {task.name}"
-            help_text = f"divide it by {processes} if it is a quota, or limit where the calls are made"
-            yield RATE_LIMIT_SCOPE.at(path, message, help=help_text)
-
-
-def _limit(value: Value) -> tuple[float, str] | None:
-    """How many in which unit, seconds without one; 0 is no limit. None where Celery cannot read it."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", str(value))
-    return (float(match[1]), match[2] or "s") if match else None
+        told.add(limit.setting[0])
+        message = (
+            f"{limit.number:g}/{limit.unit} holds for each process by itself: {limit.together} of {task.name}"
+        )
+        help_text = f"divide it by {limit.processes} if it is a quota, or limit where the calls are made"
+        yield RATE_LIMIT_SCOPE.at(limit.path, message, help=help_text)

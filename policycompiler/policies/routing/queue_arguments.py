@@ -44,6 +44,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error, warning
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.queue_arguments import queue_arguments
 from policycompiler.model import Workload
 from policycompiler.plan import Plan
@@ -53,10 +54,8 @@ NAME = "queue-arguments"
 QUEUE_ARGUMENT_REFUSED = error("PC463", "queue-argument-refused")
 QUEUE_EXPIRES = warning("PC467", "queue-expires")
 
-_FINDINGS = {each.name: each for each in (QUEUE_ARGUMENT_REFUSED, QUEUE_EXPIRES)}
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at what each queue is declared with."""
     del spec
-    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in queue_arguments(plan))
+    return as_findings(queue_arguments(plan), QUEUE_ARGUMENT_REFUSED, QUEUE_EXPIRES)

@@ -1,8 +1,9 @@
 """How queues are declared to the broker.
 
 Decides:
-    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `type`, `arguments.NAME`,
-    `consumer_arguments`; `app/task_create_missing_queues`, and of the default queue
+    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `type`, `consumer_arguments`; each
+    `queue:NAME/arguments.ARGUMENT` that is written, and of a quorum queue `arguments.x-queue-type` and
+    `arguments.x-delivery-limit`; `app/task_create_missing_queues`, and of the default queue
     `app/task_default_exchange`, `task_default_exchange_type` and `task_default_routing_key`.
 
 Because:

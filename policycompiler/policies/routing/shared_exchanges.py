@@ -56,6 +56,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.hazards.bindings import bindings
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import Workload
 from policycompiler.plan import Plan
 
@@ -65,10 +66,8 @@ FANOUT_UNKEPT = error("PC459", "fanout-unkept")
 BINDING_OVERLAP = error("PC460", "binding-overlap")
 EXCHANGE_TYPE_TWICE = error("PC472", "exchange-type-twice")
 
-_FINDINGS = {each.name: each for each in (FANOUT_UNKEPT, BINDING_OVERLAP, EXCHANGE_TYPE_TWICE)}
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """What the bindings of this plan do."""
     del spec
-    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in bindings(plan))
+    return as_findings(bindings(plan), FANOUT_UNKEPT, BINDING_OVERLAP, EXCHANGE_TYPE_TWICE)

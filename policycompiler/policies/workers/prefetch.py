@@ -71,6 +71,8 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, Remove, SpecPath, info, warning
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.prefetch import unlimited_prefetch
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope
 
@@ -144,6 +146,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
                 yield from _without_reserve(plan, scope, processes[scope], tuned)
         elif plan.value(scope, "disable_prefetch") and not plan.broker.disables_prefetch:
             yield from _once(told, [_does_nothing(plan, scope)])
+    yield from as_findings(unlimited_prefetch(plan), PREFETCH_UNLIMITED)
 
 
 def _runs(plan: Plan, scope: Scope, names: list[str]) -> _Runs:
@@ -207,12 +210,7 @@ def _objections(plan: Plan, scope: Scope, runs: _Runs, tuned: Parameters) -> Ite
         if (p99 := plan.number_if_any(task, "runtime_p99_seconds")) is not None
     ]
     seconds, task = max(declared, default=(0, scope))
-    if multiplier == 0:
-        message = (
-            f"worker {scope.name} takes every message there is into its memory, and other workers get none"
-        )
-        yield PREFETCH_UNLIMITED.at(path, message, help="set a number, 1 where in doubt")
-    elif multiplier > ONE_A_SLOT and seconds > tuned.long_run_seconds and not without:
+    if multiplier > ONE_A_SLOT and seconds > tuned.long_run_seconds and not without:
         message = (
             f"worker {scope.name} holds {multiplier:g} messages a slot, and {task.name} may run {seconds:g} s"
             f": the last may wait {multiplier * seconds:g} s there while another worker is idle"

@@ -65,7 +65,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, info, warning
-from policycompiler.knowledge.brokers import broker
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.stops import (
+    FIRST_CELERY_WITH_SOFT_SHUTDOWN,
+    SOFT_SHUTDOWN,
+    cold_stops,
+    is_cold,
+    longest_run,
+    soft_seconds,
+)
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan, Scope
 
@@ -76,11 +84,9 @@ COLD_STOP_EARLY_ACK = error("PC338", "cold-stop-early-ack")
 SOFT_SHUTDOWN_INERT = info("PC339", "soft-shutdown-inert")
 SOFT_SHUTDOWN_OVER_STOP = warning("PC452", "soft-shutdown-over-stop")
 
-FIRST_CELERY_WITH_SOFT_SHUTDOWN = (5, 5)
-"""Older ones stop cold at once."""
 LEAVE_SECONDS = 10
 """To put everything back, close connections and leave, before KILL comes."""
-TIMEOUT, ON_IDLE = "worker_soft_shutdown_timeout", "worker_enable_soft_shutdown_on_idle"
+ON_IDLE = "worker_enable_soft_shutdown_on_idle"
 
 
 class _Stop(NamedTuple):
@@ -95,16 +101,17 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at each worker's stop, then at settings that no stop comes to."""
     del spec
     knows = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_SOFT_SHUTDOWN
-    soft = (plan.number_if_any(APP, TIMEOUT) or 0) if knows else 0
+    soft = soft_seconds(plan)
     workers = plan.scopes("worker")
     stops = {
-        worker: _Stop(_is_cold(plan, worker), soft, plan.number(worker, "stop_timeout_seconds"))
+        worker: _Stop(is_cold(plan, worker), soft, plan.number(worker, "stop_timeout_seconds"))
         for worker in workers
     }
+    yield from as_findings(cold_stops(plan), COLD_STOP_EARLY_ACK)
     for worker, stop in stops.items():
         yield from _objections(plan, worker, stop, knows=knows)
     any_cold = any(stop.is_cold for stop in stops.values())
-    for key in (TIMEOUT, ON_IDLE):
+    for key in (SOFT_SHUTDOWN, ON_IDLE):
         path: SpecPath = ("celery", "settings", key)
         if plan.get(APP, key) and knows and not (any_cold and soft):
             lacks = "no timeout says how long" if any_cold else "the generated units stop workers with TERM"
@@ -113,17 +120,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             yield SOFT_SHUTDOWN_INERT.at(path, message, help=help_text)
 
 
-def _is_cold(plan: Plan, worker: Scope) -> bool:
-    environment = plan.get(worker, "environment", {})
-    return isinstance(environment, dict) and environment.get("REMAP_SIGTERM") == "SIGQUIT"
-
-
 def _objections(plan: Plan, worker: Scope, stop: _Stop, *, knows: bool) -> Iterator[Diagnostic]:
-    early, late = _longest(plan, worker, late=False), _longest(plan, worker, late=True)
+    early, late = longest_run(plan, worker, late=False), longest_run(plan, worker, late=True)
     path: SpecPath = ("workers", worker.name, "stop_timeout")
     if stop.is_cold:
-        if early is not None and early[0] > stop.soft:
-            yield _lost(worker, stop, *early)
         if stop.soft and stop.soft + LEAVE_SECONDS > stop.timeout:
             message = (
                 f"a stop of {worker.name} lets tasks run for {stop.soft:g} s and KILL comes after "
@@ -135,20 +135,20 @@ def _objections(plan: Plan, worker: Scope, stop: _Stop, *, knows: bool) -> Itera
                 if plan.written(worker, "stop_timeout_seconds")
                 else ()
             )
-            where = ("celery", "settings", TIMEOUT)
+            where = ("celery", "settings", SOFT_SHUTDOWN)
             yield SOFT_SHUTDOWN_OVER_STOP.at(where, message, help=help_text, related=related)
         return
     # What is killed and lost for good is worse, and is told by whoever decides the timeout.
     loses = early is not None and early[0] + LEAVE_SECONDS > stop.timeout
     transport = plan.text(APP, "broker_transport")
     pinned = plan.written(worker, "stop_timeout_seconds")
-    if pinned and broker(transport).redelivery and not loses and late and late[0] > stop.timeout:
+    if pinned and plan.broker.redelivery and not loses and late and late[0] > stop.timeout:
         after = plan.number(APP, "visibility_timeout_seconds")
         message = (
             f"a stop of {worker.name} kills it after {stop.timeout:g} s, but {late[1]} may run {late[0]:g} "
             f"s: {transport} gives it to another worker only {after:g} s after it was taken"
         )
-        instead = f"set `environment: {{REMAP_SIGTERM: SIGQUIT}}` and `{TIMEOUT}: {_before(stop):g}`"
+        instead = f"set `environment: {{REMAP_SIGTERM: SIGQUIT}}` and `{SOFT_SHUTDOWN}: {_before(stop):g}`"
         first = "" if knows else "move to Celery 5.5 and "
         help_text = f"wait at least {late[0] + LEAVE_SECONDS:g} s, or {first}{instead}"
         yield SOFT_SHUTDOWN_MISSING.at(path, message, help=help_text)
@@ -157,28 +157,3 @@ def _objections(plan: Plan, worker: Scope, stop: _Stop, *, knows: bool) -> Itera
 def _before(stop: _Stop) -> float:
     """The longest soft shutdown that leaves time to leave."""
     return max(1, stop.timeout - LEAVE_SECONDS)
-
-
-def _lost(worker: Scope, stop: _Stop, seconds: float, what: str) -> Diagnostic:
-    after = f"after {stop.soft:g} s" if stop.soft else "at once"
-    message = (
-        f"REMAP_SIGTERM makes a stop of {worker.name} end its tasks {after}; {what} may run {seconds:g} s, "
-        "is acknowledged early and is lost"
-    )
-    help_text = f"remove it, or set `{TIMEOUT}` to {seconds:g} or more"
-    path: SpecPath = ("workers", worker.name, "environment", "REMAP_SIGTERM")
-    return COLD_STOP_EARLY_ACK.at(path, message, help=help_text)
-
-
-def _longest(plan: Plan, worker: Scope, *, late: bool) -> tuple[float, str] | None:
-    """The longest run among the runs that are acknowledged so, and whose it is."""
-    tasks = [Scope("task", name) for name in plan.texts(worker, "tasks")]
-    runs = [
-        (plan.number(task, "longest_run_seconds"), task.name)
-        for task in tasks
-        if bool(plan.value(task, "options.acks_late")) is late
-    ]
-    undeclared = plan.text(APP, "task_default_queue") in plan.texts(worker, "queues")
-    if (undeclared or not tasks) and bool(plan.value(APP, "task_acks_late")) is late:
-        runs.append((plan.number(APP, "longest_run_seconds"), "a task that nobody declared"))
-    return max(runs, default=None)

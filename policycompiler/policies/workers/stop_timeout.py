@@ -31,20 +31,19 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Related, error
+from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.stops import runs_of, short_stops
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Decision, Derived, Parameter, Plan, Scope
+from policycompiler.plan import Decision, Derived, Parameter, Plan
 
 NAME = "stop-timeout"
 
 STOP_TIMEOUT_SHORT = error("PC305", "stop-timeout-short")
-
-LEAST_MARGIN_SECONDS = 10
-"""Less than this above the longest run and the last task is killed while it ends."""
 
 
 class Parameters(PolicyParameters):
@@ -55,27 +54,13 @@ class Parameters(PolicyParameters):
     )
 
 
-class _Run(NamedTuple):
-    seconds: float
-    scope: Scope
-    key: str
-    lost_when_killed: bool
-
-
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Wait for the longest run that its worker may have begun."""
     del spec
     margin = tuned.margin_seconds
-    default_queue = plan.text(APP, "task_default_queue")
-    undeclared = _Run(
-        plan.number(APP, "longest_run_seconds"), APP, "longest_run_seconds", lost_when_killed=True
-    )
     for scope in plan.scopes("worker"):
-        mine = [_run(plan, Scope("task", name)) for name in plan.texts(scope, "tasks")]
-        if not mine or default_queue in plan.texts(scope, "queues"):
-            mine = [*mine, undeclared]
-        longest = max(mine)
         if plan.find(scope, "stop_timeout_seconds") is None:
+            longest = max(runs_of(plan, scope))
             because = "the longest run of its tasks, and time to leave"
             origins = (
                 Derived(longest.scope, longest.key),
@@ -83,32 +68,4 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             )
             timeout = longest.seconds + margin
             yield Decision(scope, "stop_timeout_seconds", timeout, because, origins)
-        else:
-            lost = [run for run in mine if run.lost_when_killed]
-            if lost:
-                yield from _objection(plan, scope, max(lost))
-
-
-def _run(plan: Plan, scope: Scope) -> _Run:
-    key = "longest_run_seconds"
-    lost_when_killed = not plan.value(scope, "options.acks_late")
-    return _Run(plan.number(scope, key), scope, key, lost_when_killed)
-
-
-def _objection(plan: Plan, scope: Scope, longest: _Run) -> Iterator[Diagnostic]:
-    pinned = plan.number(scope, "stop_timeout_seconds")
-    needed = longest.seconds + LEAST_MARGIN_SECONDS
-    if pinned >= needed:
-        return
-    name = longest.scope.name or "a task that nobody declared"
-    message = (
-        f"a stop of {scope.name} waits {pinned:g} s, but {name} may run {longest.seconds:g} s "
-        "and is lost when it is killed"
-    )
-    related: tuple[Related, ...] = ()
-    if longest.scope.name:
-        related = (Related(("tasks", longest.scope.name), f"may run {longest.seconds:g} s"),)
-    help_text = f"wait at least {needed:g} s, or shorten the task's limit"
-    yield STOP_TIMEOUT_SHORT.at(
-        ("workers", scope.name, "stop_timeout"), message, help=help_text, related=related
-    )
+    yield from as_findings(short_stops(plan), STOP_TIMEOUT_SHORT)

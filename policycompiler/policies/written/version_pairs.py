@@ -60,6 +60,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.quorum import version_pairs
 from policycompiler.model import Workload
 from policycompiler.plan import Plan
@@ -70,10 +71,8 @@ QUORUM_UNSUPPORTED = error("PC462", "quorum-unsupported")
 DELAYED_RETRY_LOST = error("PC479", "delayed-retry-lost")
 CONTROL_QUEUES_REFUSED = error("PC480", "control-queues-refused")
 
-_FINDINGS = {each.name: each for each in (QUORUM_UNSUPPORTED, DELAYED_RETRY_LOST, CONTROL_QUEUES_REFUSED)}
-
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Hold the declared versions against the known pairs."""
     del spec
-    return (hazard.as_finding(_FINDINGS[hazard.name]) for hazard in version_pairs(plan))
+    return as_findings(version_pairs(plan), QUORUM_UNSUPPORTED, DELAYED_RETRY_LOST, CONTROL_QUEUES_REFUSED)

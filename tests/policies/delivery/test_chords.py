@@ -33,7 +33,7 @@ STAYS_SILENT = {
         "tasks: {shop.a: {canvas: [chord]}}"
     ),
     "pinned": (
-        "results: {backend: redis, url: '${R}', keep: 1s}\ncelery: {settings: {result_chord_expires: 60}}\n"
+        "results: {backend: redis, url: '${R}', keep: 1s}\ncelery: {settings: {result_chord_expires: 600}}\n"
         "tasks: {shop.a: {canvas: [chord]}}"
     ),
     "another app's": (
@@ -116,6 +116,19 @@ REFUSES = {
             "results are kept for 60 s, but shop.a, a part of a chord, may run 189 s: the others are "
             "forgotten before it ends, and the body never runs",
             "keep them for at least 219 s",
+        ),
+    ),
+    "counted for too short a time": (
+        (
+            "results: {backend: redis, url: '${R}'}\ncelery: {settings: {result_chord_expires: 10}}\n"
+            "tasks: {shop.a: {canvas: [chord], runtime: 100s}}"
+        ),
+        Found(
+            "chord-expiry",
+            "2:43",
+            "the count of a chord is kept for 10 s, but shop.a, a part of a chord, may run 189 s: the others "
+            "are forgotten before it ends, and the body never runs",
+            "remove it, or write 219 or more",
         ),
     ),
 }

@@ -7,7 +7,7 @@ from workloads import after, for_its_rabbitmq
 
 from policycompiler.policies.delivery import serialization
 from policycompiler.policies.routing import app_wide_pins, queue_declarations
-from policycompiler.policies.schedules.schedules import beat
+from policycompiler.policies.schedules import beat
 from policycompiler.policies.workers import prefetch
 
 HEAD = "tasks: {shop.a: }\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from workloads import Found, after
 
-from policycompiler.policies.schedules.schedules import schedule_options
+from policycompiler.policies.schedules import schedule_options
 
 FOLLOWED = "a run that has waited for its whole interval is followed by the next one"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from workloads import Found, after
 
-from policycompiler.policies.schedules.schedules import schedule_times
+from policycompiler.policies.schedules import schedule_times
 
 LOCK = "let the task hold a lock that expires after its hard limit"
 UTC = "`timezone: UTC` has no such day; or bear it"

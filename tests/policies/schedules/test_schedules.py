@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from workloads import Found, after
 
-from policycompiler.policies.schedules.schedules import schedules
+from policycompiler.policies.schedules import schedules
 
 DECIDES = {
     "a crontab": (

@@ -69,6 +69,8 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error, info, warning
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.unconsumed import unconsumed
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Constant, Decision, Origin, Parameter, Plan, Scope, Written
 from policycompiler.policies.routing.consumers.decisions import of_queue, of_task, of_workers
@@ -118,21 +120,19 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         one = Constant("ONE_WORKER_A_QUEUE", ONE_WORKER_A_QUEUE)
         for queue in group.queues:
             consumed[queue] = {group.queues[0]: one if len(group.queues) == 1 else few}
+    told: dict[str, SpecPath] = {}
     for queue in sorted({*known, *consumed}):
         tasks = sent.get(queue, [])
         external = _is_external(spec, plan, queue, tasks, is_consumed=queue in consumed)
         place: SpecPath = ("queues", queue) if queue in spec.queues else places.get(queue, ("workers",))
         workers = sorted(consumed.get(queue, {}))
-        runs_here = not external or not _all_external(plan, tasks)
-        if runs_here and all(plan.get(Scope("worker", name), "replicas") == 0 for name in workers):
-            message = f"no running worker consumes queue {queue}"
-            help_text = "let a worker consume it, or mark its tasks `external: true`"
-            yield QUEUE_UNCONSUMED.at(place, message, help=help_text)
+        told[queue] = place
         yield from of_queue(plan, Scope("queue", queue), workers, tasks, place, external=external)
     yield from of_workers(spec, plan, consumed, sent)
     for name in spec.tasks:
         task = Scope("task", name)
         yield of_task(plan, task, {} if plan.value(task, "external") else consumed)
+    yield from as_findings(unconsumed(plan, told), QUEUE_UNCONSUMED)
 
 
 def _is_external(spec: Workload, plan: Plan, queue: str, tasks: list[str], *, is_consumed: bool) -> bool:

@@ -1,0 +1,73 @@
+"""Failures that leave no dead letter although their queue keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Related, SpecPath
+from policycompiler.hazards.hazard import Hazard
+from policycompiler.plan import Plan, Scope, Written
+
+LETTERS = "dead_letter_queue"
+ACKS_LATE, SOFT, HARD = "options.acks_late", "options.soft_time_limit", "options.time_limit"
+POOLS_WITH_HARD_LIMIT_ONLY = ("gevent", "eventlet")
+"""They end a task that yields at its hard limit, and ignore the soft one."""
+
+
+def kept_queues(plan: Plan) -> Iterator[tuple[Scope, Scope]]:
+    """The tasks that run here whose queue keeps dead letters, each with that queue."""
+    for task in plan.scopes("task"):
+        queue = Scope("queue", plan.text(task, "queue"))
+        if not plan.get(task, "external") and plan.find(queue, LETTERS) is not None:
+            yield task, queue
+
+
+def acknowledged_early(plan: Plan) -> Iterator[Hazard]:
+    """Tasks whose messages are gone before they can fail."""
+    for task, queue in kept_queues(plan):
+        if plan.get(task, ACKS_LATE):
+            continue
+        path: SpecPath = ("tasks", task.name)
+        for setting in (plan.setting(task, "idempotent"), plan.setting(task, ACKS_LATE)):
+            origin = setting.origins[0]
+            path = origin.path if isinstance(origin, Written) else path
+        message = (
+            f"queue {queue.name} keeps dead letters, but a failure of {task.name} leaves none: "
+            "it is acknowledged before it runs"
+        )
+        related = (Related(("queues", queue.name, "dead_letter"), "asked for here"),)
+        help_text = (
+            "make the task safe to run twice and declare it, or give it a queue without `dead_letter: true`"
+        )
+        settings = ((task, ACKS_LATE), (task, "idempotent"), (task, "queue"), (queue, LETTERS))
+        yield Hazard("dlq-needs-late-ack", settings, message, help_text, path, related, about=(task,))
+
+
+def killed(plan: Plan) -> Iterator[Hazard]:
+    """Tasks that are killed at their limit with no time to fail before."""
+    for task, queue in kept_queues(plan):
+        if plan.get(task, "options.acks_on_failure") is False:
+            yield from _gap(plan, task, queue)
+
+
+def _gap(plan: Plan, task: Scope, queue: Scope) -> Iterator[Hazard]:
+    if plan.get(task, "options.acks_on_timeout") is False:
+        return
+    soft, hard = (plan.number_if_any(task, key) for key in (SOFT, HARD))
+    if hard is None:
+        return
+    workers = [Scope("worker", name) for name in plan.texts(task, "workers")]
+    pools = {plan.text(worker, "pool") for worker in workers}
+    green = sorted(pools.intersection(POOLS_WITH_HARD_LIMIT_ONLY))
+    if soft is not None and soft < hard and not green:
+        return
+    why = "it has no soft limit" if soft is None else f"its soft limit of {soft:g} s comes no earlier"
+    if green:
+        why = f"{green[0]} ignores its soft limit"
+    message = f"{task.name} is killed at {hard:g} s and leaves no dead letter: {why}"
+    help_text = "leave some seconds between the two, on the pool prefork"
+    related = (Related(("queues", queue.name, "dead_letter"), "its dead letters are kept"),)
+    own = tuple((task, key) for key in (SOFT, HARD, "options.acks_on_failure", "queue"))
+    settings = (*own, *((worker, "pool") for worker in workers), (queue, LETTERS))
+    path: SpecPath = ("tasks", task.name)
+    yield Hazard("dlq-hard-timeout-gap", settings, message, help_text, path, related, about=(task,))

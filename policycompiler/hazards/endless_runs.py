@@ -1,0 +1,104 @@
+"""Runs that are put back without end: each kills its worker, or is killed at its limit, again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import SpecPath
+from policycompiler.hazards.hazard import Hazard, Makers
+from policycompiler.hazards.queues import arguments_of
+from policycompiler.plan import APP, Plan, Scope
+
+FIRST_CELERY_THAT_COUNTS = (5, 7)
+"""Older ones ignore `acks_on_failure`, `acks_on_timeout` and `retry_on_worker_lost` in silence; newer ones
+read the flag for the first two only from a decorator or a setting."""
+LEGACY, TIMEOUT = "task_acks_on_failure_or_timeout", "options.acks_on_timeout"
+_SETTINGS: SpecPath = ("celery", "settings")
+
+
+def killed_again(plan: Plan) -> Iterator[Hazard]:
+    """Tasks that are put back when they kill their worker."""
+    knows = plan.version(APP, "celery_version") >= FIRST_CELERY_THAT_COUNTS
+    for task in _late(plan):
+        queue = Scope("queue", plan.text(task, "queue"))
+        counts = knows and plan.get(task, "options.retry_on_worker_lost") is not False
+        if plan.get(queue, "broadcast") or not plan.get(task, "options.reject_on_worker_lost"):
+            continue
+        if not counts and not counts_deliveries(plan, task):
+            message = f"{task.name} is put back for ever when it kills its worker: nothing counts how often"
+            path: SpecPath = ("tasks", task.name, "options", "reject_on_worker_lost")
+            keys = ("options.reject_on_worker_lost", "options.retry_on_worker_lost")
+            settings = ((task, keys[0]), (task, keys[1]), *_makers(plan, task))
+            help_text = "remove it, or use a quorum queue with a delivery limit"
+            yield Hazard("worker-lost-loop", settings, message, help_text, path, about=(task,))
+
+
+def put_back(plan: Plan) -> Iterator[Hazard]:
+    """Tasks that are put back when they are killed at their limit."""
+    knows = plan.version(APP, "celery_version") >= FIRST_CELERY_THAT_COUNTS
+    late = _late(plan)
+    for task in late:
+        if knows and plan.get(task, TIMEOUT) is False and not counts_deliveries(plan, task):
+            yield _after_its_limit(plan, task)
+    yield from _app_wide(plan, late, knows=knows)
+
+
+def _late(plan: Plan) -> list[Scope]:
+    own = (task for task in plan.scopes("task") if not plan.get(task, "external"))
+    return [task for task in own if plan.get(task, "options.acks_late")]
+
+
+def counts_deliveries(plan: Plan, task: Scope) -> bool:
+    """Whether the queue of a task ends what is delivered too often."""
+    return "x-delivery-limit" in arguments_of(plan, Scope("queue", plan.text(task, "queue")))
+
+
+def _after_its_limit(plan: Plan, task: Scope) -> Hazard:
+    limit = plan.number_if_any(task, "options.time_limit")
+    at = "a hard limit" if limit is None else f"its hard limit of {limit:g} s"
+    message = (
+        f"{task.name} is put back when it is killed at {at}, and killed again, for ever: nothing counts "
+        "how often"
+    )
+    path: SpecPath = ("tasks", task.name, "options", "acks_on_timeout")
+    help_text = "remove it, or use a quorum queue with a delivery limit"
+    settings = ((task, TIMEOUT), *_makers(plan, task))
+    return Hazard("timeout-requeue-loop", settings, message, help_text, path, about=(task,))
+
+
+def _app_wide(plan: Plan, late: list[Scope], *, knows: bool) -> Iterator[Hazard]:
+    """Pins for all tasks: the flag that is going, and a loop for each late task that does not say itself."""
+    if knows and plan.get(APP, LEGACY) is False:
+        message = (
+            f"`{LEGACY}: false` also puts back what was killed at its hard limit; "
+            "Celery 5.7 has a flag for each"
+        )
+        help_text = "write `task_acks_on_failure: false` and `task_acks_on_timeout: true`"
+        settings: Makers = ((APP, LEGACY), (APP, "celery_version"))
+        yield Hazard("legacy-ack-flag", settings, message, help_text, (*_SETTINGS, LEGACY))
+        return
+    setting = "task_acks_on_timeout" if knows else LEGACY
+    if plan.get(APP, setting) is not False:
+        return
+    for task in late:
+        own = plan.find(task, TIMEOUT) is not None and knows
+        if not own and not counts_deliveries(plan, task):
+            message = (
+                f"`{setting}: false` puts a late task back when it is killed at its hard limit, for ever: "
+                f"nothing counts how often, for instance for {task.name}"
+            )
+            help_text = "remove it, or use quorum queues with a delivery limit"
+            settings = ((APP, setting), (task, TIMEOUT), *_makers(plan, task))
+            path: SpecPath = (*_SETTINGS, setting)
+            yield Hazard("timeout-requeue-loop", settings, message, help_text, path, about=(APP,))
+            return
+
+
+def _makers(plan: Plan, task: Scope) -> tuple[tuple[Scope, str], ...]:
+    queue = Scope("queue", plan.text(task, "queue"))
+    return (
+        (task, "options.acks_late"),
+        (task, "queue"),
+        (queue, "arguments.x-delivery-limit"),
+        (APP, "celery_version"),
+    )

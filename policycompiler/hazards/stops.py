@@ -1,0 +1,110 @@
+"""Stops of a worker that kill what is lost by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from policycompiler.diagnostics import Related, SpecPath
+from policycompiler.hazards.hazard import Hazard, Makers
+from policycompiler.plan import APP, Plan, Scope
+
+PATIENCE, RUN = "stop_timeout_seconds", "longest_run_seconds"
+SOFT_SHUTDOWN = "worker_soft_shutdown_timeout"
+LEAST_MARGIN_SECONDS = 10
+"""Less than this above the longest run and the last task is killed while it ends."""
+FIRST_CELERY_WITH_SOFT_SHUTDOWN = (5, 5)
+"""Older ones stop cold at once."""
+
+
+class Run(NamedTuple):
+    """The longest run of a task, or of one that nobody declared, and whether a kill loses it."""
+
+    seconds: float
+    scope: Scope
+    key: str
+    lost_when_killed: bool
+
+
+def runs_of(plan: Plan, worker: Scope) -> list[Run]:
+    """What a worker may have begun; of what nobody declared, where that may come to it."""
+    tasks = [Scope("task", name) for name in plan.texts(worker, "tasks")]
+    runs = [
+        Run(plan.number(task, RUN), task, RUN, not plan.value(task, "options.acks_late")) for task in tasks
+    ]
+    if not runs or plan.text(APP, "task_default_queue") in plan.texts(worker, "queues"):
+        runs.append(Run(plan.number(APP, RUN), APP, RUN, lost_when_killed=True))
+    return runs
+
+
+def short_stops(plan: Plan) -> Iterator[Hazard]:
+    """Workers whose pinned stop kills what was acknowledged before it ran."""
+    for worker in plan.scopes("worker"):
+        if plan.written(worker, PATIENCE) is None:
+            continue
+        longest = max((run for run in runs_of(plan, worker) if run.lost_when_killed), default=None)
+        if longest is None:
+            continue
+        pinned, needed = plan.number(worker, PATIENCE), longest.seconds + LEAST_MARGIN_SECONDS
+        if pinned >= needed:
+            continue
+        name = longest.scope.name or "a task that nobody declared"
+        message = (
+            f"a stop of {worker.name} waits {pinned:g} s, but {name} may run {longest.seconds:g} s "
+            "and is lost when it is killed"
+        )
+        related: tuple[Related, ...] = ()
+        if longest.scope.name:
+            related = (Related(("tasks", longest.scope.name), f"may run {longest.seconds:g} s"),)
+        help_text = f"wait at least {needed:g} s, or shorten the task's limit"
+        path: SpecPath = ("workers", worker.name, "stop_timeout")
+        settings: Makers = ((worker, PATIENCE), (longest.scope, RUN), (longest.scope, "options.acks_late"))
+        settings = (*settings, (worker, "tasks"), (worker, "queues"))
+        yield Hazard("stop-timeout-short", settings, message, help_text, path, related, about=(worker,))
+
+
+def cold_stops(plan: Plan) -> Iterator[Hazard]:
+    """Workers whose stop by TERM is one by QUIT, and ends what was acknowledged before it ran."""
+    for worker in plan.scopes("worker"):
+        if not is_cold(plan, worker):
+            continue
+        soft = soft_seconds(plan)
+        early = longest_run(plan, worker, late=False)
+        if early is None or early[0] <= soft:
+            continue
+        seconds, what = early
+        after = f"after {soft:g} s" if soft else "at once"
+        message = (
+            f"REMAP_SIGTERM makes a stop of {worker.name} end its tasks {after}; {what} may run {seconds:g} "
+            "s, is acknowledged early and is lost"
+        )
+        help_text = f"remove it, or set `{SOFT_SHUTDOWN}` to {seconds:g} or more"
+        path: SpecPath = ("workers", worker.name, "environment", "REMAP_SIGTERM")
+        settings = ((worker, "environment"), (APP, SOFT_SHUTDOWN), (worker, "tasks"))
+        yield Hazard("cold-stop-early-ack", settings, message, help_text, path, about=(worker,))
+
+
+def is_cold(plan: Plan, worker: Scope) -> bool:
+    """Whether TERM means QUIT to a worker."""
+    environment = plan.get(worker, "environment", {})
+    return isinstance(environment, dict) and environment.get("REMAP_SIGTERM") == "SIGQUIT"
+
+
+def soft_seconds(plan: Plan) -> float:
+    """For how long a stop by QUIT waits."""
+    knows = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_SOFT_SHUTDOWN
+    return (plan.number_if_any(APP, SOFT_SHUTDOWN) or 0) if knows else 0
+
+
+def longest_run(plan: Plan, worker: Scope, *, late: bool) -> tuple[float, str] | None:
+    """The longest run among the runs that are acknowledged so, and whose it is."""
+    tasks = [Scope("task", name) for name in plan.texts(worker, "tasks")]
+    runs = [
+        (plan.number(task, RUN), task.name)
+        for task in tasks
+        if bool(plan.value(task, "options.acks_late")) is late
+    ]
+    undeclared = plan.text(APP, "task_default_queue") in plan.texts(worker, "queues")
+    if (undeclared or not tasks) and bool(plan.value(APP, "task_acks_late")) is late:
+        runs.append((plan.number(APP, RUN), "a task that nobody declared"))
+    return max(runs, default=None)

@@ -1,0 +1,195 @@
+"""Messages that are given to a second worker while the first one still holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from policycompiler.diagnostics import Related, SpecPath
+from policycompiler.hazards.hazard import Hazard
+from policycompiler.hazards.pace import HOLD_FEWER, Pace, hoarding, pace_of
+from policycompiler.knowledge.backoff import longest_wait_seconds
+from policycompiler.plan import APP, Derived, Plan, Scope
+
+LATE_ACK_RUN, ETA = "late-ack-run-over-visibility", "eta-over-visibility"
+RETRY_DELAY, RESERVE = "retry-delay-over-visibility", "reserve-over-visibility"
+RATE_LIMIT = "rate-limit-over-visibility"
+TIMEOUT = "visibility_timeout_seconds"
+
+MOST_RELATED = 5
+"""Places that a finding shows; the rest is counted."""
+
+
+class Hold(NamedTuple):
+    """Something that keeps a message unacknowledged, and the finding when that is too long.
+
+    Of a run that nobody declared the timeout has room for; no pin is refused for it.
+    """
+
+    seconds: float
+    origin: Derived
+    finding: str
+    what: str
+    path: SpecPath
+    declared: bool = True
+
+
+class Wait(NamedTuple):
+    """A worker's longest run, which is ahead of whatever becomes due, and what its reserve may come to."""
+
+    longest: float
+    hold: Hold | None
+
+
+def hoarded(plan: Plan) -> Iterator[Hazard]:
+    """Workers that take every message there is, and start what they took at a limited rate."""
+    if plan.broker.redelivery is None:
+        return
+    for name, task, limit, path in hoarding(plan):
+        message = (
+            f"worker {name} takes every message there is, and starts {task} at {limit.value}: what waits "
+            "there for longer than the visibility timeout is run twice"
+        )
+        related = (Related(limit.path, "its rate limit"),)
+        help_text = "set a number, 1 where in doubt"
+        worker = Scope("worker", name)
+        settings = ((worker, "prefetch_multiplier"), (limit.origin.scope, limit.origin.key))
+        yield Hazard(RATE_LIMIT, settings, message, help_text, path, related, about=(worker,))
+
+
+def held_too_long(plan: Plan, instead: str = "remove the pin, or") -> Iterator[Hazard]:
+    """One hazard, about what is held the longest; what else is too long it shows.
+
+    `instead` is what help begins with: what else there is to do.
+    """
+    timeout = plan.number_if_any(APP, TIMEOUT)
+    if timeout is None or plan.broker.redelivery is None:
+        return
+    above = [hold for hold in holds(plan) if hold.seconds >= timeout and hold.declared]
+    if not above:
+        return
+    hold, *others = sorted(above, key=lambda hold: (-hold.seconds, hold.origin))
+    message = f"a message is given to a second worker after {timeout:g} s, but {hold.what} {hold.seconds:g} s"
+    if others:
+        message += f" ({len(others)} more too long)"
+    related = [Related(each.path, f"{each.what} {each.seconds:g} s") for each in [hold, *others]]
+    shorter = HOLD_FEWER if hold.finding == RATE_LIMIT else "make the times shorter"
+    path = plan.written(APP, TIMEOUT) or ("broker", "transport")
+    settings = ((APP, TIMEOUT), *((each.origin.scope, each.origin.key) for each in [hold, *others]))
+    help_text = f"{instead} {shorter}"
+    yield Hazard(hold.finding, settings, message, help_text, path, tuple(related[:MOST_RELATED]))
+
+
+def holds(plan: Plan) -> list[Hold]:
+    """Each cause by itself."""
+    return [hold for task in plan.scopes("task") for hold in task_holds(plan, task.name, {})] + others(plan)
+
+
+def others(plan: Plan, waits: Mapping[Scope, Wait | None] | None = None) -> list[Hold]:
+    """Those of no declared task: the reserves of workers, and tasks that nobody declared."""
+    found = {scope: reserve(plan, scope) for scope in plan.scopes("worker")} if waits is None else waits
+    held = [wait.hold for wait in found.values() if wait is not None and wait.hold is not None]
+    return [*held, *undeclared(plan)]
+
+
+def task_holds(plan: Plan, name: str, waits: Mapping[Scope, Wait | None]) -> Iterator[Hold]:
+    """Each way in which a message of a task is held; with `waits`, behind what its worker holds already."""
+    scope = Scope("task", name)
+    base: SpecPath = ("tasks", name)
+    if plan.value(scope, "external"):
+        return
+    limit = 0.0
+    if plan.get(scope, "options.acks_late"):
+        limit = plan.number(scope, "longest_run_seconds")
+        what = f"{name} may run"
+        origin = Derived(scope, "longest_run_seconds")
+        declared = _declared(plan, scope)
+        yield Hold(limit, origin, LATE_ACK_RUN, what, (*base, "runtime"), declared)
+    # One delivery lasts from the wait to the start of the run, and of what is acknowledged late to its end.
+    ahead = [waits.get(Scope("worker", worker)) for worker in plan.texts(scope, "workers")]
+    one = max((wait.longest for wait in ahead if wait is not None), default=0.0)
+    pace = pace_of(plan, scope, plan.texts(scope, "workers"))
+    if pace is not None:
+        yield _paced(pace, name, one, limit)
+    paced = pace.seconds if pace is not None and waits else 0.0
+    then = _then(paced, one, limit)
+    delays: dict[str, tuple[str, str, str]] = {
+        "max_countdown_seconds": (f"{name} may be sent with a countdown of", ETA, ""),
+        "options.retry_backoff_max": (f"a retry of {name} may wait", RETRY_DELAY, "retry"),
+        "options.default_retry_delay": (f"a retry of {name} may wait", RETRY_DELAY, "retry"),
+    }
+    for key, (start, finding, field) in delays.items():
+        delay = plan.number_if_any(scope, key)
+        if delay and key == "options.retry_backoff_max":
+            first = plan.number_if_any(scope, "options.retry_backoff")
+            delay = longest_wait_seconds(delay, first, plan.number_if_any(scope, "options.max_retries"))
+        if delay:
+            what = f"{start} {delay:g} s{then}" if then else start
+            path = (*base, field or "max_countdown")
+            yield Hold(delay + paced + one + limit, Derived(scope, key), finding, what, path)
+
+
+def _then(paced: float, one: float, limit: float) -> str:
+    """What comes after a wait, each part where there is one."""
+    limiting = f" and then wait {paced:g} s for its rate limit" if paced else ""
+    waiting = f" and then wait {one:g} s for a slot" if one else ""
+    running = f" and then run {limit:g} s" if limit else ""
+    return f"{limiting}{waiting}{running}, together" if limiting or waiting or running else ""
+
+
+def undeclared(plan: Plan) -> Iterator[Hold]:
+    """A task that nobody declared, where those are acknowledged late or have a rate limit."""
+    name, limit = "a task that nobody declared", 0.0
+    if plan.get(APP, "task_acks_late"):
+        limit = plan.number(APP, "longest_run_seconds")
+        path: SpecPath = ("celery", "settings", "task_acks_late")
+        origin = Derived(APP, "longest_run_seconds")
+        yield Hold(limit, origin, LATE_ACK_RUN, f"{name} may run", path)
+    default = Scope("queue", plan.text(APP, "task_default_queue"))
+    pace = pace_of(plan, APP, plan.texts(default, "workers"))
+    if pace is not None:
+        yield _paced(pace, name, 0.0, limit)
+
+
+def _paced(pace: Pace, name: str, one: float, run: float) -> Hold:
+    limit, what = pace.limit, pace.waits(name)
+    if then := _then(0.0, one, run):
+        what = f"{what} {pace.seconds:g} s{then}"
+    return Hold(pace.seconds + one + run, limit.origin, RATE_LIMIT, what, limit.path)
+
+
+def reserve(plan: Plan, scope: Scope) -> Wait | None:
+    """The wait in a worker's reserve, and the run of what then starts when that is acknowledged late."""
+    tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
+    if not tasks:
+        return None
+    longest = max((plan.number(task, "longest_run_seconds"), task) for task in tasks)
+    late = [
+        plan.number(task, "longest_run_seconds") for task in tasks if plan.value(task, "options.acks_late")
+    ]
+    # A slot that is acknowledged late counts against the prefetch limit while it runs.
+    behind = plan.number(scope, "prefetch_multiplier") - (1 if len(late) == len(tasks) else 0)
+    if plan.get(scope, "disable_prefetch") and plan.broker.disables_prefetch:
+        behind = 0
+    if behind <= 0:
+        return Wait(longest[0], None)
+    # One run may hang until its limit; that those before it do so too is no reason for a timeout.
+    usual, task = max((plan.number(task, _usual(plan, task)), task) for task in tasks)
+    seconds = (behind - 1) * usual + longest[0] + max(late, default=0)
+    what = f"in reserve behind {longest[1].name}, a message of {scope.name} may be held"
+    path: SpecPath = ("tasks", longest[1].name, "runtime")
+    origin = Derived(longest[1], "longest_run_seconds")
+    declared = _declared(plan, longest[1]) and _declared(plan, task)
+    return Wait(longest[0], Hold(seconds, origin, RESERVE, what, path, declared))
+
+
+def _usual(plan: Plan, task: Scope) -> str:
+    """What says how long nearly all runs of a task take."""
+    known = plan.find(task, "runtime_p99_seconds")
+    return "longest_run_seconds" if known is None else known.key
+
+
+def _declared(plan: Plan, task: Scope) -> bool:
+    """Whether somebody says how long it runs: what stands for it otherwise is no run time."""
+    pinned = plan.written(task, "options.time_limit") and plan.get(task, "options.time_limit")
+    return plan.find(task, "runtime_p99_seconds") is not None or pinned is not None

@@ -1,0 +1,1 @@
+"""What differs between two plans, and what was written that made it so."""

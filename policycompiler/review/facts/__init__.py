@@ -1,0 +1,1 @@
+"""What a deployment does, read from its plan: who takes what, and where messages are."""

@@ -1,0 +1,1 @@
+"""In which order processes go from one plan to the other: needs, plans in between, steps."""

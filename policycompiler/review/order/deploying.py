@@ -1,0 +1,195 @@
+"""The steps that deploy a folder: to workers that are to take both, to those that send, to all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+from policycompiler.plan import BEAT, Plan
+from policycompiler.review.commands import waits
+from policycompiler.review.facts import fleet
+from policycompiler.review.order.moving_beat import BEAT_PROCESS, is_moved
+from policycompiler.review.order.needs import told
+from policycompiler.review.order.processes import Processes, beat_alike, moves, reads_alike
+from policycompiler.review.order.way import PRODUCERS, Stage, Way, and_beat, names
+from policycompiler.review.outcome import OUTPUT, Phase, Step, WaitFor
+
+Word: TypeAlias = Literal["raise", "accept", "overlap"]
+"""What workers are brought to: hold for longer, read the new, or do both."""
+
+
+def expand(way: Way, running: Stage, target: Stage, word: Word, why: str) -> Step:
+    """Workers that can do the new before anybody asks for it."""
+    raising, readers = word == "raise", word == "accept" and way.needs.new_results
+    processes = moves(running.plan, target.plan, new_code=not raising)
+    undo = _undo_expand(way, running, target, processes, word)
+    gone = sorted(way.needs.gone)
+    told_of = [
+        f"deploy {target.called}",
+        "" if raising else " and the new code",
+        " to the workers, and to the producers, which read results" if readers else " to the workers",
+        f", with code that still knows {told(gone)}" if gone and not raising else "",
+        f"; first start {names(processes.start)}" if processes.start else "",
+    ]
+    return deploy(
+        "expand",
+        "".join(told_of),
+        why,
+        undo.sentence,
+        target.folder,
+        processes._replace(restart=(*processes.restart, PRODUCERS)) if readers else processes,
+        tuple(waits.until_workers_answer(target.plan)),
+    )._replace(undo_wait_for=undo.wait_for)
+
+
+def switch(way: Way, running: Stage, *, workers_too: bool = False) -> Step:
+    """From now on everybody sends the new way; workers come along where they did not send so yet."""
+    workers = moves(running.plan, way.new) if workers_too else Processes((), (), (), ())
+    processes = _with_senders(way, workers)
+    undo = undo_switch(way)
+    if workers_too:
+        undo = f"deploy {running.called} to the workers again; {undo}"
+    return deploy(
+        "switch",
+        f"deploy {way.end.called} and the new code to {_whom(processes)}",
+        "the workers take both the old and the new" if way.needs.receive_first else _why_stop_sending(way),
+        undo,
+        way.end.folder,
+        processes,
+        tuple(waits.until_workers_answer(way.new)) if workers_too else (),
+    )
+
+
+def at_once(way: Way, running: Stage) -> Iterator[Step]:
+    """Whatever has to change, in any order; nothing where no process reads what differs."""
+    workers = moves(running.plan, way.new, new_code=running is not way.start)
+    processes = _with_senders(way, workers)
+    if not any(processes):
+        if not is_moved(way.old, way.new):
+            why = "what differs is read by people and by Prometheus; no process has to start again"
+            undo = f"put {way.start.called} in place"
+            yield Step("switch", "put the output in place", why, undo, OUTPUT)
+        return
+    undo = f"deploy {way.start.called} again, in any order"
+    if running is not way.start:
+        seconds = fleet.longest_hold_seconds(way.new)
+        undo = (
+            f"deploy {running.called} to the workers and {way.start.called} to the others; go back "
+            f"further only after {seconds:g} s, as what was sent meanwhile may be held for so long"
+        )
+    yield deploy(
+        "switch",
+        f"deploy {way.end.called} to {_whom(processes)}",
+        "old and new processes take each other's messages",
+        undo,
+        way.end.folder,
+        processes,
+        tuple(waits.until_workers_answer(way.new)) if any(workers) else (),
+    )
+
+
+def deploy(
+    phase: Phase,
+    action: str,
+    why: str,
+    undo: str,
+    folder: str,
+    processes: Processes,
+    wait_for: tuple[WaitFor, ...],
+) -> Step:
+    """A step that brings a folder to some processes."""
+    start, restart, reload, stop = processes
+    return Step(phase, action, why, undo, folder, start, restart, reload, stop, (), wait_for)
+
+
+def _with_senders(way: Way, processes: Processes) -> Processes:
+    """Those of them with whom anything changes; a beat that moves has steps of its own."""
+    start, restart, stop = processes.start, processes.restart, processes.stop
+    if not reads_alike(way.old, way.new):
+        restart = (*restart, PRODUCERS)
+    had, has = bool(way.old.keys(BEAT)), bool(way.new.keys(BEAT))
+    if had and has and not is_moved(way.old, way.new) and not beat_alike(way.old, way.new):
+        restart = (*restart, BEAT_PROCESS)
+    elif has and not had:
+        start = (*start, BEAT_PROCESS)
+    elif had and not has:
+        stop = (*stop, BEAT_PROCESS)
+    return Processes(start, restart, processes.reload, stop)
+
+
+def _whom(processes: Processes) -> str:
+    """Who gets a folder, in words."""
+    listed = [each for kind in processes for each in kind]
+    kinds = ["workers"] if any(each.startswith("worker:") for each in listed) else []
+    kinds += [each for each in (PRODUCERS, BEAT_PROCESS) if each in listed]
+    order = ", in any order" if len(listed) > 1 else ""
+    return " and ".join(filter(None, (", ".join(kinds[:-1]), *kinds[-1:]))) + order
+
+
+class _Undo(NamedTuple):
+    """How to go back from a step, and the waits on the way."""
+
+    sentence: str
+    wait_for: tuple[WaitFor, ...] = ()
+
+
+def _undo_expand(way: Way, running: Stage, target: Stage, processes: Processes, word: Word) -> _Undo:
+    """Workers send too: from an overlap they have sent the new way already."""
+    if word == "raise":
+        return _Undo(f"deploy {running.called} to the workers again: nothing is held for longer yet")
+    # What only workers take that were started for it is taken once no other worker sends it any more.
+    drained = [queue for queue in sorted(way.needs.arriving) if _is_of(processes.start, target.plan, queue)]
+    sent = _new_under_way(way, but=drained, forms=word == "overlap")
+    first = f"once nothing is left of {sent}, which tasks may have sent already, " if sent else ""
+    sentence = f"{first}deploy {running.called} and the code of before to the workers of before again"
+    pauses: list[WaitFor] = []
+    if drained:
+        sentence += f"; wait until nothing is left of {told(drained)}"
+        pauses += waits.until_empty(target.plan, drained)
+    if word == "overlap" and (
+        moved := [*waits.until_levels_moved(way.new, way.old, fleet.consumed(way.old))]
+    ):
+        sentence += "; wait until what they gave back by the new levels lies in lists of the old ones"
+        pauses += moved
+    if pauses:
+        pauses[:0] = waits.until_workers_answer(running.plan)
+    elif not sent:
+        sentence += ": nothing has been sent the new way yet"
+    if processes.start:
+        sentence += f"; stop {names(processes.start)}"
+    return _Undo(sentence, tuple(pauses))
+
+
+def _is_of(started: tuple[str, ...], plan: Plan, queue: str) -> bool:
+    """Whether only these workers take from a queue."""
+    takers = {f"worker:{name}" for name in fleet.consumers(plan).get(queue, ())}
+    return bool(takers) and takers <= {*started}
+
+
+def undo_switch(way: Way) -> str:
+    """How to go back once everybody sends the new way."""
+    sent = _new_under_way(way)
+    further = f"; go back further only once nothing is left of {sent}" if sent else ""
+    back = f"deploy {way.start.called} and the code of before to producers{and_beat(way)} again"
+    return f"{back}: the workers take both{further}"
+
+
+def _new_under_way(way: Way, *, but: Sequence[str] = (), forms: bool = True) -> str:
+    """What may be under way that old workers cannot take; without `forms`, only what lies in queues."""
+    found = way.needs
+    queues = found.arriving.difference(but)
+    if not forms:
+        return told(sorted(queues))
+    things = told(sorted({*queues, *found.added, *found.renamed}))
+    form = "messages in the new form" if found.new_content else ""
+    longer = f"longer runs in {told(sorted(found.outlasted))}" if found.outlasted else ""
+    return " and ".join(filter(None, (things, form, longer)))
+
+
+def _why_stop_sending(way: Way) -> str:
+    what = told(sorted(way.needs.leaving | way.needs.gone))
+    return (
+        f"what is still under way for {what} is run by the workers as they are"
+        if what
+        else ("the workers bear with what is under way")
+    )

@@ -1,0 +1,36 @@
+"""How the one beat goes to another host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.plan import BEAT, Plan
+from policycompiler.review.outcome import Step
+
+BEAT_PROCESS = "beat"
+
+
+def is_moved(old: Plan, new: Plan) -> bool:
+    """Whether beat runs before and after, and on another host."""
+    both = old.keys(BEAT) and new.keys(BEAT)
+    return bool(both) and old.get(BEAT, "host") != new.get(BEAT, "host")
+
+
+def moving(old: Plan, new: Plan, folder: str, called: str) -> Iterator[Step]:
+    """It ends before the next one starts from a folder, and that goes on where it left off."""
+    there, here = (str(plan.get(BEAT, "host") or "its host") for plan in (old, new))
+    yield Step(
+        "switch",
+        f"stop beat on {there}, disable it there, and copy its schedule file to {here}",
+        "two beats send everything twice; without the file of its last runs beat forgets what is overdue",
+        f"start beat on {there} again",
+        stop=(BEAT_PROCESS,),
+    )
+    yield Step(
+        "switch",
+        f"start beat on {here} from {called}",
+        "the old one has ended; what has become due in between is sent at once",
+        f"stop beat on {here}, copy the schedule file back, and start beat on {there}",
+        folder=folder,
+        start=(BEAT_PROCESS,),
+    )

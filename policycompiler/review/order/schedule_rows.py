@@ -1,0 +1,55 @@
+"""Schedules that beat goes on sending from its own store after they have left the workload."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from policycompiler.emitters.python import python_literal
+from policycompiler.knowledge.beat_schedulers import DATABASE, NO_STORE, STORES, store_of
+from policycompiler.plan import BEAT, Plan
+from policycompiler.review.outcome import Step
+
+
+def left_over(old: Plan, new: Plan) -> frozenset[str]:
+    """The schedules whose entries stay in the store, enabled, and that the new plan does not have."""
+    if not all(_keeps_removed(plan) for plan in (old, new)):
+        return frozenset()
+    known = {scope.name for kind in ("schedule", "disabled_schedule") for scope in new.scopes(kind)}
+    return frozenset(scope.name for scope in old.scopes("schedule")) - known
+
+
+def unknown_scheduler(old: Plan, new: Plan) -> str | None:
+    """A scheduler that runs before and after, and of whose store nothing is known."""
+    schedulers = {plan.get(BEAT, "scheduler") for plan in (old, new)}
+    scheduler = schedulers.pop()
+    if schedulers or not isinstance(scheduler, str) or new.find(BEAT, "store"):
+        return None
+    return None if store_of(scheduler) else scheduler
+
+
+def delete(new: Plan, names: Iterable[str]) -> Iterator[Step]:
+    """Delete the entries, once beat runs with the new schedule: with the old one it writes them again."""
+    gone = sorted(names)
+    if not gone:
+        return
+    told = ", ".join(f"`{name}`" for name in gone)
+    yield Step(
+        "contract",
+        f"delete the rows of {told} in the database of beat",
+        "a schedule that has left the workload is still sent as long as its row is there",
+        "deploy the old output to beat: it writes the rows again when it starts",
+        run=(_command(gone),) if store_of(new.text(BEAT, "scheduler")) == store_of(DATABASE) else (),
+    )
+
+
+def _keeps_removed(plan: Plan) -> bool:
+    return STORES.get(str(plan.get(BEAT, "store")), NO_STORE).keeps_removed
+
+
+def _command(names: list[str]) -> str:
+    code = (
+        "from django_celery_beat.models import PeriodicTask; "
+        f"print(PeriodicTask.objects.filter(name__in={python_literal(names)}).delete())"
+    )
+    return f"python manage.py shell -c {shlex.quote(code)}"

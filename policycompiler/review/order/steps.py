@@ -1,0 +1,206 @@
+"""The smallest list of steps from one deployment to the next: expand, switch, drain, contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from policycompiler.plan import Plan, Scope
+from policycompiler.review.commands import waits
+from policycompiler.review.facts import fleet
+from policycompiler.review.order import plans_between, schedule_rows
+from policycompiler.review.order.deploying import (
+    at_once,
+    deploy,
+    expand,
+    switch,
+    undo_switch,
+)
+from policycompiler.review.order.moving_beat import is_moved, moving
+from policycompiler.review.order.needs import Asks, Needs, needs, told
+from policycompiler.review.order.processes import Processes, moves
+from policycompiler.review.order.second_fleet import second_fleet
+from policycompiler.review.order.way import Stage, Way, names, way_from
+from policycompiler.review.outcome import Change, Class, Step, WaitFor
+
+
+class Rollout(NamedTuple):
+    """Steps, and the plans that they deploy by folder; the output itself is not among those."""
+
+    steps: tuple[Step, ...]
+    phases: dict[str, Plan]
+
+
+def rollout(old: Plan, new: Plan, found: Needs) -> Rollout:
+    """The steps from the old plan to the new one."""
+    if found.elsewhere:
+        steps = (*second_fleet(old, new), *schedule_rows.delete(new, found.rows))
+        return Rollout(steps, {})
+    start = Stage(old, "")
+    rows = schedule_rows.delete(new, found.rows)
+    if not found.replaced:
+        way = way_from(start, new, found)
+        return Rollout((*_steps(way), *rows), way.phases)
+    between = plans_between.renamed_queues(old, new, found.replaced)
+    there = way_from(start, between, needs(old, between), stand_in=True)
+    back = way_from(there.end, new, needs(between, new), first=1 + len(there.phases))
+    return Rollout((*_steps(there), *_steps(back), *rows), there.phases | back.phases)
+
+
+def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
+    """What somebody has to do or to decide before anything is deployed."""
+    later = {(Scope("queue", queue), "dead_letter_arguments") for queue in found.replaced}
+    manual = [each for each in changes if each.risk is Class.MANUAL and (each.scope, each.key) not in later]
+    if manual:
+        yield Step(
+            "expand",
+            f"by hand: settle {told(change.address for change in manual)}",
+            "; ".join(dict.fromkeys(change.because for change in manual)),
+            "as it was done",
+            by_hand=True,
+        )
+
+
+def _steps(way: Way) -> Iterator[Step]:
+    found, running = way.needs, way.start
+    if way.raised is not None:
+        why = (
+            "Redis gives a message back by the timeout of whichever worker looks: "
+            "all have the longer one before anything is held for longer"
+        )
+        yield expand(way, running, way.raised, "raise", why)
+        running = way.raised
+    if way.accepting is not None:
+        yield expand(way, running, way.accepting, "accept", found.why(Asks.ACCEPT))
+        running = way.accepting
+        if way.both not in (way.accepting, way.end):
+            # New processes do not read the old form: it has to end before they come.
+            why = "every worker reads both now, and may send the new"
+            yield expand(way, running, way.both, "overlap", why)
+        yield from _unless_idle(switch(way, running, workers_too=way.both is way.end))
+        running = way.both
+    elif found.receive_first or found.overlap:
+        yield expand(way, running, way.both, "overlap", found.why(Asks.RECEIVE, Asks.KEEP))
+        yield from _unless_idle(switch(way, running))
+        running = way.both
+    elif found.drain:
+        yield from _unless_idle(switch(way, running))
+    else:
+        yield from at_once(way, running)
+        running = way.end
+    if is_moved(way.old, way.new):
+        yield from moving(way.old, way.new, way.end.folder, way.end.called)
+    if found.drain:
+        yield from _end(way, running)
+
+
+def _unless_idle(step: Step) -> Iterator[Step]:
+    """A step, unless no process has anything to do in it."""
+    if step.start or step.restart or step.reload or step.stop:
+        yield step
+
+
+def _end(way: Way, running: Stage) -> Iterator[Step]:
+    """What is left when everybody sends the new way."""
+    drained = tuple(_drained(way))
+    if drained:
+        what = told(sorted(way.needs.leaving | way.needs.gone)) or "what was sent the old way"
+        yield Step(
+            "drain",
+            f"wait until nothing is left of {what}",
+            "what is still under way was sent before the switch, and only these workers take it",
+            undo_switch(way),
+            wait_for=drained,
+        )
+    if running is not way.end:
+        processes = moves(running.plan, way.new)
+        gone = f"; from now on the code does without {told(sorted(way.needs.gone))}" if way.needs.gone else ""
+        left = [*waits.until_levels_moved(way.old, way.new, fleet.consumed(way.new))]
+        yield deploy(
+            "contract",
+            _contracting(way, processes) + gone,
+            _why_contract(way, drained=bool(drained), moved=bool(left)),
+            f"deploy {running.called} to the workers again",
+            way.end.folder,
+            processes,
+            (*waits.until_workers_answer(way.new), *left),
+        )
+    yield from _deleted(way)
+
+
+def _deleted(way: Way) -> Iterator[Step]:
+    """What RabbitMQ keeps of the queues that go; what the new plan declares does not go."""
+    queues = way.new.scopes("queue")
+    kept = {str(way.new.get(scope, key)) for scope in queues for key in ("exchange", "dead_letter_queue")}
+    gone = sorted(way.needs.leaving - {scope.name for scope in queues} - kept)
+    # An exchange is refused while the other queues behind it are there.
+    exchanges = {way.old.text(Scope("queue", queue), "exchange") for queue in gone} - kept
+    deleted = [each for queue in gone for each in waits.delete_queue(way.old, queue)]
+    deleted += [each for exchange in sorted(exchanges) for each in waits.delete_exchange(way.old, exchange)]
+    if deleted:
+        yield Step(
+            "contract",
+            f"delete {told(gone)}",
+            "nobody sends to it or takes from it any more; what is not empty or still in use is not deleted",
+            "nothing to undo: a worker that consumes it declares it again",
+            run=tuple(deleted),
+        )
+    yield from _dead_letters(way, gone)
+
+
+def _dead_letters(way: Way, gone: Iterable[str]) -> Iterator[Step]:
+    """What has failed of the queues that go: somebody decides about it, and no process declares its queue."""
+    queues = way.new.scopes("queue")
+    kept = {None, *(way.new.get(scope, "dead_letter_queue") for scope in queues)}
+    dead = {way.old.get(Scope("queue", queue), "dead_letter_queue") for queue in gone} - kept
+    names = sorted({str(each) for each in dead} - {scope.name for scope in queues})
+    deleted = [each for name in names for each in waits.delete_queue(way.old, name)]
+    if deleted:
+        them = "it" if len(names) == 1 else "them"
+        yield Step(
+            "contract",
+            f"look into {told(names)}; delete {them} once what is in {them} is run again or saved",
+            f"nothing comes to {them} any more, and nobody declares {them}; what is not empty is not deleted",
+            f"nothing to undo: a process that sends to the queue of such letters declares {them} again",
+            run=tuple(deleted),
+        )
+
+
+def _why_contract(way: Way, *, drained: bool, moved: bool) -> str:
+    if way.needs.impatient and not (drained or moved):
+        return "what may run for longer than the new stop timeout has ended with the processes that ran it"
+    if not moved:
+        return "nothing of the old way is under way any more"
+    levels = "a worker that stops gives back by its own levels; the wait moves that to the new ones"
+    return f"what was waited for is gone; {levels}" if drained else levels
+
+
+def _contracting(way: Way, processes: Processes) -> str:
+    if not (processes.start or processes.restart or processes.reload):
+        return f"stop {names(processes.stop)}" if processes.stop else "nothing is left to do"
+    return f"deploy {way.end.called} to the workers, in any order"
+
+
+def _drained(way: Way) -> Iterator[WaitFor]:
+    found, old = way.needs, way.old
+    stored = [name for name in found.leaving if not old.get(Scope("queue", name), "broadcast")]
+    yield from waits.until_empty(old, stored)
+    staying = fleet.consumed(old) - found.leaving
+    in_canvas = [name for name in found.gone if _is_in_canvas(way, name)]
+    if in_canvas:
+        # A message of any task may carry what comes after it.
+        yield from waits.until_old_is_gone(old, staying, fleet.longest_way_seconds(old))
+    for name in sorted(found.gone.difference(in_canvas)):
+        if queues := found.before.queues(name) & staying:
+            yield from waits.until_none_of(old, name, queues)
+    # Workers may have sent the old form to queues that are new.
+    sent_to = staying | found.arriving
+    if found.old_content:
+        yield from waits.until_none_in_form(old, sent_to, found.old_content)
+    if found.lowered or found.lasting:
+        yield from waits.until_old_is_gone(old, sent_to, fleet.longest_way_seconds(old))
+
+
+def _is_in_canvas(way: Way, name: str) -> bool:
+    entry = way.needs.before.entry(name)
+    return entry is not None and bool(way.old.get(entry, "canvas"))

@@ -1,0 +1,233 @@
+"""How risky it is what changes about tasks and their messages, and why."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeGuard
+
+from policycompiler.hazards.time_limits import is_seconds
+from policycompiler.knowledge.rate_limits import seconds_apart
+from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.review.risks.other_apps import GOES_ALONG, handed
+from policycompiler.review.risks.retries import retries
+from policycompiler.review.risks.verdicts import UNKNOWN, At, Judged, Rule, lossy, manual, ordered, safe
+
+
+def _task_renamed(at: At) -> Judged:
+    if at.key == "renamed_from" and at.scope.name not in at.needs.renamed:
+        names = ", ".join(str(name) for name in _list(at.was) if name in at.needs.gone)
+        if names:
+            return ordered(f"messages under {names} would be thrown away; there must be none under way")
+        return safe("no process has sent by another name")
+    return ordered("an old worker throws away what comes under the new name, a new one what under the old")
+
+
+def _task_moved(at: At) -> Judged:
+    name, queue, target = at.scope.name, str(at.was), str(at.now)
+    if name not in at.needs.handed:
+        return moved(at, queue, target)
+    if name in at.needs.gone:
+        return ordered(f"a worker without it would throw away what is left of it in {queue}")
+    if target in at.needs.arriving:
+        return ordered(f"no old worker consumes {target}")
+    if name in at.needs.added:
+        return ordered(f"an old worker that takes from {target} would throw it away")
+    return GOES_ALONG
+
+
+def moved(at: At, queue: str, target: str) -> Judged:
+    """Messages that go to another queue from now on."""
+    if queue == target:
+        return safe(f"its messages go on to queue {target}")
+    reasons = []
+    if at.new.get(Scope("queue", target), "external"):
+        return manual(f"queue {target} is another app's: that has to consume it first, and to know the task")
+    if target in at.needs.arriving:
+        reasons.append(f"no old worker consumes {target}")
+    if queue in at.needs.leaving:
+        reasons.append(f"no new worker takes what is left in {queue}")
+    if reasons:
+        return ordered(", and ".join(reasons))
+    return safe("old and new workers consume both queues")
+
+
+def _delivery(at: At) -> Judged:
+    option = at.key.removeprefix("options.").removeprefix("task_").removeprefix("default_")
+    if option == "delivery_mode":
+        if at.now in (1, "transient"):
+            return lossy("a restart of the broker loses its messages")
+        return safe("each message says it for itself")
+    if option in _OF_FAILURES and _keeps_fewer_failures(at):
+        return lossy("from now on a run that fails is acknowledged, and leaves no dead letter")
+    if option in {"acks_late", "retry_on_worker_lost", "reject_on_worker_lost"} and at.was and not at.now:
+        early = at.key.replace(option, "acks_late")
+        if option != "acks_late" and at.old.get(at.before, early) and not at.new.get(at.scope, early):
+            return safe("it goes with late acknowledgement")
+        others = ("retry_on_worker_lost", "reject_on_worker_lost")
+        if option == "acks_late" or not any(
+            at.new.get(at.scope, at.key.replace(option, other)) for other in others
+        ):
+            return lossy("from now on a run whose worker is killed is lost")
+    return safe("each worker does so from its start on")
+
+
+_OF_FAILURES = ("acks_on_failure", "acks_on_failure_or_timeout")
+"""The later one, where nothing says the first."""
+
+
+def _keeps_fewer_failures(at: At) -> bool:
+    """Whether the failures of a task, or of any that the app's setting is about, are kept no more."""
+    pairs = [(at.before, at.scope)]
+    if at.scope == APP:
+        tasks = [(at.needs.before.entry(scope.name), scope) for scope in at.new.scopes("task")]
+        pairs += [(before, scope) for before, scope in tasks if before is not None]
+    return any(
+        _keeps_failures(at.old, before) and not _keeps_failures(at.new, scope) for before, scope in pairs
+    )
+
+
+def _keeps_failures(plan: Plan, task: Scope) -> bool:
+    """Whether what fails is left as a dead letter; by the app's own settings, of what nobody declared."""
+    queue = plan.get(APP, "task_default_queue") if task == APP else plan.get(task, "queue")
+    said = [_option(plan, task, option) for option in _OF_FAILURES]
+    acknowledged = next((value for value in said if value is not None), True)
+    dead = plan.get(Scope("queue", str(queue)), "dead_letter_queue")
+    return dead is not None and _option(plan, task, "acks_late") is True and not acknowledged
+
+
+def _option(plan: Plan, task: Scope, option: str) -> Value:
+    """What holds for a task: what it says itself, or else what the app does."""
+    own = plan.get(task, f"options.{option}")
+    return plan.get(APP, f"task_{option}") if own is None else own
+
+
+def _expiry(at: At) -> Judged:
+    return expiring(at.was, at.now)
+
+
+def expiring(was: Value, now: Value) -> Judged:
+    """Messages that expire after so many seconds from now on; None is never."""
+    if isinstance(now, int | float) and not (isinstance(was, int | float) and was <= now):
+        return lossy(f"what waits for more than {now:g} s is thrown away from now on")
+    return safe("messages wait longer than before")
+
+
+def _results(at: At) -> Judged:
+    if at.key.endswith("ignore_result") and at.now and not at.was:
+        return manual("who still waits for a result waits for ever; the callers have to be looked at")
+    return safe("each worker does so from its start on")
+
+
+def _limits(at: At) -> Judged:
+    if at.key in {"longest_run_seconds", "limits_assumed"}:
+        return safe("it is what stops and timeouts count on")
+    if _is_lower(at.now, at.was) and not _is_measured(at):
+        return manual(
+            f"nobody declared how long a run takes: one that takes longer than {at.now:g} s {_end(at)} from "
+            "now on, so look how long runs take first"
+        )
+    if hasty := _hasty(at):
+        return ordered(f"a stop of {', '.join(hasty)} would kill what has the longer of the two limits")
+    if _is_lower(at.now, at.was):
+        return safe("messages carry their limit: what old producers sent may still run as long as before")
+    return safe("each run has the limit of its sender: code that needs longer comes once producers have this")
+
+
+def _is_lower(limit: Value, than: Value) -> TypeGuard[int | float]:
+    """Whether a limit is lower than another; what is no number above 0 is no limit."""
+    now, was = (each if is_seconds(each) else math.inf for each in (limit, than))
+    assert isinstance(now, int | float)
+    assert isinstance(was, int | float)
+    return now < was
+
+
+def _is_measured(at: At) -> bool:
+    """Whether the run time of a task is declared: then a limit below it is a hazard, and others are none."""
+    return at.scope != APP and at.new.get(at.scope, "runtime_p99_seconds") is not None
+
+
+def _end(at: At) -> str:
+    return "is told to stop" if "soft" in at.key else "is killed"
+
+
+def _hasty(at: At) -> list[str]:
+    """Workers of a task whose stop does not wait for its longer limit, and that have no change to say so."""
+    if not at.key.endswith(".time_limit"):
+        return []
+    found = {*at.old.texts(at.before, "workers"), *at.new.texts(at.scope, "workers")}
+    found &= {*at.needs.impatient, *at.needs.outlasted}
+    waits = {
+        name: [plan.get(Scope("worker", name), "stop_timeout_seconds") for plan in (at.old, at.new)]
+        for name in sorted(found)
+    }
+    return [name for name, (before, after) in waits.items() if before == after]
+
+
+def _serialization(at: At) -> Judged:
+    if at.key.endswith("compression"):
+        return compressed(at.now)
+    if at.key.endswith("accept_content"):
+        return _accepting(at)
+    if at.needs.new_content or at.needs.new_results:
+        return ordered("an old process refuses the new form: what it takes of it is lost")
+    if at.needs.elsewhere:
+        return safe("neither fleet sees the messages of the other")
+    return safe("old and new processes read both")
+
+
+def _accepting(at: At) -> Judged:
+    if at.needs.old_results:
+        return lossy("stored results in the old form are read by nobody any more, whoever waits for them")
+    if at.needs.old_content:
+        return ordered("a new worker refuses what is still under way in the old form")
+    return safe("all that is sent is read on both sides, as soon as it is")
+
+
+def compressed(method: Value) -> Judged:
+    """Messages in another compression; None is none."""
+    if method is None or method in {"gzip", "zlib", "bzip2", "bzip", "lzma", "xz"}:
+        return safe("each message says it, and Python itself reads it")
+    return manual("its package has to be installed with every worker first, or each message is lost")
+
+
+def _options(at: At) -> Judged:
+    option = at.key.removeprefix("options.")
+    if option == "rate_limit":
+        return rate_limited(at)
+    return safe("each worker does so from its start on") if option in _OF_EACH_WORKER else UNKNOWN
+
+
+_OF_EACH_WORKER = frozenset({"send_events", "throws", "trail"})
+"""The options of a task of which more is known; those of other kinds have rules of their own."""
+
+
+def rate_limited(at: At) -> Judged:
+    """Starts of a task that are held back from now on; None, and 0, is no limit."""
+    was, now = (seconds_apart(value) or 0.0 for value in (at.was, at.now))
+    rate = None if at.scope == APP else at.new.get(at.scope, "rate_mean_per_second")
+    if now <= was or rate is not None:
+        # More than may start is a hazard.
+        return safe("each worker starts as many from its start on")
+    return manual(
+        f"nobody declared how many arrive: where it is more than {at.now} in each process, they wait without "
+        "end, so look how many there are first"
+    )
+
+
+def _list(value: Value) -> list[Value]:
+    return value if isinstance(value, list) else []
+
+
+RULES: dict[str, Rule] = {
+    "task-renamed": _task_renamed,
+    "task-moved": _task_moved,
+    "task-external": handed,
+    "task-delivery": _delivery,
+    "task-limits": _limits,
+    "task-expiry": _expiry,
+    "task-retries": retries,
+    "task-results": _results,
+    "task-options": _options,
+    "serialization": _serialization,
+}
+"""How each kind is judged."""
