@@ -161,7 +161,7 @@ FACTS = {
         "result_backend_kind",
         "visibility_timeout_seconds",
     },
-    "queue": {"consumer_timeout_seconds", "latency", "owner", "queue_wait_seconds"},
+    "queue": {"consumer_timeout_seconds", "latency", "owner", "queue_wait_seconds", "type"},
     "schedule": {"timezone"},
     "task": {
         "burst",
@@ -170,6 +170,7 @@ FACTS = {
         "latency",
         "longest_run_seconds",
         "max_countdown_seconds",
+        "memory_bytes",
         "payload_bytes",
         "rate_mean_per_second",
         "rate_peak_per_second",
@@ -198,7 +199,7 @@ def test_nothing_is_decided_and_then_dropped(sources: list[Path], environment: s
 
 
 def _is_read(plan: Plan, fact: Setting) -> bool:
-    """Facts of the same kind serve other settings somewhere in this plan, or the comparison of two plans."""
+    """Facts of the same kind serve other settings somewhere in this plan, checks, or comparisons of plans."""
     keys = {
         (origin.scope.kind, origin.key)
         for setting in plan
@@ -213,6 +214,8 @@ def _is_read(plan: Plan, fact: Setting) -> bool:
         "longest_hold_seconds",
         "longest_run_seconds",
         "consumer_timeout_seconds",
+        "result_backend_kind",
+        "type",
     }
 
 
