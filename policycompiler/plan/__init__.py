@@ -118,15 +118,20 @@ class Plan:
 
     def __init__(self, settings: dict[Scope, dict[str, Setting]] | None = None) -> None:
         self._settings = {} if settings is None else settings
+        self._sorted: dict[str, tuple[Scope, ...]] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plan) and self._settings == other._settings
 
     __hash__ = None  # type: ignore[assignment]  # compared by content, and large
 
-    def scopes(self, kind: str) -> list[Scope]:
+    def scopes(self, kind: str) -> tuple[Scope, ...]:
         """All scopes of a kind, sorted by name."""
-        return sorted(scope for scope in self._settings if scope.kind == kind)
+        found = self._sorted.get(kind)
+        if found is None:
+            found = tuple(sorted([scope for scope in self._settings if scope.kind == kind]))
+            self._sorted[kind] = found
+        return found
 
     def keys(self, scope: Scope) -> Mapping[str, Setting]:
         """The settings of a scope by key; empty when nothing is decided about it."""
@@ -220,7 +225,7 @@ class PlanDraft(Plan):
 
     def __init__(self) -> None:
         super().__init__({})
-        self._scopes: dict[Scope, Scope] = {}
+        self._entries: dict[Scope, tuple[Scope, dict[str, Setting]]] = {}
         self._sentences: dict[str, str] = {}
 
     def settle(self, decision: Decision, policy: str) -> None:
@@ -232,7 +237,8 @@ class PlanDraft(Plan):
         if vocabulary.find(scope.kind, key) is None:
             message = f"{policy} decides {scope}/{key}, which no entry of the vocabulary declares"
             raise UndeclaredError(message)
-        keys = self._settings.setdefault(scope, {})
+        # Each policy makes its own scopes, keys and sentences; one of each is kept.
+        scope, keys = self._entries.get(scope) or self._entry(scope)
         if not origins:
             message = f"{policy} decides {scope}/{key} without an origin"
             raise ConflictError(message)
@@ -240,10 +246,14 @@ class PlanDraft(Plan):
         if earlier is not None and not overrides:
             message = f"{policy} decides {scope}/{key}, which {earlier.policy} has decided"
             raise ConflictError(message)
-        # Each policy makes its own scopes, keys and sentences; one of each is kept.
-        scope, key = self._scopes.setdefault(scope, scope), intern(key)
-        because = self._sentences.setdefault(because, because)
+        key, because = intern(key), self._sentences.setdefault(because, because)
         keys[key] = Setting(scope, key, value, because, origins, policy)
+
+    def _entry(self, scope: Scope) -> tuple[Scope, dict[str, Setting]]:
+        keys = self._settings[scope] = {}
+        self._sorted.pop(scope.kind, None)
+        entry = self._entries[scope] = scope, keys
+        return entry
 
     def finished(self) -> Plan:
         """The plan, for reading only."""
