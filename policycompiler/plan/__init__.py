@@ -111,6 +111,7 @@ class UndeclaredError(Exception):
 
 
 _NOTHING: dict[str, Setting] = {}
+_NUMBER = (int, float)
 
 
 class Plan:
@@ -152,8 +153,10 @@ class Plan:
     def value(self, scope: Scope, key: str) -> Value:
         """The value of a setting that must be decided."""
         # Values are read a million times of a large plan; `find` would be one call more.
-        found = self._settings.get(scope, _NOTHING).get(key)
-        return self.setting(scope, key).value if found is None else found.value
+        try:
+            return self._settings[scope][key].value
+        except KeyError:
+            return self.setting(scope, key).value
 
     def get(self, scope: Scope, key: str, default: Value = None) -> Value:
         """The value of a setting, or `default` when nobody has decided it."""
@@ -168,13 +171,13 @@ class Plan:
     def number(self, scope: Scope, key: str) -> float:
         """The value of a setting that must be a number."""
         value = self.value(scope, key)
-        assert isinstance(value, int | float), f"{scope}/{key} is {value!r}"
+        assert isinstance(value, _NUMBER), f"{scope}/{key} is {value!r}"
         return value
 
     def number_if_any(self, scope: Scope, key: str) -> float | None:
         """The value of a setting, or None when nobody has decided it or it is no number."""
-        value = self.get(scope, key)
-        return value if isinstance(value, int | float) else None
+        found = self._settings.get(scope, _NOTHING).get(key)
+        return found.value if found is not None and isinstance(found.value, _NUMBER) else None
 
     def version(self, scope: Scope, key: str) -> tuple[int, ...]:
         """The value of a setting that must be a version: major and minor number, `5.7.1` as (5, 7)."""
