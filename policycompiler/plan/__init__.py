@@ -176,8 +176,8 @@ class Plan:
 
     def number_if_any(self, scope: Scope, key: str) -> float | None:
         """The value of a setting, or None when nobody has decided it or it is no number."""
-        found = self._settings.get(scope, _NOTHING).get(key)
-        return found.value if found is not None and isinstance(found.value, _NUMBER) else None
+        value = self.get(scope, key)
+        return value if isinstance(value, _NUMBER) else None
 
     def version(self, scope: Scope, key: str) -> tuple[int, ...]:
         """The value of a setting that must be a version: major and minor number, `5.7.1` as (5, 7)."""
@@ -213,11 +213,15 @@ class Plan:
             )
         return None
 
-    def __iter__(self) -> Iterator[Setting]:
+    def by_scope(self) -> Iterator[tuple[Scope, list[Setting]]]:
+        """Each scope with its settings, both sorted."""
         for scope in sorted(self._settings):
             keys = self._settings[scope]
-            for key in sorted(keys):
-                yield keys[key]
+            yield scope, [keys[key] for key in sorted(keys)]
+
+    def __iter__(self) -> Iterator[Setting]:
+        for _, settings in self.by_scope():
+            yield from settings
 
     def __len__(self) -> int:
         return sum(len(keys) for keys in self._settings.values())
