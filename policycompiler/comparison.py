@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from policycompiler import __version__, output, report, review
+from policycompiler import __version__, output, review
 from policycompiler.diagnostics import Diagnostic, Severity
 from policycompiler.emitters import emit
 from policycompiler.emitters.base import OutputFile
@@ -14,6 +14,10 @@ from policycompiler.findings import acknowledge
 from policycompiler.findings.judge import Answers, judge_changes
 from policycompiler.model import PolicyFile
 from policycompiler.plan import APP, Plan, UndecidedError
+from policycompiler.report.change_titles import title
+from policycompiler.report.review import Half, Reviewed, review_json
+from policycompiler.report.review_markdown import rollout_markdown
+from policycompiler.report.text import clean
 from policycompiler.review.rollout_files import GUIDE, STEPS, rollout_files
 from policycompiler.sides import Side, SideError
 
@@ -21,7 +25,7 @@ from policycompiler.sides import Side, SideError
 class Compared(NamedTuple):
     """A review to be printed, and what its findings are worth."""
 
-    reviewed: report.Reviewed
+    reviewed: Reviewed
     answers: Answers
 
     @property
@@ -48,17 +52,17 @@ def compare(
         found = review.review(_plan(old), _plan(new), today if tell_firings else None)
     except UndecidedError as problem:
         told = f"{old.label} or {new.label} is no whole plan: {problem}; compile its sources again"
-        raise SideError(report.clean(told)) from None
-    findings = acknowledge.findings(found, old.document, new.document, report.change_title)
+        raise SideError(clean(told)) from None
+    findings = acknowledge.findings(found, old.document, new.document, title)
     made = new.compilation
     rules = made.policy if made else PolicyFile.silent()
     waivers = made.waivers if made and heed_waivers else ()
     earlier = old.compilation.waivers if old.compilation else ()
     answers = judge_changes(findings, waivers, rules, today, earlier)
-    reviewed = report.Reviewed(
+    reviewed = Reviewed(
         found,
-        report.Half(old.label, old.document, len(errors_of(old)), old.lacks),
-        report.Half(new.label, new.document, len(errors_of(new)), new.lacks),
+        Half(old.label, old.document, len(errors_of(old)), old.lacks),
+        Half(new.label, new.document, len(errors_of(new)), new.lacks),
         acknowledge.acknowledged(found, findings, answers),
         name_of(new, environment),
         () if environment else _environments_that_differ(old, new),
@@ -66,7 +70,7 @@ def compare(
     return Compared(reviewed, answers)
 
 
-def rollout_folder(reviewed: report.Reviewed, old: Side, targets: Sequence[str]) -> list[OutputFile]:
+def rollout_folder(reviewed: Reviewed, old: Side, targets: Sequence[str]) -> list[OutputFile]:
     """The guide, the steps, and the compiled folder of each plan in between, with these targets.
 
     Raises `SideError` where the old plan is none that a compile wrote: then it may hold anything.
@@ -76,12 +80,12 @@ def rollout_folder(reviewed: report.Reviewed, old: Side, targets: Sequence[str])
             emit(_plan(old), targets)
         except Exception as problem:
             told = f"no compile wrote {old.label}: its files cannot be made; compile its sources again"
-            raise SideError(report.clean(told)) from problem
+            raise SideError(clean(told)) from problem
     # A line more at the top of a workload is no other output.
-    bare = report.Half(reviewed.new.label, None)
+    bare = Half(reviewed.new.label, None)
     texts = {
-        STEPS: report.review_json(reviewed._replace(old=bare, new=bare)),
-        GUIDE: report.rollout_markdown(reviewed.review),
+        STEPS: review_json(reviewed._replace(old=bare, new=bare)),
+        GUIDE: rollout_markdown(reviewed.review),
     }
     made = rollout_files(reviewed.review, targets, texts)
     return [*made, *_manifests(made, reviewed.review)]

@@ -6,6 +6,7 @@ Run times are right-skewed: most are short, and a few take many times as long.
 from __future__ import annotations
 
 import math
+from functools import cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ MEAN_OF_P99 = 0.5
 _NORMAL = NormalDist()
 _NARROWEST = 1e-9
 """Of runs that all take equally long; a spread of nothing has no tail to compute with."""
+
+
+_quantile = cache(_NORMAL.inv_cdf)
 
 
 class RunTimes(NamedTuple):
@@ -33,7 +37,7 @@ class RunTimes(NamedTuple):
 
     def exceeded_by(self, share: float) -> float:
         """Seconds that so large a share of the runs takes longer than."""
-        return self.p99 * math.exp(self.sigma * (_NORMAL.inv_cdf(1 - share) - Z99))
+        return self.p99 * math.exp(self.sigma * (_quantile(1 - share) - Z99))
 
     def share_over(self, seconds: float) -> float:
         """The share of the runs that takes longer."""

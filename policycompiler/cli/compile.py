@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from policycompiler import __version__, output, report
+from policycompiler import __version__, interrupts, output, report
 from policycompiler.cli import options, running
-from policycompiler.comparison import rollout_folder
 from policycompiler.compiler import Compilation
 from policycompiler.diagnostics import Diagnostic
 from policycompiler.emitters import TARGETS, plan_file
 from policycompiler.emitters.base import OutputFile
-from policycompiler.sides import Side, SideError, told_if_inside
+from policycompiler.sides import told_if_inside
 
 
 @click.command("compile")
@@ -60,12 +60,11 @@ def compile_(  # noqa: PLR0913 - an argument an option
     if old is not None and (wrong := told_if_inside(old, folder)):
         raise click.UsageError(wrong)
     compilation = _compiled(sources, targets, run, aside=only_diff)
-    before = None if old is None else running.old_side(old, run, sources or run.project.sources)
-    if before is not None and (code := running.tell_no_plan(before, run)):
-        if run.output_format in report.DOCUMENT_FORMATS:
-            running.print_findings(compilation, run, aside=only_diff)
-        sys.exit(code)
-    rollout, changes = _rollout(before, compilation, targets, run, aside=only_diff)
+    rollout: list[OutputFile] = []
+    changes: list[Diagnostic] = []
+    if old is not None:
+        paths = sources or run.project.sources
+        rollout, changes = _rollout(old, paths, compilation, targets, run, aside=only_diff)
     made = [*compilation.files, *rollout]
     files = [*made, output.manifest_file(made, compilation.sources, __version__)]
     if only_diff:
@@ -119,20 +118,28 @@ def _print_files(
 
 
 def _rollout(
-    old: Side | None, compilation: Compilation, targets: tuple[str, ...], run: options.Run, *, aside: bool
+    old: str,
+    paths: Sequence[Path],
+    compilation: Compilation,
+    targets: tuple[str, ...],
+    run: options.Run,
+    *,
+    aside: bool,
 ) -> tuple[list[OutputFile], list[Diagnostic]]:
-    """The files of the rollout from an old side, if any, and what was found about the changes.
+    """The files of the rollout from an old side, and what was found about the changes.
 
-    Ends the program where a change fails the command.
+    Ends the program where the old side makes no plan, or a change fails the command.
     """
-    if old is None:
-        return [], []
-    new = Side("the new workload", compilation.plan, compilation.document, compilation)
-    found = running.compared(old, new, run)
-    running.tell(*report.doubts(found.reviewed))
+    interrupts.importing(lambda: import_module("policycompiler.cli.comparing"))
+    from policycompiler.cli import comparing  # noqa: PLC0415 - reviews are many modules, and few compiles have one
+
+    before = comparing.old_side(old, run, paths)
+    if code := comparing.tell_no_plan(before, run):
+        if run.output_format in report.DOCUMENT_FORMATS:
+            running.print_findings(compilation, run, aside=aside)
+        sys.exit(code)
+    found = comparing.changes_from(before, compilation, run)
     changes = found.answers.judged
     _end_if_refused(compilation, run, changes, aside=aside)
-    try:
-        return rollout_folder(found.reviewed, old, targets or compilation.policy.targets or TARGETS), changes
-    except SideError as problem:
-        raise click.UsageError(str(problem)) from None
+    targets = targets or tuple(compilation.policy.targets or TARGETS)
+    return comparing.rollout_files(found, before, targets), changes

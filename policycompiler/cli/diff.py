@@ -9,10 +9,13 @@ from pathlib import Path
 import click
 
 from policycompiler import __version__, load, report
-from policycompiler.cli import options, running
+from policycompiler.cli import comparing, options, running
 from policycompiler.comparison import Compared, errors_of, name_of
 from policycompiler.diagnostics import Diagnostic
 from policycompiler.findings.judge import WAIVER_UNUSED
+from policycompiler.report.review import doubts, review_json
+from policycompiler.report.review_markdown import no_review_markdown, review_markdown
+from policycompiler.report.review_text import review_text
 from policycompiler.sides import Side, is_sources, with_path_of
 
 
@@ -28,18 +31,18 @@ def diff(*, old: str, new: str | None, exit_code: bool, run: options.Run) -> Non
     of the project if it is left out. A change is acknowledged by a waiver in the new workload that names
     lossy-change, manual-change or ordered-change.
     """
-    after = _with_plan(running.side(new, run, run.project.sources, baseline=run.baseline), run)
+    after = _with_plan(comparing.side(new, run, run.project.sources, baseline=run.baseline), run)
     # `diff git:main workloads` means the same folder on both sides.
     beside = (Path(new),) if new is not None and is_sources(new) else run.project.sources
-    before = running.old_side(old if new is None else with_path_of(old, new), run, beside)
-    if code := running.tell_no_plan(before, run):
+    before = comparing.old_side(old if new is None else with_path_of(old, new), run, beside)
+    if code := comparing.tell_no_plan(before, run):
         if text := _text_without_old(before, after, run):
             running.print_text(text, run)
         sys.exit(code)
-    found = running.compared(before, after, run, tell_firings=True)
+    found = comparing.compared(before, after, run, tell_firings=True)
     running.print_text(_text(found, after, run), run)
     if run.output_file is not None or run.output_format not in ("full", "markdown"):
-        running.tell(*report.doubts(found.reviewed))
+        running.tell(*doubts(found.reviewed))
     _tell_unanswered(found, run, all_of_them=exit_code)
     refused = errors_of(after) or (exit_code and not found.acknowledged)
     sys.exit(running.exit_code(found.answers.judged, run) or (running.EXIT_FINDINGS if refused else 0))
@@ -48,7 +51,7 @@ def diff(*, old: str, new: str | None, exit_code: bool, run: options.Run) -> Non
 def _text_without_old(old: Side, new: Side, run: options.Run) -> str:
     """What there is to print where the old side makes no plan."""
     if run.output_format == "markdown":
-        return report.no_review_markdown(name_of(new, run.env), old.label)
+        return no_review_markdown(name_of(new, run.env), old.label)
     wrong = errors_of(new)
     beside_files = run.output_format == "gitlab" or (run.output_format == "github" and wrong)
     return _annotations(wrong, new, run) if beside_files else ""
@@ -72,11 +75,11 @@ def _text(found: Compared, new: Side, run: options.Run) -> str:
     match run.output_format:
         case "full":
             color = running.wants_color(run)
-            return report.review_text(found.reviewed, color=color, quiet=run.quiet)
+            return review_text(found.reviewed, color=color, quiet=run.quiet)
         case "json":
-            return report.review_json(found.reviewed)
+            return review_json(found.reviewed)
         case "markdown":
-            return report.review_markdown(found.reviewed)
+            return review_markdown(found.reviewed)
     return _annotations([*errors_of(new), *found.answers.judged], new, run)
 
 

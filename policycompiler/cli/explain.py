@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from policycompiler import report
 from policycompiler.cli import options, running
+from policycompiler.report import explain as explanations
+from policycompiler.report import overview as overviews
 
 
 @click.command()
@@ -22,7 +23,7 @@ def explain(sources: tuple[str, ...], run: options.Run) -> None:
     """
     last = sources[-1] if sources else ""
     # Behind a source, what is no file can only be meant as an address.
-    meant = report.is_address(last) or (len(sources) > 1 and not last.endswith((".yaml", ".yml")))
+    meant = explanations.is_address(last) or (len(sources) > 1 and not last.endswith((".yaml", ".yml")))
     address = last if meant and not Path(last).exists() else None
     paths = tuple(Path(source) for source in (sources[:-1] if address else sources))
     # Only an address is answered with the files that show it.
@@ -32,16 +33,16 @@ def explain(sources: tuple[str, ...], run: options.Run) -> None:
         sys.exit(running.EXIT_FINDINGS)
     plan, document = compilation.plan, compilation.document
     if address is None:
-        show_all = report.overview_json if run.output_format == "json" else report.overview
+        show_all = overviews.overview_json if run.output_format == "json" else overviews.overview
         click.echo(show_all(plan), nl=False)
         return
     files: dict[str, list[str]] = {}
     for file in compilation.files:
         for setting in file.addresses:
             files.setdefault(setting, []).append(file.path)
-    show = report.explain_json if run.output_format == "json" else report.explain
+    show = explanations.explain_json if run.output_format == "json" else explanations.explain
     try:
         click.echo(show(plan, document, address, files), nl=False)
-    except report.UnknownAddressError as unknown:
+    except explanations.UnknownAddressError as unknown:
         click.echo(str(unknown), err=True)
         sys.exit(running.EXIT_FINDINGS)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import date
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from policycompiler import __version__, load, manual, report
+from policycompiler import __version__, interrupts, report
 from policycompiler.cli.options import Run
-from policycompiler.comparison import Compared, compare
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.diagnostics import Diagnostic
-from policycompiler.sides import GIT, Side, SideError, read_side
 
 EXIT_FINDINGS = 1
 EXIT_MISRULED = 2
@@ -88,67 +86,6 @@ def print_text(text: str, run: Run, *, aside: bool = False) -> None:
         raise click.UsageError(message) from None
 
 
-def side(text: str | None, run: Run, default_paths: Sequence[Path], *, baseline: Path | None = None) -> Side:
-    """Read what is to be compared."""
-    try:
-        return read_side(
-            text,
-            default_paths=default_paths,
-            environment=run.env,
-            policy=run.policy,
-            baseline=baseline,
-            today=run.today,
-            heed_waivers=run.heed_waivers,
-        )
-    except SideError as problem:
-        raise click.UsageError(str(problem)) from None
-
-
-def old_side(old: str, run: Run, default_paths: Sequence[Path]) -> Side:
-    """Read what a new side is compared with. It may make no plan: `tell_no_plan`."""
-    found = side(old, run, default_paths)
-    made: Sequence[Diagnostic] = found.compilation.diagnostics if found.compilation else ()
-    if any(each.finding is load.UNKNOWN_ENVIRONMENT for each in made):
-        # The new side has it: its name is no mistake.
-        told = f"{found.label} has no environment `{run.env}`, so nothing of it runs that could be compared"
-        raise click.UsageError(report.clean(f"{told}; compare without it, or with a side that has it"))
-    return found
-
-
-def tell_no_plan(old: Side, run: Run) -> int:
-    """Say on standard error why an old side makes no plan, and give the exit code; 0 where it makes one.
-
-    Whoever reads a report beside the files looks at those of the new side: nothing of the old one is in it.
-    """
-    made = old.compilation
-    if old.plan is not None or made is None:
-        return 0
-    if made.nothing_read:
-        told = f"{old.label} has nothing to read: name a workload file or a folder with .yaml files"
-        tell(report.clean(told))
-        return EXIT_NO_SOURCES
-    tell(report.clean(f"{old.label} makes no plan:"))
-    prefix = f"{report.clean(old.label)}: " if old.label.startswith(GIT) else ""
-    told = report.render(made.diagnostics, made.document, "concise", fail_on=run.fail_on)
-    tell(*(f"{prefix}{line}" for line in told.splitlines()))
-    return EXIT_MISRULED if made.misruled else EXIT_FINDINGS
-
-
-def compared(old: Side, new: Side, run: Run, *, tell_firings: bool = False) -> Compared:
-    """Compare two sides that have a plan, as of the day of `--today`, else of whoever asks."""
-    try:
-        return compare(
-            old,
-            new,
-            environment=run.env,
-            today=run.today or date.today(),  # noqa: DTZ011
-            tell_firings=tell_firings,
-            heed_waivers=run.heed_waivers,
-        )
-    except SideError as problem:
-        raise click.UsageError(str(problem)) from None
-
-
 def tell(*lines: str) -> None:
     """Lines for people, beside what was asked for; nothing for an empty one."""
     for line in filter(None, lines):
@@ -157,6 +94,9 @@ def tell(*lines: str) -> None:
 
 def advice(code: str) -> str:
     """What the manual says to do about a finding; an organisation's own has no page."""
+    interrupts.importing(lambda: import_module("policycompiler.manual"))
+    from policycompiler import manual  # noqa: PLC0415 - few formats show it
+
     try:
         return manual.finding_page(code)[1].mend
     except manual.UnknownPageError:

@@ -23,6 +23,8 @@ def critical_messages(plan: Plan) -> Iterator[Hazard]:
     critical = [task for task in critical if not plan.get(task, "external")]
     if critical:
         yield from _of_the_app(plan, critical[0], transport)
+    elif not transport.modes:
+        return
     queues = queues_by_task(plan)
     yield from _uncritical(plan, queues, transport)
     for task in critical:
@@ -79,8 +81,7 @@ def _says_transient(
     plan: Plan, task: Scope, queues: Sequence[Scope], transport: Broker
 ) -> tuple[Scope, str] | None:
     """The setting by which a broker keeps a task in memory only; a quorum queue writes down every message."""
-    classic = any(type_of(plan, queue) == "classic" for queue in queues)
-    if not transport.modes or not classic:
+    if not transport.modes or not any(type_of(plan, queue) == "classic" for queue in queues):
         return None
     for scope, key in ((task, "options.delivery_mode"), (APP, "task_default_delivery_mode")):
         if (mode := plan.get(scope, key)) is not None:

@@ -39,7 +39,7 @@ def pace_of(plan: Plan, task: Scope, workers: list[str]) -> Pace | None:
 
     Every message that a process may hold is one of the task, and the limit was used just before the first.
     """
-    limit = _limit(plan, task)
+    limit = limit_on(plan, task)
     if limit is None:
         return None
     messages = max((_most_held(plan, Scope("worker", name)) for name in workers), default=0)
@@ -54,13 +54,13 @@ def hoarding(plan: Plan) -> Iterator[tuple[str, str, Limit, SpecPath]]:
         if path is None or path in told or plan.number(worker, "prefetch_multiplier"):
             continue
         for task in plan.texts(worker, "tasks"):
-            if limit := _limit(plan, Scope("task", task)):
+            if limit := limit_on(plan, Scope("task", task)):
                 told.add(path)
                 yield worker.name, task, limit, path
                 break
 
 
-def _limit(plan: Plan, task: Scope) -> Limit | None:
+def limit_on(plan: Plan, task: Scope) -> Limit | None:
     """The task's own or the one of the app; None where nothing is limited, or by what Celery cannot read."""
     origin = Derived(task, "options.rate_limit")
     path: SpecPath = ("tasks", task.name, "options", "rate_limit")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard
-from policycompiler.hazards.pace import Pace, pace_of
+from policycompiler.hazards.pace import Pace, limit_on, pace_of
 from policycompiler.knowledge.rate_limits import SECONDS_OF_UNITS
 from policycompiler.plan import APP, Plan, Scope, Value
 from policycompiler.quantities import duration
@@ -21,6 +21,8 @@ def starving(plan: Plan) -> Iterator[Hazard]:
     """Limited tasks whose backlog keeps a worker from others for longer than these are promised."""
     told: set[SpecPath] = set()
     for task in plan.scopes("task"):
+        if limit_on(plan, task) is None:
+            continue
         # A plan between two others may name workers that are not in it.
         for worker in (name for name in plan.texts(task, "workers") if plan.keys(Scope("worker", name))):
             pace = pace_of(plan, task, [worker])
@@ -100,9 +102,11 @@ def limit_of(plan: Plan, task: Scope) -> Together | None:
     own = plan.find(task, "options.rate_limit") is not None
     setting = (task, "options.rate_limit") if own else (APP, APP_WIDE)
     found = parsed(plan.get(*setting))
+    if found is None or not found[0]:
+        return None
     workers = [Scope("worker", name) for name in plan.texts(task, "workers")]
     processes = sum(int(plan.number_if_any(worker, "replicas") or 0) for worker in workers)
-    if found is None or not found[0] or not processes:
+    if not processes:
         return None
     number, unit = found
     path: SpecPath = ("celery", "settings", APP_WIDE)
@@ -112,6 +116,8 @@ def limit_of(plan: Plan, task: Scope) -> Together | None:
 
 def parsed(value: Value) -> tuple[float, str] | None:
     """How many in which unit, seconds without one; 0 is no limit. None where Celery cannot read it."""
+    if value is None:
+        return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", str(value))
     return (float(match[1]), match[2] or "s") if match else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard
@@ -58,9 +59,11 @@ def _without_hard(plan: Plan, scope: Scope, key: str, path: SpecPath) -> Iterato
 
 def _below_p99(plan: Plan, scope: Scope) -> Iterator[Hazard]:
     p99 = plan.number_if_any(scope, "runtime_p99_seconds")
+    if p99 is None:
+        return
     for key in reversed(OF_TASK):
-        limit, path = seconds_of(plan, scope, key), plan.written(scope, key)
-        if p99 is not None and path is not None and limit is not None and limit < p99:
+        limit = seconds_of(plan, scope, key)
+        if limit is not None and limit < p99 and (path := plan.written(scope, key)) is not None:
             end = "told to stop" if "soft" in key else "killed"
             message = (
                 f"{scope.name} is {end} after {limit:g} s, but may run {p99:g} s: more than one run of a "
@@ -81,9 +84,10 @@ def is_null(plan: Plan, scope: Scope, key: str, path: SpecPath) -> bool:
 
 def seconds_of(plan: Plan, scope: Scope, key: str) -> float | None:
     """A limit that is one."""
-    return plan.number(scope, key) if is_seconds(plan.get(scope, key)) else None
+    value = plan.get(scope, key)
+    return value if is_seconds(value) else None
 
 
-def is_seconds(value: Value) -> bool:
+def is_seconds(value: Value) -> TypeGuard[float]:
     """Whether a value is a number of seconds above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

@@ -16,6 +16,13 @@ RETRY_DELAY, RESERVE = "retry-delay-over-visibility", "reserve-over-visibility"
 RATE_LIMIT = "rate-limit-over-visibility"
 TIMEOUT = "visibility_timeout_seconds"
 
+_DELAYS: Mapping[str, tuple[str, str, str]] = {
+    "max_countdown_seconds": ("{} may be sent with a countdown of", ETA, "max_countdown"),
+    "options.retry_backoff_max": ("a retry of {} may wait", RETRY_DELAY, "retry"),
+    "options.default_retry_delay": ("a retry of {} may wait", RETRY_DELAY, "retry"),
+}
+"""What lets a task wait: in words, the finding when that is too long, and the field that says it."""
+
 MOST_RELATED = 5
 """Places that a finding shows; the rest is counted."""
 
@@ -106,26 +113,22 @@ def task_holds(plan: Plan, name: str, waits: Mapping[Scope, Wait | None]) -> Ite
         declared = _declared(plan, scope)
         yield Hold(limit, origin, LATE_ACK_RUN, what, (*base, "runtime"), declared)
     # One delivery lasts from the wait to the start of the run, and of what is acknowledged late to its end.
-    ahead = [waits.get(Scope("worker", worker)) for worker in plan.texts(scope, "workers")]
+    workers = plan.texts(scope, "workers")
+    ahead = [waits.get(Scope("worker", worker)) for worker in workers] if waits else []
     one = max((wait.longest for wait in ahead if wait is not None), default=0.0)
-    pace = pace_of(plan, scope, plan.texts(scope, "workers"))
+    pace = pace_of(plan, scope, workers)
     if pace is not None:
         yield _paced(pace, name, one, limit)
     paced = pace.seconds if pace is not None and waits else 0.0
-    then = _then(paced, one, limit)
-    delays: dict[str, tuple[str, str, str]] = {
-        "max_countdown_seconds": (f"{name} may be sent with a countdown of", ETA, ""),
-        "options.retry_backoff_max": (f"a retry of {name} may wait", RETRY_DELAY, "retry"),
-        "options.default_retry_delay": (f"a retry of {name} may wait", RETRY_DELAY, "retry"),
-    }
-    for key, (start, finding, field) in delays.items():
+    for key, (start, finding, field) in _DELAYS.items():
         delay = plan.number_if_any(scope, key)
         if delay and key == "options.retry_backoff_max":
             first = plan.number_if_any(scope, "options.retry_backoff")
             delay = longest_wait_seconds(delay, first, plan.number_if_any(scope, "options.max_retries"))
         if delay:
-            what = f"{start} {delay:g} s{then}" if then else start
-            path = (*base, field or "max_countdown")
+            then, what = _then(paced, one, limit), start.format(name)
+            what = f"{what} {delay:g} s{then}" if then else what
+            path = (*base, field)
             yield Hold(delay + paced + one + limit, Derived(scope, key), finding, what, path)
 
 
@@ -191,5 +194,7 @@ def _usual(plan: Plan, task: Scope) -> str:
 
 def _declared(plan: Plan, task: Scope) -> bool:
     """Whether somebody says how long it runs: what stands for it otherwise is no run time."""
+    if plan.find(task, "runtime_p99_seconds") is not None:
+        return True
     pinned = plan.written(task, "options.time_limit") and plan.get(task, "options.time_limit")
-    return plan.find(task, "runtime_p99_seconds") is not None or pinned is not None
+    return pinned is not None

@@ -9,6 +9,8 @@ SECONDS_OF_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 def seconds_apart(limit: object) -> float | None:
     """Seconds between two starts in one process; None where nothing is limited, or Celery cannot read it."""
+    if limit is None:
+        return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", str(limit))
     if not match or not float(match[1]):
         return None

@@ -111,6 +111,7 @@ class UndeclaredError(Exception):
 
 
 _NOTHING: dict[str, Setting] = {}
+_NUMBER = (int, float)
 
 
 class Plan:
@@ -118,15 +119,20 @@ class Plan:
 
     def __init__(self, settings: dict[Scope, dict[str, Setting]] | None = None) -> None:
         self._settings = {} if settings is None else settings
+        self._sorted: dict[str, tuple[Scope, ...]] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plan) and self._settings == other._settings
 
     __hash__ = None  # type: ignore[assignment]  # compared by content, and large
 
-    def scopes(self, kind: str) -> list[Scope]:
+    def scopes(self, kind: str) -> tuple[Scope, ...]:
         """All scopes of a kind, sorted by name."""
-        return sorted(scope for scope in self._settings if scope.kind == kind)
+        found = self._sorted.get(kind)
+        if found is None:
+            found = tuple(sorted([scope for scope in self._settings if scope.kind == kind]))
+            self._sorted[kind] = found
+        return found
 
     def keys(self, scope: Scope) -> Mapping[str, Setting]:
         """The settings of a scope by key; empty when nothing is decided about it."""
@@ -147,8 +153,10 @@ class Plan:
     def value(self, scope: Scope, key: str) -> Value:
         """The value of a setting that must be decided."""
         # Values are read a million times of a large plan; `find` would be one call more.
-        found = self._settings.get(scope, _NOTHING).get(key)
-        return self.setting(scope, key).value if found is None else found.value
+        try:
+            return self._settings[scope][key].value
+        except KeyError:
+            return self.setting(scope, key).value
 
     def get(self, scope: Scope, key: str, default: Value = None) -> Value:
         """The value of a setting, or `default` when nobody has decided it."""
@@ -163,13 +171,13 @@ class Plan:
     def number(self, scope: Scope, key: str) -> float:
         """The value of a setting that must be a number."""
         value = self.value(scope, key)
-        assert isinstance(value, int | float), f"{scope}/{key} is {value!r}"
+        assert isinstance(value, _NUMBER), f"{scope}/{key} is {value!r}"
         return value
 
     def number_if_any(self, scope: Scope, key: str) -> float | None:
         """The value of a setting, or None when nobody has decided it or it is no number."""
         value = self.get(scope, key)
-        return value if isinstance(value, int | float) else None
+        return value if isinstance(value, _NUMBER) else None
 
     def version(self, scope: Scope, key: str) -> tuple[int, ...]:
         """The value of a setting that must be a version: major and minor number, `5.7.1` as (5, 7)."""
@@ -205,11 +213,15 @@ class Plan:
             )
         return None
 
-    def __iter__(self) -> Iterator[Setting]:
+    def by_scope(self) -> Iterator[tuple[Scope, list[Setting]]]:
+        """Each scope with its settings, both sorted."""
         for scope in sorted(self._settings):
             keys = self._settings[scope]
-            for key in sorted(keys):
-                yield keys[key]
+            yield scope, [keys[key] for key in sorted(keys)]
+
+    def __iter__(self) -> Iterator[Setting]:
+        for _, settings in self.by_scope():
+            yield from settings
 
     def __len__(self) -> int:
         return sum(len(keys) for keys in self._settings.values())
@@ -220,7 +232,7 @@ class PlanDraft(Plan):
 
     def __init__(self) -> None:
         super().__init__({})
-        self._scopes: dict[Scope, Scope] = {}
+        self._entries: dict[Scope, tuple[Scope, dict[str, Setting]]] = {}
         self._sentences: dict[str, str] = {}
 
     def settle(self, decision: Decision, policy: str) -> None:
@@ -232,7 +244,8 @@ class PlanDraft(Plan):
         if vocabulary.find(scope.kind, key) is None:
             message = f"{policy} decides {scope}/{key}, which no entry of the vocabulary declares"
             raise UndeclaredError(message)
-        keys = self._settings.setdefault(scope, {})
+        # Each policy makes its own scopes, keys and sentences; one of each is kept.
+        scope, keys = self._entries.get(scope) or self._entry(scope)
         if not origins:
             message = f"{policy} decides {scope}/{key} without an origin"
             raise ConflictError(message)
@@ -240,10 +253,14 @@ class PlanDraft(Plan):
         if earlier is not None and not overrides:
             message = f"{policy} decides {scope}/{key}, which {earlier.policy} has decided"
             raise ConflictError(message)
-        # Each policy makes its own scopes, keys and sentences; one of each is kept.
-        scope, key = self._scopes.setdefault(scope, scope), intern(key)
-        because = self._sentences.setdefault(because, because)
+        key, because = intern(key), self._sentences.setdefault(because, because)
         keys[key] = Setting(scope, key, value, because, origins, policy)
+
+    def _entry(self, scope: Scope) -> tuple[Scope, dict[str, Setting]]:
+        keys = self._settings[scope] = {}
+        self._sorted.pop(scope.kind, None)
+        entry = self._entries[scope] = scope, keys
+        return entry
 
     def finished(self) -> Plan:
         """The plan, for reading only."""

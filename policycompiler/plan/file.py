@@ -13,9 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
-from itertools import groupby
 from json.encoder import encode_basestring_ascii
-from operator import attrgetter
+from math import isfinite
 from sys import intern
 from typing import Any, NamedTuple, TypeAlias
 
@@ -83,12 +82,12 @@ def lines(plan: Plan) -> Iterator[str]:
     """The canonical text in parts: the reasons, then each scope."""
     reasons = _Reasons()
     # Of each setting, in the order of the plan.
-    names = iter([reasons.name(setting) for setting in plan])
+    names = iter([reasons.name(setting) for _, settings in plan.by_scope() for setting in settings])
     yield f'{{"format": {FORMAT},\n"reasons": {{\n'
     yield _COMMA.join([f"{name}: {text}" for name, text in sorted(reasons.texts.items())])
     yield '\n},\n"settings": {\n'
     between = ""
-    for scope, settings in groupby(plan, attrgetter("scope")):
+    for scope, settings in plan.by_scope():
         texts = [
             f'{_json(setting.key)}: {{"value": {_json(setting.value)}, "why": {next(names)}}}'
             for setting in settings
@@ -169,12 +168,16 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def _json(value: Value) -> str:
-    """As the encoder writes it; it takes a long way to a text or a number, and a plan has a million."""
+    """As the encoder writes it; it takes a long way to most values, and a plan has a million."""
     if isinstance(value, str):
         return encode_basestring_ascii(value)
     if value is None or isinstance(value, bool):
         return "null" if value is None else "true" if value else "false"
-    return repr(value) if isinstance(value, int) else _encode(value)
+    if isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
+        return repr(value)
+    if isinstance(value, list):
+        return f"[{', '.join([_json(each) for each in value])}]"
+    return _encode(value)
 
 
 def _path_to_json(path: SpecPath) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from importlib import import_module
+from typing import Literal, TypeAlias, cast
 
+from policycompiler import interrupts
 from policycompiler.diagnostics import Diagnostic, Place, Severity, SpecPath
 from policycompiler.load import Document, lines_of
 from policycompiler.plan import Plan
-from policycompiler.report.annotations import github, gitlab
 from policycompiler.report.excerpt import Label, excerpt
-from policycompiler.report.junit import junit
 from policycompiler.report.located import (
     Located,
     Program,
@@ -26,8 +26,6 @@ from policycompiler.report.located import (
     summary,
     task_count,
 )
-from policycompiler.report.markdown import markdown
-from policycompiler.report.sarif import sarif
 from policycompiler.report.text import clean, sentence
 
 __all__ = ["DOCUMENT_FORMATS", "FORMATS", "OutputFormat", "located", "render"]
@@ -76,7 +74,7 @@ def render(
         return _full(report, color=color)
     if output_format == "concise":
         return _concise(report, color=color)
-    return _UNCOLORED[output_format](report)
+    return _in_format(output_format)(report)
 
 
 def _concise(report: Report, *, color: bool) -> str:
@@ -183,11 +181,19 @@ def _path_data(path: SpecPath) -> list[str | int]:
     return [sentence(part) if isinstance(part, str) else part for part in path]
 
 
-_UNCOLORED: Mapping[str, Callable[[Report], str]] = {
-    "json": _json,
-    "github": github,
-    "gitlab": gitlab,
-    "sarif": sarif,
-    "junit": junit,
-    "markdown": markdown,
+_MODULES = {
+    "github": "annotations",
+    "gitlab": "annotations",
+    "sarif": "sarif",
+    "junit": "junit",
+    "markdown": "markdown",
 }
+"""Formats that have a module of this room, which is imported where it is asked for, and a function there."""
+
+
+def _in_format(output_format: OutputFormat) -> Callable[[Report], str]:
+    if output_format == "json":
+        return _json
+    name = f"policycompiler.report.{_MODULES[output_format]}"
+    module = interrupts.importing(lambda: import_module(name))
+    return cast("Callable[[Report], str]", getattr(module, output_format))

@@ -16,7 +16,8 @@ from policycompiler.emitters.base import OutputFile
 from policycompiler.load import parse
 from policycompiler.plan import Constant, Derived, Parameter, Plan, Scope, Setting, Written
 from policycompiler.plan.file import from_json, to_json
-from policycompiler.report import explain, render
+from policycompiler.report import render
+from policycompiler.report.explain import explain
 
 EXAMPLES = ROOT / "examples"
 SHOP = EXAMPLES / "shop"

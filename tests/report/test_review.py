@@ -16,18 +16,11 @@ from reported import EVIL
 
 from policycompiler.findings.acknowledge import Answer
 from policycompiler.plan import Value
-from policycompiler.report import (
-    Half,
-    Reviewed,
-    doubts,
-    no_review_markdown,
-    review_json,
-    review_markdown,
-    review_text,
-    rollout_markdown,
-)
 from policycompiler.report.change_titles import KINDS, title
 from policycompiler.report.markdown import LONGEST
+from policycompiler.report.review import Half, Reviewed, doubts, review_json
+from policycompiler.report.review_markdown import no_review_markdown, review_markdown, rollout_markdown
+from policycompiler.report.review_text import review_text
 from policycompiler.review import Review
 
 SCHEMA = json.loads((ROOT / "schemas" / "diff.schema.json").read_text())

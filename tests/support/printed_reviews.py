@@ -9,7 +9,7 @@ from policycompiler.diagnostics import Waived
 from policycompiler.findings.acknowledge import Answer
 from policycompiler.load import Document, load
 from policycompiler.plan import Scope, scope_from_text
-from policycompiler.report import Half, Reviewed
+from policycompiler.report.review import Half, Reviewed
 from policycompiler.review import OUTPUT, Change, Class, Review, Step, WaitFor
 
 REINDEX = ("tasks", "shop.search.reindex")

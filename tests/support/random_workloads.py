@@ -30,10 +30,12 @@ from celery.bin.worker import worker
 from jsonschema import Draft202012Validator
 from places import ROOT
 
-from policycompiler import output, report
+from policycompiler import output
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.plan import Plan
 from policycompiler.plan.file import from_json, to_json
+from policycompiler.report.explain import explain, explain_json
+from policycompiler.report.overview import overview
 from policycompiler.review import review
 
 PLAN_SCHEMA = Draft202012Validator(json.loads((ROOT / "schemas" / "plan.schema.json").read_text("utf-8")))
@@ -301,9 +303,9 @@ def _plan(found: Compiled) -> None:
 def _explained(found: Compiled) -> None:
     document = found.compilation.document
     for setting in found.plan:
-        for show in (report.explain, report.explain_json):
+        for show in (explain, explain_json):
             _hold(bool(show(found.plan, document, setting.address, {})), f"nothing said of {setting.address}")
-    report.overview(found.plan)
+    overview(found.plan)
 
 
 def _manifest(found: Compiled) -> None:

@@ -24,8 +24,9 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     reading = Reading(plan)
     prefix = str(reading.get(APP, "namespace") or "")
     exact, patterns = tasks.exact_names(reading), tasks.patterns(reading)
-    routes = [(name, tasks.route(reading, name, task)) for name, task in exact + patterns]
-    annotations = [(name, tasks.annotation(reading, name, task)) for name, task in exact]
+    layouts: tasks.Layouts = {}
+    routes = [(name, tasks.route(reading, name, task, layouts)) for name, task in exact + patterns]
+    annotations = [(name, tasks.annotation(reading, name, task, layouts)) for name, task in exact]
     content: dict[str, object] = {
         "service": Raw(reading.text(APP, "service")),
         "written_for": Raw(_written_for(reading)),
@@ -41,7 +42,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "routes": routes,
         "annotations_name": settings.name("task_annotations", prefix),
         "annotations": annotations,
-        "patterns": [(name, tasks.annotation(reading, name, task)) for name, task in patterns],
+        "patterns": [(name, tasks.annotation(reading, name, task, layouts)) for name, task in patterns],
         "exceptions": tasks.any_names_exceptions(reading),
         "renamed": [(name, task.name) for name, task in tasks.earlier_names(reading)],
         "sent_as": tasks.sent_as(reading),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from policycompiler.diagnostics import SpecPath
 from policycompiler.emitters.base import Raw, Reading, pattern_order
 from policycompiler.emitters.python import INDENT, Call, InOrder, laid_out, python_literal
 from policycompiler.plan import Scope, Written
+
+Layouts: TypeAlias = dict[tuple[str, int], Raw]
+"""Values as Python, by what they are and the columns before them: thousands of tasks share a few."""
 
 _CLASS_OPTIONS = frozenset({"autoretry_for", "dont_autoretry_for", "throws"})
 
@@ -34,16 +40,16 @@ def sent_as(reading: Reading) -> list[tuple[str, str]]:
     return [(scope.name, reading.text(scope, "sent_as")) for scope in sent]
 
 
-def route(reading: Reading, name: str, scope: Scope) -> Raw:
+def route(reading: Reading, name: str, scope: Scope, layouts: Layouts) -> Raw:
     """Also for producers that do not have the task, to which its annotation says nothing."""
     where: dict[str, object] = {"queue": reading.value(scope, "queue")}
     for option, key in (("priority", "options.priority"), ("mandatory", "mandatory")):
         if (value := reading.get(scope, key)) is not None:
             where[option] = value
-    return _entry(name, where)
+    return _entry(name, where, layouts)
 
 
-def annotation(reading: Reading, name: str, scope: Scope) -> Raw:
+def annotation(reading: Reading, name: str, scope: Scope, layouts: Layouts) -> Raw:
     """The options of a task, its queue first."""
     options = InOrder(queue=reading.value(scope, "queue"))
     for key in sorted(reading.keys(scope)):
@@ -51,12 +57,17 @@ def annotation(reading: Reading, name: str, scope: Scope) -> Raw:
         if kind == "options":
             is_class = option in _CLASS_OPTIONS
             options[option] = _exceptions(reading, scope, key) if is_class else reading.value(scope, key)
-    return _entry(name, options)
+    return _entry(name, options, layouts)
 
 
-def _entry(name: str, value: object) -> Raw:
+def _entry(name: str, value: Mapping[str, object], layouts: Layouts) -> Raw:
     """The value of a name in a mapping of the module."""
-    return Raw(laid_out(value, indent=INDENT, before=INDENT + len(python_literal(name)) + 2, after=1))
+    before = INDENT + len(python_literal(name)) + 2
+    # Values of a plan, tuples of expressions and calls: no two of them have the same representation.
+    key = repr(value), before
+    if key not in layouts:
+        layouts[key] = Raw(laid_out(value, indent=INDENT, before=before, after=1))
+    return layouts[key]
 
 
 def any_names_exceptions(reading: Reading) -> bool:

@@ -19,13 +19,17 @@ SCOPES = ("app", "task", "queue", "worker", "schedule", "disabled_schedule", "be
 """The kinds of things that settings are about."""
 
 _ALL = (*app.KEYS, *task.KEYS, *queue.KEYS, *worker.KEYS, *schedule.KEYS, *alert.KEYS)
-_NAMED = {(each.scope, each.name): each for each in _ALL if not each.is_prefix}
+_NAMED = {
+    scope: {each.name: each for each in _ALL if each.scope == scope and not each.is_prefix}
+    for scope in SCOPES
+}
+_NONE: dict[str, Key] = {}
 _PREFIXES = {(each.scope, each.name): each for each in _ALL if each.is_prefix}
 
 
 def find(scope: str, name: str) -> Key | None:
     """The declaration of a key of a kind of scope; None of one that there is not."""
-    return _NAMED.get((scope, name)) or _unnamed(scope, name)
+    return _NAMED.get(scope, _NONE).get(name) or _unnamed(scope, name)
 
 
 def declared(scope: str) -> Iterator[Key]:

@@ -50,7 +50,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeGuard
 
 from pydantic import Field
 
@@ -296,8 +296,9 @@ def _parameter(key: str, value: float) -> Parameter:
 
 def _seconds(plan: Plan, scope: Scope, key: str) -> float | None:
     """A limit that is one."""
-    return plan.number(scope, key) if _is_seconds(plan.get(scope, key)) else None
+    value = plan.get(scope, key)
+    return value if _is_seconds(value) else None
 
 
-def _is_seconds(value: Value) -> bool:
+def _is_seconds(value: Value) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

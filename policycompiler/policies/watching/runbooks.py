@@ -32,20 +32,25 @@ NAME = "runbooks"
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     """Hand each alert the runbook of what it is about."""
     del spec
+    # A queue has several alerts, and may have thousands of tasks.
+    of_queues: dict[str, list[Derived]] = {}
     for scope in plan.scopes("alert"):
-        tasks = _tasks(plan, scope)
-        origins = [Derived(task, "runbook") for task in tasks if plan.find(task, "runbook")]
+        queue = plan.get(scope, "queue")
+        if plan.find(scope, "task"):
+            because, origins = "that of the task", _runbooks(plan, [plan.text(scope, "task")])
+        elif queue is not None:
+            name = str(queue)
+            if name not in of_queues:
+                of_queues[name] = _runbooks(plan, plan.texts(Scope("queue", name), "tasks"))
+            because, origins = "the only one of the queue's tasks", of_queues[name]
+        else:
+            continue
         books = {plan.value(origin.scope, origin.key) for origin in origins}
         if len(books) == 1:
-            because = "that of the task" if plan.find(scope, "task") else "the only one of the queue's tasks"
             yield Decision(scope, "runbook", books.pop(), because, tuple(origins))
 
 
-def _tasks(plan: Plan, alert: Scope) -> list[Scope]:
-    """What it is about."""
-    if plan.find(alert, "task"):
-        return [Scope("task", plan.text(alert, "task"))]
-    queue = plan.get(alert, "queue")
-    if queue is None:
-        return []
-    return [Scope("task", name) for name in plan.texts(Scope("queue", str(queue)), "tasks")]
+def _runbooks(plan: Plan, tasks: list[str]) -> list[Derived]:
+    """Those of these tasks."""
+    scopes = (Scope("task", name) for name in tasks)
+    return [Derived(task, "runbook") for task in scopes if plan.find(task, "runbook")]

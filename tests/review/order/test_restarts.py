@@ -65,7 +65,7 @@ def test_a_fact_of_the_app_that_only_people_read_changes_no_file(monkeypatch):
     fact = Key(
         "app", "pod_namespace", Type.TEXT, ChangeKind.INSTALLATION, frozenset({Reader.PEOPLE}), "a fact"
     )
-    monkeypatch.setitem(vocabulary._NAMED, (fact.scope, fact.name), fact)
+    monkeypatch.setitem(vocabulary._NAMED[fact.scope], fact.name, fact)
     plan = compiled(workload(TASKS + DAILY)).plan
     more = having(plan, fact.name, "shop")
     assert told(more) == told(plan)

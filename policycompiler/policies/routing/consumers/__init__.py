@@ -73,7 +73,7 @@ from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.unconsumed import unconsumed
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Constant, Decision, Origin, Parameter, Plan, Scope, Written
-from policycompiler.policies.routing.consumers.decisions import of_queue, of_task, of_workers
+from policycompiler.policies.routing.consumers.decisions import of_queue, of_tasks, of_workers
 from policycompiler.policies.routing.consumers.sending import sent_tasks, sent_to
 from policycompiler.policies.routing.consumers.sharing import Group, shared
 
@@ -129,9 +129,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         told[queue] = place
         yield from of_queue(plan, Scope("queue", queue), workers, tasks, place, external=external)
     yield from of_workers(spec, plan, consumed, sent)
-    for name in spec.tasks:
-        task = Scope("task", name)
-        yield of_task(plan, task, {} if plan.value(task, "external") else consumed)
+    yield from of_tasks(plan, spec.tasks, consumed)
     yield from as_findings(unconsumed(plan, told), QUEUE_UNCONSUMED)
 
 

@@ -51,13 +51,16 @@ def of_workers(
         yield Decision(scope, "tasks", [*tasks], "its queues bring them", (Derived(scope, "queues"),))
 
 
-def of_task(plan: Plan, task: Scope, consumed: Mapping[str, Iterable[str]]) -> Decision:
-    """Who runs a task."""
-    queue = plan.text(task, "queue")
-    workers = sorted(consumed.get(queue, ()))
-    origins = (Derived(task, "queue"), Derived(Scope("queue", queue), "workers"))
-    because = "they consume its queue" if workers else "another app runs it"
-    return Decision(task, "workers", [*workers], because, origins)
+def of_tasks(plan: Plan, tasks: Iterable[str], consumed: Mapping[str, Iterable[str]]) -> Iterator[Decision]:
+    """Who runs each task."""
+    by_queue = {queue: sorted(workers) for queue, workers in consumed.items()}
+    for name in tasks:
+        task = Scope("task", name)
+        queue = plan.text(task, "queue")
+        workers = [] if plan.value(task, "external") else by_queue.get(queue, [])
+        origins = (Derived(task, "queue"), Derived(Scope("queue", queue), "workers"))
+        because = "they consume its queue" if workers else "another app runs it"
+        yield Decision(task, "workers", [*workers], because, origins)
 
 
 def _kind(plan: Plan, scope: Scope, place: SpecPath, *, external: bool) -> Iterator[Decision]:

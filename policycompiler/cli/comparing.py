@@ -1,0 +1,96 @@
+"""How a command compares two sides: each read, what makes no plan told, the two compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import click
+
+from policycompiler import load, report
+from policycompiler.cli import running
+from policycompiler.cli.options import Run
+from policycompiler.comparison import Compared, compare, rollout_folder
+from policycompiler.compiler import Compilation
+from policycompiler.diagnostics import Diagnostic
+from policycompiler.emitters.base import OutputFile
+from policycompiler.report.review import doubts
+from policycompiler.sides import GIT, Side, SideError, read_side
+
+
+def side(text: str | None, run: Run, default_paths: Sequence[Path], *, baseline: Path | None = None) -> Side:
+    """Read what is to be compared."""
+    try:
+        return read_side(
+            text,
+            default_paths=default_paths,
+            environment=run.env,
+            policy=run.policy,
+            baseline=baseline,
+            today=run.today,
+            heed_waivers=run.heed_waivers,
+        )
+    except SideError as problem:
+        raise click.UsageError(str(problem)) from None
+
+
+def old_side(old: str, run: Run, default_paths: Sequence[Path]) -> Side:
+    """Read what a new side is compared with. It may make no plan: `tell_no_plan`."""
+    found = side(old, run, default_paths)
+    made: Sequence[Diagnostic] = found.compilation.diagnostics if found.compilation else ()
+    if any(each.finding is load.UNKNOWN_ENVIRONMENT for each in made):
+        # The new side has it: its name is no mistake.
+        told = f"{found.label} has no environment `{run.env}`, so nothing of it runs that could be compared"
+        raise click.UsageError(report.clean(f"{told}; compare without it, or with a side that has it"))
+    return found
+
+
+def tell_no_plan(old: Side, run: Run) -> int:
+    """Say on standard error why an old side makes no plan, and give the exit code; 0 where it makes one.
+
+    Whoever reads a report beside the files looks at those of the new side: nothing of the old one is in it.
+    """
+    made = old.compilation
+    if old.plan is not None or made is None:
+        return 0
+    if made.nothing_read:
+        told = f"{old.label} has nothing to read: name a workload file or a folder with .yaml files"
+        running.tell(report.clean(told))
+        return running.EXIT_NO_SOURCES
+    running.tell(report.clean(f"{old.label} makes no plan:"))
+    prefix = f"{report.clean(old.label)}: " if old.label.startswith(GIT) else ""
+    told = report.render(made.diagnostics, made.document, "concise", fail_on=run.fail_on)
+    running.tell(*(f"{prefix}{line}" for line in told.splitlines()))
+    return running.EXIT_MISRULED if made.misruled else running.EXIT_FINDINGS
+
+
+def compared(old: Side, new: Side, run: Run, *, tell_firings: bool = False) -> Compared:
+    """Compare two sides that have a plan, as of the day of `--today`, else of whoever asks."""
+    try:
+        return compare(
+            old,
+            new,
+            environment=run.env,
+            today=run.today or date.today(),  # noqa: DTZ011
+            tell_firings=tell_firings,
+            heed_waivers=run.heed_waivers,
+        )
+    except SideError as problem:
+        raise click.UsageError(str(problem)) from None
+
+
+def changes_from(old: Side, compilation: Compilation, run: Run) -> Compared:
+    """What a compile changes, with what the comparison does not show told."""
+    new = Side("the new workload", compilation.plan, compilation.document, compilation)
+    found = compared(old, new, run)
+    running.tell(*doubts(found.reviewed))
+    return found
+
+
+def rollout_files(found: Compared, old: Side, targets: Sequence[str]) -> list[OutputFile]:
+    """The files of the rollout from an old side. Ends the program where no compile wrote that."""
+    try:
+        return rollout_folder(found.reviewed, old, targets)
+    except SideError as problem:
+        raise click.UsageError(str(problem)) from None
