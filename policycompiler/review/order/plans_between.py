@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from policycompiler.plan import APP, Constant, Plan, Scope, Setting, Value, vocabulary
 from policycompiler.review.facts import fleet
+from policycompiler.review.order import need
 from policycompiler.review.order.needs import Needs
 
 POLICY = "rollout"
@@ -27,23 +28,23 @@ def raised(old: Plan, new: Plan) -> Plan:
 def overlap(old: Plan, new: Plan, found: Needs) -> Plan:
     """The new plan, whose workers also take, read and hold what the old one sends; itself if it does so."""
     settings = _copy(new)
-    taken = fleet.consumers(old)
+    taken, leaving = fleet.consumers(old), found.names(need.LEAVING)
     for name in sorted(found.gone):
         _keep_task(settings, old, name, found)
-    for queue in sorted(found.leaving):
+    for queue in sorted(leaving):
         _keep_queue(settings, old, queue, taken[queue])
-    for queue in sorted(found.unattended):
+    for queue in sorted(found.facts.unattended):
         _keep_workers(settings, old, queue, taken[queue])
     for alert in old.scopes("alert"):
-        if old.get(alert, "queue") in found.leaving and alert not in settings:
+        if old.get(alert, "queue") in leaving and alert not in settings:
             settings[alert] = dict(old.keys(alert))
     _read_both(settings, old, new)
-    if found.lowered:
+    if found.find(need.SHORTER_HOLD):
         _with_timeout(settings, old.number(APP, "visibility_timeout_seconds"))
-    if found.levels:
+    if found.find(need.NEW_LEVELS):
         steps: list[Value] = [*sorted({*fleet.priority_steps(old), *fleet.priority_steps(new)})]
         _with_option(settings, "priority_steps", steps, "messages of old and of new levels are under way")
-    for name, seconds in found.impatient.items():
+    for name, seconds in found.facts.patience.items():
         because = "what it takes in between may run as long as its sender said"
         _set(settings, Scope("worker", name), "stop_timeout_seconds", seconds, because)
     both = Plan(settings)
@@ -57,11 +58,11 @@ def accepting(old: Plan, both: Plan, found: Needs) -> Plan:
     for key in _SENDS:
         _as_before(settings, old, APP, key, because)
     for scope in both.scopes("task"):
-        entry = found.before.entry(scope.name)
+        entry = found.facts.before.entry(scope.name)
         for key in ("options.serializer", "options.compression"):
             if entry is not None and old.get(entry, key) != both.get(scope, key):
                 _as_before(settings, old, scope, key, because, source=entry)
-    for name, earlier in found.renamed.items():
+    for name, earlier in found.facts.renamed.items():
         because = "old workers throw away what has the new name"
         _set(settings, Scope("task", name), "sent_as", earlier[0], because)
     return Plan(settings)
@@ -142,19 +143,19 @@ def _renaming(value: Value, words: Mapping[str, str]) -> Value:
 
 def _keep_task(settings: _Settings, old: Plan, name: str, found: Needs) -> None:
     """Run what comes under a name that goes: as the task that has it, or whose earlier name it is."""
-    entry = found.before.entry(name)
+    entry = found.facts.before.entry(name)
     if entry is None or not old.keys(entry):
         return
-    if name in found.handed:
+    if name in found.facts.handed:
         task = Scope("task", name)
         settings[task] = {key: setting._replace(scope=task) for key, setting in old.keys(entry).items()}
         because = "another app runs it from now on, and is sent it already"
-        _set(settings, task, "queue", found.after.queue(name), because)
+        _set(settings, task, "queue", found.facts.after.queue(name), because)
         return
     if entry.name == name:
         settings[entry] = dict(old.keys(entry))
         return
-    renamed = next((new for new, names in found.renamed.items() if entry.name in names), entry.name)
+    renamed = next((new for new, names in found.facts.renamed.items() if entry.name in names), entry.name)
     task = Scope("task", renamed)
     if task not in settings:
         settings[task] = dict(old.keys(entry))

@@ -260,7 +260,6 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
             "manual queue-arguments queue:q/arguments.x-queue-type",
             "manual queue-arguments queue:q/arguments.x-delivery-limit",
             "manual queue-arguments queue:q/exchange_type",
-            "manual queue-arguments queue:q/type",
         },
     ),
     "external queue added": (
