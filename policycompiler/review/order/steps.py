@@ -8,7 +8,7 @@ from typing import NamedTuple
 from policycompiler.plan import Plan, Scope
 from policycompiler.review.commands import waits
 from policycompiler.review.facts import fleet
-from policycompiler.review.order import need, plans_between, schedule_rows
+from policycompiler.review.order import need, schedule_rows
 from policycompiler.review.order.deploying import (
     at_once,
     deploy,
@@ -21,6 +21,7 @@ from policycompiler.review.order.need import Asks, told
 from policycompiler.review.order.needs import Needs, needs
 from policycompiler.review.order.processes import Processes, moves
 from policycompiler.review.order.second_fleet import second_fleet
+from policycompiler.review.order.standing_in import renamed_queues
 from policycompiler.review.order.way import Stage, Way, names, way_from
 from policycompiler.review.outcome import Change, Class, Step, WaitFor
 
@@ -42,7 +43,7 @@ def rollout(old: Plan, new: Plan, found: Needs) -> Rollout:
     if not found.facts.replaced:
         way = way_from(start, new, found)
         return Rollout((*_steps(way), *rows), way.phases)
-    between = plans_between.renamed_queues(old, new, found.facts.replaced)
+    between = renamed_queues(old, new, found.facts.replaced)
     there = way_from(start, between, needs(old, between), stand_in=True)
     back = way_from(there.end, new, needs(between, new), first=1 + len(there.phases))
     return Rollout((*_steps(there), *_steps(back), *rows), there.phases | back.phases)
