@@ -126,8 +126,8 @@ class Diagnostic:
     `message` says what was found and what is allowed, `help` what to do. `path` leads to the value;
     `place` is set only where no path can exist (a file that does not parse). `at_key` says that the
     key itself is at fault rather than its value. `severity` is the finding's own until the policy file has
-    been heard; `waived` says who answers for it, if anybody does, and `notes` why waivers of it do not count,
-    which stands in the message, too.
+    been heard; `waived` says who answers for it, if anybody does, and `notes` why a waiver or a baseline
+    does not count.
     """
 
     finding: Finding
@@ -151,6 +151,11 @@ class Diagnostic:
     def name(self) -> str:
         """The finding's name."""
         return self.finding.name
+
+    @property
+    def told(self) -> str:
+        """The message, and the notes in parentheses behind it."""
+        return " ".join([self.message, *(f"({note})" for note in self.notes)])
 
 
 def fatal(code: str, name: str) -> Finding:

@@ -68,7 +68,7 @@ def _problems(case: Case, policy: Path, folder: Path) -> Iterator[str]:
         if diagnostic.severity is not Severity.INFO and (diagnostic.waived is None or compilation.misruled):
             where = ".".join(str(part) for part in diagnostic.path)
             what = f"{diagnostic.severity} {diagnostic.name}{f' at {where}' if where else ''}"
-            yield f"not expected: {what}: {diagnostic.message}"
+            yield f"not expected: {what}: {diagnostic.told}"
 
 
 def _is(expected: Expected, found: Diagnostic) -> bool:

@@ -107,5 +107,5 @@ def _tell_unanswered(found: Compared, run: options.Run, *, all_of_them: bool) ->
         failing += [each for each in found.answers.answered if not each.waived and each.message not in told]
     for each in failing:
         if each.message not in shown:
-            what = f"{each.severity}[{each.code}] {each.name}: {each.message}; help: {each.help}"
+            what = f"{each.severity}[{each.code}] {each.name}: {each.told}; help: {each.help}"
             running.tell(report.clean(what))

@@ -295,7 +295,6 @@ def _with_waiver(diagnostic: Diagnostic, waivers: Sequence[_Heard], used: set[Sp
         note, place = waiver.void.note, Related(waiver.path, "the waiver")
         diagnostic = replace(
             diagnostic,
-            message=f"{diagnostic.message} ({note})",
             notes=(*diagnostic.notes, note),
             related=(*diagnostic.related, place),
         )
@@ -339,8 +338,8 @@ def _without_known(judged: list[Diagnostic], baseline: Baseline, policy: PolicyF
         if left.get(mark) and is_locked(diagnostic.finding, policy) and diagnostic.waived is None:
             # It is still found, so the entry is no old one; it only hides nothing.
             left[mark] -= 1
-            message = f"{diagnostic.message} (the baseline cannot hide it: the policy file locks it)"
-            kept.append(replace(diagnostic, message=message))
+            note = "the baseline cannot hide it: the policy file locks it"
+            kept.append(replace(diagnostic, notes=(*diagnostic.notes, note)))
         elif left.get(mark) and can_be_hidden(diagnostic, policy):
             left[mark] -= 1
         else:

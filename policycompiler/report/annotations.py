@@ -48,7 +48,7 @@ def _property(text: str) -> str:
 def told_with_help(finding: Located) -> str:
     """What was found and, on a line of its own, what to do."""
     diagnostic = finding.diagnostic
-    lines = [printable(diagnostic.message)]
+    lines = [printable(diagnostic.told)]
     if diagnostic.help:
         lines.append(f"help: {printable(diagnostic.help)}")
     return "\n".join(lines)

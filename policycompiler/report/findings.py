@@ -129,7 +129,7 @@ def _headline(finding: Located, *, color: bool) -> str:
     if color:
         verdict = f"\x1b[{_CALM if waived else _COLORS[diagnostic.severity]}m{verdict}\x1b[0m"
     where = f"{clean(place.file)}:{place.line}:{place.column}: " if place.file else ""
-    return f"{where}{verdict} {diagnostic.name}: {printable(diagnostic.message)}"
+    return f"{where}{verdict} {diagnostic.name}: {printable(diagnostic.told)}"
 
 
 def _closing(report: Report) -> list[str]:
@@ -164,7 +164,7 @@ def _finding_data(finding: Located) -> dict[str, object]:
         "code": diagnostic.code,
         "name": diagnostic.name,
         "severity": diagnostic.severity,
-        "message": sentence(diagnostic.message),
+        "message": sentence(diagnostic.told),
         "path": _path_data(diagnostic.path),
         **place_data(finding.place),
         "help": sentence(diagnostic.help),

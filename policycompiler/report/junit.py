@@ -45,7 +45,7 @@ def _case(report: Report, finding: Located) -> ET.Element:
     if diagnostic.waived:
         ET.SubElement(case, "skipped", message=f"waived {answered(diagnostic.waived)}")
     elif diagnostic.severity.rank <= report.fail_on.rank:
-        message = printable(diagnostic.message)
+        message = printable(diagnostic.told)
         failure = ET.SubElement(case, "failure", type=diagnostic.severity.value, message=message)
         failure.text = told
     else:

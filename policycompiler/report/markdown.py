@@ -56,7 +56,7 @@ def _item(finding: Located) -> str:
     diagnostic, place = finding.diagnostic, finding.place
     where = literal(f"{clean(place.file)}:{place.line}:{place.column}: ") if place.file else ""
     verdict = "waived" if diagnostic.waived else diagnostic.severity
-    message = literal(printable(diagnostic.message))
+    message = literal(printable(diagnostic.told))
     lines = [f"- **{verdict} {diagnostic.code}** {literal(diagnostic.name)}: {where}{message}"]
     if diagnostic.waived:
         lines.append(f"waived {literal(answered(diagnostic.waived))}")

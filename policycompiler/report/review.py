@@ -324,6 +324,7 @@ def _step_data(step: Step) -> Value:
         "run": list(step.run),
         "wait_for": _waits(step.wait_for),
         "undo_wait_for": _waits(step.undo_wait_for),
+        "by_hand": step.by_hand,
     }
 
 

@@ -21,19 +21,5 @@ def review(old: Plan, new: Plan, today: date | None = None) -> Review:
     if not told:
         return Review((), (), {})
     steps, phases = rollout(old, new, found)
-    told = with_an_order(told, steps)
     grown = resized(old, new)
     return Review(told, (*by_hand(told, found), *steps), phases, grown, total(old, new) if grown else None)
-
-
-def with_an_order(found: tuple[Change, ...], steps: tuple[Step, ...]) -> tuple[Change, ...]:
-    """The changes, none of which says that an order makes it safe where there is no order of steps.
-
-    Then a person has to see to it.
-    """
-    if len(steps) > 1:
-        return found
-    held = [
-        change._replace(risk=Class.MANUAL) if change.risk is Class.ORDERED else change for change in found
-    ]
-    return tuple(sorted(held, key=lambda change: (-change.risk.rank, change.follows)))

@@ -143,7 +143,7 @@ def test_a_waiver_that_does_not_count_says_so_beside_the_finding(tmp_path, waive
     compilation = judged(tmp_path, text, policy)
     assert sorted(set(seen(compilation))) == sorted([*others, "error retry-non-idempotent"])
     found = next(each for each in compilation.diagnostics if each.name == "retry-non-idempotent")
-    assert found.message.endswith(f" ({note})")
+    assert found.told.endswith(f" ({note})")
     assert [other.note for other in found.related if other.path == ("waivers", 0)] == ["the waiver"]
     assert compilation.failed
 
@@ -260,7 +260,7 @@ EARLIER = "it moves (its waiver is of an earlier change: the old side has it, to
 def test_a_waiver_that_the_old_side_has_answers_for_no_change_of_today(earlier, message):
     waivers = [acknowledging("lossy-change", "tasks.*")]
     (answered,) = judge_changes([CHANGE], waivers, PolicyFile.silent(), TODAY, earlier).answered
-    assert (bool(answered.waived), answered.message) == (message is None, message or "it moves")
+    assert (bool(answered.waived), answered.told) == (message is None, message or "it moves")
 
 
 def test_a_waiver_of_an_earlier_change_is_explained_only_where_one_is_needed():
@@ -298,4 +298,4 @@ def test_changes_are_judged_in_every_profile_and_off_where_the_policy_file_says(
 def test_an_acknowledgement_that_does_not_count_says_so(change, note):
     waivers = ["x", {}, acknowledging("lossy-change", "tasks.*", **change)]
     answers = judge_changes([CHANGE], waivers, PolicyFile.silent(), TODAY)
-    assert [(each.waived, each.message) for each in answers.answered] == [(None, f"it moves ({note})")]
+    assert [(each.waived, each.told) for each in answers.answered] == [(None, f"it moves ({note})")]

@@ -316,7 +316,7 @@ def test_a_clean_plan_is_counted_by_kind() -> None:
         {
             "task:a": {"queue": "q"},
             "task:b": {"queue": "q"},
-            "queue:q": {"external": False},
+            "queue:q": {"exchange": "q"},
             "worker:w": {"pool": "solo"},
         }
     )

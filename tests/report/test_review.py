@@ -142,6 +142,16 @@ def test_json_is_as_its_schema_says_and_is_the_same_each_time() -> None:
     assert moved["old_at"] == {"path": [*MOVED.old_path], "file": "old/w.yaml", "line": 2, "column": 32}
 
 
+def test_json_says_which_step_is_somebodys_to_do() -> None:
+    found = reviewed()
+    steps = found.review.steps
+    first = steps[0]._replace(by_hand=True, folder="")
+    found = found._replace(review=found.review._replace(steps=(first, *steps[1:])))
+    told = json.loads(review_json(found))
+    Draft202012Validator(SCHEMA).validate(told)
+    assert [step["by_hand"] for step in told["steps"]] == [True, *[False] * (len(steps) - 1)]
+
+
 def test_json_holds_no_absolute_path(tmp_path: Path) -> None:
     document = document_of(NEW, str(tmp_path / "a" / "w.yaml"))
     found = reviewed()._replace(new=Half("workload", document))

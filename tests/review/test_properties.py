@@ -15,6 +15,8 @@ from policycompiler.plan import Plan, Scope
 from policycompiler.plan.file import from_json, to_json
 from policycompiler.review import Class, Review, review
 from policycompiler.review.facts import fleet
+from policycompiler.review.order.need import PHASES
+from policycompiler.review.order.needs import needs
 from policycompiler.review.order.processes import moves
 
 
@@ -124,13 +126,17 @@ def test_no_rollout_loses_or_repeats_anything(pair):
 
 @bounded
 @given(pair=pairs())
-def test_there_are_several_steps_only_where_a_change_asks_for_an_order(pair):
+def test_whatever_asks_for_an_order_has_a_step_and_a_change(pair):
     old, new = pair
-    found = review(old, new, TODAY)
+    found, asked = review(old, new, TODAY), needs(old, new)
     # What is settled by hand is no step of a deployment.
     steps = [step for step in found.steps if not step.by_hand]
+    phases = {step.phase for step in steps}
+    event(", ".join(sorted(each.kind.name for each in asked.each)))
+    for each in asked.each:
+        assert {PHASES[asks] for asks in each.kind.asks} <= phases, each
     ordered = any(change.risk is Class.ORDERED for change in found.changes)
-    assert len(steps) > 1 or not ordered
+    assert asked.each or not ordered
     # Who takes a task over, or hands it on, keeps an order with another app, which nobody but a person does.
     assert len(steps) <= 1 or ordered or hands_over(old, new)
 

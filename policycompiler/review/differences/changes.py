@@ -18,6 +18,7 @@ from policycompiler.review.differences.kinds import kind_of
 from policycompiler.review.differences.same_times import are_alike
 from policycompiler.review.differences.written_causes import cause, is_consequence
 from policycompiler.review.facts import fleet
+from policycompiler.review.order.need import NEW_LEVELS
 from policycompiler.review.order.needs import Needs
 from policycompiler.review.outcome import Change, Class
 from policycompiler.review.risks.new_hazards import alarmed
@@ -39,10 +40,10 @@ def changes(old: Plan, new: Plan, found: Needs, today: date | None) -> tuple[Cha
     """All, the riskiest first, and among those what follows from others last; by kind of thing and name."""
     differing = frozenset(_differing(old, new))
     pair = Pair(old, new, found, differing)
-    earlier = {name: task for task, names in found.renamed.items() for name in names}
+    earlier = {name: task for task, names in found.facts.renamed.items() for name in names}
     scopes = sorted({scope for scope, _ in differing})
     told = [change for scope in scopes for change in _of_scope(pair, scope, earlier, today)]
-    told = alarmed(told, old, new, found.renamed)
+    told = alarmed(told, old, new, found.facts.renamed)
     # Nobody may miss what is not safe, whatever it follows from.
     told = [change._replace(follows=change.follows and change.risk is Class.SAFE) for change in told]
     return tuple(sorted(told, key=lambda change: (-change.risk.rank, change.follows)))
@@ -65,7 +66,7 @@ def _of_scope(pair: Pair, scope: Scope, earlier: dict[str, str], today: date | N
     old, new = bool(pair.old.keys(scope)), bool(pair.new.keys(scope))
     if scope.kind == "task" and scope.name in earlier:
         return
-    if scope.kind == "task" and scope.name in pair.needs.renamed:
+    if scope.kind == "task" and scope.name in pair.needs.facts.renamed:
         yield from _renamed(pair, scope)
     elif old and new:
         keys = sorted({*pair.old.keys(scope), *pair.new.keys(scope)})
@@ -113,7 +114,7 @@ def _transport_kind(pair: Pair) -> str:
     assert isinstance(old, dict)
     assert isinstance(new, dict)
     keys = {key for key in {*old, *new} if old.get(key) != new.get(key)}
-    if pair.needs.levels:
+    if pair.needs.find(NEW_LEVELS):
         return "priorities"
     return "visibility-timeout" if keys == {"visibility_timeout"} else "broker"
 
@@ -194,8 +195,8 @@ def _is_written(plan: Plan, scope: Scope) -> bool:
 
 def _renamed(pair: Pair, scope: Scope) -> Iterator[Change]:
     """A task under a new name: the name, then what else differs from any that it had, the riskiest each."""
-    names = pair.needs.renamed[scope.name]
-    entries = [pair.needs.before.entry(name) for name in names]
+    names = pair.needs.facts.renamed[scope.name]
+    entries = [pair.needs.facts.before.entry(name) for name in names]
     entries += [scope] if pair.old.keys(scope) else []
     befores = list(dict.fromkeys(entry for entry in entries if entry is not None)) or [scope]
     before = befores[0]

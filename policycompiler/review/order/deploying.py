@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple, TypeAlias
 from policycompiler.plan import BEAT, Plan
 from policycompiler.review.commands import waits
 from policycompiler.review.facts import fleet
+from policycompiler.review.order import need
 from policycompiler.review.order.moving_beat import BEAT_PROCESS, is_moved
-from policycompiler.review.order.needs import told
+from policycompiler.review.order.need import told
 from policycompiler.review.order.processes import Processes, beat_alike, moves, reads_alike
 from policycompiler.review.order.way import PRODUCERS, Stage, Way, and_beat, names
 from policycompiler.review.outcome import OUTPUT, Phase, Step, WaitFor
@@ -20,7 +21,7 @@ Word: TypeAlias = Literal["raise", "accept", "overlap"]
 
 def expand(way: Way, running: Stage, target: Stage, word: Word, why: str) -> Step:
     """Workers that can do the new before anybody asks for it."""
-    raising, readers = word == "raise", word == "accept" and way.needs.new_results
+    raising, readers = word == "raise", word == "accept" and bool(way.needs.find(need.NEW_RESULTS))
     processes = moves(running.plan, target.plan, new_code=not raising)
     undo = _undo_expand(way, running, target, processes, word)
     gone = sorted(way.needs.gone)
@@ -138,7 +139,11 @@ def _undo_expand(way: Way, running: Stage, target: Stage, processes: Processes, 
     if word == "raise":
         return _Undo(f"deploy {running.called} to the workers again: nothing is held for longer yet")
     # What only workers take that were started for it is taken once no other worker sends it any more.
-    drained = [queue for queue in sorted(way.needs.arriving) if _is_of(processes.start, target.plan, queue)]
+    drained = [
+        queue
+        for queue in sorted(way.needs.names(need.NEW_QUEUE))
+        if _is_of(processes.start, target.plan, queue)
+    ]
     sent = _new_under_way(way, but=drained, forms=word == "overlap")
     first = f"once nothing is left of {sent}, which tasks may have sent already, " if sent else ""
     sentence = f"{first}deploy {running.called} and the code of before to the workers of before again"
@@ -177,17 +182,18 @@ def undo_switch(way: Way) -> str:
 def _new_under_way(way: Way, *, but: Sequence[str] = (), forms: bool = True) -> str:
     """What may be under way that old workers cannot take; without `forms`, only what lies in queues."""
     found = way.needs
-    queues = found.arriving.difference(but)
+    queues = found.names(need.NEW_QUEUE).difference(but)
     if not forms:
         return told(sorted(queues))
-    things = told(sorted({*queues, *found.added, *found.renamed}))
-    form = "messages in the new form" if found.new_content else ""
-    longer = f"longer runs in {told(sorted(found.outlasted))}" if found.outlasted else ""
+    things = told(sorted({*queues, *found.names(need.NEW_TASK, need.NEW_NAME)}))
+    form = "messages in the new form" if found.find(need.NEW_FORM) else ""
+    hasty = sorted(found.names(need.LONGER_RUN))
+    longer = f"longer runs in {told(hasty)}" if hasty else ""
     return " and ".join(filter(None, (things, form, longer)))
 
 
 def _why_stop_sending(way: Way) -> str:
-    what = told(sorted(way.needs.leaving | way.needs.gone))
+    what = told(sorted(way.needs.names(need.LEAVING) | way.needs.gone))
     return (
         f"what is still under way for {what} is run by the workers as they are"
         if what

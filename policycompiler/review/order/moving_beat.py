@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.plan import BEAT, Plan
+from policycompiler.review.order.need import BEAT_MOVED
 from policycompiler.review.outcome import Step
 
 BEAT_PROCESS = "beat"
@@ -22,7 +23,7 @@ def moving(old: Plan, new: Plan, folder: str, called: str) -> Iterator[Step]:
     yield Step(
         "switch",
         f"stop beat on {there}, disable it there, and copy its schedule file to {here}",
-        "two beats send everything twice; without the file of its last runs beat forgets what is overdue",
+        BEAT_MOVED.says,
         f"start beat on {there} again",
         stop=(BEAT_PROCESS,),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from policycompiler.emitters.python import python_literal
 from policycompiler.knowledge.beat_schedulers import DATABASE, NO_STORE, STORES, store_of
 from policycompiler.plan import BEAT, Plan
+from policycompiler.review.order.need import Need
 from policycompiler.review.outcome import Step
 
 
@@ -28,16 +29,16 @@ def unknown_scheduler(old: Plan, new: Plan) -> str | None:
     return None if store_of(scheduler) else scheduler
 
 
-def delete(new: Plan, names: Iterable[str]) -> Iterator[Step]:
+def delete(new: Plan, left: Need | None) -> Iterator[Step]:
     """Delete the entries, once beat runs with the new schedule: with the old one it writes them again."""
-    gone = sorted(names)
-    if not gone:
+    if left is None:
         return
+    gone = sorted(left.names)
     told = ", ".join(f"`{name}`" for name in gone)
     yield Step(
         "contract",
         f"delete the rows of {told} in the database of beat",
-        "a schedule that has left the workload is still sent as long as its row is there",
+        left.sentence,
         "deploy the old output to beat: it writes the rows again when it starts",
         run=(_command(gone),) if store_of(new.text(BEAT, "scheduler")) == store_of(DATABASE) else (),
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from policycompiler.plan import Plan, Scope
 from policycompiler.review.commands import waits
 from policycompiler.review.facts import fleet
-from policycompiler.review.order import plans_between, schedule_rows
+from policycompiler.review.order import need, schedule_rows
 from policycompiler.review.order.deploying import (
     at_once,
     deploy,
@@ -17,9 +17,11 @@ from policycompiler.review.order.deploying import (
     undo_switch,
 )
 from policycompiler.review.order.moving_beat import is_moved, moving
-from policycompiler.review.order.needs import Asks, Needs, needs, told
+from policycompiler.review.order.need import Asks, told
+from policycompiler.review.order.needs import Needs, needs
 from policycompiler.review.order.processes import Processes, moves
 from policycompiler.review.order.second_fleet import second_fleet
+from policycompiler.review.order.standing_in import renamed_queues
 from policycompiler.review.order.way import Stage, Way, names, way_from
 from policycompiler.review.outcome import Change, Class, Step, WaitFor
 
@@ -33,15 +35,15 @@ class Rollout(NamedTuple):
 
 def rollout(old: Plan, new: Plan, found: Needs) -> Rollout:
     """The steps from the old plan to the new one."""
-    if found.elsewhere:
-        steps = (*second_fleet(old, new), *schedule_rows.delete(new, found.rows))
+    if found.facts.elsewhere:
+        steps = (*second_fleet(old, new), *schedule_rows.delete(new, found.find(need.LEFT_ROW)))
         return Rollout(steps, {})
     start = Stage(old, "")
-    rows = schedule_rows.delete(new, found.rows)
-    if not found.replaced:
+    rows = schedule_rows.delete(new, found.find(need.LEFT_ROW))
+    if not found.facts.replaced:
         way = way_from(start, new, found)
         return Rollout((*_steps(way), *rows), way.phases)
-    between = plans_between.renamed_queues(old, new, found.replaced)
+    between = renamed_queues(old, new, found.facts.replaced)
     there = way_from(start, between, needs(old, between), stand_in=True)
     back = way_from(there.end, new, needs(between, new), first=1 + len(there.phases))
     return Rollout((*_steps(there), *_steps(back), *rows), there.phases | back.phases)
@@ -49,7 +51,7 @@ def rollout(old: Plan, new: Plan, found: Needs) -> Rollout:
 
 def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
     """What somebody has to do or to decide before anything is deployed."""
-    later = {(Scope("queue", queue), "dead_letter_arguments") for queue in found.replaced}
+    later = {(Scope("queue", queue), "dead_letter_arguments") for queue in found.facts.replaced}
     manual = [each for each in changes if each.risk is Class.MANUAL and (each.scope, each.key) not in later]
     if manual:
         yield Step(
@@ -64,11 +66,7 @@ def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
 def _steps(way: Way) -> Iterator[Step]:
     found, running = way.needs, way.start
     if way.raised is not None:
-        why = (
-            "Redis gives a message back by the timeout of whichever worker looks: "
-            "all have the longer one before anything is held for longer"
-        )
-        yield expand(way, running, way.raised, "raise", why)
+        yield expand(way, running, way.raised, "raise", found.why(Asks.RAISE))
         running = way.raised
     if way.accepting is not None:
         yield expand(way, running, way.accepting, "accept", found.why(Asks.ACCEPT))
@@ -104,7 +102,7 @@ def _end(way: Way, running: Stage) -> Iterator[Step]:
     """What is left when everybody sends the new way."""
     drained = tuple(_drained(way))
     if drained:
-        what = told(sorted(way.needs.leaving | way.needs.gone)) or "what was sent the old way"
+        what = told(sorted(way.needs.names(need.LEAVING) | way.needs.gone)) or "what was sent the old way"
         yield Step(
             "drain",
             f"wait until nothing is left of {what}",
@@ -132,7 +130,7 @@ def _deleted(way: Way) -> Iterator[Step]:
     """What RabbitMQ keeps of the queues that go; what the new plan declares does not go."""
     queues = way.new.scopes("queue")
     kept = {str(way.new.get(scope, key)) for scope in queues for key in ("exchange", "dead_letter_queue")}
-    gone = sorted(way.needs.leaving - {scope.name for scope in queues} - kept)
+    gone = sorted(way.needs.names(need.LEAVING) - {scope.name for scope in queues} - kept)
     # An exchange is refused while the other queues behind it are there.
     exchanges = {way.old.text(Scope("queue", queue), "exchange") for queue in gone} - kept
     deleted = [each for queue in gone for each in waits.delete_queue(way.old, queue)]
@@ -167,7 +165,7 @@ def _dead_letters(way: Way, gone: Iterable[str]) -> Iterator[Step]:
 
 
 def _why_contract(way: Way, *, drained: bool, moved: bool) -> str:
-    if way.needs.impatient and not (drained or moved):
+    if way.needs.names(need.LASTING, need.HURRIED) and not (drained or moved):
         return "what may run for longer than the new stop timeout has ended with the processes that ran it"
     if not moved:
         return "nothing of the old way is under way any more"
@@ -183,24 +181,25 @@ def _contracting(way: Way, processes: Processes) -> str:
 
 def _drained(way: Way) -> Iterator[WaitFor]:
     found, old = way.needs, way.old
-    stored = [name for name in found.leaving if not old.get(Scope("queue", name), "broadcast")]
+    leaving = found.names(need.LEAVING)
+    stored = [name for name in leaving if not old.get(Scope("queue", name), "broadcast")]
     yield from waits.until_empty(old, stored)
-    staying = fleet.consumed(old) - found.leaving
+    staying = fleet.consumed(old) - leaving
     in_canvas = [name for name in found.gone if _is_in_canvas(way, name)]
     if in_canvas:
         # A message of any task may carry what comes after it.
         yield from waits.until_old_is_gone(old, staying, fleet.longest_way_seconds(old))
     for name in sorted(found.gone.difference(in_canvas)):
-        if queues := found.before.queues(name) & staying:
+        if queues := found.facts.before.queues(name) & staying:
             yield from waits.until_none_of(old, name, queues)
     # Workers may have sent the old form to queues that are new.
-    sent_to = staying | found.arriving
-    if found.old_content:
-        yield from waits.until_none_in_form(old, sent_to, found.old_content)
-    if found.lowered or found.lasting:
+    sent_to = staying | found.names(need.NEW_QUEUE)
+    if form := found.names(need.OLD_FORM):
+        yield from waits.until_none_in_form(old, sent_to, form)
+    if found.names(need.SHORTER_HOLD, need.LASTING):
         yield from waits.until_old_is_gone(old, sent_to, fleet.longest_way_seconds(old))
 
 
 def _is_in_canvas(way: Way, name: str) -> bool:
-    entry = way.needs.before.entry(name)
+    entry = way.needs.facts.before.entry(name)
     return entry is not None and bool(way.old.get(entry, "canvas"))

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from policycompiler.plan import BEAT, Plan
-from policycompiler.review.order import plans_between
+from policycompiler.review.order import need, plans_between
 from policycompiler.review.order.moving_beat import is_moved
-from policycompiler.review.order.needs import Needs, told
+from policycompiler.review.order.need import told
+from policycompiler.review.order.needs import Needs
 from policycompiler.review.outcome import OUTPUT
 
 PRODUCERS = "producers"
@@ -71,11 +72,11 @@ def way_from(start: Stage, new: Plan, found: Needs, *, first: int = 1, stand_in:
         number += 1
         return Stage(plan, f"rollout/{number - 1}-{word}")
 
-    raised = stage(plans_between.raised(old, new), "raise") if found.raised else None
+    raised = stage(plans_between.raised(old, new), "raise") if found.find(need.LONGER_HOLD) else None
     overlap = plans_between.overlap(old, new, found) if found.overlap else new
     accepting = stage(plans_between.accepting(old, overlap, found), "accept") if found.accept_first else None
     both = accepting
-    if overlap is not new and (both is None or found.old_content):
+    if overlap is not new and (both is None or found.find(need.OLD_FORM)):
         both = stage(overlap, "overlap")
     end = stage(new, "stand-in") if stand_in else Stage(new, OUTPUT)
     return Way(start, end, found, raised, accepting, end if overlap is new or both is None else both)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from policycompiler.knowledge import celery_settings
 from policycompiler.plan import APP
 from policycompiler.review.facts import fleet, message_places
+from policycompiler.review.order import need
 from policycompiler.review.risks.verdicts import (
     UNKNOWN,
     At,
@@ -27,7 +28,7 @@ def _broker(at: At) -> Judged:
         return manual("the package is installed by hand, no later than the configuration made for it")
     if at.key == "broker_transport_options":
         return _options(at) or _OF_ONE_PROCESS
-    return manual(_TWO_FLEETS) if at.needs.elsewhere else _setting(at)
+    return manual(_TWO_FLEETS) if at.facts.elsewhere else _setting(at)
 
 
 def _setting(at: At) -> Judged:
@@ -46,7 +47,7 @@ _TWO_FLEETS = "neither fleet sees the messages of the other: both run until the 
 def _options(at: At) -> Judged | None:
     """What options of the transport lose, or ask of a person."""
     lost = [_LOST[option.key] for option in message_places.given_up(at.old, at.new)]
-    by_hand = [_TWO_FLEETS] if at.needs.elsewhere else [*_by_hand(at)]
+    by_hand = [_TWO_FLEETS] if at.facts.elsewhere else [*_by_hand(at)]
     if unknown := [f"`{option}`" for option in _unknown(at)]:
         by_hand.append(f"it is unknown what {' and '.join(unknown)} does")
     because = "; ".join([*lost, *by_hand])
@@ -88,25 +89,23 @@ def _unknown(at: At) -> list[str]:
 
 
 def _priorities(at: At) -> Judged:
-    levels = "Redis keeps each level in a list of its own, and old workers do not look into new lists"
-    more = _options(at)
-    return more._replace(because=f"{levels}; {more.because}") if more else ordered(levels)
+    levels, more = ordered(at.needs.find(need.NEW_LEVELS)), _options(at)
+    if levels is None or more is None:
+        return levels or more or _OF_ONE_PROCESS
+    return more._replace(because=f"{levels.because}; {more.because}")
 
 
 def _visibility(at: At) -> Judged:
     if at.key == "longest_hold_seconds":
         return safe("it is what the visibility timeout is held against")
     kept = at.new.broker.redelivery is not None and not at.new.broker.shares_timeout
-    if kept and not at.needs.elsewhere:
+    if kept and not at.facts.elsewhere:
         return manual(
             "queues of SQS that exist keep the timeout that they were made with: set `VisibilityTimeout` of "
             "them, a longer one before the deploy, a shorter one once nothing is held for longer"
         )
-    if at.needs.raised:
-        return ordered("an old worker would give back, and so repeat, what new workers hold for longer")
-    if at.needs.lowered:
-        return ordered("a new worker would give back, and so repeat, what was sent to be held for longer")
-    return safe("nothing is held for as long as the shorter of the two")
+    held = ordered(*(at.needs.find(kind) for kind in (need.LONGER_HOLD, need.SHORTER_HOLD)))
+    return held or safe("nothing is held for as long as the shorter of the two")
 
 
 RULES: dict[str, Rule] = {

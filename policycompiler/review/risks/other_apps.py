@@ -9,8 +9,8 @@ from policycompiler.review.risks.verdicts import At, Judged, lossy, manual, safe
 def handed(at: At) -> Judged:
     """Another app runs a task from now on, or ran it until now."""
     name = at.scope.name
-    before, after = at.needs.before.queue(name), at.needs.after.queue(name)
-    if at.needs.after.runs(name):
+    before, after = at.facts.before.queue(name), at.facts.after.queue(name)
+    if at.facts.after.runs(name):
         until = f"nothing is left of {before}" if before != after else "the workers here answer"
         return manual(f"this app runs it from now on: agree with the other one that it goes on until {until}")
     whose = "another app runs it from now on"
@@ -19,7 +19,7 @@ def handed(at: At) -> Judged:
             f"{whose}, but workers here go on taking from {after}, and throw away what they do not run: "
             "give it a queue of that app's own"
         )
-    if gone := sorted(each for each in at.needs.gone - {name} if at.needs.before.queue(each) == after):
+    if gone := sorted(each for each in at.needs.gone - {name} if at.facts.before.queue(each) == after):
         return lossy(
             f"{whose}, and throws away what is left of {', '.join(gone)} in {after}: give it a queue of that "
             "app's own"
@@ -41,7 +41,7 @@ def goes_along(at: At, kind: str) -> Judged | None:
     """What follows of a setting that goes with who runs a task; None of any other."""
     if at.scope.kind == "queue":
         return GOES_ALONG if _changes_hands(at) else None
-    if at.scope.kind != "task" or at.scope.name not in at.needs.handed or at.key == "external":
+    if at.scope.kind != "task" or at.scope.name not in at.facts.handed or at.key == "external":
         return None
     of_senders = kind in _OF_SENDERS or at.key == "options.delivery_mode"
     return None if of_senders else GOES_ALONG
@@ -54,7 +54,7 @@ def _changes_hands(at: At) -> bool:
     """
     before, after = at.old.get(at.before, "external"), at.new.get(at.scope, "external")
     tasks = {*at.old.texts(at.before, "tasks"), *at.new.texts(at.scope, "tasks")}
-    return before != after and bool(tasks & at.needs.handed) and (bool(after) or at.key == "external")
+    return before != after and bool(tasks & at.facts.handed) and (bool(after) or at.key == "external")
 
 
 _OF_SENDERS = frozenset({"task-moved", "task-renamed", "task-expiry", "task-priority", "serialization"})

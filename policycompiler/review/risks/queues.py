@@ -9,6 +9,7 @@ from policycompiler.knowledge.brokers import Bindings
 from policycompiler.knowledge.queue_arguments import DROPPING, OVERFLOW, TYPE
 from policycompiler.plan import Scope, Value
 from policycompiler.review.facts import binding_clashes, fleet
+from policycompiler.review.order import need
 from policycompiler.review.outcome import Class
 from policycompiler.review.risks.verdicts import At, Judged, Rule, lossy, manual, ordered, safe
 
@@ -20,7 +21,7 @@ def unattended(at: At) -> Judged | None:
     """What it means that a worker does no more for queues to which tasks go on being sent."""
     if at.old.get(at.before, "replicas", 1) == 0:
         return None
-    left = sorted(at.needs.unattended.intersection(at.old.texts(at.before, "queues")))
+    left = sorted(at.facts.unattended.intersection(at.old.texts(at.before, "queues")))
     if not left:
         return None
     names = ", ".join(left)
@@ -48,8 +49,8 @@ def _declared(at: At) -> Judged:
         return by_hand
     if at.key == "dead_letter_arguments" and at.was is not None and at.now is not None:
         return _dead_letter_arguments(at)
-    if at.scope.name in at.needs.replaced:
-        return _made_anew(at)
+    if (replaced := ordered(at.needs.find(need.REPLACED, at.scope.name))) is not None:
+        return replaced if at.key == _main_argument(at) else _ALONG
     if _is_refused(at):
         return manual(
             f"RabbitMQ refuses it while queue {at.scope.name} exists, to whoever sends there too, and the "
@@ -59,9 +60,12 @@ def _declared(at: At) -> Judged:
     return safe("each process declares it as it is")
 
 
+_ALONG = safe("the queue is made anew for its arguments, and takes this with it")
+
+
 def _is_refused(at: At) -> bool:
     """Whether RabbitMQ refuses this of the queue, which is declared by this app before and after."""
-    if at.needs.elsewhere or at.new.get(at.scope, "broadcast"):
+    if at.facts.elsewhere or at.new.get(at.scope, "broadcast"):
         return False
     return at.key.startswith(ARGUMENTS) or (at.key == "exchange_type" and _is_exchange_refused(at))
 
@@ -118,9 +122,9 @@ def _is_less(limit: Value, before: Value) -> bool:
 
 def _clash(at: At) -> Judged | None:
     """What the exchanges of old and new queues do to this one."""
-    found, name = at.needs.clashes, at.scope.name
+    found, name = at.facts.clashes, at.scope.name
     # Of queues that are made anew, or go, the exchange is deleted.
-    deleted = {*at.needs.replaced, *at.needs.leaving} if name in at.needs.replaced else set()
+    deleted = {*at.facts.replaced, *at.needs.names(need.LEAVING)} if name in at.facts.replaced else set()
     if at.new.broker.declarations and found.retyped.get(name, frozenset()) - deleted:
         exchange = at.new.text(at.scope, "exchange")
         return manual(
@@ -186,31 +190,19 @@ def _is_exchange_refused(at: At) -> bool:
 
 def _dead_letter_arguments(at: At) -> Judged:
     """A person decides what becomes of the letters; where the queue itself is made anew, at a step."""
-    if at.needs.elsewhere:
+    if at.facts.elsewhere:
         return safe("each process declares it as it is")
     dead = at.old.text(at.before, "dead_letter_queue")
     refused = f"RabbitMQ refuses other arguments while {dead} exists"
-    if at.scope.name in at.needs.replaced:
+    if at.scope.name in at.facts.replaced:
         return manual(
             f"{refused}: a step says when to run again or save what is in it and to delete it; until then "
-            f"{at.needs.replaced[at.scope.name]} has a queue of its own for dead letters"
+            f"{at.facts.replaced[at.scope.name]} has a queue of its own for dead letters"
         )
     return manual(
         f"{refused}: right before the first step, run again or save what is in it, and delete it; an old "
         "process that starts before a new one makes it anew as it was, so that it has to be deleted again; "
         "one that starts after a new one is refused; what fails while it does not exist may be dropped"
-    )
-
-
-def _made_anew(at: At) -> Judged:
-    if at.key != _main_argument(at):
-        return safe("the queue is made anew for its arguments, and takes this with it")
-    between = at.needs.replaced[at.scope.name]
-    of_queue = at.key.startswith(ARGUMENTS)
-    what = "other arguments while the queue" if of_queue else "another type while the exchange"
-    return ordered(
-        f"RabbitMQ refuses {what} exists: no worker of it would start, no send would pass; {between} stands "
-        "in for it until it is empty and made anew"
     )
 
 
@@ -228,7 +220,7 @@ def _queue_binding(at: At) -> Judged:
         return by_hand
     exchange, kind = (at.old.get(at.before, key) for key in ("exchange", "exchange_type"))
     shared = exchange != at.before.name and kind != "direct"
-    if at.new.broker.bindings is not Bindings.NONE and shared and not at.needs.elsewhere:
+    if at.new.broker.bindings is not Bindings.NONE and shared and not at.facts.elsewhere:
         return manual(
             "the old binding stays, and goes on bringing what it matches, until somebody removes it"
         )
@@ -238,16 +230,15 @@ def _queue_binding(at: At) -> Judged:
 def _queue_removed(at: At) -> Judged:
     if (by_hand := _clash(at)) is not None:
         return by_hand
-    if at.scope.name in at.needs.leaving:
-        return ordered("what is left in it has no worker any more, unless it is taken first")
-    return safe("no worker of this app consumed it")
+    leaving = ordered(at.needs.find(need.LEAVING, at.scope.name))
+    return leaving or safe("no worker of this app consumed it")
 
 
 def _queue_added(at: At) -> Judged:
     if at.new.get(at.scope, "external"):
         return manual("another app consumes it, and has to be ready before anything is sent")
     judged = _clash(at) or safe("nothing is sent to it before somebody is told to")
-    known = (at.needs.before.entry(task) for task in at.new.texts(at.scope, "tasks"))
+    known = (at.facts.before.entry(task) for task in at.new.texts(at.scope, "tasks"))
     queues = {at.old.text(task, "queue") for task in known if task is not None}
     before = [arguments_of(at.old, Scope("queue", name)) for name in sorted(queues)]
     return _or_lossy(judged, _thrown_away(at, before))

@@ -8,6 +8,7 @@ from policycompiler.knowledge import pools
 from policycompiler.review.differences.kinds import kind_of
 from policycompiler.review.facts import fleet
 from policycompiler.review.facts.sizes import GROWS_TWOFOLD, KEYS, Resized, size
+from policycompiler.review.order import need
 from policycompiler.review.outcome import Class
 from policycompiler.review.risks.app import RULES as RULES_OF_THE_APP
 from policycompiler.review.risks.broker import RULES as RULES_OF_BROKERS
@@ -30,11 +31,11 @@ def risk_of(at: At, kind: str) -> Judged:
 
 def _task_added(at: At) -> Judged:
     name = at.scope.name
-    if name in at.needs.handed:
+    if name in at.facts.handed:
         return handed(at)
-    if name in at.needs.added:
-        return ordered("an old worker does not know it: it would throw its messages away")
-    before = at.needs.before.entry(name)
+    if (unknown := ordered(at.needs.find(need.NEW_TASK, name))) is not None:
+        return unknown
+    before = at.facts.before.entry(name)
     if before is None:
         return safe("another app runs it; nothing is sent before somebody calls it")
     return _under_another_entry(at._replace(before=before), before.name)
@@ -42,13 +43,11 @@ def _task_added(at: At) -> Judged:
 
 def _task_removed(at: At) -> Judged:
     name = at.scope.name
-    if name in at.needs.handed:
+    if name in at.facts.handed:
         return handed(at)
-    if name in at.needs.gone:
-        return ordered(
-            "a worker without it throws away what is still under way; its code must stay until then"
-        )
-    after = at.needs.after.entry(name)
+    if (gone := ordered(at.needs.find(need.GONE, name))) is not None:
+        return gone
+    after = at.facts.after.entry(name)
     if after is None:
         return safe("another app runs it")
     return _under_another_entry(at._replace(scope=after), after.name)
@@ -121,11 +120,9 @@ def _asked_for(at: At) -> bool:
 
 
 def _worker_grace(at: At) -> Judged:
-    if at.scope.name in at.needs.impatient:
-        return ordered("a stop by the new unit would kill what may run for longer meanwhile")
-    if at.scope.name in at.needs.outlasted:
-        return ordered("a stop of an old worker would kill runs that new producers allow to last longer")
-    return safe("a stop waits long enough for whatever is sent")
+    kinds = (need.LASTING, need.HURRIED, need.LONGER_RUN)
+    hasty = ordered(*(at.needs.find(kind, at.scope.name) for kind in kinds))
+    return hasty or safe("a stop waits long enough for whatever is sent")
 
 
 _START = "it takes effect in each process when that starts with it"

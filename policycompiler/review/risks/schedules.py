@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from policycompiler.plan import Derived, Parameter, Scope, Setting, Value
 from policycompiler.review.facts import fleet
-from policycompiler.review.order import schedule_rows
+from policycompiler.review.order import need, schedule_rows
+from policycompiler.review.order.need import Need
 from policycompiler.review.risks.tasks import compressed, expiring, moved
 from policycompiler.review.risks.verdicts import At, Judged, Rule, manual, ordered, safe
 
@@ -14,7 +15,7 @@ from policycompiler.review.risks.verdicts import At, Judged, Rule, manual, order
 def _shifted(at: At) -> Judged:
     if at.new.get(at.scope, "every_seconds") is not None:
         return safe("beat reckons from the last run under this name: a whole interval lies in between")
-    task = at.needs.after.entry(str(at.new.get(at.scope, "task")))
+    task = at.facts.after.entry(str(at.new.get(at.scope, "task")))
     if task is not None and at.new.get(task, "idempotent"):
         return safe("by the new times beat may send it once more, which does this task no harm")
     return manual(
@@ -24,8 +25,9 @@ def _shifted(at: At) -> Judged:
 
 
 def _options(at: At) -> Judged:
-    if at.key in {"args", "kwargs"}:
-        return ordered("old code may not take the new arguments: workers first, then beat")
+    called = ordered(at.needs.find(need.NEW_ARGUMENTS, at.scope.name))
+    if called is not None and at.key in {"args", "kwargs"}:
+        return called
     if at.key != "options":
         return safe("beat goes by it from its start on")
     judged = _sent_otherwise(at)
@@ -36,10 +38,10 @@ def _sent_otherwise(at: At) -> Iterator[Judged]:
     """What each option of a message means that beat sends with it."""
     before, after = (value if isinstance(value, dict) else {} for value in (at.was, at.now))
     yield safe("beat goes by it from its start on")
-    if _writes_anew(at):
-        yield ordered("an old worker refuses the new form: what it takes of it is lost")
+    if (refused := ordered(_new_form(at))) is not None:
+        yield refused
     was, now = (str(options.get("queue") or "") for options in (before, after))
-    if was != now and (now in at.needs.arriving or was in at.needs.leaving):
+    if was != now and (at.needs.find(need.NEW_QUEUE, now) or at.needs.find(need.LEAVING, was)):
         yield moved(at, was, now)
     if _differs(before, after, "expires") and not _is_reckoned(at):
         yield expiring(before.get("expires"), after.get("expires"))
@@ -85,14 +87,12 @@ def _added(at: At) -> Judged:
             f"{' and '.join(gone)} of the same task {'goes' if len(gone) == 1 else 'go'}: deploy while "
             "neither an old nor a new time is near, or a run comes twice or is left out"
         )
-    if _writes_anew(at):
-        return ordered("an old worker refuses the form that it is sent in: what it takes of it is lost")
-    return safe("nothing is sent before it is due")
+    return ordered(_new_form(at)) or safe("nothing is sent before it is due")
 
 
 def _removed(at: At) -> Judged:
-    if at.scope.name in at.needs.rows:
-        return ordered("beat still sends it from its row in the database until that row is deleted")
+    if (left := ordered(at.needs.find(need.LEFT_ROW, at.scope.name))) is not None:
+        return left
     if at.new.keys(Scope("disabled_schedule", at.scope.name)):
         return safe("beat is told not to send it")
     if unknown := schedule_rows.unknown_scheduler(at.old, at.new):
@@ -106,22 +106,23 @@ def _removed(at: At) -> Judged:
 def _takes_over(at: At, gone: Scope) -> bool:
     """Whether a new schedule may stand for one that goes: of the same task, and not both are intervals."""
     task = str(at.old.get(gone, "task"))
-    same = at.needs.after.earlier.get(task, task) == at.new.get(at.scope, "task")
+    same = at.facts.after.earlier.get(task, task) == at.new.get(at.scope, "task")
     times = (at.old.get(gone, "every_seconds"), at.new.get(at.scope, "every_seconds"))
     alike = all(fleet.same(at.old.get(gone, key), at.new.get(at.scope, key)) for key in ("args", "kwargs"))
     return same and alike and not at.new.keys(gone) and None in times
 
 
-def _writes_anew(at: At) -> bool:
-    """Whether beat sends a schedule in a form that old workers cannot read."""
+def _new_form(at: At) -> Need | None:
+    """What it asks for that beat sends a schedule in a form that old workers cannot read."""
     options = at.new.get(at.scope, "options")
     serializer = options.get("serializer") if isinstance(options, dict) else None
-    return serializer is not None and fleet.content_type(str(serializer)) in at.needs.new_content
+    if serializer is None:
+        return None
+    return at.needs.find(need.NEW_FORM, fleet.content_type(str(serializer)))
 
 
 def _beat_moved(at: At) -> Judged:
-    del at
-    return ordered("two beats send everything twice: the old one ends before the new one starts")
+    return ordered(at.needs.find(need.BEAT_MOVED)) or safe("only one of the two hosts has a beat")
 
 
 def _beat_options(at: At) -> Judged:

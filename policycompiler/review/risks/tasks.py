@@ -8,47 +8,38 @@ from typing import TypeGuard
 from policycompiler.hazards.time_limits import is_seconds
 from policycompiler.knowledge.rate_limits import seconds_apart
 from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.review.facts import fleet
+from policycompiler.review.order import need
+from policycompiler.review.order.need import Need
 from policycompiler.review.risks.other_apps import GOES_ALONG, handed
 from policycompiler.review.risks.retries import retries
 from policycompiler.review.risks.verdicts import UNKNOWN, At, Judged, Rule, lossy, manual, ordered, safe
 
 
 def _task_renamed(at: At) -> Judged:
-    if at.key == "renamed_from" and at.scope.name not in at.needs.renamed:
-        names = ", ".join(str(name) for name in _list(at.was) if name in at.needs.gone)
-        if names:
-            return ordered(f"messages under {names} would be thrown away; there must be none under way")
-        return safe("no process has sent by another name")
-    return ordered("an old worker throws away what comes under the new name, a new one what under the old")
+    if at.key == "renamed_from" and at.scope.name not in at.facts.renamed:
+        names = [str(name) for name in _list(at.was)]
+        gone = ordered(at.needs.find(need.GONE, *names)) if names else None
+        return gone or safe("no process has sent by another name")
+    return ordered(at.needs.find(need.NEW_NAME, at.scope.name)) or safe("no process sends by the new name")
 
 
 def _task_moved(at: At) -> Judged:
     name, queue, target = at.scope.name, str(at.was), str(at.now)
-    if name not in at.needs.handed:
+    if name not in at.facts.handed:
         return moved(at, queue, target)
-    if name in at.needs.gone:
-        return ordered(f"a worker without it would throw away what is left of it in {queue}")
-    if target in at.needs.arriving:
-        return ordered(f"no old worker consumes {target}")
-    if name in at.needs.added:
-        return ordered(f"an old worker that takes from {target} would throw it away")
-    return GOES_ALONG
+    asked = ((need.HANDED_ON, name), (need.NEW_QUEUE, target), (need.NEW_TASK, name))
+    return ordered(next(filter(None, (at.needs.find(*each) for each in asked)), None)) or GOES_ALONG
 
 
 def moved(at: At, queue: str, target: str) -> Judged:
     """Messages that go to another queue from now on."""
     if queue == target:
         return safe(f"its messages go on to queue {target}")
-    reasons = []
     if at.new.get(Scope("queue", target), "external"):
         return manual(f"queue {target} is another app's: that has to consume it first, and to know the task")
-    if target in at.needs.arriving:
-        reasons.append(f"no old worker consumes {target}")
-    if queue in at.needs.leaving:
-        reasons.append(f"no new worker takes what is left in {queue}")
-    if reasons:
-        return ordered(", and ".join(reasons))
-    return safe("old and new workers consume both queues")
+    asked = (at.needs.find(need.NEW_QUEUE, target), at.needs.find(need.LEAVING, queue))
+    return ordered(*asked) or safe("old and new workers consume both queues")
 
 
 def _delivery(at: At) -> Judged:
@@ -79,7 +70,7 @@ def _keeps_fewer_failures(at: At) -> bool:
     """Whether the failures of a task, or of any that the app's setting is about, are kept no more."""
     pairs = [(at.before, at.scope)]
     if at.scope == APP:
-        tasks = [(at.needs.before.entry(scope.name), scope) for scope in at.new.scopes("task")]
+        tasks = [(at.facts.before.entry(scope.name), scope) for scope in at.new.scopes("task")]
         pairs += [(before, scope) for before, scope in tasks if before is not None]
     return any(
         _keeps_failures(at.old, before) and not _keeps_failures(at.new, scope) for before, scope in pairs
@@ -126,8 +117,8 @@ def _limits(at: At) -> Judged:
             f"nobody declared how long a run takes: one that takes longer than {at.now:g} s {_end(at)} from "
             "now on, so look how long runs take first"
         )
-    if hasty := _hasty(at):
-        return ordered(f"a stop of {', '.join(hasty)} would kill what has the longer of the two limits")
+    if (hasty := ordered(*_hasty(at))) is not None:
+        return hasty
     if _is_lower(at.now, at.was):
         return safe("messages carry their limit: what old producers sent may still run as long as before")
     return safe("each run has the limit of its sender: code that needs longer comes once producers have this")
@@ -150,17 +141,22 @@ def _end(at: At) -> str:
     return "is told to stop" if "soft" in at.key else "is killed"
 
 
-def _hasty(at: At) -> list[str]:
-    """Workers of a task whose stop does not wait for its longer limit, and that have no change to say so."""
+def _hasty(at: At) -> list[Need | None]:
+    """What is asked by workers of a task whose stop does not wait for its longer limit.
+
+    Of those only that have no change of their own to say so.
+    """
     if not at.key.endswith(".time_limit"):
         return []
-    found = {*at.old.texts(at.before, "workers"), *at.new.texts(at.scope, "workers")}
-    found &= {*at.needs.impatient, *at.needs.outlasted}
-    waits = {
-        name: [plan.get(Scope("worker", name), "stop_timeout_seconds") for plan in (at.old, at.new)]
-        for name in sorted(found)
-    }
-    return [name for name, (before, after) in waits.items() if before == after]
+    workers = {*at.old.texts(at.before, "workers"), *at.new.texts(at.scope, "workers")}
+    names = [name for name in workers if _waits_alike(at, name)]
+    kinds = (need.LASTING, need.HURRIED, need.LONGER_RUN) if names else ()
+    return [at.needs.find(kind, *names) for kind in kinds]
+
+
+def _waits_alike(at: At, worker: str) -> bool:
+    scope = Scope("worker", worker)
+    return at.old.get(scope, "stop_timeout_seconds") == at.new.get(scope, "stop_timeout_seconds")
 
 
 def _serialization(at: At) -> Judged:
@@ -168,19 +164,19 @@ def _serialization(at: At) -> Judged:
         return compressed(at.now)
     if at.key.endswith("accept_content"):
         return _accepting(at)
-    if at.needs.new_content or at.needs.new_results:
-        return ordered("an old process refuses the new form: what it takes of it is lost")
-    if at.needs.elsewhere:
+    kinds = (need.NEW_FORM, need.NEW_RESULTS)
+    if (refused := ordered(*(at.needs.find(kind) for kind in kinds))) is not None:
+        return refused
+    if at.facts.elsewhere:
         return safe("neither fleet sees the messages of the other")
     return safe("old and new processes read both")
 
 
 def _accepting(at: At) -> Judged:
-    if at.needs.old_results:
+    if fleet.result_content(at.old) not in fleet.accepted_results(at.new):
         return lossy("stored results in the old form are read by nobody any more, whoever waits for them")
-    if at.needs.old_content:
-        return ordered("a new worker refuses what is still under way in the old form")
-    return safe("all that is sent is read on both sides, as soon as it is")
+    refused = ordered(at.needs.find(need.OLD_FORM))
+    return refused or safe("all that is sent is read on both sides, as soon as it is")
 
 
 def compressed(method: Value) -> Judged:

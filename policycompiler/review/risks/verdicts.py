@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.plan import Plan, Scope, Value, vocabulary
+from policycompiler.review.facts.both_plans import BothPlans
+from policycompiler.review.order.need import Need, reason
 from policycompiler.review.order.needs import Needs
 from policycompiler.review.outcome import Class
 
@@ -28,6 +30,11 @@ class At(NamedTuple):
     key: str
 
     @property
+    def facts(self) -> BothPlans:
+        """What is known of the two plans."""
+        return self.needs.facts
+
+    @property
     def was(self) -> Value:
         """The old value; None where there is none."""
         return self.old.get(self.before, self.key)
@@ -43,9 +50,10 @@ def safe(because: str) -> Judged:
     return Judged(Class.SAFE, because)
 
 
-def ordered(because: str) -> Judged:
-    """In the order of the steps only."""
-    return Judged(Class.ORDERED, because)
+def ordered(*needs: Need | None) -> Judged | None:
+    """In the order of the steps only, which these ask for; None where none of them is there."""
+    found = [need for need in needs if need is not None]
+    return Judged(Class.ORDERED, reason(found)) if found else None
 
 
 def manual(because: str) -> Judged:

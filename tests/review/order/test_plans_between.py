@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from meanings import configuration
 from review_of import RABBITMQ, plan_of, reviewed
-from rollout_cases import CASES, of, tasks
+from rollout_cases import CASES, of, pair, tasks
 
 from policycompiler import emitters
-from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan import APP, Constant, Derived, Plan, Scope, Written
 from policycompiler.plan.file import from_json
 from policycompiler.review import Review
 from policycompiler.review.facts.binding_clashes import clashes
@@ -28,6 +28,34 @@ def test_each_plan_in_between_is_emitted_and_reads_back(name, broker):
         files = {file.path: file.text for file in emitters.emit(plan, emitters.TARGETS)}
         assert configuration(files["celeryconfig.py"])["task_routes"]
         assert from_json(files["plan.json"]) == plan
+
+
+@pytest.mark.parametrize(("name", "broker"), CASES)
+def test_what_is_decided_in_between_comes_from_the_two_plans_or_is_a_name_for_a_while(name, broker):
+    said = {
+        str(origin) for side in pair(name) for setting in plan_of(broker + side) for origin in setting.origins
+    }
+    for plan in of(name, broker).phases.values():
+        for setting in plan:
+            for origin in setting.origins if setting.policy == "rollout" else ():
+                if isinstance(origin, Derived) and str(origin) not in said:
+                    assert plan.find(*origin) not in (None, setting), setting
+                elif isinstance(origin, Constant) and str(origin) not in said:
+                    assert (origin.name, setting.scope.name) == ("stand-in", origin.value), setting
+                else:
+                    assert str(origin) in said, setting
+
+
+def test_what_is_read_in_between_comes_from_what_both_plans_wrote():
+    old = "celery: {settings: {accept_content: [json, msgpack], task_serializer: msgpack}}\n"
+    one = "tasks: {shop.a: {queue: p}}"
+    plan = phase(reviewed(old + one, YAML + one), "accept")
+    found = plan.setting(APP, "accept_content")
+    assert found.policy == "rollout"
+    assert found.origins == (Written(("celery", "settings", "accept_content")),)
+    worker = Scope("worker", "p")
+    overlap = phase(reviewed(one, one.replace("p}", "r}")), "overlap")
+    assert overlap.setting(worker, "queues").origins == plan_of(one).setting(worker, "queues").origins
 
 
 @pytest.mark.parametrize(("name", "broker"), CASES)

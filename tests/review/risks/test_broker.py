@@ -78,7 +78,7 @@ def test_what_a_killed_worker_held_is_looked_for_by_hand(option):
 def test_new_levels_do_not_hide_what_is_to_be_done_by_hand():
     change = at(reviewed(on("redis", ""), on("redis", "priority_steps: [0, 5], unacked_key: x")), OPTIONS)
     assert change.risk is Class.MANUAL
-    assert "new lists" in change.because
+    assert "new levels" in change.because
     assert "`unacked`" in change.because
 
 
@@ -112,7 +112,7 @@ def test_an_option_that_keeps_messages_is_not_given_up_without_a_loss(transport)
 
 @pytest.mark.parametrize(
     ("more", "because"),
-    [("priority_steps: [0, 5]", "new lists"), ("unacked_key: x", "`unacked`"), ("sep: x", "neither fleet")],
+    [("priority_steps: [0, 5]", "new levels"), ("unacked_key: x", "`unacked`"), ("sep: x", "neither fleet")],
 )
 def test_what_is_lost_does_not_hide_what_else_has_to_be_done(more, because):
     change = at(reviewed(on("redis", ""), on("redis", f"ack_emulation: false, {more}")), OPTIONS)

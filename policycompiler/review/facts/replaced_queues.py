@@ -1,0 +1,43 @@
+"""Which queues RabbitMQ would refuse to declare, and what the queues that stand in for them are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from policycompiler.hazards.queues import arguments_of
+from policycompiler.plan import Plan, Scope
+from policycompiler.review.facts import fleet
+
+
+def replaced_queues(old: Plan, new: Plan) -> dict[str, str]:
+    """Those that have a worker before and after, on one broker, each with the name that it has in between."""
+    if not new.broker.declarations:
+        return {}
+    taken = {scope.name for plan in (old, new) for scope in plan.scopes("queue")}
+    replaced: dict[str, str] = {}
+    for queue in sorted(fleet.consumed(old) & fleet.consumed(new)):
+        if _is_refused(old, new, queue):
+            replaced[queue] = _next_version(queue, taken)
+            taken.add(replaced[queue])
+    return replaced
+
+
+def _is_refused(old: Plan, new: Plan, queue: str) -> bool:
+    """Whether RabbitMQ would refuse the new declaration of a queue that exists as the old one says."""
+    scope = Scope("queue", queue)
+    if any(plan.get(scope, "external") or plan.get(scope, "broadcast") for plan in (old, new)):
+        return False
+    same_exchange = old.get(scope, "exchange") == new.get(scope, "exchange")
+    other_type = old.get(scope, "exchange_type") != new.get(scope, "exchange_type")
+    return arguments_of(old, scope) != arguments_of(new, scope) or (same_exchange and other_type)
+
+
+def _next_version(queue: str, taken: Iterable[str]) -> str:
+    """`mail.v2` of `mail`, `mail.v3` of `mail.v2`, and further where that is taken."""
+    stem, _, last = queue.rpartition(".v")
+    if not stem or not last.isdigit():
+        stem, last = queue, "1"
+    number = int(last) + 1
+    while f"{stem}.v{number}" in taken:
+        number += 1
+    return f"{stem}.v{number}"
