@@ -256,7 +256,17 @@ class PlanDraft(Plan):
         key, because = intern(key), self._sentences.setdefault(because, because)
         keys[key] = Setting(scope, key, value, because, origins, policy)
 
+    def take(self, scope: Scope, settings: Mapping[str, Setting]) -> None:
+        """Let a scope be what it, or another one, is in another plan."""
+        _, keys = self._entry(scope)
+        keys.update({key: setting._replace(scope=scope) for key, setting in settings.items()})
+
+    def drop(self, scope: Scope, key: str) -> None:
+        """Undo a decision, if there is one."""
+        self._settings.get(scope, {}).pop(key, None)
+
     def _entry(self, scope: Scope) -> tuple[Scope, dict[str, Setting]]:
+        """A scope that is empty from now on."""
         keys = self._settings[scope] = {}
         self._sorted.pop(scope.kind, None)
         entry = self._entries[scope] = scope, keys

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from policycompiler.plan import (
     Constant,
     Decision,
@@ -27,12 +25,8 @@ class PlanBetween(PlanDraft):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
-        for setting in plan:
-            self._settings.setdefault(setting.scope, {})[setting.key] = setting
-
-    def take(self, scope: Scope, settings: Mapping[str, Setting]) -> None:
-        """Let a scope be what it, or another one, is in another plan."""
-        self._settings[scope] = {key: setting._replace(scope=scope) for key, setting in settings.items()}
+        for scope, settings in plan.by_scope():
+            self.take(scope, {setting.key: setting for setting in settings})
 
     def decide(
         self, scope: Scope, key: str, value: Value, because: str, *sources: Setting | Origin | None
@@ -54,6 +48,6 @@ class PlanBetween(PlanDraft):
         """Let a setting of a scope have the value that a scope of another plan has, or none."""
         setting = plan.find(source, key)
         if setting is None or setting.value is None:
-            self._settings[scope].pop(key, None)
+            self.drop(scope, key)
         elif setting.value != self.get(scope, key):
             self.decide(scope, key, setting.value, because, setting)
