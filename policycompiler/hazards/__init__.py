@@ -21,6 +21,7 @@ from policycompiler.hazards.expiries import expiries
 from policycompiler.hazards.external import external_tasks, unchecked_queues
 from policycompiler.hazards.hazard import EFFECTS, Effect, Hazard
 from policycompiler.hazards.lost_connections import lost_connections
+from policycompiler.hazards.pools import computing, unkept_limits
 from policycompiler.hazards.prefetch import unlimited_prefetch
 from policycompiler.hazards.publishing import given_up, publishing
 from policycompiler.hazards.queue_arguments import queue_arguments
@@ -31,7 +32,7 @@ from policycompiler.hazards.results import unending_results
 from policycompiler.hazards.retries import retried_twice, retried_without_end
 from policycompiler.hazards.serialization import serialization
 from policycompiler.hazards.sqs import sqs_queues
-from policycompiler.hazards.stops import cold_stops, short_stops
+from policycompiler.hazards.stops import cold_stops, late_redeliveries, short_stops
 from policycompiler.hazards.stored_schedules import stored_schedules
 from policycompiler.hazards.time_limits import time_limits
 from policycompiler.hazards.unconsumed import unconsumed
@@ -48,6 +49,7 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     broadcast_retries,
     chords,
     cold_stops,
+    computing,
     connections,
     consumer_timeouts,
     critical_messages,
@@ -58,6 +60,7 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     hoarded,
     killed,
     killed_again,
+    late_redeliveries,
     lost_connections,
     publishing,
     put_back,
@@ -74,6 +77,7 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     unchecked_queues,
     unconsumed,
     unending_results,
+    unkept_limits,
     unlimited_prefetch,
     version_pairs,
 )

@@ -60,12 +60,20 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     "queue-unconsumed": Effect.STRANDED,
     **dict.fromkeys(
-        ("prefetch-unlimited", "rate-limit-below-rate", "rate-limit-starves", "result-expiry-off"),
+        (
+            "pool-cpu-green",
+            "prefetch-unlimited",
+            "rate-limit-below-rate",
+            "rate-limit-starves",
+            "result-expiry-off",
+            "soft-shutdown-missing",
+        ),
         Effect.STARVED,
     ),
     **dict.fromkeys(
         (
             *("broker-connection-given-up", "chord-ignore", "hard-limit-missing", "publish-retry-unbounded"),
+            *("pool-gevent-soft", "pool-time-limit-inert", "pool-time-limit-unkept"),
             *("remote-control-off", "retry-unbounded"),
         ),
         Effect.STALLED,

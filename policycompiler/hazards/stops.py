@@ -13,6 +13,8 @@ PATIENCE, RUN = "stop_timeout_seconds", "longest_run_seconds"
 SOFT_SHUTDOWN = "worker_soft_shutdown_timeout"
 LEAST_MARGIN_SECONDS = 10
 """Less than this above the longest run and the last task is killed while it ends."""
+LEAVE_SECONDS = 10
+"""To put everything back, close connections and leave, before KILL comes."""
 FIRST_CELERY_WITH_SOFT_SHUTDOWN = (5, 5)
 """Older ones stop cold at once."""
 
@@ -82,6 +84,39 @@ def cold_stops(plan: Plan) -> Iterator[Hazard]:
         path: SpecPath = ("workers", worker.name, "environment", "REMAP_SIGTERM")
         settings = ((worker, "environment"), (APP, SOFT_SHUTDOWN), (worker, "tasks"))
         yield Hazard("cold-stop-early-ack", settings, message, help_text, path, about=(worker,))
+
+
+def late_redeliveries(plan: Plan) -> Iterator[Hazard]:
+    """Workers whose pinned stop kills what comes again only after the visibility timeout."""
+    for worker in plan.scopes("worker"):
+        pinned = plan.written(worker, PATIENCE)
+        if pinned is None or not plan.broker.redelivery or is_cold(plan, worker):
+            continue
+        timeout = plan.number(worker, PATIENCE)
+        early, late = longest_run(plan, worker, late=False), longest_run(plan, worker, late=True)
+        # What is killed and lost for good is worse, and is told by whoever decides the timeout.
+        loses = early is not None and early[0] + LEAVE_SECONDS > timeout
+        if loses or late is None or late[0] <= timeout:
+            continue
+        after = plan.number(APP, "visibility_timeout_seconds")
+        message = (
+            f"a stop of {worker.name} kills it after {timeout:g} s, but {late[1]} may run {late[0]:g} "
+            f"s: {plan.text(APP, 'broker_transport')} gives it to another worker only {after:g} s after it "
+            "was taken"
+        )
+        knows = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_SOFT_SHUTDOWN
+        soft = f"`{SOFT_SHUTDOWN}: {before_kill(timeout):g}`"
+        instead = f"set `environment: {{REMAP_SIGTERM: SIGQUIT}}` and {soft}"
+        first = "" if knows else "move to Celery 5.5 and "
+        help_text = f"wait at least {late[0] + LEAVE_SECONDS:g} s, or {first}{instead}"
+        path: SpecPath = ("workers", worker.name, "stop_timeout")
+        settings = ((worker, PATIENCE), (worker, "environment"), (worker, "tasks"))
+        yield Hazard("soft-shutdown-missing", settings, message, help_text, path, about=(worker,))
+
+
+def before_kill(timeout: float) -> float:
+    """The longest soft shutdown, in seconds, that leaves time to leave."""
+    return max(1, timeout - LEAVE_SECONDS)
 
 
 def is_cold(plan: Plan, worker: Scope) -> bool:

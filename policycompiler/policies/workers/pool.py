@@ -70,10 +70,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, SpecPath, error, warning
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.pools import computing, unkept_limits
 from policycompiler.knowledge import pools
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Constant, Decision, Plan, Scope
+from policycompiler.plan import APP, Constant, Decision, Plan
 
 NAME = "pool"
 
@@ -86,9 +88,6 @@ POOL_CPU_GREEN = error("PC405", "pool-cpu-green")
 
 POOL = "prefork"
 """The only pool that keeps time limits."""
-LIMITS = ("time_limit", "soft_time_limit")
-MOST_RELATED = 5
-"""Places that a finding shows; the rest is counted."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -98,6 +97,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         message = f"a setting is read too late for the pool {pinned}: it patches what is imported before"
         path: SpecPath = ("celery", "settings", "worker_pool")
         yield POOL_IN_CONFIG.at(path, message, help=f"give each worker `pool: {pinned}` instead")
+    del spec
     unmaintained: set[SpecPath] = set()
     for scope in plan.scopes("worker"):
         if plan.find(scope, "pool") is None:
@@ -110,51 +110,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             unmaintained.add(where)
             message = f"{pool} is no longer developed, and `celery[{pool}]` does not install it"
             yield POOL_EVENTLET.at(where, message, help="use `pool: gevent`, or `pool: threads`")
-        if not pools.pool(pool).soft:
-            yield from _limits(spec, scope, pool, where, plan.texts(scope, "tasks"))
-        if pool in pools.POOLS and pools.POOLS[pool].shares_process:
-            yield from _computing(spec, scope, pool, where, plan.texts(scope, "tasks"))
-
-
-def _limits(
-    spec: Workload, scope: Scope, pool: str, where: SpecPath, tasks: list[str]
-) -> Iterator[Diagnostic]:
-    """Once a worker: what its pool does not keep, and how much of that is pinned."""
-    pins = {
-        ("tasks", name, "options", limit): limit
-        for name in tasks
-        for limit in LIMITS
-        if (options := spec.tasks[name].options) and getattr(options, limit) is not None
-    }
-    ends_runs = pools.pool(pool).hard
-    ignored = [path for path, limit in pins.items() if not ends_runs or limit == "soft_time_limit"]
-    if ignored:
-        finding = POOL_GEVENT_SOFT if ends_runs else POOL_TIME_LIMIT_INERT
-        first, more = ignored[0], len(ignored) - 1
-        others = f" (and {more} more pinned limit{'s' * (more > 1)})" if more else ""
-        ignores = "ignores: only the hard limit ends a run" if ends_runs else "does not keep"
-        message = f"{first[1]} pins {first[3]}{others}, which the pool {pool} {ignores}"
-        related = (
-            Related(where, f"worker {scope.name} runs it on {pool}"),
-            *(Related(path, "pinned too") for path in ignored[1:MOST_RELATED]),
-        )
-        help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
-        yield finding.at(first, message, help=help_text, related=related)
-    pinned = {path[1] for path in pins}
-    unkept = [name for name in tasks if name not in pinned] if not ends_runs else []
-    if unkept:
-        others = f" (or one of {len(unkept) - 1} more)" if len(unkept) > 1 else ""
-        message = f"the pool {pool} keeps no time limit: a stuck {unkept[0]}{others} holds its slot for ever"
-        help_text = "use `pool: prefork`, or give the calls inside the task timeouts of their own"
-        yield POOL_TIME_LIMIT_UNKEPT.at(where, message, help=help_text)
-
-
-def _computing(
-    spec: Workload, scope: Scope, pool: str, where: SpecPath, tasks: list[str]
-) -> Iterator[Diagnostic]:
-    here = (Related(where, f"worker {scope.name} runs it on {pool}"),)
-    for name in tasks:
-        if spec.tasks[name].work == "cpu":
-            message = f"{name} computes, and the pool {pool} runs all tasks in one process"
-            help_text = "use `pool: prefork`, or another worker for this task"
-            yield POOL_CPU_GREEN.at(("tasks", name, "work"), message, help=help_text, related=here)
+    yield from as_findings(
+        unkept_limits(plan), POOL_TIME_LIMIT_INERT, POOL_TIME_LIMIT_UNKEPT, POOL_GEVENT_SOFT
+    )
+    yield from as_findings(computing(plan), POOL_CPU_GREEN)

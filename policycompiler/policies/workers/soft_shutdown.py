@@ -68,10 +68,12 @@ from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, inf
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.stops import (
     FIRST_CELERY_WITH_SOFT_SHUTDOWN,
+    LEAVE_SECONDS,
     SOFT_SHUTDOWN,
+    before_kill,
     cold_stops,
     is_cold,
-    longest_run,
+    late_redeliveries,
     soft_seconds,
 )
 from policycompiler.model import Workload
@@ -84,8 +86,6 @@ COLD_STOP_EARLY_ACK = error("PC338", "cold-stop-early-ack")
 SOFT_SHUTDOWN_INERT = info("PC339", "soft-shutdown-inert")
 SOFT_SHUTDOWN_OVER_STOP = warning("PC452", "soft-shutdown-over-stop")
 
-LEAVE_SECONDS = 10
-"""To put everything back, close connections and leave, before KILL comes."""
 ON_IDLE = "worker_enable_soft_shutdown_on_idle"
 
 
@@ -108,8 +108,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         for worker in workers
     }
     yield from as_findings(cold_stops(plan), COLD_STOP_EARLY_ACK)
+    yield from as_findings(late_redeliveries(plan), SOFT_SHUTDOWN_MISSING)
     for worker, stop in stops.items():
-        yield from _objections(plan, worker, stop, knows=knows)
+        yield from _over_stop(plan, worker, stop)
     any_cold = any(stop.is_cold for stop in stops.values())
     for key in (SOFT_SHUTDOWN, ON_IDLE):
         path: SpecPath = ("celery", "settings", key)
@@ -120,40 +121,16 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             yield SOFT_SHUTDOWN_INERT.at(path, message, help=help_text)
 
 
-def _objections(plan: Plan, worker: Scope, stop: _Stop, *, knows: bool) -> Iterator[Diagnostic]:
-    early, late = longest_run(plan, worker, late=False), longest_run(plan, worker, late=True)
-    path: SpecPath = ("workers", worker.name, "stop_timeout")
-    if stop.is_cold:
-        if stop.soft and stop.soft + LEAVE_SECONDS > stop.timeout:
-            message = (
-                f"a stop of {worker.name} lets tasks run for {stop.soft:g} s and KILL comes after "
-                f"{stop.timeout:g} s: no time is left to put back what still runs"
-            )
-            help_text = f"lower it to {_before(stop):g} s, or raise `stop_timeout`"
-            related = (
-                (Related(path, f"{stop.timeout:g} s"),)
-                if plan.written(worker, "stop_timeout_seconds")
-                else ()
-            )
-            where = ("celery", "settings", SOFT_SHUTDOWN)
-            yield SOFT_SHUTDOWN_OVER_STOP.at(where, message, help=help_text, related=related)
+def _over_stop(plan: Plan, worker: Scope, stop: _Stop) -> Iterator[Diagnostic]:
+    if not stop.is_cold or not stop.soft or stop.soft + LEAVE_SECONDS <= stop.timeout:
         return
-    # What is killed and lost for good is worse, and is told by whoever decides the timeout.
-    loses = early is not None and early[0] + LEAVE_SECONDS > stop.timeout
-    transport = plan.text(APP, "broker_transport")
+    message = (
+        f"a stop of {worker.name} lets tasks run for {stop.soft:g} s and KILL comes after "
+        f"{stop.timeout:g} s: no time is left to put back what still runs"
+    )
+    help_text = f"lower it to {before_kill(stop.timeout):g} s, or raise `stop_timeout`"
+    path: SpecPath = ("workers", worker.name, "stop_timeout")
     pinned = plan.written(worker, "stop_timeout_seconds")
-    if pinned and plan.broker.redelivery and not loses and late and late[0] > stop.timeout:
-        after = plan.number(APP, "visibility_timeout_seconds")
-        message = (
-            f"a stop of {worker.name} kills it after {stop.timeout:g} s, but {late[1]} may run {late[0]:g} "
-            f"s: {transport} gives it to another worker only {after:g} s after it was taken"
-        )
-        instead = f"set `environment: {{REMAP_SIGTERM: SIGQUIT}}` and `{SOFT_SHUTDOWN}: {_before(stop):g}`"
-        first = "" if knows else "move to Celery 5.5 and "
-        help_text = f"wait at least {late[0] + LEAVE_SECONDS:g} s, or {first}{instead}"
-        yield SOFT_SHUTDOWN_MISSING.at(path, message, help=help_text)
-
-
-def _before(stop: _Stop) -> float:
-    """The longest soft shutdown that leaves time to leave."""
-    return max(1, stop.timeout - LEAVE_SECONDS)
+    related = (Related(path, f"{stop.timeout:g} s"),) if pinned else ()
+    where = ("celery", "settings", SOFT_SHUTDOWN)
+    yield SOFT_SHUTDOWN_OVER_STOP.at(where, message, help=help_text, related=related)

@@ -8,7 +8,7 @@ from policycompiler.plan import Derived, Parameter, Scope, Setting, Value
 from policycompiler.review.facts import fleet
 from policycompiler.review.order import need, schedule_rows
 from policycompiler.review.order.need import Need
-from policycompiler.review.risks.tasks import compressed, expiring, moved
+from policycompiler.review.risks.tasks import compressed, expiring, limited, moved
 from policycompiler.review.risks.verdicts import At, Judged, Rule, manual, ordered, safe
 
 
@@ -45,8 +45,23 @@ def _sent_otherwise(at: At) -> Iterator[Judged]:
         yield moved(at, was, now)
     if _differs(before, after, "expires") and not _is_reckoned(at):
         yield expiring(before.get("expires"), after.get("expires"))
+    for limit in ("soft_time_limit", "time_limit"):
+        if _differs(before, after, limit):
+            yield _limited(at, limit, before.get(limit), after.get(limit))
     if _differs(before, after, "compression"):
         yield compressed(after.get("compression"))
+
+
+def _limited(at: At, limit: str, was: Value, now: Value) -> Judged:
+    """What it means that runs of a schedule have another limit; without one they have that of their task."""
+    key, name = f"options.{limit}", str(at.new.get(at.scope, "task"))
+    before, task = at.facts.before.entry(name), at.facts.after.entry(name)
+    if was is None and before is not None:
+        was = at.old.get(before, key)
+    if now is None and task is not None:
+        now = at.new.get(task, key)
+    p99 = None if task is None else at.new.number_if_any(task, "runtime_p99_seconds")
+    return limited(key, was, now, p99)
 
 
 def _differs(before: dict[str, Value], after: dict[str, Value], key: str) -> bool:

@@ -113,15 +113,30 @@ def _limits(at: At) -> Judged:
     if at.key in {"longest_run_seconds", "limits_assumed"}:
         return safe("it is what stops and timeouts count on")
     if _is_lower(at.now, at.was) and not _is_measured(at):
-        return manual(
-            f"nobody declared how long a run takes: one that takes longer than {at.now:g} s {_end(at)} from "
-            "now on, so look how long runs take first"
-        )
+        return _unmeasured(at.key, at.now)
     if (hasty := ordered(*_hasty(at))) is not None:
         return hasty
     if _is_lower(at.now, at.was):
         return safe("messages carry their limit: what old producers sent may still run as long as before")
     return safe("each run has the limit of its sender: code that needs longer comes once producers have this")
+
+
+def limited(key: str, was: Value, now: Value, p99: float | None) -> Judged:
+    """A limit that a message has from now on; `p99` is how long its run may take, where that is declared."""
+    if not _is_lower(now, was):
+        return safe("each run has the limit of its message")
+    if p99 is None:
+        return _unmeasured(key, now)
+    if now >= p99:
+        return safe("runs take less than the new limit")
+    return lossy(f"a run that takes longer than {now:g} s {_end(key)} from now on, and may take {p99:g} s")
+
+
+def _unmeasured(key: str, limit: float) -> Judged:
+    return manual(
+        f"nobody declared how long a run takes: one that takes longer than {limit:g} s {_end(key)} from "
+        "now on, so look how long runs take first"
+    )
 
 
 def _is_lower(limit: Value, than: Value) -> TypeGuard[int | float]:
@@ -137,8 +152,8 @@ def _is_measured(at: At) -> bool:
     return at.scope != APP and at.new.get(at.scope, "runtime_p99_seconds") is not None
 
 
-def _end(at: At) -> str:
-    return "is told to stop" if "soft" in at.key else "is killed"
+def _end(key: str) -> str:
+    return "is told to stop" if "soft" in key else "is killed"
 
 
 def _hasty(at: At) -> list[Need | None]:

@@ -31,6 +31,8 @@ TASK = "tasks: {shop.a: {queue: q, idempotent: true, runtime: 5m}}\n"
 RESULTS = "results: {backend: redis, url: '${R}'}\n"
 BEATS = "tasks: {shop.a: {queue: q}}\nschedules: {s: {task: shop.a, every: 10m, expires: 1m%s}}\n"
 CHORD = f"{RESULTS}tasks: {{shop.a: {{queue: q, canvas: [chord], runtime: 5m}}}}\n"
+SCHEDULED = "tasks: {shop.a: {queue: q, idempotent: true%s}}\nschedules: {s: {task: shop.a, every: 10m%s}}\n"
+POOLED = "workers: {w: {queues: [q], pool: %s}}\ntasks: {shop.a: {queue: q, work: %s}}\n"
 LIMIT = "tasks: {shop.a: {queue: q, idempotent: true, options: {time_limit: %s}}}\n"
 MEASURED = "tasks: {shop.a: {queue: q, idempotent: true, runtime: 5m, options: {%s}}}\n"
 BROADCAST = "queues: {q: {broadcast: true}}\ntasks: {shop.a: {queue: q, idempotent: true%s}}\n"
@@ -60,6 +62,32 @@ EDITS: Mapping[str, tuple[str, str, Class]] = {
         BEATS % "",
         BEATS % ", options: {countdown: 120}",
         Class.LOSSY,
+    ),
+    "a lower limit of a schedule of what nobody measured": (
+        SCHEDULED % ("", ", options: {time_limit: 600}"),
+        SCHEDULED % ("", ", options: {time_limit: 4}"),
+        Class.MANUAL,
+    ),
+    "a limit of a schedule below that of its task": (
+        SCHEDULED % (", options: {soft_time_limit: 60}", ""),
+        SCHEDULED % (", options: {soft_time_limit: 60}", ", options: {soft_time_limit: 4}"),
+        Class.MANUAL,
+    ),
+    "a lower limit of a schedule than runs take": (
+        SCHEDULED % (", runtime: 5m", ", options: {time_limit: 600}"),
+        SCHEDULED % (", runtime: 5m", ", options: {time_limit: 4}"),
+        Class.LOSSY,
+    ),
+    "a lower expiry in the options of a schedule": (
+        SCHEDULED % ("", ", options: {expires: 300}"),
+        SCHEDULED % ("", ", options: {expires: 20}"),
+        Class.LOSSY,
+    ),
+    "a pool that keeps no limit": (POOLED % ("prefork", "io"), POOLED % ("threads", "io"), Class.MANUAL),
+    "a task computes where all share a process": (
+        POOLED % ("threads", "io"),
+        POOLED % ("threads", "cpu"),
+        Class.MANUAL,
     ),
     "a countdown above the expiry of a task": (
         "tasks: {shop.a: {queue: q, expires: 1m}}",

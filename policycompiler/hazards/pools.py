@@ -1,0 +1,90 @@
+"""Pools that do not end what hangs, and that run what computes in one process with the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policycompiler.diagnostics import Related, SpecPath
+from policycompiler.hazards.hazard import Hazard
+from policycompiler.knowledge import pools
+from policycompiler.plan import Plan, Scope, Written
+
+LIMITS = ("time_limit", "soft_time_limit")
+MOST_RELATED = 5
+"""Places that a finding shows; the rest is counted."""
+
+
+def unkept_limits(plan: Plan) -> Iterator[Hazard]:
+    """Once a worker: what its pool does not keep, and how much of that is pinned."""
+    for worker in plan.scopes("worker"):
+        pool = pools.pool(plan.text(worker, "pool"))
+        if pool.soft:
+            continue
+        pins = _pins(plan, worker)
+        ignored = [path for path, limit in pins.items() if not pool.hard or limit == "soft_time_limit"]
+        if ignored:
+            yield _ignored(plan, worker, ignored)
+        pinned = {path[1] for path in pins}
+        unkept = [name for name in plan.texts(worker, "tasks") if name not in pinned]
+        if unkept and not pool.hard:
+            yield _unkept(plan, worker, unkept)
+
+
+def computing(plan: Plan) -> Iterator[Hazard]:
+    """Tasks that compute where all tasks share a process."""
+    for worker in plan.scopes("worker"):
+        pool = plan.text(worker, "pool")
+        if pool not in pools.POOLS or not pools.POOLS[pool].shares_process:
+            continue
+        here = (Related(_place(plan, worker), f"worker {worker.name} runs it on {pool}"),)
+        for name in plan.texts(worker, "tasks"):
+            task = Scope("task", name)
+            if plan.get(task, "work") == "cpu":
+                message = f"{name} computes, and the pool {pool} runs all tasks in one process"
+                help_text = "use `pool: prefork`, or another worker for this task"
+                settings = ((worker, "pool"), (task, "work"))
+                yield Hazard("pool-cpu-green", settings, message, help_text, ("tasks", name, "work"), here)
+
+
+def _pins(plan: Plan, worker: Scope) -> dict[SpecPath, str]:
+    """The limits that its tasks pin, by where they do."""
+    pins: dict[SpecPath, str] = {}
+    for name in plan.texts(worker, "tasks"):
+        for limit in LIMITS:
+            path: SpecPath = ("tasks", name, "options", limit)
+            found = plan.find(Scope("task", name), f"options.{limit}")
+            if found is not None and found.value is not None and Written(path) in found.origins:
+                pins[path] = limit
+    return pins
+
+
+def _ignored(plan: Plan, worker: Scope, ignored: list[SpecPath]) -> Hazard:
+    pool = plan.text(worker, "pool")
+    ends_runs = pools.pool(pool).hard
+    first, more = ignored[0], len(ignored) - 1
+    others = f" (and {more} more pinned limit{'s' * (more > 1)})" if more else ""
+    ignores = "ignores: only the hard limit ends a run" if ends_runs else "does not keep"
+    message = f"{first[1]} pins {first[3]}{others}, which the pool {pool} {ignores}"
+    related = (
+        Related(_place(plan, worker), f"worker {worker.name} runs it on {pool}"),
+        *(Related(path, "pinned too") for path in ignored[1:MOST_RELATED]),
+    )
+    help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
+    name = "pool-gevent-soft" if ends_runs else "pool-time-limit-inert"
+    settings = ((worker, "pool"), (Scope("task", str(first[1])), f"options.{first[3]}"))
+    return Hazard(name, settings, message, help_text, first, related, about=(worker,))
+
+
+def _unkept(plan: Plan, worker: Scope, unkept: list[str]) -> Hazard:
+    pool = plan.text(worker, "pool")
+    others = f" (or one of {len(unkept) - 1} more)" if len(unkept) > 1 else ""
+    message = f"the pool {pool} keeps no time limit: a stuck {unkept[0]}{others} holds its slot for ever"
+    help_text = "use `pool: prefork`, or give the calls inside the task timeouts of their own"
+    settings = ((worker, "pool"), (worker, "tasks"))
+    return Hazard(
+        "pool-time-limit-unkept", settings, message, help_text, _place(plan, worker), about=(worker,)
+    )
+
+
+def _place(plan: Plan, worker: Scope) -> SpecPath:
+    return plan.written(worker, "pool") or ("workers", worker.name)
