@@ -43,7 +43,8 @@ def computing(plan: Plan) -> Iterator[Hazard]:
                 message = f"{name} computes, and the pool {pool} runs all tasks in one process"
                 help_text = "use `pool: prefork`, or another worker for this task"
                 settings = ((worker, "pool"), (task, "work"))
-                yield Hazard("pool-cpu-green", settings, message, help_text, ("tasks", name, "work"), here)
+                path: SpecPath = ("tasks", name, "work")
+                yield Hazard("pool-cpu-green", settings, message, help_text, path, here, about=(task,))
 
 
 def _pins(plan: Plan, worker: Scope) -> dict[SpecPath, str]:
@@ -72,7 +73,8 @@ def _ignored(plan: Plan, worker: Scope, ignored: list[SpecPath]) -> Hazard:
     help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
     name = "pool-gevent-soft" if ends_runs else "pool-time-limit-inert"
     settings = ((worker, "pool"), (Scope("task", str(first[1])), f"options.{first[3]}"))
-    return Hazard(name, settings, message, help_text, first, related, about=(worker,))
+    about = tuple({Scope("task", str(path[1])) for path in ignored})
+    return Hazard(name, settings, message, help_text, first, related, about=about)
 
 
 def _unkept(plan: Plan, worker: Scope, unkept: list[str]) -> Hazard:
@@ -81,9 +83,9 @@ def _unkept(plan: Plan, worker: Scope, unkept: list[str]) -> Hazard:
     message = f"the pool {pool} keeps no time limit: a stuck {unkept[0]}{others} holds its slot for ever"
     help_text = "use `pool: prefork`, or give the calls inside the task timeouts of their own"
     settings = ((worker, "pool"), (worker, "tasks"))
-    return Hazard(
-        "pool-time-limit-unkept", settings, message, help_text, _place(plan, worker), about=(worker,)
-    )
+    # A task that such a pool ran before is none that hangs from now on, whatever worker has it.
+    about = tuple(Scope("task", name) for name in unkept)
+    return Hazard("pool-time-limit-unkept", settings, message, help_text, _place(plan, worker), about=about)
 
 
 def _place(plan: Plan, worker: Scope) -> SpecPath:

@@ -126,8 +126,7 @@ def quorum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 def test_where_they_are_asked_for_queues_are_quorum_queues_on_topic_exchanges(quorum):
     queues = quorum.plan.scopes("queue")
     kinds = {
-        (quorum.plan.value(queue, "exchange_type"), quorum.plan.value(queue, "arguments")["x-queue-type"])
-        for queue in queues
+        (quorum.plan.value(queue, "exchange_type"), quorum.plan.value(queue, "type")) for queue in queues
     }
     assert kinds == {("topic", "quorum")}
 

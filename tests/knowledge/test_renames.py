@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from celery import signals
-from places import SUPPORT
+from places import SUPPORT, TESTS
 from processes import wait_until
 
 pytestmark = pytest.mark.server
@@ -75,4 +75,4 @@ def test_the_name_that_a_receiver_writes_before_a_publish_is_what_the_worker_get
 
 def beside(lab) -> dict[str, str]:
     """The environment in which a worker finds the modules that a test has written."""
-    return {"PYTHONPATH": f"{lab.folder}:{SUPPORT}"}
+    return {"PYTHONPATH": f"{lab.folder}:{SUPPORT}:{TESTS}"}

@@ -236,6 +236,21 @@ def found_in(compilation: Compilation) -> Iterator[tuple[str, str]]:
     return ((each.name, each.message) for each in compilation.diagnostics if each.name in EFFECTS)
 
 
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_a_task_that_moves_to_another_worker_of_the_same_kind_is_no_new_hazard(pool):
+    found = review(*(_on_a_worker(pool, name) for name in ("one", "two")))
+    assert {change.risk for change in found.changes} <= {Class.SAFE, Class.ORDERED}
+
+
+def _on_a_worker(pool: str, name: str) -> Plan:
+    text = (
+        "tasks: {shop.a: {queue: %s, runtime: 1s, idempotent: true}}\nworkers: {%s: {queues: [%s], pool: %s}}"
+    )
+    plan = compiled(workload(text % (name, name, name, pool))).plan
+    assert plan is not None
+    return plan
+
+
 def test_what_an_earlier_version_did_not_say_is_no_hazard_that_the_old_plan_has():
     new = plan_of(pinned("worker_cancel_long_running_tasks_on_connection_loss: false"))
     kept = {scope: dict(new.keys(scope)) for setting in new for scope in [setting.scope]}
