@@ -7,7 +7,7 @@ CONSTRAINTS := .ci/constraints.txt
 WORKERS ?= 4
 
 # Rooms of tests that need no server, no other program, and little time.
-QUICK := tests/emitters tests/findings tests/load tests/model tests/plan tests/records tests/report
+QUICK := tests/findings tests/model tests/plan tests/policies/delivery tests/policies/limits tests/report
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
