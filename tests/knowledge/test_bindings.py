@@ -5,6 +5,9 @@ On it rests what a review says of queues that change their exchange, their bindi
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from amqp.exceptions import NotFound, PreconditionFailed
 from celery.exceptions import OperationalError, Reject
@@ -262,3 +265,29 @@ def test_a_firing_of_beat_that_a_full_queue_refuses_is_not_sent_again(on_rabbitm
     lab.beat()
     wait_until(lambda: lab.logs().count("Message Error") >= 2, "firings are refused")
     assert depth(rabbitmq_url, queue_name) == 1
+
+
+_DECLARE = """
+import sys
+from kombu import Connection, Exchange, Queue
+folders = dict.fromkeys(("data_folder_in", "data_folder_out"), sys.argv[1])
+with Connection("filesystem://", transport_options={**folders, "control_folder": sys.argv[1]}) as connection:
+    channel = connection.channel()
+    exchange = Exchange("shared", type="topic", channel=channel)
+    exchange.declare()
+    for key in sys.argv[2:]:
+        Queue(key, exchange, routing_key=key, channel=channel).declare()
+    print(sorted(queue for _, _, queue in channel.get_table("shared")))
+"""
+
+
+def test_on_the_file_system_a_binding_outlives_the_process_that_made_it(tmp_path):
+    def bound(*keys: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", _DECLARE, str(tmp_path), *keys], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    assert bound("mail") == "['mail']"
+    assert bound() == "['mail']"
+    assert (tmp_path / "shared.exchange").is_file()
