@@ -303,7 +303,7 @@ def whole(example: str) -> str:
 @cache
 def said(page: FindingPage) -> Diagnostic | None:
     """What the program says about the example that fires; None where there is none."""
-    found = _findings_of(whole(page.fires), page.policy) if page.fires else []
+    found = findings_of(whole(page.fires), page.policy) if page.fires else []
     return next((each for each in found if each.code == page.finding.code), None)
 
 
@@ -313,7 +313,8 @@ def can_be_waived(page: FindingPage) -> bool:
     return not page.finding.fatal and (example is None or bool(example.path))
 
 
-def _findings_of(text: str, platform: str) -> list[Diagnostic]:
+def findings_of(text: str, platform: str) -> list[Diagnostic]:
+    """What is found in a text under a policy file, of which `platform` is the text."""
     findings: list[Diagnostic] = []
     parsed = [load.parse(text, "workload.yaml", findings)]
     data, marks = merged(parsed, findings)
