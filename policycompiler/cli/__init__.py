@@ -20,6 +20,8 @@ import click
 from policycompiler import __version__, interrupts
 
 EXIT_WRONG_USE_OR_BUG = 2
+LONGEST_SUMMARY = 200
+"""Characters; no summary of a command is that long."""
 
 COMMANDS = {
     "baseline": "baseline:baseline",
@@ -37,7 +39,7 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """The commands, each imported when it is asked for, with the rooms that it needs."""
+    """The commands, each imported when it is run, with the rooms that it needs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -46,6 +48,14 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
         return command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with its whole summary; Click cuts it off after a line."""
+        commands = [(name, command(name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, each.get_short_help_str(limit=LONGEST_SUMMARY)) for name, each in commands]
+            )
 
 
 def command(name: str) -> click.Command:
@@ -58,12 +68,19 @@ def command(name: str) -> click.Command:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="policycompiler")
 def cli() -> None:
-    """Compile a short workload YAML into a Celery deployment that agrees with itself and says why."""
+    """Compile a short workload YAML into a consistent Celery deployment, with a reason for every value.
+
+    \b
+    Examples:
+      policycompiler init shop
+      policycompiler check workloads
+      policycompiler compile workloads --output build
+    """
 
 
 @contextmanager
 def own_exit_codes() -> Iterator[None]:
-    """Neither a bug nor Ctrl-C ends with a finding's exit code."""
+    """Keep the exit code of findings apart from those of bugs and of Ctrl-C."""
     try:
         yield
     except click.exceptions.Exit:
@@ -99,7 +116,7 @@ def main() -> None:
 
 
 def _open_standard_streams() -> None:
-    """What a shell has closed (`>&-`) takes what is written and loses it, and no file gets its number."""
+    """Open the null device for each stream that a shell has closed (`>&-`): no file gets its number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             mode = os.O_WRONLY if number else os.O_RDONLY

@@ -1,4 +1,4 @@
-"""`policycompiler baseline`: today's findings, so that only new ones are shown."""
+"""`policycompiler baseline`: record the current findings, so that only new ones are shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from policycompiler import report
 from policycompiler.cli import options, running
 from policycompiler.findings import baseline as baselines
 from policycompiler.findings.judge import can_be_hidden, is_locked
@@ -15,7 +16,12 @@ DEFAULT = Path("policycompiler-baseline.json")
 
 @click.group()
 def baseline() -> None:
-    """Record the findings of today, for `--baseline FILE` to hide."""
+    """Record the current findings, so that `--baseline FILE` hides them.
+
+    \b
+    Example:
+      policycompiler baseline write workloads
+    """
 
 
 @baseline.command()
@@ -27,15 +33,19 @@ def baseline() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT,
     show_default=True,
-    help="Where to write it.",
+    help="File to write.",
 )
 @options.for_answers
 def write(sources: tuple[Path, ...], file: Path, run: options.Run) -> None:
-    """Write what `check` finds now into a file.
+    """Write the current findings of `check` to a file.
 
-    What no output can be made from is never hidden, and neither is what the policy file locks.
+    A baseline never hides a finding that prevents output, nor one that the policy file locks.
+
+    \b
+    Example:
+      policycompiler baseline write workloads --output known-findings.json
     """
-    # The baseline of the project must not hide what the new one is to hold.
+    # A finding that the current baseline hides still belongs in the new one.
     compilation = running.compiled(sources, run._replace(baseline=None))
     rules = compilation.policy
     hidden = [each for each in compilation.diagnostics if can_be_hidden(each, rules)]
@@ -47,7 +57,7 @@ def write(sources: tuple[Path, ...], file: Path, run: options.Run) -> None:
         message = f"{file}: {problem.strerror}"
         raise click.UsageError(message) from None
     known = sum(baselines.read(file)[0].entries.values())
-    click.echo(f"wrote {file}: {known} {'finding' if known == 1 else 'findings'}", err=True)
+    click.echo(f"wrote {file}: {report.counted(known, 'finding')}", err=True)
     if locked:
-        told = f"not in it, as the policy file locks what is found: {locked}"
+        told = f"left out, because the policy file locks them: {report.counted(locked, 'finding')}"
         click.echo(told, err=True)

@@ -1,4 +1,4 @@
-"""`policycompiler check`: the whole pipe without writing."""
+"""`policycompiler check`: findings, and no output."""
 
 from __future__ import annotations
 
@@ -14,35 +14,45 @@ from policycompiler.findings import fixes
 
 @click.command()
 @options.sources
-@click.option("--fix", is_flag=True, help="Mend in the workload files what can be mended without harm.")
-@click.option("--diff", is_flag=True, help="With --fix: write nothing, print what would change.")
+@click.option("--fix", is_flag=True, help="Apply the safe fixes to the workload files.")
+@click.option("--diff", is_flag=True, help="With --fix: print the changes and write nothing.")
 @options.common
 def check(*, sources: tuple[Path, ...], fix: bool, diff: bool, run: options.Run) -> None:
-    """Check workload files and print what is wrong with them."""
+    """Check workload files and print the findings.
+
+    \b
+    Examples:
+      policycompiler check workloads
+      policycompiler check workloads --policy policy.yaml --fail-on warning
+      policycompiler check workloads --fix --diff
+    """
     if diff and not fix:
-        raise click.UsageError("--diff shows what --fix would change: add --fix")
+        raise click.UsageError("--diff shows the changes that --fix would make: add --fix")
     compilation = running.compiled(sources, run)
     if fix:
         others = [name for name in (None, *fixes.environments(compilation.document)) if name != run.env]
         elsewhere = [running.compiled(sources, run._replace(env=name)).diagnostics for name in others]
-        mended = fixes.mended(compilation.document, compilation.diagnostics, elsewhere)
+        fixed = fixes.fixed(compilation.document, compilation.diagnostics, elsewhere)
         if diff:
-            for line in fixes.diff(compilation.document, mended).splitlines():
+            for line in fixes.diff(compilation.document, fixed).splitlines():
                 click.echo(report.clean(line))
         else:
-            _write_fixes(mended, run)
+            _write_fixes(fixed, run)
             compilation = running.compiled(sources, run)
     running.print_findings(compilation, run, aside=diff)
     sys.exit(running.exit_code(compilation.diagnostics, run))
 
 
-def _write_fixes(mended: fixes.Mended, run: options.Run) -> None:
-    """Write mended workload files, and say how much that was."""
+def _write_fixes(fixed: fixes.Fixed, run: options.Run) -> None:
+    """Write the fixed workload files, and print how many findings are fixed."""
     try:
-        fixes.write(mended)
+        fixes.write(fixed)
     except OSError as problem:
         message = f"{problem.filename}: {problem.strerror}"
         raise click.UsageError(message) from None
     if not run.quiet:
-        files = ", ".join(sorted(mended.texts))
-        click.echo(f"mended {mended.findings}: {files}" if files else "nothing to mend", err=True)
+        files = ", ".join(sorted(fixed.texts))
+        click.echo(
+            f"fixed {report.counted(fixed.findings, 'finding')}: {files}" if files else "nothing to fix",
+            err=True,
+        )

@@ -1,4 +1,4 @@
-"""How a command compares two sides: each read, what makes no plan told, the two compared."""
+"""How a command compares two sides: read each, report a side without a plan, compare."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from policycompiler.sides import GIT, Side, SideError, read_side
 
 
 def side(text: str | None, run: Run, default_paths: Sequence[Path], *, baseline: Path | None = None) -> Side:
-    """Read what is to be compared."""
+    """Read one of the two sides."""
     try:
         return read_side(
             text,
@@ -36,29 +36,29 @@ def side(text: str | None, run: Run, default_paths: Sequence[Path], *, baseline:
 
 
 def old_side(old: str, run: Run, default_paths: Sequence[Path]) -> Side:
-    """Read what a new side is compared with. It may make no plan: `tell_no_plan`."""
+    """Read the old side. It may have no plan: see `tell_no_plan`."""
     found = side(old, run, default_paths)
     made: Sequence[Diagnostic] = found.compilation.diagnostics if found.compilation else ()
     if any(each.finding is load.UNKNOWN_ENVIRONMENT for each in made):
-        # The new side has it: its name is no mistake.
-        told = f"{found.label} has no environment `{run.env}`, so nothing of it runs that could be compared"
-        raise click.UsageError(report.clean(f"{told}; compare without it, or with a side that has it"))
+        # The new side has it, so the name is not a mistake.
+        told = f"{found.label} has no environment `{run.env}`, so there is nothing to compare with"
+        raise click.UsageError(report.clean(f"{told}; omit --env, or name an OLD that has the environment"))
     return found
 
 
 def tell_no_plan(old: Side, run: Run) -> int:
-    """Say on standard error why an old side makes no plan, and give the exit code; 0 where it makes one.
+    """Say on standard error why the old side has no plan, and return the exit code; 0 where it has one.
 
-    Whoever reads a report beside the files looks at those of the new side: nothing of the old one is in it.
+    A report beside the files is about the new side alone, so findings of the old side are not in it.
     """
     made = old.compilation
     if old.plan is not None or made is None:
         return 0
     if made.nothing_read:
-        told = f"{old.label} has nothing to read: name a workload file or a folder with .yaml files"
+        told = f"{old.label} has no workload files: name a workload file or a folder with .yaml files"
         running.tell(report.clean(told))
         return running.EXIT_NO_SOURCES
-    running.tell(report.clean(f"{old.label} makes no plan:"))
+    running.tell(report.clean(f"{old.label} has errors, so it has no plan:"))
     prefix = f"{report.clean(old.label)}: " if old.label.startswith(GIT) else ""
     told = report.render(made.diagnostics, made.document, "concise", fail_on=run.fail_on)
     running.tell(*(f"{prefix}{line}" for line in told.splitlines()))
@@ -66,7 +66,7 @@ def tell_no_plan(old: Side, run: Run) -> int:
 
 
 def compared(old: Side, new: Side, run: Run, *, tell_firings: bool = False) -> Compared:
-    """Compare two sides that have a plan, as of the day of `--today`, else of whoever asks."""
+    """Compare two sides that have a plan, as of `--today`, else today."""
     try:
         return compare(
             old,
@@ -81,7 +81,7 @@ def compared(old: Side, new: Side, run: Run, *, tell_firings: bool = False) -> C
 
 
 def changes_from(old: Side, compilation: Compilation, run: Run) -> Compared:
-    """What a compile changes, with what the comparison does not show told."""
+    """What a compile changes; caveats of the comparison go to standard error."""
     new = Side("the new workload", compilation.plan, compilation.document, compilation)
     found = compared(old, new, run)
     running.tell(*doubts(found.reviewed))
@@ -89,7 +89,7 @@ def changes_from(old: Side, compilation: Compilation, run: Run) -> Compared:
 
 
 def rollout_files(found: Compared, old: Side, targets: Sequence[str]) -> list[OutputFile]:
-    """The files of the rollout from an old side. Ends the program where no compile wrote that."""
+    """The files of the rollout from an old side. Ends the program where no compile can write them."""
     try:
         return rollout_folder(found.reviewed, old, targets)
     except SideError as problem:

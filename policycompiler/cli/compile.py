@@ -1,4 +1,4 @@
-"""`policycompiler compile`: write the output folder, or say how it differs."""
+"""`policycompiler compile`: write the output folder, or show how it differs."""
 
 from __future__ import annotations
 
@@ -24,19 +24,25 @@ from policycompiler.sides import told_if_inside
     "-o", "--output", "folder", type=click.Path(path_type=Path), help="Output folder [default: build]."
 )
 @click.option(
-    "--target", "targets", type=click.Choice(TARGETS), multiple=True, help="Make only this; repeatable."
+    "--target",
+    "targets",
+    type=click.Choice(TARGETS),
+    multiple=True,
+    help="Generate only this target; repeatable.",
 )
-@click.option("--stdout", "to_stdout", is_flag=True, help="Print the files of one --target, write nothing.")
 @click.option(
-    "--check", "only_check", is_flag=True, help="Write nothing; fail if the folder is not up to date."
+    "--stdout", "to_stdout", is_flag=True, help="Print the files of one --target and write nothing."
 )
-@click.option("--diff", "only_diff", is_flag=True, help="Write nothing; print what would change.")
-@click.option("--force", is_flag=True, help="Overwrite files that were edited by hand.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Write nothing; fail if the output folder is out of date."
+)
+@click.option("--diff", "only_diff", is_flag=True, help="Write nothing; print the changes as a unified diff.")
+@click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.option(
     "--rollout",
     "old",
     metavar="OLD",
-    help="Write the steps from OLD, as `diff` takes it, beside the output: rollout/.",
+    help="Also write the rollout steps from OLD to rollout/ in the output folder; OLD is as for `diff`.",
 )
 @options.common
 def compile_(  # noqa: PLR0913 - an argument an option
@@ -51,7 +57,14 @@ def compile_(  # noqa: PLR0913 - an argument an option
     old: str | None,
     run: options.Run,
 ) -> None:
-    """Compile workload files into a folder; it then holds these targets, and the plan, and nothing stale."""
+    """Compile workload files into the output folder: the targets, the plan, and no stale files.
+
+    \b
+    Examples:
+      policycompiler compile workloads
+      policycompiler compile workloads --output build --check
+      policycompiler compile workloads --target launch --stdout
+    """
     folder = folder or run.project.output
     targets = targets or run.project.targets
     if to_stdout:
@@ -71,13 +84,13 @@ def compile_(  # noqa: PLR0913 - an argument an option
         click.echo(output.unified_diff(folder, files), nl=False)
     write = not (only_check or only_diff)
     comparison = output.write(folder, files, force=force) if write else output.compare(folder, files)
-    # A check asks whether the folder is up to date, not whether it could be written.
+    # `--check` compares; whether the folder can be written does not matter to it.
     problems = () if only_check else comparison.problems
     running.print_findings(compilation, run, (*changes, *problems), aside=only_diff)
     if write and problems:
         sys.exit(running.EXIT_FINDINGS)
     if not run.quiet:
-        # What a check finds is its answer, but a document stands alone.
+        # The comparison is the answer of `--check`, but a JSON document must stand alone.
         beside = not only_check or run.output_format in report.DOCUMENT_FORMATS
         click.echo(report.comparison_text(folder, comparison, written=write), nl=False, err=beside)
     if only_check and not comparison.fresh:
@@ -87,7 +100,7 @@ def compile_(  # noqa: PLR0913 - an argument an option
 def _compiled(
     sources: tuple[Path, ...], targets: tuple[str, ...], run: options.Run, *, aside: bool
 ) -> Compilation:
-    """From the sources to the files of the plan, in memory. Ends the program where there are none."""
+    """Compile the sources in memory. Ends the program where a finding prevents output."""
     compilation = running.compiled(sources, run, targets or None, aside=aside)
     _end_if_refused(compilation, run, aside=aside)
     return compilation
@@ -96,7 +109,7 @@ def _compiled(
 def _end_if_refused(
     compilation: Compilation, run: options.Run, changes: Sequence[Diagnostic] = (), *, aside: bool
 ) -> None:
-    """What fails the command is printed, and nothing is written."""
+    """Print the findings and end the program where one of them fails the command."""
     if compilation.failed or running.exit_code((*compilation.diagnostics, *changes), run):
         running.print_findings(compilation, run, changes, aside=aside)
         sys.exit(running.EXIT_FINDINGS)
@@ -105,11 +118,11 @@ def _end_if_refused(
 def _print_files(
     sources: tuple[Path, ...], targets: tuple[str, ...], old: str | None, run: options.Run
 ) -> None:
-    """The files of one target on standard output; what is found goes beside."""
+    """Print the files of one target to standard output, and the findings to standard error."""
     if len(targets) != 1:
         raise click.UsageError("--stdout prints one target: add --target ID")
     if old is not None:
-        raise click.UsageError("--stdout prints one target, and --rollout writes files: leave one out")
+        raise click.UsageError("--stdout prints one target, and --rollout writes files: use one of them")
     compilation = _compiled(sources, targets, run, aside=True)
     # The files are the summary.
     running.print_findings(compilation, run._replace(quiet=True), aside=True)
@@ -126,9 +139,9 @@ def _rollout(
     *,
     aside: bool,
 ) -> tuple[list[OutputFile], list[Diagnostic]]:
-    """The files of the rollout from an old side, and what was found about the changes.
+    """The files of the rollout from an old side, and the findings about its changes.
 
-    Ends the program where the old side makes no plan, or a change fails the command.
+    Ends the program where the old side has no plan, or a change fails the command.
     """
     interrupts.importing(lambda: import_module("policycompiler.cli.comparing"))
     from policycompiler.cli import comparing  # noqa: PLC0415 - reviews are many modules, and few compiles have one

@@ -1,4 +1,4 @@
-"""`policycompiler diff`: two plans compared, what changes in meaning, and in which order to roll it out."""
+"""`policycompiler diff`: the changes between two plans, their risk, and the rollout steps."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ from policycompiler.sides import Side, is_sources, with_path_of
 @click.command()
 @click.argument("old", metavar="OLD")
 @click.argument("new", required=False, metavar="[NEW]")
-@click.option("--exit-code", is_flag=True, help="Fail if a change is not safe and nobody acknowledges it.")
+@click.option("--exit-code", is_flag=True, help="Fail if a change is not safe and no waiver acknowledges it.")
 @options.for_reviews
 def diff(*, old: str, new: str | None, exit_code: bool, run: options.Run) -> None:
-    """Compare two plans: what changes in meaning, how risky it is, in which order to roll it out.
+    """Compare two plans: show each change, how risky it is, and the steps that roll it out.
 
-    OLD and NEW are a plan file, a compiled folder, workload sources, or git:REV[:PATH]; NEW is the sources
-    of the project if it is left out. A change is acknowledged by a waiver in the new workload that names
+    OLD and NEW are each a plan file, a compiled folder, workload sources, or git:REV[:PATH]. Without NEW, the
+    sources of the project file are the new side. A waiver in the new workload acknowledges a change: it names
     lossy-change, manual-change or ordered-change.
+
+    \b
+    Examples:
+      policycompiler diff build workloads
+      policycompiler diff build/plan.json workloads --output-format markdown
+      policycompiler diff git:main workloads --exit-code
     """
     after = _with_plan(comparing.side(new, run, run.project.sources, baseline=run.baseline), run)
     # `diff git:main workloads` means the same folder on both sides.
@@ -49,7 +55,7 @@ def diff(*, old: str, new: str | None, exit_code: bool, run: options.Run) -> Non
 
 
 def _text_without_old(old: Side, new: Side, run: options.Run) -> str:
-    """What there is to print where the old side makes no plan."""
+    """The output where the old side has no plan."""
     if run.output_format == "markdown":
         return no_review_markdown(name_of(new, run.env), old.label)
     wrong = errors_of(new)
@@ -58,14 +64,14 @@ def _text_without_old(old: Side, new: Side, run: options.Run) -> str:
 
 
 def _with_plan(found: Side, run: options.Run) -> Side:
-    """A new side that makes a plan; else says why not, and ends the program."""
+    """A new side that has a plan; else print its findings, and end the program."""
     if found.plan is None and found.compilation is not None:
-        # The JSON of a review has no form for findings.
+        # The JSON schema of a review has no place for findings.
         aside = run.output_format == "json"
         if aside:
             run = run._replace(output_format="full", output_file=None)
         running.refuse_unread(found.compilation, run, aside=aside)
-        click.echo(report.clean(f"{found.label} makes no plan:"), err=True)
+        click.echo(report.clean(f"{found.label} has errors, so it has no plan:"), err=True)
         running.print_findings(found.compilation, run, aside=aside)
         sys.exit(running.EXIT_FINDINGS)
     return found
@@ -95,7 +101,7 @@ def _annotations(findings: Sequence[Diagnostic], new: Side, run: options.Run) ->
 
 
 def _tell_unanswered(found: Compared, run: options.Run, *, all_of_them: bool) -> None:
-    """What fails the command, and acknowledgements of nothing, with what a waiver would have to name."""
+    """Print the changes that fail the command, and unused waivers, with what a waiver would have to name."""
     shown = {each.message for each in found.answers.judged if run.output_format in ("github", "gitlab")}
     failing = [
         each

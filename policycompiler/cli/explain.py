@@ -16,17 +16,22 @@ from policycompiler.report import overview as overviews
 @click.argument("sources", nargs=-1, metavar="SOURCE... [ADDRESS]")
 @options.for_answers
 def explain(sources: tuple[str, ...], run: options.Run) -> None:
-    """Say why a setting has its value, down to the line of the workload.
+    """Show why a setting has its value: the policy, its reason, and the lines of the workload.
 
-    ADDRESS is a scope and a key, such as task:shop.mail.send/acks_late or app/broker_pool_limit; a scope
-    alone lists its settings; without an address, an overview of every task.
+    ADDRESS is a scope and a key, such as task:shop.mail.send/acks_late or app/broker_pool_limit. A scope
+    alone lists its settings. Without an address, the command prints an overview of every task.
+
+    \b
+    Examples:
+      policycompiler explain workloads
+      policycompiler explain workloads task:shop.payments.refund/time_limit
     """
     last = sources[-1] if sources else ""
-    # Behind a source, what is no file can only be meant as an address.
+    # After a source, a word that names no file must be an address.
     meant = explanations.is_address(last) or (len(sources) > 1 and not last.endswith((".yaml", ".yml")))
     address = last if meant and not Path(last).exists() else None
     paths = tuple(Path(source) for source in (sources[:-1] if address else sources))
-    # Only an address is answered with the files that show it.
+    # The answer to an address names the files that use it, so they are generated.
     compilation = running.compiled(paths, run, None if address else ())
     if compilation.failed or compilation.plan is None:
         running.print_findings(compilation, run)

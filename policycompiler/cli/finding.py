@@ -13,7 +13,13 @@ from policycompiler.manual import text
 @click.argument("name", required=False, metavar="[CODE|NAME]")
 @options.answer_format
 def finding(name: str | None, output_format: str) -> None:
-    """Print what a finding means, what to do and how to waive it; without a CODE, list the findings."""
+    """Print the manual page of a finding: meaning, remedy, waiver. Without a CODE, list all findings.
+
+    \b
+    Examples:
+      policycompiler finding
+      policycompiler finding PC204
+    """
     try:
         found = manual.all_findings() if name is None else (manual.finding_page(name),)
     except manual.UnknownPageError as unknown:

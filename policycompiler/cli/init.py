@@ -1,4 +1,4 @@
-"""`policycompiler init`: what a project begins with."""
+"""`policycompiler init`: the first files of a project."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from policycompiler.emitters.base import shipped
 FILES = ("workload.yaml", "policy.yaml", "policycompiler.toml")
 SCHEMAS = ("workload.schema.json", "policy.schema.json")
 SCHEMA_FOLDER = ".policycompiler"
-"""Where the first line of workload and policy file says that their schemas are."""
+"""The first line of the workload and of the policy file names this folder for their schemas."""
 
 
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False), metavar="[DIR]")
 def init(folder: Path) -> None:
-    """Write a starter workload, policy file and project file that compile cleanly; never over others.
+    """Write a starter workload, policy file and project file that compile without findings.
 
-    Their JSON Schemas go into the folder `.policycompiler`, where editors find them.
+    Existing files are never overwritten. The JSON Schemas go to the folder `.policycompiler`, where editors
+    find them.
+
+    \b
+    Example:
+      policycompiler init shop
     """
     paths = [folder / name for name in FILES]
     texts = {path: shipped("templates") / "init" / path.name for path in paths}
     texts |= {folder / SCHEMA_FOLDER / name: shipped("schemas") / name for name in SCHEMAS}
     if there := [path for path in texts if path.exists() or path.is_symlink()]:
-        message = f"{there[0]} is there already; nothing was written"
+        message = f"{there[0]} exists already; nothing was written"
         raise click.UsageError(message)
     for path, text in texts.items():
         try:

@@ -18,7 +18,7 @@ Command: TypeAlias = Callable[..., None]
 
 
 class Run(NamedTuple):
-    """What the shared options ask for, and the project's defaults; `env` is the one that counts."""
+    """The values of the shared options, with the defaults of the project applied."""
 
     project: Project
     env: str | None
@@ -42,51 +42,51 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 sources = click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="SOURCE...")
 
-_env = click.option("--env", metavar="NAME", help="Apply environments.NAME of each file.")
-_policy = click.option("--policy", type=_FILE, help="The policy file of the platform.")
+_env = click.option("--env", metavar="NAME", help="Apply the overlay environments.NAME of each file.")
+_policy = click.option("--policy", type=_FILE, help="Policy file of the platform team.")
 _baseline = click.option(
-    "--baseline", type=_FILE, help="Hide the findings that this file knows; `baseline write` makes one."
+    "--baseline", type=_FILE, help="Hide the findings recorded in this file; `baseline write` creates one."
 )
 _color = click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="Colour findings; auto means on a terminal. NO_COLOR and FORCE_COLOR are honoured.",
+    help="Color the output; auto means on a terminal. NO_COLOR and FORCE_COLOR are honored.",
 )
 _judging = (
     click.option(
         "--today",
         type=click.DateTime(["%Y-%m-%d"]),
         metavar="YYYY-MM-DD",
-        help="The day on which waivers are held valid [default: today].",
+        help="Evaluate waivers as of this date [default: today].",
     ),
-    click.option("--no-waivers", is_flag=True, help="Take no waiver into account."),
+    click.option("--no-waivers", is_flag=True, help="Ignore all waivers."),
     click.option(
         "--fail-on",
         type=click.Choice([severity.value for severity in Severity]),
         default=Severity.ERROR.value,
         show_default=True,
-        help="Mildest finding that fails the command.",
+        help="Lowest severity that fails the command.",
     ),
 )
 _output_file = click.option(
-    "--output-file", type=_FILE, help="Print into this file instead of standard output."
+    "--output-file", type=_FILE, help="Print to this file instead of standard output."
 )
 
 
 def common(command: Command) -> Command:
-    """The options of every command that is about findings; it gets them as `run`."""
+    """The options of every command that prints findings; the command gets them as `run`."""
     return _with_run(
         command,
         _env,
         _policy,
         _baseline,
         *_judging,
-        _output_format(report.FORMATS, "How findings are printed."),
+        _output_format(report.FORMATS, "Format of the findings."),
         _output_file,
         _color,
-        click.option("-q", "--quiet", is_flag=True, help="Print findings only, no summary, no progress."),
+        click.option("-q", "--quiet", is_flag=True, help="Print findings only: no summary, no progress."),
     )
 
 
@@ -98,15 +98,15 @@ def for_reviews(command: Command) -> Command:
         _policy,
         _baseline,
         *_judging,
-        _output_format(("full", "json", "markdown", "github", "gitlab"), "How the changes are printed."),
+        _output_format(("full", "json", "markdown", "github", "gitlab"), "Format of the changes."),
         _output_file,
         _color,
-        click.option("-q", "--quiet", is_flag=True, help="Print the verdict only."),
+        click.option("-q", "--quiet", is_flag=True, help="Print only the verdict."),
     )
 
 
 def for_answers(command: Command) -> Command:
-    """The options of a command that answers a question, and prints findings only where it cannot."""
+    """The options of a command that answers a question; it prints findings only where it has no answer."""
     return _with_run(command, _env, _policy, answer_format, _color)
 
 
@@ -116,7 +116,7 @@ def _output_format(formats: Sequence[str], help_text: str) -> Callable[[Command]
     )
 
 
-answer_format = _output_format(("full", "json"), "For people or for machines.")
+answer_format = _output_format(("full", "json"), "Format for people or for machines.")
 
 
 def _with_run(command: Command, *options: Callable[[Command], Command]) -> Command:
@@ -132,8 +132,8 @@ def _with_run(command: Command, *options: Callable[[Command], Command]) -> Comma
 
 
 def _run(project: Project, given: Mapping[str, Any]) -> Run:
-    """What was asked for; a command that lacks an option gives None for it."""
-    # An empty name comes of an empty variable, and is no environment either.
+    """Apply the defaults of the project; a command without an option gives None for it."""
+    # An empty name, as from an empty variable, means no environment.
     return Run(
         project,
         env=project.env if given["env"] is None else given["env"],

@@ -13,7 +13,13 @@ from policycompiler.manual import text
 @click.argument("name", required=False, metavar="[NAME]")
 @options.answer_format
 def policy(name: str | None, output_format: str) -> None:
-    """Print what a policy decides, why and with which parameters; without a NAME, list the policies."""
+    """Print the manual page of a policy: decisions, reasons, parameters. Without a NAME, list all policies.
+
+    \b
+    Examples:
+      policycompiler policy
+      policycompiler policy time-limits
+    """
     try:
         pages = manual.policy_pages() if name is None else (manual.policy_page(name),)
     except manual.UnknownPageError as unknown:

@@ -1,4 +1,4 @@
-"""`[tool.policycompiler]` of pyproject.toml, or policycompiler.toml: what the command line leaves out."""
+"""Defaults of the command line: policycompiler.toml, or `[tool.policycompiler]` of pyproject.toml."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Project(NamedTuple):
 
 
 def read_project() -> Project:
-    """The project's defaults from the current folder. What cannot be read is wrong use."""
+    """The defaults of the project in the current folder. A file that cannot be read is a usage error."""
     for name in FILES:
         path = Path(name)
         if path.is_file():
@@ -50,7 +50,7 @@ def _table(path: Path) -> dict[str, object] | None:
         tool = document.get("tool", {})
         found = tool.get("policycompiler") if isinstance(tool, dict) else None
         if found is not None and not isinstance(found, dict):
-            raise click.UsageError("pyproject.toml: `tool.policycompiler` is a table")
+            raise click.UsageError("pyproject.toml: `tool.policycompiler` must be a table")
         return found
     return document
 
@@ -64,7 +64,7 @@ def _project(table: dict[str, object], name: str) -> Project:
         if not isinstance(value, kind) or (
             isinstance(value, list) and not all(isinstance(v, str) for v in value)
         ):
-            message = f"{name}: `{key}` is {'a list of texts' if kind is list else 'a text'}"
+            message = f"{name}: `{key}` must be {'a list of strings' if kind is list else 'a string'}"
             raise click.UsageError(message)
     sources, targets = table.get("sources", []), table.get("targets", [])
     assert isinstance(sources, list)

@@ -1,4 +1,4 @@
-"""How a command runs and ends: its sources compiled, its findings printed, its exit code."""
+"""How a command runs and ends: compile the sources, print the findings, choose the exit code."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from policycompiler.diagnostics import Diagnostic
 
 EXIT_FINDINGS = 1
 EXIT_MISRULED = 2
-"""A policy file or a baseline that cannot be read: nothing was looked at, so nothing is known to be wrong."""
+"""A policy file or a baseline that cannot be read: nothing was checked."""
 EXIT_NO_SOURCES = 3
 
 
 def compiled(
     paths: tuple[Path, ...], run: Run, targets: tuple[str, ...] | None = (), *, aside: bool = False
 ) -> Compilation:
-    """Compile what the command line or the project names. Ends the program when that is nothing.
+    """Compile the sources of the command line or of the project. Ends the program when there are none.
 
-    No files are made, unless `targets` asks for some; None asks for those of the policy file.
+    `targets` are the targets to generate, by default none; None stands for those of the policy file.
     """
     compilation = compile_workload(
         paths or run.project.sources,
@@ -42,21 +42,21 @@ def compiled(
 
 
 def refuse_unread(compilation: Compilation, run: Run, *, aside: bool = False) -> None:
-    """End the program where nothing was looked at."""
+    """End the program where nothing was checked."""
     if compilation.misruled:
         print_findings(compilation, run, aside=aside)
         sys.exit(EXIT_MISRULED)
     if compilation.nothing_read:
-        click.echo("nothing to read: name a workload file or a folder with .yaml files", err=True)
+        click.echo("no workload files found: name a workload file or a folder with .yaml files", err=True)
         sys.exit(EXIT_NO_SOURCES)
 
 
 def print_findings(
     compilation: Compilation, run: Run, more: Sequence[Diagnostic] = (), *, aside: bool = False
 ) -> None:
-    """Print the findings as asked; a quiet run without any prints nothing.
+    """Print the findings in the chosen format; a quiet run without findings prints nothing.
 
-    `aside` says that standard output belongs to something else: they go to standard error.
+    `aside`: standard output belongs to something else, so the findings go to standard error.
     """
     findings = [*compilation.diagnostics, *more]
     if run.quiet and not findings and run.output_format not in report.DOCUMENT_FORMATS:
@@ -75,7 +75,7 @@ def print_findings(
 
 
 def print_text(text: str, run: Run, *, aside: bool = False) -> None:
-    """Print what was asked for, where it was asked for."""
+    """Print a result to standard output, or to the output file."""
     if run.output_file is None:
         click.echo(text, nl=False, color=True, err=aside)
         return
@@ -87,13 +87,13 @@ def print_text(text: str, run: Run, *, aside: bool = False) -> None:
 
 
 def tell(*lines: str) -> None:
-    """Lines for people, beside what was asked for; nothing for an empty one."""
+    """Print lines for people to standard error; empty ones are skipped."""
     for line in filter(None, lines):
         click.echo(line, err=True)
 
 
 def advice(code: str) -> str:
-    """What the manual says to do about a finding; an organisation's own has no page."""
+    """The remedy on the manual page of a finding; a custom finding has no page."""
     interrupts.importing(lambda: import_module("policycompiler.manual"))
     from policycompiler import manual  # noqa: PLC0415 - few formats show it
 
@@ -104,14 +104,14 @@ def advice(code: str) -> str:
 
 
 def exit_code(findings: Iterable[Diagnostic], run: Run) -> int:
-    """1 when a finding that nobody answers for is at or above the threshold."""
+    """1 when a finding that is not waived is at or above the threshold."""
     threshold = run.fail_on.rank
     counting = (finding for finding in findings if finding.waived is None)
     return EXIT_FINDINGS if any(finding.severity.rank <= threshold for finding in counting) else 0
 
 
 def wants_color(run: Run, *, aside: bool = False) -> bool:
-    """Whether what is printed has colours; a file has none."""
+    """Whether the output is colored; a file never is."""
     if run.output_file is not None:
         return False
     if run.color != "auto":

@@ -1,4 +1,4 @@
-"""`policycompiler schema`: the JSON Schemas of what a user writes and of what the program prints."""
+"""`policycompiler schema`: the JSON Schemas of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -12,5 +12,10 @@ WHAT = ("workload", "policy", "plan", "findings", "diff")
 @click.command()
 @click.argument("what", type=click.Choice(WHAT), default=WHAT[0])
 def schema(what: str) -> None:
-    """Print a JSON Schema: of a workload or policy file, of plan.json, or of findings or a diff as JSON."""
+    """Print a JSON Schema: of a workload, a policy file, plan.json, findings as JSON, or a diff as JSON.
+
+    \b
+    Example:
+      policycompiler schema workload
+    """
     click.echo((shipped("schemas") / f"{what}.schema.json").read_text(encoding="utf-8"), nl=False)

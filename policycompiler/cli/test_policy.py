@@ -1,4 +1,4 @@
-"""`policycompiler test-policy`: a policy file against workloads with known findings."""
+"""`policycompiler test-policy`: test a policy file against sample workloads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from policycompiler.cli import running
 @click.command("test-policy")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 def test_policy(file: Path) -> None:
-    """Hold a policy file against workloads, as FILE says: which findings each of them must have."""
+    """Test a policy file against sample workloads and their expected findings, which FILE lists.
+
+    \b
+    Example:
+      policycompiler test-policy policy-tests.yaml
+    """
     result = policy_tests.run(file)
     if result.refused:
         click.echo(report.render(result.refused, result.document, "full"), nl=False, err=True)

@@ -1,7 +1,7 @@
-"""Mend workload files where a finding says how: the text around an edit stays as it is, comments and all.
+"""Fix workload files where a finding says how: the text around an edit, comments included, stays as it is.
 
-An edit is left for a person where it would change anything but what it names (below an anchor, say), where
-it would reach other tasks too (in `defaults:`), and where an environment would not have the same finding.
+A person has to make the edits that change more than they name: below an anchor, for other tasks too
+(`defaults:`), or where an environment does not have the same finding.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Edit = Remove | Rename | Replace
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-.0123456789")
 
 
-class Mended(NamedTuple):
-    """New texts by file, and how many findings they mend."""
+class Fixed(NamedTuple):
+    """New texts by file, and the number of findings that they fix."""
 
     texts: Mapping[str, str]
     findings: int
@@ -54,12 +54,12 @@ def environments(document: Document) -> list[str]:
     return sorted({name for overlays in named if isinstance(overlays, dict) for name in overlays})
 
 
-def mended(
+def fixed(
     document: Document, findings: Iterable[Diagnostic], elsewhere: Sequence[Iterable[Diagnostic]] = ()
-) -> Mended:
-    """The files as they are with every fix applied that can be.
+) -> Fixed:
+    """The files with every safe fix applied.
 
-    `elsewhere` are the findings of each environment: what one of them lacks may be needed there.
+    `elsewhere` are the findings of each environment: a fix that one of them lacks may break it.
     """
     texts: dict[str, str] = {}
     count = 0
@@ -71,23 +71,23 @@ def mended(
         if all(_apply(document, edit, changed) for edit in finding.fix):
             texts = changed
             count += 1
-    return Mended(texts, count)
+    return Fixed(texts, count)
 
 
-def diff(document: Document, mended_files: Mended) -> str:
-    """What would change, as a unified diff."""
+def diff(document: Document, fixed_files: Fixed) -> str:
+    """The changes as a unified diff."""
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-        for name, text in sorted(mended_files.texts.items())
+        for name, text in sorted(fixed_files.texts.items())
         for line in difflib.unified_diff(
             document.texts[name].splitlines(keepends=True), text.splitlines(keepends=True), name, name
         )
     )
 
 
-def write(mended_files: Mended) -> None:
+def write(fixed_files: Fixed) -> None:
     """Replace each file as a whole; raises OSError where that cannot be done."""
-    for name, text in sorted(mended_files.texts.items()):
+    for name, text in sorted(fixed_files.texts.items()):
         path = Path(name).resolve()
         mark = b"\xef\xbb\xbf" if path.read_bytes().startswith(b"\xef\xbb\xbf") else b""
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,12 +1,12 @@
 """The only room that formats for people and machines: findings, explanations, tasks, changes.
 
-Here is what every command prints. Explanations, overviews and reviews are imported by those that print them.
+This module exports what every command prints. Commands import explanations, overviews and reviews themselves.
 """
 
 from policycompiler.report.comparison import comparison_text, files_text
 from policycompiler.report.findings import DOCUMENT_FORMATS, FORMATS, OutputFormat, render
 from policycompiler.report.located import Program
-from policycompiler.report.text import clean
+from policycompiler.report.text import clean, counted
 
 __all__ = [
     "DOCUMENT_FORMATS",
@@ -15,6 +15,7 @@ __all__ = [
     "Program",
     "clean",
     "comparison_text",
+    "counted",
     "files_text",
     "render",
 ]

@@ -276,7 +276,7 @@ class TestInit:
     def test_a_second_time_nothing_is_written(self):
         found = run("init")
         assert (found.exit_code, found.stdout) == (2, "")
-        assert "is there already; nothing was written" in found.stderr
+        assert "exists already; nothing was written" in found.stderr
         assert Path("workload.yaml").read_text("utf-8") == WORKLOAD
 
     def test_a_link_that_leads_nowhere_is_not_written_through(self):
@@ -296,7 +296,7 @@ class TestSources:
     def test_without_any_the_exit_code_is_3(self, command):
         found = run(command)
         assert (found.exit_code, found.stdout) == (3, "")
-        assert "nothing to read" in found.stderr
+        assert "no workload files found" in found.stderr
         assert not Path("build").exists()
 
     @pytest.mark.parametrize("command", COMMANDS)
@@ -307,7 +307,7 @@ class TestSources:
         put("nonsense", "empty/.hidden/workload.yaml")
         found = run(command, "empty", *more)
         assert (found.exit_code, found.stdout) == (3, "")
-        assert "nothing to read" in found.stderr
+        assert "no workload files found" in found.stderr
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_one_that_is_not_there_is_a_finding_with_its_name(self, command):
@@ -754,11 +754,11 @@ class TestProject:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("sources = 'workload.yaml'", "`sources` is a list of texts"),
-            ("sources = [1]", "`sources` is a list of texts"),
-            ("env = ['staging']", "`env` is a text"),
-            ("output = 1", "`output` is a text"),
-            ("targets = 'launch'", "`targets` is a list of texts"),
+            ("sources = 'workload.yaml'", "`sources` must be a list of strings"),
+            ("sources = [1]", "`sources` must be a list of strings"),
+            ("env = ['staging']", "`env` must be a string"),
+            ("output = 1", "`output` must be a string"),
+            ("targets = 'launch'", "`targets` must be a list of strings"),
             ("targets = ['kubernetes']", "unknown target `kubernetes`; allowed: celeryconfig, "),
             ("source = []", "unknown key `source`; allowed: sources, "),
             ("sources = [", "policycompiler.toml: "),
@@ -776,7 +776,7 @@ class TestProject:
         put("[tool]\npolicycompiler = 5\n", "pyproject.toml")
         found = run("check", "workload.yaml")
         assert found.exit_code == 2
-        assert "`tool.policycompiler` is a table" in found.stderr
+        assert "`tool.policycompiler` must be a table" in found.stderr
 
     def test_one_that_is_no_text_is_wrong_use(self):
         Path("pyproject.toml").write_bytes(b"\xff")

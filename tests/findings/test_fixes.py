@@ -99,32 +99,32 @@ LEFT_ALONE = {
 }
 
 
-def mended(text: str, *edits: fixes.Edit) -> str:
+def fixed(text: str, *edits: fixes.Edit) -> str:
     document = document_of(text)
     findings = [FINDING.at(edit.path, "", fix=(edit,)) for edit in edits]
-    (new,) = fixes.mended(document, findings).texts.values() or [text]
+    (new,) = fixes.fixed(document, findings).texts.values() or [text]
     return new
 
 
 @pytest.mark.parametrize(("edit", "before", "after"), MENDED.values(), ids=MENDED)
 def test_it_changes_only_what_it_names(edit, before, after):
     assert BLOCK.count(before) == 1
-    assert mended(BLOCK, edit) == BLOCK.replace(before, after)
+    assert fixed(BLOCK, edit) == BLOCK.replace(before, after)
 
 
 @pytest.mark.parametrize(("edit", "before", "after"), MENDED.values(), ids=MENDED)
 def test_the_ends_of_lines_stay_as_they_are(edit, before, after):
     windows = BLOCK.replace("\n", "\r\n")
-    assert mended(windows, edit) == BLOCK.replace(before, after).replace("\n", "\r\n")
+    assert fixed(windows, edit) == BLOCK.replace(before, after).replace("\n", "\r\n")
 
 
 @pytest.mark.parametrize(("text", "edit"), LEFT_ALONE.values(), ids=LEFT_ALONE)
 def test_what_it_cannot_do_without_harm_it_leaves_alone(text, edit):
-    assert mended(text, edit) == text
+    assert fixed(text, edit) == text
 
 
 def test_several_are_made_together():
-    changed = mended(
+    changed = fixed(
         BLOCK,
         Remove(("tasks", "shop.a", "options", "priority")),
         Remove(("tasks", "shop.b", "options", "priority")),
@@ -179,11 +179,11 @@ def test_check_fix_mends_the_file_and_reports_what_is_left(source):
     assert "timezone-unused" in run().stdout
     result = run("--fix")
     assert result.exit_code == 0
-    assert result.stderr == "mended 1: workload.yaml\n"
+    assert result.stderr == "fixed 1 finding: workload.yaml\n"
     assert "timezone-unused" not in result.stdout
     line = "    timezone: Europe/Paris  # has no effect on an interval\n"
     assert source.read_bytes() == WORKLOAD.replace(line, "").encode()
-    assert run("--fix").stderr == "nothing to mend\n"
+    assert run("--fix").stderr == "nothing to fix\n"
 
 
 def test_fix_diff_shows_it_and_writes_nothing(source):
@@ -224,7 +224,7 @@ def test_diff_without_fix_is_wrong_use(source):
 
 def test_what_stands_for_several_tasks_is_left_alone(source):
     source.write_text(IN_DEFAULTS)
-    assert run("--fix").stderr == "nothing to mend\n"
+    assert run("--fix").stderr == "nothing to fix\n"
     assert source.read_text() == IN_DEFAULTS
 
 
@@ -238,7 +238,7 @@ def test_what_an_environment_needs_is_left_alone(source, arguments):
 
 def test_what_no_environment_needs_is_mended(source):
     source.write_text(WORKLOAD + "environments: {prod: {schedules: {often: {every: 2m}}}}\n")
-    assert run("--fix").stderr == "mended 1: workload.yaml\n"
+    assert run("--fix").stderr == "fixed 1 finding: workload.yaml\n"
 
 
 def test_the_diff_shows_no_secret(source):

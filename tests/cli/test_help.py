@@ -1,0 +1,61 @@
+"""The help of each command: whole summaries, and examples that work."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+from places import EXAMPLES
+
+from policycompiler.cli import COMMANDS, cli, command
+
+NESTED = ("baseline write",)
+
+
+def help_of(name: str) -> str:
+    return CliRunner().invoke(cli, [*name.split(), "--help"], prog_name="policycompiler").stdout
+
+
+def examples() -> Iterator[str]:
+    for name in ("", *COMMANDS, *NESTED):
+        found = re.findall(r"^ +policycompiler (.+)$", help_of(name), re.MULTILINE)
+        assert found, f"the help of `{name}` has no example"
+        assert all(each.startswith(name.removesuffix(" write")) for each in found)
+        yield from found
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> None:
+    """A repository with the example shop as `workloads`, its policy file, and what was compiled from it."""
+    folder = tmp_path / "platform"
+    shutil.copytree(EXAMPLES / "platform", folder)
+    # The policy tests of the example name the shop beside them.
+    for copy in (tmp_path / "shop", folder / "workloads"):
+        shutil.copytree(EXAMPLES / "shop", copy)
+    monkeypatch.chdir(folder)
+    identity = ["-c", "user.name=shop", "-c", "user.email=shop@example.org"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "."], [*identity, "commit", "-qm", "shop"]):
+        subprocess.run(["git", *arguments], check=True)
+    assert CliRunner().invoke(cli, ["compile", "workloads"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("example", sorted(set(examples())))
+def test_an_example_does_what_its_help_says(example):
+    done = CliRunner(catch_exceptions=False).invoke(cli, shlex.split(example), prog_name="policycompiler")
+    assert (done.exit_code, done.output == "") == (0, False), done.output
+
+
+def test_the_root_shows_whole_summaries():
+    told = " ".join(help_of("").split())
+    for name in COMMANDS:
+        each = command(name)
+        assert isinstance(each, click.Command)
+        first = " ".join(str(each.help).split("\n\n")[0].split()).partition(". ")[0]
+        assert f"{name} {first.removesuffix('.')}" in told
