@@ -45,9 +45,13 @@ def explain(sources: tuple[str, ...], run: options.Run) -> None:
     for file in compilation.files:
         for setting in file.addresses:
             files.setdefault(setting, []).append(file.path)
-    show = explanations.explain_json if run.output_format == "json" else explanations.explain
     try:
-        click.echo(show(plan, document, address, files), nl=False)
+        if run.output_format == "json":
+            text = explanations.explain_json(plan, document, address, files)
+        else:
+            color = running.wants_color(run)
+            text = explanations.explain(plan, document, address, files, color=color)
     except explanations.UnknownAddressError as unknown:
         click.echo(str(unknown), err=True)
         sys.exit(running.EXIT_FINDINGS)
+    running.print_text(text, run)

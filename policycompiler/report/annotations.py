@@ -1,4 +1,4 @@
-"""Findings beside the changed lines: GitHub Actions' workflow commands, GitLab's code quality report."""
+"""Findings as annotations on the changed lines: GitHub Actions workflow commands, GitLab code quality."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _GITLAB_SEVERITIES: Mapping[Severity, str] = {
     Severity.INFO: "info",
 }
 _NO_FILE = "."
-"""GitLab wants a path where a finding is about no file."""
+"""The path of a finding without a file, because GitLab requires one."""
 
 
 def github(report: Report) -> str:
-    """A workflow command a finding that counts, and the summary as a line of the log."""
+    """A workflow command for each finding that counts, and the summary as a log line."""
     return "\n".join([*map(_command, report.findings), summary(report)]) + "\n"
 
 
@@ -46,7 +46,7 @@ def _property(text: str) -> str:
 
 
 def told_with_help(finding: Located) -> str:
-    """What was found and, on a line of its own, what to do."""
+    """The message and, on a line of its own, the help."""
     diagnostic = finding.diagnostic
     lines = [printable(diagnostic.told)]
     if diagnostic.help:
@@ -67,7 +67,7 @@ def _issue(finding: Located, mark: str) -> dict[str, object]:
     return {
         "description": f"{diagnostic.code} {diagnostic.name}: {told_with_help(finding)}",
         "check_name": diagnostic.name,
-        # One report may hold several apps, each with a broker of its own.
+        # One report may cover several apps with the same paths.
         "fingerprint": sha256(f"{path} {mark}".encode(errors="backslashreplace")).hexdigest()[:32],
         "severity": _GITLAB_SEVERITIES[diagnostic.severity],
         "location": {"path": path, "lines": {"begin": place.line}},

@@ -1,4 +1,4 @@
-"""What a change is called: in a title, and when changes of its kind are counted."""
+"""The title of a change, and the words for counting changes of its kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from policycompiler.plan import Scope, Value
 from policycompiler.quantities import duration
 from policycompiler.report.text import clean, clipped, counted
-from policycompiler.report.values import flow, is_duration, value_text
+from policycompiler.report.values import flow, value_text
 from policycompiler.review import Change, Class
 
 LONGEST_VALUE = 80
@@ -20,12 +20,13 @@ _CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 
 class Kind(NamedTuple):
-    """How changes of a kind are counted, one and several, and the title of one.
+    """The words for one change of a kind, for several, and for the title of one.
 
-    `by_setting`: each setting counts; else a thing counts once, however many of its settings change.
+    `by_setting`: each setting counts. Otherwise a thing counts once, whatever the number of its changed
+    settings.
 
-    A title takes `name`, `subject` (the kind of the scope with it), `old` and `new`, and `both`, which says
-    how the value of a key changes.
+    A title takes `name`, `subject` (kind and name of the scope), `old`, `new`, and `both` (the key with its
+    value before → after).
     """
 
     one: str
@@ -36,18 +37,18 @@ class Kind(NamedTuple):
 
 def _comes_and_goes(thing: str) -> dict[str, Kind]:
     return {
-        f"{thing}-added": Kind(f"{thing} is new", f"{thing}s are new", f"{thing} {{name}} is new"),
-        f"{thing}-removed": Kind(f"{thing} goes", f"{thing}s go", f"{thing} {{name}} is removed"),
+        f"{thing}-added": Kind(f"{thing} added", f"{thing}s added", f"{thing} {{name}} is added"),
+        f"{thing}-removed": Kind(f"{thing} removed", f"{thing}s removed", f"{thing} {{name}} is removed"),
     }
 
 
 def _of(thing: str, what: str, title: str = "") -> Kind:
-    """A kind that is about something that each such thing has."""
+    """A kind that is about one property of a thing."""
     return Kind(f"{thing} changes {what}", f"{thing}s change {what}", title or "{subject}: {both}")
 
 
 def _setting_of(what: str) -> Kind:
-    """A kind of which each setting counts."""
+    """A kind whose settings count one by one."""
     return Kind(
         f"setting of {what} changes", f"settings of {what} change", "{subject}: {both}", by_setting=True
     )
@@ -55,10 +56,10 @@ def _setting_of(what: str) -> Kind:
 
 _KINDS: Mapping[str, Kind] = {
     **_comes_and_goes("task"),
-    "task-renamed": Kind("task is renamed", "tasks are renamed", "task {name} is the new name of {old}"),
-    "task-moved": Kind("task moves queue", "tasks move queue", "{who} moves from queue {old} to {new}"),
+    "task-renamed": Kind("task renamed", "tasks renamed", "task {old} is renamed to {name}"),
+    "task-moved": Kind("task changes queue", "tasks change queue", "{who} moves from queue {old} to {new}"),
     "task-external": Kind(
-        "task changes who runs it", "tasks change who runs them", "who runs task {name} changes: {both}"
+        "task changes app", "tasks change app", "the app that runs task {name} changes: {both}"
     ),
     "task-delivery": _of("task", "delivery"),
     "task-limits": _of("task", "time limits"),
@@ -69,39 +70,39 @@ _KINDS: Mapping[str, Kind] = {
     "task-facts": _of("task", "declared facts"),
     "task-options": _of("task", "options"),
     **_comes_and_goes("queue"),
-    "queue-arguments": _of("queue", "arguments", "{subject} is declared otherwise: {both}"),
-    "queue-binding": _of("queue", "binding", "{subject} is bound otherwise: {both}"),
-    "queue-promise": _of("queue", "promise", "{subject} promises otherwise: {both}"),
+    "queue-arguments": _of("queue", "arguments", "{subject}: declaration changes: {both}"),
+    "queue-binding": _of("queue", "binding", "{subject}: binding changes: {both}"),
+    "queue-promise": _of("queue", "latency target", "{subject}: latency target changes: {both}"),
     "queue-options": _of("queue", "options"),
     **_comes_and_goes("worker"),
-    "worker-queues": _of("worker", "queues", "{subject} consumes other queues: {old} → {new}"),
-    "worker-pool": _of("worker", "pool", "{subject} runs another pool: {old} → {new}"),
+    "worker-queues": _of("worker", "queues", "{subject} consumes different queues: {old} → {new}"),
+    "worker-pool": _of("worker", "pool", "{subject} changes pool: {old} → {new}"),
     "worker-prefetch": _of("worker", "prefetch"),
-    "worker-grace": _of("worker", "stop time"),
+    "worker-grace": _of("worker", "stop timeout"),
     "worker-options": _of("worker", "options"),
     **_comes_and_goes("schedule"),
-    "disabled_schedule-added": Kind(
-        "schedule is disabled", "schedules are disabled", "schedule {name} is disabled"
-    ),
+    "disabled_schedule-added": Kind("schedule disabled", "schedules disabled", "schedule {name} is disabled"),
     "disabled_schedule-removed": Kind(
-        "disabled schedule goes", "disabled schedules go", "schedule {name} is no longer disabled"
+        "disabled schedule removed",
+        "disabled schedules removed",
+        "schedule {name} is no longer disabled",
     ),
     "disabled_schedule-changed": Kind(
         "disabled schedule changes", "disabled schedules change", "disabled schedule {name}: {both}"
     ),
     "schedule-shifted": Kind(
-        "schedule fires at other times",
-        "schedules fire at other times",
-        "schedule {name} fires at other times: {old} → {new}",
+        "schedule fires at different times",
+        "schedules fire at different times",
+        "schedule {name} fires at different times: {old} → {new}",
     ),
     "schedule-spelling": Kind(
-        "schedule is written otherwise",
-        "schedules are written otherwise",
-        "schedule {name} is written otherwise: {old} → {new}",
+        "schedule is spelled differently",
+        "schedules are spelled differently",
+        "schedule {name} is spelled differently and fires at the same times: {old} → {new}",
     ),
     "schedule-options": _of("schedule", "options"),
-    "beat-added": Kind("beat is new", "beats are new", "beat is new: something now sends on a schedule"),
-    "beat-removed": Kind("beat goes", "beats go", "beat is removed: nothing is sent on a schedule any more"),
+    "beat-added": Kind("beat added", "beats added", "beat is added: it now sends scheduled tasks"),
+    "beat-removed": Kind("beat removed", "beats removed", "beat is removed: nothing sends scheduled tasks"),
     "beat-moved": Kind("beat moves", "beats move", "beat moves: {both}"),
     "beat-options": _setting_of("beat"),
     **_comes_and_goes("alert"),
@@ -121,7 +122,7 @@ _NAMELESS = {"app": "every process"}
 _ANY = Kind("other change", "other changes", "{address}: {old} → {new}", by_setting=True)
 
 KINDS = frozenset(_KINDS)
-"""The kinds that have words of their own."""
+"""The kinds that have words here."""
 
 
 def title(change: Change) -> str:
@@ -132,7 +133,7 @@ def title(change: Change) -> str:
     said = {
         "address": code(change.address),
         "name": code(name),
-        "who": code(name) if name else "whatever names no queue",
+        "who": code(name) if name else "every task without a queue",
         "subject": f"{clean(subject)} {code(name)}" if name else _NAMELESS.get(subject, clean(subject)),
         "old": _said(key, change, change.old),
         "new": _said(key, change, change.new),
@@ -142,14 +143,14 @@ def title(change: Change) -> str:
 
 
 def likewise(changes: Sequence[Change]) -> str:
-    """What goes behind the title of a change where others are as it is but for their names."""
+    """The end of a title where other changes differ only in the name: `; also a, b and 3 more`."""
     names = [named(change) for change in changes[:MOST_NAMED]]
     more = len(changes) - len(names)
-    return f"; likewise {', '.join(names)}{f' and {more} more' if more else ''}" if names else ""
+    return f"; also {', '.join(names)}{f' and {more} more' if more else ''}" if names else ""
 
 
 def named(change: Change) -> str:
-    """What a change is about, by its name."""
+    """The name of the thing that changes."""
     return code(change.scope.name)
 
 
@@ -158,7 +159,7 @@ def _both(key: str, change: Change) -> str:
     if change.old is None:
         return f"{what}is now {_said(key, change, change.new)}"
     if change.new is None:
-        return f"{what}was {_said(key, change, change.old)} and is not set any more"
+        return f"{what}was {_said(key, change, change.old)} and is no longer set"
     return f"{what}{_said(key, change, change.old)} → {_said(key, change, change.new)}"
 
 
@@ -175,7 +176,7 @@ def _said(key: str, change: Change, value: Value) -> str:
 
 
 def when(firing: Mapping[str, Value]) -> str:
-    """When a schedule fires, without the times that come of it."""
+    """When a schedule fires, without the computed times."""
     said = {key: value for key, value in firing.items() if key not in {"next", "around_dst"}}
     every, cron, zone = said.pop("every_seconds", None), said.pop("cron", None), said.pop("timezone", None)
     words = [f"every {duration(every)}"] if isinstance(every, int | float) else []
@@ -188,19 +189,17 @@ def when(firing: Mapping[str, Value]) -> str:
 
 
 def value_in_words(scope: Scope, key: str, value: Value) -> str:
-    """The value of a setting on one line, seconds in the units that people count in; not clipped."""
-    if is_duration(scope, key) and isinstance(value, int | float) and not isinstance(value, bool):
-        return duration(value)
+    """The value of a setting on one line, for people; not clipped."""
     return clean(value_text(scope, key, value))
 
 
 def code(text: str) -> str:
-    """A name or a value between backticks, no longer than a title can bear."""
+    """A name or a value between backticks, short enough for a title."""
     return f"`{clipped(clean(text), LONGEST_VALUE)}`"
 
 
 def kinds_counted(changes: Iterable[Change]) -> str:
-    """How many changes there are, by kind, in their order; the silent ones in one number."""
+    """The number of changes by kind, in their order; the silent ones in one number."""
     found = list(changes)
     told = [change for change in found if not silent(change)]
     kinds = Counter(kind for kind, _ in dict.fromkeys(map(_subject, told)))
@@ -210,12 +209,12 @@ def kinds_counted(changes: Iterable[Change]) -> str:
 
 
 def silent(change: Change) -> bool:
-    """Whether a change is worth no line: it is safe, follows from others, and costs no machine."""
+    """Whether a change gets no line: it is safe, follows from other changes, and needs no capacity."""
     return change.follows and change.risk is Class.SAFE and change.kind != "capacity"
 
 
 def _subject(change: Change) -> tuple[str, str]:
-    """What is counted: a thing once, however many of its settings change."""
+    """The unit of counting: a thing once, or each of its settings."""
     by_setting = _KINDS.get(change.kind, _ANY).by_setting
     return change.kind, change.address if by_setting else str(change.scope)
 
@@ -226,5 +225,5 @@ def _kind_counted(kind: str, number: int) -> str:
 
 
 def following(number: int) -> str:
-    """How many changes are worth no line."""
-    return f"{counted(number, 'setting')} {'follows' if number == 1 else 'follow'}"
+    """The number of changes without a line."""
+    return f"{counted(number, 'setting')} {'follows' if number == 1 else 'follow'} from these changes"

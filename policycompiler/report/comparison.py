@@ -1,4 +1,4 @@
-"""What a compile did to its folder, or would do."""
+"""The changes that a compile made to the output folder, or would make."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from policycompiler.report.text import clean, counted
 
 
 class Compared(Protocol):
-    """How a folder differs from what was compiled."""
+    """How a folder differs from the compiled files."""
 
     @property
     def differences(self) -> Mapping[str, str]:
@@ -24,7 +24,7 @@ class Compared(Protocol):
 
 
 def comparison_text(folder: Path, comparison: Compared, *, written: bool) -> str:
-    """A line a file that differs, and one in all."""
+    """One line for each file that differs, and a summary."""
     where = clean(folder.as_posix())
     if comparison.fresh:
         return f"{where} is up to date\n"
@@ -36,11 +36,11 @@ def comparison_text(folder: Path, comparison: Compared, *, written: bool) -> str
     lines = [f"{kind}: {where}/{clean(path)}" for path, kind in comparison.differences.items()]
     number = len(comparison.differences)
     verb = "differs" if number == 1 else "differ"
-    return "\n".join([*lines, f"{counted(number, 'file')} {verb}: run policycompiler compile"]) + "\n"
+    return "\n".join([*lines, f"{counted(number, 'file')} {verb}: run `policycompiler compile`"]) + "\n"
 
 
 def files_text(files: Iterable[tuple[str, str]]) -> str:
-    """The text of one file as it is; of several, each under a line with its path."""
+    """The text of a single file as it is; each of several files under a line with its path."""
     found = list(files)
     if len(found) == 1:
         return found[0][1]

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Place
+from policycompiler.report.colors import Style, painted
 from policycompiler.report.text import cells, clean, width
 
 WIDEST_LINE = 120
@@ -38,25 +39,26 @@ def excerpt(
     labels: Sequence[Label],
     remarks: Sequence[str],
     sources: Mapping[str, Sequence[str]],
-    *,
-    color: bool = False,
+    style: Style | None = None,
 ) -> list[str]:
-    """The lines below a finding's headline: what the source says there and at its labels, and remarks.
+    """The lines below a finding's headline: the source lines of the finding and its labels, and remarks.
 
     A label at the place itself is written behind the caret. `sources` holds lines by file name;
-    places in other files are named only. The remarks are printable.
+    places in other files are named only. The remarks are printable. `style` is that of the carets, and None
+    where there is no color.
     """
     own = next((label for label in labels if label.place == place), None)
     marks = [_Marked(place, "^", own.note if own else "")]
     marks += [_Marked(label.place, "-", label.note) for label in labels if label is not own]
     files = list(dict.fromkeys(mark.place.file for mark in marks))
     shown = [mark.place.line for mark in marks if _has_line(sources, mark.place)]
-    gutter = _Gutter(len(str(max(shown, default=0))), color=color)
+    gutter = _Gutter(len(str(max(shown, default=0))), style)
     lines = []
     for file in files:
         here = sorted((mark for mark in marks if mark.place.file == file), key=lambda mark: mark.place)
         if file != place.file:
-            lines.append(f"{gutter.other_file} {clean(file)}:{here[0].place.line}:{here[0].place.column}")
+            where = f"{clean(file)}:{here[0].place.line}:{here[0].place.column}"
+            lines.append(f"{gutter.other_file} {painted(where, Style.PATH, color=style is not None)}")
         elif _has_line(sources, place):
             lines.append(gutter.bar)
         for line, marks_of_line in groupby(here, key=lambda mark: mark.place.line):
@@ -72,11 +74,11 @@ def _has_line(sources: Mapping[str, Sequence[str]], place: Place) -> bool:
 
 
 class _Gutter:
-    """The left margin: line numbers and the bar, all of one width."""
+    """The left margin: line numbers and the bar, all of one width; and the signs below the words."""
 
-    def __init__(self, digits: int, *, color: bool) -> None:
+    def __init__(self, digits: int, style: Style | None) -> None:
         self._digits = digits
-        self._color = color
+        self._style = style
         self.bar = self._dim(" " * digits + " |")
         self.other_file = self._dim(" " * digits + ":::")
         self.remark = self._dim(" " * digits + " =")
@@ -84,12 +86,17 @@ class _Gutter:
     def numbered(self, line: int) -> str:
         return self._dim(f"{line:>{self._digits}} |")
 
+    def sign(self, sign: str, note: str) -> str:
+        """A caret with its note in the style of the finding; a label's in the calm one."""
+        style = self._style if self._style and sign.startswith("^") else Style.CALM
+        return painted(f"{sign}{note}", style, color=self._style is not None)
+
     def _dim(self, text: str) -> str:
-        return f"\x1b[2m{text}\x1b[0m" if self._color else text
+        return painted(text, Style.CALM, color=self._style is not None)
 
 
 def _line(source: str, marks: Sequence[_Marked], gutter: _Gutter) -> list[str]:
-    """A source line and a line for each of its marks; a cut one is repeated when a mark is elsewhere."""
+    """A source line and a line for each of its marks; a long line is shown again for a mark further along."""
     lines: list[str] = []
     printed = None
     for mark in marks:
@@ -98,11 +105,11 @@ def _line(source: str, marks: Sequence[_Marked], gutter: _Gutter) -> list[str]:
             lines.append(f"{gutter.numbered(mark.place.line)} {text}".rstrip())
             printed = text
         note = f" {clean(mark.note)}" if mark.note else ""
-        lines.append(f"{gutter.bar} {' ' * offset}{mark.sign * length}{note}")
+        lines.append(f"{gutter.bar} {' ' * offset}{gutter.sign(mark.sign * length, note)}")
     return lines
 
 
-# Findings of one line follow each other; generated workloads have very long lines.
+# Findings come in the order of lines, and generated workloads have very long lines.
 _cells = lru_cache(maxsize=4)(cells)
 
 

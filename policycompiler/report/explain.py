@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,48 +23,56 @@ from policycompiler.plan import (
     Written,
     scope_from_text,
 )
-from policycompiler.quantities import duration
+from policycompiler.report.colors import Style, painted
 from policycompiler.report.located import place_data
 from policycompiler.report.text import clean, clipped, table
-from policycompiler.report.values import flow, is_duration, masked_data, value_text
+from policycompiler.report.values import as_emitted, flow, masked_data, value_text
 
 FORMAT = 1
 LONGEST_VALUE = 60
 MOST_USERS = 20
 FILES_WIDTH = 88
 _OPTIONS = "options."
+_PLACE = re.compile(r"\S+:\d+:\d+$")
 
 
 KINDS = ("app", "beat", "task", "queue", "worker", "schedule", "alert")
-"""What settings are about, as an address begins."""
+"""The scope kinds with which an address begins."""
 
 
 class UnknownAddressError(LookupError):
-    """An address at which nothing is decided; `nearest` are addresses that it may have meant."""
+    """An address without a setting; `nearest` are similar addresses."""
 
     def __init__(self, address: str, nearest: tuple[str, ...]) -> None:
-        near = f"; there are: {', '.join(nearest)}" if nearest else ""
-        super().__init__(f"nothing is decided about `{clean(address)}`{near}")
+        near = f"; similar: {', '.join(nearest)}" if nearest else ""
+        super().__init__(f"the plan has no setting `{clean(address)}`{near}")
         self.address = address
         self.nearest = nearest
 
 
 def is_address(text: str) -> bool:
-    """Whether a word on the command line is meant as an address rather than as a path."""
+    """Whether a word on the command line is an address and not a path."""
     return scope_from_text(text.partition("/")[0]).kind in KINDS
 
 
-def explain(plan: Plan, document: Document, address: str, files: Mapping[str, Sequence[str]]) -> str:
+def explain(
+    plan: Plan,
+    document: Document,
+    address: str,
+    files: Mapping[str, Sequence[str]],
+    *,
+    color: bool = False,
+) -> str:
     """The explanation of one setting (`task:NAME/key`), or the list of a scope's settings (`task:NAME`).
 
-    `files` are the emitted files that show a setting, by its address. A task option may be named
-    without its `options.`. Raises `UnknownAddressError`. Ends with a newline.
+    `files` are the emitted files that show a setting, by its address. An address may omit the `options.` of a
+    task option. Raises `UnknownAddressError`. Ends with a newline.
     """
     settings = _asked(plan, address)
     if address == str(settings[0].scope):
-        lines = _list(settings)
+        lines = _list(settings, color=color)
     else:
-        lines = _explanation(plan, document, settings[0], files.get(settings[0].address, ()))
+        lines = _explanation(plan, document, settings[0], files.get(settings[0].address, ()), color=color)
     return "\n".join(lines) + "\n"
 
 
@@ -110,7 +119,7 @@ def _title(scope: Scope, key: str) -> str:
     return f"{_scope_title(scope)} · {_short_key(key)}"
 
 
-def _list(settings: Sequence[Setting]) -> list[str]:
+def _list(settings: Sequence[Setting], *, color: bool) -> list[str]:
     rows = [
         (
             f"  {_short_key(setting.key)}",
@@ -119,36 +128,46 @@ def _list(settings: Sequence[Setting]) -> list[str]:
         )
         for setting in settings
     ]
-    return [clean(_scope_title(settings[0].scope)), *table(rows)]
+    title = painted(clean(_scope_title(settings[0].scope)), Style.HEADING, color=color)
+    return [title, *table(rows)]
 
 
-def _explanation(plan: Plan, document: Document, setting: Setting, files: Sequence[str]) -> list[str]:
-    value = value_text(setting.scope, setting.key, setting.value)
-    lines = [clean(f"{_title(setting.scope, setting.key)} = {value}{_in_words(setting, value)}")]
-    lines += _section("by", [clean(setting.policy)])
-    lines += _section("because", [clean(setting.because)])
+def _explanation(
+    plan: Plan, document: Document, setting: Setting, files: Sequence[str], *, color: bool
+) -> list[str]:
+    title = clean(_title(setting.scope, setting.key))
     shown = {(setting.scope, setting.key)}
-    lines += _section("from", table(_origin_rows(plan, document, setting, "", shown)))
-    lines += _section("used by", [*table(_user_rows(plan, setting)), *_file_lines(files)])
+    origins = table(_origin_rows(plan, document, setting, "", shown))
+    sections = {
+        "by": [clean(setting.policy)],
+        "because": [clean(setting.because)],
+        "from": [
+            _PLACE.sub(lambda found: painted(found[0], Style.PATH, color=color), row) for row in origins
+        ],
+        "used by": [*table(_user_rows(plan, setting)), *_file_lines(files)],
+    }
+    lines = [f"{title} = {painted(_both_ways(setting), Style.HEADING, color=color)}"]
+    for label, rows in sections.items():
+        lines += _section(label, rows, color=color)
     return lines
 
 
-def _section(label: str, lines: Sequence[str]) -> list[str]:
-    labels = [label] + [""] * (len(lines) - 1)
-    return [f"  {each:<7}  {line}" for each, line in zip(labels, lines, strict=False)]
+def _section(label: str, lines: Sequence[str], *, color: bool) -> list[str]:
+    margins = [painted(f"{label:<7}", Style.CALM, color=color)] + [" " * 7] * (len(lines) - 1)
+    return [f"  {margin}  {line}" for margin, line in zip(margins, lines, strict=False)]
 
 
-def _in_words(setting: Setting, value: str) -> str:
-    if not is_duration(setting.scope, setting.key) or not isinstance(setting.value, int | float):
-        return ""
-    words = duration(setting.value)
-    return "" if words == value else f" ({words})"
+def _both_ways(setting: Setting) -> str:
+    """The value for people and, where files have another number for it, that number."""
+    words = clean(value_text(setting.scope, setting.key, setting.value))
+    emitted = as_emitted(setting.scope, setting.key, setting.value)
+    return f"{words} ({emitted})" if emitted and emitted != words else words
 
 
 def _origin_rows(
     plan: Plan, document: Document, setting: Setting, indent: str, shown: set[tuple[Scope, str]]
 ) -> Iterator[tuple[str, str]]:
-    """What each origin is, and where it stands; those of a derived setting below it, once."""
+    """Each origin with its place; the origins of a derived setting stand below it, once."""
     for origin in setting.origins:
         match origin:
             case Written(path):
@@ -178,7 +197,7 @@ def _origin_rows(
 
 
 def _written(document: Document, scope: Scope, path: SpecPath) -> tuple[str, Place]:
-    """A path of the workload with its value, told from the entry of the scope where it lies in it."""
+    """A path of the workload with its value; relative to the entry of the scope where that holds it."""
     entry = (f"{scope.kind}s", scope.name)
     below = path[2:] if path[:2] == entry and len(path) > len(entry) else path
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in below).removeprefix(".")
@@ -193,8 +212,8 @@ def _written(document: Document, scope: Scope, path: SpecPath) -> tuple[str, Pla
                 # The short form: `rate: 2/h` stands for `rate: {mean: 2/h}`.
                 return _written(document, scope, path[:-1])
             case _:
-                return f"{name} is not given", document.place(path)
-    # The place of a block mapping is its first key, lines below the name that a reader looks for.
+                return f"{name} is not set", document.place(path)
+    # A block mapping begins at its first key, lines below the name that a reader looks for.
     place = document.place(path, key=isinstance(value, dict))
     return f"{name} = {clipped(flow(value), LONGEST_VALUE)}", place
 
@@ -217,7 +236,7 @@ def _users(plan: Plan) -> Mapping[tuple[Scope, str], list[Setting]]:
     """The settings that derive from each setting."""
     users: defaultdict[tuple[Scope, str], list[Setting]] = defaultdict(list)
     for setting in plan:
-        # Only these: a constant may be a list, which has no hash.
+        # A constant may be a list, which has no hash.
         for origin in dict.fromkeys(each for each in setting.origins if isinstance(each, Derived)):
             users[origin.scope, origin.key].append(setting)
     return users
@@ -229,7 +248,7 @@ def _file_lines(files: Sequence[str]) -> list[str]:
 
 
 def explain_json(plan: Plan, document: Document, address: str, files: Mapping[str, Sequence[str]]) -> str:
-    """The same for machines: the settings asked for and all they derive from, by address.
+    """The same for machines: the settings asked for, and every setting that they derive from, by address.
 
     Raises `UnknownAddressError`. Ends with a newline.
     """

@@ -11,6 +11,7 @@ from policycompiler import interrupts
 from policycompiler.diagnostics import Diagnostic, Place, Severity, SpecPath
 from policycompiler.load import Document, lines_of
 from policycompiler.plan import Plan
+from policycompiler.report.colors import Style, painted
 from policycompiler.report.excerpt import Label, excerpt
 from policycompiler.report.located import (
     Located,
@@ -38,15 +39,14 @@ FORMATS: tuple[OutputFormat, ...] = (
     *("full", "concise", "json"),
     *("github", "gitlab", "sarif", "junit", "markdown"),
 )
-"""What `render` can make, the default first."""
+"""The formats of `render`, the default first."""
 
 DOCUMENT_FORMATS = frozenset({"json", "gitlab", "sarif", "junit"})
-"""Those that are one document for a machine: there is one without any finding, too, and nothing beside it."""
+"""Formats that are one document for a machine: printed without findings too, and alone."""
 
 UNKNOWN = Program("0", lambda _: "")
 
-_COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.INFO: "1;36"}
-_CALM = "2"
+_STYLES = {Severity.ERROR: Style.ERROR, Severity.WARNING: Style.WARNING, Severity.INFO: Style.NOTE}
 
 
 def render(
@@ -62,9 +62,9 @@ def render(
 ) -> str:
     """The findings and a summary, ending with a newline.
 
-    `plan` is counted for the summary; without one, what the document holds. `color` adds ANSI
-    sequences to the text formats; nothing in the sources can add any. `hidden` counts what a baseline hides.
-    `fail_on` is the mildest severity that fails the command.
+    The summary counts the parts of `plan`; without a plan, those of the document. `color` adds ANSI sequences
+    to the text formats; nothing in the sources can add any. `hidden` is the number of findings that a
+    baseline hides. `fail_on` is the lowest severity that fails the command.
     """
     found = located(diagnostics, document)
     open_ = [finding for finding in found if finding.diagnostic.waived is None]
@@ -93,14 +93,18 @@ def _full(report: Report, *, color: bool) -> str:
     blocks = []
     for finding in report.findings:
         diagnostic = finding.diagnostic
-        remarks = [f"help: {printable(diagnostic.help)}"] if diagnostic.help else []
-        # Where to read more is worth saying once.
+        remarks = [_remark("help", printable(diagnostic.help), color=color)] if diagnostic.help else []
+        # The command is printed once for each code.
         if diagnostic.code not in told and (command := more_command(diagnostic)):
-            remarks.append(f"more: {command}")
+            remarks.append(_remark("more", painted(command, Style.COMMAND, color=color), color=color))
         told.add(diagnostic.code)
         blocks.append(_block(finding, remarks, sources, color=color))
     blocks += [_waived_block(finding, color=color) for finding in report.waived]
     return "\n\n".join([*blocks, "\n".join(_closing(report))]) + "\n"
+
+
+def _remark(label: str, text: str, *, color: bool) -> str:
+    return f"{painted(label, Style.HEADING, color=color)}: {text}"
 
 
 def _places(finding: Located) -> list[Place]:
@@ -111,12 +115,13 @@ def _block(
     finding: Located, remarks: Sequence[str], sources: Mapping[str, Sequence[str]], *, color: bool
 ) -> str:
     labels = [Label(other.place, other.note) for other in finding.related]
-    lines = excerpt(finding.place, labels, remarks, sources, color=color)
+    style = _STYLES[finding.diagnostic.severity]
+    lines = excerpt(finding.place, labels, remarks, sources, style if color else None)
     return "\n".join([_headline(finding, color=color), *lines])
 
 
 def _waived_block(finding: Located, *, color: bool) -> str:
-    """Nobody has to act: what was found and who answers for it, without the source."""
+    """A waived finding: the headline, and the waiver; no source lines, because nobody has to act."""
     assert finding.diagnostic.waived is not None
     answer = f"  = waived {answered(finding.diagnostic.waived)}"
     return f"{_headline(finding, color=color)}\n{answer}"
@@ -125,17 +130,18 @@ def _waived_block(finding: Located, *, color: bool) -> str:
 def _headline(finding: Located, *, color: bool) -> str:
     diagnostic, place = finding.diagnostic, finding.place
     waived = diagnostic.waived is not None
-    verdict = f"{'waived' if waived else diagnostic.severity}[{diagnostic.code}]"
-    if color:
-        verdict = f"\x1b[{_CALM if waived else _COLORS[diagnostic.severity]}m{verdict}\x1b[0m"
-    where = f"{clean(place.file)}:{place.line}:{place.column}: " if place.file else ""
-    return f"{where}{verdict} {diagnostic.name}: {printable(diagnostic.told)}"
+    style = Style.CALM if waived else _STYLES[diagnostic.severity]
+    verdict = painted(f"{'waived' if waived else diagnostic.severity}[{diagnostic.code}]", style, color=color)
+    where = f"{clean(place.file)}:{place.line}:{place.column}" if place.file else ""
+    at = f"{painted(where, Style.PATH, color=color)}: " if where else ""
+    name = painted(diagnostic.name, Style.HEADING, color=color)
+    return f"{at}{verdict} {name}: {printable(diagnostic.told)}"
 
 
 def _closing(report: Report) -> list[str]:
     fixable = any(finding.diagnostic.fix and not finding.diagnostic.waived for finding in report.findings)
-    mend = ["`check --fix` mends what of this can be mended without harm"] if fixable else []
-    return [summary(report), *mend]
+    fix = ["run `policycompiler check --fix` to apply the safe fixes"] if fixable else []
+    return [summary(report), *fix]
 
 
 def _json(report: Report) -> str:
@@ -188,7 +194,7 @@ _MODULES = {
     "junit": "junit",
     "markdown": "markdown",
 }
-"""Formats that have a module of this room, which is imported where it is asked for, and a function there."""
+"""Formats with a module of their own, which is imported on use; its function has the name of the format."""
 
 
 def _in_format(output_format: OutputFormat) -> Callable[[Report], str]:

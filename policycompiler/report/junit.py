@@ -12,9 +12,9 @@ NAME = "policycompiler"
 
 
 def junit(report: Report) -> str:
-    """A test case a finding: failed when it fails the command, skipped when it is waived, else passed.
+    """One test case per finding: failed when it fails the command, skipped when it is waived, else passed.
 
-    Without any finding there is one case, which has passed.
+    Without findings there is one case, which passes.
     """
     cases = [_case(report, finding) for finding in (*report.findings, *report.waived)]
     if not cases:

@@ -1,4 +1,4 @@
-"""Findings with their positions, and what every format says of them all."""
+"""Findings with their positions, and the summary that every format prints."""
 
 from __future__ import annotations
 
@@ -33,20 +33,17 @@ class Located(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What the program knows of itself: its version, and what to do about a finding, by its code.
-
-    The advice is empty where the program has none.
-    """
+    """The version of the program, and its advice on a finding by code; empty without a page."""
 
     version: str
     advice: Callable[[str], str]
 
 
 class Report(NamedTuple):
-    """What is to be printed.
+    """The data that a format prints.
 
-    `findings` count; for the `waived` ones somebody answers, and they neither count nor fail. `hidden` are
-    those that a baseline knows, `fail_on` is the mildest severity that fails the command.
+    `findings` count; `waived` findings neither count nor fail. `hidden` is the number of findings that a
+    baseline hides. `fail_on` is the lowest severity that fails the command.
     """
 
     findings: Sequence[Located]
@@ -59,9 +56,9 @@ class Report(NamedTuple):
 
 
 def located(diagnostics: Iterable[Diagnostic], document: Document) -> list[Located]:
-    """The diagnostics with their positions, sorted by them; of equal ones at one place the first.
+    """The diagnostics with their positions, sorted by them, without duplicates at one place.
 
-    One that is waived never stands for an equal one that is not.
+    Of two equal diagnostics, the one that is not waived stays.
     """
     found: dict[tuple[Finding, Place, str], Located] = {}
     for diagnostic in sorted(diagnostics, key=lambda each: each.waived is not None):
@@ -88,9 +85,9 @@ def _order(finding: Located) -> tuple[Place, int, str, str, str, str]:
 
 
 def fingerprints(findings: Iterable[Located]) -> list[str]:
-    """What tells findings apart and stays when the text around them moves: finding and path, never a line.
+    """Marks that tell findings apart and stay when the text around them moves: finding and path, no line.
 
-    Of several at one path each has its own.
+    Several findings at one path have different marks.
     """
     seen: Counter[str] = Counter()
     found = []
@@ -107,22 +104,22 @@ def _path_text(path: SpecPath) -> str:
 
 
 def rule_id(diagnostic: Diagnostic) -> str:
-    """The code, or the name of an organisation's own finding: those share one code."""
+    """The code, or the name of a custom finding, because custom findings share one code."""
     return diagnostic.name if diagnostic.code == CUSTOM_CODE else diagnostic.code
 
 
 def more_command(diagnostic: Diagnostic) -> str:
-    """The command that prints the manual page of a finding; empty for an organisation's own."""
+    """The command that prints the manual page of a finding; empty for a custom finding."""
     return "" if diagnostic.code == CUSTOM_CODE else f"policycompiler finding {diagnostic.code}"
 
 
 def printable(text: str) -> str:
-    """What a finding says, for people: no password, nothing that a terminal obeys, no endless word."""
+    """Text for people: without passwords, control characters, and of limited length."""
     return visible(sentence(text))
 
 
 def answered(waived: Waived) -> str:
-    """Who answers for a finding, until when, and why."""
+    """The owner, expiry and reason of a waiver."""
     return printable(f"by {waived.owner} until {waived.expires}: {waived.reason}")
 
 
@@ -134,12 +131,12 @@ def summary(report: Report) -> str:
 
 
 def verdict(report: Report) -> str:
-    """The findings that count, in one line."""
+    """The number of findings that count, in one line."""
     files, tasks = counted(file_count(report), "file"), counted(task_count(report), "task")
     severities = severity_counts(report)
     if severities:
         found = ", ".join(counted(severities[each], each) for each in Severity if severities[each])
-        # Where the policy file is wrong, no task was looked at.
+        # With a wrong policy file, no task was checked.
         misruled = report.document.policy is not None and not _workload_texts(report)
         return f"{found} in {files}" if misruled else f"{found} in {files}, {tasks}"
     if report.plan is None:
@@ -149,7 +146,7 @@ def verdict(report: Report) -> str:
 
 
 def waived_summary(report: Report) -> str:
-    """How many are waived, and when the first of them counts again; empty without any."""
+    """The number of waived findings, and the date when the first waiver expires; empty without any."""
     days = [each.diagnostic.waived.expires for each in report.waived if each.diagnostic.waived]
     if not days:
         return ""
@@ -161,25 +158,25 @@ def _hidden_summary(report: Report) -> str:
 
 
 def severity_counts(report: Report) -> Counter[Severity]:
-    """How many findings that count there are of each severity."""
+    """The number of findings that count, by severity."""
     return Counter(finding.diagnostic.severity for finding in report.findings)
 
 
 def file_count(report: Report) -> int:
-    """How many files were looked at."""
-    # A file that could not be read has a finding and no text.
+    """The number of files that were read, or should have been."""
+    # An unreadable file has a finding and no text.
     found = (finding.place.file for finding in (*report.findings, *report.waived))
     return len({*_workload_texts(report), *filter(None, found)})
 
 
 def _workload_texts(report: Report) -> set[str]:
-    """The files that were read; the policy file is none of the workload."""
+    """The workload files that were read; the policy file does not count."""
     rules = report.document.policy
     return set(report.document.texts) - {rules.source.name if rules else ""}
 
 
 def task_count(report: Report) -> int:
-    """How many tasks the plan has, or the document where there is no plan."""
+    """The number of tasks in the plan, or in the document where there is no plan."""
     if report.plan is not None:
         return len(report.plan.scopes("task"))
     tasks = report.document.data.get("tasks")

@@ -1,4 +1,4 @@
-"""Findings as a comment of a pull request: a list in Markdown, what is waived folded away."""
+"""Findings as a pull-request comment: a list in Markdown, with the waived findings folded."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from policycompiler.report.located import (
 from policycompiler.report.text import clean, counted
 
 LONGEST = 60_000
-"""Characters of a comment; GitHub takes 65536."""
+"""Characters of a comment; GitHub's limit is 65536."""
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#~&$|]|:(?=//|[A-Za-z+-][\w+-]*:)|(?i:(?<=www))\.)")
 _PLACE = re.compile(r"((?<!\S)[^\s`\\|]+\.ya?ml:\d+:\d+)")
-"""File, line and column: as code, in which nothing has to be escaped."""
+"""File, line and column, shown as code, where nothing needs escaping."""
 _CODE = re.compile(r"`([^`\\|]+)`")
 
 
 def markdown(report: Report) -> str:
-    """The summary, the findings that count, and the waived ones below a fold."""
+    """The summary, the findings that count, and the waived findings folded."""
     head = f"**policycompiler:** {summary(report)}"
     waived = fitting(list(map(_item, report.waived)), LONGEST // 4, "finding")
     room = LONGEST - len(head) - sum(map(len, waived))
@@ -42,7 +42,7 @@ def markdown(report: Report) -> str:
 
 
 def fitting(items: Sequence[str], room: int, noun: str) -> list[str]:
-    """The items that fit into so many characters, and how many more there are."""
+    """The items that fit into `room` characters, and the number of the others."""
     shown: list[str] = []
     for number, item in enumerate(items):
         room -= len(item) + 2
@@ -67,17 +67,17 @@ def _item(finding: Located) -> str:
 
 
 def literal(text: str) -> str:
-    """Text that Markdown shows as it is, but for `code`; it calls nobody, links nowhere and opens nothing."""
+    """Text that Markdown shows unchanged except `code`; it mentions nobody and links nowhere."""
     parts = _CODE.split(text)
     return "".join(f"`{part}`" if odd % 2 else _with_places(part) for odd, part in enumerate(parts))
 
 
 def _with_places(text: str) -> str:
-    # Beside a stray backtick, another one would end what that begins.
+    # A stray backtick would pair with a new one.
     parts = [text] if "`" in text else _PLACE.split(text)
     return "".join(f"`{part}`" if odd % 2 else _plain(part) for odd, part in enumerate(parts))
 
 
 def _plain(text: str) -> str:
-    # A comment keeps what follows from becoming a mention or the number of an issue.
+    # The comment keeps the next word from becoming a mention or an issue number.
     return re.sub(r"(@|\\#)", r"\1<!-- -->", _SPECIAL.sub(r"\\\1", text))

@@ -1,4 +1,4 @@
-"""One line a task: where it runs, how it is delivered, its limits and retries."""
+"""One line per task: queue, worker, delivery, limits and retries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from policycompiler.report.text import clean, table
 HEADER = ("task", "queue", "worker", "delivery", "limits", "retries")
 FORMAT = 1
 LONGEST_BACKOFF_SECONDS = 600
-"""Celery's own retry_backoff_max, for a backoff without one."""
+"""Celery's default for retry_backoff_max."""
 _UNKNOWN = "–"  # noqa: RUF001 - a dash for people
 
 
@@ -23,7 +23,7 @@ def overview(plan: Plan) -> str:
 
 
 def for_undeclared(plan: Plan) -> str:
-    """The queue and the workers that are there for tasks that nobody declared alone; empty where none are."""
+    """A sentence about the queue and workers that serve only undeclared tasks; empty where there are none."""
     name = plan.get(APP, "task_default_queue")
     queue = Scope("queue", str(name))
     if name is None or plan.get(queue, "tasks") != [] or plan.get(queue, "external"):
@@ -34,8 +34,8 @@ def for_undeclared(plan: Plan) -> str:
         if plan.get(Scope("worker", worker), "queues") == [queue.name]
     ]
     whose = {0: "", 1: " and its worker"}.get(len(workers), " and its workers")
-    verb = "take" if workers else "takes"
-    return clean(f"queue {queue.name}{whose} {verb} tasks that nobody declared")
+    verb = "serve" if workers else "serves"
+    return clean(f"queue {queue.name}{whose} {verb} tasks that the workload does not declare")
 
 
 def overview_json(plan: Plan) -> str:
@@ -61,7 +61,7 @@ def _delivery(plan: Plan, scope: Scope) -> str:
 
 
 def _limits(plan: Plan, scope: Scope) -> str:
-    """The soft limit and the hard one, and whether they rest on a default."""
+    """The soft and the hard time limit, and whether they follow from a default."""
     soft = plan.get(scope, "options.soft_time_limit", plan.get(APP, "task_soft_time_limit"))
     hard = plan.get(scope, "options.time_limit", plan.get(APP, "task_time_limit"))
     if not soft and not hard:
@@ -75,7 +75,7 @@ def _duration(value: Value) -> str:
 
 
 def _retries(plan: Plan, scope: Scope) -> str:
-    """How many, and how far apart: `5, ≤ 5 min apart`."""
+    """The number of retries and the delay between them: `5, ≤ 5 min apart`."""
     if plan.find(scope, "options.max_retries") is None:
         return "not declared"
     most = plan.get(scope, "options.max_retries")

@@ -1,4 +1,4 @@
-"""A review with where its changes were written: for machines, and what people's formats share."""
+"""A review with the places of its changes: its JSON, and the parts that formats for people share."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _TIMES = (("next", "next firings"), ("around_dst", "around a change of the clock
 
 
 class Half(NamedTuple):
-    """One of the two that are compared: what the user called it, and its sources, where it has any.
+    """One side of a comparison: the name that the user gave it, and its sources, where it has any.
 
-    `errors` counts what a check of it finds and nobody answers for; its plan is then not all that was meant.
-    `lacks` is the policy file that the other one is compiled with and a revision does not have.
+    `errors` is the number of its errors that no waiver covers; its plan is then incomplete. `lacks` is the
+    policy file of the other side, where this revision does not have it.
     """
 
     label: str
@@ -42,10 +42,10 @@ class Half(NamedTuple):
 
 
 class Reviewed(NamedTuple):
-    """A review to be printed. `answers` say who answers for each of its changes.
+    """A review to print, with the waiver of each of its changes in `answers`.
 
-    `name` is what is compared: the service and its environment. `elsewhere` are the environments that differ,
-    too, and are not compared.
+    `name` is the service and its environment. `elsewhere` are the environments that differ too, and are not
+    compared.
     """
 
     review: Review
@@ -57,7 +57,7 @@ class Reviewed(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A change and who answers for it; `alike` are those that differ from it in nothing but their names."""
+    """A change and its waiver; `alike` are changes that differ from it only in the name."""
 
     change: Change
     answer: Answer
@@ -65,27 +65,27 @@ class Shown(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many changes this is."""
+        """The number of changes."""
         return 1 + len(self.alike)
 
 
-_UNCHANGED = "no changes in meaning"
+_UNCHANGED = "no changes"
 _VERDICTS: Mapping[Class, str] = {
-    Class.SAFE: "in one step, in any order",
-    Class.ORDERED: "safe only in the order below",
-    Class.MANUAL: "somebody has to do or to decide something first",
-    Class.LOSSY: "work can be lost or repeated, whatever the order",
+    Class.SAFE: "deploy in one step, in any order",
+    Class.ORDERED: "safe only in the order of the steps",
+    Class.MANUAL: "a person must act or decide first",
+    Class.LOSSY: "work can be lost or repeated, in any order",
 }
 
 
 def worst(review: Review, errors: int = 0) -> Class | None:
-    """The worst class, None without changes; errors of the new side are for somebody to mend."""
+    """The worst class, None without changes; at least manual where the new side has errors."""
     found = [review.verdict, Class.MANUAL if errors else None]
     return max((risk for risk in found if risk), key=lambda risk: risk.rank, default=None)
 
 
 def verdict(review: Review, errors: int = 0) -> tuple[str, str]:
-    """The verdict in words, and the changes counted; without changes nothing is counted."""
+    """The verdict in words, and the number of changes by kind; empty without changes."""
     risk = worst(review, errors)
     if risk is None:
         return _UNCHANGED, ""
@@ -93,15 +93,15 @@ def verdict(review: Review, errors: int = 0) -> tuple[str, str]:
 
 
 def doubts(reviewed: Reviewed) -> tuple[str, ...]:
-    """What the errors of the new side make of the review, or nothing; then what else it does not show."""
+    """A sentence about errors of the new side, or an empty one; then what the review does not show."""
     old, new = reviewed.old, reviewed.new
     wrong = (
-        f"{clean(new.label)} has {counted(new.errors, 'error')}, as `policycompiler check` shows: "
-        f"{_about(new)} is missing or wrong here, and `compile` writes nothing"
+        f"{clean(new.label)} has {counted(new.errors, 'error')} (run `policycompiler check`): "
+        "this review is incomplete, and `compile` writes nothing"
     )
     late = (
-        f"{clean(old.label)} has {counted(old.errors, 'error')} by the rules of today: "
-        f"{_about(old)} may look new here"
+        f"{clean(old.label)} has {counted(old.errors, 'error')} under the current rules: "
+        "some changes may appear as new"
     )
     unruled = (
         f"{clean(half.label)} has no {clean(half.lacks)}: it is compared without a policy file"
@@ -109,7 +109,7 @@ def doubts(reviewed: Reviewed) -> tuple[str, ...]:
         if half.lacks
     )
     names = ", ".join(map(clean, reviewed.elsewhere))
-    unseen = f"environments written otherwise are not compared here: {names}; `--env NAME` compares one"
+    unseen = f"environments that also differ and are not compared: {names}; use `--env NAME` to compare one"
     return (
         wrong if new.errors else "",
         *([late] if old.errors else []),
@@ -118,12 +118,8 @@ def doubts(reviewed: Reviewed) -> tuple[str, ...]:
     )
 
 
-def _about(half: Half) -> str:
-    return "what it is about" if half.errors == 1 else "what they are about"
-
-
 def shown(reviewed: Reviewed) -> tuple[list[Shown], list[Shown], int]:
-    """The changes that are not safe, the safe ones that are worth a line, and how many are not."""
+    """The risky changes, the safe changes that get a line, and the number of those without one."""
     pairs = list(map(Shown, reviewed.review.changes, reviewed.answers))
     risky = [each for each in pairs if each.change.risk is not Class.SAFE]
     safe = [each for each in pairs if each.change.risk is Class.SAFE]
@@ -132,7 +128,7 @@ def shown(reviewed: Reviewed) -> tuple[list[Shown], list[Shown], int]:
 
 
 def gathered(pairs: Iterable[Shown]) -> list[Shown]:
-    """What is said of one task holds for forty that move along: the first of them, with the others."""
+    """Changes that differ only in the name become one entry: the first of them, with the others."""
     groups: dict[Hashable, list[Shown]] = {}
     for each in pairs:
         groups.setdefault(_but_for_its_name(each), []).append(each)
@@ -184,7 +180,7 @@ def in_full(change: Change, value: Value) -> str:
 
 
 def times(change: Change) -> Iterator[str]:
-    """When a schedule that is shifted, or may stand for another one, fires: before and after, a line each."""
+    """The next firings of a shifted or replaced schedule, before and after, a line each."""
     stands_in = change.kind == "schedule-added" and change.risk is Class.MANUAL
     if change.kind == "schedule-shifted" or stands_in:
         for key, label in _TIMES:
@@ -195,7 +191,7 @@ def times(change: Change) -> Iterator[str]:
 
 
 def capacity(review: Review) -> list[str]:
-    """The size of each worker that differs, before and after; of several, that of all workers as well."""
+    """The size of each resized worker before → after, and the size of all workers together."""
     if review.capacity is None:
         return []
     lines = [f"worker `{clean(each.worker)}`: {_sizes(each)}" for each in review.resized]
@@ -215,7 +211,7 @@ def _size(found: Size) -> str:
 
 
 def processes(step: Step) -> list[tuple[str, str]]:
-    """What happens to which processes, in the order in which to do it."""
+    """The actions of a step with their processes, in order."""
     named = [
         ("start", step.start),
         ("restart", step.restart),
@@ -231,12 +227,12 @@ def _process(process: str) -> str:
 
 
 def deployed(folder: str) -> str:
-    """The folder of a step in words; empty where nothing is deployed."""
+    """The folder of a step in words; empty where the step deploys nothing."""
     return "the output folder" if folder == OUTPUT else f"`{clean(folder)}`" if folder else ""
 
 
 def review_json(reviewed: Reviewed) -> str:
-    """The review for machines, canonical: what `compile --rollout` writes. Ends with a newline."""
+    """The review for machines, canonical, as `compile --rollout` writes it. Ends with a newline."""
     review, errors = reviewed.review, reviewed.new.errors
     risk = worst(review, errors)
     data: dict[str, Value] = {
@@ -303,7 +299,7 @@ def _at(document: Document | None, path: SpecPath) -> Value:
 
 
 def _relative(document: Document, file: str) -> str:
-    """The name of a file; of an absolute one what is below the folder that all sources share."""
+    """The name of a file; an absolute one becomes relative to the common folder of all sources."""
     if not Path(file).is_absolute():
         return file
     folders = {str(Path(name).parent) for name in document.texts if Path(name).is_absolute()}

@@ -33,7 +33,7 @@ _LEVELS: Mapping[Severity, str] = {
 
 
 def sarif(report: Report) -> str:
-    """One run of the compiler: its rules are the findings that were made, and waived ones are suppressed."""
+    """One run of the compiler: its rules are the codes found, and waived findings are suppressed."""
     found = [*report.findings, *report.waived]
     rules = {rule_id(each.diagnostic): each.diagnostic for each in found}
     places = _Places(report)
@@ -42,7 +42,7 @@ def sarif(report: Report) -> str:
         for finding, mark in zip(found, fingerprints(found), strict=True)
     ]
     if report.waived:
-        # As soon as one result says whether it is suppressed, all have to.
+        # When one result has suppressions, the standard requires the key in all.
         results = [{"suppressions": [], **result} for result in results]
     driver = {
         "name": "policycompiler",
@@ -97,7 +97,7 @@ def _result(finding: Located, mark: str, rule: int, places: _Places) -> dict[str
 
 
 def _message(text: str) -> dict[str, str]:
-    """A plain message; what would be a link in one is not."""
+    """A plain message, with link syntax escaped."""
     return {"text": text.replace("[", r"\[").replace("]", r"\]") if "](" in text else text}
 
 
@@ -123,7 +123,7 @@ class _Places:
 
 
 def _artifact(file: str) -> dict[str, str]:
-    """Below the folder that the command ran in, unless the user named it from the root."""
+    """A path relative to the current folder, unless the user gave an absolute one."""
     path = quote(file.encode("utf-8", "surrogateescape"))
     if path.startswith("/"):
         return {"uri": f"file://{path}"}

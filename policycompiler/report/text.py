@@ -1,6 +1,6 @@
-"""Text that is safe to print: no secret, no control character, and columns that line up.
+"""Text that is safe to print: no secrets, no control characters, aligned columns.
 
-Workloads, file names and messages quote what somebody else wrote; all of it passes through here.
+Workloads, file names and messages quote text of other people; all of it passes through here.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ MASK = "***"
 LONGEST_MESSAGE = 1000
 GAP = "  "
 # Up to the last `@` of the word: an unescaped `/` or `@` in a password must not uncover the rest of it.
-# `\/` is how a double-quoted YAML text may write `/`.
+# A double-quoted YAML text may write `/` as `\/`.
 _CREDENTIALS = re.compile(r"(:\\?/\\?/)(?:(?!:\\?/\\?/)\S)+@")
 
-# The scalar of a key that names a secret, in YAML or in what `explain` prints.
+# The scalar of a key that names a secret, in YAML or in the output of `explain`.
 _SECRET_VALUE = re.compile(
     rf"""(?ix) (?:^|[\s{{,"'_?&;-]) (?:{SECRET_WORDS})
     (?: ["']? \s* : \s+ | \s* = \s* ) (?P<value> [^\s{{\[,}}\#] [^,}}]* )"""
@@ -46,7 +46,7 @@ def _secrets(text: str) -> list[tuple[int, int]]:
 
 
 def visible(text: str) -> str:
-    r"""The text with every character that a terminal would obey or hide written out: `\x1b`, `\u202e`."""
+    r"""The text with every control or invisible character escaped: `\x1b`, `\u202e`."""
     if text.isprintable():
         return text
     return "".join(
@@ -60,7 +60,7 @@ def clean(text: str) -> str:
 
 
 def cells(line: str, *, tab: str = "    ") -> list[str]:
-    """What to print for each character of a source line; a masked password is one cell and empty ones."""
+    """The printed form of each character of a source line; a masked password is one cell, then empty ones."""
     printed = [tab if char == "\t" else visible(char) for char in line]
     for start, end in _secrets(line):
         printed[start:end] = [MASK] + [""] * (end - start - 1)
@@ -81,12 +81,12 @@ def _char_width(char: str) -> int:
 
 
 def clipped(text: str, longest: int) -> str:
-    """The text, or its beginning and an ellipsis. Mask before: a cut URL is no longer recognised."""
+    """The text, or its beginning and an ellipsis. Mask it first: a cut URL is no longer recognized."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def sentence(text: str) -> str:
-    """What a finding says, passwords masked, no longer than anybody reads: it quotes what was found."""
+    """The text of a finding, which quotes the input: passwords masked, length limited."""
     return clipped(masked(text), LONGEST_MESSAGE)
 
 

@@ -1,28 +1,39 @@
-"""How values read: durations with units, everything else as YAML would write it on one line."""
+"""How values read: durations and sizes in units for people, everything else as in a YAML flow style."""
 
 from __future__ import annotations
 
 from policycompiler.plan import Scope, Value, vocabulary
 from policycompiler.plan.vocabulary import Unit
-from policycompiler.quantities import number
+from policycompiler.quantities import duration, number, size
 from policycompiler.report.text import masked
 
-
-def is_duration(scope: Scope, key: str) -> bool:
-    """Whether a setting counts seconds."""
-    declared = vocabulary.find(scope.kind, key)
-    return declared is not None and declared.unit is Unit.SECONDS
+_BYTES = {Unit.BYTES: 1, Unit.KIB: 2**10}
 
 
 def value_text(scope: Scope, key: str, value: Value) -> str:
-    """The value of a setting on one line: `8640 s`, `true`, `[a, b]`."""
-    if is_duration(scope, key) and isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{number(value)} s"
-    return flow(value)
+    """The value of a setting on one line, for people: `2 h 24 min`, `1.5 GiB`, `true`, `[a, b]`."""
+    unit = _unit(scope, key)
+    if unit is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return flow(value)
+    if unit is Unit.SECONDS:
+        return duration(value)
+    return size(int(value * _BYTES[unit])) if unit in _BYTES else f"{number(value)} {unit}"
+
+
+def as_emitted(scope: Scope, key: str, value: Value) -> str:
+    """The number of a setting as files have it, with its unit: `8640 s`; empty where there is no unit."""
+    unit = _unit(scope, key)
+    counts = unit is not None and isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{number(value)} {unit}" if counts and isinstance(value, int | float) else ""
+
+
+def _unit(scope: Scope, key: str) -> Unit | None:
+    declared = vocabulary.find(scope.kind, key)
+    return None if declared is None else declared.unit
 
 
 def flow(value: Value) -> str:
-    """Plain data on one line, in the way of a YAML flow style; passwords in URLs are masked."""
+    """Plain data on one line, in a YAML flow style; passwords in URLs are masked."""
     match value:
         case None:
             return "null"

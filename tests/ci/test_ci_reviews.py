@@ -257,7 +257,7 @@ def test_the_repair_of_a_base_that_makes_no_plan_stays_red(merge: Merge, tmp_pat
         git("commit", "--quiet", "--all", "--message", "a", folder=folder)
     code, log, comment = reviews(folder, "workloads")
     assert code == 1
-    told = "git:HEAD^1 makes no plan, so nothing could be compared"
+    told = "git:HEAD^1 has errors, so there is no plan to compare with"
     assert comment == f"**policycompiler: shop: {told}**\n\n"
     assert "git:HEAD^1: workloads/a.yaml:6:" in log
     assert "::" not in log
@@ -268,7 +268,7 @@ def test_the_repair_of_a_base_that_makes_no_plan_stays_red(merge: Merge, tmp_pat
     git("commit", "--quiet", "--all", "--message", "a", folder=folder)
     code, log, comment = reviews(folder, "workloads --policy policy.yaml")
     assert (code, "git:HEAD^1: policy.yaml:1:" in log) == (2, True)
-    assert "makes no plan, so nothing could be compared" in comment
+    assert "has errors, so there is no plan to compare with" in comment
 
 
 class Notes(BaseHTTPRequestHandler):

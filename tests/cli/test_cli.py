@@ -585,7 +585,7 @@ class TestCompile:
         found = run("compile", "workload.yaml", "--check")
         assert found.exit_code == 1
         assert "stale: build/celeryconfig.py\n" in found.stdout
-        assert "run policycompiler compile" in found.stdout
+        assert "run `policycompiler compile`" in found.stdout
         assert tree() == before
 
     def test_a_check_names_what_is_orphaned_missing_and_edited(self):
@@ -695,7 +695,7 @@ class TestExplain:
     def test_an_unknown_address_names_the_nearest_ones(self, address, nearest, output_format):
         found = run("explain", "workload.yaml", address, "--output-format", output_format)
         assert (found.exit_code, found.stdout) == (1, "")
-        assert f"nothing is decided about `{address}`" in found.stderr
+        assert f"the plan has no setting `{address}`" in found.stderr
         assert nearest in found.stderr
 
     def test_a_file_that_looks_like_an_address_is_a_file(self):

@@ -70,7 +70,7 @@ def tree(folder: str) -> set[str]:
 def test_the_same_on_both_sides_is_no_change(found: list[Change]) -> None:
     assert found == []
     result = diff("--exit-code")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "no changes in meaning\n", "")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "no changes\n", "")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_merged_waiver_answers_for_no_later_change_and_counts_against_what_run
     assert note in later.stderr
     # Where nothing needs one, it is not spoken of.
     same = run("diff", "old.yaml", "old.yaml", *options)
-    assert (same.stdout, same.stderr) == ("no changes in meaning\n", "")
+    assert (same.stdout, same.stderr) == ("no changes\n", "")
     # What runs knows neither change, and a plan has no waivers.
     for old in ("running", "running/plan.json"):
         assert run("diff", old, "new.yaml", *options).exit_code == 0
@@ -249,7 +249,7 @@ def test_every_format_shows_the_change(found: list[Change]) -> None:
     assert diff("--output-format", "markdown").stdout.startswith("**policycompiler: shop: lossy")
     assert "::warning file=new.yaml,line=" in diff("--output-format", "github").stdout
     assert json.loads(diff("--output-format", "gitlab").stdout)[0]["location"]["path"] == "new.yaml"
-    assert diff("-q").stdout == "lossy — work can be lost or repeated, whatever the order\n"
+    assert diff("-q").stdout == "lossy — work can be lost or repeated, in any order\n"
     assert diff("--output-file", "shown.txt").stdout == ""
     assert Path("shown.txt").read_text("utf-8") == diff().stdout
 
@@ -281,7 +281,7 @@ def test_the_new_side_is_the_project_where_none_is_named(found: list[Change]) ->
 
 DAILY = "tasks: {shop.a: {idempotent: true}}\nschedules: {daily: {task: shop.a, cron: 30 6 * * %s}}\n"
 WRONG = (
-    "new.yaml has 1 error, as `policycompiler check` shows: what it is about is missing or wrong here, "
+    "new.yaml has 1 error (run `policycompiler check`): this review is incomplete, "
     "and `compile` writes nothing"
 )
 
@@ -319,10 +319,10 @@ def test_for_machines_errors_of_the_new_side_are_counted_and_somebody_has_to_act
 def test_errors_of_the_new_side_are_told_where_nothing_changes(found: list[Change]) -> None:
     assert found == []
     put("new.yaml", workload(DAILY % "7"))
-    manual = "manual — somebody has to do or to decide something first"
-    assert diff().stdout == f"{WRONG}\n{manual} · no changes in meaning\nold.yaml → new.yaml\n"
+    manual = "manual — a person must act or decide first"
+    assert diff().stdout == f"{WRONG}\n{manual} · no changes\nold.yaml → new.yaml\n"
     assert diff("--output-format", "markdown").stdout == (
-        f"⚠ **{WRONG}**\n\n**policycompiler: shop: {manual}** · no changes in meaning\n"
+        f"⚠ **{WRONG}**\n\n**policycompiler: shop: {manual}**\n"
     )
 
 
@@ -331,14 +331,14 @@ def test_what_somebody_answers_for_is_no_error_of_the_new_side(found: list[Chang
     put("new.yaml", workload("tasks: {shop.a: {idempotent: false, retry: {on: [OSError]}}}\n"))
     acknowledged = WAIVER % ("retry-non-idempotent", "tasks.shop.a", "2026-12-31")
     put("new.yaml", Path("new.yaml").read_text("utf-8") + acknowledged)
-    assert (diff().exit_code, diff().stdout) == (0, "no changes in meaning\n")
+    assert (diff().exit_code, diff().stdout) == (0, "no changes\n")
     assert diff("--no-waivers").exit_code == 1
 
 
 def test_errors_of_the_old_side_are_a_sentence_and_fail_nothing() -> None:
     put("old.yaml", workload(DAILY % "7"))
     put("new.yaml", workload(DAILY % "*"))
-    told = "old.yaml has 1 error by the rules of today: what it is about may look new here"
+    told = "old.yaml has 1 error under the current rules: some changes may appear as new"
     text, comment = diff(), diff("--output-format", "markdown")
     assert [each.exit_code for each in (text, comment, diff("--exit-code"))] == [0, 0, 0]
     assert text.stdout.startswith("safe — ")
@@ -346,7 +346,7 @@ def test_errors_of_the_old_side_are_a_sentence_and_fail_nothing() -> None:
     assert comment.stdout.startswith("**policycompiler: shop: safe — ")
     assert f"\n{told}\n" in comment.stdout
     assert "errors" not in json.loads(diff("--output-format", "json").stdout)
-    assert diff("-q").stdout == "safe — in one step, in any order\n"
+    assert diff("-q").stdout == "safe — deploy in one step, in any order\n"
     compiled = run("compile", "new.yaml", "--rollout", "old.yaml")
     assert compiled.exit_code == 0
     assert compiled.stderr.startswith(f"{told}\n")
@@ -374,7 +374,7 @@ def test_the_first_of_an_environment_has_nothing_to_be_compared_with(old: str, t
         assert result.exit_code == (2 if told else 0)
         assert told in result.stderr
         assert not told or result.stderr.endswith(
-            "so nothing of it runs that could be compared; compare without it, or with a side that has it\n"
+            "so there is nothing to compare with; omit --env, or name an OLD that has the environment\n"
         )
     assert "there are: staging" in run("diff", old, "new.yaml", "--env", "stagign").stdout
 
@@ -384,7 +384,11 @@ def test_a_new_side_that_makes_no_plan_is_shown_as_check_shows_it(format_: str) 
     put("new.yaml", WORKLOAD.replace("runtime", "runtme"))
     result = diff("--output-format", format_)
     shown = run("check", "new.yaml", "--output-format", format_).stdout
-    assert (result.exit_code, result.stdout, result.stderr) == (1, shown, "new.yaml makes no plan:\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        shown,
+        "new.yaml has errors, so it has no plan:\n",
+    )
 
 
 @pytest.mark.parametrize("rules", ["version: 1\n", "version: 2\n"])
@@ -404,12 +408,14 @@ def test_where_the_new_side_makes_no_plan_there_is_no_json(rules: str) -> None:
 
 def test_findings_of_an_old_side_are_in_no_report() -> None:
     put("old.yaml", WORKLOAD.replace("runtime", "runtme"))
-    head = "**policycompiler: shop: old.yaml makes no plan, so nothing could be compared**\n"
+    head = "**policycompiler: shop: old.yaml has errors, so there is no plan to compare with**\n"
     printed = {"full": "", "json": "", "markdown": head, "github": "", "gitlab": "[]\n"}
     for format_, expected in printed.items():
         result = diff("--output-format", format_)
         assert (result.exit_code, result.stdout) == (1, expected), format_
-        assert result.stderr.startswith("old.yaml makes no plan:\nold.yaml:1:18: error[PC101] unknown-key: ")
+        assert result.stderr.startswith(
+            "old.yaml has errors, so it has no plan:\nold.yaml:1:18: error[PC101] unknown-key: "
+        )
     for format_ in ("json", "gitlab", "sarif", "junit"):
         compiled = run("compile", "new.yaml", "--rollout", "old.yaml", "--output-format", format_)
         assert (compiled.exit_code, "unknown-key" in compiled.stderr) == (1, True)
@@ -431,7 +437,7 @@ def test_errors_of_the_new_side_are_annotated_where_the_old_one_makes_no_plan() 
 def test_an_old_side_with_nothing_to_read_is_named() -> None:
     Path("empty").mkdir()
     result = run("diff", "empty", "new.yaml")
-    told = "empty has nothing to read: name a workload file or a folder with .yaml files\n"
+    told = "empty has no workload files: name a workload file or a folder with .yaml files\n"
     assert (result.exit_code, result.stdout, result.stderr) == (3, "", told)
 
 
@@ -445,8 +451,8 @@ def test_environments_that_differ_and_are_not_compared_are_named() -> None:
     put("new.yaml", WORKLOAD + same)
     assert "environments" not in diff().output
     put("new.yaml", WORKLOAD + ENVIRONMENTS % ("4s", "owner: a") + "  test: {}\n")
-    told = "environments written otherwise are not compared here: prod, test; `--env NAME` compares one"
-    assert diff().stdout == f"no changes in meaning\n{told}\n"
+    told = "environments that also differ and are not compared: prod, test; use `--env NAME` to compare one"
+    assert diff().stdout == f"no changes\n{told}\n"
     assert diff("--output-format", "markdown").stdout.endswith(f"\n\n{told}\n")
     for format_ in ("json", "github", "gitlab"):
         assert diff("--output-format", format_).stderr == f"{told}\n"
@@ -459,7 +465,7 @@ def test_environments_that_differ_and_are_not_compared_are_named() -> None:
 def test_a_comment_names_the_service_and_the_environment(found: list[Change]) -> None:
     put("old.yaml", WORKLOAD + ENVIRONMENTS % ("3s", ""))
     put("new.yaml", WORKLOAD + ENVIRONMENTS % ("3s", ""))
-    head = "**policycompiler: shop (prod): no changes in meaning**\n"
+    head = "**policycompiler: shop (prod): no changes**\n"
     assert diff("--output-format", "markdown", "--env", "prod").stdout == head
     found.append(LOSSY)
     assert diff("--output-format", "markdown").stdout.startswith("**policycompiler: shop: lossy — ")
@@ -470,8 +476,8 @@ def test_a_comment_names_the_service_and_the_environment(found: list[Change]) ->
     [
         (("no.json", "new.yaml"), 2, "no.json cannot be read"),
         (("git:no-such-revision", "new.yaml"), 2, "Error: "),
-        (("old.yaml", "empty"), 3, "nothing to read"),
-        (("old.yaml",), 3, "nothing to read"),
+        (("old.yaml", "empty"), 3, "no workload files"),
+        (("old.yaml",), 3, "no workload files"),
         (("old.yaml", "new.yaml", "--policy", "none.yaml"), 2, ""),
         ((), 2, "Missing argument"),
     ],
@@ -564,7 +570,7 @@ def test_a_move_between_queues_is_found_ordered_and_written_with_a_folder_to_ove
 def test_a_rollout_needs_a_folder_to_write_to() -> None:
     result = run("compile", "new.yaml", "--rollout", "build", "--stdout", "--target", "celeryconfig")
     assert result.exit_code == 2
-    assert "leave one out" in result.stderr
+    assert "use one of them" in result.stderr
 
 
 @pytest.mark.parametrize("how", [(), ("--check",), ("--diff",), ("--force",)])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import dedent
@@ -118,28 +119,35 @@ PLAN = plan_by(
 def test_a_setting_is_explained_from_its_policy_to_its_line_and_its_users(document: Document) -> None:
     files = {"task:shop.reports.yearly/options.time_limit": ["celeryconfig.py", "launch/shop.batch.cpu.sh"]}
     assert explain(PLAN, document, "task:shop.reports.yearly/time_limit", files) == dedent("""\
-        task shop.reports.yearly · time_limit = 8640 s (2 h 24 min)
+        task shop.reports.yearly · time_limit = 2 h 24 min (8640 s)
           by       time-limits
           because  a run well past its 99th percentile is stuck, not slow
           from     runtime.p99 = 2h              reports.yaml:4:30
                    constant HARD_OVER_P99 = 1.2  policy time-limits
-          used by  app · visibility_timeout_seconds              = 12960 s
-                   worker shop.batch.cpu · stop_timeout_seconds  = 8670 s
+          used by  app · visibility_timeout_seconds              = 3 h 36 min
+                   worker shop.batch.cpu · stop_timeout_seconds  = 2 h 24 min 30 s
                    celeryconfig.py, launch/shop.batch.cpu.sh
         """)
 
 
+@pytest.mark.parametrize("address", ["task:shop.reports.yearly/time_limit", "task:shop.reports.yearly"])
+def test_color_adds_nothing_but_color(document: Document, address: str) -> None:
+    plain, colored = (explain(PLAN, document, address, {}, color=color) for color in (False, True))
+    assert colored != plain
+    assert re.sub(r"\x1b\[[\d;]*m", "", colored) == plain
+
+
 def test_derived_origins_are_followed_down_and_shown_once(document: Document) -> None:
     assert explain(PLAN, document, "app/visibility_timeout_seconds", {}) == dedent("""\
-        app · visibility_timeout_seconds = 12960 s (3 h 36 min)
+        app · visibility_timeout_seconds = 3 h 36 min (12960 s)
           by       redis-visibility-timeout
           because  longest late-acknowledged run, with margin
-          from     worker shop.batch.cpu · stop_timeout_seconds = 8670 s              policy stop-timeouts
-                     task shop.reports.yearly · time_limit = 8640 s                   policy time-limits
+          from     worker shop.batch.cpu · stop_timeout_seconds = 2 h 24 min 30 s     policy stop-timeouts
+                     task shop.reports.yearly · time_limit = 2 h 24 min               policy time-limits
                        runtime.p99 = 2h                                               reports.yaml:4:30
                        constant HARD_OVER_P99 = 1.2                                   policy time-limits
                      constant MARGIN_SECONDS = 30                                     policy stop-timeouts
-                   task shop.reports.yearly · time_limit = 8640 s                     shown above
+                   task shop.reports.yearly · time_limit = 2 h 24 min                 shown above
                    task shop.reports.yearly · queue                                   not decided
                    tasks.shop.reports.yearly.retry = {on: [ConnectionError], max: 3}  reports.yaml:5:5
         """)
@@ -150,7 +158,7 @@ def test_what_the_workload_leaves_out_is_said(document: Document) -> None:
         task shop.reports.yearly · acks_late = true
           by       late-acknowledgement
           because  safe to run twice
-          from     idempotent is not given  reports.yaml:4:5
+          from     idempotent is not set  reports.yaml:4:5
         """)
 
 
@@ -171,9 +179,9 @@ def test_settings_that_derive_from_each_other_end(document: Document) -> None:
 def test_a_scope_alone_lists_its_settings(document: Document) -> None:
     assert explain(PLAN, document, "task:shop.reports.yearly", {}) == dedent("""\
         task shop.reports.yearly
-          acks_late            = true    policy late-acknowledgement
-          runtime_p99_seconds  = 7200 s  policy as-written
-          time_limit           = 8640 s  policy time-limits
+          acks_late            = true        policy late-acknowledgement
+          runtime_p99_seconds  = 2 h         policy as-written
+          time_limit           = 2 h 24 min  policy time-limits
         """)
     assert explain(PLAN, document, "app", {}).splitlines()[0] == "app"
 
@@ -210,8 +218,8 @@ def test_an_unknown_address_has_its_nearest(
     with pytest.raises(UnknownAddressError) as caught:
         explain(PLAN, document, address, {})
     assert caught.value.nearest == nearest
-    there_are = f"; there are: {', '.join(nearest)}" if nearest else ""
-    assert str(caught.value) == f"nothing is decided about `{address}`{there_are}"
+    there_are = f"; similar: {', '.join(nearest)}" if nearest else ""
+    assert str(caught.value) == f"the plan has no setting `{address}`{there_are}"
 
 
 def test_a_short_form_is_shown_as_it_is_written(tmp_path: Path) -> None:

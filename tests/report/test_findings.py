@@ -296,16 +296,16 @@ def test_control_characters_are_written_out() -> None:
     assert text.splitlines()[0] == r"a.yaml:1:4: warning[PC401] late: a\x1b[31m\u202eb\nc"
 
 
-def test_colour_marks_severity_and_code_and_dims_the_gutter() -> None:
+def test_color_marks_places_severity_names_and_commands_and_dims_the_gutter() -> None:
     document = document_of(a="b: 12\n")
     text = render([LATE.at(("b",), "m", help="h")], document, "full", color=True)
     assert text == (
-        "a.yaml:1:4: \x1b[1;33mwarning[PC401]\x1b[0m late: m\n"
+        "\x1b[36ma.yaml:1:4\x1b[0m: \x1b[1;33mwarning[PC401]\x1b[0m \x1b[1mlate\x1b[0m: m\n"
         "\x1b[2m  |\x1b[0m\n"
         "\x1b[2m1 |\x1b[0m b: 12\n"
-        "\x1b[2m  |\x1b[0m    ^^\n"
-        "\x1b[2m  =\x1b[0m help: h\n"
-        "\x1b[2m  =\x1b[0m more: policycompiler finding PC401\n"
+        "\x1b[2m  |\x1b[0m    \x1b[1;33m^^\x1b[0m\n"
+        "\x1b[2m  =\x1b[0m \x1b[1mhelp\x1b[0m: h\n"
+        "\x1b[2m  =\x1b[0m \x1b[1mmore\x1b[0m: \x1b[35mpolicycompiler finding PC401\x1b[0m\n"
         "\n1 warning in 1 file, 0 tasks\n"
     )
 
@@ -426,13 +426,13 @@ def test_waived_findings_stand_last_and_do_not_count() -> None:
           = waived by storefront until 2027-03-31: charges carry\\na key, see redis://***@h
 
         1 info in 1 file, 1 task (2 findings waived, next waiver expires 2027-03-31; 2 findings hidden by the baseline)
-        `check --fix` mends what of this can be mended without harm
+        run `policycompiler check --fix` to apply the safe fixes
         """)  # noqa: E501 - a summary is one line
     assert render(waived_and_open()[:2], document, "concise", color=True) == (
-        "payments.yaml:7:5: \x1b[2mwaived[PC401]\x1b[0m late: m "
+        "\x1b[36mpayments.yaml:7:5\x1b[0m: \x1b[2mwaived[PC401]\x1b[0m \x1b[1mlate\x1b[0m: m "
         "(by storefront until 2028-01-01: charges carry\\na key, see redis://***@h)\n"
-        "payments.yaml:10:12: \x1b[2mwaived[PC204]\x1b[0m retry-non-idempotent: m "
-        "(by storefront until 2027-03-31: charges carry\\na key, see redis://***@h)\n"
+        "\x1b[36mpayments.yaml:10:12\x1b[0m: \x1b[2mwaived[PC204]\x1b[0m "
+        "\x1b[1mretry-non-idempotent\x1b[0m: m (by storefront until 2027-03-31: charges carry\\na key, see redis://***@h)\n"
         "1 file, 1 task: nothing to report (2 findings waived, next waiver expires 2027-03-31)\n"
     )
 

@@ -8,7 +8,7 @@ from plans import plan_of
 from policycompiler.plan import Scope, Value
 from policycompiler.quantities import duration
 from policycompiler.report.overview import overview
-from policycompiler.report.values import is_duration, value_text
+from policycompiler.report.values import as_emitted, value_text
 
 
 def test_every_task_has_a_line_and_columns_fit() -> None:
@@ -87,7 +87,7 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "key", "value", "text"),
     [
-        ("worker", "stop_timeout_seconds", 8670.0, "8670 s"),
+        ("worker", "stop_timeout_seconds", 8670.0, "2 h 24 min 30 s"),
         ("task", "options.time_limit", None, "null"),
         ("task", "options.retry_backoff", True, "true"),
         ("task", "options.retry_backoff_max", True, "true"),
@@ -114,4 +114,4 @@ def test_values_read_as_one_line_with_their_unit(kind: str, key: str, value: Val
     ],
 )
 def test_a_setting_counts_seconds_where_it_is_declared_so(kind: str, key: str, seconds: bool) -> None:  # noqa: FBT001
-    assert is_duration(Scope(kind), key) is seconds
+    assert as_emitted(Scope(kind), key, 60) == ("60 s" if seconds else "")

@@ -35,8 +35,8 @@ def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_text_says_the_verdict_then_what_needs_care_then_the_steps() -> None:
     answers = [Answer(WAIVED), Answer(note="its waiver has expired on 2026-11-20"), Answer(), Answer()]
     assert review_text(reviewed(answers=answers)) == (
-        "lossy — work can be lost or repeated, whatever the order · 1 task goes, 1 task moves queue, "
-        "1 schedule fires at other times, 1 setting follows\n"
+        "lossy — work can be lost or repeated, in any order · 1 task removed, 1 task changes queue, "
+        "1 schedule fires at different times, 1 setting follows from these changes\n"
         "git:main → workload\n"
         "\n"
         "lossy: task `shop.gone` is removed\n"
@@ -47,14 +47,14 @@ def test_text_says_the_verdict_then_what_needs_care_then_the_steps() -> None:
         "new/w.yaml:3:12: ordered: `shop.search.reindex` moves from queue `standard` to `search`\n"
         "  workers of `search` must run before any producer sends there\n"
         "  before: old/w.yaml:2:32\n"
-        "  decided by the policy placement\n"
+        "  decided by policy placement\n"
         "  its waiver has expired on 2026-11-20\n"
         "\n"
         "safe\n"
-        "  schedule `yearly` fires at other times: `0 3 * * * UTC` → `0 4 * * * UTC` — new/w.yaml:5:45\n"
+        "  schedule `yearly` fires at different times: `0 3 * * * UTC` → `0 4 * * * UTC` — new/w.yaml:5:45\n"
         "    next firings, before: 2027-01-01T03:00+00:00\n"
         "    next firings, after: 2027-01-01T04:00+00:00\n"
-        "  1 setting follows\n"
+        "  1 setting follows from these changes\n"
         "\n"
         "rollout\n"
         "1. start the workers of `search` (expand)\n"
@@ -78,35 +78,35 @@ def test_text_says_the_verdict_then_what_needs_care_then_the_steps() -> None:
 
 
 def test_a_quiet_text_is_the_verdict_and_no_change_is_said_to_be_none() -> None:
-    assert review_text(reviewed(), quiet=True) == "lossy — work can be lost or repeated, whatever the order\n"
-    assert review_text(reviewed(NOTHING)) == "no changes in meaning\n"
-    assert review_markdown(reviewed(NOTHING)) == "**policycompiler: no changes in meaning**\n"
+    assert review_text(reviewed(), quiet=True) == "lossy — work can be lost or repeated, in any order\n"
+    assert review_text(reviewed(NOTHING)) == "no changes\n"
+    assert review_markdown(reviewed(NOTHING)) == "**policycompiler: no changes**\n"
     assert json.loads(review_json(reviewed(NOTHING))) == {
         "format": 1,
         "verdict": "none",
         "changes": [],
         "steps": [],
     }
-    assert "There is nothing to do." in rollout_markdown(NOTHING)
+    assert "Nothing to do." in rollout_markdown(NOTHING)
 
 
 def test_what_a_review_does_not_show_is_said_below_its_verdict() -> None:
     found = reviewed(NOTHING)._replace(name="shop (prod)", elsewhere=["qa", "staging"])
     found = found._replace(old=found.old._replace(errors=1, lacks="platform/policy.yaml"))
     late, unruled, unseen = doubts(found)[1:]
-    assert late.startswith("git:main has 1 error by the rules of today: ")
+    assert late.startswith("git:main has 1 error under the current rules: ")
     assert unruled == "git:main has no platform/policy.yaml: it is compared without a policy file"
-    what = "environments written otherwise are not compared here"
-    assert unseen == f"{what}: qa, staging; `--env NAME` compares one"
-    assert review_text(found) == f"no changes in meaning\n{late}\n{unruled}\n{unseen}\n"
+    what = "environments that also differ and are not compared"
+    assert unseen == f"{what}: qa, staging; use `--env NAME` to compare one"
+    assert review_text(found) == f"no changes\n{late}\n{unruled}\n{unseen}\n"
     blocks = html(review_markdown(found)).splitlines()
-    assert blocks[0] == "<p><strong>policycompiler: shop (prod): no changes in meaning</strong></p>"
+    assert blocks[0] == "<p><strong>policycompiler: shop (prod): no changes</strong></p>"
     assert len(blocks) == 4
 
 
 def test_where_nothing_is_compared_a_comment_says_so() -> None:
     assert html(no_review_markdown("shop (prod)", "git:main")) == (
-        "<p><strong>policycompiler: shop (prod): git:main makes no plan, so nothing could be compared"
+        "<p><strong>policycompiler: shop (prod): git:main has errors, so there is no plan to compare with"
         "</strong></p>\n"
     )
     for text in (no_review_markdown(EVIL, EVIL), review_markdown(reviewed(NOTHING)._replace(name=EVIL))):
@@ -163,23 +163,27 @@ def test_a_comment_is_one_screen_with_the_rest_below_a_fold() -> None:
     text = review_markdown(reviewed(answers=[Answer(WAIVED), *[Answer()] * 3]))
     visible, _, folded = text.partition("<details>")
     assert visible == (
-        "**policycompiler: lossy — work can be lost or repeated, whatever the order** · 1 task goes, "
-        "1 task moves queue, 1 schedule fires at other times, 1 setting follows\n"
+        "**policycompiler: lossy — work can be lost or repeated, in any order** "
+        "Cause: task `shop.gone` is removed, and 1 more change.\n"
         "\n"
-        "1. ✓ **lossy** task `shop.gone` is removed — was `old/w.yaml:3:3`\\\n"
+        "**lossy** Revert the change, or accept the risk with a waiver for `lossy-change`.\n"
+        "\n"
+        "1. ✓ task `shop.gone` is removed — was `old/w.yaml:3:3`\\\n"
         "   messages of it that wait are thrown away\\\n"
         "   acknowledged by storefront until 2027-03-31: nobody sends it\n"
-        "2. ⚠ **ordered** `shop.search.reindex` moves from queue `standard` to `search` — "
-        "`new/w.yaml:3:12`\\\n"
+        "\n"
+        "**ordered** Deploy in the order of the steps below.\n"
+        "\n"
+        "2. ⚠ `shop.search.reindex` moves from queue `standard` to `search` — `new/w.yaml:3:12`\\\n"
         "   workers of `search` must run before any producer sends there\n"
         "\n"
-        "Safe: schedule `yearly` fires at other times: `0 3 * * * UTC` → `0 4 * * * UTC`; "
-        "1 setting follows.\n"
+        "Safe: schedule `yearly` fires at different times: `0 3 * * * UTC` → `0 4 * * * UTC`; "
+        "1 setting follows from these changes.\n"
         "\n"
         "**Rollout**\n"
         "\n"
-        "1. start the workers of `search` (command below)\n"
-        "2. wait for the old queue (command below)\n"
+        "1. start the workers of `search` (commands below)\n"
+        '2. wait for the old queue: `redis-cli llen "standard"`\n'
         "\n"
     )
     assert "next firings, before: 2027-01-01T03:00+00:00" in folded
@@ -190,8 +194,8 @@ def test_a_comment_is_one_screen_with_the_rest_below_a_fold() -> None:
 def test_a_comment_says_that_there_are_more_than_it_shows() -> None:
     several = (MOVED._replace(**about(f"task:t{n}/queue"), new=f"q{n}") for n in range(14))
     text = review_markdown(reviewed(Review(tuple(several), (), {})))
-    assert "14 tasks move queue" in text
-    assert "and 4 more below" in text
+    assert "`t0` moves from queue `standard` to `q0`, and 13 more changes." in text
+    assert "9 more below" in text
     assert text.index("`t13`") > text.index("<details>")
 
 
@@ -200,24 +204,24 @@ ALIKE = Review(tuple(MOVED._replace(**about(f"task:t{n:02}/queue")) for n in ran
 
 def test_changes_that_differ_in_names_only_are_one_item_of_a_comment() -> None:
     screen, folded = review_markdown(reviewed(ALIKE)).split("<details>")
-    assert "60 tasks move queue" in screen
-    assert "likewise `t01`, `t02`, `t03` and 56 more\\\n" in screen
+    assert "60 tasks change queue" in folded
+    assert "also `t01`, `t02`, `t03` and 56 more\\\n" in screen
     assert "2. " not in screen
-    assert folded.count("likewise `t") == 40
-    assert "and 19 more likewise" in folded
+    assert folded.count("also `t") == 40
+    assert "and 19 more" in folded
 
 
 def test_changes_that_differ_in_names_only_are_a_line_each_on_a_terminal() -> None:
     text = review_text(reviewed(ALIKE))
     assert text.count(MOVED.because) == 1
-    lines = [line.strip() for line in text.splitlines() if "likewise" in line]
-    assert (len(lines), lines[0]) == (59, "likewise `t01` — new/w.yaml:3:12, was old/w.yaml:2:32")
+    lines = [line.strip() for line in text.splitlines() if line.strip().startswith("also ")]
+    assert (len(lines), lines[0]) == (59, "also `t01` — new/w.yaml:3:12, was old/w.yaml:2:32")
 
 
 def test_changes_that_somebody_else_answers_for_stand_apart() -> None:
     answers = [Answer(note=f"note {number % 2}") for number in range(60)]
     first, second = review_text(reviewed(ALIKE, answers)).split("\n\n")[1:]
-    assert (first.count("likewise"), second.count("likewise")) == (29, 29)
+    assert (first.count("  also "), second.count("  also ")) == (29, 29)
 
 
 def test_a_comment_is_not_longer_than_one_may_be() -> None:
@@ -286,8 +290,8 @@ def test_a_title_is_a_sentence_for_somebody_who_did_not_write_the_workload() -> 
     assert told("task-limits", "task:a/options.time_limit", 90, 5400) == (
         "task `a`: `time_limit` `1 min 30 s` → `1 h 30 min`"
     )
-    assert told("task-renamed", "task:b", ["a"], None) == "task `b` is the new name of `a`"
-    assert told("queue-added", "queue:search", None, None) == "queue `search` is new"
+    assert told("task-renamed", "task:b", ["a"], None) == "task `a` is renamed to `b`"
+    assert told("queue-added", "queue:search", None, None) == "queue `search` is added"
     assert told("serialization", "app/accept_content", None, ["json"]) == (
         "every process: `accept_content` is now `[json]`"
     )
