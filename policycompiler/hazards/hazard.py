@@ -29,11 +29,11 @@ EFFECTS: Mapping[str, Effect] = {
     **dict.fromkeys(
         (
             *("chord-expiry", "cold-stop-early-ack", "critical-task-dropped", "delayed-retry-lost"),
-            *("dlq-hard-timeout-gap", "dlq-needs-late-ack", "early-ack-must-not-lose"),
+            *("delivery-limit-zero", "dlq-hard-timeout-gap", "dlq-needs-late-ack", "early-ack-must-not-lose"),
             *("expires-before-countdown", "expires-within-promise", "external-queue-unchecked"),
             *("external-task-consumed", "fanout-unkept", "limit-below-p99", "messages-transient"),
             *("publish-unconfirmed", "queue-expires", "quorum-confirm", "result-not-accepted"),
-            *("serializer-not-accepted", "stop-timeout-short"),
+            *("routing-key-unmatched", "serializer-not-accepted", "stop-timeout-short"),
         ),
         Effect.LOST,
     ),
@@ -54,13 +54,15 @@ EFFECTS: Mapping[str, Effect] = {
             *("chord-backend", "connection-option-one-sided"),
             *("connection-value-refused", "control-queues-refused", "exchange-type-twice"),
             *("predefined-queue-missing", "queue-argument-refused", "queue-name-invalid"),
-            *("quorum-unsupported", "redbeat-without-redis", "schedule-solar-refused", "soft-over-hard"),
+            *("queue-name-reserved", "quorum-unsupported", "redbeat-without-redis", "schedule-solar-refused"),
+            *("soft-over-hard", "worker-start-refused"),
         ),
         Effect.REFUSED,
     ),
-    "queue-unconsumed": Effect.STRANDED,
+    **dict.fromkeys(("folders-apart", "queue-unconsumed"), Effect.STRANDED),
     **dict.fromkeys(
         (
+            "eta-limit-starves",
             "pool-cpu-green",
             "prefetch-unlimited",
             "rate-limit-below-rate",

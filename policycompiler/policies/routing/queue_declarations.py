@@ -88,6 +88,7 @@ from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, war
 from policycompiler.knowledge import pairs, topics
 from policycompiler.knowledge.brokers import broker
 from policycompiler.knowledge.pairs import Feature
+from policycompiler.knowledge.queue_arguments import LIMIT
 from policycompiler.model import PolicyParameters, Queue, Workload
 from policycompiler.plan import (
     APP,
@@ -115,7 +116,6 @@ LEVELS = "x-max-priority"
 CLASSIC, QUORUM = "classic", "quorum"
 TYPE = "x-queue-type"
 """What makes a queue a quorum queue, for RabbitMQ and for Celery."""
-LIMIT = "x-delivery-limit"
 """Of a quorum queue; -1 is none from RabbitMQ 4 on (https://www.rabbitmq.com/docs/quorum-queues)."""
 CREATE_MISSING_QUEUES = True
 """Celery's own default: a task that nobody declared may name a queue of its own."""
@@ -282,7 +282,7 @@ def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterat
         message = f"queue {scope.name} has `type: {written.type}`, but its argument says {arguments[TYPE]}"
         yield QUEUE_TYPE_TWICE.at((*path, TYPE), message, help="keep `type`, and remove the argument")
     limit = arguments.get(LIMIT)
-    if kind.quorum and LIMIT in arguments and not (isinstance(limit, int) and limit > 0):
+    if kind.quorum and LIMIT in arguments and not (isinstance(limit, int) and limit >= 0):
         tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
         late = next((task for task in tasks if plan.value(task, "idempotent")), None)
         if late is not None:

@@ -63,7 +63,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -106,24 +105,22 @@ class _Expiry(NamedTuple):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Options of each schedule, with an expiry where none is declared and one is sound."""
-    globs = [name for name in spec.tasks if "*" in name]
     for name, schedule in sorted(spec.schedules.items()):
         scope, path = Scope("schedule", name), ("schedules", name)
-        entries = [schedule.task] if schedule.task in spec.tasks else globs
-        tasks = [Scope("task", entry) for entry in entries if fnmatchcase(schedule.task, entry)]
+        task = plan.entry(schedule.task)
         if schedule.expires is not None and schedule.options and schedule.options.expires is not None:
             related = (Related((*path, "expires"), "also given here"),)
             where = (*path, "options", "expires")
             yield EXPIRES_TWICE.at(
                 where, "the expiry is given twice", help="keep one of them", related=related
             )
-        if tasks:
-            yield from _limits(plan, tasks[0], schedule, path)
+        if task is not None:
+            yield from _limits(plan, task, schedule, path)
         if plan.find(scope, "task") is None:
             continue
         apart = _apart(schedule)
-        yield from _expiry_findings(plan, schedule, apart, tuned, path, tasks)
-        yield from _decided(plan, scope, schedule, apart, tuned, tasks)
+        yield from _expiry_findings(plan, schedule, apart, tuned, path, task)
+        yield from _decided(plan, scope, schedule, apart, tuned, task)
 
 
 def _apart(schedule: Schedule) -> Gaps | None:
@@ -160,12 +157,12 @@ def _countdown(schedule: Schedule) -> int | float:
     return (schedule.options.countdown if schedule.options is not None else None) or 0
 
 
-def _wait(plan: Plan, schedule: Schedule, tasks: list[Scope]) -> Derived | None:
+def _wait(plan: Plan, schedule: Schedule, task: Scope | None) -> Derived | None:
     """How long a run may wait in its queue, where its task declares how long it may."""
-    if not tasks or plan.written(tasks[0], "latency") is None:
+    if task is None or plan.written(task, "latency") is None:
         return None
     named = schedule.options.queue if schedule.options is not None else None
-    return Derived(Scope("queue", named or plan.text(tasks[0], "queue")), "queue_wait_seconds")
+    return Derived(Scope("queue", named or plan.text(task, "queue")), "queue_wait_seconds")
 
 
 def _expiry_findings(
@@ -174,7 +171,7 @@ def _expiry_findings(
     apart: Gaps | None,
     tuned: Parameters,
     path: SpecPath,
-    tasks: list[Scope],
+    task: Scope | None,
 ) -> Iterator[Diagnostic]:
     if apart is None:
         return
@@ -196,7 +193,7 @@ def _expiry_findings(
         schedule.cron is not None
         and apart.shortest <= tuned.longest_crontab_gap
         and not _is_even(apart)
-        and _of_tasks(plan, tasks) is None
+        and _of_task(plan, task) is None
         # Somebody who meant one run a day needs another crontab, not an expiry.
         and not is_flood(schedule.cron)
     ):
@@ -214,7 +211,7 @@ def _decided(
     schedule: Schedule,
     apart: Gaps | None,
     tuned: Parameters,
-    tasks: list[Scope],
+    task: Scope | None,
 ) -> Iterator[Decision]:
     path: SpecPath = ("schedules", scope.name)
     options: dict[str, Value] = {}
@@ -227,7 +224,7 @@ def _decided(
         options = {**options, "expires": schedule.expires}
         origins += (Written((*path, "expires")),)
     elif "expires" not in options:
-        expiry = _expiry(plan, schedule, apart, tuned, path, tasks)
+        expiry = _expiry(plan, schedule, apart, tuned, path, task)
         if expiry is not None:
             options = {**options, "expires": expiry.seconds}
             because, origins = expiry.because, origins + expiry.origins
@@ -241,7 +238,7 @@ def _expiry(
     apart: Gaps | None,
     tuned: Parameters,
     path: SpecPath,
-    tasks: list[Scope],
+    task: Scope | None,
 ) -> _Expiry | None:
     if apart is None or apart.shortest <= SHORTEST_EXPIRY_SECONDS or not _is_even(apart):
         return None
@@ -253,12 +250,12 @@ def _expiry(
     else:
         origins = (Written((*path, "every")),)
     seconds: int | float = _before(apart.shortest, tuned)
-    of_tasks = _of_tasks(plan, tasks)
-    wait = _wait(plan, schedule, tasks)
-    if of_tasks is not None and plan.number(of_tasks.scope, of_tasks.key) < seconds + _countdown(schedule):
+    of_task = _of_task(plan, task)
+    wait = _wait(plan, schedule, task)
+    if of_task is not None and plan.number(of_task.scope, of_task.key) < seconds + _countdown(schedule):
         # What beat says beats what the task says.
-        own = plan.number(of_tasks.scope, of_tasks.key)
-        return _Expiry(own, "its task is useless after this", (of_tasks,))
+        own = plan.number(of_task.scope, of_task.key)
+        return _Expiry(own, "its task is useless after this", (of_task,))
     because = "a run that has waited for its whole interval is followed by the next one"
     origins += (_parameter("expires_over_interval", tuned.expires_over_interval),)
     if wait is not None and plan.number(wait.scope, wait.key) > seconds:
@@ -270,10 +267,10 @@ def _expiry(
     return _Expiry(seconds, because, origins)
 
 
-def _of_tasks(plan: Plan, tasks: list[Scope]) -> Derived | None:
+def _of_task(plan: Plan, task: Scope | None) -> Derived | None:
     """The expiry of the task itself."""
-    found = [task for task in tasks[:1] if plan.number_if_any(task, "options.expires")]
-    return Derived(found[0], "options.expires") if found else None
+    expires = task is not None and plan.number_if_any(task, "options.expires")
+    return Derived(task, "options.expires") if task is not None and expires else None
 
 
 def _is_even(apart: Gaps) -> bool:

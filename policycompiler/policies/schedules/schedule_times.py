@@ -71,7 +71,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -112,7 +111,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     for scope in plan.scopes("schedule"):
         name, schedule = scope.name, spec.schedules[scope.name]
         path: SpecPath = ("schedules", name)
-        yield from _overlap(spec, plan, schedule, path)
+        yield from _overlap(plan, schedule, path)
         if schedule.cron is not None:
             yield from _dst(plan.text(scope, "timezone"), schedule, schedule.cron, path)
             yield from _both_days(schedule.cron, (*path, "cron"))
@@ -140,14 +139,13 @@ def _queue(plan: Plan, scope: Scope) -> object:
     return options.get("queue") if isinstance(options, dict) else None
 
 
-def _overlap(spec: Workload, plan: Plan, schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]:
-    entries = [schedule.task] if schedule.task in spec.tasks else [name for name in spec.tasks if "*" in name]
-    tasks = [name for name in entries if fnmatchcase(schedule.task, name)]
-    p99 = plan.number_if_any(Scope("task", tasks[0]), "runtime_p99_seconds") if tasks else None
+def _overlap(plan: Plan, schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]:
+    task = plan.entry(schedule.task)
+    p99 = None if task is None else plan.number_if_any(task, "runtime_p99_seconds")
     kind = "every" if schedule.every is not None else "cron"
     apart = gaps(schedule.cron) if schedule.cron is not None else None
     interval = schedule.every if schedule.every is not None else apart.shortest if apart else None
-    if p99 is None or interval is None or p99 <= interval:
+    if task is None or p99 is None or interval is None or p99 <= interval:
         return
     message = (
         f"a run may take {p99:g} s (p99), but the next one is sent after {interval:g} s: two run at a time"
@@ -155,7 +153,7 @@ def _overlap(spec: Workload, plan: Plan, schedule: Schedule, path: SpecPath) -> 
     help_text = (
         f"send it at most every {p99:g} s, or let the task hold a lock that expires after its hard limit"
     )
-    related = (Related(("tasks", tasks[0], "runtime"), f"p99 {p99:g} s"),)
+    related = (Related(("tasks", task.name, "runtime"), f"p99 {p99:g} s"),)
     yield BEAT_OVERLAP.at((*path, kind), message, help=help_text, related=related)
 
 

@@ -70,7 +70,6 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 from policycompiler.diagnostics import (
@@ -88,6 +87,7 @@ from policycompiler.knowledge.beat_schedulers import STORES
 from policycompiler.knowledge.cron_dialects import FIELDS, doubt, hint, in_celerys_words, is_sure
 from policycompiler.model import Schedule, Workload
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.plan.entries import first_match
 
 NAME = "schedules"
 
@@ -146,7 +146,7 @@ def _task_findings(
     task = schedule.task
     if task in spec.tasks or task.startswith("celery."):
         return
-    if not any(fnmatchcase(task, glob) for glob in globs):
+    if first_match(task, globs) is None:
         message = f"no task `{task}` is declared; beat would send it all the same"
         where = (*path, "task")
         renamed = [name for name, fields in spec.tasks.items() if task in (fields.renamed_from or ())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, compiled, workload
 
 from policycompiler.policies.workers import stop_timeout
 
@@ -107,3 +107,16 @@ def test_it_refuses(fragment, findings):
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
     assert after(stop_timeout, fragment).findings == []
+
+
+@pytest.mark.parametrize(
+    ("late", "name"), [("true", "soft-shutdown-missing"), ("false", "stop-timeout-short")]
+)
+def test_a_kill_loses_an_undeclared_task_only_where_it_is_acknowledged_early(late, name):
+    fragment = f"""
+        celery: {{settings: {{task_acks_late: {late}}}}}
+        tasks: {{shop.a: {{idempotent: true, runtime: 1s}}}}
+        workers: {{w: {{queues: [shop.standard.io], stop_timeout: 30s}}}}
+    """
+    found = {each.finding.name for each in compiled(workload(fragment)).diagnostics}
+    assert found & {"soft-shutdown-missing", "stop-timeout-short"} == {name}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -47,7 +46,7 @@ def watched_schedules(plan: Plan) -> list[Watched]:
     found = []
     for scope in plan.scopes("schedule"):
         name = plan.text(scope, "task")
-        task = _entry(plan, name)
+        task = plan.entry(name)
         if task is None:
             continue
         key = next((key for key in ("cron", "every_seconds") if plan.find(scope, key)), None)
@@ -56,14 +55,6 @@ def watched_schedules(plan: Plan) -> list[Watched]:
         if key is not None and gap is not None and gap <= LONGEST_GAP_SECONDS and heard:
             found.append(Watched(scope, name, task, gap, Derived(scope, key)))
     return found
-
-
-def _entry(plan: Plan, name: str) -> Scope | None:
-    """The entry of a task, its own or that of the most specific pattern."""
-    if plan.keys(Scope("task", name)):
-        return Scope("task", name)
-    patterns = [each for each in plan.scopes("task") if "*" in each.name and fnmatchcase(name, each.name)]
-    return min(patterns, key=lambda each: (-len(each.name.replace("*", "")), each.name), default=None)
 
 
 def _gap(plan: Plan, schedule: Scope) -> float | None:
