@@ -269,8 +269,8 @@ def _has_a_name_of_its_own(plan: Plan, scope: Scope) -> bool:
 def _no_pattern(plan: Plan, scope: Scope) -> Diagnostic:
     key = plan.text(scope, "routing_key")
     message = (
-        f"a direct exchange does not read `{key}` as a pattern: messages that other publishers send to "
-        f"exchange {plan.text(scope, 'exchange')} with a matching key do not reach queue {scope.name}"
+        f"a direct exchange does not read `{key}` as a pattern: other publishers' messages to exchange "
+        f"{plan.text(scope, 'exchange')} with a matching key do not reach queue {scope.name}"
     )
     related = (Related(("queues", scope.name, "exchange_type"), "keys are compared literally"),)
     help_text = "remove `exchange_type`, or write a key without `*` and `#`"

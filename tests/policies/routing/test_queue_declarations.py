@@ -313,8 +313,8 @@ REFUSES = {
                 "topic-on-direct",
                 "1:67",
                 (
-                    "a direct exchange does not read `task.*` as a pattern: messages that other publishers "
-                    "send to exchange tasks with a matching key do not reach queue q"
+                    "a direct exchange does not read `task.*` as a pattern: other publishers' messages to "
+                    "exchange tasks with a matching key do not reach queue q"
                 ),
                 "remove `exchange_type`, or write a key without `*` and `#`",
             ),
