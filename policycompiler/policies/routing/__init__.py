@@ -1,4 +1,4 @@
-"""Which queue a task goes to, which workers consume it, what is pinned for all, how queues are declared."""
+"""The queue of each task, the workers that consume it, pins for all workers, and how queues are declared."""
 
 from __future__ import annotations
 

@@ -150,8 +150,8 @@ def test_it_decides(fragment, seconds):
 def test_it_says_why():
     decided = after(chords, kept("redis", "5m", "latency: batch, runtime: 10m"))
     assert decided.decided["app/result_chord_expires"][1] == (
-        "a part of a chord, shop.a, may take 2025 s with its wait and its retries, longer than results are "
-        "kept (300 s)"
+        "shop.a, a part of a chord, may take 33 min 45 s with waits and retries, but results are kept "
+        "for 5 min only"
     )
     assert decided.origins["app/result_chord_expires"] == [
         "queue:shop.batch.io/queue_wait_seconds",

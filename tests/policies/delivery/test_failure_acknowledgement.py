@@ -17,11 +17,11 @@ DECIDES = {
         {
             "task:shop.a/options.acks_on_failure": (
                 False,
-                "what fails for good goes to mail.dead",
+                "a message whose last retry fails goes to queue mail.dead",
             ),
             "task:shop.a/options.acks_on_timeout": (
                 True,
-                "put back, it would be killed at its hard limit again, for ever",
+                ("an unacknowledged message is redelivered and killed at its hard limit again, without end"),
             ),
         },
     ),
@@ -34,7 +34,7 @@ DECIDES = {
         {
             "task:shop.*/options.acks_on_failure": (
                 False,
-                "what fails for good goes to mail.dead",
+                "a message whose last retry fails goes to queue mail.dead",
             )
         },
     ),
@@ -48,7 +48,7 @@ DECIDES = {
         {
             "task:shop.a/options.acks_on_failure_or_timeout": (
                 False,
-                "what fails for good goes to mail.dead",
+                "a message whose last retry fails goes to queue mail.dead",
             ),
             "task:shop.a/options.acks_on_failure": None,
             "task:shop.a/options.acks_on_timeout": None,
@@ -226,11 +226,10 @@ REFUSES = {
                 "dlq-without-limit",
                 "3:17",
                 (
-                    "failures of shop.a are not kept: before Celery 5.7 one flag is for failures "
-                    "and hard limits alike, and nothing in queue mail would end a task that is "
-                    "killed at its limit"
+                    "failures of shop.a leave no dead letter: before Celery 5.7 the same flag also returns a task "
+                    "killed at its hard limit. Queue mail would redeliver it without end"
                 ),
-                "use a quorum queue, or Celery 5.7",
+                "use a quorum queue, or run Celery 5.7 or newer",
             )
         ],
     ),

@@ -13,7 +13,7 @@ DECIDES = {
         {
             "task:shop.a/options.acks_late": (
                 True,
-                "safe to run twice, so a run that its worker did not finish is given to another",
+                "the task is safe to run twice, so another worker repeats an unfinished run",
             ),
         },
     ),
@@ -22,7 +22,7 @@ DECIDES = {
         {
             "task:shop.a/options.acks_late": (
                 False,
-                "not safe to run twice, so it is taken off the queue before it runs",
+                "the task is not safe to run twice, so its message is acknowledged before it runs",
             ),
         },
     ),
@@ -31,9 +31,12 @@ DECIDES = {
         {
             "task:shop.a/options.acks_late": (
                 False,
-                "not safe to run twice, so it is taken off the queue before it runs",
+                "the task is not safe to run twice, so its message is acknowledged before it runs",
             ),
-            "app/task_acks_late": (False, "nobody said that an undeclared task may run twice"),
+            "app/task_acks_late": (
+                False,
+                ("the workload does not declare that an undeclared task is safe to run twice"),
+            ),
         },
     ),
     "a glob": (
@@ -41,7 +44,7 @@ DECIDES = {
         {
             "task:shop.*/options.acks_late": (
                 True,
-                "safe to run twice, so a run that its worker did not finish is given to another",
+                "the task is safe to run twice, so another worker repeats an unfinished run",
             ),
         },
     ),
@@ -51,11 +54,11 @@ DECIDES["nothing declared, and the app pins it"] = (
     {
         "task:shop.a/options.acks_late": (
             True,
-            "pinned for every task that does not say whether it may run twice",
+            "`task_acks_late` is pinned, and the task does not declare whether it is safe to run twice",
         ),
         "task:shop.b/options.acks_late": (
             False,
-            "not safe to run twice, so it is taken off the queue before it runs",
+            "the task is not safe to run twice, so its message is acknowledged before it runs",
         ),
     },
 )

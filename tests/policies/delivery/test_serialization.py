@@ -11,16 +11,22 @@ DECIDES = {
     "by default": (
         "tasks: {}",
         {
-            "app/task_serializer": ("json", "every client reads it, and reading it runs no code"),
-            "app/result_serializer": ("json", "every client reads it, and reading it runs no code"),
-            "app/accept_content": (["json"], "what is sent, and Celery's control messages"),
+            "app/task_serializer": ("json", "every client reads JSON, and reading it runs no code"),
+            "app/result_serializer": ("json", "every client reads JSON, and reading it runs no code"),
+            "app/accept_content": (
+                ["json"],
+                ("tasks, results and Celery's control messages use these serializers"),
+            ),
         },
     ),
     "another one is accepted too": (
         "celery: {settings: {task_serializer: msgpack}}",
         {
-            "app/result_serializer": ("json", "every client reads it, and reading it runs no code"),
-            "app/accept_content": (["json", "msgpack"], "what is sent, and Celery's control messages"),
+            "app/result_serializer": ("json", "every client reads JSON, and reading it runs no code"),
+            "app/accept_content": (
+                ["json", "msgpack"],
+                ("tasks, results and Celery's control messages use these serializers"),
+            ),
         },
     ),
 }
@@ -39,13 +45,13 @@ LEADS_TO = {
     "the policy": ("tasks: {}", "app/task_serializer", ["SERIALIZER"]),
 }
 RUNS_CODE = (
-    "reading pickle runs whatever code the sender put into it: who writes to the broker owns the workers"
+    "a worker that reads pickle runs any code in the message: write access to the broker controls the workers"
 )
-JSON = "write json; what JSON cannot say is said by reference"
+JSON = "write `json`, and send references to objects that JSON cannot hold"
 
 
 def needs(name: str, package: str) -> str:
-    return f"`{name}` needs the package {package} wherever tasks are sent or run; without it every send fails"
+    return f"`{name}` needs the package `{package}` in all publishers and workers: without it sends fail"
 
 
 REFUSES = {
@@ -56,7 +62,7 @@ REFUSES = {
                 "serializer-missing-dep",
                 "1:38",
                 needs("auth", "cryptography"),
-                "install it there, or write json",
+                "install `cryptography` for every publisher and worker, or write `json`",
             ),
             Found(
                 "serializer-not-accepted",
@@ -132,13 +138,13 @@ REFUSES = {
                 "serializer-missing-dep",
                 "1:38",
                 needs("msgpack", "msgpack"),
-                "install it there, or write json",
+                "install `msgpack` for every publisher and worker, or write `json`",
             ),
             Found(
                 "compression-missing-dep",
                 "1:65",
                 needs("brotli", "brotli"),
-                "install it there, or write gzip",
+                "install `brotli` for every publisher and worker, or write `gzip`",
             ),
         ],
     ),
@@ -148,13 +154,13 @@ REFUSES = {
             Found(
                 "unknown-encoding",
                 "1:60",
-                "`jason` is none of Celery's; unless the app registers it, every send fails",
+                "Celery does not know `jason`: unless the app registers it, every send fails",
                 "did you mean `json`?",
             ),
             Found(
                 "unknown-encoding",
                 "1:41",
-                "`bzib2` is none of Celery's; unless the app registers it, every send fails",
+                "Celery does not know `bzib2`: unless the app registers it, every send fails",
                 "did you mean `bzip2`?",
             ),
         ],

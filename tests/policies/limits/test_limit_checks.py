@@ -50,8 +50,8 @@ REFUSES = {
             Found(
                 "limit-not-a-number",
                 "1:43",
-                "a time limit is a number of seconds above 0",
-                "write seconds, or null for no limit",
+                "`task_soft_time_limit` must be a number of seconds above 0",
+                "write a number of seconds, or `null` for no limit",
             ),
         ],
     ),
@@ -76,10 +76,10 @@ REFUSES = {
                 "soft-missing",
                 "1:43",
                 (
-                    "without a soft limit a task that has no limit of its own is killed at 90 s, with no "
-                    "time to clean up"
+                    "a task without its own limits has no soft time limit: it is killed after 1 min 30 s, "
+                    "without time to clean up"
                 ),
-                "write seconds, less than the hard limit",
+                "write a number of seconds, less than the hard time limit",
             ),
         ],
     ),
@@ -131,8 +131,8 @@ REFUSES = {
             Found(
                 "soft-equals-hard",
                 "1:45",
-                "both limits are 60 s: after the soft one no time is left to clean up before SIGKILL",
-                "lower the soft limit by what cleaning up takes, or pin only the hard one",
+                ("soft and hard time limit are both 1 min: the task has no time to clean up before SIGKILL"),
+                "lower the soft time limit by the time to clean up, or pin only the hard time limit",
             ),
         ],
     ),
@@ -142,8 +142,8 @@ REFUSES = {
             Found(
                 "soft-equals-hard",
                 "1:43",
-                "both limits are 60 s: after the soft one no time is left to clean up before SIGKILL",
-                "lower the soft limit by what cleaning up takes, or pin only the hard one",
+                ("soft and hard time limit are both 1 min: the task has no time to clean up before SIGKILL"),
+                "lower the soft time limit by the time to clean up, or pin only the hard time limit",
             ),
         ],
     ),

@@ -16,10 +16,10 @@ REFUSES = {
                 "rate-limit-scope",
                 "1:50",
                 (
-                    "10/m holds for each process by itself: 3 worker processes together start at most 30/m "
+                    "each process applies 10/m separately: 3 worker processes together start at most 30/m "
                     "of shop.a"
                 ),
-                "divide it by 3 if it is a quota, or limit where the calls are made",
+                "divide the limit by 3 if it is a quota, or limit the calls in the task",
             ),
         ],
     ),
@@ -67,10 +67,10 @@ REFUSES = {
                 "rate-limit-scope",
                 "1:46",
                 (
-                    "10/m holds for each process by itself: 3 worker processes together start at most 30/m "
+                    "each process applies 10/m separately: 3 worker processes together start at most 30/m "
                     "of shop.a"
                 ),
-                "divide it by 3 if it is a quota, or limit where the calls are made",
+                "divide the limit by 3 if it is a quota, or limit the calls in the task",
             ),
         ],
     ),
@@ -94,8 +94,8 @@ REFUSES = {
             Found(
                 "rate-limit-unit",
                 "1:46",
-                "`10/d` is no rate limit to Celery: every worker ends as it starts",
-                "write it as 10/s, 100/m or 5/h",
+                "Celery cannot read the rate limit `10/d`: no worker can start",
+                "write it like `10/s`, `100/m` or `5/h`",
             ),
         ],
     ),
