@@ -4,10 +4,10 @@ Decides:
     Nothing.
 
 Because:
-    On Redis each priority step is a separate list. Its name is the queue name, two control characters and the
-    number. Step 0, the most urgent, has the plain queue name. celery-exporter measures only that list
-    (https://github.com/danihodovic/celery-exporter/issues/272). The alert `CeleryQueueBacklog` therefore never
-    fires for less urgent messages. `CeleryQueueStalled` still works, because it counts started runs.
+    On Redis each priority step is a separate list. Its name is the queue name, two control characters and
+    the number. Step 0, the most urgent, has the plain queue name. celery-exporter measures only that list
+    (https://github.com/danihodovic/celery-exporter/issues/272). The alert `CeleryQueueBacklog` therefore
+    never fires for less urgent messages. `CeleryQueueStalled` still works, because it counts started runs.
 
 Example:
     tasks:

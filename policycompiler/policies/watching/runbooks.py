@@ -1,8 +1,8 @@
 """The runbook of each alert.
 
 Decides:
-    `alert:NAME/runbook`, if the task of the alert declares a runbook, or the tasks of its queue declare exactly
-    one.
+    `alert:NAME/runbook`, if the task of the alert declares a runbook, or the tasks of its queue declare
+    exactly one.
 
 Because:
     A person who is paged at night should not have to search. An alert on a queue concerns all tasks of the
