@@ -51,7 +51,8 @@ REFUSES = {
                 "2:28",
                 (
                     "the declared load keeps 6 slots busy on average (rate times mean run time), "
-                    "but the 2 workers of these queues have 4 slots: 150% busy, so the backlog grows without end"
+                    "but the 2 workers of these queues have 4 slots: 150% busy, so the backlog grows "
+                    "without end"
                 ),
                 "pin 9 slots or more, or remove the pin",
             ),
