@@ -167,7 +167,8 @@ def _works(
         path = where if worker.name in spec.workers else _route(plan, computing[0])
         message = (
             f"worker {worker.name} runs {computing[0].name} (`work: cpu`) and {waiting[0].name} "
-            "(`work: io`). No number of slots suits both, and tasks that compute take CPU time from tasks that wait"
+            "(`work: io`). No number of slots suits both, and tasks that compute take CPU time from tasks "
+            "that wait"
         )
         related = tuple(
             Related(("tasks", task.name, "work"), f"work of {task.name}")

@@ -105,8 +105,8 @@ REFUSES = {
                     "generated units stop workers with TERM"
                 ),
                 (
-                    "remove `worker_enable_soft_shutdown_on_idle`, or add `environment: {REMAP_SIGTERM: SIGQUIT}` "
-                    "to a worker"
+                    "remove `worker_enable_soft_shutdown_on_idle`, or add `environment: {REMAP_SIGTERM: "
+                    "SIGQUIT}` to a worker"
                 ),
             ),
         ],
@@ -126,8 +126,8 @@ REFUSES = {
                     "`worker_soft_shutdown_timeout` is not set"
                 ),
                 (
-                    "remove `worker_enable_soft_shutdown_on_idle`, or add `environment: {REMAP_SIGTERM: SIGQUIT}` "
-                    "to a worker"
+                    "remove `worker_enable_soft_shutdown_on_idle`, or add `environment: {REMAP_SIGTERM: "
+                    "SIGQUIT}` to a worker"
                 ),
             ),
         ],
