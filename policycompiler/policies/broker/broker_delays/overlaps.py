@@ -113,7 +113,8 @@ def _overlap(spec: Workload, plan: Plan, sent: _Link, other: _Link, delay: Delay
     if delay is None or sent.exchange == other.exchange:
         message = (
             f"messages for queue {sent.queue.name} also reach queue {name} and run twice: Celery binds "
-            f"{name} to exchange {sent.exchange} by `#.{key}`, which matches `{sent.key}` (with a quorum queue)"
+            f"{name} to exchange {sent.exchange} by `#.{key}`, which matches `{sent.key}` "
+            "(with a quorum queue)"
         )
         path = plan.written(sent.queue, "exchange") or plan.written(other.queue, "exchange") or ("queues",)
         return Overlap(sent.queue.name, path, message, related)
