@@ -1,12 +1,13 @@
-"""Whether pinned slots suffice for the declared work, and pinned memory for the slots.
+"""Whether pinned slots are enough for the declared load, and pinned memory for the slots.
 
 Decides:
     Nothing.
 
 Because:
-    Above some 70 % busy a queue's wait grows faster than its load, and above 100 % it grows for ever. A
-    worker that outgrows its memory budget is killed with everything it runs. The slots that nobody pins
-    follow from the same numbers (https://docs.celeryq.dev/en/stable/userguide/optimizing.html).
+    When more than about 70% of the slots are busy, waits grow faster than the load. At 100% a backlog grows
+    without end. If a worker process exceeds its memory budget, the kernel kills it with all of its runs.
+    Slots that are not pinned are computed from the same numbers
+    (https://docs.celeryq.dev/en/stable/userguide/optimizing.html).
 
 Example:
     tasks: {shop.a: {queue: q, runtime: {p50: 2s, p99: 2s}, rate: 3/s}}
@@ -22,7 +23,7 @@ Refuses:
         silent:
             tasks: {shop.a: {queue: q, runtime: {p50: 2s, p99: 2s}, rate: 3/s}}
             workers: {q: {concurrency: 9}}
-    PC336 memory-budget: raise the budget, or pin fewer slots.
+    PC336 memory-budget: raise the memory budget, or pin fewer slots.
         fires:
             tasks: {shop.a: {queue: q, memory: 600MiB}}
             workers: {q: {concurrency: 4, memory: 2GiB}}
@@ -31,7 +32,7 @@ Refuses:
             workers: {q: {concurrency: 3, memory: 2GiB}}
 
 Parameters:
-    `busy_on_average`: the largest share of pinned slots that the declared work may fill; 0.7.
+    `busy_on_average`: the largest share of pinned slots that the declared load may keep busy; 0.7.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
 from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Plan, Scope
+from policycompiler.quantities import size as size_text
 
 NAME = "capacity"
 
@@ -53,20 +55,19 @@ CAPACITY_SHORT = warning("PC326", "capacity-short")
 MEMORY_BUDGET = warning("PC336", "memory-budget")
 
 MEMORY = "memory_bytes"
-"""Of a process of a worker, and of a run of a task."""
-MIB = 2**20
+"""The memory of a worker process, and of one run of a task."""
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     busy_on_average: Annotated[float, Field(ge=0.05, le=1)] = Field(
-        0.7, description="busy share of pinned slots over a day; above it waits grow faster than load"
+        0.7, description="share of pinned slots busy on average; above it, waits grow faster than the load"
     )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
-    """Slots against load, wherever both are known; memory against slots."""
+    """Compare slots with load where both are known, and memory with slots."""
     del spec
     for workers in _groups(plan):
         yield from _capacity(plan, workers, tuned)
@@ -75,7 +76,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
 
 
 def _groups(plan: Plan) -> list[list[Scope]]:
-    """Workers that share a queue, directly or through others: only together can they be held to a load."""
+    """Workers that share a queue, directly or through others: they share one load."""
     group_of = {worker.name: {worker.name} for worker in plan.scopes("worker")}
     for queue in plan.scopes("queue"):
         merged: set[str] = set()
@@ -93,7 +94,7 @@ def _capacity(plan: Plan, workers: list[Scope], tuned: Parameters) -> Iterator[D
     load, tasks = 0.0, set()
     for queue in (Scope("queue", name) for name in queues):
         for task in (Scope("task", name) for name in plan.texts(queue, "tasks")):
-            # Where each worker gets every message, no slot takes work from another.
+            # In a broadcast queue each worker gets every message, so the workers do not share the load.
             once = plan.value(task, "queue") == queue.name and not plan.value(queue, "broadcast")
             rate = plan.number_if_any(task, "rate_mean_per_second")
             runtime = plan.number_if_any(task, "runtime_mean_seconds")
@@ -104,11 +105,11 @@ def _capacity(plan: Plan, workers: list[Scope], tuned: Parameters) -> Iterator[D
     if pins and load > tuned.busy_on_average * slots > 0:
         who = f"worker {workers[0].name} has"
         if len(workers) > 1:
-            who = f"the {len(workers)} workers of its queues have"
-        grows = "the queue grows for ever" if load >= slots else "waits grow faster than load"
+            who = f"the {len(workers)} workers of these queues have"
+        grows = "the backlog grows without end" if load >= slots else "waits grow faster than the load"
         message = (
-            f"the declared work keeps {load:.3g} slots busy on average (rate times mean run time), and {who} "
-            f"{slots:g}: {load / slots:.0%} busy, so {grows}"
+            f"the declared load keeps {load:.3g} slots busy on average (rate times mean run time), but {who} "
+            f"{slots:g} slots: {load / slots:.0%} busy, so {grows}"
         )
         needed = math.ceil(load / tuned.busy_on_average)
         help_text = f"pin {needed} slots or more, or remove the pin"
@@ -125,7 +126,7 @@ def _pin(plan: Plan, worker: Scope) -> SpecPath | None:
 
 
 def _slots(plan: Plan, worker: Scope) -> float:
-    """Of one process, at its most."""
+    """The largest number of slots of one worker process."""
     bounds = plan.get(worker, "autoscale")
     if isinstance(bounds, dict):
         return max(number for number in bounds.values() if isinstance(number, int))
@@ -143,10 +144,10 @@ def _memory(plan: Plan, worker: Scope) -> Iterator[Diagnostic]:
     if slots * size > budget:
         runs = f"{slots:g} runs of {name} take" if slots > 1 else f"a run of {name} takes"
         message = (
-            f"{runs} {slots * size / MIB:.0f} MiB, and a process of worker {worker.name} has "
-            f"{budget / MIB:.0f} MiB: the kernel kills a run or all of them"
+            f"{runs} {size_text(int(slots * size))}, but a process of worker {worker.name} has a budget of "
+            f"{size_text(int(budget))}: the kernel kills a child process or the whole worker process"
         )
-        related = (Related(("tasks", name, "memory"), f"{size / MIB:.0f} MiB a run"),)
+        related = (Related(("tasks", name, "memory"), f"{size_text(int(size))} a run"),)
         fit = math.floor(budget / size)
-        help_text = f"raise the budget, or pin {fit} slots" if fit else "raise the budget"
+        help_text = f"raise the memory budget, or pin {fit} slots" if fit else "raise the memory budget"
         yield MEMORY_BUDGET.at(("workers", worker.name, "memory"), message, help=help_text, related=related)

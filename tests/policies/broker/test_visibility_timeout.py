@@ -13,19 +13,22 @@ DECIDES = {
         {
             "app/longest_hold_seconds": (
                 432,
-                "in reserve behind shop.a, a message of shop.standard.io may be held 432 s",
+                "in reserve behind shop.a, a message of shop.standard.io may be held 7 min 12 s",
             ),
             "app/visibility_timeout_seconds": (
                 3600,
-                "Celery's own default: nothing declared holds a message for longer",
+                "Celery's default is 1 h, and no declared task holds a message for longer",
             ),
         },
     ),
     "a late-acknowledged run": (
         "tasks: {shop.a: {latency: batch, idempotent: true, runtime: 2h}}",
         {
-            "app/longest_hold_seconds": (13492, "shop.a may run 13492 s"),
-            "app/visibility_timeout_seconds": (20238, "shop.a may run 13492 s, times 1.5"),
+            "app/longest_hold_seconds": (13492, "shop.a may run 3 h 44 min 52 s"),
+            "app/visibility_timeout_seconds": (
+                20238,
+                ("shop.a may run 3 h 44 min 52 s, and the margin is 1.5 times"),
+            ),
         },
     ),
     "a countdown": (
@@ -35,7 +38,7 @@ DECIDES = {
                 130248,
                 (
                     "shop.a may be sent with a countdown of 86400 s and then wait 432 s for a slot, "
-                    "together 86832 s, times 1.5"
+                    "together 1 d 7 min 12 s, and the margin is 1.5 times"
                 ),
             ),
         },
@@ -47,7 +50,7 @@ DECIDES = {
                 12096,
                 (
                     "a retry of shop.a may wait 7200 s and then wait 432 s for a slot and then run 432 s, "
-                    "together 8064 s, times 1.5"
+                    "together 2 h 14 min 24 s, and the margin is 1.5 times"
                 ),
             ),
         },
@@ -58,8 +61,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 11448,
                 (
-                    "a retry of shop.a may wait 7200 s and then wait 432 s for a slot, "
-                    "together 7632 s, times 1.5"
+                    "a retry of shop.a may wait 7200 s and then wait 432 s for a slot, together 2 h 7 min "
+                    "12 s, and the margin is 1.5 times"
                 ),
             ),
         },
@@ -72,7 +75,10 @@ DECIDES = {
         {
             "app/visibility_timeout_seconds": (
                 41838,
-                ("in reserve behind shop.a, a message of q may be held 27892 s, times 1.5"),
+                (
+                    "in reserve behind shop.a, a message of q may be held 7 h 44 min 52 s, and the margin "
+                    "is 1.5 times"
+                ),
             ),
         },
     ),
@@ -85,15 +91,16 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 14414,
                 (
-                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait "
-                    "14400 s and then wait 7 s for a slot and then run 7 s, together 14414 s"
+                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait 14400 "
+                    "s and then wait 7 s for a slot and then run 7 s, together 4 h 14 s"
                 ),
             ),
             "app/visibility_timeout_seconds": (
                 21621,
                 (
-                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait "
-                    "14400 s and then wait 7 s for a slot and then run 7 s, together 14414 s, times 1.5"
+                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait 14400 "
+                    "s and then wait 7 s for a slot and then run 7 s, together 4 h 14 s, and the margin is "
+                    "1.5 times"
                 ),
             ),
         },
@@ -122,8 +129,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 3727,
                 (
-                    "shop.a may be sent with a countdown of 3600 s and then wait 120 s for its rate "
-                    "limit and then wait 7 s for a slot, together 3727 s"
+                    "shop.a may be sent with a countdown of 3600 s and then wait 120 s for its rate limit "
+                    "and then wait 7 s for a slot, together 1 h 2 min 7 s"
                 ),
             ),
         },
@@ -139,8 +146,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 3607,
                 (
-                    "by its rate limit of 1/h, with 1 held by a worker, a message of shop.a may wait "
-                    "3600 s and then wait 7 s for a slot, together 3607 s"
+                    "by its rate limit of 1/h, with 1 held by a worker, a message of shop.a may wait 3600 "
+                    "s and then wait 7 s for a slot, together 1 h 7 s"
                 ),
             ),
         },
@@ -155,7 +162,7 @@ DECIDES = {
                 7200,
                 (
                     "by its rate limit of 1/h, with 2 held by a worker, a message of a task that nobody "
-                    "declared may wait 7200 s"
+                    "declared may wait 2 h"
                 ),
             ),
         },
@@ -165,7 +172,10 @@ DECIDES = {
         {
             "app/longest_hold_seconds": (
                 607,
-                "shop.a may be sent with a countdown of 600 s and then wait 7 s for a slot, together 607 s",
+                (
+                    "shop.a may be sent with a countdown of 600 s and then wait 7 s for a slot, together "
+                    "10 min 7 s"
+                ),
             ),
         },
     ),
@@ -176,7 +186,7 @@ DECIDES = {
                 43200,
                 (
                     "shop.a may be sent with a countdown of 28800 s and then wait 432 s for a slot, "
-                    "together 29232 s, and SQS allows no more than this"
+                    "together 8 h 7 min 12 s, and SQS allows at most 12 h"
                 ),
             ),
         },
@@ -188,7 +198,7 @@ DECIDES = {
                 43200,
                 (
                     "shop.a may be sent with a countdown of 32400 s and then wait 432 s for a slot, "
-                    "together 32832 s, and SQS allows no more than this"
+                    "together 9 h 7 min 12 s, and SQS allows at most 12 h"
                 ),
             ),
         },
@@ -196,14 +206,14 @@ DECIDES = {
     "pinned": (
         "broker: {transport: redis, url: '${U}', visibility_timeout: 2h}",
         {
-            "app/longest_hold_seconds": (0, "nothing declared holds a message"),
-            "app/visibility_timeout_seconds": (7200, "pinned in the workload"),
+            "app/longest_hold_seconds": (0, "no declared task holds a message"),
+            "app/visibility_timeout_seconds": (7200, "the workload pins it"),
         },
     ),
     "pinned as an option": (
         "broker: {transport: redis, url: '${U}', options: {visibility_timeout: 7200}}",
         {
-            "app/visibility_timeout_seconds": (7200, "pinned in the workload"),
+            "app/visibility_timeout_seconds": (7200, "the workload pins it"),
         },
     ),
 }
@@ -268,7 +278,7 @@ REFUSES = {
                     "a message is given to a second worker after 3600 s, but shop.* may be sent with a "
                     "countdown of 86400 s"
                 ),
-                "remove the pin (the compiler then sets 130248 s), or make the times shorter",
+                ("remove the pin (the compiler then sets 1 d 12 h 10 min 48 s), or make the times shorter"),
             ),
         ],
     ),
@@ -278,8 +288,8 @@ REFUSES = {
             Found(
                 "visibility-timeout-unused",
                 "1:64",
-                "rabbitmq has no visibility timeout; this one changes nothing",
-                "remove it",
+                "rabbitmq has no visibility timeout, so this pin has no effect",
+                "remove `visibility_timeout`",
             )
         ],
     ),
@@ -289,8 +299,8 @@ REFUSES = {
             Found(
                 "visibility-timeout-over-sqs",
                 "1:59",
-                "a visibility timeout of 46800 s; SQS allows at most 43200 s",
-                "lower it, or remove it",
+                "the visibility timeout is 13 h, but SQS allows at most 12 h",
+                "lower it to 12 h, or remove it",
             )
         ],
     ),
@@ -304,7 +314,7 @@ REFUSES = {
                 "late-ack-run-over-visibility",
                 "1:61",
                 "a message is given to a second worker after 3600 s, but shop.a may run 13492 s",
-                "remove the pin (the compiler then sets 20238 s), or make the times shorter",
+                "remove the pin (the compiler then sets 5 h 37 min 18 s), or make the times shorter",
             ),
         ],
     ),
@@ -321,7 +331,7 @@ REFUSES = {
                     "a message is given to a second worker after 3600 s, but shop.a may be sent with a "
                     "countdown of 86400 s"
                 ),
-                "remove the pin (the compiler then sets 130248 s), or make the times shorter",
+                ("remove the pin (the compiler then sets 1 d 12 h 10 min 48 s), or make the times shorter"),
             ),
         ],
     ),
@@ -339,7 +349,7 @@ REFUSES = {
                     "a message is given to a second worker after 3600 s, but a retry of shop.a may wait "
                     "7200 s and then run 7 s, together 7207 s"
                 ),
-                "remove the pin (the compiler then sets 10821 s), or make the times shorter",
+                "remove the pin (the compiler then sets 3 h 21 s), or make the times shorter",
             ),
         ],
     ),
@@ -353,7 +363,7 @@ REFUSES = {
                     "a message is given to a second worker after 600 s, but in reserve behind shop.a, "
                     "a message of shop.standard.io.long may be held 692 s"
                 ),
-                "remove the pin (the compiler then sets 3600 s), or make the times shorter",
+                "remove the pin (the compiler then sets 1 h), or make the times shorter",
             ),
         ],
     ),
@@ -372,7 +382,7 @@ REFUSES = {
                     "with 8 held by a worker, a message of shop.a may wait 48 s"
                 ),
                 (
-                    "remove the pin (the compiler then sets 3600 s), or lower the worker's slots or prefetch "
+                    "remove the pin (the compiler then sets 1 h), or lower the worker's slots or prefetch "
                     "multiplier"
                 ),
             ),
@@ -407,9 +417,9 @@ REFUSES = {
                 "visibility-too-long",
                 "1:63",
                 (
-                    "when a worker is killed, what it held comes back only after 48611 s, as by its rate "
-                    "limit of 1/h, with 9 held by a worker, a message of shop.a may wait 32400 s and then "
-                    "wait 7 s for a slot, together 32407 s: that goes for every task of the app"
+                    "the broker redelivers messages of a killed worker, of all tasks, only after 13 h 30 "
+                    "min 11 s, because by its rate limit of 1/h, with 9 held by a worker, a message of "
+                    "shop.a may wait 32400 s and then wait 7 s for a slot, together 9 h 7 s"
                 ),
                 "lower the worker's slots or prefetch multiplier",
             ),
@@ -428,7 +438,7 @@ REFUSES = {
                     "a message is given to a second worker after 43200 s, but by its rate limit of 1/h, "
                     "with 13 held by a worker, a message of shop.a may wait 46800 s"
                 ),
-                "SQS allows at most 43200 s: lower the worker's slots or prefetch multiplier",
+                "stay below 12 h, the maximum of SQS: lower the worker's slots or prefetch multiplier",
             ),
         ],
     ),
@@ -442,7 +452,7 @@ REFUSES = {
                     "a message is given to a second worker after 43200 s, but shop.a may be sent with "
                     "a countdown of 46800 s"
                 ),
-                "SQS allows at most 43200 s: make the times shorter",
+                "stay below 12 h, the maximum of SQS: make the times shorter",
             ),
         ],
     ),
@@ -459,7 +469,7 @@ REFUSES = {
                     "a message is given to a second worker after 3600 s, but shop.a may be sent with a "
                     "countdown of 46800 s"
                 ),
-                "remove the pin (the compiler then sets 43200 s), or make the times shorter",
+                "remove the pin (the compiler then sets 12 h), or make the times shorter",
             ),
         ],
     ),
@@ -476,7 +486,7 @@ REFUSES = {
                     "a message is given to a second worker after 600 s, but a task that nobody declared may "
                     "run 600 s"
                 ),
-                "remove the pin (the compiler then sets 3600 s), or make the times shorter",
+                "remove the pin (the compiler then sets 1 h), or make the times shorter",
             ),
         ],
     ),
@@ -487,9 +497,9 @@ REFUSES = {
                 "visibility-too-long",
                 "1:46",
                 (
-                    "when a worker is killed, what it held comes back only after 48611 s, as shop.a may be "
-                    "sent with a countdown of 32400 s and then wait 7 s for a slot, together 32407 s: that "
-                    "goes for every task of the app"
+                    "the broker redelivers messages of a killed worker, of all tasks, only after 13 h 30 "
+                    "min 11 s, because shop.a may be sent with a countdown of 32400 s and then wait 7 s "
+                    "for a slot, together 9 h 7 s"
                 ),
                 "keep due times in a database and poll it with a schedule",
             ),
@@ -501,10 +511,7 @@ REFUSES = {
             Found(
                 "visibility-too-long",
                 "1:61",
-                (
-                    "when a worker is killed, what it held comes back only after 86400 s: that goes for "
-                    "every task of the app"
-                ),
+                ("the broker redelivers messages of a killed worker, of all tasks, only after 1 d"),
                 "lower or remove the pin",
             ),
         ],
@@ -519,10 +526,10 @@ REFUSES = {
                 "visibility-not-uniform",
                 "2:18",
                 (
-                    "another app consumes queue theirs: its workers give messages of this app back too, "
-                    "after their own visibility timeout, so it must be 7200 s there as well"
+                    "another app consumes queue theirs: its workers also redeliver messages of this app, "
+                    "after their own visibility timeout, which must be 2 h too"
                 ),
-                "set it in the other app, or let the two use different databases of Redis",
+                "set the same visibility timeout in the other app, or use different Redis databases",
             ),
         ],
     ),

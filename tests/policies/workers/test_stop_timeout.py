@@ -11,7 +11,10 @@ DECIDES = {
     "the longest run": (
         "tasks: {shop.a: {queue: q, runtime: 100s}, shop.b: {queue: q, runtime: 200s}}",
         {
-            "worker:q/stop_timeout_seconds": (400, "the longest run of its tasks, and time to leave"),
+            "worker:q/stop_timeout_seconds": (
+                400,
+                ("the stop must wait for the longest run, plus time to exit"),
+            ),
         },
     ),
     "undeclared tasks may come": (
@@ -19,14 +22,17 @@ DECIDES = {
         {
             "worker:shop.standard.io/stop_timeout_seconds": (
                 472,
-                "the longest run of its tasks, and time to leave",
+                "the stop must wait for the longest run, plus time to exit",
             ),
         },
     ),
     "no task": (
         "queues: {q: {}}",
         {
-            "worker:q/stop_timeout_seconds": (472, "the longest run of its tasks, and time to leave"),
+            "worker:q/stop_timeout_seconds": (
+                472,
+                ("the stop must wait for the longest run, plus time to exit"),
+            ),
         },
     ),
 }

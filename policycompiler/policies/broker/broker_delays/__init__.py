@@ -1,33 +1,34 @@
-"""What a countdown or a wait before a retry does to a worker, and to which queues RabbitMQ brings it.
+"""Delayed messages: how workers hold them, and to which queues RabbitMQ delivers them.
 
 Decides:
     Nothing.
 
 Because:
-    A delayed message is held by a worker until it is due, unless Celery delays it in the broker: on RabbitMQ,
-    as soon as one queue of the app is a quorum queue, and never behind a direct exchange. With a quorum queue
-    in the app, and from RabbitMQ 4 on with any, a worker's prefetch is fixed, so each held message takes one
-    of a few places, and when all are taken the worker runs nothing
+    A worker holds a delayed message until it is due, unless Celery delays it in the broker. Celery does so
+    on RabbitMQ if any queue of the app is a quorum queue, but never behind a direct exchange. Prefetch is
+    fixed if the app has a quorum queue, and from RabbitMQ 4 always. Each held message then occupies one of
+    a few places. If all places are occupied, the worker runs nothing
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html#using-quorum-queues).
-    Queues are classic unless somebody asks for another type, so a workload with delays that declares no
-    `broker.version` is told of this. The rule for RabbitMQ 4 rests on its release notes; only RabbitMQ 3 is
-    run by the tests. A delay in the broker is counted in whole seconds: a countdown below one second is
-    refused when the task is sent. Which countdowns a producer uses besides the longest is not declared; a
-    fraction of a second is to be 0 or 1.
 
-    For these delays Celery binds each queue by `#.` and its routing key: to its exchange, and that to the one
-    exchange of all delayed messages. So a delayed message comes to every queue whose key is the last words of
-    its own: one for `shop.mail` to queue `mail` too. On an exchange that the two share, what is not delayed
-    does so as well.
+    Queues are classic unless the workload declares another type. A workload with delays but without
+    `broker.version` therefore gets a finding. The rule for RabbitMQ 4 comes from its release notes; the
+    tests run only RabbitMQ 3. The broker counts delays in whole seconds. Celery refuses to send a task with
+    a countdown below one second: use 0 or 1. The workload declares only the longest countdown, not all of
+    them.
 
-    An autoscaled worker takes messages ahead for its largest pool on every broker; only where the prefetch is
-    not fixed does it follow bounds that are moved by remote control.
+    For these delays Celery binds each queue by `#.` and its routing key. It binds the queue to its
+    exchange, and that exchange to the exchange of all delayed messages. A delayed message therefore reaches
+    every queue whose key equals the last words of its own key. A message for `shop.mail` also reaches queue
+    `mail`. If two queues share an exchange, messages without delay do so too.
 
-    Elsewhere a worker takes one message more for each that it holds, without a bound, so many long delays
-    fill its memory. `worker_eta_task_limit` bounds them, but then nothing behind them is taken.
+    An autoscaled worker prefetches messages for its largest pool on every broker. Remote control can change
+    the bounds of autoscaling, but a fixed prefetch limit does not follow.
 
-    What is delayed for longer than some 15 minutes is better kept as a due time in a database that a
-    periodic task polls.
+    On other brokers a worker fetches one more message for each message that it holds, without a limit. Many
+    long delays therefore fill its memory. `worker_eta_task_limit` sets a limit, but then messages behind
+    the held ones wait.
+
+    For delays above about 15 min, store the due time in a database that a scheduled task polls.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}", version: "4.1"}
@@ -64,10 +65,10 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             queues: {q: {type: classic}}
             tasks: {shop.a: {queue: q, max_countdown: 10m}}
-    PC421 eta-hoard: keep due times in a database and poll it, or raise the bound in the policy file.
+    PC421 eta-hoard: keep due times in a database and poll it, or raise `most_held` in the policy file.
         fires: tasks: {shop.a: {rate: 10/s, max_countdown: 30m}}
         silent: tasks: {shop.a: {rate: 1/s, max_countdown: 30m}}
-    PC422 quorum-partial: make all queues of the app one kind.
+    PC422 quorum-partial: declare one type for all queues of the app.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {q: {type: classic}, r: {type: quorum}}
@@ -86,7 +87,7 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             tasks: {shop.a: {queue: q}}
             workers: {q: {concurrency: {min: 2, max: 10}}}
-    PC437 quorum-key-overlap: give one of the two queues a routing key that does not end that of the other.
+    PC437 quorum-key-overlap: give one queue a routing key that is not the end of the other queue's key.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {mail: {type: quorum}, shop.mail: {type: quorum}}
@@ -104,7 +105,7 @@ Refuses:
             tasks: {shop.a: {queue: q, max_countdown: 10m}}
 
 Parameters:
-    `most_held`: the delayed messages that one process may hold in its memory; 10000.
+    `most_held`: the number of delayed messages that one worker process may hold in memory; 10000.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Plan, Scope, Written
 from policycompiler.policies.broker.broker_delays.delays import SHORTEST_SECONDS, Delay, delays_of
 from policycompiler.policies.broker.broker_delays.overlaps import overlaps
+from policycompiler.quantities import duration
 
 NAME = "broker-delays"
 
@@ -135,15 +137,15 @@ RABBITMQ_VERSION_UNKNOWN = warning("PC476", "rabbitmq-version-unknown")
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     most_held: Annotated[int, Field(ge=1, le=100_000_000)] = Field(
-        10_000, description="some tens of MB for small messages"
+        10_000, description="delayed messages in the memory of one process; small ones take tens of MB"
     )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
-    """Look at each task that may be delayed, then at what kinds of queue there are."""
+    """Check each task that may be delayed, then the types of the queues."""
     on_rabbitmq = plan.broker.quorum_queues
     quorum = [scope for scope in plan.scopes("queue") if on_rabbitmq and _is_quorum(plan, scope)]
     delays = {Scope("task", name): list(delays_of(plan, Scope("task", name))) for name in spec.tasks}
@@ -164,7 +166,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
     if quorum:
         for found in overlaps(spec, plan, delays):
             help_text = (
-                f"write a `routing_key` for queue {found.queue} that does not end with that of the other"
+                f"write a `routing_key` for queue {found.queue} that does not end with the other queue's key"
             )
             yield QUORUM_KEY_OVERLAP.at(found.path, found.message, help=help_text, related=found.related)
         yield from _partial(spec, plan, quorum[0])
@@ -172,53 +174,53 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
 
 
 def _stall(plan: Plan, task: Scope, queue: Scope, delay: Delay, quorum: list[Scope]) -> Iterator[Diagnostic]:
-    """A delayed message that takes one of a fixed number of places."""
+    """A delayed message that occupies one of a fixed number of prefetch places."""
     holds = (
-        f"{delay.what} {delay.seconds:g} s, and a worker of queue {queue.name} holds it as long: when all "
-        "its places are taken so, it runs nothing"
+        f"{delay.what} {duration(delay.seconds)}, and a worker of queue {queue.name} holds its message: "
+        "a worker that holds only such messages runs nothing"
     )
     if quorum:
         related: tuple[Related, ...] = ()
         pinned = plan.written(queue, "exchange_type")
         if pinned is not None:
-            related = (Related(pinned, "a direct exchange: nothing is delayed in the broker"),)
-        message = f"{holds}, as its exchange is direct and {quorum[0].name} is a quorum queue"
-        help_text = "remove `exchange_type: direct`; behind a topic exchange the broker waits"
+            related = (Related(pinned, "direct exchange: no delay in the broker"),)
+        message = f"{holds} (direct exchange, and {quorum[0].name} is a quorum queue)"
+        help_text = "remove `exchange_type: direct`; with a topic exchange the broker holds delayed messages"
         if pinned is None:
             help_text = (
-                f"write `exchange_type: topic` for queue {queue.name}: behind one the broker waits; where "
-                "the queue exists, `policycompiler diff` has the steps"
+                f"write `exchange_type: topic` for queue {queue.name}, so the broker holds delayed messages; "
+                "if the queue exists, `policycompiler diff` prints the steps"
             )
         yield QUORUM_DIRECT.at(delay.path, message, help=help_text, related=related)
         return
     celery, version = plan.text(APP, "celery_version"), plan.get(APP, "broker_version")
     if version is not None and pairs.broken(Feature.HOLD, "classic", celery, str(version)):
-        message = f"{holds}, as RabbitMQ {version} does not let it take more of a classic queue"
+        message = f"{holds} (RabbitMQ {version} has no global prefetch for classic queues)"
         related = (Related(("broker", "version"), "no global prefetch"),)
         help_text = (
-            f"write `queues: {{{queue.name}: {{type: quorum}}}}` (since Celery 5.5; where the queue exists, "
-            f"`diff` has the steps), or send {task.name} without a delay and keep its due time in a database"
+            f"write `queues: {{{queue.name}: {{type: quorum}}}}` (from Celery 5.5; `policycompiler diff` "
+            f"prints the steps), or send {task.name} without a delay and store its due time in a database"
         )
         yield ETA_CLASSIC_RABBIT4.at(delay.path, message, help=help_text, related=related)
 
 
 def _unknown_version(plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Iterator[Diagnostic]:
-    """Told once: what holds each delay depends on it."""
+    """Report once that the version is unknown: whether workers hold delayed messages depends on it."""
     for task, own in delays.items():
         delay = next((delay for delay in own if delay.seconds > 0), None)
         if delay is not None and not plan.value(task, "external"):
             queue = plan.text(task, "queue")
             message = (
-                f"{delay.what} {delay.seconds:g} s, and queue {queue} is classic: from RabbitMQ 4 on a "
-                "worker holds such messages in one of a few places, and when all are taken it runs nothing"
+                f"{delay.what} {duration(delay.seconds)}, and queue {queue} is classic: from RabbitMQ 4 a "
+                "worker can hold only a few such messages, and then runs nothing"
             )
-            help_text = "declare `broker.version`; from RabbitMQ 4 on, use quorum queues for delayed tasks"
+            help_text = "declare `broker.version`; from RabbitMQ 4, use quorum queues for delayed tasks"
             yield RABBITMQ_VERSION_UNKNOWN.at(("broker",), message, help=help_text)
             return
 
 
 def _hoard(plan: Plan, task: Scope, tuned: Parameters) -> Iterator[Diagnostic]:
-    """More held messages than a process should have in its memory."""
+    """More delayed messages than a worker process should hold in memory."""
     countdown = plan.find(task, "max_countdown_seconds")
     rate = plan.number_if_any(task, "rate_mean_per_second")
     workers = plan.texts(task, "workers")
@@ -230,18 +232,19 @@ def _hoard(plan: Plan, task: Scope, tuned: Parameters) -> Iterator[Diagnostic]:
     origin = countdown.origins[0]
     if held > tuned.most_held and isinstance(origin, Written):
         message = (
-            f"up to {held:,.0f} messages of {task.name} wait in the memory of a worker: {rate:g} a second, "
-            f"{countdown.value:g} s each, {processes} process{'' if processes == 1 else 'es'}"
+            f"a worker process may hold {held:,.0f} messages of {task.name} in memory: {rate:g} a second, "
+            f"delayed up to {duration(countdown.value)}, for {processes} "
+            f"process{'' if processes == 1 else 'es'}"
         )
         help_text = (
-            "keep due times in a database and poll it with a schedule, or delay on quorum queues of RabbitMQ"
+            "keep due times in a database and poll it with a schedule, or use quorum queues of RabbitMQ"
         )
         related = (Related(("tasks", task.name, "rate"), f"{rate:g} a second"),)
         yield ETA_HOARD.at(origin.path, message, help=help_text, related=related)
 
 
 def _subseconds(spec: Workload, task: Scope, delays: list[Delay]) -> Iterator[Diagnostic]:
-    """Delays that Celery refuses: of the task, and of schedules that a longer one hides."""
+    """Delays that Celery refuses: those of the task, and shorter ones of its schedules."""
     short = [delay for delay in delays if 0 < delay.seconds < SHORTEST_SECONDS]
     told = {delay.path for delay in short}
     for name, schedule in spec.schedules.items():
@@ -251,10 +254,10 @@ def _subseconds(spec: Workload, task: Scope, delays: list[Delay]) -> Iterator[Di
             short.append(Delay(countdown, f"schedule {name} sends {task.name} with a countdown of", path))
     for delay in short:
         message = (
-            f"{delay.what} {delay.seconds:g} s, but a delay in the broker is whole seconds: "
+            f"{delay.what} {duration(delay.seconds)}, but the broker delays in whole seconds: "
             "Celery refuses to send it"
         )
-        yield QUORUM_SUBSECOND.at(delay.path, message, help="write 0, or 1 second or more")
+        yield QUORUM_SUBSECOND.at(delay.path, message, help="write 0, or 1 s or more")
 
 
 def _partial(spec: Workload, plan: Plan, quorum: Scope) -> Iterator[Diagnostic]:
@@ -262,24 +265,24 @@ def _partial(spec: Workload, plan: Plan, quorum: Scope) -> Iterator[Diagnostic]:
         scope = Scope("queue", name)
         if queue.type == "classic" and not plan.value(scope, "external") and not _is_quorum(plan, scope):
             message = (
-                f"queue {name} is classic and {quorum.name} a quorum queue: one is enough for every worker "
-                "of the app to have a fixed prefetch and to delay in the broker"
+                f"queue {name} is classic, but {quorum.name} is a quorum queue: it gives all workers of the "
+                "app a fixed prefetch and delays in the broker"
             )
             path: SpecPath = ("queues", name, "type")
-            yield QUORUM_PARTIAL.at(path, message, help="make all queues of the app one kind")
+            yield QUORUM_PARTIAL.at(path, message, help="declare one type for all queues of the app")
 
 
 def _autoscale(plan: Plan, quorum: list[Scope]) -> Iterator[Diagnostic]:
-    """Bounds that a person may move while the worker runs, and its prefetch does not follow."""
+    """Autoscale bounds that a person may change while the worker runs; its prefetch limit does not follow."""
     for worker in plan.scopes("worker"):
         slots = plan.get(worker, "autoscale")
         if isinstance(slots, dict):
             multiplier = plan.number(worker, "prefetch_multiplier")
             most = int(str(slots["max"]))
             message = (
-                f"worker {worker.name} takes {most * multiplier:g} messages ahead for its {slots['min']} to "
-                f"{most} slots, and beside the quorum queue {quorum[0].name} that stays so: "
-                "`celery control autoscale` moves the slots and not the prefetch"
+                f"worker {worker.name} prefetches {most * multiplier:g} messages for {slots['min']} to "
+                f"{most} slots; with quorum queue {quorum[0].name} this limit is fixed, and "
+                "`celery control autoscale` changes only the slots"
             )
             path: SpecPath = ("workers", worker.name, "concurrency")
             yield AUTOSCALE_QUORUM.at(path, message, help="write a fixed number of slots")
