@@ -16,10 +16,12 @@ from policycompiler.hazards.connections import connections
 from policycompiler.hazards.consumer_timeouts import consumer_timeouts
 from policycompiler.hazards.critical import critical_messages
 from policycompiler.hazards.dead_letters import acknowledged_early, killed
+from policycompiler.hazards.delays import overlapping, refused, stalled
 from policycompiler.hazards.endless_runs import killed_again, put_back
 from policycompiler.hazards.expiries import expiries
 from policycompiler.hazards.external import external_tasks, unchecked_queues
 from policycompiler.hazards.hazard import EFFECTS, Effect, Hazard
+from policycompiler.hazards.load import overloaded
 from policycompiler.hazards.lost_connections import lost_connections
 from policycompiler.hazards.lost_ways import lost_ways
 from policycompiler.hazards.pools import computing, unkept_limits
@@ -66,15 +68,19 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     late_redeliveries,
     lost_connections,
     lost_ways,
+    overlapping,
+    overloaded,
     publishing,
     put_back,
     queue_arguments,
+    refused,
     remote_control,
     retried_twice,
     retried_without_end,
     serialization,
     short_stops,
     sqs_queues,
+    stalled,
     starving,
     stored_schedules,
     time_limits,

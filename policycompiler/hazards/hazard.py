@@ -43,7 +43,13 @@ EFFECTS: Mapping[str, Effect] = {
             *("cancel-on-loss", "eta-over-visibility", "late-ack-non-idempotent"),
             *("late-ack-run-over-visibility", "late-ack-undeclared", "legacy-ack-flag"),
             *("rate-limit-over-visibility", "reserve-over-visibility", "retry-delay-over-visibility"),
-            *("retry-non-idempotent", "retry-undeclared", "schedule-fraction-dropped", "solo-heartbeat"),
+            *(
+                "quorum-key-overlap",
+                "retry-non-idempotent",
+                "retry-undeclared",
+                "schedule-fraction-dropped",
+                "solo-heartbeat",
+            ),
             *("timeout-requeue-loop", "unacked-over-consumer-timeout", "reserve-over-consumer-timeout"),
             "worker-lost-loop",
         ),
@@ -53,7 +59,7 @@ EFFECTS: Mapping[str, Effect] = {
         (
             *("chord-backend", "connection-option-one-sided"),
             *("connection-value-refused", "control-queues-refused", "exchange-type-twice"),
-            *("predefined-queue-missing", "queue-argument-refused", "queue-name-invalid"),
+            *("predefined-queue-missing", "quorum-subsecond", "queue-argument-refused", "queue-name-invalid"),
             *("queue-name-reserved", "quorum-unsupported", "redbeat-without-redis", "schedule-solar-refused"),
             *("soft-over-hard", "worker-start-refused"),
         ),
@@ -62,9 +68,13 @@ EFFECTS: Mapping[str, Effect] = {
     **dict.fromkeys(("folders-apart", "queue-unconsumed"), Effect.STRANDED),
     **dict.fromkeys(
         (
+            "capacity-short",
+            "eta-classic-rabbit4",
             "eta-limit-starves",
             "pool-cpu-green",
             "prefetch-unlimited",
+            "quorum-direct",
+            "rabbitmq-version-unknown",
             "rate-limit-below-rate",
             "rate-limit-starves",
             "result-expiry-off",

@@ -110,18 +110,23 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, info, warning
-from policycompiler.knowledge import pairs
-from policycompiler.knowledge.pairs import Feature
+from policycompiler.hazards.delays import (
+    held_by_workers,
+    is_quorum,
+    overlapping,
+    quorum_queues,
+    refused,
+    stalled,
+)
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Plan, Scope, Written
-from policycompiler.policies.broker.broker_delays.delays import SHORTEST_SECONDS, Delay, delays_of
-from policycompiler.policies.broker.broker_delays.overlaps import overlaps
+from policycompiler.plan import Plan, Scope, Written
 from policycompiler.quantities import duration
 
 NAME = "broker-delays"
@@ -146,77 +151,16 @@ class Parameters(PolicyParameters):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
     """Check each task that may be delayed, then the types of the queues."""
-    on_rabbitmq = plan.broker.quorum_queues
-    quorum = [scope for scope in plan.scopes("queue") if on_rabbitmq and _is_quorum(plan, scope)]
-    delays = {Scope("task", name): list(delays_of(plan, Scope("task", name))) for name in spec.tasks}
-    for task, own in delays.items():
-        if plan.value(task, "external"):
-            continue
-        queue = Scope("queue", plan.text(task, "queue"))
-        longest = max(own, key=lambda delay: delay.seconds, default=None)
-        native = bool(quorum) and plan.value(queue, "exchange_type") != "direct"
-        if longest is not None and longest.seconds > 0 and not native:
-            if on_rabbitmq:
-                yield from _stall(plan, task, queue, longest, quorum)
+    yield from as_findings(stalled(plan), QUORUM_DIRECT, ETA_CLASSIC_RABBIT4, RABBITMQ_VERSION_UNKNOWN)
+    yield from as_findings(refused(plan), QUORUM_SUBSECOND)
+    yield from as_findings(overlapping(plan), QUORUM_KEY_OVERLAP)
+    for task in plan.scopes("task"):
+        if not plan.value(task, "external") and held_by_workers(plan, task):
             yield from _hoard(plan, task, tuned)
-        if native:
-            yield from _subseconds(spec, task, own)
-    if on_rabbitmq and plan.find(APP, "broker_version") is None and not quorum:
-        yield from _unknown_version(plan, delays)
+    quorum = quorum_queues(plan)
     if quorum:
-        for found in overlaps(spec, plan, delays):
-            help_text = (
-                f"write a `routing_key` for queue {found.queue} that does not end with the other queue's key"
-            )
-            yield QUORUM_KEY_OVERLAP.at(found.path, found.message, help=help_text, related=found.related)
         yield from _partial(spec, plan, quorum[0])
         yield from _autoscale(plan, quorum)
-
-
-def _stall(plan: Plan, task: Scope, queue: Scope, delay: Delay, quorum: list[Scope]) -> Iterator[Diagnostic]:
-    """A delayed message that occupies one of a fixed number of prefetch places."""
-    holds = (
-        f"{delay.what} {duration(delay.seconds)}, and a worker of queue {queue.name} holds its message: "
-        "a worker that holds only such messages runs nothing"
-    )
-    if quorum:
-        related: tuple[Related, ...] = ()
-        pinned = plan.written(queue, "exchange_type")
-        if pinned is not None:
-            related = (Related(pinned, "direct exchange: no delay in the broker"),)
-        message = f"{holds} (direct exchange, and {quorum[0].name} is a quorum queue)"
-        help_text = "remove `exchange_type: direct`; with a topic exchange the broker holds delayed messages"
-        if pinned is None:
-            help_text = (
-                f"write `exchange_type: topic` for queue {queue.name}, so the broker holds delayed messages; "
-                "if the queue exists, `policycompiler diff` prints the steps"
-            )
-        yield QUORUM_DIRECT.at(delay.path, message, help=help_text, related=related)
-        return
-    celery, version = plan.text(APP, "celery_version"), plan.get(APP, "broker_version")
-    if version is not None and pairs.broken(Feature.HOLD, "classic", celery, str(version)):
-        message = f"{holds} (RabbitMQ {version} has no global prefetch for classic queues)"
-        related = (Related(("broker", "version"), "no global prefetch"),)
-        help_text = (
-            f"write `queues: {{{queue.name}: {{type: quorum}}}}` (from Celery 5.5; `policycompiler diff` "
-            f"prints the steps), or send {task.name} without a delay and store its due time in a database"
-        )
-        yield ETA_CLASSIC_RABBIT4.at(delay.path, message, help=help_text, related=related)
-
-
-def _unknown_version(plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Iterator[Diagnostic]:
-    """Report once that the version is unknown: whether workers hold delayed messages depends on it."""
-    for task, own in delays.items():
-        delay = next((delay for delay in own if delay.seconds > 0), None)
-        if delay is not None and not plan.value(task, "external"):
-            queue = plan.text(task, "queue")
-            message = (
-                f"{delay.what} {duration(delay.seconds)}, and queue {queue} is classic: from RabbitMQ 4 a "
-                "worker can hold only a few such messages, and then runs nothing"
-            )
-            help_text = "declare `broker.version`; from RabbitMQ 4, use quorum queues for delayed tasks"
-            yield RABBITMQ_VERSION_UNKNOWN.at(("broker",), message, help=help_text)
-            return
 
 
 def _hoard(plan: Plan, task: Scope, tuned: Parameters) -> Iterator[Diagnostic]:
@@ -243,27 +187,10 @@ def _hoard(plan: Plan, task: Scope, tuned: Parameters) -> Iterator[Diagnostic]:
         yield ETA_HOARD.at(origin.path, message, help=help_text, related=related)
 
 
-def _subseconds(spec: Workload, task: Scope, delays: list[Delay]) -> Iterator[Diagnostic]:
-    """Delays that Celery refuses: those of the task, and shorter ones of its schedules."""
-    short = [delay for delay in delays if 0 < delay.seconds < SHORTEST_SECONDS]
-    told = {delay.path for delay in short}
-    for name, schedule in spec.schedules.items():
-        countdown = schedule.options.countdown if schedule.options else None
-        path: SpecPath = ("schedules", name, "options", "countdown")
-        if schedule.task == task.name and countdown and countdown < SHORTEST_SECONDS and path not in told:
-            short.append(Delay(countdown, f"schedule {name} sends {task.name} with a countdown of", path))
-    for delay in short:
-        message = (
-            f"{delay.what} {duration(delay.seconds)}, but the broker delays in whole seconds: "
-            "Celery refuses to send it"
-        )
-        yield QUORUM_SUBSECOND.at(delay.path, message, help="write 0, or 1 s or more")
-
-
 def _partial(spec: Workload, plan: Plan, quorum: Scope) -> Iterator[Diagnostic]:
     for name, queue in spec.queues.items():
         scope = Scope("queue", name)
-        if queue.type == "classic" and not plan.value(scope, "external") and not _is_quorum(plan, scope):
+        if queue.type == "classic" and not plan.value(scope, "external") and not is_quorum(plan, scope):
             message = (
                 f"queue {name} is classic, but {quorum.name} is a quorum queue: it gives all workers of the "
                 "app a fixed prefetch and delays in the broker"
@@ -286,7 +213,3 @@ def _autoscale(plan: Plan, quorum: list[Scope]) -> Iterator[Diagnostic]:
             )
             path: SpecPath = ("workers", worker.name, "concurrency")
             yield AUTOSCALE_QUORUM.at(path, message, help="write a fixed number of slots")
-
-
-def _is_quorum(plan: Plan, queue: Scope) -> bool:
-    return plan.text(queue, "type") == "quorum"

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Related, SpecPath
-from policycompiler.model import Workload
-from policycompiler.plan import Plan, Scope
-from policycompiler.policies.broker.broker_delays.delays import SHORTEST_SECONDS, Delay
+from policycompiler.hazards.delays.delays import SHORTEST_SECONDS, Delay
+from policycompiler.plan import Plan, Scope, Written
 from policycompiler.quantities import duration
 
 DELAY_WORDS = 28
@@ -42,7 +41,7 @@ class _Ends:
     links: dict[tuple[str, str], _Link] = field(default_factory=dict)
 
 
-def overlaps(spec: Workload, plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Iterator[Overlap]:
+def overlaps(plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Iterator[Overlap]:
     """Queues whose messages also reach another queue; only the first other queue is reported."""
     links = [*_links(plan)]
     ends = _ends(links)
@@ -52,7 +51,7 @@ def overlaps(spec: Workload, plan: Plan, delays: Mapping[Scope, Sequence[Delay]]
         longest = max(own, key=lambda delay: delay.seconds, default=None)
         other = next(_also_reached(ends, sent, delayed=longest is not None), None) if tasks else None
         if other is not None:
-            yield _overlap(spec, plan, sent, other, longest)
+            yield _overlap(plan, sent, other, longest)
 
 
 def _links(plan: Plan) -> Iterator[_Link]:
@@ -103,12 +102,12 @@ def _also_reached(ends: _Ends, sent: _Link, *, delayed: bool) -> Iterator[_Link]
                 yield link
 
 
-def _overlap(spec: Workload, plan: Plan, sent: _Link, other: _Link, delay: Delay | None) -> Overlap:
+def _overlap(plan: Plan, sent: _Link, other: _Link, delay: Delay | None) -> Overlap:
     name, key = other.queue.name, other.key
     related = tuple(
         Related(("queues", link.queue.name), f"routing key `{link.key}`")
         for link in (other, sent)
-        if link.queue.name in spec.queues
+        if _is_declared(plan, link.queue)
     )
     if delay is None or sent.exchange == other.exchange:
         message = (
@@ -123,3 +122,10 @@ def _overlap(spec: Workload, plan: Plan, sent: _Link, other: _Link, delay: Delay
         f"{name}, so it runs twice: routing key `{key}` matches the end of `{sent.key}`"
     )
     return Overlap(sent.queue.name, delay.path, message, related)
+
+
+def _is_declared(plan: Plan, queue: Scope) -> bool:
+    """Whether the workload has an entry for a queue."""
+    entry = ("queues", queue.name)
+    origins = (origin for setting in plan.keys(queue).values() for origin in setting.origins)
+    return any(isinstance(origin, Written) and origin.path[:2] == entry for origin in origins)
