@@ -143,7 +143,7 @@ def test_a_script_says_how_long_a_stop_takes_and_why():
         in text
     )
     assert "# test: the test says so" in text
-    assert "# It runs on the host app-1." in everything()["launch/beat.sh"].text
+    assert "# Beat runs on host app-1." in everything()["launch/beat.sh"].text
 
 
 def test_a_procfile_names_each_script_once():
