@@ -30,7 +30,7 @@ ID = "supervisor"
 START_RETRIES = 10_000
 """Supervisor stops retrying after this many starts.
 
-It waits one second longer before each start, so 10,000 starts take a year and a half. No outage lasts that long.
+It waits one second longer before each start, so 10,000 starts take a year and a half. No outage is so long.
 """
 
 

@@ -42,7 +42,7 @@ def steps_between_evaluations(alerts: Sequence[Alert]) -> int:
 
 
 def steps_until_all_fire(alerts: Sequence[Alert], every: int) -> int:
-    """Samples until each alert has seen a whole window and then the problem; rules run `every` few samples."""
+    """Samples until each alert has seen a whole window, then the problem; rules run `every` few samples."""
     # An evaluation may see the problem one step late, and its age one more step late.
     return math.ceil(_longest(alerts) / every + 2) * every
 

@@ -11,7 +11,7 @@ from policycompiler.policies.schedules import beat
 from policycompiler.policies.workers import prefetch
 
 HEAD = "tasks: {shop.a: }\n"
-WHY = "not with Celery 5.4: it asks for a global prefetch, which RabbitMQ refuses of quorum queues (540)"
+WHY = "not with Celery 5.4: Celery requests a global prefetch, which RabbitMQ refuses for quorum queues (540)"
 CASES = {
     "every worker setting": (
         app_wide_pins,
@@ -78,7 +78,7 @@ CASES = {
     "beat's interval": (
         beat,
         f"{HEAD}celery: {{settings: {{beat_max_loop_interval: 3}}}}\nbeat: {{host: h}}",
-        {"beat/max_interval_seconds": (3, "pinned in the workload")},
+        {"beat/max_interval_seconds": (3, "the workload pins it")},
     ),
     "a serializer of one task is accepted": (
         serialization,
