@@ -108,7 +108,7 @@ def _capacity(plan: Plan, workers: list[Scope], tuned: Parameters) -> Iterator[D
             who = f"the {len(workers)} workers of these queues have"
         grows = "the backlog grows without end" if load >= slots else "waits grow faster than the load"
         message = (
-            f"the declared load keeps {load:.3g} slots busy on average (rate times mean run time), but {who} "
+            f"the declared load keeps {load:.3g} slots busy on average (rate times mean run time), and {who} "
             f"{slots:g} slots: {load / slots:.0%} busy, so {grows}"
         )
         needed = math.ceil(load / tuned.busy_on_average)

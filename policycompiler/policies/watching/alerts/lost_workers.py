@@ -39,7 +39,8 @@ def no_consumer(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decisio
     }
     description = (
         f"No worker has consumed queue {queue.scope.name} for {span(choices['for_seconds'])}. "
-        f"Expected workers: {', '.join(worker.name for worker in queue.workers)}. {start(plan, queue.workers)}"
+        f"Expected workers: {', '.join(worker.name for worker in queue.workers)}. "
+        f"{start(plan, queue.workers)}"
     )
     summary = f"No worker consumes queue {queue.scope.name}"
     yield from decide(plan, "CeleryQueueNoConsumer", queue.scope, choices, summary, description, tuned)
