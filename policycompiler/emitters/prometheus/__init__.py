@@ -1,8 +1,8 @@
 """Prometheus alert rules, and promtool unit tests that prove when each fires and stays silent.
 
-For Prometheus 2.42 and later. celery-exporter is the job `celery-exporter`, and the broker's exporter is
-the job `redis` or `rabbitmq`. celery-exporter takes at least 2 s to answer: scrape it every 30 s with a
-timeout of 15 s.
+The rules need Prometheus 2.42 or later. The job of celery-exporter is `celery-exporter`. The job of the
+broker's exporter is `redis` or `rabbitmq`. An answer of celery-exporter takes at least 2 s: scrape it every
+30 s with a timeout of 15 s.
 
 Labels and annotations of a rule are Go templates, so this module escapes texts of the plan. It also adds a
 sentence with the value of the alert.
@@ -55,7 +55,7 @@ _INHIBITION: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 """Which alerts inhibit which others: one lost worker sends one page."""
 _HOW_TO_INHIBIT = """\
-# To send one page for each cause, set in Alertmanager group_by: [app, worker] and
+# To get one page for each cause, set group_by: [app, worker] in Alertmanager, and:
 #   inhibit_rules:
 #   - source_matchers: ['inhibits="service"']
 #     target_matchers: ['inhibits!="service"']
