@@ -27,7 +27,7 @@ DECIDES = {
             "app/longest_hold_seconds": (13492, "shop.a may run 3 h 44 min 52 s"),
             "app/visibility_timeout_seconds": (
                 20238,
-                ("shop.a may run 3 h 44 min 52 s, and the margin is 1.5 times"),
+                ("shop.a may run 3 h 44 min 52 s, and the timeout is 1.5 times that"),
             ),
         },
     ),
@@ -38,7 +38,7 @@ DECIDES = {
                 130248,
                 (
                     "shop.a may be sent with a countdown of 86400 s and then wait 432 s for a slot, "
-                    "together 1 d 7 min 12 s, and the margin is 1.5 times"
+                    "together 1 d 7 min 12 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -50,7 +50,7 @@ DECIDES = {
                 12096,
                 (
                     "a retry of shop.a may wait 7200 s and then wait 432 s for a slot and then run 432 s, "
-                    "together 2 h 14 min 24 s, and the margin is 1.5 times"
+                    "together 2 h 14 min 24 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -62,7 +62,7 @@ DECIDES = {
                 11448,
                 (
                     "a retry of shop.a may wait 7200 s and then wait 432 s for a slot, together 2 h 7 min "
-                    "12 s, and the margin is 1.5 times"
+                    "12 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -76,8 +76,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 41838,
                 (
-                    "in reserve behind shop.a, a message of q may be held 7 h 44 min 52 s, and the margin "
-                    "is 1.5 times"
+                    "in reserve behind shop.a, a message of q may be held 7 h 44 min 52 s, and the timeout "
+                    "is 1.5 times that"
                 ),
             ),
         },
@@ -99,8 +99,8 @@ DECIDES = {
                 21621,
                 (
                     "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait 14400 "
-                    "s and then wait 7 s for a slot and then run 7 s, together 4 h 14 s, and the margin is "
-                    "1.5 times"
+                    "s and then wait 7 s for a slot and then run 7 s, together 4 h 14 s, and the timeout "
+                    "is 1.5 times that"
                 ),
             ),
         },
