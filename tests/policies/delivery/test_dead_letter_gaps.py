@@ -112,8 +112,11 @@ REFUSES = {
             Found(
                 "dlq-hard-timeout-gap",
                 "3:17",
-                ("shop.a is killed at 9 s and leaves no dead letter: its soft limit of 9 s comes no earlier"),
-                "leave some seconds between the two, on the pool prefork",
+                (
+                    "shop.a is killed after 9 s and leaves no dead letter: its soft time limit of 9 s "
+                    "comes no earlier"
+                ),
+                ("set the soft time limit some seconds below the hard time limit, and use `pool: prefork`"),
             )
         ],
     ),
@@ -128,8 +131,11 @@ REFUSES = {
             Found(
                 "dlq-hard-timeout-gap",
                 "3:17",
-                ("shop.a is killed at 432 s and leaves no dead letter: gevent ignores its soft limit"),
-                "leave some seconds between the two, on the pool prefork",
+                (
+                    "shop.a is killed after 7 min 12 s and leaves no dead letter: the pool gevent ignores "
+                    "its soft time limit"
+                ),
+                ("set the soft time limit some seconds below the hard time limit, and use `pool: prefork`"),
             )
         ],
     ),
