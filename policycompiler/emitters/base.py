@@ -109,11 +109,6 @@ def shipped(folder: str) -> Path:
     return inside if inside.is_dir() else package.parent / folder
 
 
-def pattern_order(pattern: str) -> tuple[int, str]:
-    """Sort key of globs: the one with the most fixed characters first, however the YAML orders them."""
-    return -len(pattern.replace("*", "")), pattern
-
-
 def json_text(data: Value | Mapping[str, object]) -> str:
     """Canonical JSON: sorted keys, two blanks, a final newline."""
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, json_text, one_line, pattern_order
+from policycompiler.emitters.base import OutputFile, Raw, Reading, json_text, one_line
 from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.plan.entries import pattern_order
 
 ID = "routing"
 

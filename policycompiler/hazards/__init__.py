@@ -16,11 +16,14 @@ from policycompiler.hazards.connections import connections
 from policycompiler.hazards.consumer_timeouts import consumer_timeouts
 from policycompiler.hazards.critical import critical_messages
 from policycompiler.hazards.dead_letters import acknowledged_early, killed
+from policycompiler.hazards.delays import overlapping, refused, stalled
 from policycompiler.hazards.endless_runs import killed_again, put_back
 from policycompiler.hazards.expiries import expiries
 from policycompiler.hazards.external import external_tasks, unchecked_queues
 from policycompiler.hazards.hazard import EFFECTS, Effect, Hazard
+from policycompiler.hazards.load import overloaded
 from policycompiler.hazards.lost_connections import lost_connections
+from policycompiler.hazards.lost_ways import lost_ways
 from policycompiler.hazards.pools import computing, unkept_limits
 from policycompiler.hazards.prefetch import unlimited_prefetch
 from policycompiler.hazards.publishing import given_up, publishing
@@ -37,6 +40,7 @@ from policycompiler.hazards.stored_schedules import stored_schedules
 from policycompiler.hazards.time_limits import time_limits
 from policycompiler.hazards.unconsumed import unconsumed
 from policycompiler.hazards.visibility import held_too_long, hoarded
+from policycompiler.hazards.worker_starts import delayed_starve, worker_starts
 from policycompiler.plan import Plan
 
 __all__ = ["BOOK", "EFFECTS", "Effect", "Hazard", "hazards"]
@@ -53,6 +57,7 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     connections,
     consumer_timeouts,
     critical_messages,
+    delayed_starve,
     expiries,
     external_tasks,
     given_up,
@@ -62,15 +67,20 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     killed_again,
     late_redeliveries,
     lost_connections,
+    lost_ways,
+    overlapping,
+    overloaded,
     publishing,
     put_back,
     queue_arguments,
+    refused,
     remote_control,
     retried_twice,
     retried_without_end,
     serialization,
     short_stops,
     sqs_queues,
+    stalled,
     starving,
     stored_schedules,
     time_limits,
@@ -80,6 +90,7 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     unkept_limits,
     unlimited_prefetch,
     version_pairs,
+    worker_starts,
 )
 """Each chapter; the policy on its subject describes it."""
 

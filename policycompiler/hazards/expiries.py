@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Related, SpecPath
@@ -50,7 +49,7 @@ def _of_schedule(plan: Plan, schedule: Scope) -> Iterator[Hazard]:
     if len(written) < len(setting.origins) or any(each[-1] not in _DECLARED for each in written):
         return  # a policy has decided it
     expires_path = next((each for each in written if each[-1] == "expires"), (*path, "options", "expires"))
-    task = entry_of(plan, plan.text(schedule, "task"))
+    task = plan.entry(plan.text(schedule, "task"))
     queue = setting.value.get("queue") or (None if task is None else plan.text(task, "queue"))
     countdown, expires = (setting.value.get(key) or 0 for key in ("countdown", "expires"))
     assert isinstance(countdown, int | float)
@@ -69,14 +68,6 @@ def _of_schedule(plan: Plan, schedule: Scope) -> Iterator[Hazard]:
         None if queue is None else str(queue),
     )
     yield from _too_soon(plan, sent)
-
-
-def entry_of(plan: Plan, name: str) -> Scope | None:
-    """The entry that declares a task: its own, or that of a pattern."""
-    if plan.keys(own := Scope("task", name)):
-        return own
-    patterns = (scope for scope in plan.scopes("task") if "*" in scope.name)
-    return next((scope for scope in patterns if fnmatchcase(name, scope.name)), None)
 
 
 def _too_soon(plan: Plan, sent: _Sent) -> Iterator[Hazard]:

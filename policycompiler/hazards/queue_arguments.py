@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import SpecPath
 from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import arguments_of, is_consumed, type_of
-from policycompiler.knowledge.queue_arguments import LEVELS, REFUSED, TYPE
+from policycompiler.knowledge.queue_arguments import LEVELS, LIMIT, REFUSED, TYPE
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.quantities import duration
 
@@ -26,6 +26,8 @@ def queue_arguments(plan: Plan) -> Iterator[Hazard]:
             yield from _refused(plan, queue)
         if EXPIRES in known.expiring and EXPIRES in arguments_of(plan, queue):
             yield from _deleted(plan, queue)
+        if known.declarations and type_of(plan, queue) == "quorum":
+            yield from _given_up(plan, queue)
 
 
 def _levels_of_all(plan: Plan, own: list[Scope]) -> Iterator[Hazard]:
@@ -55,6 +57,22 @@ def _refused(plan: Plan, queue: Scope) -> Iterator[Hazard]:
         settings = ((queue, f"arguments.{name}"),)
         help_text = f"remove `{name}`, or choose the other queue type"
         yield Hazard("queue-argument-refused", settings, message, help_text, path)
+
+
+def _given_up(plan: Plan, queue: Scope) -> Iterator[Hazard]:
+    """A delivery limit of 0 undoes late acknowledgement."""
+    tasks = [Scope("task", name) for name in plan.texts(queue, "tasks")]
+    late = next((task for task in tasks if plan.get(task, "options.acks_late")), None)
+    if late is None or arguments_of(plan, queue).get(LIMIT) != 0:
+        return
+    message = (
+        f"queue {queue.name} has a delivery limit of 0: when a worker dies during a run of {late.name}, "
+        "RabbitMQ does not redeliver the message, although the task is acknowledged late"
+    )
+    path: SpecPath = ("queues", queue.name, "arguments", LIMIT)
+    settings = ((queue, f"arguments.{LIMIT}"), (late, "options.acks_late"))
+    help_text = "remove it (the compiler then sets a limit), or write 1 or more"
+    yield Hazard("delivery-limit-zero", settings, message, help_text, path, about=(queue,))
 
 
 def _deleted(plan: Plan, queue: Scope) -> Iterator[Hazard]:

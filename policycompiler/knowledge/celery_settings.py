@@ -69,6 +69,9 @@ _EXPECTED = {
     "list": "a list",
     "tuple": "a list",
 }
+LOG_LEVELS = frozenset({"CRITICAL", "DEBUG", "ERROR", "FATAL", "INFO", "NOTSET", "WARN", "WARNING"})
+"""The names of log levels that Celery takes, in any case (celery.utils.log.LOG_LEVELS)."""
+
 _NUMBERS = frozenset({"int", "float"})
 
 

@@ -21,6 +21,8 @@ TYPE = "x-queue-type"
 OVERFLOW = "x-overflow"
 """What a full queue does: drop its head, unless it rejects what is published."""
 LEVELS = "x-max-priority"
+LIMIT = "x-delivery-limit"
+"""How often a quorum queue delivers a message again."""
 
 DROPPING = {
     "x-max-length": Dropping("a full queue drops its oldest messages", "messages", True, of_length=True),  # noqa: FBT003
@@ -36,9 +38,25 @@ DROPPING = {
 
 REFUSED = {
     "quorum": frozenset({LEVELS, "x-queue-mode", "x-queue-master-locator", "x-max-age"}),
-    "classic": frozenset({"x-delivery-limit", "x-max-age", "x-quorum-initial-group-size"}),
+    "classic": frozenset(
+        {
+            *("x-delivery-limit", "x-max-age", "x-quorum-initial-group-size"),
+            *("x-max-in-memory-bytes", "x-max-in-memory-length"),
+        }
+    ),
 }
 """Arguments with which RabbitMQ refuses (406) to make a queue of a type."""
+
+KNOWN = frozenset(
+    {
+        *DROPPING,
+        *frozenset().union(*REFUSED.values()),
+        *(TYPE, OVERFLOW, LEVELS),
+        *("x-consumer-timeout", "x-dead-letter-exchange", "x-dead-letter-routing-key"),
+        *("x-dead-letter-strategy", "x-queue-leader-locator", "x-single-active-consumer"),
+    }
+)
+"""https://www.rabbitmq.com/docs/queues#optional-arguments"""
 
 
 def drops(arguments: dict[str, object]) -> dict[str, Dropping]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.emitters.base import Raw, Reading, pattern_order
+from policycompiler.emitters.base import Raw, Reading
 from policycompiler.emitters.python import INDENT, Call, InOrder, laid_out, python_literal
 from policycompiler.plan import Scope, Written
+from policycompiler.plan.entries import pattern_order
 
 Layouts: TypeAlias = dict[tuple[str, int], Raw]
 """Values as Python, by what they are and the columns before them: thousands of tasks share a few."""

@@ -129,6 +129,10 @@ class Broker:
     a worker that sends none. `socket_timeout`: without that option a client waits for an answer without
     end. `disables_prefetch`: Celery's `worker_disable_prefetch` has an effect. `tls` is None where
     `broker_use_ssl` has no known form. `metrics` is None where celery-exporter measures nothing.
+
+    `folders` are the transport options for the folder to read from and the one to write to, None where there
+    are none. `own_keys` are the defaults of the keys under which kombu keeps data of its own, beside those of
+    the queues, by the option that renames each.
     """
 
     label: str
@@ -158,6 +162,8 @@ class Broker:
     disables_prefetch: bool
     tls: Tls | None
     metrics: Metrics | None
+    folders: tuple[str, str] | None
+    own_keys: Mapping[str, str]
     place: Place
 
     @property

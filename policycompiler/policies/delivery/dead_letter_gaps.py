@@ -46,7 +46,6 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
 from policycompiler.hazards.dead_letters import kept_queues, killed
@@ -60,7 +59,7 @@ DLQ_EXPIRES_FLOOD = warning("PC219", "dlq-expires-flood")
 DLQ_HARD_TIMEOUT_GAP = warning("PC220", "dlq-hard-timeout-gap")
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+def apply(_: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Look at each task and schedule whose queue keeps dead letters."""
     yield from as_findings(killed(plan), DLQ_HARD_TIMEOUT_GAP)
     for task, kept in kept_queues(plan):
@@ -71,7 +70,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             yield _flood(path, f"{task.name} expires after {expires.value:g} s", kept.name)
     for scope in plan.scopes("schedule"):
         options = plan.get(scope, "options")
-        queue = _queue_of(spec, plan, scope)
+        queue = _queue_of(plan, scope)
         if isinstance(options, dict) and "expires" in options and _keeps(plan, queue):
             what = f"each run of schedule {scope.name} expires after {options['expires']:g} s"
             yield _flood(("schedules", scope.name), what, queue)
@@ -81,13 +80,13 @@ def _keeps(plan: Plan, queue: str) -> bool:
     return plan.find(Scope("queue", queue), "dead_letter_queue") is not None
 
 
-def _queue_of(spec: Workload, plan: Plan, schedule: Scope) -> str:
+def _queue_of(plan: Plan, schedule: Scope) -> str:
     """Where beat sends it: as the schedule says, else as its task does."""
     options, task = plan.get(schedule, "options"), plan.text(schedule, "task")
     if isinstance(options, dict) and "queue" in options:
         return str(options["queue"])
-    entries = [task] if task in spec.tasks else [name for name in spec.tasks if fnmatchcase(task, name)]
-    return plan.text(Scope("task", entries[0]), "queue") if entries else ""
+    entry = plan.entry(task)
+    return "" if entry is None else plan.text(entry, "queue")
 
 
 def _flood(path: SpecPath, what: str, queue: str) -> Diagnostic:

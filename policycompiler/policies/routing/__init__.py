@@ -7,6 +7,7 @@ from policycompiler.policies.routing import (
     app_wide_pins,
     consumer_timeout,
     consumers,
+    lost_ways,
     placement,
     queue_arguments,
     queue_declarations,
@@ -28,4 +29,5 @@ DECIDERS: tuple[Policy, ...] = (
 CHECKS: tuple[Policy, ...] = (
     queue_arguments,
     shared_exchanges,
+    lost_ways,
 )

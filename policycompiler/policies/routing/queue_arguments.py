@@ -34,6 +34,15 @@ Refuses:
         silent:
             queues: {q: {broadcast: true, arguments: {x-expires: 60000}}}
             tasks: {shop.a: {queue: q}}
+    PC558 delivery-limit-zero: remove the argument, or write 1 or more.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum, arguments: {x-delivery-limit: 0}}}
+            tasks: {shop.a: {queue: q, idempotent: true}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum, arguments: {x-delivery-limit: 1}}}
+            tasks: {shop.a: {queue: q, idempotent: true}}
 
 Parameters:
     None.
@@ -53,9 +62,10 @@ NAME = "queue-arguments"
 
 QUEUE_ARGUMENT_REFUSED = error("PC463", "queue-argument-refused")
 QUEUE_EXPIRES = warning("PC467", "queue-expires")
+DELIVERY_LIMIT_ZERO = warning("PC558", "delivery-limit-zero")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Check the arguments of each queue."""
     del spec
-    return as_findings(queue_arguments(plan), QUEUE_ARGUMENT_REFUSED, QUEUE_EXPIRES)
+    return as_findings(queue_arguments(plan), QUEUE_ARGUMENT_REFUSED, QUEUE_EXPIRES, DELIVERY_LIMIT_ZERO)

@@ -88,6 +88,7 @@ from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, war
 from policycompiler.knowledge import pairs, topics
 from policycompiler.knowledge.brokers import broker
 from policycompiler.knowledge.pairs import Feature
+from policycompiler.knowledge.queue_arguments import LIMIT
 from policycompiler.model import PolicyParameters, Queue, Workload
 from policycompiler.plan import (
     APP,
@@ -115,8 +116,6 @@ LEVELS = "x-max-priority"
 CLASSIC, QUORUM = "classic", "quorum"
 TYPE = "x-queue-type"
 """The argument that makes a queue a quorum queue, for RabbitMQ and for Celery."""
-LIMIT = "x-delivery-limit"
-"""For quorum queues; -1 means no limit from RabbitMQ 4 on (https://www.rabbitmq.com/docs/quorum-queues)."""
 CREATE_MISSING_QUEUES = True
 """Celery's own default: an undeclared task may name its own queue."""
 
@@ -285,7 +284,7 @@ def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterat
         message = f"queue {scope.name} has `type: {written.type}`, but its `{TYPE}` is {arguments[TYPE]}"
         yield QUEUE_TYPE_TWICE.at((*path, TYPE), message, help=f"keep `type`, and remove `{TYPE}`")
     limit = arguments.get(LIMIT)
-    if kind.quorum and LIMIT in arguments and not (isinstance(limit, int) and limit > 0):
+    if kind.quorum and LIMIT in arguments and not (isinstance(limit, int) and limit >= 0):
         tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
         late = next((task for task in tasks if plan.value(task, "idempotent")), None)
         if late is not None:

@@ -36,12 +36,12 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.model import Runtime, TaskFields, Workload
 from policycompiler.model.classes import DEFAULT_CLASS, LatencyClasses
 from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.plan.entries import entry_of
 from policycompiler.quantities import duration
 from policycompiler.runs import MEAN_OF_P99, Z99, run_times
 
@@ -110,11 +110,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 def _delayed(spec: Workload) -> dict[str, list[tuple[int | float, SpecPath]]]:
     """The countdowns of schedules, by the entry that declares the task."""
     delayed: dict[str, list[tuple[int | float, SpecPath]]] = {}
-    globs = [name for name in spec.tasks if "*" in name]
     for name, schedule in spec.schedules.items():
         if schedule.options is not None and schedule.options.countdown is not None:
-            declared = [schedule.task] if schedule.task in spec.tasks else globs
-            for task in (entry for entry in declared if fnmatchcase(schedule.task, entry)):
+            task = entry_of(schedule.task, spec.tasks)
+            if task is not None:
                 path: SpecPath = ("schedules", name, "options", "countdown")
                 delayed.setdefault(task, []).append((schedule.options.countdown, path))
     return delayed

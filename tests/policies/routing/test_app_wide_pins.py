@@ -87,7 +87,7 @@ CASES = {
     "beat's interval": (
         beat,
         f"{HEAD}celery: {{settings: {{beat_max_loop_interval: 3}}}}\nbeat: {{host: h}}",
-        {"beat/max_interval_seconds": (3, "pinned in the workload")},
+        {"beat/max_interval_seconds": (3, "the workload pins it")},
     ),
     "a serializer of one task is accepted": (
         serialization,

@@ -13,7 +13,7 @@ DECIDES = {
         {
             "worker:shop.standard.io/pool": (
                 "prefork",
-                "the only pool that keeps time limits and survives a task that kills its process",
+                "only prefork enforces both time limits and survives a task that kills its process",
             ),
         },
     ),
@@ -22,7 +22,7 @@ DECIDES = {
         {
             "worker:q/pool": (
                 "prefork",
-                "the only pool that keeps time limits and survives a task that kills its process",
+                "only prefork enforces both time limits and survives a task that kills its process",
             ),
         },
     ),
@@ -127,7 +127,7 @@ REFUSES = {
             Found(
                 "pool-eventlet",
                 "2:21",
-                "eventlet is no longer developed, and `celery[eventlet]` does not install it",
+                "eventlet is no longer developed, and `celery[eventlet]` no longer installs it",
                 "use `pool: gevent`, or `pool: threads`",
             ),
         ],
@@ -138,8 +138,11 @@ REFUSES = {
             Found(
                 "pool-in-config",
                 "1:34",
-                "a setting is read too late for the pool gevent: it patches what is imported before",
-                "give each worker `pool: gevent` instead",
+                (
+                    "Celery reads `worker_pool` too late for the gevent pool, which must patch the "
+                    "standard library before other imports"
+                ),
+                "remove it, and give each worker `pool: gevent`",
             ),
         ],
     ),
@@ -149,7 +152,7 @@ REFUSES = {
             Found(
                 "pool-eventlet",
                 "1:34",
-                "eventlet is no longer developed, and `celery[eventlet]` does not install it",
+                "eventlet is no longer developed, and `celery[eventlet]` no longer installs it",
                 "use `pool: gevent`, or `pool: threads`",
             ),
         ],

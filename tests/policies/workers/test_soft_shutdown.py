@@ -89,19 +89,25 @@ REFUSES = {
                 "soft-shutdown-inert",
                 "2:51",
                 (
-                    "`worker_soft_shutdown_timeout` changes what QUIT does, and the generated units stop "
-                    "workers with TERM: nothing follows from it"
+                    "`worker_soft_shutdown_timeout` has no effect: it applies only to QUIT, and the "
+                    "generated units stop workers with TERM"
                 ),
-                "remove it, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker",
+                (
+                    "remove `worker_soft_shutdown_timeout`, or add `environment: {REMAP_SIGTERM: SIGQUIT}` "
+                    "to a worker"
+                ),
             ),
             Found(
                 "soft-shutdown-inert",
                 "2:92",
                 (
-                    "`worker_enable_soft_shutdown_on_idle` changes what QUIT does, and the generated units "
-                    "stop workers with TERM: nothing follows from it"
+                    "`worker_enable_soft_shutdown_on_idle` has no effect: it applies only to QUIT, and the "
+                    "generated units stop workers with TERM"
                 ),
-                "remove it, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker",
+                (
+                    "remove `worker_enable_soft_shutdown_on_idle`, or add `environment: {REMAP_SIGTERM: "
+                    "SIGQUIT}` to a worker"
+                ),
             ),
         ],
     ),
@@ -116,10 +122,13 @@ REFUSES = {
                 "soft-shutdown-inert",
                 "3:58",
                 (
-                    "`worker_enable_soft_shutdown_on_idle` changes what QUIT does, and no timeout says how "
-                    "long: nothing follows from it"
+                    "`worker_enable_soft_shutdown_on_idle` has no effect: it applies only to QUIT, and "
+                    "`worker_soft_shutdown_timeout` is not set"
                 ),
-                "remove it, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker",
+                (
+                    "remove `worker_enable_soft_shutdown_on_idle`, or add `environment: {REMAP_SIGTERM: "
+                    "SIGQUIT}` to a worker"
+                ),
             ),
         ],
     ),
@@ -134,8 +143,8 @@ REFUSES = {
                 "soft-shutdown-over-stop",
                 "3:51",
                 (
-                    "a stop of q lets tasks run for 60 s and KILL comes after 60 s: no time is left to put "
-                    "back what still runs"
+                    "the soft shutdown of worker q takes 1 min and KILL follows after 1 min: no time is "
+                    "left to return unfinished messages"
                 ),
                 "lower it to 50 s, or raise `stop_timeout`",
             ),

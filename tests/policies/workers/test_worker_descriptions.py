@@ -11,7 +11,10 @@ DECIDES = {
     "one task": (
         "tasks: {shop.a: {latency: batch, work: cpu}}",
         {
-            "worker:shop.batch.cpu/description": ("batch tasks that compute (1 task)", "for its readers"),
+            "worker:shop.batch.cpu/description": (
+                "batch tasks that compute (1 task)",
+                ("readers of a unit or a launch script see which tasks the worker runs"),
+            ),
         },
     ),
     "a mixture": (
@@ -19,7 +22,7 @@ DECIDES = {
         {
             "worker:q/description": (
                 "batch and standard tasks that compute or wait for others (2 tasks)",
-                "for its readers",
+                "readers of a unit or a launch script see which tasks the worker runs",
             ),
         },
     ),
@@ -28,14 +31,17 @@ DECIDES = {
         {
             "worker:shop.standard.io/description": (
                 "standard tasks that wait for others (2 tasks)",
-                "for its readers",
+                "readers of a unit or a launch script see which tasks the worker runs",
             ),
         },
     ),
     "no task": (
         "queues: {q: {}}",
         {
-            "worker:q/description": ("no declared task", "for its readers"),
+            "worker:q/description": (
+                "no declared task",
+                ("readers of a unit or a launch script see which tasks the worker runs"),
+            ),
         },
     ),
 }

@@ -335,7 +335,7 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
     "environment": (
         worker(""),
         worker(", environment: {PLAIN: b}"),
-        {"safe worker-options worker:w/environment"},
+        {"manual worker-options worker:w/environment"},
     ),
     "loglevel": (
         worker(""),
