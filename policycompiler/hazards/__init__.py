@@ -1,7 +1,7 @@
-"""One book of hazards: what a plan, as it stands, does to work.
+"""All hazards: the ways in which a plan loses, repeats or delays work.
 
-`check` reports those of a plan, each by the policy that owns its finding; `diff` reports those that the new
-plan has and the old one has not.
+`check` reports the hazards of a plan, each by the policy that owns its finding. `diff` reports the hazards
+that the new plan has and the old plan does not have.
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     version_pairs,
     worker_starts,
 )
-"""Each chapter; a policy of its subject tells what is in it."""
+"""Each chapter; the policy on its subject describes it."""
 
 
 def hazards(plan: Plan) -> Iterator[Hazard]:
-    """All that a plan does to work."""
+    """All hazards of a plan."""
     for chapter in BOOK:
         yield from chapter(plan)

@@ -1,4 +1,4 @@
-"""What a hazard is: what a plan, as it stands, does to work."""
+"""Hazards: the ways in which a plan loses, repeats or delays work."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Effect(StrEnum):
     LOST = "lost"
     DOUBLED = "doubled"
     REFUSED = "refused"
-    """By the broker or a client: processes do not start, or sends fail."""
+    """The broker or a client refuses it: processes do not start, or sends fail."""
     STRANDED = "stranded"
-    """It waits where no worker takes it."""
+    """It waits in a queue that no worker consumes."""
     STARVED = "starved"
-    """It waits for longer than is promised, or without end."""
+    """It waits longer than its latency target, or without end."""
     STALLED = "stalled"
-    """Something goes on or waits without end, and nothing ends it."""
+    """It runs or waits without end, and nothing stops it."""
 
 
 EFFECTS: Mapping[str, Effect] = {
@@ -91,7 +91,7 @@ EFFECTS: Mapping[str, Effect] = {
         Effect.STALLED,
     ),
 }
-"""Of each hazard, by the name of its finding."""
+"""The effect of each hazard, by the name of its finding."""
 
 
 Makers: TypeAlias = tuple[tuple[Scope, str], ...]
@@ -99,10 +99,10 @@ Makers: TypeAlias = tuple[tuple[Scope, str], ...]
 
 
 class Hazard(NamedTuple):
-    """What a plan does to work, by the name of the finding.
+    """A hazard of a plan, with the name of its finding.
 
-    `settings` make it so, the most telling first. Two plans have the same hazard where they have one of a
-    name that is `about` the same scopes; of none that are given, about those of the settings.
+    `settings` cause it, the most important first. Two plans have the same hazard if they have a hazard with
+    the same name that is `about` the same scopes. Without `about`, the scopes of the settings count.
     """
 
     name: str
@@ -125,18 +125,18 @@ class Hazard(NamedTuple):
         return frozenset(self.about or (scope for scope, _ in self.settings))
 
     def as_finding(self, finding: Finding) -> Diagnostic:
-        """As a user of `check` meets it."""
+        """As `check` reports it."""
         return finding.at(self.path, self.message, help=self.help, related=self.related, fix=self.fix)
 
 
 def as_findings(hazards: Iterable[Hazard], *findings: Finding) -> Iterator[Diagnostic]:
-    """Hazards as a user of `check` meets them; `findings` are those that they can be."""
+    """Hazards as `check` reports them; `findings` are the possible findings."""
     by_name = {finding.name: finding for finding in findings}
     return (hazard.as_finding(by_name[hazard.name]) for hazard in hazards)
 
 
 def place_of(plan: Plan, scope: Scope, *keys: str) -> SpecPath:
-    """Where the workload says one of these settings; else the entry of the scope."""
+    """Where the workload writes one of these settings; otherwise the entry of the scope."""
     for key in keys:
         found = plan.find(scope, key)
         for origin in found.origins if found is not None else ():

@@ -1,4 +1,4 @@
-"""Workers whose slots do not suffice for the declared load."""
+"""Workers with too few slots for the declared load."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Load(NamedTuple):
         return self.load / self.slots if self.slots else 0
 
     def hazard(self, plan: Plan, most_busy: float) -> Hazard:
-        """The load with what follows; `most_busy` is the share of slots that the help aims at."""
+        """The load as a hazard; `most_busy` is the target share of busy slots in the help."""
         who = f"worker {self.workers[0].name} has"
         if len(self.workers) > 1:
             who = f"the {len(self.workers)} workers of these queues have"
@@ -56,7 +56,7 @@ def overloaded(plan: Plan) -> Iterator[Hazard]:
 
 
 def loads(plan: Plan) -> Iterator[Load]:
-    """The load of each group of workers of which one is pinned."""
+    """The load of each group of workers with a pinned worker."""
     for workers in _groups(plan):
         pins = (plan.written(worker, key) for worker in workers for key in _PINS)
         pin = next((path for path in pins if path is not None), None)
@@ -74,7 +74,7 @@ def _groups(plan: Plan) -> list[list[Scope]]:
     for queue in plan.scopes("queue"):
         merged: set[str] = set()
         for name in plan.texts(queue, "workers"):
-            # In a plan between two others, a queue may name a worker that has left.
+            # A plan between two other plans may name a worker that it does not have.
             merged |= group_of.get(name, set())
         for name in merged:
             group_of[name] = merged

@@ -1,4 +1,4 @@
-"""Messages that reach no worker: folders, names and routing keys that do not meet."""
+"""Messages that reach no worker: folders, names and routing keys that do not fit together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OPTIONS = "broker_transport_options"
 
 
 def lost_ways(plan: Plan) -> Iterator[Hazard]:
-    """Of the broker's folders, of queue names, and of the keys that schedules send with."""
+    """Check the broker's folders, queue names, and the routing keys of schedules."""
     options = plan.get(APP, _OPTIONS)
     given = options if isinstance(options, dict) else {}
     into, out = plan.broker.folders or ("", "")
@@ -34,7 +34,7 @@ def _reserved(plan: Plan, queue: Scope, given: Mapping[str, Value]) -> Iterator[
         return
     if not plan.broker.own_keys:
         return
-    message = f"kombu keeps its own data under the key `{queue.name}`: a queue of that name fails (WRONGTYPE)"
+    message = f"kombu keeps its own data under the key `{queue.name}`: a queue of this name fails (WRONGTYPE)"
     path = place_of(plan, queue, "exchange")
     settings = ((queue, "exchange"), (APP, _OPTIONS))
     yield Hazard("queue-name-reserved", settings, message, "rename the queue", path, about=(queue,))
@@ -59,8 +59,8 @@ def _unmatched(plan: Plan, schedule: Scope) -> Iterator[Hazard]:
     if any(topics.matches(each, key, transport) for each in sharing):
         return
     message = (
-        f"schedule {schedule.name} sends with routing key `{key}`, which matches neither the binding "
-        f"`{binding}` of queue {queue.name} nor another one of its exchange: every message is lost"
+        f"schedule {schedule.name} sends with routing key `{key}`, which matches neither `{binding}` of "
+        f"queue {queue.name} nor another binding of its exchange: every message is lost"
     )
     path: SpecPath = ("schedules", schedule.name, "options", "routing_key")
     settings = ((schedule, "options"), (queue, "routing_key"), (queue, "exchange_type"))

@@ -16,7 +16,7 @@ STREAM = "stream"
 
 
 def worker_starts(plan: Plan) -> Iterator[Hazard]:
-    """Of Celery's own settings, and of queues."""
+    """Check Celery's own settings, and queues."""
     yield from _queues_of_celery(plan)
     level = plan.get(APP, _LEVEL)
     if isinstance(level, str) and level.upper() not in LOG_LEVELS:
@@ -40,8 +40,8 @@ def _consumers(plan: Plan, queue: Scope) -> Iterator[Hazard]:
     if type_of(plan, queue) == STREAM:
         key = f"arguments.{TYPE}"
         message = (
-            f"queue {queue.name} is a stream, and Celery's prefetch is global: RabbitMQ refuses its "
-            "consumers (406), so no worker of it starts"
+            f"queue {queue.name} is a stream, but Celery sets a global prefetch: RabbitMQ refuses its "
+            "consumers (406), so its workers do not start"
         )
         path = place_of(plan, queue, key, "type")
         yield Hazard("worker-start-refused", ((queue, key),), message, "use a quorum or classic queue", path)
@@ -49,8 +49,8 @@ def _consumers(plan: Plan, queue: Scope) -> Iterator[Hazard]:
     priority = arguments.get(_PRIORITY) if isinstance(arguments, dict) else None
     if priority is not None and not _is_number(priority):
         message = (
-            f"RabbitMQ refuses (406) `{_PRIORITY}: {priority}` of the consumers of queue {queue.name}: it "
-            "must be an integer, so no worker of it starts"
+            f"RabbitMQ refuses (406) `{_PRIORITY}: {priority}` for consumers of queue {queue.name}, because "
+            "it must be an integer: its workers do not start"
         )
         path = ("queues", queue.name, "consumer_arguments", _PRIORITY)
         settings = ((queue, "consumer_arguments"),)
@@ -67,7 +67,7 @@ def _refused(plan: Plan, key: str, message: str, help_text: str) -> Hazard:
 
 
 def delayed_starve(plan: Plan) -> Iterator[Hazard]:
-    """A limit on delayed messages that, once reached, keeps a worker from fetching anything."""
+    """A limit on delayed messages with which a worker may fetch no other message."""
     limit = plan.number_if_any(APP, "worker_eta_task_limit")
     if not limit:
         return
@@ -75,11 +75,11 @@ def delayed_starve(plan: Plan) -> Iterator[Hazard]:
         delay = plan.number_if_any(task, "max_countdown_seconds")
         if delay and not plan.get(task, "external"):
             message = (
-                f"a worker that holds {limit:g} delayed messages fetches no other message, and {task.name} "
-                "is sent with a countdown: messages that are due wait behind it"
+                f"a worker that holds {limit:g} delayed messages fetches no other message. {task.name} is "
+                "sent with a countdown, so messages that are due wait behind delayed ones"
             )
             settings = ((APP, "worker_eta_task_limit"), (task, "max_countdown_seconds"))
             path = place_of(plan, APP, "worker_eta_task_limit")
-            help_text = "remove the limit, or give tasks with a countdown a worker of their own"
+            help_text = "remove the limit, or give tasks with a countdown their own worker"
             yield Hazard("eta-limit-starves", settings, message, help_text, path, about=(APP,))
             return

@@ -1,4 +1,4 @@
-"""Delayed messages: those that stop a worker, those that are refused, and those that reach another queue."""
+"""Delayed messages that block a worker, that Celery refuses, or that also reach another queue."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _unknown_version(plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Ite
 
 
 def refused(plan: Plan) -> Iterator[Hazard]:
-    """Delays of less than a second, of tasks and of their schedules, where the broker delays."""
+    """Delays of less than a second, of tasks and of their schedules, if the broker holds delayed messages."""
     quorum = quorum_queues(plan)
     for task in plan.scopes("task") if quorum else ():
         if plan.value(task, "external") or not _is_native(plan, task, quorum):
@@ -138,7 +138,7 @@ def refused(plan: Plan) -> Iterator[Hazard]:
 
 
 def overlapping(plan: Plan) -> Iterator[Hazard]:
-    """Queues that RabbitMQ also gives the messages of another one, where one is a quorum queue."""
+    """Queues that also receive the messages of another queue, if there is a quorum queue."""
     for found in overlaps(plan, _all_delays(plan)) if quorum_queues(plan) else ():
         help_text = (
             f"write a `routing_key` for queue {found.queue} that does not end with the other queue's key"

@@ -25,7 +25,7 @@ class Overlap(NamedTuple):
 
 
 class _Link(NamedTuple):
-    """The binding of a queue to its exchange, by which Celery sends to it."""
+    """The binding of a queue to its exchange, through which Celery publishes to it."""
 
     exchange: str
     kind: str
@@ -75,7 +75,7 @@ def _ends(links: list[_Link]) -> _Ends:
 
 
 def _also_reached(ends: _Ends, sent: _Link, *, delayed: bool) -> Iterator[_Link]:
-    """The queues that also receive messages of another queue, except if the workload binds them so."""
+    """The queues that also receive messages of another queue, unless the workload binds them so."""
     key = sent.key.split(".")[::-1]
     words = [*key, *[""] * (DELAY_WORDS if delayed else 0)]
     reached: dict[tuple[int, int], _Ends] = {}

@@ -153,8 +153,8 @@ REFUSES = {
             Found(
                 "publish-unconfirmed",
                 "1:88",
-                "a message that RabbitMQ does not take vanishes, and its sender sees no error",
-                "remove it",
+                "if RabbitMQ does not accept a message, it is lost, and its publisher sees no error",
+                "remove `confirm_publish`, which is on by default",
             ),
         ],
     ),
@@ -165,10 +165,10 @@ REFUSES = {
                 "quorum-confirm",
                 "1:71",
                 (
-                    "shop.standard.io is a quorum queue, which has a message only when most nodes have it: "
-                    "without a confirmation a sender never learns that they have not"
+                    "queue shop.standard.io is a quorum queue, where most nodes must store a message: "
+                    "without a confirmation the publisher does not see that they did not"
                 ),
-                "remove it",
+                "remove `confirm_publish`, which is on by default",
             ),
         ],
     ),
@@ -178,8 +178,11 @@ REFUSES = {
             Found(
                 "publish-retry-unbounded",
                 "1:48",
-                "without `max_retries` a connected process tries for ever to send while the broker is away",
-                "write `max_retries`, 3 where in doubt",
+                (
+                    "without `max_retries` a connected process retries a send without end while the broker "
+                    "is down"
+                ),
+                "write `max_retries`, such as 3",
             ),
         ],
     ),

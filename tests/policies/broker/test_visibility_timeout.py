@@ -13,7 +13,7 @@ DECIDES = {
         {
             "app/longest_hold_seconds": (
                 432,
-                "in reserve behind shop.a, a message of shop.standard.io may be held 7 min 12 s",
+                "a message that worker shop.standard.io prefetches behind shop.a may wait 7 min 12 s",
             ),
             "app/visibility_timeout_seconds": (
                 3600,
@@ -37,8 +37,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 130248,
                 (
-                    "shop.a may be sent with a countdown of 86400 s and then wait 432 s for a slot, "
-                    "together 1 d 7 min 12 s, and the timeout is 1.5 times that"
+                    "shop.a may be sent with a countdown of 1 d, then wait 7 min 12 s for a slot, in total "
+                    "1 d 7 min 12 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -49,8 +49,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 12096,
                 (
-                    "a retry of shop.a may wait 7200 s and then wait 432 s for a slot and then run 432 s, "
-                    "together 2 h 14 min 24 s, and the timeout is 1.5 times that"
+                    "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot, then run 7 min 12 s, "
+                    "in total 2 h 14 min 24 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -61,7 +61,7 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 11448,
                 (
-                    "a retry of shop.a may wait 7200 s and then wait 432 s for a slot, together 2 h 7 min "
+                    "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot, in total 2 h 7 min "
                     "12 s, and the timeout is 1.5 times that"
                 ),
             ),
@@ -76,8 +76,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 41838,
                 (
-                    "in reserve behind shop.a, a message of q may be held 7 h 44 min 52 s, and the timeout "
-                    "is 1.5 times that"
+                    "a message that worker q prefetches behind shop.a may wait 7 h 44 min 52 s, and the "
+                    "timeout is 1.5 times that"
                 ),
             ),
         },
@@ -91,16 +91,16 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 14414,
                 (
-                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait 14400 "
-                    "s and then wait 7 s for a slot and then run 7 s, together 4 h 14 s"
+                    "with a rate limit of 2/h and 8 prefetched messages, a message of shop.a may wait 4 h, "
+                    "then wait 7 s for a slot, then run 7 s, in total 4 h 14 s"
                 ),
             ),
             "app/visibility_timeout_seconds": (
                 21621,
                 (
-                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait 14400 "
-                    "s and then wait 7 s for a slot and then run 7 s, together 4 h 14 s, and the timeout "
-                    "is 1.5 times that"
+                    "with a rate limit of 2/h and 8 prefetched messages, a message of shop.a may wait 4 h, "
+                    "then wait 7 s for a slot, then run 7 s, in total 4 h 14 s, and the timeout is 1.5 "
+                    "times that"
                 ),
             ),
         },
@@ -114,8 +114,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 25,
                 (
-                    "by its rate limit of 30/m, with 9 held by a worker, a message of shop.a may wait 18 "
-                    "s and then wait 7 s for a slot, together 25 s"
+                    "with a rate limit of 30/m and 9 prefetched messages, a message of shop.a may wait 18 "
+                    "s, then wait 7 s for a slot, in total 25 s"
                 ),
             ),
         },
@@ -129,8 +129,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 3727,
                 (
-                    "shop.a may be sent with a countdown of 3600 s and then wait 120 s for its rate limit "
-                    "and then wait 7 s for a slot, together 1 h 2 min 7 s"
+                    "shop.a may be sent with a countdown of 1 h, then wait 2 min for its rate limit, then "
+                    "wait 7 s for a slot, in total 1 h 2 min 7 s"
                 ),
             ),
         },
@@ -146,8 +146,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 3607,
                 (
-                    "by its rate limit of 1/h, with 1 held by a worker, a message of shop.a may wait 3600 "
-                    "s and then wait 7 s for a slot, together 1 h 7 s"
+                    "with a rate limit of 1/h and 1 prefetched message, a message of shop.a may wait 1 h, "
+                    "then wait 7 s for a slot, in total 1 h 7 s"
                 ),
             ),
         },
@@ -161,8 +161,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 7200,
                 (
-                    "by its rate limit of 1/h, with 2 held by a worker, a message of a task that nobody "
-                    "declared may wait 2 h"
+                    "with a rate limit of 1/h and 2 prefetched messages, a message of an undeclared task "
+                    "may wait 2 h"
                 ),
             ),
         },
@@ -173,8 +173,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 607,
                 (
-                    "shop.a may be sent with a countdown of 600 s and then wait 7 s for a slot, together "
-                    "10 min 7 s"
+                    "shop.a may be sent with a countdown of 10 min, then wait 7 s for a slot, in total 10 "
+                    "min 7 s"
                 ),
             ),
         },
@@ -185,8 +185,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 43200,
                 (
-                    "shop.a may be sent with a countdown of 28800 s and then wait 432 s for a slot, "
-                    "together 8 h 7 min 12 s, and SQS allows at most 12 h"
+                    "shop.a may be sent with a countdown of 8 h, then wait 7 min 12 s for a slot, in total "
+                    "8 h 7 min 12 s, and SQS allows at most 12 h"
                 ),
             ),
         },
@@ -197,8 +197,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 43200,
                 (
-                    "shop.a may be sent with a countdown of 32400 s and then wait 432 s for a slot, "
-                    "together 9 h 7 min 12 s, and SQS allows at most 12 h"
+                    "shop.a may be sent with a countdown of 9 h, then wait 7 min 12 s for a slot, in total "
+                    "9 h 7 min 12 s, and SQS allows at most 12 h"
                 ),
             ),
         },
@@ -275,8 +275,8 @@ REFUSES = {
                 "eta-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 3600 s, but shop.* may be sent with a "
-                    "countdown of 86400 s"
+                    "the broker redelivers a message to another worker after 1 h, but shop.* may be sent "
+                    "with a countdown of 1 d"
                 ),
                 ("remove the pin (the compiler then sets 1 d 12 h 10 min 48 s), or make the times shorter"),
             ),
@@ -313,7 +313,10 @@ REFUSES = {
             Found(
                 "late-ack-run-over-visibility",
                 "1:61",
-                "a message is given to a second worker after 3600 s, but shop.a may run 13492 s",
+                (
+                    "the broker redelivers a message to another worker after 1 h, but shop.a may run 3 h "
+                    "44 min 52 s"
+                ),
                 "remove the pin (the compiler then sets 5 h 37 min 18 s), or make the times shorter",
             ),
         ],
@@ -328,8 +331,8 @@ REFUSES = {
                 "eta-over-visibility",
                 "1:71",
                 (
-                    "a message is given to a second worker after 3600 s, but shop.a may be sent with a "
-                    "countdown of 86400 s"
+                    "the broker redelivers a message to another worker after 1 h, but shop.a may be sent "
+                    "with a countdown of 1 d"
                 ),
                 ("remove the pin (the compiler then sets 1 d 12 h 10 min 48 s), or make the times shorter"),
             ),
@@ -346,8 +349,8 @@ REFUSES = {
                 "retry-delay-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 3600 s, but a retry of shop.a may wait "
-                    "7200 s and then run 7 s, together 7207 s"
+                    "the broker redelivers a message to another worker after 1 h, but a retry of shop.a "
+                    "may wait 2 h, then run 7 s, in total 2 h 7 s"
                 ),
                 "remove the pin (the compiler then sets 3 h 21 s), or make the times shorter",
             ),
@@ -360,8 +363,8 @@ REFUSES = {
                 "reserve-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 600 s, but in reserve behind shop.a, "
-                    "a message of shop.standard.io.long may be held 692 s"
+                    "the broker redelivers a message to another worker after 10 min, but a message that "
+                    "worker shop.standard.io.long prefetches behind shop.a may wait 11 min 32 s"
                 ),
                 "remove the pin (the compiler then sets 1 h), or make the times shorter",
             ),
@@ -378,12 +381,12 @@ REFUSES = {
                 "rate-limit-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 20 s, but by its rate limit of 10/m, "
-                    "with 8 held by a worker, a message of shop.a may wait 48 s"
+                    "the broker redelivers a message to another worker after 20 s, but with a rate limit "
+                    "of 10/m and 8 prefetched messages, a message of shop.a may wait 48 s"
                 ),
                 (
-                    "remove the pin (the compiler then sets 1 h), or lower the worker's slots or prefetch "
-                    "multiplier"
+                    "remove the pin (the compiler then sets 1 h), or lower the worker's concurrency or "
+                    "prefetch multiplier"
                 ),
             ),
         ],
@@ -400,10 +403,10 @@ REFUSES = {
                 "rate-limit-over-visibility",
                 "1:49",
                 (
-                    "worker q takes every message there is, and starts shop.a at 10/m: what waits there for "
-                    "longer than the visibility timeout is run twice"
+                    "worker q prefetches every message, but starts shop.a at 10/m: a message that waits "
+                    "there longer than the visibility timeout runs twice"
                 ),
-                "set a number, 1 where in doubt",
+                "set a prefetch multiplier above 0, such as 1",
             ),
         ],
     ),
@@ -418,10 +421,10 @@ REFUSES = {
                 "1:63",
                 (
                     "the broker redelivers messages of a killed worker, of all tasks, only after 13 h 30 "
-                    "min 11 s, because by its rate limit of 1/h, with 9 held by a worker, a message of "
-                    "shop.a may wait 32400 s and then wait 7 s for a slot, together 9 h 7 s"
+                    "min 11 s, because with a rate limit of 1/h and 9 prefetched messages, a message of "
+                    "shop.a may wait 9 h, then wait 7 s for a slot, in total 9 h 7 s"
                 ),
-                "lower the worker's slots or prefetch multiplier",
+                "lower the worker's concurrency or prefetch multiplier",
             ),
         ],
     ),
@@ -435,10 +438,13 @@ REFUSES = {
                 "rate-limit-over-visibility",
                 "1:21",
                 (
-                    "a message is given to a second worker after 43200 s, but by its rate limit of 1/h, "
-                    "with 13 held by a worker, a message of shop.a may wait 46800 s"
+                    "the broker redelivers a message to another worker after 12 h, but with a rate limit "
+                    "of 1/h and 13 prefetched messages, a message of shop.a may wait 13 h"
                 ),
-                "stay below 12 h, the maximum of SQS: lower the worker's slots or prefetch multiplier",
+                (
+                    "stay below 12 h, the maximum of SQS: lower the worker's concurrency or prefetch "
+                    "multiplier"
+                ),
             ),
         ],
     ),
@@ -449,8 +455,8 @@ REFUSES = {
                 "eta-over-visibility",
                 "1:21",
                 (
-                    "a message is given to a second worker after 43200 s, but shop.a may be sent with "
-                    "a countdown of 46800 s"
+                    "the broker redelivers a message to another worker after 12 h, but shop.a may be sent "
+                    "with a countdown of 13 h"
                 ),
                 "stay below 12 h, the maximum of SQS: make the times shorter",
             ),
@@ -466,8 +472,8 @@ REFUSES = {
                 "eta-over-visibility",
                 "1:59",
                 (
-                    "a message is given to a second worker after 3600 s, but shop.a may be sent with a "
-                    "countdown of 46800 s"
+                    "the broker redelivers a message to another worker after 1 h, but shop.a may be sent "
+                    "with a countdown of 13 h"
                 ),
                 "remove the pin (the compiler then sets 12 h), or make the times shorter",
             ),
@@ -483,8 +489,8 @@ REFUSES = {
                 "late-ack-run-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 600 s, but a task that nobody declared may "
-                    "run 600 s"
+                    "the broker redelivers a message to another worker after 10 min, but an undeclared "
+                    "task may run 10 min"
                 ),
                 "remove the pin (the compiler then sets 1 h), or make the times shorter",
             ),
@@ -498,8 +504,8 @@ REFUSES = {
                 "1:46",
                 (
                     "the broker redelivers messages of a killed worker, of all tasks, only after 13 h 30 "
-                    "min 11 s, because shop.a may be sent with a countdown of 32400 s and then wait 7 s "
-                    "for a slot, together 9 h 7 s"
+                    "min 11 s, because shop.a may be sent with a countdown of 9 h, then wait 7 s for a "
+                    "slot, in total 9 h 7 s"
                 ),
                 "keep due times in a database and poll it with a schedule",
             ),

@@ -103,8 +103,8 @@ REFUSES = {
                 "late-ack-undeclared",
                 "1:39",
                 (
-                    "shop.a is acknowledged late, so it runs again when a worker dies, and nobody declared "
-                    "whether it may run twice"
+                    "shop.a is acknowledged late, so it runs again when a worker dies, but it does not "
+                    "declare whether it is safe to run twice"
                 ),
                 "declare `idempotent: true` or `idempotent: false`",
             ),
@@ -116,8 +116,11 @@ REFUSES = {
             Found(
                 "late-ack-undeclared",
                 "1:37",
-                "`task_acks_late: true` repeats every task that does not say whether it may run twice",
-                "remove it; tasks declared `idempotent: true` are acknowledged late anyway",
+                (
+                    "`task_acks_late: true` repeats tasks that do not declare whether they are safe to run "
+                    "twice"
+                ),
+                "remove the pin; tasks with `idempotent: true` are acknowledged late anyway",
             ),
         ],
     ),
@@ -145,10 +148,10 @@ REFUSES = {
                 "cancel-on-loss",
                 "1:74",
                 (
-                    "when the connection is lost, shop.a goes on beside its own repetition: "
-                    "its message has been given to another worker"
+                    "when a worker loses its connection, shop.a runs twice at the same time: the run "
+                    "continues, and the broker redelivers its message to another worker"
                 ),
-                "remove it; only late-acknowledged runs are cancelled, and those are run again",
+                "remove the pin; only late-acknowledged runs are then cancelled, and they run again",
             ),
         ],
     ),

@@ -198,10 +198,10 @@ REFUSES = {
             Found(
                 "retry-non-idempotent",
                 "1:73",
-                "shop.a would retry 3 times, but it is not safe to run twice",
+                "shop.a retries 3 times, but it is not safe to run twice",
                 (
-                    "write `retry: none`, or make the task idempotent (for instance by a key stored "
-                    "with its effect) and declare it"
+                    "write `retry: none`, or make the task idempotent (for instance with a key stored with "
+                    "its effect) and declare it"
                 ),
             ),
         ],
@@ -212,7 +212,7 @@ REFUSES = {
             Found(
                 "retry-undeclared",
                 "1:25",
-                "shop.a would retry 3 times, and nobody declared whether it may run twice",
+                "shop.a retries 3 times, but it does not declare whether it is safe to run twice",
                 "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
@@ -223,7 +223,7 @@ REFUSES = {
             Found(
                 "retry-undeclared",
                 "1:31",
-                "shop.a would retry 1 time, and nobody declared whether it may run twice",
+                "shop.a retries 1 time, but it does not declare whether it is safe to run twice",
                 "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
@@ -234,7 +234,7 @@ REFUSES = {
             Found(
                 "retry-undeclared",
                 "1:43",
-                "shop.a would retry on errors, and nobody declared whether it may run twice",
+                "shop.a retries on errors, but it does not declare whether it is safe to run twice",
                 "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
@@ -245,7 +245,7 @@ REFUSES = {
             Found(
                 "retry-undeclared",
                 "1:41",
-                "shop.a would retry 2 times, and nobody declared whether it may run twice",
+                "shop.a retries 2 times, but it does not declare whether it is safe to run twice",
                 "declare `idempotent: true` or `idempotent: false`",
             ),
         ],

@@ -42,7 +42,7 @@ REFUSES = {
             Found(
                 "retry-unbounded",
                 "1:83",
-                ("shop.a is retried for ever: an error that does not pass never shows as a failure"),
+                ("shop.a is retried without end: a permanent error never shows as a failure of the task"),
                 "write a number of retries",
             )
         ],

@@ -67,8 +67,11 @@ REFUSES = {
             Found(
                 "serializer-not-accepted",
                 "1:37",
-                "tasks are sent as json, which no worker accepts",
-                "add it to `accept_content`",
+                (
+                    "tasks use serializer `json`, which `accept_content` does not list, so no worker "
+                    "accepts them"
+                ),
+                "add `json` to `accept_content`",
             ),
         ],
     ),
@@ -78,8 +81,11 @@ REFUSES = {
             Found(
                 "serializer-not-accepted",
                 "1:59",
-                "tasks are sent as raw, which no worker accepts",
-                "add it to `accept_content`",
+                (
+                    "tasks use serializer `raw`, which `accept_content` does not list, so no worker "
+                    "accepts them"
+                ),
+                "add `raw` to `accept_content`",
             ),
         ],
     ),
@@ -92,8 +98,11 @@ REFUSES = {
             Found(
                 "result-not-accepted",
                 "2:59",
-                "results are written as json, and `accept_content` lets nobody read them",
-                "add it there, or pin a `result_serializer` that is there",
+                (
+                    "results use serializer `json`, which `accept_content` does not list, so no client can "
+                    "read them"
+                ),
+                "add `json` to `accept_content`, or pin a `result_serializer` from that list",
             ),
         ],
     ),
@@ -103,8 +112,11 @@ REFUSES = {
             Found(
                 "result-not-accepted",
                 "2:44",
-                "results are written as json, and `result_accept_content` lets nobody read them",
-                "add it there, or pin a `result_serializer` that is there",
+                (
+                    "results use serializer `json`, which `result_accept_content` does not list, so no "
+                    "client can read them"
+                ),
+                "add `json` to `result_accept_content`, or pin a `result_serializer` from that list",
             ),
         ],
     ),

@@ -29,8 +29,8 @@ DECIDES = {
             "task:shop.a/options.max_retries": (
                 3,
                 (
-                    "no error is retried, so this counts only restarts of a run whose process died; after the last "
-                    "one the task fails"
+                    "no error is retried, so this counts only restarts of a run whose process died; after "
+                    "the last one the task fails"
                 ),
             ),
         },
@@ -140,8 +140,11 @@ REFUSES = {
             Found(
                 "worker-lost-loop",
                 "2:69",
-                "shop.a is put back for ever when it kills its worker: nothing counts how often",
-                "remove it, or use a quorum queue with a delivery limit",
+                (
+                    "shop.a is redelivered without end when it kills its process: nothing counts its "
+                    "redeliveries"
+                ),
+                "remove `reject_on_worker_lost`, or use a quorum queue with a delivery limit",
             ),
         ],
     ),
@@ -154,8 +157,11 @@ REFUSES = {
             Found(
                 "worker-lost-loop",
                 "1:69",
-                "shop.a is put back for ever when it kills its worker: nothing counts how often",
-                "remove it, or use a quorum queue with a delivery limit",
+                (
+                    "shop.a is redelivered without end when it kills its process: nothing counts its "
+                    "redeliveries"
+                ),
+                "remove `reject_on_worker_lost`, or use a quorum queue with a delivery limit",
             ),
         ],
     ),

@@ -14,8 +14,11 @@ REFUSES = {
             Found(
                 "soft-over-hard",
                 "1:45",
-                "the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send",
-                "lower the soft limit below the hard one, or pin only one of them",
+                (
+                    "the soft time limit of 1 min 40 s is above the hard time limit of 1 min: Celery "
+                    "refuses to send the task"
+                ),
+                "lower the soft time limit below the hard time limit, or pin only one of them",
             ),
         ],
     ),
@@ -25,8 +28,11 @@ REFUSES = {
             Found(
                 "soft-over-hard",
                 "1:43",
-                "the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send",
-                "lower the soft limit below the hard one, or pin only one of them",
+                (
+                    "the soft time limit of 1 min 40 s is above the hard time limit of 1 min: Celery "
+                    "refuses to send the task"
+                ),
+                "lower the soft time limit below the hard time limit, or pin only one of them",
             ),
         ],
     ),
@@ -37,10 +43,10 @@ REFUSES = {
                 "hard-limit-missing",
                 "1:38",
                 (
-                    "without a hard limit a stuck run of a task that has no limit of its own holds its slot "
-                    "until its worker is stopped, and a stop kills it after about 432 s"
+                    "without a hard time limit a stuck run of a task without its own limits keeps its slot "
+                    "until its worker stops: a stop kills it after about 7 min 12 s"
                 ),
-                "write seconds if you know how long it may run",
+                "write a number of seconds if you know how long the task may run",
             ),
         ],
     ),
@@ -62,10 +68,10 @@ REFUSES = {
                 "hard-limit-missing",
                 "1:40",
                 (
-                    "without a hard limit a stuck run of shop.a holds its slot until its worker is stopped, "
-                    "and a stop kills it after about 432 s"
+                    "without a hard time limit a stuck run of shop.a keeps its slot until its worker "
+                    "stops: a stop kills it after about 7 min 12 s"
                 ),
-                "write seconds if you know how long it may run",
+                "write a number of seconds if you know how long the task may run",
             ),
         ],
     ),
@@ -92,8 +98,8 @@ REFUSES = {
             Found(
                 "hard-limit-missing",
                 "1:53",
-                "the worker's pool kills shop.a all the same: the hard limit of the app is 900 s",
-                "write seconds if you know how long it may run",
+                "the worker's pool kills shop.a anyway: the hard time limit of the app is 15 min",
+                "write a number of seconds if you know how long the task may run",
             ),
         ],
     ),
@@ -104,8 +110,8 @@ REFUSES = {
                 "limit-below-p99",
                 "1:55",
                 (
-                    "shop.a is killed after 60 s, but may run 100 s: more than one run of a hundred fails "
-                    "by this limit"
+                    "the hard time limit of shop.a is 1 min, but its p99 is 1 min 40 s: more than one run "
+                    "of a hundred fails"
                 ),
                 "raise the limit, or correct the declared run time",
             ),
@@ -118,8 +124,8 @@ REFUSES = {
                 "limit-below-p99",
                 "1:60",
                 (
-                    "shop.a is told to stop after 60 s, but may run 100 s: more than one run of a hundred "
-                    "fails by this limit"
+                    "the soft time limit of shop.a is 1 min, but its p99 is 1 min 40 s: more than one run "
+                    "of a hundred fails"
                 ),
                 "raise the limit, or correct the declared run time",
             ),

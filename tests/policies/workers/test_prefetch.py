@@ -154,8 +154,8 @@ REFUSES = {
             Found(
                 "prefetch-unlimited",
                 "2:46",
-                "worker q takes every message there is into its memory, and other workers get none",
-                "set a number, 1 where in doubt",
+                "worker q prefetches all messages into its memory, and other workers get none",
+                "set a prefetch multiplier above 0, such as 1",
             ),
         ],
     ),

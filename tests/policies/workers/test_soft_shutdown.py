@@ -15,12 +15,12 @@ REFUSES = {
                 "soft-shutdown-missing",
                 "2:29",
                 (
-                    "a stop of q kills it after 60 s, but shop.a may run 189 s: redis gives it to another "
-                    "worker only 3600 s after it was taken"
+                    "a stop of q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker "
+                    "redelivers it only 1 h after its delivery"
                 ),
                 (
-                    "wait at least 199 s, or set `environment: {REMAP_SIGTERM: SIGQUIT}` and "
-                    "`worker_soft_shutdown_timeout: 50`"
+                    "write a stop timeout of at least 3 min 19 s, or set `environment: {REMAP_SIGTERM: "
+                    "SIGQUIT}` and `worker_soft_shutdown_timeout: 50`"
                 ),
             ),
         ],
@@ -36,12 +36,12 @@ REFUSES = {
                 "soft-shutdown-missing",
                 "3:29",
                 (
-                    "a stop of q kills it after 60 s, but shop.a may run 189 s: redis gives it to another "
-                    "worker only 3600 s after it was taken"
+                    "a stop of q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker "
+                    "redelivers it only 1 h after its delivery"
                 ),
                 (
-                    "wait at least 199 s, or move to Celery 5.5 and set `environment: {REMAP_SIGTERM: "
-                    "SIGQUIT}` and `worker_soft_shutdown_timeout: 50`"
+                    "write a stop timeout of at least 3 min 19 s, or run Celery 5.5 or newer and set "
+                    "`environment: {REMAP_SIGTERM: SIGQUIT}` and `worker_soft_shutdown_timeout: 50`"
                 ),
             ),
         ],
@@ -53,10 +53,10 @@ REFUSES = {
                 "cold-stop-early-ack",
                 "2:44",
                 (
-                    "REMAP_SIGTERM makes a stop of q end its tasks at once; shop.a may run 189 s, is "
+                    "with REMAP_SIGTERM a stop of q kills its tasks at once: shop.a may run 3 min 9 s, is "
                     "acknowledged early and is lost"
                 ),
-                "remove it, or set `worker_soft_shutdown_timeout` to 189 or more",
+                "remove `REMAP_SIGTERM`, or set `worker_soft_shutdown_timeout` to 189 or more",
             ),
         ],
     ),
@@ -71,10 +71,10 @@ REFUSES = {
                 "cold-stop-early-ack",
                 "2:44",
                 (
-                    "REMAP_SIGTERM makes a stop of q end its tasks after 60 s; shop.a may run 189 s, is "
-                    "acknowledged early and is lost"
+                    "with REMAP_SIGTERM a stop of q kills its tasks after 1 min: shop.a may run 3 min 9 s, "
+                    "is acknowledged early and is lost"
                 ),
-                "remove it, or set `worker_soft_shutdown_timeout` to 189 or more",
+                "remove `REMAP_SIGTERM`, or set `worker_soft_shutdown_timeout` to 189 or more",
             ),
         ],
     ),

@@ -61,8 +61,8 @@ REFUSES = {
             Found(
                 "stop-timeout-short",
                 "2:29",
-                "a stop of q waits 198 s, but shop.a may run 189 s and is lost when it is killed",
-                "wait at least 199 s, or shorten the task's limit",
+                ("a stop of q waits 3 min 18 s, but shop.a may run 3 min 9 s and is lost when it is killed"),
+                "write a stop timeout of at least 3 min 19 s, or shorten the task's limit",
             ),
         ],
     ),
@@ -73,10 +73,10 @@ REFUSES = {
                 "stop-timeout-short",
                 "2:29",
                 (
-                    "a stop of q waits 60 s, but a task that nobody declared may run 432 s and is lost "
-                    "when it is killed"
+                    "a stop of q waits 1 min, but an undeclared task may run 7 min 12 s and is lost when "
+                    "it is killed"
                 ),
-                "wait at least 442 s, or shorten the task's limit",
+                "write a stop timeout of at least 7 min 22 s, or shorten the task's limit",
             ),
         ],
     ),
