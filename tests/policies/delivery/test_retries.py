@@ -234,7 +234,7 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:49",
-                "`Timeout` is no built-in exception",
+                "`Timeout` is not a built-in exception",
                 "write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
@@ -245,7 +245,7 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:49",
-                "`ConectionError` is no built-in exception",
+                "`ConectionError` is not a built-in exception",
                 (
                     "did you mean `ConnectionError`? write its module too, such as "
                     "`smtplib.SMTPServerDisconnected`"
@@ -259,22 +259,19 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:37",
-                "`builtins.Oserror` is no built-in exception",
+                "`builtins.Oserror` is not a built-in exception",
                 "did you mean `OSError`? write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:55",
-                (
-                    "`__main__.Busy` is in the script that runs, which is another one in a worker than in a "
-                    "producer"
-                ),
+                "`__main__.Busy` is in the main script, which differs between workers and producers",
                 "write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:70",
-                "`OSError` is a built-in exception and no module",
+                "`OSError` is a built-in exception, not a module",
                 "write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
@@ -285,7 +282,7 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:37",
-                "`print` is no built-in exception",
+                "`print` is not a built-in exception",
                 "write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
@@ -299,19 +296,19 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:62",
-                "`A` is no built-in exception",
+                "`A` is not a built-in exception",
                 "write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:87",
-                "`B` is no built-in exception",
+                "`B` is not a built-in exception",
                 "write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:100",
-                "`C` is no built-in exception",
+                "`C` is not a built-in exception",
                 "write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
@@ -322,7 +319,7 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:63",
-                "`Timeout` is no built-in exception",
+                "`Timeout` is not a built-in exception",
                 "write its module too, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
