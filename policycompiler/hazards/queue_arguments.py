@@ -37,7 +37,7 @@ def _levels_of_all(plan: Plan, own: list[Scope]) -> Iterator[Hazard]:
     if quorum is None:
         return
     message = (
-        f"`{OF_ALL}` adds `{LEVELS}` to every queue, but RabbitMQ refuses (406) it for the quorum queue "
+        f"`{OF_ALL}` adds `{LEVELS}` to every queue, but RabbitMQ refuses it (406) for the quorum queue "
         f"{quorum.name}: its workers do not start, and every send fails"
     )
     help_text = f"remove `{OF_ALL}`, and write `priorities` in the classic queues that need priority levels"
