@@ -60,9 +60,10 @@ golden: install ## accept the output of the examples, and the recorded sentences
 	$(BIN)/pytest --update-golden tests/acceptance/test_examples.py \
 	  tests/acceptance/test_words_apart.py tests/docs/test_words.py
 
-docs: install ## write docs/policies.md, docs/findings/, docs/plan.md and the rollout of docs/review.md
+docs: install ## write the pages made from code, the picture of the README, and the output that pages show
 	$(BIN)/python .ci/docs.py
-	$(BIN)/pytest --update-golden tests/docs -k rollout_of_the_review_page
+	$(BIN)/python .ci/first_minute.py
+	$(BIN)/pytest --update-golden tests/docs -k "review_page or page_of_commands_is"
 
 schema: install ## write the schemas of workload, policy file and plan from the model and the vocabulary
 	$(BIN)/python -c 'from policycompiler.model import workload_schema as s; print(s(), end="")' \

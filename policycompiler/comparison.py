@@ -1,4 +1,4 @@
-"""Two sides compared, and what is found of it judged as the new one's rules say."""
+"""Compares two sides, and judges the findings about the changes by the rules of the new side."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from policycompiler.sides import Side, SideError
 
 
 class Compared(NamedTuple):
-    """A review to be printed, and what its findings are worth."""
+    """A review to print, with its judged findings."""
 
     reviewed: Reviewed
     answers: Answers
 
     @property
     def acknowledged(self) -> bool:
-        """Whether somebody answers for every change that is not safe."""
+        """Whether a waiver applies to every change that is not safe."""
         return all(finding.waived is not None for finding in self.answers.answered)
 
 
@@ -43,15 +43,15 @@ def compare(
     tell_firings: bool = False,
     heed_waivers: bool = True,
 ) -> Compared:
-    """Compare two sides that have a plan, of an `environment`. Raises `SideError` where one is no whole plan.
+    """Compare two sides that have a plan, in an `environment`. Raises `SideError` for an incomplete plan.
 
-    `today` decides which waivers have expired; next firings of schedules are counted from it, where they are
-    to be told.
+    `today` decides which waivers have expired. With `tell_firings`, the next firings of schedules start from
+    `today`.
     """
     try:
         found = review.review(_plan(old), _plan(new), today if tell_firings else None)
     except UndecidedError as problem:
-        told = f"{old.label} or {new.label} is no whole plan: {problem}; compile its sources again"
+        told = f"{old.label} or {new.label} is not a complete plan: {problem}; compile its sources again"
         raise SideError(clean(told)) from None
     findings = acknowledge.findings(found, old.document, new.document, title)
     made = new.compilation
@@ -73,15 +73,15 @@ def compare(
 def rollout_folder(reviewed: Reviewed, old: Side, targets: Sequence[str]) -> list[OutputFile]:
     """The guide, the steps, and the compiled folder of each plan in between, with these targets.
 
-    Raises `SideError` where the old plan is none that a compile wrote: then it may hold anything.
+    Raises `SideError` if no compile wrote the old plan, because it may then contain anything.
     """
     if old.compilation is None:
         try:
             emit(_plan(old), targets)
         except Exception as problem:
-            told = f"no compile wrote {old.label}: its files cannot be made; compile its sources again"
+            told = f"cannot emit the files of {old.label}, which no compile wrote; compile its sources again"
             raise SideError(clean(told)) from problem
-    # A line more at the top of a workload is no other output.
+    # A new line at the top of a workload must not change the output.
     bare = Half(reviewed.new.label, None)
     texts = {
         STEPS: review_json(reviewed._replace(old=bare, new=bare)),
@@ -92,7 +92,7 @@ def rollout_folder(reviewed: Reviewed, old: Side, targets: Sequence[str]) -> lis
 
 
 def _manifests(made: Sequence[OutputFile], found: review.Review) -> list[OutputFile]:
-    """One in each folder of a phase: a copy of it is known as a compiled folder, and names no sources."""
+    """A manifest in each folder of a phase, so that a copy counts as a compiled folder; without sources."""
     below = {
         folder: [
             file._replace(path=file.path.removeprefix(f"{folder}/"))
@@ -108,13 +108,13 @@ def _manifests(made: Sequence[OutputFile], found: review.Review) -> list[OutputF
 
 
 def errors_of(side: Side) -> list[Diagnostic]:
-    """What a check of its sources finds and nobody answers for; it has a plan all the same."""
+    """The errors of a check of its sources that no waiver covers; the side still has a plan."""
     made: Sequence[Diagnostic] = side.compilation.diagnostics if side.compilation else ()
     return [each for each in made if each.severity is Severity.ERROR and each.waived is None]
 
 
 def name_of(side: Side, environment: str | None) -> str:
-    """What a side is the plan of: the service, and the environment."""
+    """The service and the environment of a side."""
     return f"{_plan(side).get(APP, 'service', '')}" + (f" ({environment})" if environment else "")
 
 

@@ -1,4 +1,4 @@
-"""The sides of a comparison: a plan file, a compiled folder, workload sources, or those of a git revision."""
+"""The sides of a comparison: a plan file, a compiled folder, workload sources, or a git revision."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from policycompiler.plan import (
 )
 from policycompiler.plan import file as plan_file
 from policycompiler.plan.vocabulary import Type
+from policycompiler.quantities import size
 
 GIT = "git:"
 LARGEST_PLAN_BYTES = 256 * 1024 * 1024
-"""A plan of twenty thousand tasks has less."""
+"""A plan of 20,000 tasks is smaller."""
 DEEPEST_LEVEL = 32
-"""As deep as a workload can be."""
+"""The maximum depth of a workload."""
 LARGEST_NUMBER = 10**30
-"""No workload comes near it, and what is computed with it is still a number."""
+"""Larger than any number in a workload, and still safe to compute with."""
 
 _PLAN, _MANIFEST = "plan.json", "manifest.json"
 _COLON = re.compile(r"@\{[^}]*\}|:")
-"""Those in `main@{2026-11-21 14:00:00}` are the revision's own."""
+"""Colons as in `main@{2026-11-21 14:00:00}` belong to the revision."""
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -44,21 +45,20 @@ _MALFORMED = (
     *(ValueError, LookupError, TypeError, AttributeError, AssertionError),
     *(ConflictError, RecursionError),
 )
-"""What reading a plan comes upon where a text is none."""
+"""The errors from reading a text that is not a plan."""
 
 
 class SideError(Exception):
-    """A side that cannot be compared at all: one line that may be printed, what was found and what to do."""
+    """A side that cannot be compared: one printable line with the problem and what to do."""
 
 
 class Side(NamedTuple):
-    """One of two that are compared.
+    """One side of a comparison.
 
-    `label` is what the user called it, as it was given: not yet safe to print. `plan` is None where the
-    sources make none; `compilation.diagnostics` then say why, or `compilation.nothing_read`. `document` and
-    `compilation` are None for a plan that was read. `version` is the version of the program that made such a
-    plan, where the manifest beside it says so. `lacks` is the policy file that was asked for and that its
-    revision does not have.
+    `label` is the user's name for it, which is not yet safe to print. `plan` is None if the sources have no
+    plan; `compilation.diagnostics` or `compilation.nothing_read` then says why. `document` and `compilation`
+    are None for a plan that was read from a file. `version` is the version of the program that wrote that
+    plan, if its manifest has one. `lacks` is the requested policy file, if the revision does not have it.
     """
 
     label: str
@@ -79,11 +79,12 @@ def read_side(
     today: date | None = None,
     heed_waivers: bool = True,
 ) -> Side:
-    """Read what `text` names; without one, the sources at `default_paths`. Raises `SideError`.
+    """Read the side that `text` names; without one, the sources at `default_paths`. Raises `SideError`.
 
-    `git:REV` are the sources at `default_paths` as that revision has them, with its own policy file;
-    `git:REV:PATH` those at a path of the repository or, where it begins with `./` or `../`, of the current
-    folder. A folder that a compile wrote, and a name that ends in `.json`, is a plan; all else is sources.
+    `git:REV` stands for the sources at `default_paths` in that revision, with its own policy file.
+    `git:REV:PATH` stands for the sources at a path of the repository. A PATH that starts with `./` or `../`
+    is relative to the current folder. A compiled folder and a name that ends in `.json` are plans. Everything
+    else is sources.
     """
 
     def compiled(label: str, sources: Sequence[Path], policy: Path | None, root: Path = Path()) -> Side:
@@ -102,11 +103,13 @@ def read_side(
     if text is None:
         return compiled(" ".join(path.as_posix() for path in default_paths), default_paths, policy)
     if not text or "\0" in text:
-        raise SideError("a side has a name: a plan file, a compiled folder, sources, or `git:REV[:PATH]`")
+        raise SideError(
+            "a side is empty or invalid; name a plan file, a compiled folder, sources, or `git:REV[:PATH]`"
+        )
     if text.startswith(GIT):
         revision, below = _revision(text)
         if below is not None and below.endswith(".json"):
-            message = f"{text}: of a revision, sources are read and no plans; name the workload files"
+            message = f"{text}: a revision is read from its sources, not from a plan; name the workload files"
             raise _refused(message)
         sources = default_paths if below is None else [Path(below)]
         from_here = below is None or below.split("/")[0] in {".", ".."}
@@ -119,22 +122,20 @@ def read_side(
             raise _refused(str(problem)) from None
     plan = plan_path(text)
     if plan is None and not os.path.lexists(text):
-        message = (
-            f"there is no {text}; a side is a plan file, a compiled folder, sources, or `git:REV[:PATH]`"
-        )
+        message = f"{text} does not exist; name a plan file, a compiled folder, sources, or `git:REV[:PATH]`"
         raise _refused(message)
     return compiled(text, [Path(text)], policy) if plan is None else _of_plan(text, plan)
 
 
 def _revision(text: str) -> tuple[str, str | None]:
-    """The revision that a side names, and the path; None where it names none."""
+    """The revision of a side, and its path; None without a path."""
     named = text.removeprefix(GIT)
     colon = next((each.start() for each in _COLON.finditer(named) if each[0] == ":"), len(named))
     return named[:colon], named[colon + 1 :] if colon < len(named) else None
 
 
 def with_path_of(old: str, new: str) -> str:
-    """A revision that is named without a path, with that of a new side that is one, too."""
+    """An old revision without a path, with the path of the new side if that is a revision too."""
     if not (old.startswith(GIT) and new.startswith(GIT)):
         return old
     path = _revision(new)[1]
@@ -151,7 +152,7 @@ def plan_path(text: str) -> Path | None:
     if text.startswith(GIT) or "\0" in text:
         return None
     path = Path(text)
-    # Path.is_dir raises on what may not be looked at.
+    # Path.is_dir raises on inaccessible paths.
     if os.path.isdir(path):  # noqa: PTH112
         compiled = all(os.path.isfile(path / name) for name in (_PLAN, _MANIFEST))  # noqa: PTH113
         return path / _PLAN if compiled else None
@@ -159,15 +160,15 @@ def plan_path(text: str) -> Path | None:
 
 
 def told_if_inside(text: str, folder: Path) -> str:
-    """What to tell about a plan that stands in the folder which a compile writes over; empty elsewhere.
+    """What to say about a plan in the folder that a compile writes to; empty for other folders.
 
     The next compile would find nothing to do, and a check would compare the folder with itself.
     """
     plan = plan_path(text)
     if plan is None or not Path(os.path.realpath(plan)).is_relative_to(os.path.realpath(folder)):
         return ""
-    told = f"{text} is in the folder that this compile writes over; keep a copy of the `plan.json` "
-    return report.clean(told + "that is deployed, and name that, or name `git:REV`")
+    told = f"{text} is in the output folder of this compile, which replaces it; name a copy of the "
+    return report.clean(told + "deployed `plan.json`, or `git:REV`")
 
 
 def _refused(message: str) -> SideError:
@@ -186,29 +187,29 @@ def _plan(path: Path, name: str) -> Plan:
         if any(not _sound(setting) for setting in plan) or not plan.keys(APP):
             raise _no_plan(name)
         if _HALF_A_CHARACTER.search(text):
-            # Two halves are a character; one of them cannot be written anywhere.
+            # Two surrogates are a character; a lone surrogate cannot be written.
             json.dumps(json.loads(text), ensure_ascii=False).encode()
     except _MALFORMED:
         found = _format(text)
         if found is None or found in plan_file.READ:
             raise _no_plan(name) from None
-        message = f"{name} is a plan of format {found}; this version reads formats 1 and 2; "
-        message += "name its sources, or `git:REV`, instead: this version compiles those itself"
+        message = f"{name} is a plan of format {found}, but this version reads formats 1 and 2; "
+        message += "name its sources or `git:REV` instead, which this version compiles"
         raise _refused(message) from None
     return plan
 
 
 def _no_plan(name: str) -> SideError:
-    advice = "name a `plan.json` that a compile wrote, the folder it is in, or sources"
-    return _refused(f"{name} is no plan; {advice}")
+    advice = "name a `plan.json` that a compile wrote, its folder, or sources"
+    return _refused(f"{name} is not a plan; {advice}")
 
 
 def _text(path: Path, name: str) -> str:
-    """The text of a file of ours; `name` is what the user called it."""
+    """The text of a file that this program wrote; `name` is the user's name for it."""
     try:
         data = load.read_bounded(path, LARGEST_PLAN_BYTES + 1)
         if len(data) > LARGEST_PLAN_BYTES:
-            message = f"{name} has more than {LARGEST_PLAN_BYTES} bytes; no plan has"
+            message = f"{name} is larger than {size(LARGEST_PLAN_BYTES)}, so it is not a plan"
             raise _refused(message)
         return data.decode()
     except OSError as problem:
@@ -219,7 +220,7 @@ def _text(path: Path, name: str) -> str:
 
 
 def _format(text: str) -> int | None:
-    """The format that a text says it has."""
+    """The format number in a text."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -229,9 +230,9 @@ def _format(text: str) -> int | None:
 
 
 def _sound(setting: Setting) -> bool:
-    """Whether a setting has the types that every setting has."""
+    """Whether the parts of a setting have the right types."""
     scope, key, value, because, origins, policy = setting
-    # What was read from a file need not be what its type says; a large plan has some 200,000 of them.
+    # A value from a file may not have its declared type; a large plan has about 200,000 settings.
     texts: tuple[object, ...] = (because, policy)
     for text in texts:
         if not isinstance(text, str):
@@ -251,7 +252,7 @@ def _is_path(path: Sequence[object]) -> bool:
 
 
 def _typed(kind: str, name: str, value: Value) -> bool:
-    """Whether a value is of the type that its key is declared with; of an unknown key any may be."""
+    """Whether a value has the declared type of its key; an unknown key accepts any type."""
     key = vocabulary.find(kind, name)
     if key is None or key.type is Type.ANY or (value is None and key.nullable):
         return True
@@ -281,9 +282,9 @@ _IS: Mapping[Type, Callable[[Value], bool]] = {
 
 
 def _plain(value: Value, level: int = 0) -> bool:
-    """Whether a value is finite, a number that one can reckon with, and no deeper than a workload can be."""
+    """Whether a value is finite, safe to compute with, and not deeper than a workload can be."""
     if isinstance(value, int | float):
-        # Nothing is true of what is no number.
+        # Every comparison with NaN is false.
         return abs(value) <= LARGEST_NUMBER
     if not isinstance(value, dict | list):
         return True
@@ -292,7 +293,7 @@ def _plain(value: Value, level: int = 0) -> bool:
 
 
 def _version(manifest: Path) -> str:
-    """The version of the program that wrote a folder; empty where its manifest does not say."""
+    """The version of the program that wrote a folder; empty if its manifest has none."""
     try:
         version = json.loads(_text(manifest, _MANIFEST))["version"]
     except (SideError, ValueError, LookupError, TypeError, RecursionError):

@@ -28,12 +28,12 @@ PLAN_FILE = "plan_file"
 
 
 def emitter(name: str) -> Emitter:
-    """An emitter by its module, imported when something is emitted: commands that only look need none."""
+    """An emitter by its module, imported only when something is emitted: other commands need none."""
     return cast("Emitter", import_module(f"{__name__}.{name}"))
 
 
 def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:
-    """The files of these targets and the plan, by path. A bug in an emitter goes up naming it."""
+    """The files of these targets and the plan, by path. An exception names the emitter that raised it."""
     files: dict[str, OutputFile] = {}
     makers: dict[str, str] = {}
     wanted = (*(target for target in TARGETS if target in targets), PLAN_FILE)

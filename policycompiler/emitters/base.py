@@ -1,4 +1,4 @@
-"""What every emitter shares: the file it yields, what one line may hold, JSON and YAML."""
+"""Parts that all emitters share: the emitted file, texts for one line, JSON and YAML."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Reading(Plan):
 
 
 class Raw(str):
-    """Text that is already in the target's syntax and passes through a quoting environment as it is."""
+    """Text that is already in the target's syntax and passes through a quoting environment unchanged."""
 
     __slots__ = ()
 
@@ -95,7 +95,7 @@ def one_line(value: object) -> str:
         message = f"{value!r} is neither text nor a whole number"
         raise TypeError(message)
     text = str(value)
-    # What can be printed holds none of them, and is known without a look at each character.
+    # Printable text has no control characters, and `isprintable` is faster than a check of each character.
     if not text.isprintable() and any(unicodedata.category(each) in {"Cc", "Cs"} for each in text):
         message = f"control character in {text!r}"
         raise ValueError(message)
@@ -115,7 +115,7 @@ def json_text(data: Value | Mapping[str, object]) -> str:
 
 
 class _Key(str):
-    """A key that every YAML reader takes for the same text without quotes."""
+    """A key that every YAML reader reads as the same text without quotes."""
 
     __slots__ = ()
 
@@ -125,9 +125,9 @@ _OTHER_THAN_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null"}
 
 
 class _QuotedDumper(yaml.CSafeDumper):
-    """Every text double-quoted: other YAML readers take `1e3`, `0o17` or `y` for something else.
+    """Every text double-quoted: other YAML readers read `1e3`, `0o17` or `y` as another type.
 
-    Words that are keys stand as people write them.
+    Keys that are plain words have no quotes.
     """
 
     def ignore_aliases(self, data: object) -> bool:

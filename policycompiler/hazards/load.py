@@ -37,7 +37,7 @@ class Load(NamedTuple):
             who = f"the {len(self.workers)} workers of these queues have"
         grows = "the backlog grows without end" if self.busy >= 1 else "waits grow faster than the load"
         message = (
-            f"the declared load keeps {self.load:.3g} slots busy on average (rate times mean run time), but "
+            f"the declared load keeps {self.load:.3g} slots busy on average (rate times mean run time), and "
             f"{who} {self.slots:g} slots: {self.busy:.0%} busy, so {grows}"
         )
         help_text = f"pin {math.ceil(self.load / most_busy)} slots or more, or remove the pin"

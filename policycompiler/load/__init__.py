@@ -1,8 +1,8 @@
-"""Text to data: strict YAML with a line and column for every value; several files and an environment to one.
+"""Text to data: strict YAML with a line and column for every value, and one document of all files.
 
-`files` finds and reads, `parse` turns one text into data and marks, `scalars` says what an unquoted
-text means, `merge` applies an environment and makes one document of all files; `revision` extracts the files
-of a git revision, with `git`.
+`files` finds and reads files. `parse` turns one text into data and marks. `scalars` has the meanings of
+unquoted texts. `merge` applies an environment and merges all files. `revision` extracts the files of a git
+revision, with `git`.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ __all__ = [
 
 
 class Document(NamedTuple):
-    """The sources of one compile, merged. Its data is shared between entries: read it, do not write it.
+    """The sources of one compile, merged. Entries share its data: do not modify it.
 
-    `data` holds every section but `owner`, `defaults` and `environments`, which have already been
-    applied to the file they stand in; `marks` says where its values stand; `texts` are the sources by
-    file name. `per_file` is the data and marks of each file by itself, environment applied, with all
-    that was written there. `policy` says where the values of the policy file stand, when there is one.
+    `data` has every section except `owner`, `defaults` and `environments`, which are already applied to their
+    file. `marks` has the places of its values, and `texts` the sources by file name. `per_file` has the data
+    and marks of each file alone, with all its sections and with the environment applied. `policy` has the
+    places of the values of the policy file, if there is one.
     """
 
     data: Mapped
@@ -66,11 +66,11 @@ class Document(NamedTuple):
     policy: Mark | None = None
 
     def place(self, path: SpecPath, *, key: bool = False) -> Place:
-        """Where a path of the merged data stands, or the nearest parent there is."""
+        """The place of a path of the merged data, or of its nearest parent."""
         return place_in(self.marks, path, key=key)
 
     def overlays(self) -> dict[str, list[str]]:
-        """What all files say of each environment, as canonical texts in an order of their own."""
+        """The overlays of all files for each environment, as canonical texts in sorted order."""
         found: dict[str, list[str]] = {}
         for data, _ in self.per_file:
             environments = data.get("environments")
@@ -79,13 +79,13 @@ class Document(NamedTuple):
         return {name: sorted(texts) for name, texts in found.items()}
 
     def beside(self, file: OneFile | None) -> Document:
-        """The same with the policy file's text and places; as it is where there is none."""
+        """The same document with the text and places of the policy file, if there is one."""
         if file is None:
             return self
         return self._replace(texts={**self.texts, file.name: file.text}, policy=file.mark)
 
     def policy_place(self, path: SpecPath) -> Place | None:
-        """Where a path of the policy file stands; None when the file does not say it."""
+        """The place of a path of the policy file; None if the file does not have it."""
         mark = self.policy
         for part in path:
             mark = None if mark is None else mark.children.get(part)
@@ -93,7 +93,7 @@ class Document(NamedTuple):
 
 
 class OneFile(NamedTuple):
-    """A file that is read by itself: its data, where they stand, its name and its text."""
+    """A file that is not merged with others: its data, places, name and text."""
 
     data: Mapped
     mark: Mark
@@ -102,7 +102,7 @@ class OneFile(NamedTuple):
 
 
 def load_one(path: Path, *, root: Path = Path()) -> tuple[OneFile | None, list[Diagnostic]]:
-    """Read a file that no other is merged with; None when it cannot be read. `root` is as of `load`."""
+    """Read a file that is not merged with others; None if it is unreadable. `root` is as for `load`."""
     findings: list[Diagnostic] = []
     source = read_text(path, findings, root)
     if source is None:
@@ -116,7 +116,7 @@ def load(
 ) -> tuple[Document, list[Diagnostic]]:
     """Read, check and merge workload files. The document is usable only when no finding is an error.
 
-    `root` is the folder that the files' names are relative to; it shows nowhere.
+    `root` is the folder that the file names are relative to; no output shows it.
     """
     texts: dict[str, str] = {}
     findings: list[Diagnostic] = []
@@ -133,7 +133,7 @@ def load(
                 continue
         unread = True
     if environment is not None:
-        # A file that could not be read may have been the one with the environment.
+        # An unreadable file may be the file with the environment.
         parsed = with_environment(parsed, environment, [] if unread else findings)
     data, marks = merged(parsed, findings)
     return Document(data, marks, texts, tuple(parsed)), findings

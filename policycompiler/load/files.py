@@ -1,13 +1,13 @@
-"""Files and folders to text.
+"""Reads files and folders as text.
 
 Because:
-    A workload is read by people, in reviews: what is no text, or more text than anybody reads, is far more
-    often a mistake in the list of sources. Bounds keep a check short whatever it is pointed at.
+    People read a workload in reviews. A binary file or a huge file is usually a mistake in the list of
+    sources. Limits keep a check fast for any source.
 
 Refuses:
-    PC001 unreadable-file: name a regular file that may be read, saved as UTF-8.
-        when: a source is missing, may not be read, is no regular file, or its bytes are no UTF-8.
-    PC006 document-too-large: split it into several files, or into several services.
+    PC001 unreadable-file: name a readable regular file in UTF-8.
+        when: a source is missing, unreadable, not a regular file, or not UTF-8.
+    PC006 document-too-large: split the file, or split the workload into several services.
         when: a file has more than 16 MiB, a list or mapping more than 20000 entries, or a document more than
             a million values, 32 levels, 100 anchors, or 10000 values repeated by aliases.
 """
@@ -23,10 +23,11 @@ from pathlib import Path
 
 from policycompiler.diagnostics import Diagnostic, Place, fatal
 from policycompiler.load.marks import Source
+from policycompiler.quantities import size
 
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
 COMPILED = frozenset({"manifest.json", "plan.json"})
-"""A folder that holds these is what a compile wrote, not what one reads."""
+"""A folder with these files is the output of a compile, not a source."""
 
 UNREADABLE = fatal("PC001", "unreadable-file")
 TOO_LARGE = fatal("PC006", "document-too-large")
@@ -45,16 +46,16 @@ def find_sources(
 ) -> list[Path]:
     """The workload files behind files and folders, in order, each once.
 
-    Of a folder that is every `*.yaml` and `*.yml` below it, sorted; as in a shell, names that begin
-    with a dot do not match and links to folders are not followed; nothing in a compiled folder counts.
-    What cannot be listed or is no regular file stays in the result, for `load` to report. `leave_out` is a
-    file that is no source although it stands among them: the policy file. `root` is the folder that all names
-    are relative to, those of the result too.
+    A folder stands for every `*.yaml` and `*.yml` below it, sorted. As in a shell, names that start with a
+    dot do not match, and links to folders are not followed. Files in a compiled folder do not count.
+    Unreadable folders and irregular files stay in the result, so that `load` reports them. `leave_out` is a
+    file among the sources that is not one: the policy file. All names, including the result, are relative to
+    `root`.
     """
     found: list[Path] = []
     for source in sources:
         folder = root / source
-        # Path.is_dir raises on names that no file can have.
+        # Path.is_dir raises on impossible file names.
         below = _files_below(folder) if os.path.isdir(folder) else [folder]  # noqa: PTH112
         found += [source / path.relative_to(folder) for path in below]
     once: dict[object, Path] = {}
@@ -66,7 +67,7 @@ def find_sources(
 
 
 def _identity(path: Path) -> object:
-    """What two names of one file have in common."""
+    """The identity that two names of one file share."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -95,7 +96,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 def read_text(path: Path, findings: list[Diagnostic], root: Path = Path()) -> Source | None:
     """A file's name and text, or None and a finding; the name is relative to `root`."""
-    # A file name need not be UTF-8, but every output is.
+    # A file name may not be UTF-8, but every output is.
     name = path.as_posix().encode("utf-8", "backslashreplace").decode()
     start = Place(name, 1, 1)
     try:
@@ -104,13 +105,13 @@ def read_text(path: Path, findings: list[Diagnostic], root: Path = Path()) -> So
         findings.append(UNREADABLE.at((), f"cannot be read: {problem.strerror}", place=start))
         return None
     if len(raw) > LARGEST_FILE_BYTES:
-        message = f"a workload file has at most {LARGEST_FILE_BYTES} bytes"
-        findings.append(TOO_LARGE.at((), message, place=start, help="split it into several files"))
+        message = f"the file is larger than {size(LARGEST_FILE_BYTES)}, the limit for a workload file"
+        findings.append(TOO_LARGE.at((), message, place=start, help="split the file into several files"))
         return None
     try:
         return Source(name, raw.decode("utf-8-sig"))
     except UnicodeDecodeError as problem:
-        # The codec has cut off a byte order mark before it counts.
+        # The codec removes a byte order mark before it counts.
         before = problem.object[: problem.start].decode()
         place = Source(name, before).place(len(before))
         message = f"byte 0x{problem.object[problem.start]:02x} is not UTF-8"
@@ -121,9 +122,8 @@ def read_text(path: Path, findings: list[Diagnostic], root: Path = Path()) -> So
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """The first bytes of a regular file.
 
-    Raises `OSError`, with a `strerror` that people can read, also for a pipe, a device, a folder, and a name
-    that no file can have. Every file that a user names is read this way: none of them can fill the memory or
-    keep the program waiting.
+    Raises `OSError` with a readable `strerror`, also for a pipe, a device, a folder, and an impossible name.
+    Every file that a user names is read this way, so no file can fill the memory or block the program.
     """
     try:
         mode = path.stat().st_mode

@@ -1,4 +1,4 @@
-"""Where values stand: a tree of offsets beside the plain data, turned into lines and columns when asked."""
+"""Places of values: a tree of offsets next to the plain data, with lines and columns on request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from policycompiler.diagnostics import Place, SpecPath
 Data: TypeAlias = "bool | int | float | str | list[Data] | dict[str, Data] | None"
 Mapped: TypeAlias = dict[str, Data]
 
-# What libyaml counts as the end of a line.
+# The line ends of libyaml.
 _OTHER_BREAK = re.compile("[\r\x85\u2028\u2029]")
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
@@ -36,16 +36,16 @@ class Source:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a source as its places count them, without their ends."""
-    # Nearly every text has plain line ends only, and a large one is split ten times faster by them.
+    """The lines of a source, counted like its places, without line ends."""
+    # Nearly every text has plain line ends only, which are ten times faster to split.
     return _LINE_BREAK.split(text) if _OTHER_BREAK.search(text) else text.split("\n")
 
 
 class Mark(NamedTuple):
-    """Where a value and its key begin, as offsets into their source, and the marks of what it holds.
+    """The offsets of a value and its key in their source, and the marks of its children.
 
-    What has no key (a list's item, the whole file) gives its own place for it. An alias stands where
-    it is written; what it holds stands at the anchor.
+    A value without a key (a list item, the whole file) uses its own place. An alias has its own place; its
+    children have their places at the anchor.
     """
 
     source: Source
@@ -55,17 +55,17 @@ class Mark(NamedTuple):
 
     @property
     def place(self) -> Place:
-        """Where the value begins."""
+        """The place of the value."""
         return self.source.place(self.start)
 
     @property
     def key_place(self) -> Place:
-        """Where the value's key begins."""
+        """The place of the key."""
         return self.source.place(self.key_start)
 
 
 def place_in(mark: Mark, path: SpecPath, *, key: bool = False) -> Place:
-    """Where a path below a mark stands; of a path that is not there, where its nearest parent stands."""
+    """The place of a path below a mark, or of its nearest parent."""
     for part in path:
         child = mark.children.get(part)
         if child is None:

@@ -1,16 +1,16 @@
-"""Several files and an environment to one document.
+"""Merges several files and an environment into one document.
 
 Because:
-    All files of one compile describe one Celery app. Where two of them disagree, the order of their names
-    would decide, and nobody looks for that; an environment whose name is misspelt would compile the
-    workload of another one. An environment is a JSON merge patch (https://www.rfc-editor.org/rfc/rfc7386).
+    All files of one compile describe one Celery app. If two files disagreed, the order of their names would
+    silently decide. A misspelled environment name would compile the workload without that environment. An
+    environment is a JSON merge patch (https://www.rfc-editor.org/rfc/rfc7386).
 
 Refuses:
-    PC009 declared-twice: keep one of them; an overlay changes only the file that it stands in.
+    PC009 declared-twice: keep one declaration; an overlay changes only its own file.
         when: two files declare the same task, queue, worker, schedule or host, or give one key two values.
-    PC010 unknown-environment: choose one that there is.
+    PC010 unknown-environment: use an environment that exists.
         when: `--env` names an environment that no file has.
-    PC011 unused-defaults: remove them, or move them into the file that declares the tasks.
+    PC011 unused-defaults: remove the defaults, or move them to the file that declares the tasks.
         fires: defaults: {idempotent: true}
         silent:
             defaults: {idempotent: true}
@@ -33,8 +33,7 @@ UNUSED_DEFAULTS = info("PC011", "unused-defaults")
 _NAMED_SECTIONS = ("tasks", "queues", "workers", "schedules", "hosts")
 _PER_FILE = frozenset({"owner", "defaults", "environments"})
 _FOR_OVERLAYS = (
-    "an overlay of `environments` changes only the file that it stands in: move what it says to the file "
-    "that declares this"
+    "move the overlay to the file that declares this: an overlay of `environments` changes only its own file"
 )
 
 _Fields = dict[str, tuple[Data, Mark]]
@@ -54,11 +53,11 @@ def with_environment(
             patch_mark = mark.children["environments"].children[environment]
             patched.append(_merge_patch((data, mark), patch, patch_mark))
         else:
-            # Nothing to change; a patch of the wrong form is for the model to refuse.
+            # Nothing to change; the model refuses a patch of the wrong form.
             patched.append((data, mark))
     if environment not in known:
         names = ", ".join(sorted(known)) or "none"
-        message = f"no file has an environment `{environment}`; there are: {names}"
+        message = f"no file has an environment `{environment}`; known environments: {names}"
         findings.append(UNKNOWN_ENVIRONMENT.at((), message, place=_environments_place(parsed)))
     return patched
 
@@ -91,7 +90,7 @@ def _merge_patch(target: tuple[Data, Mark] | None, patch: Mapped, patch_mark: Ma
 
 
 def merged(parsed: Sequence[tuple[Mapped, Mark]], findings: list[Diagnostic]) -> tuple[Mapped, Mark]:
-    """One document of all files: their `owner` and `defaults` applied, what they share merged."""
+    """One document of all files, with `owner` and `defaults` applied and shared sections merged."""
     if not parsed:
         return {}, Mark(Source("", ""), 0, 0, {})
     files = [_own_sections(data, mark, findings) for data, mark in parsed]
@@ -100,14 +99,14 @@ def merged(parsed: Sequence[tuple[Mapped, Mark]], findings: list[Diagnostic]) ->
     findings += _with_help_for_overlays(twice, [mark for _, mark in parsed])
     for one, mark in parsed:
         if "service" in one and "owner" in one:
-            # The owner of the file that names the service answers for what no team owns alone.
+            # The owner of the file that names the service owns everything without an owner.
             owned: Mapped = {**data, "owner": one["owner"]}
             return owned, marks._replace(children={**marks.children, "owner": mark.children["owner"]})
     return data, marks
 
 
 def _with_help_for_overlays(twice: Sequence[Diagnostic], files: Sequence[Mark]) -> list[Diagnostic]:
-    """Whoever has an overlay in another file than its worker would delete the worker."""
+    """The usual help would delete the worker of an overlay in another file."""
     overlays = {place for mark in files if twice for place in _overlay_places(mark)}
     return [
         replace(each, help=_FOR_OVERLAYS)
@@ -126,7 +125,7 @@ def _overlay_places(mark: Mark) -> Iterator[Place]:
 
 
 def _own_sections(data: Mapped, mark: Mark, findings: list[Diagnostic]) -> tuple[Mapped, Mark]:
-    """A file's sections, its `owner` and `defaults` given to its own tasks and schedules."""
+    """The sections of a file, with its `owner` and `defaults` applied to its tasks and schedules."""
     sections = {key: value for key, value in data.items() if key not in _PER_FILE}
     marks: dict[str | int, Mark] = {key: mark.children[key] for key in sections}
     owner: _Fields = {}
@@ -150,13 +149,13 @@ def _defaults(data: Mapped, mark: Mark, findings: list[Diagnostic]) -> _Fields:
         return {}
     marks = mark.children["defaults"]
     if not data.get("tasks"):
-        message = "this file declares no task for its defaults"
+        message = "the file has `defaults` but declares no task"
         findings.append(UNUSED_DEFAULTS.at((), message, place=marks.key_place))
     return {key: (value, marks.children[key]) for key, value in defaults.items() if value is not None}
 
 
 def _with_fields(entry: Data, mark: Mark, fields: _Fields) -> tuple[Data, Mark]:
-    """An entry with the fields it lacks; one with nothing but a name is an empty mapping."""
+    """An entry with its missing fields added; an entry with a name only is an empty mapping."""
     if entry is None:
         entry = {}
     if not isinstance(entry, dict):
@@ -164,7 +163,7 @@ def _with_fields(entry: Data, mark: Mark, fields: _Fields) -> tuple[Data, Mark]:
     missing = {key: given for key, given in fields.items() if key not in entry}
     if not missing:
         return entry, mark
-    # New mappings: an alias may have given the same one to two entries.
+    # New mappings: two entries may share one through an alias.
     values = {key: value for key, (value, _) in missing.items()}
     marks: dict[str | int, Mark] = {key: child for key, (_, child) in missing.items()}
     return {**entry, **values}, mark._replace(children={**mark.children, **marks})
@@ -187,13 +186,13 @@ def _merged_mappings(
 def _merged_values(
     given: Sequence[tuple[Data, Mark]], path: SpecPath, findings: list[Diagnostic]
 ) -> tuple[Data, Mark]:
-    """One value of those that several files give to one path."""
+    """The value of a path for which several files have values."""
     if len(path) == 2 and path[0] in _NAMED_SECTIONS:  # noqa: PLR2004 - a section and a name
         findings += [
             _declared_twice(path, mark.key_place, given[0][1], "is declared twice") for _, mark in given[1:]
         ]
         return given[0]
-    # An empty section says nothing.
+    # An empty section has no effect.
     given = [part for part in given if part[0] is not None] or given[:1]
     mappings = [(value, mark) for value, mark in given if isinstance(value, dict)]
     if len(given) > 1 and len(mappings) == len(given):
@@ -220,12 +219,12 @@ def _joined_lists(given: Sequence[tuple[Data, Mark]]) -> tuple[Data, Mark]:
 
 
 def _same(one: Data, other: Data) -> bool:
-    # Python thinks that 1, 1.0 and true are equal.
+    # In Python 1, 1.0 and true are equal.
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _declared_twice(path: SpecPath, place: Place, first: Mark, problem: str) -> Diagnostic:
-    related = (Related((), "first given here", first.key_place),)
+    related = (Related((), "first occurrence", first.key_place),)
     return DECLARED_TWICE.at(
-        (), f"`{path[-1]}` {problem}", place=place, related=related, help="keep one of them"
+        (), f"`{path[-1]}` {problem}", place=place, related=related, help="keep one declaration"
     )

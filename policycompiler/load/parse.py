@@ -1,23 +1,23 @@
 r"""One text to plain data and marks.
 
-Values are built straight from libyaml's events: a few times cheaper than PyYAML's own load, and an
-alias still knows where it stands.
+Values are built directly from libyaml's events: this is several times faster than PyYAML's own load, and an
+alias keeps its own place.
 
 Because:
-    YAML gives one text several meanings. Of a key that is given twice most readers keep the last one in
-    silence, against the specification (https://yaml.org/spec/1.2.2/#3213-node-comparison); `010`, `1_000`
-    and `12:30` are different numbers, or text, to readers of YAML 1.1 and 1.2
-    (https://yaml.org/spec/1.2.2/ext/changes/); tags and merge keys build what the text does not show.
-    Only what every reader and every reviewer takes for the same is read.
+    One YAML text can have several meanings. If a key occurs twice, most readers silently keep the last value,
+    against the specification (https://yaml.org/spec/1.2.2/#3213-node-comparison). Readers of YAML 1.1 and 1.2
+    read `010`, `1_000` and `12:30` as different numbers, or as text (https://yaml.org/spec/1.2.2/ext/changes/).
+    Tags and merge keys add values that the text does not show. So only text with one meaning for every reader
+    and reviewer is accepted.
 
 Refuses:
-    PC002 invalid-yaml: correct the text; most often a bracket, a quote or the indentation is at fault.
+    PC002 invalid-yaml: correct the brackets, the quotes or the indentation.
         fires: tasks: {shop.a: {idempotent: true}
         silent: tasks: {shop.a: {idempotent: true}}
-    PC003 duplicate-key: keep one of them.
+    PC003 duplicate-key: keep one of the keys.
         fires: tasks: {shop.a: {latency: batch, latency: standard}}
         silent: tasks: {shop.a: {latency: batch}}
-    PC004 unsupported-yaml: write it out: without tags, merge keys, directives, and a second document.
+    PC004 unsupported-yaml: write the values out, without tags, merge keys, directives or a second document.
         fires:
             tasks:
               shop.a: &quick {latency: interactive}
@@ -27,10 +27,10 @@ Refuses:
             tasks:
               shop.a: {}
               shop.b: {idempotent: true}
-    PC005 ambiguous-scalar: quote it if it is text; write a plain decimal number otherwise.
+    PC005 ambiguous-scalar: quote text; write a number as a plain decimal.
         fires: tasks: {shop.a: {options: {expires: 1_000}}}
         silent: tasks: {shop.a: {options: {expires: 1000}}}
-    PC007 control-character: remove it.
+    PC007 control-character: remove the character.
         fires: owner: "store\x07front"
         silent: owner: "storefront"
     PC008 not-a-mapping: start with `version: 1` and `service: NAME`.
@@ -60,7 +60,7 @@ MOST_VALUES = 1_000_000
 MOST_ANCHORS = 100
 MOST_ALIASED_VALUES = 10_000
 MOST_FINDINGS = 1000
-"""Of one file; after these the rest of it is not read."""
+"""In one file; after these the rest of the file is not read."""
 
 INVALID_YAML = fatal("PC002", "invalid-yaml")
 DUPLICATE_KEY = fatal("PC003", "duplicate-key")
@@ -69,7 +69,7 @@ AMBIGUOUS_SCALAR = fatal("PC005", "ambiguous-scalar")
 CONTROL_CHARACTER = fatal("PC007", "control-character")
 NOT_A_MAPPING = fatal("PC008", "not-a-mapping")
 
-# Besides control characters: half a character, line breaks that editors do not show, byte order marks.
+# Control characters, lone surrogates, line breaks that editors do not show, byte order marks.
 _CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufeff\ufffe\uffff"
 _CONTROL_IN_FILE = re.compile(f"[{_CONTROL}]")
 _CONTROL_IN_VALUE = re.compile(f"[\r{_CONTROL}]")
@@ -77,7 +77,7 @@ _CONTROL_IN_VALUE = re.compile(f"[\r{_CONTROL}]")
 _DIRECTIVE = re.compile(r"%(?<![^\r\n]%)")
 
 _NO_CHILDREN: Mapping[str | int, Mark] = MappingProxyType({})
-# What Mark(…) does, in half the time.
+# The same as Mark(…), in half the time.
 _mark = cast(
     "Callable[[tuple[Source, int, int, Mapping[str | int, Mark]]], Mark]", partial(tuple.__new__, Mark)
 )
@@ -88,7 +88,7 @@ class _Position(Protocol):
 
 
 class _Event(Protocol):
-    """What is read of PyYAML's events, each where its kind of event has it."""
+    """The attributes of PyYAML's events that are read, where the kind of event has them."""
 
     start_mark: _Position
     anchor: str | None
@@ -98,13 +98,13 @@ class _Event(Protocol):
 
 
 class _StopError(Exception):
-    """The rest of the text cannot be read; the finding has been written down."""
+    """The rest of the text cannot be read; the finding is already recorded."""
 
 
 def parse(text: str, name: str, findings: list[Diagnostic]) -> tuple[Mapped, Mark]:
     """One file's text as data and marks, usable only when it adds no error to `findings`.
 
-    What can be stepped over leaves the rest of the data in place; otherwise the data is empty.
+    After a minor error the rest of the data is there; otherwise the data is empty.
     """
     source = Source(name, text)
     builder = _Builder(source, findings)
@@ -118,10 +118,10 @@ def parse(text: str, name: str, findings: list[Diagnostic]) -> tuple[Mapped, Mar
 
 
 def _too_large(source: Source, problem: yaml.MarkedYAMLError) -> list[Diagnostic]:
-    """What to report when one of our own bounds is passed before the place that libyaml refuses.
+    """The finding if the text exceeds one of our limits before the place that libyaml refuses.
 
-    libyaml scans ahead of its events, and since 0.2.6 it has a bound on nesting of its own. Ours comes first,
-    so that every libyaml reports the same finding at the same place.
+    libyaml scans ahead of its events, and since 0.2.6 it limits nesting too. Our limit comes first, so every
+    libyaml version gets the same finding at the same place.
     """
     if problem.problem_mark is None:
         return []
@@ -138,7 +138,7 @@ def _invalid(source: Source, problem: yaml.MarkedYAMLError) -> Diagnostic:
     related: tuple[Related, ...] = ()
     if problem.context and problem.context_mark:
         related = (Related((), problem.context, source.place(problem.context_mark.index)),)
-    return INVALID_YAML.at((), problem.problem or "this is not YAML", place=place, related=related)
+    return INVALID_YAML.at((), problem.problem or "the text is not YAML", place=place, related=related)
 
 
 class _Builder:
@@ -152,13 +152,13 @@ class _Builder:
         self.aliased_values = 0
         # None while the anchored value is being built.
         self.anchors: dict[str, tuple[Data, Mark, int] | None] = {}
-        # Equal texts share one value: a workload repeats itself.
+        # Equal texts share one value: a workload repeats many texts.
         self.keys: dict[str, str] = {}
         self.plain_values: dict[str, Plain] = {}
 
     def document(self) -> tuple[Mapped, Mark]:
         self.refuse_unsafe_text()
-        # As yaml.parse, without its generator around each event.
+        # Like yaml.parse, without its generator around each event.
         loader = yaml.CSafeLoader(self.source.text)
         self.next_event = cast("Callable[[], _Event]", loader.get_event)
         self.next_event()
@@ -170,40 +170,47 @@ class _Builder:
         self.next_event()
         event = self.next_event()
         if not isinstance(event, yaml.StreamEndEvent):
-            message = "a second document begins here"
-            self.stop(UNSUPPORTED_YAML, event.start_mark.index, message, "one file, one document")
+            message = "a second document starts here"
+            self.stop(
+                UNSUPPORTED_YAML, event.start_mark.index, message, "write each document in a file of its own"
+            )
         if not isinstance(value, dict):
             self.not_a_mapping(mark.start, value)
         return value, mark
 
     def refuse_unsafe_text(self) -> None:
-        """Refuse what libyaml should not see: its time grows with the square of the number of directives."""
+        """Refuse text that libyaml should not read: its time grows with the square of directives."""
         found = _CONTROL_IN_FILE.search(self.source.text)
         if found:
-            message = f"the character U+{ord(found[0]):04X} may not stand in a workload"
-            self.stop(CONTROL_CHARACTER, found.start(), message, "remove it")
+            message = f"a workload must not contain the character U+{ord(found[0]):04X}"
+            self.stop(CONTROL_CHARACTER, found.start(), message, "remove the character")
         found = _DIRECTIVE.search(self.source.text)
         if found:
             self.stop(
-                UNSUPPORTED_YAML, found.start(), "directives (`%` on a new line) are not read", "remove it"
+                UNSUPPORTED_YAML,
+                found.start(),
+                "directives (`%` on a new line) are not supported",
+                "remove it",
             )
 
     def not_a_mapping(self, offset: int, value: Data) -> NoReturn:
         found = "nothing" if value is None else "a list" if isinstance(value, list) else "a single value"
-        message = f"the file holds a mapping; found {found}"
+        message = f"the file must contain a mapping; found {found}"
         self.stop(NOT_A_MAPPING, offset, message, "start with `version: 1` and `service: NAME`")
 
     def value(self, event: _Event, key_start: int, depth: int) -> tuple[Data, Mark]:
         start = event.start_mark.index
         self.values += 1
         if self.values > MOST_VALUES:
-            self.stop(TOO_LARGE, start, f"more than {MOST_VALUES} values", "split it into several files")
+            self.stop(
+                TOO_LARGE, start, f"more than {MOST_VALUES} values", "split the file into several files"
+            )
         if isinstance(event, ScalarEvent) and event.anchor is None:
             return self.scalar(event, start), _mark((self.source, start, key_start, _NO_CHILDREN))
         if isinstance(event, AliasEvent):
             return self.alias(str(event.anchor), start, key_start)
         if depth > DEEPEST_LEVEL:
-            self.stop(TOO_LARGE, start, f"more than {DEEPEST_LEVEL} levels deep", "flatten it")
+            self.stop(TOO_LARGE, start, f"more than {DEEPEST_LEVEL} levels deep", "use fewer levels")
         if event.anchor is not None:
             return self.anchored(event, event.anchor, start, key_start, depth)
         return self.container(event, start, key_start, depth)
@@ -227,8 +234,8 @@ class _Builder:
                 result[key] = value
                 children[key] = mark
                 continue
-            first = Related((), "first given here", children[key].key_place)
-            self.report(DUPLICATE_KEY, key_start, f"`{key}` is given twice", related=(first,))
+            first = Related((), "first occurrence", children[key].key_place)
+            self.report(DUPLICATE_KEY, key_start, f"`{key}` occurs twice", related=(first,))
         return result
 
     def sequence(self, children: dict[str | int, Mark], depth: int) -> list[Data]:
@@ -240,18 +247,20 @@ class _Builder:
         return result
 
     def key(self, event: _Event, start: int) -> str:
-        """A key is text as it is written: `1` and `yes` are names here."""
+        """A key is always text: `1` and `yes` are names here."""
         if not isinstance(event, ScalarEvent):
-            self.stop(UNSUPPORTED_YAML, start, "a key is a plain word here", "write a name as the key")
+            self.stop(UNSUPPORTED_YAML, start, "a key must be a plain word", "write a name as the key")
         if event.anchor is not None:
-            self.stop(UNSUPPORTED_YAML, start, "a key carries an anchor", "put anchors on values only")
+            self.stop(UNSUPPORTED_YAML, start, "a key has an anchor", "put anchors on values only")
         if event.tag is not None:
             self.refuse_tag(start)
         text = event.value
         if event.style:
             self.refuse_control(text, start)
         elif text == "<<":
-            self.stop(UNSUPPORTED_YAML, start, "merge keys (`<<`) are not read", "use `defaults:` instead")
+            self.stop(
+                UNSUPPORTED_YAML, start, "merge keys (`<<`) are not supported", "use `defaults:` instead"
+            )
         return self.keys.setdefault(text, text)
 
     def scalar(self, event: _Event, start: int) -> Data:
@@ -270,7 +279,7 @@ class _Builder:
         try:
             value = plain_value(text)
         except AmbiguousScalarError as problem:
-            help_text = "quote it if it is text; write a plain decimal number otherwise"
+            help_text = "quote text, or write a number as a plain decimal"
             self.report(AMBIGUOUS_SCALAR, start, str(problem), help_text)
             return text
         self.plain_values[text] = value
@@ -280,7 +289,7 @@ class _Builder:
         self, event: _Event, anchor: str, start: int, key_start: int, depth: int
     ) -> tuple[Data, Mark]:
         if anchor in self.anchors:
-            self.stop(UNSUPPORTED_YAML, start, "this anchor is given twice", "give each anchor its own name")
+            self.stop(UNSUPPORTED_YAML, start, "the anchor occurs twice", "give each anchor its own name")
         if len(self.anchors) >= MOST_ANCHORS:
             self.stop(TOO_LARGE, start, f"more than {MOST_ANCHORS} anchors", "use `defaults:` instead")
         self.anchors[anchor] = None
@@ -294,13 +303,13 @@ class _Builder:
         return value, mark
 
     def alias(self, anchor: str, start: int, key_start: int) -> tuple[Data, Mark]:
-        # The name is not repeated: a password that begins with `*` looks like this.
+        # The message does not repeat the name: a password that starts with `*` looks like an alias.
         if anchor not in self.anchors:
-            help_text = "quote it if it is text"
-            self.stop(INVALID_YAML, start, "this alias refers to no anchor above it", help_text)
+            help_text = "quote the value if it is text"
+            self.stop(INVALID_YAML, start, "no anchor above has the name of this alias", help_text)
         anchored = self.anchors[anchor]
         if anchored is None:
-            self.stop(UNSUPPORTED_YAML, start, "this alias stands inside what it refers to", "write it out")
+            self.stop(UNSUPPORTED_YAML, start, "the alias is inside its own anchor", "write the value out")
         value, mark, size = anchored
         self.values += size
         self.aliased_values += size
@@ -310,15 +319,18 @@ class _Builder:
         return value, _mark((self.source, start, key_start, mark.children))
 
     def refuse_tag(self, start: int) -> NoReturn:
-        # The tag is not repeated: a password that begins with `!` looks like this.
-        help_text = "remove the tag, or quote the text if it begins with `!`"
-        self.stop(UNSUPPORTED_YAML, start, "tags are not read", help_text)
+        # The message does not repeat the tag: a password that starts with `!` looks like a tag.
+        help_text = "remove the tag, or quote the text if it starts with `!`"
+        self.stop(UNSUPPORTED_YAML, start, "tags are not supported", help_text)
 
     def refuse_control(self, text: str, start: int) -> None:
         found = None if text.isprintable() else _CONTROL_IN_VALUE.search(text)
         if found:
             self.report(
-                CONTROL_CHARACTER, start, f"a text holds the character U+{ord(found[0]):04X}", "remove it"
+                CONTROL_CHARACTER,
+                start,
+                f"the text contains the character U+{ord(found[0]):04X}",
+                "remove it",
             )
 
     def report(
@@ -329,7 +341,7 @@ class _Builder:
         help_text: str = "",
         related: tuple[Related, ...] = (),
     ) -> None:
-        """Write a finding down and go on."""
+        """Record a finding and continue."""
         place = self.source.place(offset)
         self.findings.append(finding.at((), message, place=place, help=help_text, related=related))
         self.reported += 1

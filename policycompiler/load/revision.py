@@ -1,8 +1,8 @@
 """The sources of a git revision, without a checkout.
 
 Because:
-    What runs is most often an earlier commit. Whoever compares with it should neither touch the working
-    folder nor need a second one; git's own objects hold the text.
+    An earlier commit is usually deployed. A comparison with it should not change the working folder or need a
+    second one, and git's objects have the text.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from policycompiler.load.git import Repository, RevisionError, git, repository_h
 
 _LINK, _SUBMODULE, _FOLDER = "120000", "160000", "040000"
 _MOST_LINKS = 8
-"""On the way to one file; more of them are taken for a circle."""
+"""On the way to one file; more links count as a cycle."""
 
 
 class Extract(NamedTuple):
     """Files of a revision below a temporary folder: names to compile, relative to `root`.
 
-    A policy file that is not in the repository is read where it stands.
+    A policy file outside the repository is read from its own path.
     """
 
     root: Path
@@ -40,7 +40,7 @@ class _Entry(NamedTuple):
 
 
 class _Rules(NamedTuple):
-    """The policy file: where it stands, its path in the repository if any, and what it is called."""
+    """The policy file: its path, its path in the repository if any, and its name."""
 
     file: Path
     path: str | None
@@ -51,12 +51,12 @@ class _Rules(NamedTuple):
 def at_revision(
     revision: str, sources: Iterable[Path], policy: Path | None = None, *, from_top: bool = False
 ) -> Iterator[Extract]:
-    """Extract the workload files of sources, as they are at a revision of the current folder's repository.
+    """Extract workload files at a revision of the current folder's repository.
 
-    Sources are files and folders relative to the current folder or, where `from_top`, to the repository. Of a
-    folder that is what `find_sources` would find below it, and a link is what it leads to in that revision.
-    The policy file is None where that revision has none; it is always relative to the current folder. Raises
-    `RevisionError` for whatever the repository lacks: what is in submodules, too.
+    Sources are files and folders relative to the current folder, or to the repository if `from_top`. A folder
+    stands for the files that `find_sources` would find below it, and a link for its target in that revision.
+    The policy file is None if that revision does not have it; it is always relative to the current folder.
+    Raises `RevisionError` for files that the repository does not have, including files in submodules.
     """
     repository = repository_here()
     tree = tree_of(revision, repository)
@@ -69,7 +69,7 @@ def at_revision(
     for path, name in asked.items():
         if path and path not in entries:
             message = f"`{name.as_posix()}` at `{revision}`: there is no such file or folder; "
-            message += f"if it had another path then, `git:{revision}:PATH` names it{from_here}"
+            message += f"if it had another path then, write `git:{revision}:PATH`{from_here}"
             raise RevisionError(message)
         wanted |= _wanted(entries, path, f"`{name.as_posix()}` at `{revision}`")
     if rules is not None and rules.path is not None:
@@ -86,10 +86,10 @@ def at_revision(
     except OSError as problem:
         raise _unwritable(revision, problem) from None
     with temporary as folder:
-        # The machine's folders are repeated below the temporary one, so that names with `..` stay inside.
+        # The temporary folder repeats the machine's folders, so names with `..` stay inside.
         top, root = (Path(folder, *each.parts[1:]) for each in (repository.top, base))
         try:
-            # A folder without a file to read is a folder all the same.
+            # A folder without files must exist too.
             for each in (root, *(top / path for path in asked if path not in wanted)):
                 each.mkdir(parents=True, exist_ok=True)
             write_objects(objects, top)
@@ -112,16 +112,16 @@ def _rules(repository: Repository, base: Path, policy: Path) -> _Rules:
 
 
 def _from(base: Path, path: Path) -> Path:
-    """A path as it is called in a folder."""
+    """The name of a path, relative to a folder."""
     return Path(os.path.relpath(path, base))
 
 
 def _unwritable(revision: str, problem: OSError) -> RevisionError:
-    return RevisionError(f"the files of `{revision}` cannot be written here: {problem.strerror}")
+    return RevisionError(f"cannot write the files of `{revision}` to a temporary folder: {problem.strerror}")
 
 
 def _stand_in(name: Path, real: Path) -> None:
-    """Let a file be read under another name."""
+    """Make a file readable under another name."""
     name.parent.mkdir(parents=True, exist_ok=True)
     name.symlink_to(real)
 
@@ -130,13 +130,13 @@ def _inside(repository: Repository, base: Path, name: Path) -> str:
     """A source as a path of the repository; its top is the empty text."""
     path = _below(repository.top, base / name)
     if path is None:
-        message = f"`{name.as_posix()}` is not in this repository; name what is, or leave the path out"
+        message = f"`{name.as_posix()}` is not in this repository; name a path in it, or leave the path out"
         raise RevisionError(message)
     return path
 
 
 def _below(top: Path, path: Path) -> str | None:
-    # As it is written first: where links of today lead says nothing about that revision.
+    # The written path first: today's links may differ from those of the revision.
     for each in (os.path.normpath(path), os.path.realpath(path)):
         if Path(each).is_relative_to(top):
             relative = Path(each).relative_to(top).as_posix()
@@ -145,13 +145,13 @@ def _below(top: Path, path: Path) -> str | None:
 
 
 def _entries(tree: str, paths: Sequence[str]) -> dict[str, _Entry]:
-    """What a tree holds at and below these paths, by path."""
+    """The entries of a tree at and below these paths, by path."""
     limits = [] if "" in paths else ["--", *paths]
     found: dict[str, _Entry] = {}
     for line in git("ls-tree", "-r", "-t", "-z", "--full-tree", tree, *limits).split("\0")[:-1]:
         about, _, path = line.partition("\t")
         mode, _, name = about.split(" ")
-        # A tree that nobody's git has written may say anything.
+        # A tree that git did not write may contain anything.
         if not {"", ".", ".."} & set(path.split("/")):
             found[path] = _Entry(mode, name)
     return found
@@ -179,26 +179,26 @@ def _wanted(entries: Mapping[str, _Entry], path: str, called: str) -> dict[str, 
     }
     for each, entry in seen.items():
         if entry.mode == _SUBMODULE:
-            message = f"{called} holds the submodule `{each}`, whose files are not in this repository; "
-            message += "name the files and folders beside it"
+            message = f"{called} contains the submodule `{each}`, whose files are not in this repository; "
+            message += "name other files and folders"
             raise RevisionError(message)
     return {each: entry for each, entry in seen.items() if each.endswith((".yaml", ".yml"))}
 
 
 def _led_to(tree: str, link: str, entry: _Entry, revision: str) -> tuple[str, _Entry]:
-    """The file that a link leads to, in the same tree."""
+    """The target file of a link, in the same tree."""
     path = link
     for _ in range(_MOST_LINKS):
         leads = git("cat-file", "blob", entry.object)
         path = posixpath.normpath(posixpath.join(posixpath.dirname(path), leads))
         found = None if path.startswith(("/", "../")) else _entries(tree, [path]).get(path)
         if found is not None and found.mode == _FOLDER:
-            message = f"`{link}` at `{revision}` is a link to the folder `{path}`; name that"
+            message = f"`{link}` at `{revision}` is a link to the folder `{path}`; name the folder"
             raise RevisionError(message)
         if found is None or found.mode == _SUBMODULE:
             break
         if found.mode != _LINK:
             return path, found
         entry = found
-    message = f"`{link}` at `{revision}` is a link to no file of that revision; name other files or folders"
+    message = f"`{link}` at `{revision}` is a link to a missing file; name other files or folders"
     raise RevisionError(message)

@@ -1,4 +1,4 @@
-"""What an unquoted text means: only what every YAML reader agrees about."""
+"""The meaning of an unquoted text, if every YAML reader agrees about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NUMBER_START = frozenset("0123456789+-.")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?[0-9]+\.[0-9]*(?:[eE][-+][0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-# What is a number to some readers, and a different number or text to others. Base 60 comes second.
+# A number to some readers, and a different number or text to others. The second line is base 60.
 _NUMBER_TO_SOME = re.compile(
     r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+"
     r"|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
@@ -30,7 +30,7 @@ _NUMBER_TO_SOME = re.compile(
 
 
 class AmbiguousScalarError(ValueError):
-    """Readers of YAML disagree about a text, or it is a number that not all of them can hold."""
+    """YAML readers disagree about a text, or it is a number that some of them cannot represent."""
 
 
 def plain_value(text: str) -> Plain:
@@ -38,7 +38,7 @@ def plain_value(text: str) -> Plain:
     if text in _WORDS:
         return _WORDS[text]
     if text in _YAML_1_1_WORDS:
-        problem = f"`{text}` has a meaning of its own to some YAML readers"
+        problem = f"`{text}` has a special meaning for some YAML readers"
         raise AmbiguousScalarError(problem)
     return _number_or_text(text) if text[0] in _NUMBER_START else text
 
@@ -47,7 +47,7 @@ def _number_or_text(text: str) -> Plain:
     if _INTEGER.fullmatch(text):
         if len(text) <= LONGEST_INTEGER_DIGITS:
             return int(text)
-        problem = f"an integer of {len(text)} digits"
+        problem = f"an integer of {len(text)} digits is too large for some YAML readers"
     elif _FLOAT.fullmatch(text):
         number = float(text)
         if math.isfinite(number):

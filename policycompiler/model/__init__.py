@@ -1,4 +1,4 @@
-"""What a user may write, checked: a document in, a typed workload or findings out."""
+"""The workload language: a document in, a typed workload or findings out."""
 
 from policycompiler.model.parse import checked, parse, parse_policy_file, schema_text, workload_schema
 from policycompiler.model.policy_file import PolicyFile, PolicyParameters

@@ -1,8 +1,8 @@
-"""What to write instead of a key that is unknown where it stands, or of a word that is not allowed there.
+"""What to write instead of an unknown key or a value that is not allowed.
 
-Most unknown keys are no misspellings: they are Celery's own words, or belong one level deeper, one level up
-or in another section. The places are read from the model itself and from what Celery takes, so a new field
-is advised on without a word here.
+Most unknown keys are not misspelled: they are Celery's words, or belong one level deeper, one level higher
+or in another section. The places come from the model itself and from Celery's settings, so a new field needs
+no entry here.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from policycompiler.model.workload.tasks import TaskFields
 from policycompiler.model.workload.workers import Worker
 
 _PREFIX_OF = {Broker: "broker_", Results: "result_", Worker: "worker_", TaskFields: "task_"}
-"""What Celery's settings about a section begin with."""
+"""The prefix of Celery's settings about a section."""
 
 _DJANGO_RESULTS = frozenset({"django-db", "django-cache"})
 
 
 def for_key(key: str, location: SpecPath, model: type[BaseModel]) -> str:
-    """What to do about a key that is unknown where it stands; `location` ends with it."""
+    """What to do about an unknown key; `location` ends with the key."""
     where = form_at(model, location[:-1])
-    # A file has sections of its own, which are merged before the model sees the rest.
+    # A file has more sections than the merged workload.
     allowed = sorted(keys_of(WorkloadFile if where is Workload else where))
     meant = words.KEYS.get(where, {}).get(key) if isinstance(where, type) else None
     if meant:
@@ -47,14 +47,14 @@ def for_key(key: str, location: SpecPath, model: type[BaseModel]) -> str:
 
 
 def _near_below(key: str, where: object) -> str:
-    """A key of the same entry, one level deeper, that this one is a part or a misspelling of."""
+    """A key one level deeper in the same entry that resembles this key."""
     below = {path[-1]: path for path in reversed(paths_below(where)) if NAME not in path}
     near = nearest(key, below, likeness=TYPO)
     return f"write `{_nested(below[near])}`" if near else ""
 
 
 def _belongs(key: str, location: SpecPath, model: type[BaseModel], where: object) -> str:
-    """Where the key is known: deeper in the same entry, elsewhere in the file, or to Celery."""
+    """Where the key is valid: deeper in the same entry, elsewhere in the file, or in Celery."""
     below = [path for path in paths_below(where) if path[-1] == key]
     if where is Queue and key.startswith("x-"):
         return f"write `arguments: {{{key}: …}}`"
@@ -66,7 +66,7 @@ def _belongs(key: str, location: SpecPath, model: type[BaseModel], where: object
 
 
 def elsewhere(key: str, location: SpecPath = (), where: object = None) -> str:
-    """Where in a workload a key belongs that is unknown at a place; empty where it is known nowhere."""
+    """Where in a workload a misplaced key belongs; empty if it belongs nowhere."""
     prefix = next((_PREFIX_OF[kind] for kind in _PREFIX_OF if where is kind), None)
     if where is Broker and _of_transport(key):
         return f"write `options: {{{key}: …}}`"
@@ -74,7 +74,7 @@ def elsewhere(key: str, location: SpecPath = (), where: object = None) -> str:
         return f"write `{celery.SECTIONS.get(key) or f'celery.settings.{key}'}`"
     if prefix and f"{prefix}{key}" in celery.known_settings():
         return f"write `celery: {{settings: {{{prefix}{key}: …}}}}`"
-    # Not below `defaults`, which say what tasks say.
+    # Not below `defaults`, which repeat the fields of tasks.
     if known := [path for path in paths_below(Workload) if path[-1] == key]:
         own = [path for path in known if _of_same_entry(path, location)]
         path = _shortest(own or known)
@@ -111,15 +111,15 @@ def _nested(path: tuple[str, ...]) -> str:
 
 
 def for_value(path: SpecPath, found: object, allowed: list[str]) -> str:
-    """What to do about a value that is none of the allowed words."""
+    """What to do about a value that is not one of the allowed words."""
     field, word = str(path[-1]) if path else "", str(found)
     if not isinstance(found, str):
         return ""
     if field == "backend" and word in _DJANGO_RESULTS:
         store = "database" if word == "django-db" else "memcached"
-        return f"write `{store}`, and give `{word}` in the environment variable that `results.url` names"
+        return f"write `{store}`, and set the environment variable of `results.url` to `{word}`"
     meant = words.VALUES.get(field, {}).get(word.lower())
     if meant in allowed:
         return f"write `{meant}`"
-    # Short words are like many others: a suggestion that is no misspelling would be a guess.
+    # Short words resemble many others, so a weak match would be a guess.
     return did_you_mean(word, allowed, likeness=0.65)

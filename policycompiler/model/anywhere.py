@@ -1,16 +1,16 @@
-"""What is refused wherever it stands: passwords, and more entries than anybody has.
+"""Values that are refused everywhere: passwords, and too many entries.
 
 Because:
-    A workload is kept in version control, read in reviews and copied into many files, some of which every
-    process on the host can read: a secret in it is a secret no longer
+    A workload is in version control and in reviews, and its values are copied into many files. Every process
+    on the host can read some of them. So a secret in a workload does not stay secret
     (https://cheatsheetseries.owasp.org/cheatsheets/Secrets_Management_Cheat_Sheet.html). A value of the right
-    type can still be no duration, no rate, no name or no task option, and then no target could say it.
+    type can still be an invalid duration, rate, name or task option, which no output can express.
 
 Refuses:
-    PC104 invalid-value: write it in the form that the message names; of a URL with a password, a variable.
+    PC104 invalid-value: write the form that the message shows, or a variable for a URL with a password.
         fires: tasks: {shop.a: {runtime: 5 minutes}}
         silent: tasks: {shop.a: {runtime: 5m}}
-    PC109 secret-value: let the application read it from its environment, or from a file that is named here.
+    PC109 secret-value: let the application read the secret from its environment, or from a file named here.
         fires:
             tasks: {shop.a: {queue: mail}}
             workers: {post: {queues: [mail], environment: {MAIL_TOKEN: f00dcafe}}}
@@ -32,18 +32,18 @@ INVALID_VALUE = fatal("PC104", "invalid-value")
 SECRET_VALUE = fatal("PC109", "secret-value")
 
 MOST_ENTRIES = 20_000
-"""Of one list or mapping. Every task becomes dozens of settings; this many still fit into half a gigabyte."""
+"""In one list or mapping. Every task becomes dozens of settings; this number needs half a gigabyte."""
 
-# A user, perhaps empty, and a password. What follows a host is a port, and an `@` behind that is no secret.
-# `\/` is how JSON inside a text may write `/`.
+# A user, perhaps empty, and a password. A number after a host is a port, and an `@` after that is no secret.
+# JSON inside a text may write `/` as `\/`.
 _URL_WITH_PASSWORD = re.compile(r":\\?/\\?/[^\s/?#:\[]*:(?!\d{1,5}(?:[/?#]|$))\S+@")
 _SECRET_ASSIGNED = re.compile(rf"(?:^|[?&;\s_-])(?:{SECRET_WORDS})=[^\s&;$]", re.IGNORECASE)
 _SECRET_NAME = re.compile(rf"(?:^|[_-])(?:{SECRET_WORDS})$", re.IGNORECASE)
 
 
 def refused_anywhere(data: Data, path: SpecPath = ()) -> Iterator[Diagnostic]:
-    """The findings about data of any kind; a workload is read by everybody, and written into many files."""
-    # Nearly always nothing is, and finding that out without paths is several times cheaper.
+    """The findings about data of any kind: many people and files get the values of a workload."""
+    # Nearly always there are none, and a check without paths is several times cheaper.
     if not path and not _is_refused(data):
         return
     match data:
@@ -77,7 +77,7 @@ def _is_refused(data: Data) -> bool:
 
 
 def _holds_password(text: str) -> bool:
-    """In a URL, before its host or among its parameters, or as an option of a command."""
+    """Whether a URL has a password before its host or in its parameters, or a command has a secret option."""
     if "@" in text and _URL_WITH_PASSWORD.search(text):
         return True
     return "=" in text and _SECRET_ASSIGNED.search(text) is not None
@@ -93,18 +93,18 @@ def _names_secret(key: str) -> bool:
 
 
 def _credentials(path: SpecPath, *, at_key: bool) -> Diagnostic:
-    message = "this text holds credentials, such as a URL with a password"
-    help_text = "let the running process read it, as in `url: ${CELERY_BROKER_URL}`"
+    message = "the text contains credentials, such as a URL with a password"
+    help_text = "write an environment variable instead, as in `url: ${CELERY_BROKER_URL}`"
     return INVALID_VALUE.at(path, message, help=help_text, at_key=at_key)
 
 
 def _secret(key: str, path: SpecPath) -> Diagnostic:
-    message = f"`{key}` names a secret; a workload and what is made of it are no place for one"
-    help_text = "let the application read it from its environment"
+    message = f"`{key}` names a secret, which would be readable in the workload and in the output"
+    help_text = "let the application read the secret from its environment"
     return SECRET_VALUE.at(path, message, help=help_text, at_key=True)
 
 
 def _too_many(number: int, path: SpecPath) -> Iterator[Diagnostic]:
     if number > MOST_ENTRIES:
-        message = f"{number} entries; a list or mapping has at most {MOST_ENTRIES}"
-        yield TOO_LARGE.at(path, message, help="split it into several services", at_key=True)
+        message = f"{number} entries; a list or mapping may have at most {MOST_ENTRIES}"
+        yield TOO_LARGE.at(path, message, help="split the workload into several services", at_key=True)

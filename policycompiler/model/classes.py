@@ -1,4 +1,4 @@
-"""Latency classes: the promise that a task's team chooses by a name."""
+"""Latency classes: the latency target that a team chooses for a task by name."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 
 class LatencyClass(NamedTuple):
-    """A bound on the wait in the queue, and the longest run that can live beside others under it."""
+    """A latency target, and the longest run that can share a queue under that target."""
 
     queue_wait_p99_seconds: int | float
     runtime_p99_limit_seconds: int | float
 
 
 LatencyClasses = Mapping[str, LatencyClass]
-"""By name, from the most urgent to the most patient."""
+"""By name, from the shortest latency target to the longest."""
 
 LATENCY_CLASSES: LatencyClasses = MappingProxyType(
     {
@@ -24,12 +24,12 @@ LATENCY_CLASSES: LatencyClasses = MappingProxyType(
         "batch": LatencyClass(900, 21600),
     }
 )
-"""Those of every policy file that does not change them. A run of ten waits (or of batch's six hours) is the
-most a neighbour can bear: a slot that is held longer than that is a slot less for everybody else."""
+"""The classes of every policy file that does not change them. The run limit is ten times the latency target,
+or six hours for batch. A longer run occupies a slot for too long, and other tasks miss their target."""
 
 DEFAULT_CLASS = "standard"
-"""For a task that says nothing: late enough for anything, soon enough that nobody stares at a screen."""
+"""For a task without a class: a target that most tasks can meet, and short enough for users."""
 
 PROMISES_APART = 100.0
-"""The factor between two promised waits from which on they share neither queue nor worker: interactive (1 s)
-and batch (15 min) do not, neighbouring classes (30) may."""
+"""From this factor between two latency targets, tasks share neither queue nor worker. Interactive (1 s) and
+batch (15 min) do not share; neighboring classes (factor 30) may."""

@@ -1,4 +1,4 @@
-"""An example of what belongs where a value has the wrong shape, read from the model."""
+"""An example for a value of the wrong shape, read from the model."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _ENCODED = frozenset({"null", "true", "false"})
 
 
 def for_type(kind: str, found: object, location: SpecPath, model: type[BaseModel]) -> str:
-    """What to write instead of a value of the wrong type; an example of the field where it has structure."""
+    """What to write instead of a value of the wrong type; an example for lists and mappings."""
     if kind == "bool_type" and isinstance(found, str):
-        return "write true or false, without quotes; yes, no, on and off are text"
+        return "write true or false without quotes; yes, no, on and off are text"
     if kind == "string_type" and isinstance(found, int | float):
         return "quote it"
     if kind in _NUMBERS:
@@ -49,19 +49,19 @@ _STRUCTURED = frozenset({"list_type", "dict_type", "model_type", "model_attribut
 
 
 def for_number(found: object, location: SpecPath, model: type[BaseModel]) -> str:
-    """What to write for a text where a number is counted in a unit that the field has."""
+    """What to write instead of text for a number with a unit."""
     info = _field_at(model, location)
     return number_help(found, (info and info.description) or "") if isinstance(found, str) else ""
 
 
 def number_help(found: str, description: str) -> str:
-    """A number without its unit; the one that counts is named in the description."""
+    """The number without its unit; the description names the unit of the field."""
     if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", found):
         return "write it without quotes"
     for unit, parse, factor in (("in seconds", parse_duration, 1), ("in KiB", parse_size, 1024)):
         if unit in description:
             try:
-                return f"write a number, {unit}: {max(1, round(parse(found) / factor))}"
+                return f"write a number {unit}: {max(1, round(parse(found) / factor))}"
             except PydanticCustomError:
                 continue
     return ""
@@ -90,13 +90,13 @@ def _field_at(model: type[BaseModel], location: SpecPath) -> FieldInfo | None:
 
 
 def _examples_at(model: type[BaseModel], location: SpecPath) -> list[object]:
-    """What the field at a location, else the part that belongs there, gives as examples."""
+    """The examples of the field at a location, or of its part."""
     info = _field_at(model, location)
     return [*info.examples] if info and info.examples else _examples_of(form_at(model, location))
 
 
 def _examples_of(shape: object) -> list[object]:
-    """Of a part its own; of a list and of a mapping of names, one of an entry."""
+    """The examples of a part; for a list or a mapping of names, with one entry."""
     if get_origin(shape) is Annotated:
         extras = [each.json_schema_extra for each in get_args(shape) if isinstance(each, FieldInfo)]
         found = [each for extra in extras for each in _examples_in(extra)[:1]]

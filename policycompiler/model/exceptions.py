@@ -1,4 +1,4 @@
-"""Exceptions by the names that a workload gives them."""
+"""Exceptions, by their names in a workload."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ BUILT_IN = frozenset(
     if isinstance(value, type) and issubclass(value, BaseException)
 )
 BROAD = frozenset({"Exception", "BaseException", "builtins.Exception", "builtins.BaseException"})
-"""Every error there is, with those that no wait cures."""
+"""The base classes of all errors, including errors that retries cannot fix."""
 
 
 def never_found(name: str) -> str:
-    """Why no process can find an exception of this name; empty where one may."""
+    """Why no process can find an exception of this name; empty if it may exist."""
     first, _, rest = name.partition(".")
     if not rest:
-        return "" if first in BUILT_IN else f"`{name}` is no built-in exception"
+        return "" if first in BUILT_IN else f"`{name}` is not a built-in exception"
     if first == "builtins":
-        return "" if rest in BUILT_IN else f"`{name}` is no built-in exception"
+        return "" if rest in BUILT_IN else f"`{name}` is not a built-in exception"
     if first == "__main__":
-        return f"`{name}` is in the script that runs, which is another one in a worker than in a producer"
-    return f"`{first}` is a built-in exception and no module" if first in BUILT_IN else ""
+        return f"`{name}` is in the main script, which differs between workers and producers"
+    return f"`{first}` is a built-in exception, not a module" if first in BUILT_IN else ""

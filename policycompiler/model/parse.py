@@ -1,22 +1,22 @@
-"""From data to the typed workload; what pydantic refuses becomes findings in the user's own words.
+"""From data to the typed workload; refusals of pydantic become findings in the words of the workload.
 
 Because:
-    A key that nobody reads, or text where a number belongs, changes nothing and says nothing: the team
-    believes in a promise that no setting keeps. So everything that a workload may say has one form, and what
-    has another is refused where it stands, with the nearest word there is.
+    An unknown key, or text in place of a number, would silently have no effect: the team would rely on a
+    promise that no setting keeps. So every value of a workload has one form. Any other form is refused
+    at its line, with the most similar word.
 
 Refuses:
-    PC101 unknown-key: correct the name, or remove it.
+    PC101 unknown-key: correct the name, or remove the key.
         fires: tasks: {shop.a: {latncy: batch}}
         silent: tasks: {shop.a: {latency: batch}}
-    PC102 missing-key: add it.
+    PC102 missing-key: add the key.
         fires:
             tasks: {shop.a: {idempotent: true}}
             schedules: {nightly: {cron: "0 3 * * *"}}
         silent:
             tasks: {shop.a: {idempotent: true}}
             schedules: {nightly: {task: shop.a, cron: "0 3 * * *"}}
-    PC103 wrong-type: write what is expected there; quotes make a text of anything.
+    PC103 wrong-type: write a value of the expected type; a value in quotes is text.
         fires: tasks: {shop.a: {idempotent: "true"}}
         silent: tasks: {shop.a: {idempotent: true}}
 """
@@ -44,10 +44,10 @@ MISSING_KEY = fatal("PC102", "missing-key")
 WRONG_TYPE = fatal("PC103", "wrong-type")
 
 LONGEST_ECHO = 40
-"""Characters of a wrong word that a message repeats; longer ones are no misspelling."""
+"""Characters of a wrong word that a message repeats; a longer word is no misspelling."""
 
 MOST_FINDINGS = 1000
-"""More than anybody reads before mending the first ones."""
+"""A reader fixes the first ones before reading more."""
 
 _EXPECTED = {
     "bool_type": "true or false",
@@ -62,15 +62,15 @@ _EXPECTED = {
 }
 
 _LIMITS = {
-    "greater_than_equal": "this is at least {ge:g}",
-    "less_than_equal": "this is at most {le:g}",
-    "string_too_long": "this text has at most {max_length} characters",
-    "string_too_short": "this text must not be empty",
+    "greater_than_equal": "the value must be at least {ge:g}",
+    "less_than_equal": "the value must be at most {le:g}",
+    "string_too_long": "the text must have at most {max_length} characters",
+    "string_too_short": "the text must not be empty",
 }
 
 
 def parse(document: Document) -> tuple[Workload | None, list[Diagnostic]]:
-    """The typed workload, or None and why not. All problems are reported, up to `MOST_FINDINGS` of a kind."""
+    """The typed workload or None, and all problems, up to `MOST_FINDINGS` of a kind."""
     findings = list(islice(_refused_anywhere(document), MOST_FINDINGS))
     if any(finding.code == TOO_LARGE.code for finding in findings):
         return None, findings
@@ -79,7 +79,7 @@ def parse(document: Document) -> tuple[Workload | None, list[Diagnostic]]:
         own = {key: data[key] for key in FileOwn.model_fields if key in data}
         more = islice(_per_file_findings(own, mark), MOST_FINDINGS) if own else ()
         overlays = islice(_overlay_findings(data.get("environments"), mark), MOST_FINDINGS)
-        # What holds a password is refused for that alone.
+        # A value with a password gets that finding only.
         findings += [found for found in (*more, *overlays) if found.place not in secret]
     try:
         workload = Workload.model_validate(document.data)
@@ -96,7 +96,7 @@ _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 def checked(kind: type[_Kind], data: Data, path: SpecPath = ()) -> tuple[_Kind | None, list[Diagnostic]]:
-    """A part that stands at a path, or None and all that is wrong with it."""
+    """The part at a path, or None and all its problems."""
     try:
         return kind.model_validate(data), []
     except ValidationError as refused:
@@ -107,10 +107,10 @@ def checked(kind: type[_Kind], data: Data, path: SpecPath = ()) -> tuple[_Kind |
 
 
 def parse_policy_file(file: OneFile) -> tuple[PolicyFile | None, list[Diagnostic]]:
-    """The typed policy file, and all that is wrong with its form.
+    """The typed policy file, and all problems of its form.
 
-    What is left of a wrong one is there to be looked through for more mistakes, not to judge by; None where
-    nothing is left.
+    With problems, it is what is left, for a search for more mistakes and not for a judgement; None if nothing
+    is left.
     """
     refused = list(refused_anywhere(file.data))
     if any(finding.code == TOO_LARGE.code for finding in refused):
@@ -120,7 +120,7 @@ def parse_policy_file(file: OneFile) -> tuple[PolicyFile | None, list[Diagnostic
     findings = [*refused, *(each for each in wrong if each.path not in secret)]
     left = readable(file.data, findings) if findings else policy
     for name, field in left.half_declared_classes() if left else ():
-        message = f"`{field}` is missing; `{name}` is no built-in class that it could be taken from"
+        message = f"`{field}` is missing; `{name}` is not a built-in class, so there is no default"
         findings.append(
             MISSING_KEY.at(("latency_classes", name), message, help=f"add `{field}:`", at_key=True)
         )
@@ -135,7 +135,7 @@ def _refused_anywhere(document: Document) -> Iterator[Diagnostic]:
 
 
 def _placed(finding: Diagnostic, mark: Mark) -> Diagnostic:
-    """With the place of a path that leads into one file, not into the merged document."""
+    """With the place of a path in one file, not in the merged document."""
     return replace(finding, place=place_in(mark, finding.path, key=finding.at_key))
 
 
@@ -158,7 +158,7 @@ def _per_file_findings(own: Mapped, mark: Mark) -> Iterator[Diagnostic]:
 
 
 def _overlay_findings(environments: object, mark: Mark) -> Iterator[Diagnostic]:
-    """The form of overlays, applied or not. A patch may say a part only, and removes with null."""
+    """The form of overlays, applied or not. A patch may be partial, and removes with null."""
     for name, patch in environments.items() if isinstance(environments, dict) else ():
         try:
             WorkloadFile.model_validate(
@@ -207,9 +207,9 @@ def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> 
     key = str(location[-1])
     help_text = advice.for_key(key, location, model)
     if len(location) == 1 and model in {Workload, WorkloadFile} and key in PolicyFile.model_fields:
-        help_text = "policy files have this key; name such a file with `--policy`"
+        help_text = "move it to the policy file, which is given with `--policy`"
     if len(location) == 1 and model is PolicyFile and key in WorkloadFile.model_fields:
-        help_text = "workload files have this key; a policy file has none of it"
+        help_text = "move it to a workload file"
     return UNKNOWN_KEY.at(path, f"unknown key `{key}`", help=help_text, at_key=True)
 
 
@@ -221,7 +221,7 @@ def _not_one_of(path: SpecPath, found: object, expected: str) -> Diagnostic:
         )
     shown = f"`{found}`" if isinstance(found, str) and len(found) <= LONGEST_ECHO else _kind_of(found)
     help_text = advice.for_value(path, found, allowed.split(", "))
-    return INVALID_VALUE.at(path, f"found {shown}, allowed: {allowed}", help=help_text)
+    return INVALID_VALUE.at(path, f"found {shown}; allowed: {allowed}", help=help_text)
 
 
 def _kind_of(value: object) -> str:
@@ -246,7 +246,7 @@ def _in_our_words(message: str) -> str:
 
 
 def _path_in(data: Any, location: SpecPath) -> SpecPath:  # noqa: ANN401 - JSON
-    """The part of a pydantic location that is in the document; the rest are pydantic's own words."""
+    """The part of a pydantic location that is in the document; pydantic adds words of its own."""
     path: list[str | int] = []
     for part in location:
         in_mapping = isinstance(data, dict) and part in data
@@ -258,7 +258,7 @@ def _path_in(data: Any, location: SpecPath) -> SpecPath:  # noqa: ANN401 - JSON
 
 
 def _without_noise(schema: Any) -> Any:  # noqa: ANN401 - JSON
-    """Drop generated titles, and null as a field's value: absent is how a workload says nothing."""
+    """Drop generated titles, and null as a field's value: a workload leaves the field out instead."""
     if isinstance(schema, list):
         return [_without_noise(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,12 +1,12 @@
-"""The base of everything that a user may write."""
+"""The base of every part of a file that a user writes."""
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 
 class Part(BaseModel):
-    """Immutable, strict about types, and without a key that is not declared."""
+    """Immutable, strict about types, and without undeclared keys."""
 
-    # Deferred: only whole files are ever validated, and each part built by itself costs start-up time.
+    # Deferred: only whole files are validated, and building each part costs start-up time.
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
 

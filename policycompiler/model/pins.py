@@ -1,4 +1,4 @@
-"""Which of `celery.settings` can be taken over as they are written."""
+"""Which of `celery.settings` can be used as written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from policycompiler.model.units import is_name
 
 
 def may_be_pinned(setting: str, value: JsonValue) -> bool:
-    """Whether a pinned setting is one, is not decided elsewhere, and has a value that can be read."""
+    """Whether a pin names a Celery setting without a section of its own and has a valid value."""
     queue = setting == "task_default_queue"
     readable = is_setting(setting) and has_type(setting, value) and (not queue or is_name(str(value)))
     return readable and setting not in SECTIONS

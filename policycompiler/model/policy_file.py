@@ -1,4 +1,4 @@
-"""The policy file: what a platform team sets for every workload of its organisation."""
+"""The policy file: the rules of a platform team for every workload of its organization."""
 
 from functools import cached_property
 from typing import Annotated, Literal
@@ -20,45 +20,49 @@ from policycompiler.model.units import (
 
 
 class PolicyParameters(Part):
-    """Base of what a policy file can set of one policy; each field has its unit in its type or name."""
+    """Base of the parameters of a policy in a policy file; the type or name of each field has its unit."""
 
 
 class Promise(Part):
-    """A latency class; what is left out stays as the built-in class of that name has it."""
+    """A latency class; a missing field keeps the value of the built-in class of that name."""
 
     model_config = shown_as({"queue_wait_p99": "30s", "runtime_p99_limit": "5m"})
 
-    queue_wait_p99: PositiveDuration | None = Field(None, description="99 of 100 tasks start within this")
+    queue_wait_p99: PositiveDuration | None = Field(
+        None, description="latency target: 99 of 100 tasks start within this time"
+    )
     runtime_p99_limit: PositiveDuration | None = Field(
-        None, description="longest run that can share a queue under this promise"
+        None, description="longest run (p99) that can share a queue with this latency target"
     )
 
 
 class WaiverRules(Part):
-    """What a waiver must keep to."""
+    """Limits for waivers."""
 
     model_config = shown_as({"longest": "180d"})
 
-    longest: PositiveDuration | None = Field(None, description="how far ahead a waiver may expire")
+    longest: PositiveDuration | None = Field(None, description="longest time until a waiver expires")
 
 
 CUSTOM_CODE = "ORG"
-"""Of every finding that a policy file declares; their names tell them apart."""
+"""The code of every custom finding; their names differ."""
 
 
 class Custom(Part):
-    """A finding of the organisation's own."""
+    """A custom finding of the organization."""
 
-    name: CustomName = Field(description="as users see it and waive it")
-    severity: Literal["error", "warning", "info"] = Field(description="how bad it is")
+    name: CustomName = Field(description="name of the finding in reports and waivers")
+    severity: Literal["error", "warning", "info"] = Field(description="severity of the finding")
     when: Annotated[str, Field(min_length=1, max_length=2000)] = Field(
-        description="CEL over task, queue, worker, schedule and app; true where it fires"
+        description="CEL expression over task, queue, worker, schedule and app; true where the finding fires"
     )
-    message: Annotated[str, Field(min_length=1, max_length=500)] = Field(description="what was found")
-    help: Annotated[str, Field(max_length=500)] | None = Field(None, description="what to do")
+    message: Annotated[str, Field(min_length=1, max_length=500)] = Field(description="message of the finding")
+    help: Annotated[str, Field(max_length=500)] | None = Field(
+        None, description="what to do about the finding"
+    )
 
     def as_finding(self) -> Finding:
-        """As every other finding: it has a name of its own and shares its code."""
+        """A finding with a name of its own and the code that all custom findings share."""
         return Finding(CUSTOM_CODE, self.name, Severity(self.severity), Profile.MINIMAL)
 
 
@@ -66,39 +70,39 @@ SeverityOrOff = Literal["error", "warning", "info", "off"]
 
 
 class PolicyFile(Part):
-    """All of it."""
+    """The rules of a platform team for every workload."""
 
-    version: Annotated[Literal[1], WholeNumber] = Field(description="version of this language")
+    version: Annotated[Literal[1], WholeNumber] = Field(description="version of the file format")
     extends: Literal["minimal", "standard", "strict"] = Field(
-        "standard", description="the profile whose findings count"
+        "standard", description="profile whose findings are reported"
     )
-    celery: VersionRange | None = Field(None, description="the versions of Celery that the platform allows")
+    celery: VersionRange | None = Field(None, description="Celery versions that the platform allows")
     latency_classes: dict[Name, Promise] = Field(
-        default_factory=dict, description="promises to choose from; the built-in ones stay"
+        default_factory=dict, description="latency classes for tasks, in addition to the built-in classes"
     )
     parameters: dict[Name, dict[str, JsonValue]] = Field(
         default_factory=dict,
-        description="by policy; `policycompiler policy NAME` lists them",
+        description="parameters by policy; `policycompiler policy NAME` lists them",
         examples=[{"time-limits": {"hard_over_soft": 1.2}}],
     )
     severities: dict[FindingName | Literal["*"], SeverityOrOff] = Field(
         default_factory=dict,
-        description='by finding; "*" is every one that is not named',
+        description='severity by finding; "*" stands for every finding that is not named',
         examples=[{"missing-runtime": "error"}],
     )
-    locked: list[FindingName] = Field(default_factory=list, description="findings that no workload can waive")
-    waivers: WaiverRules | None = Field(None, description="what a waiver must keep to")
-    targets: list[Name] | None = Field(None, description="what a compile makes")
-    owners: list[Owner] | None = Field(None, description="the teams there are")
-    custom: list[Custom] = Field(default_factory=list, description="findings of the organisation's own")
+    locked: list[FindingName] = Field(default_factory=list, description="findings that no workload may waive")
+    waivers: WaiverRules | None = Field(None, description="limits for waivers")
+    targets: list[Name] | None = Field(None, description="targets that a compile emits")
+    owners: list[Owner] | None = Field(None, description="names of all teams")
+    custom: list[Custom] = Field(default_factory=list, description="custom findings of the organization")
 
     @classmethod
     def silent(cls) -> "PolicyFile":
-        """The one that says nothing; there is nothing to check in it, and the checks take long to build."""
+        """An empty policy file, without validation, which takes long to build."""
         return cls.model_construct(version=1)
 
     def half_declared_classes(self) -> list[tuple[str, str]]:
-        """New latency classes with the field that they lack."""
+        """New latency classes with each missing field."""
         return [
             (name, field)
             for name, promise in self.latency_classes.items()
@@ -109,14 +113,14 @@ class PolicyFile(Part):
 
     @property
     def promises_apart(self) -> float:
-        """How far apart promises are that share nothing: nobody may decide what `worker-mix` warns of."""
+        """The factor from which latency targets share nothing, so no policy causes a `worker-mix` finding."""
         given = self.parameters.get("worker-mix", {}).get("promises_apart")
         number = isinstance(given, int | float) and not isinstance(given, bool)
         return float(given) if number and isinstance(given, int | float) else PROMISES_APART
 
     @cached_property
     def promises(self) -> LatencyClasses:
-        """The built-in latency classes as this file changes them, and its own."""
+        """The built-in latency classes with the changes of this file, and its new classes."""
         classes = dict(LATENCY_CLASSES)
         for name, promise in self.latency_classes.items():
             wait, limit = classes.get(name) or (0, 0)

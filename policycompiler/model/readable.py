@@ -1,4 +1,4 @@
-"""A policy file with stand-ins for what is wrong in it, so that one run finds all of its mistakes."""
+"""A policy file with replacements for its invalid parts, so that one run finds all mistakes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NEVER = 'app.service == ""'
 
 
 def readable(data: Mapped, refused: Sequence[Diagnostic]) -> PolicyFile | None:
-    """The policy file that is left without what was refused; None where nothing is. It judges nothing."""
+    """The policy file without its refused parts; None if nothing is left. It judges nothing."""
     left: Mapped = {**data, "version": 1}
     for finding in refused:
         _leave_out(left, finding.path, at_key=finding.at_key)
@@ -33,11 +33,11 @@ def _leave_out(left: Mapped, path: SpecPath, *, at_key: bool) -> None:
         del left[section]
     elif isinstance(value, dict):
         rest = {key: each for key, each in value.items() if key != path[1]}
-        # The finding that is given a wrong severity may be unknown as well.
+        # The finding with the wrong severity may be unknown too.
         named = {str(path[1]): _SEVERITY} if section == "severities" and not at_key else {}
         left[section] = {**rest, **named}
     elif section == "custom" and isinstance(value, list):
-        # Places are counted by position, so a wrong entry keeps its own.
+        # Places are counted by position, so an invalid entry keeps its position.
         left[section] = [
             _custom(each, path[2:], index) if index == path[1] else each for index, each in enumerate(value)
         ]
@@ -46,7 +46,7 @@ def _leave_out(left: Mapped, path: SpecPath, *, at_key: bool) -> None:
 
 
 def _custom(given: Data, wrong: SpecPath, index: int) -> Mapped:
-    """A finding of the organisation's own; what is wrong or missing is something that finds nothing."""
+    """A custom finding; replacements for its invalid or missing parts never fire."""
     said = given if isinstance(given, dict) else {}
     known: Mapped = {
         key: value for key, value in said.items() if key in Custom.model_fields and key not in wrong[:1]

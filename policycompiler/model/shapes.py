@@ -1,4 +1,4 @@
-"""The forms of the model, walked: what stands at a location, and every key below a part."""
+"""Walks the model: the form at a location, and every key below a part."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pydantic import BaseModel
 from policycompiler.diagnostics import SpecPath
 
 NAME = "NAME"
-"""Stands in a path for whatever name a task, a queue or a worker has."""
+"""Stands in a path for the name of a task, a queue or a worker."""
 
 
 def form_at(model: type[BaseModel], location: SpecPath) -> object:
-    """The form of what stands at a location: a part of the model, a list, a mapping, or a plain type."""
+    """The form at a location: a part of the model, a list, a mapping, or a plain type."""
     current: Any = model
     for part in location:
         current = _inner(current)
@@ -29,7 +29,7 @@ def form_at(model: type[BaseModel], location: SpecPath) -> object:
 
 
 def keys_of(shape: object) -> list[str]:
-    """The keys that a part of the model has; none of anything else."""
+    """The keys of a part of the model; none for anything else."""
     return list(shape.model_fields) if isinstance(shape, type) and issubclass(shape, BaseModel) else []
 
 

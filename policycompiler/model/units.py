@@ -17,7 +17,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 LONGEST_SECONDS = 3660 * 86400
-"""Ten years: nothing a task queue does takes longer, and larger numbers overflow in the targets."""
+"""Ten years: no task takes longer, and larger numbers overflow in the outputs."""
 
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)", re.ASCII)
 _RATE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)/(s|m|h|d)", re.ASCII)
@@ -38,7 +38,7 @@ def refuse(message: str) -> PydanticCustomError:
 
 
 def _whole(number: float) -> int | float:
-    """1.0 as 1, so that a plan and the files show it as a person would write it."""
+    """1.0 as 1, so that a plan and the files show the number as a person writes it."""
     rounded = round(number, 9)
     return int(rounded) if rounded == int(rounded) else rounded
 
@@ -54,17 +54,17 @@ def parse_duration(value: object) -> int | float:
         if parts and all(matches):
             seconds = sum(float(match[1]) * _SECONDS[match[2]] for match in matches if match)
     if seconds is None:
-        raise refuse("not a duration; write one such as 300ms, 5s, 2m, 1h 30m or 1d")
+        raise refuse("not a duration; write a duration such as 300ms, 5s, 2m, 1h 30m or 1d")
     if not 0 <= seconds <= LONGEST_SECONDS:
-        raise refuse("a duration is at least 0 and at most 3660d")
+        raise refuse("a duration must be at least 0 and at most 3660d")
     return _whole(seconds)
 
 
 def parse_positive_duration(value: object) -> int | float:
-    """As `parse_duration`, and more than nothing."""
+    """Like `parse_duration`, but more than 0."""
     seconds = parse_duration(value)
     if seconds <= 0:
-        raise refuse("this duration must be more than 0")
+        raise refuse("the duration must be more than 0")
     return seconds
 
 
@@ -72,7 +72,7 @@ def parse_rate(value: object) -> int | float:
     """Occurrences per second of `10/s`, `600/m`, `5/h` or `100/d`."""
     match = _RATE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise refuse("not a rate; write one such as 10/s, 600/m, 5/h or 100/d")
+        raise refuse("not a rate; write a rate such as 10/s, 600/m, 5/h or 100/d")
     return _whole(float(match[1]) / _SECONDS[match[2]])
 
 
@@ -80,7 +80,7 @@ def parse_size(value: object) -> int:
     """Bytes of `64KiB`, `10MB` or `2GiB`."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise refuse("not a size; write one such as 64KiB, 10MB or 2GiB")
+        raise refuse("not a size; write a size such as 64KiB, 10MB or 2GiB")
     return int(float(match[1]) * _BYTES[match[2]])
 
 
@@ -112,19 +112,21 @@ Size = Annotated[
 
 
 def _one_line(value: object) -> object:
-    """A text on one line; the line break that YAML's `|` and `>` leave at the end does not count."""
+    """A text on one line; the final line break of YAML's `|` and `>` does not count."""
     if not isinstance(value, str):
         return value
     text = value.rstrip("\n")
     if not text.isprintable():
-        raise refuse("this text must stand on one line, without control or invisible characters")
+        raise refuse("the text must be on one line, without control or invisible characters")
     return text
 
 
 def _command_word(value: object) -> object:
     text = _one_line(value)
     if isinstance(text, str) and any(character in text for character in "\"'\\"):
-        raise refuse("a command word holds no quotes and no backslash: systemd cannot carry them in a path")
+        raise refuse(
+            "a command word must not contain quotes or backslashes: systemd does not accept them in a path"
+        )
     return text
 
 
@@ -134,7 +136,7 @@ CommandWord = Annotated[str, StringConstraints(min_length=1, max_length=500), Be
 
 
 def _has_keyword(text: str, *, python: bool) -> bool:
-    """Whether a text that will be Python has a part such as `class`, which is no name there."""
+    """Whether a text for Python contains a keyword such as `class`, which cannot be a name."""
     return python and any(keyword.iskeyword(part) for part in text.split("."))
 
 
@@ -151,42 +153,43 @@ def _matching(pattern: str, meaning: str, examples: list[str], *, python: bool =
 
 
 _LETTERS = "letters, digits, `.`, `_` and `-`"
+_TASK_LETTERS = "letters, digits, `.`, `_`, `-`, `:`, `/` and `@`"
 
 
 def is_name(text: str) -> bool:
-    """Whether a text is the name of a queue, a worker and the like."""
+    """Whether a text is a valid name of a queue, a worker or another part."""
     return re.fullmatch(_NAME, text) is not None
 
 
 ServiceName = _matching(
     r"[a-z][a-z0-9-]{0,30}",
-    "a service name is 1 to 31 lowercase letters, digits and `-`, beginning with a letter",
+    "a service name has 1 to 31 lowercase letters, digits and `-`, and starts with a letter",
     ["shop"],
 )
 Owner = _matching(
     r"[a-z0-9][a-z0-9-]{0,62}",
-    "an owner is 1 to 63 lowercase letters, digits and `-`",
+    "an owner has 1 to 63 lowercase letters, digits and `-`",
     ["storefront", "platform"],
 )
 _NAME = r"(?!amq\.|celery_delayed)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
 Name = _matching(
     _NAME,
-    f"a name is 1 to 100 {_LETTERS}, not beginning with `.`, `-`, `amq.` or `celery_delayed`",
+    f"a name has 1 to 100 {_LETTERS}, and does not start with `.`, `-`, `amq.` or `celery_delayed`",
     ["search"],
 )
 NameOrGlob = _matching(
     r"(?!amq\.|celery_delayed)[A-Za-z0-9_*][A-Za-z0-9._*-]{0,99}",
-    f"a queue here is a name of {_LETTERS}, or a glob with `*`",
+    f"write the name of a queue ({_LETTERS}), or a glob with `*`",
     ["search", "shop.batch.*"],
 )
 TaskName = _matching(
     r"[A-Za-z_][A-Za-z0-9_.:/@-]{0,254}",
-    f"a task name is {_LETTERS}, `:`, `/` and `@`, beginning with a letter or `_`, at most 255 long",
+    f"a task name has 1 to 255 {_TASK_LETTERS}, and starts with a letter or `_`",
     ["shop.mail.send_welcome_email"],
 )
 TaskNameOrGlob = _matching(
     r"[A-Za-z_*][A-Za-z0-9_.:/@*-]{0,254}",
-    f"a task name is {_LETTERS}, `:`, `/` and `@`, beginning with a letter or `_`; `*` makes it a glob",
+    f"a task name has {_TASK_LETTERS}, and starts with a letter or `_`; `*` makes it a glob",
     ["shop.mail.send_welcome_email", "shop.reports.*"],
 )
 DottedName = _matching(
@@ -207,17 +210,17 @@ Pool = _matching(
 )
 VariableName = _matching(
     r"[A-Za-z_][A-Za-z0-9_]{0,99}",
-    "an environment variable's name is letters, digits and `_`, not beginning with a digit",
+    "the name of an environment variable has letters, digits and `_`, and does not start with a digit",
     ["MALLOC_ARENA_MAX"],
 )
 Version = _matching(
     r"\d{1,3}(\.\d{1,4}){0,2}",
-    'a version is one to three numbers, such as "5.7"',
+    'a version has one to three numbers, such as "5.7"',
     ["5.7", "7.2"],
 )
 VersionRange = _matching(
     r"(>=|<=|==|>|<)\d{1,3}(\.\d{1,4}){0,2}(, ?(>=|<=|==|>|<)\d{1,3}(\.\d{1,4}){0,2}){0,3}",
-    'a range of versions is written ">=5.5" or ">=5.5,<5.8"',
+    'write a range of versions such as ">=5.5" or ">=5.5,<5.8"',
     [">=5.5", ">=5.5,<5.8"],
 )
 
@@ -228,7 +231,7 @@ def _check_date(value: object) -> object:
     except ValueError:
         valid = False
     if not valid:
-        raise refuse("a date is written 2027-03-31, and is one")
+        raise refuse("write a valid date such as 2027-03-31")
     return value
 
 
@@ -236,37 +239,37 @@ _DATE_SCHEMA: JsonDict = {"pattern": r"^\d{4}-\d{2}-\d{2}$", "examples": ["2027-
 Date = Annotated[str, BeforeValidator(_check_date), Field(json_schema_extra=_DATE_SCHEMA)]
 WebAddress = _matching(
     r"https?://[^\s\"'<>\\^`{|}@]{1,500}",
-    "a web address begins with http:// or https:// and holds no credentials",
+    "a web address starts with http:// or https:// and contains no credentials",
     ["https://wiki.example.com/runbooks/mail"],
 )
 Namespace = _matching(
-    r"([A-Z][A-Z0-9_]{0,30})?", "a namespace is uppercase letters, digits and `_`, or empty", ["CELERY"]
+    r"([A-Z][A-Z0-9_]{0,30})?", "a namespace has uppercase letters, digits and `_`, or is empty", ["CELERY"]
 )
 CustomName = _matching(
     r"[a-z][a-z0-9-]{0,79}",
-    "the name of a finding is 1 to 80 lowercase letters, digits and `-`, beginning with a letter",
+    "the name of a finding has 1 to 80 lowercase letters, digits and `-`, and starts with a letter",
     ["payments-on-quorum"],
 )
 FindingName = _matching(
-    r"[A-Za-z0-9-]{1,80}", "a finding is its name or its code", ["missing-idempotency", "PC201"]
+    r"[A-Za-z0-9-]{1,80}", "write the name or the code of a finding", ["missing-idempotency", "PC201"]
 )
 LabelName = _matching(
     r"[a-zA-Z_][a-zA-Z0-9_]{0,99}",
-    "the name of a label is letters, digits and `_`, not beginning with a digit",
+    "the name of a label has letters, digits and `_`, and does not start with a digit",
     ["job", "cluster"],
 )
 AlertSeverity = _matching(
     r"[a-z][a-z0-9_-]{0,39}",
-    "a severity is 1 to 40 lowercase letters, digits, `_` and `-`, beginning with a letter",
+    "a severity has 1 to 40 lowercase letters, digits, `_` and `-`, and starts with a letter",
     ["critical", "warning"],
 )
 RateLimit = _matching(
     r"\d{1,9}(\.\d{1,6})?/[smh]",
-    "a rate limit is written 10/s, 100/m or 5/h; Celery knows no other unit",
+    "write a rate limit such as 10/s, 100/m or 5/h; Celery has no other unit",
     ["10/m"],
 )
 RoutingKey = _matching(
-    r"[A-Za-z0-9._*#-]{1,255}", "a routing key is letters, digits, `.`, `_`, `-`, `*` and `#`", ["task.#"]
+    r"[A-Za-z0-9._*#-]{1,255}", "a routing key has letters, digits, `.`, `_`, `-`, `*` and `#`", ["task.#"]
 )
 
 
@@ -275,7 +278,7 @@ def _number(least: float, *, above: bool) -> Any:  # noqa: ANN401 - as above
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise refuse("write a number of seconds")
         if not (value > least if above else value >= least) or value > LONGEST_SECONDS:
-            meaning = f"a number of seconds {'above' if above else 'of at least'} {least:g}"
+            meaning = f"write a number of seconds, {'more than' if above else 'at least'} {least:g}"
             raise refuse(meaning)
         return value
 
@@ -286,12 +289,12 @@ def _number(least: float, *, above: bool) -> Any:  # noqa: ANN401 - as above
 def _whole_number(value: object) -> object:
     # To Python true, 1.0 and 1 are equal, and pydantic lets each pass for a literal 1.
     if isinstance(value, bool | float):
-        raise refuse("write a whole number, 1 rather than 1.0 or true")
+        raise refuse("write a whole number: 1, not 1.0 or true")
     return value
 
 
 WholeNumber = BeforeValidator(_whole_number)
-"""To be put beside a literal number."""
+"""For use next to a literal number."""
 Positive = _number(0, above=True)
 NotNegative = _number(0, above=False)
 
@@ -309,16 +312,16 @@ def _broker_address(value: object) -> object:
         if found := _SHELL_VARIABLE.fullmatch(value):
             raise refuse(_one_variable(found[1], found[2]))
         if "@" in value:
-            raise refuse("a URL in a workload holds no credentials; write `${CELERY_BROKER_URL}`")
+            raise refuse("a URL in a workload must not contain credentials; write `${CELERY_BROKER_URL}`")
         raise refuse("write one environment variable, `${CELERY_BROKER_URL}`, or a URL without credentials")
     return value
 
 
 def _one_variable(variable: str, rest: str) -> str:
-    """What to write for a variable in a form that only a shell understands."""
+    """What to write instead of a variable in a form that only a shell understands."""
     told = f"write one environment variable, `${{{variable}}}`, or a URL without credentials"
     if re.match(r":?[-=?+]", rest):
-        return f"{told}; a default has no effect here: set it where the process gets its environment"
+        return f"{told}; a default has no effect here: set it in the environment of the process"
     return told
 
 

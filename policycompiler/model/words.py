@@ -1,4 +1,4 @@
-"""Words that people know from elsewhere, and what they are called in a workload or a policy file."""
+"""Words from other tools, and the matching words of a workload or a policy file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from policycompiler.model.workload.tasks import Retry, Runtime, TaskFields, Task
 from policycompiler.model.workload.workers import Host, Worker
 
 _PUBLISHING = (
-    "it is of sending again, in `celery.settings.task_publish_retry_policy`; "
-    "a task's own wait is `default_retry_delay`"
+    "write `default_retry_delay` for the wait before a retry; "
+    "for publishing, write `celery.settings.task_publish_retry_policy`"
 )
-_SCHEDULE = "a schedule stands apart: write `schedules: {NAME: {task: …, every: …}}`"
+_SCHEDULE = "write a schedule in its own section: `schedules: {NAME: {task: …, every: …}}`"
 _SLOTS = "write `concurrency`, a number of slots or `{min: 2, max: 10}`"
 _BROKER_TLS = "write `celery: {settings: {broker_use_ssl: …}}`"
 _OPTIONS = {
-    "acks_on_failure_or_timeout": "Celery 5.7 ignores it in an annotation; write `acks_on_failure: false`",
+    "acks_on_failure_or_timeout": "write `acks_on_failure: false`; Celery 5.7 ignores this in an annotation",
     **dict.fromkeys(("interval_start", "interval_step", "interval_max"), _PUBLISHING),
     "retry_kwargs": "write `max_retries` and `default_retry_delay`",
 }
@@ -30,22 +30,20 @@ KEYS: Mapping[type[BaseModel], Mapping[str, str]] = {
     TaskOptions: _OPTIONS,
     TaskFields: {
         **_OPTIONS,
-        "max_retries": "write `retry: {max: …}`, or pin Celery's own option: `options: {max_retries: …}`",
+        "max_retries": "write `retry: {max: …}`, or pin the Celery option: `options: {max_retries: …}`",
         "retries": "write `retry: {max: …}`, or `retry: none`",
         "retry_delay": "write `retry: {delay: …}`",
-        "timeout": "write `runtime: {p99: …}`, from which limits follow, or pin `options: {time_limit: …}`",
+        "timeout": "write `runtime: {p99: …}`, which sets the time limits, or pin `options: {time_limit: …}`",
         "ignore_result": "write `result: ignore` or `result: keep`",
-        "countdown": "write `max_countdown`, the longest that a producer uses",
-        "eta": "write `max_countdown`, the longest that a producer uses",
+        "countdown": "write `max_countdown`, the longest countdown of a producer",
+        "eta": "write `max_countdown`, the longest countdown of a producer",
         **dict.fromkeys(("interval", "every", "cron", "crontab", "schedule"), _SCHEDULE),
     },
     Retry: {
         **dict.fromkeys(("max_retries", "count", "times", "retries", "attempts"), "write `max`"),
         **dict.fromkeys(("countdown", "default_retry_delay", "wait", "interval"), "write `delay`"),
         **dict.fromkeys(("retry_backoff_max", "backoff_max", "max_backoff"), "write `max_delay`"),
-        **dict.fromkeys(
-            ("backoff", "retry_backoff"), "waits double by themselves; write `delay` and `max_delay`"
-        ),
+        **dict.fromkeys(("backoff", "retry_backoff"), "write `delay` and `max_delay`; waits always double"),
         **dict.fromkeys(("autoretry_for", "exceptions", "errors", "for"), "write `on`"),
         "retry_jitter": "write `jitter`",
     },
@@ -59,14 +57,14 @@ KEYS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "env": "write `environment`",
         "timeout": "write `stop_timeout`",
         "host": "write `hosts: {NAME: {workers: {…}}}`",
-        "hostname": "write `node_name`; the host's name is added to it",
-        "tasks": "write `queues`; a task says its own `queue`",
+        "hostname": "write `node_name`; Celery adds the host name",
+        "tasks": "write `queues` here, and `queue` in each task",
     },
     Broker: {
         **dict.fromkeys(("ssl", "tls", "use_ssl"), _BROKER_TLS),
         **dict.fromkeys(
             ("host", "hostname", "port", "db", "user", "username", "password", "virtual_host", "vhost"),
-            "it is a part of the URL: write `url`, as in `url: ${CELERY_BROKER_URL}`",
+            "write it in the URL, as in `url: ${CELERY_BROKER_URL}`",
         ),
         "type": "write `transport`",
         "backend": "write `transport`",
@@ -78,7 +76,7 @@ KEYS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "type": "write `backend`",
     },
     Queue: {
-        **dict.fromkeys(("max_priority", "priority"), "write `priorities`, how many levels there are"),
+        **dict.fromkeys(("max_priority", "priority"), "write `priorities`, the number of priority levels"),
         **dict.fromkeys(
             ("dlq", "dlx", "dead_letter_queue", "dead_letter_exchange"), "write `dead_letter: true`"
         ),
@@ -108,7 +106,7 @@ KEYS: Mapping[type[BaseModel], Mapping[str, str]] = {
         **dict.fromkeys(("level", "kind"), "write `severity`"),
     },
 }
-"""Words that people know from elsewhere, by where they write them."""
+"""Words from other tools, by the part in which people write them."""
 
 SETTINGS: Mapping[str, str] = {
     **dict.fromkeys(
@@ -129,7 +127,7 @@ SETTINGS: Mapping[str, str] = {
     "worker_queues": "write `workers.NAME.queues`",
     "worker_replicas": "write `workers.NAME.replicas`",
 }
-"""Words that people write beside Celery's settings."""
+"""Words that people write in place of Celery settings."""
 
 VALUES: Mapping[str, Mapping[str, str]] = {
     "extends": {"normal": "standard", "default": "standard", "all": "strict", "none": "minimal"},
@@ -143,4 +141,4 @@ VALUES: Mapping[str, Mapping[str, str]] = {
     },
     "work": {**dict.fromkeys(("network", "async"), "io"), **dict.fromkeys(("compute", "process"), "cpu")},
 }
-"""What stands for one of the allowed words in Celery's own configuration, or is said of it."""
+"""Synonyms of the allowed words, from Celery's configuration and from common language."""

@@ -1,4 +1,4 @@
-"""Two plans held against each other: what a change means, how risky it is, and how to roll it out."""
+"""Two plans compared: what a change means, how risky it is, and how to roll it out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["OUTPUT", "Change", "Class", "Phase", "Review", "Step", "WaitFor", "r
 
 
 def review(old: Plan, new: Plan, today: date | None = None) -> Review:
-    """Compare two plans; with a `today` the next firings of schedules are told from that day on."""
+    """Compare two plans; with `today`, show the next firings of schedules from that day."""
     found = needs(old, new)
     told = changes(old, new, found, today)
     if not told:

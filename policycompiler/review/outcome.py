@@ -1,4 +1,4 @@
-"""What a review is made of: changes of meaning, and the steps that roll them out."""
+"""The parts of a review: changes of meaning, and the steps that roll them out."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from policycompiler.review.facts.sizes import Resized
 Phase: TypeAlias = Literal["expand", "switch", "drain", "contract"]
 
 OUTPUT = "."
-"""The folder of a step that deploys what was compiled, not something in between."""
+"""The folder of a step that deploys the output itself, not a plan in between."""
 
 
 class Class(StrEnum):
     """How risky a change is, the mildest first.
 
-    `safe`: processes may take it in any order, old and new side by side. `ordered`: safe in the order of the
-    steps, and only then. `manual`: a person has to do or to decide something that no configuration can.
-    `lossy`: work can be lost or repeated, whatever the order.
+    `safe`: processes may be deployed in any order, old and new side by side. `ordered`: safe only in the
+    order of the steps. `manual`: a person must do or decide something that no configuration can. `lossy`: any
+    order can lose or repeat work.
     """
 
     SAFE = "safe"
@@ -39,11 +39,11 @@ class Class(StrEnum):
 class Change(NamedTuple):
     """A difference in meaning between two plans.
 
-    It is about a setting or, where `key` is empty, about all of a scope, which comes or goes. `old` and `new`
-    are values of the plan; None where there is none on that side. `policy` decided it, on the new side where
-    there is one. `old_path` and `new_path` are what was written in the workload that caused it, on either
-    side; empty where nothing was. `follows` says that it is a consequence of other changes of the same
-    review, and is worth no line of its own.
+    It is about a setting. If `key` is empty, it is about a whole scope that was added or removed. `old` and
+    `new` are values of the plans, None on a side without a value. `policy` decided the value, preferably the
+    new one. `old_path` and `new_path` are the paths in the workload that caused it on either side; empty
+    without one. `follows` marks a consequence of other changes of the same review, which needs no line of its
+    own.
     """
 
     risk: Class
@@ -60,23 +60,23 @@ class Change(NamedTuple):
 
     @property
     def address(self) -> str:
-        """Of the setting, such as `task:shop.mail.send/queue`, or of the scope."""
+        """The address of the setting, such as `task:shop.mail.send/queue`, or of the scope."""
         return f"{self.scope}/{self.key}" if self.key else str(self.scope)
 
 
 class Done(StrEnum):
-    """How it shows that a wait is over."""
+    """How a wait shows that it is over."""
 
     ZERO = "prints-0"
     """The command prints 0."""
     ENDED = "ends"
     """The command has ended."""
     SEEN = "seen"
-    """Somebody sees what `until` says."""
+    """A person sees what `until` says."""
 
 
 class WaitFor(NamedTuple):
-    """A command to repeat, and what it shows once the next step may begin, in words and for machines."""
+    """A command to repeat until it shows that the next step may begin, in words and for machines."""
 
     command: str
     until: str
@@ -89,19 +89,19 @@ def nothing_left(command: str) -> WaitFor:
 
 
 def pause(seconds: float, because: str) -> WaitFor:
-    """Let so many seconds pass."""
-    return WaitFor(f"sleep {math.ceil(seconds)}", f"it has ended: {because}", Done.ENDED)
+    """Wait for a number of seconds."""
+    return WaitFor(f"sleep {math.ceil(seconds)}", f"it ends: {because}", Done.ENDED)
 
 
 class Step(NamedTuple):
-    """One thing to do, and what to see before the next one.
+    """One action, and the waits before the next step.
 
     `folder` is the compiled folder to deploy, relative to the output: `OUTPUT`, or one of `Review.phases`;
-    empty where nothing is deployed. The processes are `worker:NAME`, `beat` and `producers` (whatever loads
-    celeryconfig.py and is neither): those of `start` come first, then those of `restart` and `reload`
+    empty where nothing is deployed. The processes are `worker:NAME`, `beat` and `producers` (all other
+    processes that load celeryconfig.py). Those of `start` come first, then those of `restart` and `reload`
     (SIGHUP), which run already, then those of `stop`. `run` are commands to run once after that.
-    `undo_wait_for` are the waits that `undo` speaks of, in its order. A step `by_hand` deploys nothing:
-    somebody has to do or to decide what it says.
+    `undo_wait_for` are the waits of `undo`, in its order. A step `by_hand` deploys nothing: a person must do
+    or decide what it says.
     """
 
     phase: Phase
@@ -123,7 +123,7 @@ class Review(NamedTuple):
     """Two plans compared: the changes, the riskiest first, and the steps from the old one to the new one.
 
     `phases` are the plans in between, by the folder that a step deploys. `resized` are the workers whose
-    processes, slots or memory differ, and `capacity` is that of all workers together, where any differs.
+    processes, slots or memory differ. `capacity` is that of all workers together, where any differs.
     """
 
     changes: tuple[Change, ...]

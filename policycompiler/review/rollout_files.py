@@ -1,4 +1,4 @@
-"""The files of a rollout, beside those of the plan that it leads to."""
+"""The files of a rollout, in addition to those of the new plan."""
 
 from __future__ import annotations
 

@@ -388,7 +388,7 @@ def test_a_password_is_refused_and_never_shown(case, output_format, tmp_path, mo
     for command in commands:
         found = CliRunner().invoke(cli, [*command, *environment, "--output-format", output_format])
         assert found.exit_code == 1, found.output
-        assert "holds credentials" in found.stdout
+        assert "contains credentials" in found.stdout
         assert PASSWORD not in found.output
     assert not Path("build").exists()
 

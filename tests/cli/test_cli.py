@@ -434,7 +434,7 @@ class TestCheck:
     def test_an_environment_that_is_not_there_is_a_finding(self, name):
         found = run("check", "workload.yaml", "--env", name)
         assert found.exit_code == 1
-        assert f"no file has an environment `{name}`; there are: broken, staging" in found.stdout
+        assert f"no file has an environment `{name}`; known environments: broken, staging" in found.stdout
 
     @pytest.mark.parametrize("output_format", report.FORMATS)
     def test_findings_go_into_a_file_when_asked(self, output_format):

@@ -376,7 +376,7 @@ def test_the_first_of_an_environment_has_nothing_to_be_compared_with(old: str, t
         assert not told or result.stderr.endswith(
             "so there is nothing to compare with; omit --env, or name an OLD that has the environment\n"
         )
-    assert "there are: staging" in run("diff", old, "new.yaml", "--env", "stagign").stdout
+    assert "known environments: staging" in run("diff", old, "new.yaml", "--env", "stagign").stdout
 
 
 @pytest.mark.parametrize("format_", ["full", "markdown", "github", "gitlab"])
@@ -585,8 +585,8 @@ def test_a_rollout_is_not_from_the_folder_that_it_writes(how: tuple[str, ...]) -
             result = run("compile", "new.yaml", "-o", folder, "--rollout", old, *how)
             assert result.exit_code == 2
             assert result.stderr.splitlines()[-1] == (
-                f"Error: {old} is in the folder that this compile writes over; keep a copy of the "
-                "`plan.json` that is deployed, and name that, or name `git:REV`"
+                f"Error: {old} is in the output folder of this compile, which replaces it; name a copy of "
+                "the deployed `plan.json`, or `git:REV`"
             )
             assert result.stdout == ""
     assert before == {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
@@ -613,5 +613,5 @@ def test_a_plan_that_no_compile_wrote_is_refused_where_its_files_are_needed(edit
     put("before/plan.json", json.dumps(plan))
     result = rollout()
     assert (result.exit_code, result.stdout) == (2, "")
-    told = "Error: no compile wrote before: its files cannot be made; compile its sources again"
+    told = "Error: cannot emit the files of before, which no compile wrote; compile its sources again"
     assert result.stderr.splitlines()[-1] == told

@@ -126,7 +126,7 @@ def test_sources_that_make_no_plan_say_why_and_sources_that_are_none_say_that(tm
     assert bad.compilation.failed
     assert empty.compilation
     assert empty.compilation.nothing_read
-    with pytest.raises(SideError, match=r"there is no .*a\.yaml"):
+    with pytest.raises(SideError, match=r"a\.yaml does not exist"):
         read_side(str(tmp_path / "a.yaml"))
 
 
@@ -223,8 +223,8 @@ def test_what_is_no_plan_is_refused_in_one_plain_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.json").write_text(text)
-    advice = "name a `plan.json` that a compile wrote, the folder it is in, or sources"
-    assert refusal("a.json") == f"a.json is no plan; {advice}"
+    advice = "name a `plan.json` that a compile wrote, its folder, or sources"
+    assert refusal("a.json") == f"a.json is not a plan; {advice}"
 
 
 def test_an_alert_may_have_no_queue_and_a_letter_may_take_two_halves(tmp_path: Path) -> None:
@@ -240,8 +240,8 @@ def test_a_plan_of_another_format_says_what_to_compare_instead(
     monkeypatch.chdir(tmp_path)
     Path("next.json").write_text(json.dumps({"format": 3, "settings": settings}))
     assert refusal("next.json") == (
-        "next.json is a plan of format 3; this version reads formats 1 and 2; "
-        "name its sources, or `git:REV`, instead: this version compiles those itself"
+        "next.json is a plan of format 3, but this version reads formats 1 and 2; "
+        "name its sources or `git:REV` instead, which this version compiles"
     )
 
 
@@ -255,11 +255,11 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     assert refusal("missing.json") == "missing.json cannot be read: No such file or directory"
     assert refusal("loop.json") == "loop.json cannot be read: Too many levels of symbolic links"
     assert refusal("pipe.json") == "pipe.json cannot be read: it is a pipe, not a file"
-    assert refusal("bytes.json").startswith("bytes.json is no plan;")
-    assert refusal("large.json") == "large.json has more than 20 bytes; no plan has"
+    assert refusal("bytes.json").startswith("bytes.json is not a plan;")
+    assert refusal("large.json") == "large.json is larger than 20 B, so it is not a plan"
     assert refusal("x" * 5000 + ".json").endswith("cannot be read: File name too long")
-    assert refusal("").startswith("a side has a name")
-    assert refusal("a\0.json").startswith("a side has a name")
+    assert refusal("").startswith("a side is empty")
+    assert refusal("a\0.json").startswith("a side is empty")
 
 
 def test_a_refusal_is_one_line_without_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,8 +369,10 @@ def test_a_path_of_a_revision_begins_at_the_repository_or_with_a_dot_at_the_curr
     assert made(read_side("git:HEAD", default_paths=[Path()])) == plan
     assert made(read_side("git:HEAD@{2090-01-01 14:00:00}:jobs")) == plan
     assert refusal("git:HEAD:w.yaml").startswith("`w.yaml` at `HEAD`: there is no such file or folder")
-    assert refusal("git:nowhere", default_paths=[Path()]).startswith("there is no revision `nowhere`")
-    assert refusal("git:").startswith("`` is no revision")
+    assert refusal("git:nowhere", default_paths=[Path()]).startswith(
+        "the repository has no revision `nowhere`"
+    )
+    assert refusal("git:").startswith("`` is not a revision")
 
 
 @pytest.mark.usefixtures("repository")
@@ -384,7 +386,9 @@ def test_a_revision_with_nothing_to_read_says_so(built: Path) -> None:
         side = read_side(f"git:HEAD:{path}")
         assert side.compilation is not None
         assert side.compilation.nothing_read
-    assert refusal("git:HEAD:build/plan.json").startswith("git:HEAD:build/plan.json: of a revision, sources")
+    assert refusal("git:HEAD:build/plan.json").startswith(
+        "git:HEAD:build/plan.json: a revision is read from its sources"
+    )
 
 
 @pytest.mark.usefixtures("repository")

@@ -146,7 +146,7 @@ def test_what_the_policy_file_locks_is_not_written(known, word):
     Path("policy.yaml").write_text(f"version: 1\nlocked: [{word}]\n")
     result = run("baseline", "write", "workload.yaml", "--policy", "policy.yaml")
     assert json.loads(known.read_text())["findings"] == []
-    assert result.stderr.endswith("not in it, as the policy file locks what is found: 2\n")
+    assert result.stderr.endswith("left out, because the policy file locks them: 2 findings\n")
     assert run("check", "workload.yaml", "--policy", "policy.yaml", "--baseline", str(known)).exit_code == 1
 
 

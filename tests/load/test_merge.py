@@ -171,10 +171,10 @@ def test_an_overlay_in_another_file_is_told_to_move_and_not_to_go(merge, overlay
     texts = (overlay, base) if overlay_first else (base, overlay)
     _, findings = merge(*texts, environment="prod")
     assert [each.name for each in findings] == ["declared-twice"] * 2
-    told = "an overlay of `environments` changes only the file that it stands in: "
-    assert {each.help for each in findings} == {f"{told}move what it says to the file that declares this"}
+    told = "an overlay of `environments` changes only its own file"
+    assert {each.help for each in findings} == {f"move the overlay to the file that declares this: {told}"}
     _, plain = merge("workers: {w: }\nenvironments: {prod: {workers: {v: }}}\n", "workers: {w: , v: }")
-    assert [each.help for each in plain] == ["keep one of them"]
+    assert [each.help for each in plain] == ["keep one declaration"]
 
 
 def test_two_tasks_with_one_anchored_mapping_do_not_share_what_is_added(merge):
@@ -262,11 +262,13 @@ def test_an_unknown_environment_lists_those_there_are(merge):
         "a: 1", "environments: {test: {}, staging: {}}", "environments: {prod: }", environment="stagin"
     )
     assert [finding.message for finding in findings] == [
-        "no file has an environment `stagin`; there are: prod, staging, test"
+        "no file has an environment `stagin`; known environments: prod, staging, test"
     ]
     assert places(findings) == [("unknown-environment", ("b.yaml", 1, 1), [])]
     _, findings = merge("a: 1", "environments: [x]", environment="x")
-    assert [finding.message for finding in findings] == ["no file has an environment `x`; there are: none"]
+    assert [finding.message for finding in findings] == [
+        "no file has an environment `x`; known environments: none"
+    ]
 
 
 def test_an_environment_is_not_called_unknown_while_a_file_cannot_be_read(merge):

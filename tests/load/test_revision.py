@@ -175,16 +175,14 @@ def test_a_link_that_leads_to_no_file_of_the_revision_is_refused(target):
     Path("w/odd.yaml").symlink_to(target)
     commit({})
     for named in ("w", "w/odd.yaml"):
-        assert refusal("HEAD", named).startswith(
-            "`w/odd.yaml` at `HEAD` is a link to no file of that revision;"
-        )
+        assert refusal("HEAD", named).startswith("`w/odd.yaml` at `HEAD` is a link to a missing file;")
 
 
 @pytest.mark.usefixtures("repository")
 def test_a_submodule_among_the_sources_is_refused():
     submodule("w/module")
     commit({})
-    assert refusal("HEAD", "w").startswith("`w` at `HEAD` holds the submodule `w/module`,")
+    assert refusal("HEAD", "w").startswith("`w` at `HEAD` contains the submodule `w/module`,")
     assert set(read("HEAD", "w/sub")[0]) == {"w/sub/b.yml"}
 
 
@@ -234,16 +232,18 @@ def test_what_a_revision_lacks_is_said(monkeypatch):
     Path("late.yaml").write_text("a: 1")
     assert refusal("HEAD", "late.yaml") == (
         "`late.yaml` at `HEAD`: there is no such file or folder; "
-        "if it had another path then, `git:HEAD:PATH` names it"
+        "if it had another path then, write `git:HEAD:PATH`"
     )
     with monkeypatch.context() as patch:
         patch.chdir("w")
         assert refusal("HEAD", "w", from_top=False).endswith(", or `git:HEAD:./PATH` from this folder")
-    assert refusal("HEAD", "link.yaml") == "`link.yaml` at `HEAD` is a link to the folder `w`; name that"
+    assert (
+        refusal("HEAD", "link.yaml") == "`link.yaml` at `HEAD` is a link to the folder `w`; name the folder"
+    )
     assert "there is no such file or folder" in refusal("HEAD", "link.yaml/a.yaml")
     assert refusal("HEAD", "module").startswith("`module` at `HEAD` is a submodule;")
     refused = refusal("HEAD", "w", policy=Path("link.yaml"))
-    assert refused == "`link.yaml` at `HEAD` is a link to the folder `w`; name that"
+    assert refused == "`link.yaml` at `HEAD` is a link to the folder `w`; name the folder"
     for outside in ("..", "/", "../other"):
         assert refusal("HEAD", outside).startswith(f"`{outside}` is not in this repository")
 
@@ -251,11 +251,9 @@ def test_what_a_revision_lacks_is_said(monkeypatch):
 @pytest.mark.usefixtures("repository")
 def test_an_unknown_revision_is_said_and_never_an_option():
     for revision in ("nowhere", "HEAD~9", "a b", "0" * 40, "*", "\u00e9", "main:w", "HEAD^{blob}"):
-        assert refusal(revision, "w").startswith(f"there is no revision `{revision}` in this repository"), (
-            revision
-        )
+        assert refusal(revision, "w").startswith(f"the repository has no revision `{revision}`"), revision
     for revision in ("", "-h", "--all", "--output=x", "a\0b"):
-        assert refusal(revision, "w").startswith(f"`{revision}` is no revision"), revision
+        assert refusal(revision, "w").startswith(f"`{revision}` is not a revision"), revision
     assert not Path("x").exists()
 
 
@@ -263,7 +261,7 @@ def test_a_folder_without_a_repository_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert refusal("HEAD", "w") == (
-        "this folder is in no git repository; run it in one, or name files instead"
+        "this folder is not in a git repository; run the command in a repository, or name files instead"
     )
 
 
@@ -272,8 +270,8 @@ def test_a_repository_without_a_working_folder_is_said(repository, tmp_path, mon
     for folder in (tmp_path / "bare", repository / ".git"):
         monkeypatch.chdir(folder)
         assert refusal("HEAD", "w") == (
-            "this folder of git's own has no files to compare; run it in a checkout, "
-            "which `git worktree add DIR REV` makes, or name files instead"
+            "this is an internal folder of git without files to compare; run the command in a checkout "
+            "(`git worktree add DIR REV` creates one), or name files instead"
         )
 
 
@@ -283,28 +281,31 @@ def test_a_repository_without_a_commit_is_said_and_fetching_only_where_there_is_
     (tmp_path / "new").mkdir()
     monkeypatch.chdir(tmp_path / "new")
     git("init", "--quiet", "--initial-branch=main")
-    nothing = "there is no revision `main` in this repository"
-    assert refusal("main", "w") == f"{nothing}, which has no commit yet; name files instead"
+    nothing = "the repository has no revision `main`: it has no commits yet"
+    assert refusal("main", "w") == f"{nothing}; name files instead"
     git("remote", "add", "origin", str(repository))
-    fetch = "`git fetch --all --tags` brings what others have pushed"
-    assert refusal("main", "w") == f"{nothing}, which has no commit yet; {fetch}"
+    fetch = "run `git fetch --all --tags` to fetch new commits"
+    assert refusal("main", "w") == f"{nothing}; {fetch}"
     subprocess.run(["git", "fetch", "--quiet", "--all", "--tags"], check=True)
     assert read("origin/main", "w")[0]
-    assert refusal("nowhere", "w").endswith(f"in this repository; {fetch}")
+    assert refusal("nowhere", "w").endswith(f"no revision `nowhere`; {fetch}")
     monkeypatch.chdir(repository)
-    assert refusal("nowhere", "w").endswith("in this repository; `git branch --all` and `git tag` list them")
+    assert refusal("nowhere", "w").endswith("; run `git branch --all` and `git tag` to list revisions")
 
 
 @pytest.mark.usefixtures("repository")
 def test_a_repository_of_another_user_is_said(monkeypatch):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    assert "`git config --global --add safe.directory DIR` allows it" in refusal("HEAD", "w")
+    assert "`git config --global --add safe.directory DIR` to allow it" in refusal("HEAD", "w")
 
 
 @pytest.mark.usefixtures("repository")
 def test_a_machine_without_room_for_temporary_files_is_said(monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
-    assert refusal("HEAD", "w") == "the files of `HEAD` cannot be written here: No such file or directory"
+    assert (
+        refusal("HEAD", "w")
+        == "cannot write the files of `HEAD` to a temporary folder: No such file or directory"
+    )
 
 
 def test_a_machine_without_git_is_said(tmp_path, monkeypatch):
@@ -358,7 +359,7 @@ def test_an_object_that_is_missing_is_said():
     commit({"w/b.yaml": "#" * 1_000_000})
     name = git("rev-parse", "HEAD:w/a.yaml")
     Path(".git", "objects", name[:2], name[2:]).unlink()
-    assert refusal("HEAD", "w") == "git cannot read `w/a.yaml`: its object is missing"
+    assert refusal("HEAD", "w") == "git cannot read `w/a.yaml`: its git object is missing"
 
 
 @pytest.mark.usefixtures("repository")
@@ -389,9 +390,9 @@ def test_a_tree_that_no_git_has_written_stays_in_the_temporary_folder():
         "--stdin",
         text=b"40000 a.yaml\0" + bytes.fromhex(inner) + twice,
     )
-    assert refusal(tree, ".").startswith(f"the files of `{tree}` cannot be written here: ") or extracted(
-        tree, "."
-    )
+    assert refusal(tree, ".").startswith(
+        f"cannot write the files of `{tree}` to a temporary folder: "
+    ) or extracted(tree, ".")
 
 
 @pytest.mark.usefixtures("repository")
@@ -402,7 +403,7 @@ def test_a_file_that_is_too_large_is_a_finding_as_ever_and_too_many_are_refused(
         _, findings = load.load(names, root=extract.root)
     assert [(each.name, each.place.file) for each in findings] == [("document-too-large", "big.yaml")]
     monkeypatch.setattr("policycompiler.load.git.MOST_BYTES", LARGEST_FILE_BYTES)
-    assert "name fewer of them" in refusal("HEAD", ".")
+    assert "name fewer files" in refusal("HEAD", ".")
 
 
 @pytest.mark.usefixtures("repository")

@@ -93,7 +93,7 @@ BROKER = 'broker: {transport: redis, url: "${B}", '
         ("queues: {q: quorum}", "PC103", "`{type: quorum}`"),
         ("schedules: {s: hourly}", "PC103", "`{task: shop.reports.nightly, every: 1h}`"),
         # Values.
-        ("results: {backend: django-db, url: '${R}'}", "PC104", "write `database`, and give `django-db`"),
+        ("results: {backend: django-db, url: '${R}'}", "PC104", "write `database`, and set the"),
         ("results: {backend: postgresql, url: '${R}'}", "PC104", "write `database`"),
         ("broker: {transport: amqp, url: '${B}'}", "PC104", "write `rabbitmq`"),
         ("broker: {transport: rediss, url: '${B}'}", "PC104", "write `redis`"),

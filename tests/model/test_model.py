@@ -112,7 +112,7 @@ REFUSED = [
             "unknown-key",
             "1:28",
             "unknown key `acks_on_failure_or_timeout`",
-            "Celery 5.7 ignores it in an annotation; write `acks_on_failure: false`",
+            "write `acks_on_failure: false`; Celery 5.7 ignores this in an annotation",
         ),
     ),
     (
@@ -147,7 +147,7 @@ REFUSED = [
             "wrong-type",
             "1:30",
             "expected true or false, found text",
-            "write true or false, without quotes; yes, no, on and off are text",
+            "write true or false without quotes; yes, no, on and off are text",
         ),
     ),
     (
@@ -160,7 +160,7 @@ REFUSED = [
             "wrong-type",
             "1:30",
             "expected true or false, found text",
-            "write true or false, without quotes; yes, no, on and off are text",
+            "write true or false without quotes; yes, no, on and off are text",
         ),
     ),
     (
@@ -176,25 +176,25 @@ REFUSED = [
         'tasks: {shop.a: {burst: "5"}}',
         Found("wrong-type", "1:25", "expected a whole number, found text", "write it without quotes"),
     ),
-    ("tasks: {shop.a: {burst: 0}}", Found("invalid-value", "1:25", "this is at least 1", "")),
+    ("tasks: {shop.a: {burst: 0}}", Found("invalid-value", "1:25", "the value must be at least 1", "")),
     (
         "tasks: {shop.a: {burst: true}}",
         Found("wrong-type", "1:25", "expected a whole number, found true", ""),
     ),
-    ("tasks: {shop.a: {priority: 10}}", Found("invalid-value", "1:28", "this is at most 9", "")),
+    ("tasks: {shop.a: {priority: 10}}", Found("invalid-value", "1:28", "the value must be at most 9", "")),
     (
         "tasks: {shop.a: {work: gpu}}",
-        Found("invalid-value", "1:24", "found `gpu`, allowed: io, cpu", "did you mean `cpu`?"),
+        Found("invalid-value", "1:24", "found `gpu`; allowed: io, cpu", "did you mean `cpu`?"),
     ),
-    ("tasks: {shop.a: {work: [io]}}", Found("invalid-value", "1:24", "found a list, allowed: io, cpu", "")),
+    ("tasks: {shop.a: {work: [io]}}", Found("invalid-value", "1:24", "found a list; allowed: io, cpu", "")),
     (
         "tasks: {shop.a: {result: kep}}",
-        Found("invalid-value", "1:26", "found `kep`, allowed: ignore, keep", "did you mean `keep`?"),
+        Found("invalid-value", "1:26", "found `kep`; allowed: ignore, keep", "did you mean `keep`?"),
     ),
     (
         "tasks: {shop.a: {canvas: [chrod]}}",
         Found(
-            "invalid-value", "1:27", "found `chrod`, allowed: chain, group, chord", "did you mean `chord`?"
+            "invalid-value", "1:27", "found `chrod`; allowed: chain, group, chord", "did you mean `chord`?"
         ),
     ),
     (
@@ -203,47 +203,67 @@ REFUSED = [
     ),
     (
         "tasks: {shop.a: {runtime: soon}}",
-        Found("invalid-value", "1:27", "not a duration; write one such as 300ms, 5s, 2m, 1h 30m or 1d", ""),
+        Found(
+            "invalid-value",
+            "1:27",
+            "not a duration; write a duration such as 300ms, 5s, 2m, 1h 30m or 1d",
+            "",
+        ),
     ),
     (
         "tasks: {shop.a: {runtime: 5 s}}",
-        Found("invalid-value", "1:27", "not a duration; write one such as 300ms, 5s, 2m, 1h 30m or 1d", ""),
+        Found(
+            "invalid-value",
+            "1:27",
+            "not a duration; write a duration such as 300ms, 5s, 2m, 1h 30m or 1d",
+            "",
+        ),
     ),
     (
         "tasks: {shop.a: {runtime: -1}}",
-        Found("invalid-value", "1:27", "a duration is at least 0 and at most 3660d", ""),
+        Found("invalid-value", "1:27", "a duration must be at least 0 and at most 3660d", ""),
     ),
     (
         "tasks: {shop.a: {runtime: 0s}}",
-        Found("invalid-value", "1:27", "this duration must be more than 0", ""),
+        Found("invalid-value", "1:27", "the duration must be more than 0", ""),
     ),
     (
         "tasks: {shop.a: {runtime: 3661d}}",
-        Found("invalid-value", "1:27", "a duration is at least 0 and at most 3660d", ""),
+        Found("invalid-value", "1:27", "a duration must be at least 0 and at most 3660d", ""),
     ),
     (
         "tasks: {shop.a: {runtime: [5s]}}",
-        Found("invalid-value", "1:27", "not a duration; write one such as 300ms, 5s, 2m, 1h 30m or 1d", ""),
+        Found(
+            "invalid-value",
+            "1:27",
+            "not a duration; write a duration such as 300ms, 5s, 2m, 1h 30m or 1d",
+            "",
+        ),
     ),
     (
         "tasks: {shop.a: {runtime: true}}",
-        Found("invalid-value", "1:27", "not a duration; write one such as 300ms, 5s, 2m, 1h 30m or 1d", ""),
+        Found(
+            "invalid-value",
+            "1:27",
+            "not a duration; write a duration such as 300ms, 5s, 2m, 1h 30m or 1d",
+            "",
+        ),
     ),
     (
         "tasks: {shop.a: {rate: 5}}",
-        Found("invalid-value", "1:24", "not a rate; write one such as 10/s, 600/m, 5/h or 100/d", ""),
+        Found("invalid-value", "1:24", "not a rate; write a rate such as 10/s, 600/m, 5/h or 100/d", ""),
     ),
     (
         "tasks: {shop.a: {rate: 5/w}}",
-        Found("invalid-value", "1:24", "not a rate; write one such as 10/s, 600/m, 5/h or 100/d", ""),
+        Found("invalid-value", "1:24", "not a rate; write a rate such as 10/s, 600/m, 5/h or 100/d", ""),
     ),
     (
         "tasks: {shop.a: {memory: 600}}",
-        Found("invalid-value", "1:26", "not a size; write one such as 64KiB, 10MB or 2GiB", ""),
+        Found("invalid-value", "1:26", "not a size; write a size such as 64KiB, 10MB or 2GiB", ""),
     ),
     (
         "tasks: {shop.a: {memory: 600M}}",
-        Found("invalid-value", "1:26", "not a size; write one such as 64KiB, 10MB or 2GiB", ""),
+        Found("invalid-value", "1:26", "not a size; write a size such as 64KiB, 10MB or 2GiB", ""),
     ),
     (
         "tasks: {shop.a: {queue: amq.direct}}",
@@ -251,7 +271,7 @@ REFUSED = [
             "invalid-value",
             "1:25",
             (
-                "a name is 1 to 100 letters, digits, `.`, `_` and `-`, not beginning with `.`, "
+                "a name has 1 to 100 letters, digits, `.`, `_` and `-`, and does not start with `.`, "
                 "`-`, `amq.` or `celery_delayed`"
             ),
             "",
@@ -263,7 +283,7 @@ REFUSED = [
             "invalid-value",
             "1:25",
             (
-                "a name is 1 to 100 letters, digits, `.`, `_` and `-`, not beginning with `.`, "
+                "a name has 1 to 100 letters, digits, `.`, `_` and `-`, and does not start with `.`, "
                 "`-`, `amq.` or `celery_delayed`"
             ),
             "",
@@ -271,14 +291,14 @@ REFUSED = [
     ),
     (
         "tasks: {shop.a: {owner: Team}}",
-        Found("invalid-value", "1:25", "an owner is 1 to 63 lowercase letters, digits and `-`", ""),
+        Found("invalid-value", "1:25", "an owner has 1 to 63 lowercase letters, digits and `-`", ""),
     ),
     (
         'tasks: {shop.a: {runbook: "ftp://x"}}',
         Found(
             "invalid-value",
             "1:27",
-            "a web address begins with http:// or https:// and holds no credentials",
+            "a web address starts with http:// or https:// and contains no credentials",
             "",
         ),
     ),
@@ -293,17 +313,17 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:40",
-            "a rate limit is written 10/s, 100/m or 5/h; Celery knows no other unit",
+            "write a rate limit such as 10/s, 100/m or 5/h; Celery has no other unit",
             "",
         ),
     ),
     (
         "tasks: {shop.a: {options: {time_limit: 5s}}}",
-        Found("invalid-value", "1:40", "write a number of seconds", "write a number, in seconds: 5"),
+        Found("invalid-value", "1:40", "write a number of seconds", "write a number in seconds: 5"),
     ),
     (
         "tasks: {shop.a: {options: {time_limit: 0}}}",
-        Found("invalid-value", "1:40", "a number of seconds above 0", ""),
+        Found("invalid-value", "1:40", "write a number of seconds, more than 0", ""),
     ),
     (
         "tasks: {shop.a: 5}",
@@ -320,7 +340,7 @@ REFUSED = [
             "invalid-value",
             "1:9",
             (
-                "a task name is letters, digits, `.`, `_` and `-`, `:`, `/` and `@`, beginning "
+                "a task name has letters, digits, `.`, `_`, `-`, `:`, `/` and `@`, and starts "
                 "with a letter or `_`; `*` makes it a glob"
             ),
             "",
@@ -338,17 +358,17 @@ REFUSED = [
     ("defaults: {wrok: io}", Found("unknown-key", "1:12", "unknown key `wrok`", "did you mean `work`?")),
     (
         "defaults: {work: gpu}",
-        Found("invalid-value", "1:18", "found `gpu`, allowed: io, cpu", "did you mean `cpu`?"),
+        Found("invalid-value", "1:18", "found `gpu`; allowed: io, cpu", "did you mean `cpu`?"),
     ),
     (
         "owner: Team",
-        Found("invalid-value", "1:8", "an owner is 1 to 63 lowercase letters, digits and `-`", ""),
+        Found("invalid-value", "1:8", "an owner has 1 to 63 lowercase letters, digits and `-`", ""),
     ),
     (
         "environments: {staging: 5}",
         Found("wrong-type", "1:25", "expected a mapping, found the number 5", "write a mapping"),
     ),
-    ("version: 2", Found("invalid-value", "1:10", "found the number 2, allowed: 1", "")),
+    ("version: 2", Found("invalid-value", "1:10", "found the number 2; allowed: 1", "")),
     (
         'version: "1"',
         Found("wrong-type", "1:10", "expected the number 1, found text", "write it without quotes"),
@@ -358,7 +378,7 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:10",
-            ("a service name is 1 to 31 lowercase letters, digits and `-`, beginning with a letter"),
+            ("a service name has 1 to 31 lowercase letters, digits and `-`, and starts with a letter"),
             "",
         ),
     ),
@@ -369,7 +389,7 @@ REFUSED = [
     (
         'broker: {transport: kafka, url: "${U}"}',
         Found(
-            "invalid-value", "1:21", "found `kafka`, allowed: redis, rabbitmq, sqs, filesystem, memory", ""
+            "invalid-value", "1:21", "found `kafka`; allowed: redis, rabbitmq, sqs, filesystem, memory", ""
         ),
     ),
     ("broker: {transport: redis}", Found("missing-key", "1:9", "`url` is missing in `broker`", "add `url:`")),
@@ -382,8 +402,8 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:33",
-            "this text holds credentials, such as a URL with a password",
-            "let the running process read it, as in `url: ${CELERY_BROKER_URL}`",
+            "the text contains credentials, such as a URL with a password",
+            "write an environment variable instead, as in `url: ${CELERY_BROKER_URL}`",
         ),
     ),
     (
@@ -391,7 +411,7 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:33",
-            "a URL in a workload holds no credentials; write `${CELERY_BROKER_URL}`",
+            "a URL in a workload must not contain credentials; write `${CELERY_BROKER_URL}`",
             "",
         ),
     ),
@@ -413,17 +433,17 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:20",
-            "found `disk`, allowed: redis, database, rpc, memcached, mongodb, s3, none",
+            "found `disk`; allowed: redis, database, rpc, memcached, mongodb, s3, none",
             "did you mean `redis`?",
         ),
     ),
     (
         "celery: {version: new}",
-        Found("invalid-value", "1:19", 'a version is one to three numbers, such as "5.7"', ""),
+        Found("invalid-value", "1:19", 'a version has one to three numbers, such as "5.7"', ""),
     ),
     (
         "celery: {namespace: celery}",
-        Found("invalid-value", "1:21", "a namespace is uppercase letters, digits and `_`, or empty", ""),
+        Found("invalid-value", "1:21", "a namespace has uppercase letters, digits and `_`, or is empty", ""),
     ),
     (
         "queues: {amq.q: {}}",
@@ -431,7 +451,7 @@ REFUSED = [
             "invalid-value",
             "1:10",
             (
-                "a name is 1 to 100 letters, digits, `.`, `_` and `-`, not beginning with `.`, "
+                "a name has 1 to 100 letters, digits, `.`, `_` and `-`, and does not start with `.`, "
                 "`-`, `amq.` or `celery_delayed`"
             ),
             "",
@@ -439,12 +459,12 @@ REFUSED = [
     ),
     (
         "queues: {q: {type: stream}}",
-        Found("invalid-value", "1:20", "found `stream`, allowed: classic, quorum", ""),
+        Found("invalid-value", "1:20", "found `stream`; allowed: classic, quorum", ""),
     ),
-    ("queues: {q: {priorities: 11}}", Found("invalid-value", "1:26", "this is at most 10", "")),
+    ("queues: {q: {priorities: 11}}", Found("invalid-value", "1:26", "the value must be at most 10", "")),
     (
         "queues: {q: {exchange_type: headers}}",
-        Found("invalid-value", "1:29", "found `headers`, allowed: direct, topic, fanout", ""),
+        Found("invalid-value", "1:29", "found `headers`; allowed: direct, topic, fanout", ""),
     ),
     (
         "workers: {w: {pool: fork}}",
@@ -455,7 +475,7 @@ REFUSED = [
             "",
         ),
     ),
-    ("workers: {w: {concurrency: 0}}", Found("invalid-value", "1:28", "this is at least 1", "")),
+    ("workers: {w: {concurrency: 0}}", Found("invalid-value", "1:28", "the value must be at least 1", "")),
     (
         "workers: {w: {concurrency: many}}",
         Found(
@@ -466,17 +486,17 @@ REFUSED = [
         "workers: {w: {concurrency: {min: 1}}}",
         Found("missing-key", "1:28", "`max` is missing in `workers.w.concurrency`", "add `max:`"),
     ),
-    ("workers: {w: {replicas: 1001}}", Found("invalid-value", "1:25", "this is at most 1000", "")),
+    ("workers: {w: {replicas: 1001}}", Found("invalid-value", "1:25", "the value must be at most 1000", "")),
     (
         "workers: {w: {options: {optimization: fast}}}",
-        Found("invalid-value", "1:39", "found `fast`, allowed: default, fair", ""),
+        Found("invalid-value", "1:39", "found `fast`; allowed: default, fair", ""),
     ),
     (
         "workers: {w: {options: {loglevel: debug}}}",
         Found(
             "invalid-value",
             "1:35",
-            "found `debug`, allowed: DEBUG, INFO, WARNING, ERROR, CRITICAL",
+            "found `debug`; allowed: DEBUG, INFO, WARNING, ERROR, CRITICAL",
             "did you mean `DEBUG`?",
         ),
     ),
@@ -485,7 +505,7 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:32",
-            ("a command word holds no quotes and no backslash: systemd cannot carry them in a path"),
+            ("a command word must not contain quotes or backslashes: systemd does not accept them in a path"),
             "",
         ),
     ),
@@ -498,7 +518,10 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:29",
-            ("an environment variable's name is letters, digits and `_`, not beginning with a digit"),
+            (
+                "the name of an environment variable has letters, digits and `_`, and does not start with "
+                "a digit"
+            ),
             "",
         ),
     ),
@@ -508,16 +531,16 @@ REFUSED = [
     ),
     (
         "schedules: {s: {task: shop.a, every: 0s}}",
-        Found("invalid-value", "1:38", "this duration must be more than 0", ""),
+        Found("invalid-value", "1:38", "the duration must be more than 0", ""),
     ),
     (
         "schedules: {s: {task: shop.a, solar: {event: sunset, latitude: 91, longitude: 0}}}",
-        Found("invalid-value", "1:64", "this is at most 90", ""),
+        Found("invalid-value", "1:64", "the value must be at most 90", ""),
     ),
-    ("hosts: {h: {workers: {w: -1}}}", Found("invalid-value", "1:26", "this is at least 0", "")),
+    ("hosts: {h: {workers: {w: -1}}}", Found("invalid-value", "1:26", "the value must be at least 0", "")),
     (
         "tasks: {shop.a: {options: {delivery_mode: 3}}}",
-        Found("invalid-value", "1:43", "found the number 3, allowed: 1, 2", ""),
+        Found("invalid-value", "1:43", "found the number 3; allowed: 1, 2", ""),
     ),
     (
         "schedules: {s: {task: shop.a, every: 1m, options: {que: q}}}",
@@ -527,7 +550,7 @@ REFUSED = [
         "beat: {schedular: x}",
         Found("unknown-key", "1:8", "unknown key `schedular`", "did you mean `scheduler`?"),
     ),
-    ("hosts: {h: {cores: 0}}", Found("invalid-value", "1:20", "this is at least 1", "")),
+    ("hosts: {h: {cores: 0}}", Found("invalid-value", "1:20", "the value must be at least 1", "")),
     (
         "workers: {w: {pool: xthreads}}",
         Found(
@@ -551,7 +574,7 @@ REFUSED = [
             "invalid-value",
             "1:16",
             (
-                "a name is 1 to 100 letters, digits, `.`, `_` and `-`, not beginning with `.`, "
+                "a name has 1 to 100 letters, digits, `.`, `_` and `-`, and does not start with `.`, "
                 "`-`, `amq.` or `celery_delayed`"
             ),
             "",

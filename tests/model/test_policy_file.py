@@ -21,11 +21,11 @@ EXAMPLE = ROOT / "examples" / "platform" / "policy.yaml"
 SCHEMA = ROOT / "schemas" / "policy.schema.json"
 
 WRONG = {
-    "extends: lax": ["2:10 PC104 invalid-value: found `lax`, allowed: minimal, standard, strict"],
+    "extends: lax": ["2:10 PC104 invalid-value: found `lax`; allowed: minimal, standard, strict"],
     "extend: strict": ["2:1 PC101 unknown-key: unknown key `extend`"],
-    "celery: new": ['2:9 PC104 invalid-value: a range of versions is written ">=5.5" or ">=5.5,<5.8"'],
+    "celery: new": ['2:9 PC104 invalid-value: write a range of versions such as ">=5.5" or ">=5.5,<5.8"'],
     "latency_classes: {slow: {queue_wait_p99: 1h}}": [
-        "2:19 PC102 missing-key: `runtime_p99_limit` is missing; `slow` is no built-in class"
+        "2:19 PC102 missing-key: `runtime_p99_limit` is missing; `slow` is not a built-in class"
     ],
     "latency_classes: {batch: {queue_wait_p99: soon}}": ["2:43 PC104 invalid-value: not a duration"],
     "parameters: {time-limit: {hard_over_soft: 2}}": [
@@ -34,7 +34,9 @@ WRONG = {
     "parameters: {time-limits: {hard_over_sofd: 2}}": [
         "2:28 PC101 unknown-key: unknown key `hard_over_sofd`"
     ],
-    "parameters: {time-limits: {hard_over_soft: 0.5}}": ["2:44 PC104 invalid-value: this is at least 1"],
+    "parameters: {time-limits: {hard_over_soft: 0.5}}": [
+        "2:44 PC104 invalid-value: the value must be at least 1"
+    ],
     "parameters: {time-limits: {hard_over_soft: much}}": [
         "2:44 PC103 wrong-type: expected a number, found text"
     ],
@@ -42,7 +44,7 @@ WRONG = {
         "2:14 PC703 unknown-finding: there is no finding `retry-non-idempotant`"
     ],
     "severities: {PC204: fatal}": [
-        "2:21 PC104 invalid-value: found `fatal`, allowed: error, warning, info, off"
+        "2:21 PC104 invalid-value: found `fatal`; allowed: error, warning, info, off"
     ],
     "severities: {unknown-key: warning}": [
         "2:14 PC704 severity-fixed: no output can be made where `unknown-key` is found; it stays an error"
@@ -56,7 +58,7 @@ WRONG = {
         "2:10 PC102 missing-key: `message` is missing"
     ],
     "custom: [{name: x, severity: bad, when: task.critical, message: m}]": [
-        "2:30 PC104 invalid-value: found `bad`, allowed: error, warning, info"
+        "2:30 PC104 invalid-value: found `bad`; allowed: error, warning, info"
     ],
     "locked: &a [*a]": ["2:13 PC"],
     "[": ["3:1 PC002 invalid-yaml"],

@@ -36,7 +36,7 @@ def workload(runtime: str) -> str:
 def test_a_run_beyond_the_deadline_of_a_new_broker_is_found():
     (finding,) = [each for each in compiled(workload("2h")).diagnostics if each.code == "PC311"]
     assert finding.path == ("broker", "transport")
-    assert finding.help.startswith("Pub/Sub allows at most 600 s:")
+    assert finding.help.startswith("stay below 10 min, the maximum of Pub/Sub:")
 
 
 @pytest.mark.usefixtures("pubsub")

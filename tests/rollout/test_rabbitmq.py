@@ -26,7 +26,7 @@ def test_a_dead_letter_stays_until_somebody_has_taken_it(empty_broker, tmp_path)
     old = compiled(scenario.workload(scenario.old), tmp_path / "old")
     output = compiled(scenario.workload(scenario.new), tmp_path / "new", old=old)
     steps = json.loads((output / "rollout" / "steps.json").read_text("utf-8"))["steps"]
-    looks = [step for step in steps if step["action"].startswith("look into")]
+    looks = [step for step in steps if step["action"].startswith("rerun or save")]
     code = scenario.version(scenario.new, tmp_path / "code")
     fleet = Fleet(tmp_path, broker, once=scenario.once)
     kinds = {"letters.dead": "classic", "letters.v2.dead": "quorum"}

@@ -1,7 +1,7 @@
 """The workload language: exactly what a team may write, and only what it wrote.
 
-An absent value is None; defaults are decisions of policies. Field names are public. What a file says at its
-top is here, and what it says in a section is in the module of that section.
+An absent value is None; defaults are decisions of policies. Field names are public. The top level of a file
+is here; each section has a module of its own.
 """
 
 from typing import Annotated, Literal
@@ -23,41 +23,45 @@ from policycompiler.model.workload.workers import Host, Worker
 class Sections(Part):
     """The sections that merge across files."""
 
-    celery: Celery | None = Field(None, description="the Celery that runs")
-    results: Results | None = Field(None, description="where return values are kept")
+    celery: Celery | None = Field(None, description="version and settings of Celery")
+    results: Results | None = Field(None, description="result backend")
     tasks: dict[TaskNameOrGlob, Task] = Field(
         default_factory=dict,
-        description="tasks by name; a glob declares every task it matches that has no entry of its own",
+        description="tasks by name; a glob declares every matching task without an entry of its own",
     )
     queues: dict[Name, Queue] = Field(
-        default_factory=dict, description="only for what policies should not decide"
+        default_factory=dict, description="queues; only for values that policies should not decide"
     )
-    workers: dict[Name, Worker] = Field(default_factory=dict, description="pins which processes there are")
+    workers: dict[Name, Worker] = Field(default_factory=dict, description="worker pools; each entry is a pin")
     schedules: dict[Name, Schedule] = Field(default_factory=dict, description="periodic tasks")
-    beat: Beat | None = Field(None, description="the process that sends periodic tasks")
-    hosts: dict[Name, Host] = Field(default_factory=dict, description="which machine runs what")
-    waivers: list[AnyWaiver] = Field(default_factory=list, description="findings somebody answers for")
+    beat: Beat | None = Field(None, description="beat, the process that sends periodic tasks")
+    hosts: dict[Name, Host] = Field(
+        default_factory=dict, description="machines and the workers that they run"
+    )
+    waivers: list[AnyWaiver] = Field(
+        default_factory=list, description="findings that a team accepts until a date"
+    )
 
 
 class Workload(Sections):
     """All files of one compile, merged: one Celery app."""
 
-    version: Annotated[Literal[1], WholeNumber] = Field(description="version of this language")
-    service: ServiceName = Field(description="names everything that is emitted")
-    app: ObjectPath = Field(description="what `celery -A` gets")
-    owner: Owner | None = Field(None, description="who answers for what no team owns alone")
-    broker: Broker = Field(description="where messages are kept")
+    version: Annotated[Literal[1], WholeNumber] = Field(description="version of the workload format")
+    service: ServiceName = Field(description="name of the service, used in all emitted names")
+    app: ObjectPath = Field(description="Celery app, as for `celery -A`")
+    owner: Owner | None = Field(None, description="team that owns everything without an owner")
+    broker: Broker = Field(description="message broker")
 
     _platform: PolicyFile = PrivateAttr(default_factory=PolicyFile.silent)
 
     @property
     def platform(self) -> PolicyFile:
-        """What the platform team asks of every workload."""
+        """The policy file of the platform team."""
         return self._platform
 
     @property
     def latency_classes(self) -> LatencyClasses:
-        """The promises that tasks may choose from."""
+        """The latency classes that tasks may choose from."""
         return self._platform.promises
 
     def under(self, platform: PolicyFile) -> "Workload":
@@ -68,19 +72,20 @@ class Workload(Sections):
 
 
 class FileOwn(Part):
-    """What is of one file, and never merged."""
+    """The parts that belong to one file and are never merged."""
 
-    owner: Owner | None = Field(None, description="team of this file's tasks and schedules")
-    defaults: TaskFields | None = Field(None, description="fields for this file's tasks that lack them")
+    owner: Owner | None = Field(None, description="team that owns the tasks and schedules of this file")
+    defaults: TaskFields | None = Field(None, description="default fields for the tasks of this file")
     environments: dict[Name, dict[str, JsonValue]] | None = Field(
-        None, description="by name, a JSON merge patch to this file (RFC 7386), applied by --env NAME"
+        None,
+        description="by name, a JSON merge patch (RFC 7386) that `--env NAME` applies to this file",
     )
 
 
 class WorkloadFile(FileOwn, Sections):
-    """One workload file, as an editor checks it: anything may stand in another file of the compile."""
+    """One workload file, as an editor checks it: another file of the compile may have the rest."""
 
-    version: Annotated[Literal[1], WholeNumber] = Field(description="version of this language")
-    service: ServiceName | None = Field(None, description="names everything that is emitted")
-    app: ObjectPath | None = Field(None, description="what `celery -A` gets")
-    broker: Broker | None = Field(None, description="where messages are kept")
+    version: Annotated[Literal[1], WholeNumber] = Field(description="version of the workload format")
+    service: ServiceName | None = Field(None, description="name of the service, used in all emitted names")
+    app: ObjectPath | None = Field(None, description="Celery app, as for `celery -A`")
+    broker: Broker | None = Field(None, description="message broker")

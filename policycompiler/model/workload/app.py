@@ -1,4 +1,4 @@
-"""`celery`, `broker` and `results`: what every process of the app shares."""
+"""`celery`, `broker` and `results`: the settings that every process of the app shares."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from policycompiler.model.units import Address, Namespace, PositiveDuration, Ver
 
 
 def _known(transport: object) -> object:
-    """Refuses what no record answers for, as a literal of their names would."""
+    """Refuses unknown transports, like a literal of their names."""
     if isinstance(transport, str) and transport in BROKERS:
         return transport
     *first, last = map(repr, BROKERS)
@@ -23,44 +23,46 @@ Transport = Annotated[str, BeforeValidator(_known), WithJsonSchema({"enum": [*BR
 
 
 class Celery(Part):
-    """The Celery that runs the workload."""
+    """Version and settings of Celery."""
 
     model_config = shown_as({"version": "5.7"})
 
-    version: Version | None = Field(None, description="the Celery that runs; newest known by default")
+    version: Version | None = Field(
+        None, description="installed Celery version; by default the newest known version"
+    )
     namespace: Namespace | None = Field(
-        None, description="prefix of the settings, CELERY for Django; none by default"
+        None, description="prefix of the setting names, `CELERY` for Django; no prefix by default"
     )
     settings: dict[str, JsonValue] | None = Field(
         None,
-        description="pins, by Celery's own lowercase setting names",
+        description="pins by Celery's lowercase setting names",
         examples=[{"task_track_started": True}],
     )
 
 
 class Broker(Part):
-    """Where messages are kept."""
+    """The message broker."""
 
     model_config = shown_as({"transport": "redis", "url": "${CELERY_BROKER_URL}"})
 
-    transport: Transport = Field(description="the kind of broker")
+    transport: Transport = Field(description="kind of broker")
     url: Address = Field(description="one environment variable, or a URL without credentials")
-    version: Version | None = Field(None, description="the broker's version")
+    version: Version | None = Field(None, description="version of the broker")
     visibility_timeout: PositiveDuration | None = Field(
-        None, description="pin: after this a message that nobody acknowledged is delivered again"
+        None, description="pin: the broker redelivers an unacknowledged message after this time"
     )
     options: dict[str, JsonValue] | None = Field(
-        None, description="pins, broker_transport_options verbatim", examples=[{"socket_timeout": 5}]
+        None, description="pins in broker_transport_options, verbatim", examples=[{"socket_timeout": 5}]
     )
 
 
 class Results(Part):
-    """Where return values are kept."""
+    """The result backend."""
 
     model_config = shown_as({"backend": "redis", "url": "${CELERY_RESULT_BACKEND}"})
 
     backend: Literal["redis", "database", "rpc", "memcached", "mongodb", "s3", "none"] = Field(
-        description="the kind of store; none keeps nothing"
+        description="kind of result backend; `none` stores no results"
     )
     url: Address | None = Field(None, description="one environment variable, or a URL without credentials")
-    keep: PositiveDuration | None = Field(None, description="how long results stay readable")
+    keep: PositiveDuration | None = Field(None, description="time until a result expires")

@@ -1,4 +1,4 @@
-"""`queues`: what may be said of a queue."""
+"""`queues`: the fields of a queue."""
 
 from typing import Annotated, Literal
 
@@ -9,17 +9,17 @@ from policycompiler.model.units import Name, RoutingKey
 
 
 class Queue(Part):
-    """A queue that policies should not decide alone."""
+    """A queue with values that policies should not decide."""
 
     model_config = shown_as({"type": "quorum"})
 
-    type: Literal["classic", "quorum"] | None = Field(None, description="RabbitMQ's queue type")
-    dead_letter: bool | None = Field(None, description="keep messages of tasks that failed for good")
+    type: Literal["classic", "quorum"] | None = Field(None, description="queue type of RabbitMQ")
+    dead_letter: bool | None = Field(None, description="keep messages of failed tasks in a dead-letter queue")
     priorities: Annotated[int, Field(ge=1, le=10)] | None = Field(
-        None, description="how many priority levels"
+        None, description="number of priority levels"
     )
-    broadcast: bool | None = Field(None, description="every worker gets every message")
-    external: bool | None = Field(None, description="consumed or produced by another app")
+    broadcast: bool | None = Field(None, description="every worker receives every message")
+    external: bool | None = Field(None, description="true: another app consumes the queue or publishes to it")
     exchange: Name | None = Field(None, description="AMQP exchange")
     exchange_type: Literal["direct", "topic", "fanout"] | None = Field(None, description="AMQP exchange type")
     routing_key: RoutingKey | None = Field(None, description="AMQP binding key")

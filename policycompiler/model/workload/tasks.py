@@ -1,4 +1,4 @@
-"""`tasks` and `defaults`: what may be said of a task."""
+"""`tasks` and `defaults`: the fields of a task."""
 
 from typing import Annotated, Literal
 
@@ -25,35 +25,40 @@ from policycompiler.model.units import (
 
 
 class Runtime(Part):
-    """Execution time of one run, without the wait in the queue."""
+    """Run time of a task, without the wait in the queue."""
 
     model_config = shown_as({"p50": "300ms", "p99": "3s"})
 
-    p50: PositiveDuration | None = Field(None, description="half of the runs are done within this")
-    p99: PositiveDuration = Field(description="99 of 100 runs are done within this; limits follow from it")
+    p50: PositiveDuration | None = Field(None, description="half of the runs finish within this time")
+    p99: PositiveDuration = Field(
+        description="99 of 100 runs finish within this time; it sets the time limits"
+    )
 
 
 class Arrivals(Part):
-    """How often a task is sent."""
+    """Rate at which a task is sent."""
 
     model_config = shown_as({"mean": "1/s", "peak": "10/s"})
 
-    mean: Rate = Field(description="over a day")
-    peak: Rate | None = Field(None, description="in the busiest minutes; workers are sized for it")
+    mean: Rate = Field(description="average rate over a day")
+    peak: Rate | None = Field(
+        None, description="rate in the busiest minutes; workers are sized for this rate"
+    )
 
 
 class Retry(Part):
-    """Which errors run a task again, how often and after how long."""
+    """Which errors are retried, how often and after which wait."""
 
     on: list[DottedName] | None = Field(
-        None, description="exception classes that are retried; without it only the task's own retry() calls"
+        None,
+        description="exception classes that are retried; without `on`, only the task's retry() calls retry",
     )
     max: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="retries after the first run")
     delay: PositiveDuration | None = Field(
-        None, description="wait before the first retry; it doubles each time"
+        None, description="wait before the first retry; the wait doubles with each retry"
     )
     max_delay: PositiveDuration | None = Field(None, description="longest wait between two runs")
-    jitter: bool | None = Field(None, description="spread retries at random below the wait")
+    jitter: bool | None = Field(None, description="randomize each wait between 0 and its full length")
 
 
 _Backoff = Annotated[int, Field(ge=0)] | Literal[True] | None
@@ -64,54 +69,62 @@ def _true_is_one(value: object) -> object:
 
 
 class TaskOptions(Part):
-    """Celery's task options, by their own names; each can be set by an annotation."""
+    """Celery's task options by their own names; an annotation can set each of them."""
 
     model_config = shown_as({"track_started": True})
 
-    acks_late: bool | None = Field(None, description="acknowledge after the run, not before")
-    acks_on_failure: bool | None = Field(None, description="late: acknowledge also after a failure")
-    acks_on_timeout: bool | None = Field(None, description="late: acknowledge also after a time limit")
+    acks_late: bool | None = Field(None, description="acknowledge the message after the run, not before")
+    acks_on_failure: bool | None = Field(
+        None, description="with late acknowledgement: acknowledge after a failure too"
+    )
+    acks_on_timeout: bool | None = Field(
+        None, description="with late acknowledgement: acknowledge after a time limit too"
+    )
     autoretry_for: list[DottedName] | None = Field(None, description="exception classes that are retried")
-    compression: str | None = Field(None, description="of the message body: gzip, zstd, …")
-    default_retry_delay: NotNegative | None = Field(None, description="in seconds")
+    compression: str | None = Field(None, description="compression of the message body: gzip, zstd, …")
+    default_retry_delay: NotNegative | None = Field(None, description="wait before a retry, in seconds")
     delivery_mode: Annotated[Literal[1, 2], WholeNumber] | None = Field(
-        None, description="1 transient, 2 persistent"
+        None, description="1: transient, 2: persistent"
     )
     dont_autoretry_for: list[DottedName] | None = Field(
         None, description="exception classes that are never retried"
     )
-    expires: Positive | None = Field(None, description="in seconds")
-    ignore_result: bool | None = Field(None, description="do not store the return value")
+    expires: Positive | None = Field(None, description="time until the message expires, in seconds")
+    ignore_result: bool | None = Field(None, description="true: do not store the return value")
     max_retries: Annotated[int, Field(ge=0, le=100000)] | None = Field(
-        None, description="retries after the first run; null is without end"
+        None, description="retries after the first run; null retries without end"
     )
     priority: Annotated[int, Field(ge=0, le=255)] | None = Field(
-        None, description="of the message, as the broker understands it"
+        None, description="priority of the message, as the broker defines it"
     )
-    rate_limit: RateLimit | None = Field(None, description="of each worker process, not of all together")
+    rate_limit: RateLimit | None = Field(
+        None, description="rate limit of each worker process, not of all together"
+    )
     reject_on_worker_lost: bool | None = Field(
-        None, description="put the message back when the process dies under it"
+        None, description="requeue the message if its worker process dies"
     )
     retry_backoff: Annotated[
         Annotated[int, Field(ge=0)] | None, BeforeValidator(_true_is_one, json_schema_input_type=_Backoff)
-    ] = Field(None, description="first wait in seconds; true is 1")
-    retry_backoff_max: Annotated[int, Field(ge=1)] | None = Field(None, description="in seconds")
-    retry_jitter: bool | None = Field(None, description="spread retries at random below the wait")
-    retry_on_worker_lost: bool | None = Field(
-        None, description="retry, and count, when the process dies under it (Celery 5.7)"
+    ] = Field(None, description="wait before the first retry, in seconds; true means 1")
+    retry_backoff_max: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="longest wait between two runs, in seconds"
     )
-    send_events: bool | None = Field(None, description="tell monitors about this task")
-    serializer: str | None = Field(None, description="how the arguments are written: json, msgpack, …")
-    soft_time_limit: Positive | None = Field(None, description="in seconds")
+    retry_jitter: bool | None = Field(None, description="randomize each wait between 0 and its full length")
+    retry_on_worker_lost: bool | None = Field(
+        None, description="retry, and count the retry, if the worker process dies (Celery 5.7)"
+    )
+    send_events: bool | None = Field(None, description="send task events to monitors")
+    serializer: str | None = Field(None, description="serializer of the arguments: json, msgpack, …")
+    soft_time_limit: Positive | None = Field(None, description="soft time limit of a run, in seconds")
     store_errors_even_if_ignored: bool | None = Field(
-        None, description="store errors although results are ignored"
+        None, description="store errors even if results are ignored"
     )
     throws: list[DottedName] | None = Field(
         None, description="expected exception classes, logged without a traceback"
     )
-    time_limit: Positive | None = Field(None, description="in seconds")
-    track_started: bool | None = Field(None, description="report when a run begins")
-    trail: bool | None = Field(None, description="keep a list of the tasks that this one calls")
+    time_limit: Positive | None = Field(None, description="hard time limit of a run, in seconds")
+    track_started: bool | None = Field(None, description="report the state STARTED when a run starts")
+    trail: bool | None = Field(None, description="store the list of tasks that this task calls")
 
 
 def _scalar_to(key: str, shape: object) -> BeforeValidator:
@@ -128,54 +141,68 @@ def _retry_or_none(value: object) -> object:
 
 
 class TaskFields(Part):
-    """What may be said of a task."""
+    """The facts about a task, and its pins."""
 
     model_config = shown_as({"latency": "batch", "idempotent": True})
 
-    description: Text | None = Field(None, description="what it does, for people")
+    description: Text | None = Field(None, description="purpose of the task, for people")
     latency: Name | None = Field(
         None,
-        description="latency class, a bound on the wait in the queue",
+        description="latency class: the target for the wait in the queue",
         examples=["interactive", "standard", "batch"],
     )
-    work: Literal["io", "cpu"] | None = Field(None, description="io waits for others, cpu computes")
+    work: Literal["io", "cpu"] | None = Field(
+        None, description="io: mostly waits for other systems; cpu: mostly computes"
+    )
     idempotent: bool | None = Field(
-        None, description="may it run twice with the same arguments and do no harm?"
+        None, description="true: the task is safe to run twice with the same arguments"
     )
     runtime: Annotated[Runtime | None, _scalar_to("p99", PositiveDuration | Runtime)] = Field(
-        None, description="execution time: {p50: …, p99: …}, or one duration that nearly all runs stay below"
+        None, description="run time: {p50: …, p99: …}, or the p99 alone"
     )
     rate: Annotated[Arrivals | None, _scalar_to("mean", Rate | Arrivals)] = Field(
-        None, description="arrivals: {mean: …, peak: …}, or one rate"
+        None, description="rate of messages: {mean: …, peak: …}, or the mean alone"
     )
-    burst: Annotated[int, Field(ge=1)] | None = Field(None, description="tasks arriving at once")
-    memory: Size | None = Field(None, description="peak resident memory of one execution")
+    burst: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="number of messages that arrive at once"
+    )
+    memory: Size | None = Field(None, description="peak resident memory of one run")
     retry: Annotated[
         Retry | None,
         BeforeValidator(_retry_or_none, json_schema_input_type=Literal["none"] | Retry | None),
     ] = Field(
         None,
-        description="`none`, or which errors are retried and how",
+        description="`none`, or the retried errors with number and wait of retries",
         examples=["none", {"on": ["ConnectionError"], "max": 5}],
     )
-    result: Literal["ignore", "keep"] | None = Field(None, description="is the return value read by anybody?")
-    payload: Size | None = Field(None, description="largest message")
-    expires: PositiveDuration | None = Field(None, description="useless when it has waited longer than this")
-    priority: Annotated[int, Field(ge=0, le=9)] | None = Field(None, description="0 to 9, 9 is most urgent")
-    queue: Name | None = Field(None, description="pin: this queue")
+    result: Literal["ignore", "keep"] | None = Field(
+        None, description="keep: a program reads the return value; ignore: no program does"
+    )
+    payload: Size | None = Field(None, description="size of the largest message")
+    expires: PositiveDuration | None = Field(
+        None, description="workers discard a message that has waited longer than this"
+    )
+    priority: Annotated[int, Field(ge=0, le=9)] | None = Field(
+        None, description="priority from 0 to 9; 9 is most urgent"
+    )
+    queue: Name | None = Field(None, description="pin: queue of the task")
     call_time_queues: list[Name] | None = Field(
         None, description="queues that a producer may choose when it sends the task"
     )
-    max_countdown: Duration | None = Field(None, description="longest countdown or ETA a producer uses")
-    external: bool | None = Field(None, description="true: another app runs it, this one only sends it")
-    canvas: list[Literal["chain", "group", "chord"]] | None = Field(
-        None, description="which of chain, group and chord it takes part in"
+    max_countdown: Duration | None = Field(None, description="longest countdown or ETA that a producer uses")
+    external: bool | None = Field(
+        None, description="true: another app runs the task, and this app only sends it"
     )
-    owner: Owner | None = Field(None, description="the team; alerts are routed by it")
-    critical: bool | None = Field(None, description="true: each single failure matters")
-    renamed_from: list[TaskName] | None = Field(None, description="earlier names that are still in flight")
-    runbook: WebAddress | None = Field(None, description="where an on-call person reads on")
-    options: TaskOptions | None = Field(None, description="pins, by Celery's own task option names")
+    canvas: list[Literal["chain", "group", "chord"]] | None = Field(
+        None, description="canvas types that the task takes part in: chain, group, chord"
+    )
+    owner: Owner | None = Field(None, description="team that owns the task; alerts carry this label")
+    critical: bool | None = Field(None, description="true: every single failure matters")
+    renamed_from: list[TaskName] | None = Field(
+        None, description="earlier names of the task that messages may still have"
+    )
+    runbook: WebAddress | None = Field(None, description="runbook for the person on call")
+    options: TaskOptions | None = Field(None, description="pins by Celery's task option names")
 
 
 def _nothing_said(value: object) -> object:
@@ -183,4 +210,4 @@ def _nothing_said(value: object) -> object:
 
 
 Task = Annotated[TaskFields, BeforeValidator(_nothing_said, json_schema_input_type=TaskFields | None)]
-"""An entry of `tasks`; nothing but the name is enough."""
+"""An entry of `tasks`; the name alone is enough."""

@@ -1,4 +1,4 @@
-"""`waivers`: findings that somebody answers for."""
+"""`waivers`: findings that a team accepts until a date."""
 
 from typing import Annotated
 
@@ -9,13 +9,13 @@ from policycompiler.model.units import Date, FindingName, Owner, Text
 
 
 class Waiver(Part):
-    """A finding that somebody answers for until a date."""
+    """A finding that a team accepts until a date."""
 
-    finding: FindingName = Field(description="name or code")
-    at: Text = Field(description="a path or glob in the workload", examples=["tasks.shop.legacy.*"])
-    reason: Text = Field(description="why this is acceptable, for the reviewer")
-    owner: Owner = Field(description="the team that answers for it")
-    expires: Date = Field(description="the last day it holds")
+    finding: FindingName = Field(description="name or code of the finding")
+    at: Text = Field(description="path in the workload, or a glob", examples=["tasks.shop.legacy.*"])
+    reason: Text = Field(description="why this is acceptable")
+    owner: Owner = Field(description="team that is responsible for the waiver")
+    expires: Date = Field(description="last day of the waiver")
 
 
 def _as_it_is(value: object) -> object:
@@ -23,4 +23,4 @@ def _as_it_is(value: object) -> object:
 
 
 AnyWaiver = Annotated[JsonValue, BeforeValidator(_as_it_is, json_schema_input_type=Waiver)]
-"""A waiver in any form: one that is malformed counts as absent and hides nothing else that is wrong."""
+"""A waiver in any form: a malformed waiver counts as absent and hides no other mistake."""

@@ -19,7 +19,7 @@ from policycompiler.model.units import (
 
 
 class Autoscale(Part):
-    """Bounds of a pool that grows and shrinks with the load."""
+    """Bounds of a pool with autoscaling."""
 
     model_config = shown_as({"min": 2, "max": 10})
 
@@ -33,24 +33,30 @@ class WorkerOptions(Part):
     model_config = shown_as({"prefetch_multiplier": 1})
 
     prefetch_multiplier: Annotated[int, Field(ge=0, le=10000)] | None = Field(
-        None, description="messages taken ahead for each slot; 0 is without bound"
+        None, description="messages prefetched for each slot; 0 means no limit"
     )
     max_tasks_per_child: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="runs after which a pool process is replaced"
+        None, description="runs after which a child process is replaced"
     )
-    max_memory_per_child: Annotated[int, Field(ge=1)] | None = Field(None, description="in KiB")
-    without_gossip: bool | None = Field(None, description="do not listen to other workers' events")
-    without_mingle: bool | None = Field(None, description="do not ask other workers at the start")
-    without_heartbeat: bool | None = Field(None, description="send no heartbeat events")
-    heartbeat_interval: Annotated[int, Field(ge=1)] | None = Field(None, description="in seconds")
+    max_memory_per_child: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="memory at which a child process is replaced, in KiB"
+    )
+    without_gossip: bool | None = Field(None, description="true: ignore events of other workers")
+    without_mingle: bool | None = Field(
+        None, description="true: do not synchronize with other workers at startup"
+    )
+    without_heartbeat: bool | None = Field(None, description="true: send no heartbeat events")
+    heartbeat_interval: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="interval of heartbeat events, in seconds"
+    )
     optimization: Literal["default", "fair"] | None = Field(
-        None, description="fair: hand a task only to a free pool process"
+        None, description="fair: assign a task only to a free child process"
     )
-    disable_prefetch: bool | None = Field(None, description="take a message only when a slot is free")
+    disable_prefetch: bool | None = Field(None, description="true: fetch a message only when a slot is free")
     loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = Field(
-        None, description="least severe message that is logged"
+        None, description="lowest level of logged messages"
     )
-    beat: bool | None = Field(None, description="run beat inside this worker (-B)")
+    beat: bool | None = Field(None, description="true: run beat inside this worker (-B)")
 
 
 _Slots = Annotated[int, Field(ge=1, le=10000)]
@@ -69,34 +75,42 @@ class Worker(Part):
 
     model_config = shown_as({"queues": ["search"], "concurrency": 4})
 
-    queues: list[NameOrGlob] | None = Field(None, description="what it consumes; globs allowed")
-    pool: Pool | None = Field(None, description="prefork, threads, gevent, eventlet, solo, dotted.path:Class")
+    queues: list[NameOrGlob] | None = Field(
+        None, description="queues that the worker consumes; globs are allowed"
+    )
+    pool: Pool | None = Field(
+        None, description="pool: prefork, threads, gevent, eventlet, solo or dotted.path:Class"
+    )
     concurrency: Annotated[
         Autoscale | None,
         BeforeValidator(_slots_or_autoscale, json_schema_input_type=_Slots | Autoscale | None),
     ] = Field(None, description="slots of one process, or {min, max} to autoscale")
-    replicas: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="how many processes")
-    memory: Size | None = Field(None, description="budget of one process with its children")
-    stop_timeout: PositiveDuration | None = Field(
-        None, description="pin: how long a stop may wait for running tasks"
+    replicas: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        None, description="number of worker processes"
     )
-    options: WorkerOptions | None = Field(None, description="pins, by Celery's own option names")
-    node_name: Name | None = Field(None, description="by default the worker's name")
-    command_prefix: list[CommandWord] | None = Field(None, description="words before `celery`")
+    memory: Size | None = Field(
+        None, description="memory budget of one worker process, including its child processes"
+    )
+    stop_timeout: PositiveDuration | None = Field(
+        None, description="pin: how long a stop may wait for tasks in progress"
+    )
+    options: WorkerOptions | None = Field(None, description="pins by Celery's option names")
+    node_name: Name | None = Field(None, description="node name; by default the name of the worker")
+    command_prefix: list[CommandWord] | None = Field(None, description="command words before `celery`")
     environment: dict[VariableName, EnvironmentValue] | None = Field(
         None,
-        description="environment of the process; no secrets here",
+        description="environment of the process; it must not contain secrets",
         examples=[{"MALLOC_ARENA_MAX": "2"}],
     )
 
 
 class Host(Part):
-    """A machine, its budget and what it runs."""
+    """A machine with its capacity and its workers."""
 
     model_config = shown_as({"cores": 8, "memory": "16GiB"})
 
     cores: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="processor cores")
     memory: Size | None = Field(None, description="memory for workers")
     workers: dict[Name, Annotated[int, Field(ge=0, le=1000)]] | None = Field(
-        None, description="how many processes of each worker", examples=[{"search": 2}]
+        None, description="number of processes of each worker", examples=[{"search": 2}]
     )

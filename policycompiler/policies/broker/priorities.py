@@ -18,10 +18,10 @@ Because:
     From RabbitMQ 4 they need no argument, and priorities of 5 and more are urgent
     (https://www.rabbitmq.com/docs/quorum-queues#priorities; not tested, as RabbitMQ 4 was not available).
 
-    On Redis the steps are always 0 to 9. A change of levels then leaves no message in an unread list.
-    kombu's separator in list names must not change: it also separates bindings in Redis that earlier
-    processes wrote. The order of queues must not change either: kombu reads the first step of all queues
-    before the second step of any queue.
+    On Redis the steps are always 0 to 9. A change of levels then leaves no message in an unread list. The
+    separator that kombu uses in list names must not change: it also separates bindings in Redis that
+    earlier processes wrote. The order of queues must not change either: kombu reads the first step of all
+    queues before the second step of any queue.
 
     Priorities apply only to messages in the queue: a worker runs prefetched messages in the order of
     delivery. A publisher sends the priority only if it has the routes or the task.
@@ -244,7 +244,10 @@ def _before(setting: Setting) -> tuple[Origin, ...]:
 def _quorum(spec: Workload, plan: Plan, scope: Scope, origin: Origin) -> Diagnostic:
     assert isinstance(origin, Written)
     version = plan.text(APP, "broker_version")
-    message = f"queue {scope.name} is a quorum queue, which RabbitMQ {version} does not prioritize"
+    message = (
+        f"queue {scope.name} is a quorum queue, and RabbitMQ {version} does not support priorities "
+        "on quorum queues"
+    )
     pinned = scope.name in spec.queues and spec.queues[scope.name].type is not None
     related = (Related(("queues", scope.name, "type"), "pinned here"),) if pinned else ()
     help_text = "use a classic queue, a separate queue for urgent tasks, or RabbitMQ 4"

@@ -214,7 +214,7 @@ def _decided(longest: Hold | None, needed: float, tuned: Parameters) -> Decision
             f"Celery's default is {duration(LEAST_SECONDS)}, and no declared task holds a message for longer"
         )
         return Decision(APP, key, needed, because, (Constant("LEAST_SECONDS", LEAST_SECONDS),))
-    because = f"{longest.what} {duration(longest.seconds)}, and the margin is {tuned.margin:g} times"
+    because = f"{longest.what} {duration(longest.seconds)}, and the timeout is {tuned.margin:g} times that"
     margin = Parameter(("parameters", NAME, "margin"), tuned.margin)
     return Decision(APP, key, needed, because, (longest.origin, margin))
 

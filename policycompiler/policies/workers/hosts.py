@@ -131,7 +131,7 @@ def _memory(plan: Plan, host: str, budget: float | None, placed: dict[Scope, int
             f"the workers of host {host} may take {size(int(taken))}, "
             f"but the host has {size(int(budget))} of memory"
         )
-        help_text = f"place fewer worker processes on {host}, or lower their memory budgets"
+        help_text = f"place fewer worker processes on host {host}, or lower their memory budgets"
         yield HOST_MEMORY_SHORT.at(("hosts", host, "memory"), message, help=help_text)
 
 
@@ -146,7 +146,7 @@ def _cores(plan: Plan, host: str, cores: int | None, placed: dict[Scope, int]) -
     if cores is not None and taken > cores:
         names = ", ".join(sorted(worker.name for worker in computing))
         message = f"{taken} slots compute at once on host {host} ({names}), but the host has {cores} cores"
-        help_text = f"place fewer worker processes on {host}, or give them fewer slots"
+        help_text = f"place fewer worker processes on host {host}, or give them fewer slots"
         yield HOST_CORES_SHORT.at(("hosts", host, "cores"), message, help=help_text)
 
 
@@ -173,13 +173,13 @@ def _counts(spec: Workload, plan: Plan, workers: dict[str, Scope]) -> Iterator[D
         processes = f"{replicas} process{'es' if replicas != 1 else ''}"
         if not counts:
             message = f"no host runs worker {name} ({processes}), which consumes {_queues(plan, worker)}"
-            help_text = f"add {name} to a host if `hosts:` should list every worker"
+            help_text = f"add worker {name} to a host if `hosts:` should list every worker"
             yield HOST_WORKER_UNPLACED.at(("hosts",), message, help=help_text)
             continue
-        message = f"worker {name} has {processes}, but the hosts run {placed} ({', '.join(counts)})"
+        message = f"worker {name} has {processes}, but the hosts run {placed} (on {', '.join(counts)})"
         written = plan.written(worker, "replicas")
         related = (Related(written, f"{replicas} replicas"),) if written else ()
-        help_text = f"place {replicas} on the hosts, or pin `replicas: {placed}`"
+        help_text = f"place {processes} on the hosts, or pin `replicas: {placed}`"
         path: SpecPath = ("hosts", next(iter(counts)), "workers", name)
         yield HOST_REPLICAS_DIFFER.at(path, message, help=help_text, related=related)
 

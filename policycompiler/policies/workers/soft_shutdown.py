@@ -134,7 +134,7 @@ def _over_stop(plan: Plan, worker: Scope, stop: _Stop) -> Iterator[Diagnostic]:
         f"the soft shutdown of worker {worker.name} takes {duration(stop.soft)} and KILL follows after "
         f"{duration(stop.timeout)}: no time is left to return unfinished messages"
     )
-    help_text = f"lower it to {before_kill(stop.timeout):g} s, or raise `stop_timeout`"
+    help_text = f"lower it to {duration(before_kill(stop.timeout))}, or raise `stop_timeout`"
     path: SpecPath = ("workers", worker.name, "stop_timeout")
     pinned = plan.written(worker, "stop_timeout_seconds")
     related = (Related(path, duration(stop.timeout)),) if pinned else ()

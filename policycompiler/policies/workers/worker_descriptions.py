@@ -27,7 +27,11 @@ from policycompiler.plan import Decision, Derived, Plan, Scope
 
 NAME = "worker-descriptions"
 
-_WORKS = {("cpu",): "compute", ("io",): "wait for others", ("cpu", "io"): "compute or wait for others"}
+_WORKS = {
+    ("cpu",): "compute",
+    ("io",): "wait for other systems",
+    ("cpu", "io"): "compute or wait for other systems",
+}
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:

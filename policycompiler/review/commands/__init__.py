@@ -1,1 +1,1 @@
-"""The commands of a rollout: what shows that a broker or a worker has come so far."""
+"""The commands of a rollout, which show the state of brokers and workers."""

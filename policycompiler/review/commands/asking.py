@@ -1,4 +1,4 @@
-"""How workers are asked, where anybody can ask them."""
+"""How to ask workers, where they answer remote control."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import shlex
 from policycompiler.plan import APP, Plan
 
 _PATIENCE_SECONDS = 5
-"""For answers; a worker that is busy needs more than Celery's own second."""
+"""The timeout for answers; a busy worker needs more than Celery's default of 1 s."""
 
 
 def answers(plan: Plan) -> bool:
-    """Whether workers answer `celery inspect`: the broker carries that, and nobody turned it off."""
+    """Whether workers answer `celery inspect`: the broker supports it, and no setting disables it."""
     return plan.broker.control and plan.get(APP, "worker_enable_remote_control") is not False
 
 

@@ -1,4 +1,4 @@
-"""Commands that ask RabbitMQ how much of queues is left, or delete them."""
+"""Commands that count the messages in RabbitMQ queues, or delete the queues."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from policycompiler.review.outcome import WaitFor, nothing_left, pause
 
 _PRINTS = 'if (found < {}) print "no such queue here"; else print left'
 _FAILS = 'if (found < {} || left) {{ print "missing, not empty, or in use"; exit 1 }}'
-# A node of the broker has a python, and need not have kombu; of several addresses the first is taken.
+# A node of the broker has Python, but maybe not kombu; of several addresses the first counts.
 _VHOST = (
     "import os; from urllib.parse import unquote, urlsplit; "
     'print(unquote(urlsplit(os.environ[{}].split(";")[0]).path[1:]) or "/")'
 )
 _IF_DONE = " | grep -w OK"
-"""Celery ends well also where the broker refuses."""
+"""Celery exits with 0 even where the broker refuses."""
 _TICK_SECONDS = 6
-"""A quorum queue is counted every 5 s (`quorum_tick_interval`), and one that names no type may be one."""
+"""RabbitMQ counts a quorum queue every 5 s (`quorum_tick_interval`); an untyped queue may be one."""
 
 
 def until_empty(plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
-    """Until nothing of these queues is ready or held, nor kept by the broker until its time."""
+    """Until no message of these queues is ready, unacknowledged or delayed in the broker."""
     yield nothing_left(left(plan, queues))
     delayed = [task for queue in queues for task in _delayed_in_broker(plan, queue)]
     if seconds := fleet.longest_way_seconds(plan, delayed):
-        yield pause(seconds, "what was delayed in the broker has come back by then, each time")
+        yield pause(seconds, "by then, every message delayed in the broker is back in its queue")
         yield nothing_left(left(plan, queues))
 
 
 def _delayed_in_broker(plan: Plan, queue: str) -> list[Scope]:
-    """The tasks of a queue, where the broker and not a worker keeps some of them until their time.
+    """The tasks of a queue, where the broker and not a worker delays some of them.
 
-    Beside one quorum queue it does so for all behind a topic exchange.
+    With one quorum queue it does so for all queues that are bound to a topic exchange.
     """
     quorum = any(is_quorum(plan, scope.name) for scope in plan.scopes("queue"))
     if not quorum or plan.get(Scope("queue", queue), "exchange_type") == "direct":
@@ -46,44 +46,43 @@ def _delayed_in_broker(plan: Plan, queue: str) -> list[Scope]:
 
 
 def until_taken(plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
-    """Until nothing of these queues is ready."""
+    """Until no message of these queues is ready."""
     if queues:
         yield nothing_left(ready(plan, queues))
 
 
 def until_none_in_form(plan: Plan, queues: Sequence[str], content_types: Sequence[str]) -> None:
-    """Nobody can look into a message that a worker holds."""
+    """No command can read a message that a worker holds."""
     del plan, queues, content_types
 
 
 def until_none_of(plan: Plan, task: str, queues: Sequence[str]) -> None:
-    """Nobody can look into a message that a worker holds."""
+    """No command can read a message that a worker holds."""
     del plan, task, queues
 
 
 def until_levels_moved(old: Plan, new: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
-    """A queue keeps its levels itself."""
+    """A queue keeps its priority levels itself."""
     del old, new, queues
     return iter(())
 
 
 def left(plan: Plan, queues: Sequence[str]) -> str:
-    """How many messages of queues are ready or held."""
+    """How many messages of queues are ready or unacknowledged."""
     return _summed(plan, queues, ("messages",), _PRINTS)
 
 
 def ready(plan: Plan, queues: Sequence[str]) -> str:
-    """How many messages of queues no worker has taken yet."""
+    """How many messages of queues no worker has fetched yet."""
     return _summed(plan, queues, ("messages_ready",), _PRINTS)
 
 
 def delete_queue(plan: Plan, queue: str) -> str:
-    """Delete a queue, if it is empty and nobody consumes it."""
+    """Delete a queue, if it is empty and no worker consumes it."""
     name = shlex.quote(queue)
     if plan.keys(Scope("queue", queue)) and not is_quorum(plan, queue):
         return f"{_amqp(plan)} queue.delete {name} yes yes{_IF_DONE}"
-    # Of a quorum queue, as one of dead letters may be, RabbitMQ asks neither whether it is empty nor whether
-    # it is in use.
+    # RabbitMQ deletes a quorum queue even if it is not empty or in use. A dead-letter queue may be one.
     unused = _summed(plan, [queue], ("messages", "consumers"), _FAILS)
     return f"{unused} && {_amqp(plan)} queue.delete {name} no no{_IF_DONE}"
 
@@ -103,7 +102,7 @@ def _amqp(plan: Plan) -> str:
 
 
 def _summed(plan: Plan, queues: Sequence[str], columns: Sequence[str], end: str) -> str:
-    """Sums columns of queues. One that is not listed is no empty one: it may be on another virtual host."""
+    """Sums columns of queues. A queue that is not listed is not empty: it may be on another virtual host."""
     total = " + ".join(f"${number}" for number in range(2, 2 + len(columns)))
     one_of = " || ".join(f"$1 == {json.dumps(queue, ensure_ascii=False)}" for queue in queues)
     count = f"{one_of} {{ found++; left += {total} }}"

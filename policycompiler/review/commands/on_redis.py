@@ -1,6 +1,6 @@
-"""Commands that ask Redis how much of something is left, or move it. Each prints a number.
+"""Commands that count messages in Redis, or move them. Each prints a number.
 
-kombu keeps a queue as one list for each level of priority, and what all workers hold in one hash.
+kombu keeps a queue as one list for each priority level, and the messages that all workers hold in one hash.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _ASK = (
     "import os, sys, kombu; c = kombu.Connection(os.environ[{}], transport_options={}); "
     "print(c.default_channel.client.eval(*sys.argv[1:]))"
 )
-"""Not redis-cli, nor redis-py: neither takes every address that Celery takes."""
+"""Neither redis-cli nor redis-py: they do not accept every address that Celery accepts."""
 _ATTEMPTS = 3
-"""To reach the broker; without a number kombu tries for ever."""
+"""To reach the broker; without a number kombu retries without end."""
 _REACHED_BY = ("master_name", "min_other_sentinels", "sentinel_kwargs")
 
-# The last key is the hash of what is held, all others are lists.
+# The last key is the hash of the messages that workers hold, all others are lists.
 _COUNT_LISTS = 'for i = 1, #KEYS - 1 do n = n + redis.call("LLEN", KEYS[i]) end '
 _READ = 'do local ok, m = pcall(cjson.decode, m) if ok and type(m) == "table" then {} end end '
 _COUNT_LISTED = (
@@ -45,12 +45,12 @@ _MOVE_LEVELS = (
 
 
 def until_empty(plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
-    """Until nothing of these queues is ready or held, the workers' waits for a due time included."""
+    """Until no message of these queues is ready or held, including those with a countdown."""
     return (nothing_left(of_queue(plan, queue)) for queue in queues)
 
 
 def until_taken(plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
-    """Until nothing of these queues is ready."""
+    """Until no message of these queues is ready."""
     return (nothing_left(ready(plan, queue)) for queue in queues)
 
 
@@ -61,14 +61,14 @@ def until_none_in_form(plan: Plan, queues: Sequence[str], content_types: Sequenc
 
 
 def until_none_of(plan: Plan, task: str, queues: Sequence[str]) -> Iterator[WaitFor] | None:
-    """Until no message of a task is ready or held; None of a pattern, of which nobody can look."""
+    """Until no message of a task is ready or held; None for a pattern, which no command can search."""
     return None if "*" in task else (nothing_left(of_task(plan, queue, task)) for queue in queues)
 
 
 def until_levels_moved(old: Plan, new: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
-    """Until nothing is left in the lists of levels that go; it moves that to lists that stay.
+    """Until no message is left in the lists of removed levels; the command moves them to lists that stay.
 
-    Waiting alone would not do: a worker that stops gives back what it holds by its own levels.
+    Waiting is not enough: a stopping worker returns its messages to the lists of its own levels.
     """
     going = {*fleet.priority_steps(old)} - {*fleet.priority_steps(new)}
     if going and queues:
@@ -81,20 +81,20 @@ def delete_queue(plan: Plan, queue: str) -> None:
 
 
 def delete_exchange(plan: Plan, exchange: str) -> None:
-    """Redis keeps no exchange that nothing is bound to."""
+    """Redis keeps no exchange without bindings."""
     del plan, exchange
 
 
 def ready(plan: Plan, queue: str) -> str:
-    """How many messages no worker has taken yet."""
+    """How many messages no worker has fetched yet."""
     return _asked(plan, _COUNT_LISTS, _lists_and_held(plan, queue))
 
 
 def of_queue(plan: Plan, queue: str) -> str:
-    """How many messages are ready or held; those are kept as message, exchange and routing key."""
+    """How many messages are ready or held; a held one is stored as message, exchange and routing key."""
     scope = Scope("queue", queue)
     exchange, key = (str(plan.get(scope, each, queue)) for each in ("exchange", "routing_key"))
-    # A topic's key is a pattern, so all that passed its exchange counts.
+    # A topic's key is a pattern, so every message of its exchange counts.
     direct = plan.get(scope, "exchange_type", "direct") == "direct"
     bound = "m[2] == ARGV[2] and m[3] == ARGV[3]" if direct else "m[2] == ARGV[2]"
     held = f'if (m[2] == "" and m[3] == ARGV[1]) or ({bound}) then n = n + 1 end'
@@ -103,13 +103,13 @@ def of_queue(plan: Plan, queue: str) -> str:
 
 
 def held_in_form(plan: Plan, content_types: Sequence[str]) -> str:
-    """How many messages of a form workers hold, of all queues."""
+    """How many messages of these content types workers hold, from all queues."""
     count = _COUNT_HELD.format('if type(m[1]) == "table" and forms[m[1]["content-type"]] then n = n + 1 end')
     return _asked(plan, f"{_FORMS}{count}", [_held(plan)], *content_types)
 
 
 def of_task(plan: Plan, queue: str, task: str) -> str:
-    """How many messages of a task are ready in a queue, or held of any."""
+    """How many messages of a task are ready in a queue, or held from any queue."""
     listed, held = (
         count.format(f"{_IF_TASK.format(message)}then n = n + 1 end")
         for count, message in ((_COUNT_LISTED, "m"), (_COUNT_HELD, "m[1]"))
@@ -118,8 +118,8 @@ def of_task(plan: Plan, queue: str, task: str) -> str:
 
 
 def move_levels(plan: Plan, queues: Sequence[str], going: Sequence[float]) -> str:
-    """Move what lies in the lists of levels that go to those that the plan has; how many were moved."""
-    # The most urgent comes last, which is taken first.
+    """Move messages from the lists of removed levels to those of the plan; the number of moved ones."""
+    # The most urgent is moved last, so workers take it first.
     ways = [
         _level(plan, each)
         for step in sorted(going, reverse=True)
@@ -129,7 +129,7 @@ def move_levels(plan: Plan, queues: Sequence[str], going: Sequence[float]) -> st
 
 
 def _asked(plan: Plan, script: str, keys: Sequence[str], *arguments: str) -> str:
-    """One look at all keys at once: a message that a worker takes meanwhile is not counted twice or never."""
+    """Reads all keys at once, so a message that a worker fetches meanwhile is counted exactly once."""
     whole = shlex.quote(f"local n = 0 {script}return n")
     words = [*keys, *map(word, arguments)]
     variable, given = address(plan)
@@ -149,7 +149,7 @@ def _held(plan: Plan) -> str:
 
 
 def _level(plan: Plan, step: float) -> str:
-    """What the list of a level has after the name of its queue."""
+    """The suffix of the list of a level after the name of its queue."""
     return f"{fleet.transport_option(plan, 'sep') or _LEVEL}{step}" if step else ""
 
 

@@ -8,7 +8,7 @@ from policycompiler.plan import APP, Plan
 
 
 def word(text: str) -> str:
-    """A text as one word of a shell, also where it holds control characters."""
+    """A text as one word of a shell, even if it contains control characters."""
     if text.isprintable():
         return shlex.quote(text)
     escaped = "".join(_octal(each) for each in text)
@@ -22,7 +22,7 @@ def _octal(character: str) -> str:
 
 
 def address(plan: Plan) -> tuple[str, str]:
-    """The variable that holds the broker's address, and what sets it where the workload spells that out."""
+    """The variable with the broker's address, and its assignment where the workload has the address."""
     variable = plan.get(APP, "broker_url_variable")
     if isinstance(variable, str):
         return variable, ""

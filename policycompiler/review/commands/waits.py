@@ -1,6 +1,6 @@
-"""The commands of a rollout: what shows that a queue is empty, and what deletes it, on each broker.
+"""The commands of a rollout that show whether a queue is empty, and delete it, on each broker.
 
-Commands that print a number print 0 once there is nothing left, and no number where they cannot know. They
+Commands that print a number print 0 once no message is left, and no number where they cannot know. They
 read the broker's address from the variable that the processes read; `python` and `celery` are those of the
 workers, and `rabbitmqctl` runs on a node of the broker.
 """
@@ -20,17 +20,17 @@ _MOST_TOLD = 8
 
 
 class OnBroker(Protocol):
-    """What can be seen and done on a kind of broker; queues are sorted names.
+    """What commands can show and do on a kind of broker; queues are sorted names.
 
-    Where a question returns None, nobody can look: then time has to pass.
+    Where a method returns None, no command can tell: the rollout waits for some time instead.
     """
 
     def until_empty(self, plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
-        """Until nothing of the queues is ready, held, or waiting for its time."""
+        """Until no message of the queues is ready, held or delayed."""
         ...
 
     def until_taken(self, plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
-        """Until nothing of the queues is ready."""
+        """Until no message of the queues is ready."""
         ...
 
     def until_none_in_form(
@@ -44,15 +44,15 @@ class OnBroker(Protocol):
         ...
 
     def until_levels_moved(self, old: Plan, new: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
-        """Until nothing is left where only the old levels of priority lead."""
+        """Until no message is left in the lists of the old priority levels."""
         ...
 
     def delete_queue(self, plan: Plan, queue: str) -> str | None:
-        """Delete an empty queue that nobody consumes; None where it is not kept."""
+        """Delete an empty queue without consumers; None where the broker does not keep it."""
         ...
 
     def delete_exchange(self, plan: Plan, exchange: str) -> str | None:
-        """Delete an exchange that no queue is bound to; None where it is not kept."""
+        """Delete an exchange without bindings; None where the broker does not keep it."""
         ...
 
 
@@ -65,26 +65,26 @@ def _on(plan: Plan) -> OnBroker:
 
 
 def until_empty(plan: Plan, queues: Iterable[str]) -> Iterator[WaitFor]:
-    """Until nothing of these queues is ready, held by a worker, or waiting for its time."""
+    """Until no message of these queues is ready, held by a worker, or delayed."""
     names = sorted(queues)
     return _on(plan).until_empty(plan, names) if names else iter(())
 
 
 def until_old_is_gone(plan: Plan, queues: Iterable[str], seconds: float) -> Iterator[WaitFor]:
-    """Until all that old producers sent has been taken, and that has had the time that it may need."""
+    """Until workers have fetched all messages of old producers, and had enough time to finish them."""
     yield from _on(plan).until_taken(plan, sorted(queues))
-    yield pause(seconds, "what was taken until now has ended by then")
+    yield pause(seconds, "by then, all messages that workers have fetched are finished")
 
 
 def until_none_in_form(plan: Plan, queues: Iterable[str], content_types: Iterable[str]) -> Iterator[WaitFor]:
-    """Until no message of these content types is under way."""
+    """Until no message of these content types is left."""
     names = sorted(queues)
     seen = _on(plan).until_none_in_form(plan, names, sorted(content_types))
     return until_old_is_gone(plan, names, fleet.longest_way_seconds(plan)) if seen is None else seen
 
 
 def until_none_of(plan: Plan, task: str, queues: Iterable[str]) -> Iterator[WaitFor]:
-    """Until no message of a task is under way in queues that others go on using."""
+    """Until no message of a task is left in queues that other tasks still use."""
     names = sorted(queues)
     seen = _on(plan).until_none_of(plan, task, names)
     if seen is not None:
@@ -94,12 +94,12 @@ def until_none_of(plan: Plan, task: str, queues: Iterable[str]) -> Iterator[Wait
 
 
 def until_levels_moved(old: Plan, new: Plan, queues: Iterable[str]) -> Iterator[WaitFor]:
-    """Until nothing is left where only processes with the old levels of priority look."""
+    """Until no message is left in lists that only processes with the old priority levels read."""
     return _on(new).until_levels_moved(old, new, sorted(queues))
 
 
 def until_workers_answer(plan: Plan) -> Iterator[WaitFor]:
-    """Until the workers of a folder are there, with their queues; nothing where none is to run."""
+    """Until the workers of a folder run, with their queues; empty for a folder without workers."""
     workers = fleet.running(plan)
     if not workers:
         return
@@ -108,8 +108,8 @@ def until_workers_answer(plan: Plan) -> Iterator[WaitFor]:
     if answers(plan):
         yield WaitFor(inspect(plan, "active_queues"), f"each worker answers: {told}{more}")
         return
-    # To ask would take for ever.
-    yield WaitFor("true", f"the log of each worker says `ready`, as none answers: {told}{more}")
+    # Asking would never end.
+    yield WaitFor("true", f"the log of each worker says `ready` (none answers remote control): {told}{more}")
 
 
 def _answer(plan: Plan, worker: Scope) -> str:
@@ -120,12 +120,12 @@ def _answer(plan: Plan, worker: Scope) -> str:
 
 
 def delete_queue(plan: Plan, queue: str) -> list[str]:
-    """The command that deletes an empty queue that nobody consumes, where the broker keeps it."""
+    """The command that deletes an empty queue without consumers, where the broker keeps it."""
     return _if_any(_on(plan).delete_queue(plan, queue))
 
 
 def delete_exchange(plan: Plan, exchange: str) -> list[str]:
-    """The command that deletes an exchange that no queue is bound to, where the broker keeps it."""
+    """The command that deletes an exchange without bindings, where the broker keeps it."""
     return _if_any(_on(plan).delete_exchange(plan, exchange))
 
 

@@ -1,1 +1,1 @@
-"""What differs between two plans, and what was written that made it so."""
+"""The differences between two plans, and the lines of the workload that caused them."""

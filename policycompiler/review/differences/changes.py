@@ -1,7 +1,7 @@
 """The differences in meaning between two plans, each with its class.
 
-Every setting whose value differs is covered by exactly one change: its own, or that of the scope that comes
-or goes. Sentences, policies and origins are not compared: they change no process.
+Every setting whose value differs is covered by exactly one change: its own, or that of the scope that was
+added or removed. Sentences, policies and origins are not compared: they change no process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from policycompiler.review.risks.verdicts import At, Judged
 
 
 class Pair(NamedTuple):
-    """The two plans, what they ask of the order, and the addresses of the settings that differ."""
+    """The two plans, the order that they require, and the addresses of the settings that differ."""
 
     old: Plan
     new: Plan
@@ -37,14 +37,14 @@ class Pair(NamedTuple):
 
 
 def changes(old: Plan, new: Plan, found: Needs, today: date | None) -> tuple[Change, ...]:
-    """All, the riskiest first, and among those what follows from others last; by kind of thing and name."""
+    """All changes: the riskiest first, consequences last; then by kind of scope and name."""
     differing = frozenset(_differing(old, new))
     pair = Pair(old, new, found, differing)
     earlier = {name: task for task, names in found.facts.renamed.items() for name in names}
     scopes = sorted({scope for scope, _ in differing})
     told = [change for scope in scopes for change in _of_scope(pair, scope, earlier, today)]
     told = alarmed(told, old, new, found.facts.renamed)
-    # Nobody may miss what is not safe, whatever it follows from.
+    # A reader must not miss an unsafe change, even if it is a consequence.
     told = [change._replace(follows=change.follows and change.risk is Class.SAFE) for change in told]
     return tuple(sorted(told, key=lambda change: (-change.risk.rank, change.follows)))
 
@@ -94,22 +94,22 @@ def _setting(pair: Pair, before: Scope, scope: Scope, key: str) -> Change:
         kind = _transport_kind(pair)
         another = pair.old.get(APP, "broker_transport") != pair.new.get(APP, "broker_transport")
         if kind == "visibility-timeout" or another:
-            along = Judged(Class.SAFE, "the transport is told the same")
+            along = Judged(Class.SAFE, "the transport option repeats the setting")
     if along:
         return _change(pair, along, kind, about, sides)._replace(follows=True)
     if scope == APP and _says_the_default(key, sides):
-        return _change(pair, Judged(Class.SAFE, "Celery does so by itself"), kind, about, sides)
+        return _change(pair, Judged(Class.SAFE, "the value is Celery's default"), kind, about, sides)
     return _change(pair, risk_of(at, kind), kind, about, sides)
 
 
 def _says_the_default(key: str, sides: tuple[Setting | None, Setting | None]) -> bool:
-    """Whether a setting says on one side what holds on the other without it."""
+    """Whether a setting has, on one side, the default that applies on the other side."""
     was, now = (default_of(key) if side is None or side.value is None else side.value for side in sides)
     return fleet.same(was, now)
 
 
 def _transport_kind(pair: Pair) -> str:
-    """What the options of the transport differ in."""
+    """The kind of the change of the transport options."""
     old, new = (plan.get(APP, "broker_transport_options") or {} for plan in (pair.old, pair.new))
     assert isinstance(old, dict)
     assert isinstance(new, dict)
@@ -146,7 +146,7 @@ def _change(
 
 
 def _whole(pair: Pair, scope: Scope, today: date | None) -> Change:
-    """A scope that comes or goes, with what tells most about it."""
+    """An added or removed scope, with its most important settings."""
     comes = bool(pair.new.keys(scope))
     plan = pair.new if comes else pair.old
     kind = f"{scope.kind}-{'added' if comes else 'removed'}"
@@ -167,7 +167,7 @@ def _whole(pair: Pair, scope: Scope, today: date | None) -> Change:
         path: SpecPath = (f"{scope.kind}s", scope.name)
         paths = ((), path) if comes else (path, ())
         return change._replace(follows=False, old_path=paths[0], new_path=paths[1])
-    # Queues, workers and alerts come and go with tasks.
+    # Queues, workers and alerts are added and removed with tasks.
     return change._replace(follows=scope.kind in {"queue", "worker", "alert"})
 
 
@@ -182,7 +182,7 @@ _TELLING: dict[str, tuple[str, ...]] = {
 
 
 def _is_written(plan: Plan, scope: Scope) -> bool:
-    """Whether the workload has an entry for a scope of its own."""
+    """Whether the workload has its own entry for a scope."""
     section = f"{scope.kind}s"
     paths = (
         origin.path
@@ -194,7 +194,7 @@ def _is_written(plan: Plan, scope: Scope) -> bool:
 
 
 def _renamed(pair: Pair, scope: Scope) -> Iterator[Change]:
-    """A task under a new name: the name, then what else differs from any that it had, the riskiest each."""
+    """A renamed task: the name, then each setting that differs from any earlier name, the riskiest each."""
     names = pair.needs.facts.renamed[scope.name]
     entries = [pair.needs.facts.before.entry(name) for name in names]
     entries += [scope] if pair.old.keys(scope) else []
@@ -228,8 +228,8 @@ def _shifted(pair: Pair, scope: Scope, times: list[str], today: date | None) -> 
 
 
 def _respelt(pair: Pair, scope: Scope, times: list[str]) -> Iterator[Change]:
-    """The same times in other words."""
-    judged = Judged(Class.SAFE, "it fires at the same instants")
+    """The same times, written differently."""
+    judged = Judged(Class.SAFE, "the schedule fires at the same times")
     for key in times:
         sides = pair.old.find(scope, key), pair.new.find(scope, key)
         change = _change(pair, judged, "schedule-spelling", (scope, key), sides)
@@ -237,7 +237,7 @@ def _respelt(pair: Pair, scope: Scope, times: list[str]) -> Iterator[Change]:
 
 
 def _times(plan: Plan, scope: Scope, found: Firings | None) -> Value:
-    """How a schedule is timed, and when it fires where that is told."""
+    """How a schedule is timed, and its next firings where they are shown."""
     told: dict[str, Value] = {key: plan.value(scope, key) for key in _TIMES if plan.find(scope, key)}
     return told | _told(found)
 

@@ -1,4 +1,4 @@
-"""When beat sends a schedule: what a reviewer wants to see of a changed crontab."""
+"""When beat sends a schedule: the times that show a reviewer the effect of a changed crontab."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 from policycompiler.plan import APP, Plan, Scope
 
 COUNT = 5
-"""So many firings show a rhythm."""
+"""This number of firings shows a rhythm."""
 AHEAD = timedelta(days=366)
-"""How far a change of the clocks is looked for: a year has both of them."""
+"""How far ahead to look for a clock change: a year has both."""
 LOOK_BACK = tuple(timedelta(hours=hours) for hours in (0.25, 2, 26, 8 * 24, 32 * 24, 370 * 24))
-"""Where the firing before a change is looked for; short first, as a crontab may fire each minute."""
+"""How far back to look for the firing before a change; short first, as a crontab may fire each minute."""
 
 _MINUTE = timedelta(minutes=1)
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -25,9 +25,8 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 class Firings(NamedTuple):
     """Times in ISO 8601 with the offset of the schedule's zone: `2026-11-22T03:00+01:00`.
 
-    `next` are the next five. `around_dst` are five around the change of the clocks that the schedule does not
-    pass regularly: from the last one before it, or the last but one of a schedule that fires more than once
-    a day.
+    `next` are the next five. `around_dst` are five around a clock change that disturbs the schedule. They
+    start with the last one before the change; with the last but one if it fires more than once a day.
     """
 
     next: tuple[str, ...]
@@ -35,7 +34,7 @@ class Firings(NamedTuple):
 
 
 class ClockChange(NamedTuple):
-    """A change of the clocks: when it is, and by how much they go forward; negative where they go back."""
+    """A clock change: its time, and how far the clocks go forward; negative where they go back."""
 
     moment: datetime
     forward: timedelta
@@ -44,15 +43,14 @@ class ClockChange(NamedTuple):
 def firings(plan: Plan, schedule: Scope, today: date) -> Firings:
     """The times at which beat sends a schedule, from 00:00 of `today` in the schedule's zone on.
 
-    Crontabs are computed by Celery, as beat computes them. A change of the clocks is passed irregularly where
-    a firing falls into the time that they skip, and so comes later, or where runs were due in the second pass
-    of a time that comes twice, in which nothing is sent. The first such change within 366 days is shown; none
-    where all are passed regularly, as by a daily 04:00, or by a daily 02:30 in autumn (once, in the first
-    pass).
+    Celery computes crontabs here, as in beat. A clock change disturbs a schedule in two cases. A firing is in
+    the skipped hour, so it comes later. Or runs were due in the second pass of the repeated hour, in which
+    beat sends nothing. The first such change within 366 days is shown. A daily 04:00 is never disturbed, nor
+    is a daily 02:30 in autumn: it fires once, in the first pass.
 
-    `every_seconds` has no fixed times: beat counts from its own start, here from 00:00 of `today`. A schedule
-    by the sun has no firings here, nor has one whose crontab or zone this machine does not know. There are
-    fewer than five where the calendar ends.
+    `every_seconds` has no fixed times: beat counts from its own start, here from 00:00 of `today`. A solar
+    schedule has no firings here, nor has a schedule whose crontab or time zone this machine does not know.
+    There are fewer than five at the end of the calendar.
     """
     found = timing(plan, schedule)
     midnight = None if found is None else _midnight(today, found.zone)
@@ -68,9 +66,9 @@ def firings(plan: Plan, schedule: Scope, today: date) -> Firings:
 
 
 def compared(old: Plan, new: Plan, schedule: Scope, today: date) -> tuple[Firings, Firings]:
-    """The firings by two plans, both around one change of the clocks.
+    """The firings by two plans, both around one clock change.
 
-    That is the first one which either passes irregularly, or else the first one in either zone.
+    That is the first change that disturbs either; without one, the first in either time zone.
     """
     before, after = firings(old, schedule, today), firings(new, schedule, today)
     changes, first, second = _both(old, new, schedule, today)
@@ -83,7 +81,7 @@ def compared(old: Plan, new: Plan, schedule: Scope, today: date) -> tuple[Firing
 
 
 class Timing(NamedTuple):
-    """How a plan times a schedule: by a crontab of Celery's, or every so many seconds."""
+    """How a plan times a schedule: by a Celery crontab, or by an interval in seconds."""
 
     zone: ZoneInfo
     crontab: Any
@@ -91,7 +89,7 @@ class Timing(NamedTuple):
 
 
 def timing(plan: Plan, schedule: Scope) -> Timing | None:
-    """How a plan times a schedule; None by the sun, or where its zone or crontab is not known."""
+    """How a plan times a schedule; None if it is solar, or its time zone or crontab is unknown."""
     zone_name = plan.get(schedule, "timezone") or plan.get(APP, "timezone") or "UTC"
     try:
         zone = ZoneInfo(str(zone_name))
@@ -105,7 +103,7 @@ def timing(plan: Plan, schedule: Scope) -> Timing | None:
 def _both(
     old: Plan, new: Plan, schedule: Scope, today: date
 ) -> tuple[list[ClockChange], Timing | None, Timing | None]:
-    """The changes of the clocks in the zones of two crontabs, and these; None for what is none."""
+    """The clock changes in the time zones of two crontabs, and the crontabs; None for another schedule."""
     found = [timing(plan, schedule) for plan in (old, new)]
     crons = [each if each is not None and each.crontab is not None else None for each in found]
     days = [(each, _midnight(today, each.zone)) for each in crons if each is not None]
@@ -137,14 +135,14 @@ def _intervals(start: datetime, seconds: float) -> Iterator[datetime]:
 
 
 def _crontab(fields: object, zone: ZoneInfo) -> Any:  # noqa: ANN401 - Celery has no types
-    """The crontab that is emitted; None where there is none, or Celery does not read it."""
+    """The emitted crontab; None without one, or if Celery rejects it."""
     # Celery is imported only where its own reader is needed: it is slow to import.
     from celery.schedules import ParseException, crontab  # noqa: PLC0415
 
     if not isinstance(fields, dict):
         return None
     try:
-        # It answers with the time left from now on; any fixed now does.
+        # It returns the time left from now; any fixed now will do.
         found = crontab(**fields, nowfun=lambda: _ANY_TIME)
     except (ValueError, TypeError, ParseException):
         return None
@@ -153,10 +151,10 @@ def _crontab(fields: object, zone: ZoneInfo) -> Any:  # noqa: ANN401 - Celery ha
 
 
 def _runs(crontab: Any, start: datetime) -> Iterator[datetime]:  # noqa: ANN401
-    """When beat sends it from a moment on, each from the one before; ends where the calendar does."""
+    """When beat sends it after a moment, each computed from the one before; ends with the calendar."""
     try:
-        # Celery looks for what comes after a run. The first pass of a time that comes twice: beat never
-        # gets to the second.
+        # Celery computes the next run after a run. In a repeated hour this is the first pass: beat never
+        # reaches the second.
         last = (start - _MINUTE).astimezone(crontab.tz).replace(fold=0)
         while True:
             last = (_ANY_TIME + crontab.remaining_estimate(last)).astimezone(crontab.tz)
@@ -167,7 +165,7 @@ def _runs(crontab: Any, start: datetime) -> Iterator[datetime]:  # noqa: ANN401
 
 @lru_cache(maxsize=100)
 def clock_changes(zone: ZoneInfo, start: datetime) -> tuple[ClockChange, ...]:
-    """The changes of the clocks from a moment on, the first one first."""
+    """The clock changes after a moment, in order."""
 
     def offset(moment: datetime) -> timedelta:
         return moment.astimezone(zone).utcoffset() or timedelta()
@@ -195,14 +193,14 @@ def _irregular(crontab: Any, change: ClockChange) -> bool:  # noqa: ANN401
     last = None
     for run in _runs(crontab, moment + forward):
         if run >= moment:
-            # By the clock on the wall: of two times in one zone, that is what Python subtracts.
+            # In local time: Python subtracts two times of one time zone that way.
             return last is not None and run - last <= -forward
         last = run
     return False
 
 
 def _says(crontab: Any, local: datetime) -> bool:  # noqa: ANN401
-    """Whether a crontab names this time; it does not name the one to which a skipped run is put off."""
+    """Whether a crontab names this time; it does not name the time of a postponed run."""
     return (
         local.minute in crontab.minute
         and local.hour in crontab.hour

@@ -1,4 +1,4 @@
-"""What a setting is about, in the words of a review."""
+"""The kind of change that a review assigns to a setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a schedule that is written in another way still fires at the same instants."""
+"""Whether a schedule that is written differently still fires at the same times."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _EVERY_DAY = ({*range(1, 32)}, {*range(1, 13)}, {*range(7)})
 
 
 def are_alike(old: Plan, new: Plan, schedule: Scope) -> bool:
-    """Whether two plans fire a schedule at the same instants, as far as that can be proven.
+    """Whether two plans provably fire a schedule at the same times.
 
-    It can where they name the same times in zones whose clocks agree for years, or daily times in zones that
-    never change their clocks. Nothing hangs on the day of the comparison.
+    The proof needs the same times in time zones whose clocks agree for years, or daily times in time zones
+    without clock changes. The result does not depend on the day of the comparison.
     """
     first, second = timing(old, schedule), timing(new, schedule)
     if first is None or second is None:
@@ -35,7 +35,7 @@ def are_alike(old: Plan, new: Plan, schedule: Scope) -> bool:
 
 
 def _clock_changes(zone: ZoneInfo) -> list[ClockChange]:
-    """All changes of the clocks in the years that are compared."""
+    """All clock changes in the years that are compared."""
     starts = [datetime(year, 1, 1, tzinfo=UTC) for year in _COMPARED_YEARS]
     return [change for start in starts for change in clock_changes(zone, start)]
 
@@ -49,7 +49,7 @@ def _days(crontab: Any) -> tuple[set[int], ...]:  # noqa: ANN401
 
 
 def _times_of_day(crontab: Any, later: timedelta = timedelta()) -> set[timedelta]:  # noqa: ANN401
-    """The times from midnight on at which a crontab fires, by a clock that is so much ahead of its own."""
+    """The times since midnight at which a crontab fires, on a clock that is `later` ahead of its own."""
     return {
         (timedelta(hours=hour, minutes=minute) + later) % timedelta(days=1)
         for hour in crontab.hour

@@ -1,4 +1,4 @@
-"""What a difference comes from: something that was written, or another difference."""
+"""The cause of a difference: a line of the workload, or another difference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from policycompiler.plan import Derived, Parameter, Plan, Scope, Setting, Writte
 
 
 def cause(plan: Plan, setting: Setting | None, differing: frozenset[tuple[Scope, str]]) -> SpecPath:
-    """What was written that a setting comes from: by way of what differs where there is such a way."""
+    """The path in the workload that a setting comes from, preferably through settings that differ."""
     if setting is None:
         return ()
     todo, seen = [setting], {(setting.scope, setting.key)}
@@ -26,12 +26,12 @@ def cause(plan: Plan, setting: Setting | None, differing: frozenset[tuple[Scope,
                 seen.add((way.scope, way.key))
                 todo.append(source)
     own: SpecPath = (f"{setting.scope.kind}s", setting.scope.name)
-    # Where nothing that was written differs, the entry says more than what it hangs on.
+    # If nothing written differs, the own entry says more than its source.
     return own if setting.scope.kind in {"task", "schedule"} and otherwise[:2] != own else otherwise
 
 
 def is_consequence(old: Setting | None, new: Setting | None, differing: frozenset[tuple[Scope, str]]) -> bool:
-    """Whether a setting differs because another does, and not by what anybody wrote."""
+    """Whether a setting differs because another setting does, and not by a written value."""
     given = [setting for setting in (old, new) if setting is not None]
     if any(_is_mirror(setting) for setting in given):
         return True
@@ -42,7 +42,7 @@ def is_consequence(old: Setting | None, new: Setting | None, differing: frozense
 
 
 def _is_mirror(setting: Setting) -> bool:
-    """Whether it only lists what others say."""
+    """Whether a setting only repeats other settings."""
     declared = vocabulary.find(setting.scope.kind, setting.key)
     return declared is not None and declared.mirror
 

@@ -1,1 +1,1 @@
-"""What a deployment does, read from its plan: who takes what, and where messages are."""
+"""What a deployment does, read from its plan: which worker consumes which queue, and where messages are."""

@@ -1,7 +1,7 @@
-"""What two deployments bind to the exchanges of one broker, where each finds what the other one made.
+"""Bindings of two deployments on the exchanges of one broker, where each finds those of the other.
 
-RabbitMQ keeps a binding until somebody removes it, kombu keeps one on Redis for ever, and an exchange keeps
-its type. Celery sends past all exchanges to a queue behind a direct one; elsewhere by its routing key.
+RabbitMQ keeps a binding until a person removes it, kombu on Redis keeps it without end, and an exchange keeps
+its type. Celery publishes directly to a queue of a direct exchange, and by routing key to other exchanges.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from policycompiler.plan import APP, Plan, Scope
 from policycompiler.review.facts import fleet
 
 DELAYS = "celery_delayed_delivery"
-"""The exchange by which RabbitMQ brings what it delayed to the exchange of its queue."""
+"""The exchange through which RabbitMQ delivers delayed messages to the exchange of their queue."""
 DELAY_BITS = 28
 """Each is a word of the routing key (kombu/transport/native_delayed_delivery.py)."""
 
 
 class Crossed(NamedTuple):
-    """That a queue gets what is `meant_for` another one, from this exchange, maybe by `any_key`.
+    """A queue that receives messages `meant_for` another one, from this exchange, maybe by `any_key`.
 
-    `new` is the queue of the new plan of which that comes.
+    `new` is the queue of the new plan that causes this.
     """
 
     meant_for: str
@@ -32,10 +32,10 @@ class Crossed(NamedTuple):
 
 
 class Clashes(NamedTuple):
-    """What bindings and exchanges of one plan do to the queues of the other one.
+    """The effects of bindings and exchanges of one plan on the queues of the other plan.
 
-    `crossed` are queues that get what their own plan does not bring them. `retyped` are those of the new
-    plan whose exchange is of another type in the old one, each with the old queues behind that.
+    `crossed` are queues that receive messages that their own plan does not send them. `retyped` are queues of
+    the new plan whose exchange has another type in the old plan, each with the old queues of that exchange.
     """
 
     crossed: dict[str, Crossed]
@@ -46,7 +46,7 @@ NO_CLASHES = Clashes({}, {})
 
 
 class _Link(NamedTuple):
-    """A queue behind an exchange: a binding, or the way of what is sent to the queue."""
+    """A queue of an exchange: a binding, or the route of messages to the queue."""
 
     exchange: str
     kind: str
@@ -73,7 +73,7 @@ def clashes(old: Plan, new: Plan) -> Clashes:
 
 
 def _retyped(old: Plan, new: Plan) -> Iterator[tuple[str, frozenset[str]]]:
-    """A queue that only another app declares is nobody's refusal here."""
+    """Queues with another exchange type; a queue that only another app declares does not count."""
     before: dict[str, dict[str, set[str]]] = {}
     for scope, link in _declared(old):
         if not old.get(scope, "external"):
@@ -93,7 +93,7 @@ def _declared(plan: Plan) -> Iterator[tuple[Scope, _Link]]:
 
 
 def _kept(plan: Plan) -> Iterator[tuple[Scope, _Link]]:
-    """Those whose queues outlive the processes; a broadcast's are gone with them."""
+    """The links whose queues outlive the processes; broadcast queues do not."""
     return ((scope, link) for scope, link in _declared(plan) if not plan.get(scope, "broadcast"))
 
 
@@ -107,7 +107,7 @@ def _bindings(plan: Plan) -> Iterator[_Link]:
 
 
 def _sends(plan: Plan) -> Iterator[_Link]:
-    """What passes an exchange."""
+    """The messages that pass an exchange."""
     delays, queues = _delays_in_broker(plan), {}
     for scope, link in _kept(plan):
         if link.kind == "direct":
@@ -116,7 +116,7 @@ def _sends(plan: Plan) -> Iterator[_Link]:
         queues[link.queue] = link
         tasks = (Scope("task", name) for name in plan.texts(scope, "tasks"))
         if delays and any(fleet.longest_delay_seconds(plan, task) for task in tasks):
-            # Before the key stand the bits of the delay.
+            # The bits of the delay precede the key.
             yield link._replace(exchange=DELAYS, kind="topic", key="0." * DELAY_BITS + link.key)
     for schedule in plan.scopes("schedule"):
         options = plan.get(schedule, "options")
@@ -128,7 +128,7 @@ def _sends(plan: Plan) -> Iterator[_Link]:
 
 
 def _delays_in_broker(plan: Plan) -> bool:
-    """Whether there is a quorum queue, beside which Celery lets RabbitMQ delay."""
+    """Whether there is a quorum queue, so Celery lets RabbitMQ delay messages."""
     queues = plan.scopes("queue") if plan.broker.quorum_queues else []
     return any(plan.get(scope, "type") == "quorum" for scope in queues)
 
@@ -137,7 +137,7 @@ _Table: TypeAlias = dict[tuple[str, str], list[_Link]]
 
 
 def _by_last_word(links: Iterable[_Link]) -> _Table:
-    """Bindings by exchange and the last word of what they match; empty where that may be any."""
+    """Bindings by exchange and the last word of their key; an empty word where any word matches."""
     table: _Table = {}
     for link in links:
         word = link.key.rpartition(".")[2] if link.kind == "topic" else ""
@@ -146,13 +146,13 @@ def _by_last_word(links: Iterable[_Link]) -> _Table:
 
 
 def _reached(table: _Table, sent: _Link, plan: Plan) -> Iterator[_Link]:
-    """The bindings by which something arrives."""
+    """The bindings that deliver a message."""
     words = {sent.key.rpartition(".")[2], ""}
     for link in (link for word in words for link in table.get((sent.exchange, word), ())):
         if sent.kind == "fanout" or link.kind == "fanout":
             arrives = sent.kind == link.kind
         elif link.kind == "direct":
-            # kombu keeps no pattern of it, which matches every key; RabbitMQ does not mix types.
+            # kombu stores no pattern for it, so it matches every key; RabbitMQ does not mix types.
             arrives = not plan.broker.declarations
         else:
             arrives = topics.matches(link.key, sent.key, plan.text(APP, "broker_transport"))

@@ -1,4 +1,4 @@
-"""What is known of two plans together, whatever it asks of the order."""
+"""Facts about two plans together."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class BothPlans(NamedTuple):
     """Two plans compared; everything is empty or False where they say the same.
 
     `before` and `after` are the names that old and new workers know. `renamed` maps a task to its earlier
-    names that only the old plan sends by. `handed` are tasks that another app runs from now on, or ran until
-    now. `given_up` are queues that only old workers consume; `unattended` are those of them that the new plan
-    goes on sending to. `replaced` are queues that RabbitMQ would refuse to declare, each with the name that
-    it has in between. `patience` are the seconds that a stop of a worker has to wait in between, where that
-    is longer than the new units wait. `elsewhere` says that the messages are kept in another place, `clashes`
-    what bindings and exchanges of the one do to the other.
+    names that only the old plan sends. `handed` are tasks that only one of the two plans runs in this app.
+    `given_up` are queues that only old workers consume; `unattended` are those of them that the new plan
+    still sends to. `replaced` are queues that RabbitMQ would refuse to declare, each with the name of its
+    stand-in. `patience` are the seconds that a stop of a worker must wait during the rollout, where the new
+    units wait less. `elsewhere` says that the broker keeps the messages in another place. `clashes` are the
+    effects of bindings and exchanges of one plan on the other.
     """
 
     before: fleet.Names
@@ -58,7 +58,7 @@ def both_plans(old: Plan, new: Plan) -> BothPlans:
 
 
 def sent_to(plan: Plan, but: Iterable[str] = ()) -> set[str]:
-    """The queues that tasks are sent to, the undeclared ones too; `but` some tasks."""
+    """The queues that tasks are sent to, including undeclared ones; without the tasks `but`."""
     aside = {*but}
     queues = {scope.name for scope in plan.scopes("queue") if {*plan.texts(scope, "tasks")} - aside}
     return queues | {plan.text(APP, "task_default_queue")}
@@ -73,7 +73,7 @@ def _handed(old: Plan, new: Plan, before: fleet.Names, after: fleet.Names) -> It
 
 
 def _renamed(before: fleet.Names, after: fleet.Names) -> dict[str, list[str]]:
-    """Tasks with the earlier names that only the old plan sends by."""
+    """Tasks with the earlier names that only the old plan sends."""
     renamed: dict[str, list[str]] = {}
     for earlier, name in after.earlier.items():
         if earlier not in before.earlier and before.runs(earlier) and after.runs(name):

@@ -1,4 +1,4 @@
-"""What a running deployment does, read from its plan: who takes what, and what is on its way."""
+"""What a running deployment does, by its plan: consumers, names, messages and times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from policycompiler.knowledge.backoff import all_waits_seconds, longest_wait_sec
 from policycompiler.plan import APP, Plan, Scope, Value
 
 PRIORITY_STEPS: list[float] = [0, 3, 6, 9]
-"""Those of kombu where none are given; on Redis each step is a list of its own."""
+"""The defaults of kombu; on Redis each step is a list of its own."""
 DEFAULT_CONTENT = "json"
 
 
@@ -35,12 +35,12 @@ def consumed(plan: Plan) -> set[str]:
 
 
 def running(plan: Plan) -> list[Scope]:
-    """The workers of which at least one process is to run."""
+    """The workers with at least one process."""
     return [scope for scope in plan.scopes("worker") if plan.get(scope, "replicas", 1) != 0]
 
 
 def consumers(plan: Plan) -> dict[str, list[str]]:
-    """The workers of each queue, also those of which none is to run."""
+    """The workers of each queue, including workers without replicas."""
     found: dict[str, list[str]] = {}
     for scope in plan.scopes("worker"):
         for queue in plan.texts(scope, "queues"):
@@ -60,7 +60,7 @@ class Names:
         }
 
     def entry(self, name: str) -> Scope | None:
-        """The task that has a name or had it, or the pattern that declares it; None where nothing does."""
+        """The task that has or had a name, or the pattern that declares it; None without one."""
         for exact in (name, self.earlier.get(name, name)):
             if self._plan.keys(scope := Scope("task", exact)):
                 return scope
@@ -74,7 +74,7 @@ class Names:
         return self._plan.text(entry, "queue")
 
     def queues(self, name: str) -> set[str]:
-        """Where messages of a task may lie: calls and schedules can choose other queues than its own."""
+        """The queues with messages of a task: calls and schedules can choose other queues than its own."""
         entry = self.entry(name)
         chosen = (
             scope.name
@@ -84,7 +84,7 @@ class Names:
         return {self.queue(name), *chosen}
 
     def runs(self, name: str) -> bool:
-        """Whether workers of the plan know what to do with a message of this name."""
+        """Whether workers of the plan can run a message of this name."""
         entry = self.entry(name)
         return entry is not None and runs_here(self._plan, entry)
 
@@ -100,7 +100,7 @@ def accepted(plan: Plan) -> set[str]:
 
 
 def sent_content(plan: Plan) -> set[str]:
-    """The content types of the messages that it sends."""
+    """The content types of the messages that its processes send."""
     names = {plan.get(scope, "options.serializer") for scope in plan.scopes("task")}
     names |= {_option(plan, scope, "serializer") for scope in plan.scopes("schedule")}
     names.add(plan.get(APP, "task_serializer", DEFAULT_CONTENT))
@@ -114,7 +114,7 @@ def _option(plan: Plan, schedule: Scope, key: str) -> Value:
 
 
 def keeps_results(plan: Plan) -> bool:
-    """Whether there is a place for its results."""
+    """Whether the plan has a result backend."""
     return any(plan.find(APP, key) for key in ("result_backend", "result_backend_variable"))
 
 
@@ -130,7 +130,7 @@ def accepted_results(plan: Plan) -> set[str]:
 
 
 def content_type(name: str) -> str:
-    """What kombu writes into a message for the name of a serializer."""
+    """The content type that kombu writes into a message for the name of a serializer."""
     # Imported here, as it takes a fifth of the start of every command.
     from kombu.serialization import registry  # noqa: PLC0415
 
@@ -156,16 +156,16 @@ def transport_option(plan: Plan, key: str) -> Value:
 
 
 def longest_run_seconds(plan: Plan, tasks: list[str]) -> float:
-    """The longest that a run of these tasks is expected to last; in older plans, by its hard limit."""
+    """The longest expected run of these tasks; in older plans, the hard time limit."""
     keys = ("longest_run_seconds", "options.time_limit")
     runs = (plan.number_if_any(Scope("task", name), key) for name in tasks for key in keys)
     return max((run for run in runs if run), default=0.0)
 
 
 def longest_hold_seconds(plan: Plan) -> float:
-    """The longest that a message that was taken may take to its end: a wait for its time, and a run.
+    """The longest time that a worker may hold a message: the countdown, and the run.
 
-    Where the plan says it, also the wait for a slot and for a rate limit.
+    Where the plan has it, also the wait for a slot and for a rate limit.
     """
     tasks = [scope for scope in plan.scopes("task") if runs_here(plan, scope)]
     delays = [longest_delay_seconds(plan, scope) for scope in tasks]
@@ -174,9 +174,9 @@ def longest_hold_seconds(plan: Plan) -> float:
 
 
 def longest_way_seconds(plan: Plan, tasks: Iterable[Scope] | None = None) -> float:
-    """The longest from the sending of a task to its end, its countdown and all its retries included.
+    """The longest time from the sending of a task to its end, including countdown and all retries.
 
-    Of all tasks where none are given. A retry keeps its limits and its queue; retries without end count as
+    Without `tasks`, of all tasks. A retry keeps its limits and its queue; endless retries count as
     none.
     """
     among = plan.scopes("task") if tasks is None else tasks

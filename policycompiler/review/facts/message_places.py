@@ -1,4 +1,4 @@
-"""Where a broker keeps the messages: what two plans have to say alike for them to see each other's."""
+"""Where a broker keeps the messages: settings that two plans must share to see each other's messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADDRESS = (
 
 
 class Option(NamedTuple):
-    """An option of a transport that differs, and what it was, by default too."""
+    """A transport option that differs, with its old value, which may be the default."""
 
     key: str
     was: Value
@@ -33,17 +33,17 @@ def is_elsewhere(old: Plan, new: Plan) -> bool:
 
 
 def hear_otherwise(old: Plan, new: Plan) -> list[Option]:
-    """The options that differ by which processes hear what is sent to all of them."""
+    """The differing options that decide which processes receive broadcasts."""
     return _differing(old, new, new.broker.place.meets)
 
 
 def held_elsewhere(old: Plan, new: Plan) -> list[Option]:
-    """The options that differ by which workers find what another one took and did not end."""
+    """The differing options that decide where workers find unacknowledged messages of other workers."""
     return _differing(old, new, new.broker.place.holds)
 
 
 def given_up(old: Plan, new: Plan) -> list[Option]:
-    """The options that were true and by which a message is not lost."""
+    """The differing options that were true and prevent the loss of a message."""
     return [option for option in _differing(old, new, new.broker.place.acknowledges) if option.was]
 
 
@@ -62,7 +62,7 @@ def _given(plan: Plan, key: str, default: Value) -> Value:
 
 
 def _addresses_differ(old: Plan, new: Plan) -> bool:
-    """Whether a queue has another address, or all queues have one for the first or the last time."""
+    """Whether a queue has another address, or addresses of queues are added or removed."""
     addresses = new.broker.place.addresses
     if not addresses:
         return False

@@ -1,4 +1,4 @@
-"""Which workers a unit would stop sooner than what another plan sends them may last."""
+"""Which workers a unit would stop before tasks of another plan are finished."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from policycompiler.review.facts import fleet
 
 
 def outlasted(old: Plan, new: Plan) -> Iterator[str]:
-    """Workers that old units would stop sooner than what new producers send them may last."""
+    """Workers whose old units stop them sooner than tasks of new producers may last."""
     for worker in fleet.running(old):
         if _missing_patience(old, worker, old.texts(worker, "queues"), new):
             yield worker.name
 
 
 def lasting(old: Plan, new: Plan) -> dict[str, float]:
-    """Workers to which what old producers sent may come that lasts longer than new units wait.
+    """Workers whose new units wait for less time than tasks of old producers may last.
 
-    Each has the seconds that a stop has to wait.
+    Each has the seconds that a stop must wait.
     """
     found = {
         worker.name: _missing_patience(new, worker, new.texts(worker, "queues"), old)
@@ -28,9 +28,9 @@ def lasting(old: Plan, new: Plan) -> dict[str, float]:
 
 
 def hurried(old: Plan, new: Plan) -> dict[str, float]:
-    """Workers whose old processes may have longer runs than the new units wait that will stop them.
+    """Workers whose new units wait for less time than runs of the old processes they stop may last.
 
-    Each has the seconds that a stop has to wait.
+    Each has the seconds that a stop must wait.
     """
     found: dict[str, float] = {}
     before = set(fleet.running(old))
@@ -42,9 +42,9 @@ def hurried(old: Plan, new: Plan) -> dict[str, float]:
 
 
 def _missing_patience(runner: Plan, worker: Scope, queues: Iterable[str], sender: Plan) -> float:
-    """How long a stop of a worker would have to wait for what another plan sends to queues; 0 if it does.
+    """How long a stop of a worker must wait for tasks that another plan sends to queues; 0 if it does.
 
-    A worker that is no more patient under the other plan is so on purpose.
+    If the other plan does not wait longer either, the short wait is intended.
     """
     patience = runner.number_if_any(worker, "stop_timeout_seconds")
     needed = 0.0

@@ -1,4 +1,4 @@
-"""Which queues RabbitMQ would refuse to declare, and what the queues that stand in for them are called."""
+"""Which queues RabbitMQ would refuse to declare, and the names of their stand-ins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from policycompiler.review.facts import fleet
 
 
 def replaced_queues(old: Plan, new: Plan) -> dict[str, str]:
-    """Those that have a worker before and after, on one broker, each with the name that it has in between."""
+    """Queues with a worker in both plans, on one broker, each with the name of its stand-in."""
     if not new.broker.declarations:
         return {}
     taken = {scope.name for plan in (old, new) for scope in plan.scopes("queue")}
@@ -23,7 +23,7 @@ def replaced_queues(old: Plan, new: Plan) -> dict[str, str]:
 
 
 def _is_refused(old: Plan, new: Plan, queue: str) -> bool:
-    """Whether RabbitMQ would refuse the new declaration of a queue that exists as the old one says."""
+    """Whether RabbitMQ would refuse the new declaration while the queue has the old one."""
     scope = Scope("queue", queue)
     if any(plan.get(scope, "external") or plan.get(scope, "broadcast") for plan in (old, new)):
         return False
@@ -33,7 +33,7 @@ def _is_refused(old: Plan, new: Plan, queue: str) -> bool:
 
 
 def _next_version(queue: str, taken: Iterable[str]) -> str:
-    """`mail.v2` of `mail`, `mail.v3` of `mail.v2`, and further where that is taken."""
+    """`mail.v2` of `mail`, `mail.v3` of `mail.v2`, or the next free number."""
     stem, _, last = queue.rpartition(".v")
     if not stem or not last.isdigit():
         stem, last = queue, "1"

@@ -1,4 +1,4 @@
-"""What a fleet can run at once and what that takes: processes, slots and memory of each worker."""
+"""The capacity of all workers: processes, slots and memory of each worker."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from policycompiler.knowledge import pools
 from policycompiler.plan import Plan, Scope
 
 KEYS = ("concurrency", "autoscale", "replicas", "memory_bytes", "max_memory_per_child", "pool")
-"""Settings of a worker that its size is counted from."""
+"""Settings of a worker that decide its size."""
 GROWS_TWOFOLD = 2.0
-"""From here on somebody has to see to it that there is room: a fleet is rarely half empty."""
+"""From this factor on a person must check the room: hosts are rarely half empty."""
 _KIB = 1024
 
 
 class Size(NamedTuple):
-    """All processes of a worker together; memory is None where nothing bounds it.
+    """All processes of a worker together; memory is None without a limit.
 
-    Memory is the declared budget of each process, else what the children of a prefork pool may have before
-    they are replaced.
+    Memory is the declared budget of each process. Without one, it is the limit at which prefork children
+    are replaced.
     """
 
     replicas: int = 0
@@ -27,7 +27,7 @@ class Size(NamedTuple):
     memory_bytes: int | None = 0
 
     def plus(self, other: Size) -> Size:
-        """Both together; of an unknown memory nothing is known of the sum."""
+        """Both together; the sum is unknown if either memory is."""
         known = self.memory_bytes is not None and other.memory_bytes is not None
         memory = (self.memory_bytes or 0) + (other.memory_bytes or 0) if known else None
         return Size(self.replicas + other.replicas, self.slots + other.slots, memory)
@@ -37,7 +37,7 @@ NOTHING = Size()
 
 
 class Resized(NamedTuple):
-    """A worker whose size differs, or all of them together; `NOTHING` where there is none on a side."""
+    """A worker whose size differs, or all workers together; `NOTHING` on a side without the worker."""
 
     worker: str
     before: Size
@@ -45,7 +45,7 @@ class Resized(NamedTuple):
 
     @property
     def factor(self) -> float:
-        """By how much it grows, in slots or in memory, whichever is more; 1 where it does not."""
+        """The larger growth of slots and memory; 1 without growth."""
         pairs = [
             (self.before.slots, self.after.slots),
             (self.before.memory_bytes or 0, self.after.memory_bytes or 0),
@@ -54,7 +54,7 @@ class Resized(NamedTuple):
 
 
 def size(plan: Plan, worker: Scope) -> Size:
-    """Of a worker of a plan, at its most; nothing of one that is not there."""
+    """The maximum size of a worker; `NOTHING` if the plan does not have it."""
     if not plan.keys(worker):
         return NOTHING
     replicas = int(plan.number_if_any(worker, "replicas") or 0)
@@ -74,14 +74,14 @@ def _memory(plan: Plan, worker: Scope, replicas: int, slots: int) -> int | None:
 
 
 def resized(old: Plan, new: Plan) -> tuple[Resized, ...]:
-    """The workers whose size differs, by name; those that come and go, too."""
+    """The workers whose size differs, by name; also added and removed workers."""
     workers = sorted({*old.scopes("worker"), *new.scopes("worker")})
     found = (Resized(worker.name, size(old, worker), size(new, worker)) for worker in workers)
     return tuple(each for each in found if each.before != each.after)
 
 
 def total(old: Plan, new: Plan) -> Resized:
-    """All workers together, those whose size stays, too."""
+    """All workers together, including those of the same size."""
     return Resized("", *(_sum(size(plan, worker) for worker in plan.scopes("worker")) for plan in (old, new)))
 
 

@@ -1,4 +1,4 @@
-"""The steps that deploy a folder: to workers that are to take both, to those that send, to all at once."""
+"""The steps that deploy a folder: to workers that must accept both, to senders, to all at once."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from policycompiler.plan import BEAT, Plan
+from policycompiler.quantities import duration
 from policycompiler.review.commands import waits
 from policycompiler.review.facts import fleet
 from policycompiler.review.order import need
 from policycompiler.review.order.moving_beat import BEAT_PROCESS, is_moved
 from policycompiler.review.order.need import told
 from policycompiler.review.order.processes import Processes, beat_alike, moves, reads_alike
-from policycompiler.review.order.way import PRODUCERS, Stage, Way, and_beat, names
+from policycompiler.review.order.way import PRODUCERS, Stage, Way, and_beat, names, none_left
 from policycompiler.review.outcome import OUTPUT, Phase, Step, WaitFor
 
 Word: TypeAlias = Literal["raise", "accept", "overlap"]
-"""What workers are brought to: hold for longer, read the new, or do both."""
+"""What the workers can do after the step: hold messages longer, read the new, or process both."""
 
 
 def expand(way: Way, running: Stage, target: Stage, word: Word, why: str) -> Step:
-    """Workers that can do the new before anybody asks for it."""
+    """Workers that can process new messages before any process sends them."""
     raising, readers = word == "raise", word == "accept" and bool(way.needs.find(need.NEW_RESULTS))
     processes = moves(running.plan, target.plan, new_code=not raising)
     undo = _undo_expand(way, running, target, processes, word)
@@ -28,8 +29,8 @@ def expand(way: Way, running: Stage, target: Stage, word: Word, why: str) -> Ste
     told_of = [
         f"deploy {target.called}",
         "" if raising else " and the new code",
-        " to the workers, and to the producers, which read results" if readers else " to the workers",
-        f", with code that still knows {told(gone)}" if gone and not raising else "",
+        " to the workers and to the producers, which read results" if readers else " to the workers",
+        f", and keep the code of {told(gone)}" if gone and not raising else "",
         f"; first start {names(processes.start)}" if processes.start else "",
     ]
     return deploy(
@@ -44,16 +45,16 @@ def expand(way: Way, running: Stage, target: Stage, word: Word, why: str) -> Ste
 
 
 def switch(way: Way, running: Stage, *, workers_too: bool = False) -> Step:
-    """From now on everybody sends the new way; workers come along where they did not send so yet."""
+    """Every process now sends the new way; workers restart too, where they did not send so yet."""
     workers = moves(running.plan, way.new) if workers_too else Processes((), (), (), ())
     processes = _with_senders(way, workers)
     undo = undo_switch(way)
     if workers_too:
-        undo = f"deploy {running.called} to the workers again; {undo}"
+        undo = f"roll the workers back to {running.called}; {undo}"
     return deploy(
         "switch",
         f"deploy {way.end.called} and the new code to {_whom(processes)}",
-        "the workers take both the old and the new" if way.needs.receive_first else _why_stop_sending(way),
+        "the workers accept both old and new messages" if way.needs.receive_first else _why_stop_sending(way),
         undo,
         way.end.folder,
         processes,
@@ -62,26 +63,26 @@ def switch(way: Way, running: Stage, *, workers_too: bool = False) -> Step:
 
 
 def at_once(way: Way, running: Stage) -> Iterator[Step]:
-    """Whatever has to change, in any order; nothing where no process reads what differs."""
+    """All processes that must change, in any order; none where no process reads the differences."""
     workers = moves(running.plan, way.new, new_code=running is not way.start)
     processes = _with_senders(way, workers)
     if not any(processes):
         if not is_moved(way.old, way.new):
-            why = "what differs is read by people and by Prometheus; no process has to start again"
+            why = "only people and Prometheus read the differences; no process must restart"
             undo = f"put {way.start.called} in place"
             yield Step("switch", "put the output in place", why, undo, OUTPUT)
         return
-    undo = f"deploy {way.start.called} again, in any order"
+    undo = f"roll back to {way.start.called}, in any order"
     if running is not way.start:
         seconds = fleet.longest_hold_seconds(way.new)
         undo = (
-            f"deploy {running.called} to the workers and {way.start.called} to the others; go back "
-            f"further only after {seconds:g} s, as what was sent meanwhile may be held for so long"
+            f"roll the workers back to {running.called} and the other processes to {way.start.called}; "
+            f"wait {duration(seconds)} before you roll back further: workers may hold messages that long"
         )
     yield deploy(
         "switch",
         f"deploy {way.end.called} to {_whom(processes)}",
-        "old and new processes take each other's messages",
+        "old and new processes accept each other's messages",
         undo,
         way.end.folder,
         processes,
@@ -98,13 +99,13 @@ def deploy(
     processes: Processes,
     wait_for: tuple[WaitFor, ...],
 ) -> Step:
-    """A step that brings a folder to some processes."""
+    """A step that deploys a folder to some processes."""
     start, restart, reload, stop = processes
     return Step(phase, action, why, undo, folder, start, restart, reload, stop, (), wait_for)
 
 
 def _with_senders(way: Way, processes: Processes) -> Processes:
-    """Those of them with whom anything changes; a beat that moves has steps of its own."""
+    """These, with producers and beat where they change; a beat that moves has steps of its own."""
     start, restart, stop = processes.start, processes.restart, processes.stop
     if not reads_alike(way.old, way.new):
         restart = (*restart, PRODUCERS)
@@ -119,7 +120,7 @@ def _with_senders(way: Way, processes: Processes) -> Processes:
 
 
 def _whom(processes: Processes) -> str:
-    """Who gets a folder, in words."""
+    """The processes that get a folder, in words."""
     listed = [each for kind in processes for each in kind]
     kinds = ["workers"] if any(each.startswith("worker:") for each in listed) else []
     kinds += [each for each in (PRODUCERS, BEAT_PROCESS) if each in listed]
@@ -135,67 +136,67 @@ class _Undo(NamedTuple):
 
 
 def _undo_expand(way: Way, running: Stage, target: Stage, processes: Processes, word: Word) -> _Undo:
-    """Workers send too: from an overlap they have sent the new way already."""
+    """Workers send too: in an overlap they may have sent the new way already."""
     if word == "raise":
-        return _Undo(f"deploy {running.called} to the workers again: nothing is held for longer yet")
-    # What only workers take that were started for it is taken once no other worker sends it any more.
+        return _Undo(f"roll the workers back to {running.called}: no message is held longer yet")
+    # Queues that only the started workers consume: they drain once no other worker sends to them.
     drained = [
         queue
         for queue in sorted(way.needs.names(need.NEW_QUEUE))
         if _is_of(processes.start, target.plan, queue)
     ]
     sent = _new_under_way(way, but=drained, forms=word == "overlap")
-    first = f"once nothing is left of {sent}, which tasks may have sent already, " if sent else ""
-    sentence = f"{first}deploy {running.called} and the code of before to the workers of before again"
+    first = f"wait until {sent}: tasks may have sent some already; then " if sent else ""
+    sentence = f"{first}roll the workers back to {running.with_code}"
     pauses: list[WaitFor] = []
     if drained:
-        sentence += f"; wait until nothing is left of {told(drained)}"
+        sentence += f"; wait until {none_left(drained)}"
         pauses += waits.until_empty(target.plan, drained)
     if word == "overlap" and (
         moved := [*waits.until_levels_moved(way.new, way.old, fleet.consumed(way.old))]
     ):
-        sentence += "; wait until what they gave back by the new levels lies in lists of the old ones"
+        sentence += "; wait until no message is left in the lists of the new levels"
         pauses += moved
     if pauses:
         pauses[:0] = waits.until_workers_answer(running.plan)
     elif not sent:
-        sentence += ": nothing has been sent the new way yet"
+        sentence += ": no message needs the new workers yet"
     if processes.start:
         sentence += f"; stop {names(processes.start)}"
     return _Undo(sentence, tuple(pauses))
 
 
 def _is_of(started: tuple[str, ...], plan: Plan, queue: str) -> bool:
-    """Whether only these workers take from a queue."""
+    """Whether only these workers consume a queue."""
     takers = {f"worker:{name}" for name in fleet.consumers(plan).get(queue, ())}
     return bool(takers) and takers <= {*started}
 
 
 def undo_switch(way: Way) -> str:
-    """How to go back once everybody sends the new way."""
+    """How to roll back once every process sends the new way."""
     sent = _new_under_way(way)
-    further = f"; go back further only once nothing is left of {sent}" if sent else ""
-    back = f"deploy {way.start.called} and the code of before to producers{and_beat(way)} again"
-    return f"{back}: the workers take both{further}"
+    further = f"; before you roll back further, wait until {sent}" if sent else ""
+    back = f"roll producers{and_beat(way)} back to {way.start.with_code}"
+    return f"{back}: the workers accept both{further}"
 
 
 def _new_under_way(way: Way, *, but: Sequence[str] = (), forms: bool = True) -> str:
-    """What may be under way that old workers cannot take; without `forms`, only what lies in queues."""
+    """That no message is left that old workers cannot process; without `forms`, in queues only."""
     found = way.needs
     queues = found.names(need.NEW_QUEUE).difference(but)
     if not forms:
-        return told(sorted(queues))
-    things = told(sorted({*queues, *found.names(need.NEW_TASK, need.NEW_NAME)}))
-    form = "messages in the new form" if found.find(need.NEW_FORM) else ""
+        return none_left(queues)
+    messages = none_left(queues, found.names(need.NEW_TASK, need.NEW_NAME))
+    form = "no message of the new content type is left" if found.find(need.NEW_FORM) else ""
     hasty = sorted(found.names(need.LONGER_RUN))
-    longer = f"longer runs in {told(hasty)}" if hasty else ""
-    return " and ".join(filter(None, (things, form, longer)))
+    longer = f"no long run is left in {told(hasty)}" if hasty else ""
+    return " and ".join(filter(None, (messages, form, longer)))
 
 
 def _why_stop_sending(way: Way) -> str:
     what = told(sorted(way.needs.names(need.LEAVING) | way.needs.gone))
     return (
-        f"what is still under way for {what} is run by the workers as they are"
+        f"the current workers still process the remaining messages for {what}"
         if what
-        else ("the workers bear with what is under way")
+        else ("the current workers can process every message already sent")
     )

@@ -1,4 +1,4 @@
-"""How the one beat goes to another host."""
+"""How the one beat moves to another host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_moved(old: Plan, new: Plan) -> bool:
 
 
 def moving(old: Plan, new: Plan, folder: str, called: str) -> Iterator[Step]:
-    """It ends before the next one starts from a folder, and that goes on where it left off."""
+    """The old beat stops before the new beat starts from a folder and continues from its schedule file."""
     there, here = (str(plan.get(BEAT, "host") or "its host") for plan in (old, new))
     yield Step(
         "switch",
@@ -30,7 +30,7 @@ def moving(old: Plan, new: Plan, folder: str, called: str) -> Iterator[Step]:
     yield Step(
         "switch",
         f"start beat on {here} from {called}",
-        "the old one has ended; what has become due in between is sent at once",
+        "the old beat has stopped; the new beat sends overdue schedules at once",
         f"stop beat on {here}, copy the schedule file back, and start beat on {there}",
         folder=folder,
         start=(BEAT_PROCESS,),

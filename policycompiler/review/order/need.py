@@ -1,4 +1,4 @@
-"""What can ask for an order in which processes go from an old plan to a new one, and for which steps."""
+"""The reasons why processes must go from an old plan to a new one in an order, and the steps they need."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ _MOST_TOLD = 6
 
 
 def told(names: Iterable[str]) -> str:
-    """Names in a sentence, and how many more there are than anybody reads."""
+    """Names in a sentence: the first ones, and the number of the others."""
     listed = [f"`{name}`" for name in names]
     more = len(listed) - _MOST_TOLD
     return ", ".join(listed[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 class Asks(StrEnum):
-    """What a need asks of the order. For each of these there is a step of a phase."""
+    """What a need requires of the order. Each of these leads to a step of a phase."""
 
     RAISE = "raise"
-    """All workers hold messages for longer before anybody needs it."""
+    """All workers hold messages for longer before a process needs that."""
     ACCEPT = "accept"
-    """All read something new before anybody sends it."""
+    """All processes read something new before any process sends it."""
     RECEIVE = "receive"
-    """Workers are ready for something new before anybody sends it."""
+    """Workers are ready for something new before any process sends it."""
     KEEP = "keep"
-    """New workers go on with something old until nothing of it is left."""
+    """New workers still process something old until nothing of it is left."""
     DRAIN = "drain"
-    """Something old goes last, once nothing of it is left."""
+    """Something old is removed last, once nothing of it is left."""
     STAND_IN = "stand-in"
-    """Another queue stands in for one that is made anew."""
+    """Another queue stands in for a queue that is deleted and declared again."""
     MOVE = "move"
-    """Beat ends before it starts elsewhere."""
+    """Beat stops before it starts on another host."""
     DELETE = "delete"
     """Something is deleted once the new plan runs."""
 
@@ -49,11 +49,11 @@ PHASES: Mapping[Asks, Phase] = {
     Asks.MOVE: "switch",
     Asks.DELETE: "contract",
 }
-"""The phase of the step, at the least, that each of these leads to."""
+"""The earliest phase of the step that each of these leads to."""
 
 
 class Kind(NamedTuple):
-    """A kind of need: what it asks for, and why, where `{names}` is what it covers."""
+    """A kind of need: what it requires, and why; `{names}` stands for what it covers."""
 
     name: str
     asks: frozenset[Asks]
@@ -64,9 +64,14 @@ def _kind(name: str, says: str, *asks: Asks) -> Kind:
     return Kind(name, frozenset(asks), says)
 
 
-_FORM = "an old process refuses the new form, so all read it before anybody writes it"
-_IMPATIENT = "what is under way may run for longer than the new stop timeout of {names}"
-_WITHOUT = "a worker without {names} throws away what is still under way of it; the code stays until then"
+_FORM = (
+    "old processes reject the new content type, so every process must accept it before any process sends it"
+)
+_IMPATIENT = "tasks already sent may run longer than the new stop timeout of {names}"
+_WITHOUT = (
+    "workers without the code of {names} discard its remaining messages, so the code must stay until none is "
+    "left"
+)
 
 NEW_FORM = _kind("new-form", _FORM, Asks.ACCEPT)
 """Content types of messages that old processes do not read."""
@@ -74,85 +79,88 @@ NEW_RESULTS = _kind("new-results", _FORM, Asks.ACCEPT)
 """The content type of results that old processes do not read."""
 NEW_NAME = _kind(
     "new-name",
-    "an old worker throws away what has the new name, so the new code still sends the old one",
+    "old workers discard messages with the new name, so the new code still sends the old name",
     Asks.ACCEPT,
 )
 """Tasks that had another name."""
-NEW_QUEUE = _kind("new-queue", "nobody consumes {names} yet", Asks.RECEIVE)
+NEW_QUEUE = _kind("new-queue", "no worker consumes {names} yet", Asks.RECEIVE)
 """Queues that only new workers consume."""
 NEW_TASK = _kind(
     "new-task",
-    "a worker that does not know {names} throws its messages away: "
-    "no code, that of tasks included, may send it before the next step",
+    "old workers discard messages of {names}: no code, not even a task, may send any before the next step",
     Asks.RECEIVE,
 )
 """Tasks that old workers do not know."""
 DESERTED = _kind("deserted", "tasks still send to {names} while old workers run", Asks.KEEP)
-"""Queues that only old workers consume, and whose tasks go on being sent, to other queues."""
-NEW_ARGUMENTS = _kind("new-arguments", "old code may not take the new arguments of {names}", Asks.RECEIVE)
+"""Queues that only old workers consume, and whose tasks are now sent to other queues."""
+NEW_ARGUMENTS = _kind(
+    "new-arguments", "the old code may not accept the new arguments of {names}", Asks.RECEIVE
+)
 """Schedules with other arguments."""
 NEW_LEVELS = _kind(
     "new-levels",
-    "an old worker does not look into the lists of the new levels",
+    "old workers do not read the Redis lists of the new priority levels",
     Asks.RECEIVE,
     Asks.KEEP,
 )
-"""The lists that Redis keeps for each priority."""
+"""The lists that Redis keeps for each priority level."""
 LONGER_RUN = _kind(
     "longer-run",
-    "a stop of the old {names} would kill what may run for longer from now on",
+    "new producers send tasks that may run longer than the old stop timeout of {names}",
     Asks.RECEIVE,
 )
-"""Workers that old units would stop sooner than what new producers send may last."""
+"""Workers whose old units stop them sooner than tasks of new producers may last."""
 SHORTER_HOLD = _kind(
     "shorter-hold",
-    "what is under way may be held for longer than the new visibility timeout",
+    "workers may hold messages already sent for longer than the new visibility timeout",
     Asks.KEEP,
 )
 """The visibility timeout, where it is lowered."""
 LASTING = _kind("lasting", _IMPATIENT, Asks.KEEP)
-"""Workers to which what old producers sent may come that lasts longer than new units wait for."""
+"""Workers whose new units wait for less time than tasks of old producers may last."""
 HURRIED = _kind("hurried", _IMPATIENT, Asks.KEEP)
-"""Workers whose old processes may have longer runs than the new units wait for that will stop them."""
-OLD_FORM = _kind("old-form", "what is under way is in the old form, which a new worker refuses", Asks.KEEP)
+"""Workers whose new units wait for less time than runs of the old processes they stop may last."""
+OLD_FORM = _kind(
+    "old-form", "messages already sent have the old content type, which new workers reject", Asks.KEEP
+)
 """Content types of messages that new processes do not read."""
 HANDED_ON = _kind("handed-on", _WITHOUT, Asks.KEEP, Asks.DRAIN)
-"""Tasks that another app runs from now on, and of which messages are left here."""
+"""Tasks that another app now runs, with messages left here."""
 GONE = _kind("gone", _WITHOUT, Asks.DRAIN)
 """Tasks, and earlier names of some, that new workers do not know."""
-LEAVING = _kind("leaving", "no new worker takes what is left in {names}", Asks.DRAIN)
+LEAVING = _kind("leaving", "no new worker consumes the messages left in {names}", Asks.DRAIN)
 """Queues that only old workers consume."""
 LONGER_HOLD = _kind(
     "longer-hold",
-    "Redis gives a message back by the timeout of whichever worker looks: "
-    "all have the longer one before anything is held for longer",
+    "each worker redelivers the messages of all workers after its own visibility timeout, "
+    "so all workers need the longer timeout first",
     Asks.RAISE,
 )
 """The visibility timeout, where it is raised."""
 REPLACED = _kind(
     "replaced",
-    "RabbitMQ refuses to declare {names} or its exchange in another way while they exist: no worker of it "
-    "would start, no send would pass; a queue with another name stands in for it until it is empty and made "
-    "anew",
+    "RabbitMQ refuses to declare {names} or its exchange differently while they exist: workers would not "
+    "start and publishing would fail; a queue with another name stands in until the old queue is empty and "
+    "declared again",
     Asks.STAND_IN,
 )
 """Queues that RabbitMQ would refuse to declare."""
 LEFT_ROW = _kind(
     "left-row",
-    "a schedule that has left the workload is still sent as long as its row is there",
+    "beat sends a removed schedule as long as its row is in the database",
     Asks.DELETE,
 )
 """Schedules that beat still sends until their rows are deleted."""
 BEAT_MOVED = _kind(
     "beat-moved",
-    "two beats send everything twice; without the file of its last runs beat forgets what is overdue",
+    "two beats send every schedule twice; without its schedule file, beat forgets overdue runs",
     Asks.MOVE,
 )
-"""Beat, where it goes to another host."""
+"""Beat, where it moves to another host."""
 
 
 class Need(NamedTuple):
-    """Something that asks for an order, with the names of what it covers."""
+    """A reason for an order, with the names of what it covers."""
 
     kind: Kind
     names: frozenset[str]
@@ -163,7 +171,7 @@ class Need(NamedTuple):
         return self.kind.says.format(names=told(sorted(self.names)))
 
     def of(self, names: Iterable[str]) -> Need | None:
-        """What of it is about some names; None where nothing is."""
+        """The part of it that is about some names; None without any."""
         covered = self.names.intersection(names)
         return Need(self.kind, covered) if covered else None
 

@@ -1,4 +1,4 @@
-"""What two plans ask of the order in which processes go from the old one to the new one."""
+"""The order that two plans require when processes go from the old plan to the new plan."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from policycompiler.review.order.schedule_rows import left_over
 
 
 class Needs(NamedTuple):
-    """What is known of two plans, and what asks for an order, in the order in which people are told."""
+    """The facts about two plans, and the reasons for an order, in the order of the sentences."""
 
     facts: BothPlans
     each: tuple[Need, ...]
 
     def find(self, kind: Kind, *names: str) -> Need | None:
-        """A need of a kind: all that it covers, or what is about these names; None where there is none."""
+        """A need of a kind: all of it, or the part about these names; None without one."""
         found = next((each for each in self.each if each.kind is kind), None)
         return found.of(names) if found and names else found
 
     def names(self, *kinds: Kind) -> frozenset[str]:
-        """What needs of these kinds cover."""
+        """The names that needs of these kinds cover."""
         return frozenset().union(*(each.names for each in self.each if each.kind in kinds))
 
     def ask(self, *asks: Asks) -> bool:
-        """Whether anything asks for one of these."""
+        """Whether any need requires one of these."""
         return any(each.kind.asks.intersection(asks) for each in self.each)
 
     def why(self, *asks: Asks) -> str:
-        """The sentences of what asks for one of these."""
+        """The sentences of the needs that require one of these."""
         return reason(each for each in self.each if each.kind.asks.intersection(asks))
 
     @property
     def gone(self) -> frozenset[str]:
-        """The tasks that new workers do not know, and of which something is left."""
+        """The tasks that new workers do not know, with messages left."""
         return self.names(need.GONE, need.HANDED_ON)
 
     @property
     def accept_first(self) -> bool:
-        """Whether all have to read what is new before anybody may send it."""
+        """Whether all processes must read something new before any process may send it."""
         return self.ask(Asks.ACCEPT)
 
     @property
     def receive_first(self) -> bool:
-        """Whether workers come before whoever sends."""
+        """Whether workers must come before producers and beat."""
         return self.ask(Asks.ACCEPT, Asks.RECEIVE)
 
     @property
     def overlap(self) -> bool:
-        """Whether workers need a configuration in between, which does the old and the new."""
+        """Whether workers need a plan in between that processes both old and new messages."""
         return self.ask(Asks.KEEP) or (self.ask(Asks.DRAIN) and self.receive_first)
 
     @property
     def drain(self) -> bool:
-        """Whether something old has to be gone before the last step."""
+        """Whether something old must be gone before the last step."""
         return self.ask(Asks.KEEP, Asks.DRAIN)
 
 
@@ -111,12 +111,12 @@ def _new_task(old: Plan, new: Plan, facts: BothPlans) -> Iterable[str]:
 
 
 def _staying(facts: BothPlans) -> set[str]:
-    """The same queue brings their messages to whoever runs them: none is left behind."""
+    """Tasks whose queue stays the same: the app that now runs them consumes all their messages."""
     return {name for name in facts.handed if facts.before.queue(name) == facts.after.queue(name)}
 
 
 def _unknown(plan: Plan, others: fleet.Names) -> set[str]:
-    """The tasks whose messages workers that know the other names would throw away."""
+    """The tasks whose messages are discarded by workers that know the other names."""
     return {
         scope.name
         for scope in plan.scopes("task")
@@ -125,10 +125,10 @@ def _unknown(plan: Plan, others: fleet.Names) -> set[str]:
 
 
 def _no_more_known(old: Plan, facts: BothPlans) -> set[str]:
-    """The tasks of the old plan that nobody who goes on with their queue knows."""
+    """The tasks of the old plan that no remaining consumer of their queue knows."""
     stay = _staying(facts)
     unknown = _unknown(old, facts.after) - _earlier(facts) - stay
-    # What a pattern that goes stood for goes with it.
+    # A removed pattern removes the tasks that it stood for.
     return unknown | {name for name in facts.handed - stay if _pattern(facts.before, name) in unknown}
 
 
@@ -144,7 +144,7 @@ def _pattern(names: fleet.Names, name: str) -> str | None:
 
 def _all_gone(old: Plan, facts: BothPlans) -> set[str]:
     aliases = facts.before.earlier.keys() - facts.after.earlier.keys()
-    # Nobody sends by an earlier name any more: that another app has it now is settled with that.
+    # No process sends an earlier name any longer, so it does not matter that another app has it now.
     forgotten = {name for name in aliases if not facts.after.runs(name)} - facts.handed
     return _no_more_known(old, facts) | (forgotten - _earlier(facts))
 
@@ -165,7 +165,7 @@ def _leaving(old: Plan, new: Plan, facts: BothPlans) -> Iterable[str]:
 
 
 def _deserted(old: Plan, new: Plan, facts: BothPlans) -> Iterable[str]:
-    # What a pattern stood for may go on under a name of its own.
+    # A task of a pattern may continue under a name of its own.
     ended = {name for name in _no_more_known(old, facts) - facts.handed if "*" not in name}
     return {*_leaving(old, new, facts)} & sent_to(old, but=ended)
 
@@ -194,7 +194,7 @@ def _shorter_hold(old: Plan, new: Plan, facts: BothPlans) -> Iterable[str]:
 
 
 def _is_raised(old: Plan, new: Plan) -> bool:
-    """Whether an old worker would give back what a new one still holds."""
+    """Whether an old worker would redeliver messages that a new worker still holds."""
     if not new.broker.shares_timeout:
         return False
     before, after = (plan.number_if_any(APP, "visibility_timeout_seconds") for plan in (old, new))
@@ -228,4 +228,4 @@ _FINDERS: tuple[tuple[Kind, _Finder], ...] = (
     (need.LEFT_ROW, lambda old, new, _: left_over(old, new)),
     (need.BEAT_MOVED, lambda old, new, _: (str(BEAT),) if is_moved(old, new) else ()),
 )
-"""What each kind of need covers, by the two plans; people are told in this order."""
+"""What each kind of need covers, by the two plans; reasons appear in this order."""

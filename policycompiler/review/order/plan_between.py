@@ -17,11 +17,11 @@ from policycompiler.plan import (
 )
 
 POLICY = "rollout"
-"""Who decides what stands in neither of the two plans."""
+"""The policy that decides values that neither of the two plans has."""
 
 
 class PlanBetween(PlanDraft):
-    """A plan as it is, of which some settings are decided once more."""
+    """A plan with some settings decided again."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
@@ -33,8 +33,7 @@ class PlanBetween(PlanDraft):
     ) -> None:
         """Decide a setting.
 
-        It comes from what settings of the two plans came from, and from origins of its own; raises
-        `ConflictError` where there is neither.
+        Its origins are those of settings of the two plans and its own; raises `ConflictError` without any.
         """
         origins: list[Origin] = []
         for source in sources:
@@ -45,7 +44,7 @@ class PlanBetween(PlanDraft):
         self.settle(Decision(scope, key, value, because, tuple(origins), overrides=True), POLICY)
 
     def as_in(self, plan: Plan, source: Scope, scope: Scope, key: str, because: str) -> None:
-        """Let a setting of a scope have the value that a scope of another plan has, or none."""
+        """Give a setting of a scope the value of a scope of another plan, or none."""
         setting = plan.find(source, key)
         if setting is None or setting.value is None:
             self.drop(scope, key)

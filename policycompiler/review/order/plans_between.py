@@ -1,4 +1,4 @@
-"""The plans in between: what processes run while old and new messages are under way together."""
+"""The plans in between: what processes run while both old and new messages exist."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SENDS = ("task_serializer", "result_serializer", "task_compression", "result_co
 
 
 def raised(old: Plan, new: Plan) -> Plan:
-    """The old plan with the longer visibility timeout of the new one, before anything needs it."""
+    """The old plan with the longer visibility timeout of the new one, before a message needs it."""
     between = PlanBetween(old)
     _with_timeout_of(new, between)
     return between.finished()
 
 
 def overlap(old: Plan, new: Plan, found: Needs) -> Plan:
-    """The new plan, whose workers also take, read and hold what the old one sends; itself if it does so."""
+    """The new plan, whose workers also process what the old plan sends; itself if it already does."""
     between = PlanBetween(new)
     taken, leaving = fleet.consumers(old), found.names(need.LEAVING)
     for name in sorted(found.gone):
@@ -40,10 +40,10 @@ def overlap(old: Plan, new: Plan, found: Needs) -> Plan:
         steps: list[Value] = [*sorted({*fleet.priority_steps(old), *fleet.priority_steps(new)})]
         said = [plan.find(APP, _OPTIONS) for plan in (old, new)]
         _with_option(
-            between, "priority_steps", steps, "messages of old and of new levels are under way", *said
+            between, "priority_steps", steps, "the queues hold messages of old and new levels", *said
         )
     for name, seconds in found.facts.patience.items():
-        because = "what it takes in between may run as long as its sender said"
+        because = "during the rollout, a run may last as long as its sender allowed"
         said = [next(_saying(seconds, old, new), None)]
         between.decide(Scope("worker", name), "stop_timeout_seconds", seconds, because, *said)
     both = between.finished()
@@ -51,9 +51,9 @@ def overlap(old: Plan, new: Plan, found: Needs) -> Plan:
 
 
 def accepting(old: Plan, both: Plan, found: Needs) -> Plan:
-    """A plan of the overlap that reads both and still sends as the old one does."""
+    """A plan of the overlap that reads both and still sends like the old plan."""
     between = PlanBetween(both)
-    because = "old processes cannot read the new form yet"
+    because = "old processes cannot read the new content type yet"
     for key in _SENDS:
         between.as_in(old, APP, APP, key, because)
     for scope in both.scopes("task"):
@@ -63,13 +63,13 @@ def accepting(old: Plan, both: Plan, found: Needs) -> Plan:
                 between.as_in(old, entry, scope, key, because)
     for name, earlier in found.facts.renamed.items():
         task = Scope("task", name)
-        because = "old workers throw away what has the new name"
+        because = "old workers discard messages with the new name"
         between.decide(task, "sent_as", earlier[0], because, Derived(task, "renamed_from"))
     return between.finished()
 
 
 def _keep_task(between: PlanBetween, old: Plan, new: Plan, name: str, found: Needs) -> None:
-    """Run what comes under a name that goes: as the task that has it, or whose earlier name it is."""
+    """Run messages with a removed name: as the task that has the name, or had it earlier."""
     facts = found.facts
     entry = facts.before.entry(name)
     if entry is None or not old.keys(entry):
@@ -77,7 +77,7 @@ def _keep_task(between: PlanBetween, old: Plan, new: Plan, name: str, found: Nee
     if name in facts.handed:
         task, after = Scope("task", name), facts.after.entry(name)
         between.take(task, old.keys(entry))
-        because = "another app runs it from now on, and is sent it already"
+        because = "another app now runs the task and already receives its messages"
         said = None if after is None else new.find(after, "queue")
         between.decide(task, "queue", facts.after.queue(name), because, said)
         return
@@ -90,15 +90,15 @@ def _keep_task(between: PlanBetween, old: Plan, new: Plan, name: str, found: Nee
         between.take(task, old.keys(entry))
     known = between.find(task, "renamed_from")
     names = known.value if known is not None and isinstance(known.value, list) else []
-    because = "messages under this name are still under way"
+    because = "messages with this name may still be in the queues"
     told: Value = [*sorted({*map(str, names), name})]
     between.decide(task, "renamed_from", told, because, known, old.find(entry, "renamed_from"))
 
 
 def _keep_queue(between: PlanBetween, old: Plan, queue: str, workers: list[str]) -> None:
-    """Declare a queue that leaves as it is, and let the workers that consume it go on with that."""
+    """Declare a removed queue as before, and let its workers still consume it."""
     scope = Scope("queue", queue)
-    because = "its messages are not all taken yet"
+    because = "the queue may still hold messages"
     between.take(scope, old.keys(scope))
     known: Value = [*_known(between, old, queue)]
     between.decide(scope, "tasks", known, because, old.find(scope, "tasks"))
@@ -106,8 +106,8 @@ def _keep_queue(between: PlanBetween, old: Plan, queue: str, workers: list[str])
 
 
 def _keep_workers(between: PlanBetween, old: Plan, queue: str, workers: list[str]) -> None:
-    """Let the workers that consume a queue go on with that."""
-    because = "its messages are not all taken yet"
+    """Let the workers of a queue still consume it."""
+    because = "the queue may still hold messages"
     for name in workers:
         worker = Scope("worker", name)
         if not between.keys(worker):
@@ -122,12 +122,12 @@ def _keep_workers(between: PlanBetween, old: Plan, queue: str, workers: list[str
 
 
 def _known(between: Plan, old: Plan, queue: str) -> list[str]:
-    """The tasks that the old plan sends to a queue, without those that nobody knows any more."""
+    """The tasks that the old plan sends to a queue, without those that the plan no longer has."""
     return [name for name in old.texts(Scope("queue", queue), "tasks") if between.keys(Scope("task", name))]
 
 
 def _read_both(between: PlanBetween, old: Plan, new: Plan) -> None:
-    because = "messages of both kinds are under way"
+    because = "the queues hold messages of both content types"
     for key in ("accept_content", "result_accept_content"):
         both = _union(new, old, key)
         if both != new.get(APP, key) and (key == "accept_content" or new.get(APP, key) is not None):
@@ -146,7 +146,7 @@ _OPTIONS = "broker_transport_options"
 
 
 def _with_timeout_of(plan: Plan, between: PlanBetween) -> None:
-    because = "the same for old and new workers: each gives back the messages of all by its own"
+    because = "each worker redelivers the messages of all workers after its own timeout, so all need the same"
     seconds = plan.number(APP, _TIMEOUT)
     between.decide(APP, _TIMEOUT, seconds, because, plan.find(APP, _TIMEOUT))
     own = between.find(APP, _OPTIONS)
@@ -162,7 +162,7 @@ def _with_option(
 
 
 def _saying(seconds: float, *plans: Plan) -> Iterator[Setting]:
-    """The settings of workers, and of what they run, that say so many seconds."""
+    """The settings of workers and their tasks that have this number of seconds."""
     for kind, key in (
         ("worker", "stop_timeout_seconds"),
         ("task", "longest_run_seconds"),

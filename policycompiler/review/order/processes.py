@@ -9,7 +9,7 @@ from policycompiler.plan.vocabulary import Reader
 from policycompiler.review.facts import fleet
 
 _EVERYWHERE = (Reader.CONFIGURATION, Reader.ANNOTATION)
-"""What celeryconfig.py says to all; what it says besides is for beat."""
+"""What celeryconfig.py says to all processes; the rest is for beat."""
 
 
 class Processes(NamedTuple):
@@ -24,7 +24,7 @@ class Processes(NamedTuple):
 def moves(running: Plan, target: Plan, *, new_code: bool = False) -> Processes:
     """What to do with each worker.
 
-    One that would read the same as before is left alone, unless it is for `new_code`.
+    A worker that would read the same as before keeps running, unless it needs `new_code`.
     """
     before, after = fleet.running(running), fleet.running(target)
     same_command = _same(running, target, APP, Reader.WORKER)
@@ -44,7 +44,7 @@ def moves(running: Plan, target: Plan, *, new_code: bool = False) -> Processes:
 
 
 def reads_alike(running: Plan, target: Plan) -> bool:
-    """Whether celeryconfig.py says the same to workers and producers; a queue too many does no harm."""
+    """Whether celeryconfig.py says the same to workers and producers; an extra queue is harmless."""
     tasks = running.scopes("task")
     scopes = (APP, *tasks, *target.scopes("queue"))
     return tasks == target.scopes("task") and all(
@@ -75,7 +75,7 @@ def _same(running: Plan, target: Plan, scope: Scope, *readers: Reader) -> bool:
 
 
 def _is_read(scope: Scope, key: str, readers: tuple[Reader, ...]) -> bool:
-    """Whether one of these acts on a key; on one that this version does not know, any may."""
+    """Whether one of these acts on a key; on an unknown key, any may."""
     declared = vocabulary.find(scope.kind, key)
     return declared is None or declared.is_read_by(*readers)
 

@@ -1,4 +1,4 @@
-"""Schedules that beat goes on sending from its own store after they have left the workload."""
+"""Schedules that beat still sends from its own store after the workload has removed them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def left_over(old: Plan, new: Plan) -> frozenset[str]:
 
 
 def unknown_scheduler(old: Plan, new: Plan) -> str | None:
-    """A scheduler that runs before and after, and of whose store nothing is known."""
+    """A scheduler of both plans whose store this program does not know."""
     schedulers = {plan.get(BEAT, "scheduler") for plan in (old, new)}
     scheduler = schedulers.pop()
     if schedulers or not isinstance(scheduler, str) or new.find(BEAT, "store"):
@@ -30,16 +30,16 @@ def unknown_scheduler(old: Plan, new: Plan) -> str | None:
 
 
 def delete(new: Plan, left: Need | None) -> Iterator[Step]:
-    """Delete the entries, once beat runs with the new schedule: with the old one it writes them again."""
+    """Delete the entries once beat runs with the new schedule: with the old schedule it writes them again."""
     if left is None:
         return
     gone = sorted(left.names)
     told = ", ".join(f"`{name}`" for name in gone)
     yield Step(
         "contract",
-        f"delete the rows of {told} in the database of beat",
+        f"delete the rows of {told} from beat's database",
         left.sentence,
-        "deploy the old output to beat: it writes the rows again when it starts",
+        "roll beat back to the previous output: beat writes the rows again when it starts",
         run=(_command(gone),) if store_of(new.text(BEAT, "scheduler")) == store_of(DATABASE) else (),
     )
 

@@ -1,4 +1,4 @@
-"""The rollout to another broker: nothing passes between the two, so both run until the old one is empty."""
+"""The rollout to another broker: old and new workers both run until the old broker is empty."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from policycompiler.review.outcome import OUTPUT, Step
 
 
 def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
-    """Another broker: nothing passes between the two, so both run until the old one is empty."""
+    """Another broker: the two share no messages, so both run until the old broker is empty."""
     start, stop = (
         tuple(f"worker:{name}" for name in fleet.named(fleet.running(plan))) for plan in (new, old)
     )
     moves = any(old.get(APP, key) != new.get(APP, key) for key in ADDRESS)
-    what = "address" if moves else "options of the broker"
-    ask = ", and ask by that" if moves else ""
+    what = "address" if moves else "broker options"
+    ask = "; run the command with that address" if moves else ""
     had, has = bool(old.keys(BEAT)), bool(new.keys(BEAT))
     moved = is_moved(old, new)
     beat = (BEAT_PROCESS,) if had and has and not moved else ()
@@ -28,9 +28,8 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
     forth, back = ("; start beat", "; stop beat") if starts else ("; stop beat", "; start beat")
     yield Step(
         "expand",
-        "start the workers of the output beside the old ones, with units of other names "
-        f"and the new {what}{ask}",
-        "neither fleet sees the other's messages",
+        f"start the new workers beside the old workers, with other unit names and the new {what}{ask}",
+        "old and new workers cannot see each other's messages",
         "stop the new workers",
         OUTPUT,
         start=start,
@@ -40,8 +39,9 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
         "switch",
         f"deploy the output, with the new {what}, to producers{' and beat' if beat else ''}"
         f"{forth if starts or stops else ''}",
-        "from now on everything new goes to the new place",
-        f"deploy the old output, with the old {what}, to them again; the new workers empty their place"
+        f"every new message now uses the new {what}",
+        f"roll producers{' and beat' if beat else ''} back to the previous output with the old {what}; "
+        f"keep the new workers until no message is left for them"
         f"{back if starts or stops else ''}",
         OUTPUT,
         start=(BEAT_PROCESS,) if starts else (),
@@ -52,17 +52,17 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
         yield from moving(old, new, OUTPUT, "the output")
     yield Step(
         "drain",
-        "wait until the old broker is empty: ask it by the old address, as the new one is empty too"
+        "wait until the old broker is empty; run the commands with the old address"
         if moves
-        else "wait until nothing is left where the old options lead",
-        "the old workers run what was sent before the switch, their retries included",
-        f"deploy the old output, with the old {what}, to producers again: both fleets run",
+        else "wait until no message is left under the old broker options",
+        "the old workers process messages sent before the switch, including retries",
+        f"roll producers back to the previous output with the old {what}: old and new workers still run",
         wait_for=tuple(waits.until_empty(old, fleet.consumed(old))),
     )
     yield Step(
         "contract",
-        "stop the old workers, and give the new ones the usual names of units",
-        "nothing is left for the old ones",
-        "start them again",
+        "stop the old workers; give the new workers the usual unit names",
+        "no message is left for the old workers",
+        "start the old workers again",
         stop=stop,
     )

@@ -22,7 +22,7 @@ from policycompiler.review.order.needs import Needs, needs
 from policycompiler.review.order.processes import Processes, moves
 from policycompiler.review.order.second_fleet import second_fleet
 from policycompiler.review.order.standing_in import renamed_queues
-from policycompiler.review.order.way import Stage, Way, names, way_from
+from policycompiler.review.order.way import Stage, Way, names, none_left, way_from
 from policycompiler.review.outcome import Change, Class, Step, WaitFor
 
 
@@ -50,15 +50,15 @@ def rollout(old: Plan, new: Plan, found: Needs) -> Rollout:
 
 
 def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
-    """What somebody has to do or to decide before anything is deployed."""
+    """What a person must do or decide before the first deployment."""
     later = {(Scope("queue", queue), "dead_letter_arguments") for queue in found.facts.replaced}
     manual = [each for each in changes if each.risk is Class.MANUAL and (each.scope, each.key) not in later]
     if manual:
         yield Step(
             "expand",
-            f"by hand: settle {told(change.address for change in manual)}",
+            f"resolve by hand: {told(change.address for change in manual)}",
             "; ".join(dict.fromkeys(change.because for change in manual)),
-            "as it was done",
+            "revert it by hand",
             by_hand=True,
         )
 
@@ -72,8 +72,8 @@ def _steps(way: Way) -> Iterator[Step]:
         yield expand(way, running, way.accepting, "accept", found.why(Asks.ACCEPT))
         running = way.accepting
         if way.both not in (way.accepting, way.end):
-            # New processes do not read the old form: it has to end before they come.
-            why = "every worker reads both now, and may send the new"
+            # New processes reject the old content type, so its messages must be gone before they start.
+            why = "every worker now accepts both content types, so workers may send the new one"
             yield expand(way, running, way.both, "overlap", why)
         yield from _unless_idle(switch(way, running, workers_too=way.both is way.end))
         running = way.both
@@ -99,26 +99,29 @@ def _unless_idle(step: Step) -> Iterator[Step]:
 
 
 def _end(way: Way, running: Stage) -> Iterator[Step]:
-    """What is left when everybody sends the new way."""
+    """The last steps, once every process sends the new way."""
     drained = tuple(_drained(way))
     if drained:
-        what = told(sorted(way.needs.names(need.LEAVING) | way.needs.gone)) or "what was sent the old way"
+        what = (
+            none_left(way.needs.names(need.LEAVING), way.needs.gone)
+            or "no message from before the switch is left"
+        )
         yield Step(
             "drain",
-            f"wait until nothing is left of {what}",
-            "what is still under way was sent before the switch, and only these workers take it",
+            f"wait until {what}",
+            "only these workers accept messages that were sent before the switch",
             undo_switch(way),
             wait_for=drained,
         )
     if running is not way.end:
         processes = moves(running.plan, way.new)
-        gone = f"; from now on the code does without {told(sorted(way.needs.gone))}" if way.needs.gone else ""
+        gone = f"; the code no longer needs {told(sorted(way.needs.gone))}" if way.needs.gone else ""
         left = [*waits.until_levels_moved(way.old, way.new, fleet.consumed(way.new))]
         yield deploy(
             "contract",
             _contracting(way, processes) + gone,
             _why_contract(way, drained=bool(drained), moved=bool(left)),
-            f"deploy {running.called} to the workers again",
+            f"roll the workers back to {running.called}",
             way.end.folder,
             processes,
             (*waits.until_workers_answer(way.new), *left),
@@ -127,11 +130,11 @@ def _end(way: Way, running: Stage) -> Iterator[Step]:
 
 
 def _deleted(way: Way) -> Iterator[Step]:
-    """What RabbitMQ keeps of the queues that go; what the new plan declares does not go."""
+    """Delete what RabbitMQ keeps of removed queues, except what the new plan declares."""
     queues = way.new.scopes("queue")
     kept = {str(way.new.get(scope, key)) for scope in queues for key in ("exchange", "dead_letter_queue")}
     gone = sorted(way.needs.names(need.LEAVING) - {scope.name for scope in queues} - kept)
-    # An exchange is refused while the other queues behind it are there.
+    # RabbitMQ refuses to delete an exchange that other queues are bound to.
     exchanges = {way.old.text(Scope("queue", queue), "exchange") for queue in gone} - kept
     deleted = [each for queue in gone for each in waits.delete_queue(way.old, queue)]
     deleted += [each for exchange in sorted(exchanges) for each in waits.delete_exchange(way.old, exchange)]
@@ -139,15 +142,15 @@ def _deleted(way: Way) -> Iterator[Step]:
         yield Step(
             "contract",
             f"delete {told(gone)}",
-            "nobody sends to it or takes from it any more; what is not empty or still in use is not deleted",
-            "nothing to undo: a worker that consumes it declares it again",
+            "no process publishes to it or consumes it; the commands keep what is not empty or still in use",
+            "nothing to undo: a worker that consumes the queue declares it again",
             run=tuple(deleted),
         )
     yield from _dead_letters(way, gone)
 
 
 def _dead_letters(way: Way, gone: Iterable[str]) -> Iterator[Step]:
-    """What has failed of the queues that go: somebody decides about it, and no process declares its queue."""
+    """The dead letters of removed queues: a person decides about them; no process declares their queue."""
     queues = way.new.scopes("queue")
     kept = {None, *(way.new.get(scope, "dead_letter_queue") for scope in queues)}
     dead = {way.old.get(Scope("queue", queue), "dead_letter_queue") for queue in gone} - kept
@@ -157,20 +160,20 @@ def _dead_letters(way: Way, gone: Iterable[str]) -> Iterator[Step]:
         them = "it" if len(names) == 1 else "them"
         yield Step(
             "contract",
-            f"look into {told(names)}; delete {them} once what is in {them} is run again or saved",
-            f"nothing comes to {them} any more, and nobody declares {them}; what is not empty is not deleted",
-            f"nothing to undo: a process that sends to the queue of such letters declares {them} again",
+            f"rerun or save the dead letters in {told(names)}; then delete {them}",
+            f"no dead letters arrive there and no process declares {them}; the command keeps messages",
+            f"nothing to undo: a process that publishes to the original queue declares {them} again",
             run=tuple(deleted),
         )
 
 
 def _why_contract(way: Way, *, drained: bool, moved: bool) -> str:
     if way.needs.names(need.LASTING, need.HURRIED) and not (drained or moved):
-        return "what may run for longer than the new stop timeout has ended with the processes that ran it"
+        return "runs that may last longer than the new stop timeout ended with their processes"
     if not moved:
-        return "nothing of the old way is under way any more"
-    levels = "a worker that stops gives back by its own levels; the wait moves that to the new ones"
-    return f"what was waited for is gone; {levels}" if drained else levels
+        return "no old message is left"
+    levels = "a stopping worker returns messages to its own levels; the command moves them to the new levels"
+    return f"no old message is left; {levels}" if drained else levels
 
 
 def _contracting(way: Way, processes: Processes) -> str:
@@ -187,12 +190,12 @@ def _drained(way: Way) -> Iterator[WaitFor]:
     staying = fleet.consumed(old) - leaving
     in_canvas = [name for name in found.gone if _is_in_canvas(way, name)]
     if in_canvas:
-        # A message of any task may carry what comes after it.
+        # A message of any task may carry the next tasks of a canvas.
         yield from waits.until_old_is_gone(old, staying, fleet.longest_way_seconds(old))
     for name in sorted(found.gone.difference(in_canvas)):
         if queues := found.facts.before.queues(name) & staying:
             yield from waits.until_none_of(old, name, queues)
-    # Workers may have sent the old form to queues that are new.
+    # Workers may have sent the old content type to new queues.
     sent_to = staying | found.names(need.NEW_QUEUE)
     if form := found.names(need.OLD_FORM):
         yield from waits.until_none_in_form(old, sent_to, form)

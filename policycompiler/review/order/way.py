@@ -1,4 +1,4 @@
-"""One way from a plan to another, and how it is spoken of."""
+"""One way from a plan to another, and its words."""
 
 from __future__ import annotations
 
@@ -24,15 +24,20 @@ class Stage(NamedTuple):
     @property
     def called(self) -> str:
         """The folder in a sentence."""
-        return {"": "the old output", OUTPUT: "the output"}.get(self.folder, f"`{self.folder}`")
+        return {"": "the previous output", OUTPUT: "the output"}.get(self.folder, f"`{self.folder}`")
+
+    @property
+    def with_code(self) -> str:
+        """The folder and the code that ran with it, in a sentence about rolling back."""
+        return f"{self.called} and code" if not self.folder else f"{self.called} and the previous code"
 
 
 class Way(NamedTuple):
     """One way from a plan to another in which every queue keeps its declaration.
 
-    In between are, where the needs ask for them: `raised`, with the longer visibility timeout; `accepting`,
-    which reads the new and sends the old. `both` is what workers run while old and new are under way: one of
-    its own, or what accepts, or the end itself.
+    Where the needs require them, plans in between are: `raised`, with the longer visibility timeout;
+    `accepting`, which reads the new and sends the old. `both` is what workers run while old and new messages
+    exist: a plan of its own, `accepting`, or the end itself.
     """
 
     start: Stage
@@ -54,7 +59,7 @@ class Way(NamedTuple):
 
     @property
     def phases(self) -> dict[str, Plan]:
-        """The plans in between by their folders, as they are deployed; the end, unless it is the output."""
+        """The plans in between by folder, in order; the end too, unless it is the output."""
         deployed = [each for each in (self.raised, self.accepting, self.both, self.end) if each is not None]
         return {each.folder: each.plan for each in deployed if each.folder not in {"", OUTPUT}}
 
@@ -62,7 +67,7 @@ class Way(NamedTuple):
 def way_from(start: Stage, new: Plan, found: Needs, *, first: int = 1, stand_in: bool = False) -> Way:
     """The way from a stage to a plan, whose needs are given; folders in between have numbers from `first`.
 
-    It ends with the output, or with one that stands in for it.
+    It ends with the output, or with a plan that stands in for it.
     """
     number = first
     old = start.plan
@@ -83,10 +88,18 @@ def way_from(start: Stage, new: Plan, found: Needs, *, first: int = 1, stand_in:
 
 
 def and_beat(way: Way) -> str:
-    """Beat, in a sentence about producers, where it goes along with them."""
+    """Beat, in a sentence about producers, where it is deployed together with them."""
     return " and beat" if way.new.keys(BEAT) and way.old.keys(BEAT) and not is_moved(way.old, way.new) else ""
 
 
 def names(processes: Iterable[str]) -> str:
     """The workers among processes, in a sentence."""
     return told(each.partition(":")[2] for each in processes)
+
+
+def none_left(queues: Iterable[str], tasks: Iterable[str] = ()) -> str:
+    """That no message of these is left, in a sentence; empty without any."""
+    of_tasks = f"of {told(sorted(tasks))}" if tasks else ""
+    if not queues:
+        return f"no message {of_tasks} is left" if tasks else ""
+    return " or ".join(filter(None, (f"no message is left in {told(sorted(queues))}", of_tasks)))

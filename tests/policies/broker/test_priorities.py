@@ -358,7 +358,10 @@ REFUSES = {
             Found(
                 "quorum-priority",
                 "2:41",
-                "queue mail is a quorum queue, which RabbitMQ 3.13 does not prioritize",
+                (
+                    "queue mail is a quorum queue, and RabbitMQ 3.13 does not support priorities on quorum "
+                    "queues"
+                ),
                 "use a classic queue, a separate queue for urgent tasks, or RabbitMQ 4",
             )
         ],
@@ -372,7 +375,10 @@ REFUSES = {
             Found(
                 "quorum-priority",
                 "2:43",
-                "queue mail is a quorum queue, which RabbitMQ 3.13 does not prioritize",
+                (
+                    "queue mail is a quorum queue, and RabbitMQ 3.13 does not support priorities on quorum "
+                    "queues"
+                ),
                 "use a classic queue, a separate queue for urgent tasks, or RabbitMQ 4",
             )
         ],

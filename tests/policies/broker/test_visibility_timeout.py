@@ -27,7 +27,7 @@ DECIDES = {
             "app/longest_hold_seconds": (13492, "shop.a may run 3 h 44 min 52 s"),
             "app/visibility_timeout_seconds": (
                 20238,
-                ("shop.a may run 3 h 44 min 52 s, and the margin is 1.5 times"),
+                ("shop.a may run 3 h 44 min 52 s, and the timeout is 1.5 times that"),
             ),
         },
     ),
@@ -38,7 +38,7 @@ DECIDES = {
                 130248,
                 (
                     "shop.a may be sent with a countdown of 1 d, then wait 7 min 12 s for a slot, in total "
-                    "1 d 7 min 12 s, and the margin is 1.5 times"
+                    "1 d 7 min 12 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -50,7 +50,7 @@ DECIDES = {
                 12096,
                 (
                     "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot, then run 7 min 12 s, "
-                    "in total 2 h 14 min 24 s, and the margin is 1.5 times"
+                    "in total 2 h 14 min 24 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -62,7 +62,7 @@ DECIDES = {
                 11448,
                 (
                     "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot, in total 2 h 7 min "
-                    "12 s, and the margin is 1.5 times"
+                    "12 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -77,7 +77,7 @@ DECIDES = {
                 41838,
                 (
                     "a message that worker q prefetches behind shop.a may wait 7 h 44 min 52 s, and the "
-                    "margin is 1.5 times"
+                    "timeout is 1.5 times that"
                 ),
             ),
         },
@@ -99,8 +99,8 @@ DECIDES = {
                 21621,
                 (
                     "with a rate limit of 2/h and 8 prefetched messages, a message of shop.a may wait 4 h, "
-                    "then wait 7 s for a slot, then run 7 s, in total 4 h 14 s, and the margin is 1.5 "
-                    "times"
+                    "then wait 7 s for a slot, then run 7 s, in total 4 h 14 s, and the timeout is 1.5 "
+                    "times that"
                 ),
             ),
         },

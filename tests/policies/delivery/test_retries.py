@@ -256,7 +256,7 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:49",
-                "`Timeout` is no built-in exception",
+                "`Timeout` is not a built-in exception",
                 "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
@@ -267,7 +267,7 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:49",
-                "`ConectionError` is no built-in exception",
+                "`ConectionError` is not a built-in exception",
                 (
                     "did you mean `ConnectionError`? write the exception with its module, such as "
                     "`smtplib.SMTPServerDisconnected`"
@@ -281,25 +281,19 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:37",
-                "`builtins.Oserror` is no built-in exception",
-                (
-                    "did you mean `OSError`? write the exception with its module, such as "
-                    "`smtplib.SMTPServerDisconnected`"
-                ),
+                "`builtins.Oserror` is not a built-in exception",
+                "did you mean `OSError`? write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:55",
-                (
-                    "`__main__.Busy` is in the script that runs, which is another one in a worker than in a "
-                    "producer"
-                ),
+                "`__main__.Busy` is in the main script, which differs between workers and producers",
                 "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:70",
-                "`OSError` is a built-in exception and no module",
+                "`OSError` is a built-in exception, not a module",
                 "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
@@ -310,7 +304,7 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:37",
-                "`print` is no built-in exception",
+                "`print` is not a built-in exception",
                 "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
@@ -324,19 +318,19 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:62",
-                "`A` is no built-in exception",
+                "`A` is not a built-in exception",
                 "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:87",
-                "`B` is no built-in exception",
+                "`B` is not a built-in exception",
                 "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:100",
-                "`C` is no built-in exception",
+                "`C` is not a built-in exception",
                 "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
@@ -347,7 +341,7 @@ REFUSES = {
             Found(
                 "unknown-exception",
                 "1:63",
-                "`Timeout` is no built-in exception",
+                "`Timeout` is not a built-in exception",
                 "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],

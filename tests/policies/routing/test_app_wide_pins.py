@@ -12,8 +12,8 @@ from policycompiler.policies.workers import prefetch
 
 HEAD = "tasks: {shop.a: }\n"
 WHY = (
-    "quorum queues do not work with Celery 5.4: it asks for a global prefetch, which "
-    "RabbitMQ refuses of quorum queues (540)"
+    "quorum queues do not work with Celery 5.4: Celery requests a global prefetch, which RabbitMQ refuses "
+    "for quorum queues (540)"
 )
 CASES = {
     "every worker setting": (

@@ -15,8 +15,8 @@ REFUSES = {
                 "capacity-short",
                 "2:28",
                 (
-                    "the declared load keeps 6 slots busy on average (rate times mean run time), "
-                    "but worker q has 8 slots: 75% busy, so waits grow faster than the load"
+                    "the declared load keeps 6 slots busy on average (rate times mean run time), and "
+                    "worker q has 8 slots: 75% busy, so waits grow faster than the load"
                 ),
                 "pin 9 slots or more, or remove the pin",
             ),
@@ -33,8 +33,8 @@ REFUSES = {
                 "capacity-short",
                 "2:28",
                 (
-                    "the declared load keeps 6.5 slots busy on average (rate times mean run time), "
-                    "but worker q has 4 slots: 162% busy, so the backlog grows without end"
+                    "the declared load keeps 6.5 slots busy on average (rate times mean run time), and "
+                    "worker q has 4 slots: 162% busy, so the backlog grows without end"
                 ),
                 "pin 10 slots or more, or remove the pin",
             ),
@@ -50,9 +50,8 @@ REFUSES = {
                 "capacity-short",
                 "2:28",
                 (
-                    "the declared load keeps 6 slots busy on average (rate times mean run time), "
-                    "but the 2 workers of these queues have 4 slots: 150% busy, so the backlog grows "
-                    "without end"
+                    "the declared load keeps 6 slots busy on average (rate times mean run time), and the 2 "
+                    "workers of these queues have 4 slots: 150% busy, so the backlog grows without end"
                 ),
                 "pin 9 slots or more, or remove the pin",
             ),
@@ -68,8 +67,8 @@ REFUSES = {
                 "capacity-short",
                 "1:41",
                 (
-                    "the declared load keeps 6 slots busy on average (rate times mean run time), "
-                    "but worker q has 2 slots: 300% busy, so the backlog grows without end"
+                    "the declared load keeps 6 slots busy on average (rate times mean run time), and "
+                    "worker q has 2 slots: 300% busy, so the backlog grows without end"
                 ),
                 "pin 9 slots or more, or remove the pin",
             ),

@@ -21,7 +21,7 @@ DECIDES = {
         "tasks: {shop.a: {queue: q, work: cpu, latency: batch}, shop.b: {queue: q}}",
         {
             "worker:q/description": (
-                "batch and standard tasks that compute or wait for others (2 tasks)",
+                "batch and standard tasks that compute or wait for other systems (2 tasks)",
                 "readers of a unit or a launch script see which tasks the worker runs",
             ),
         },
@@ -30,7 +30,7 @@ DECIDES = {
         "tasks: {shop.a: , shop.b: }",
         {
             "worker:shop.standard.io/description": (
-                "standard tasks that wait for others (2 tasks)",
+                "standard tasks that wait for other systems (2 tasks)",
                 "readers of a unit or a launch script see which tasks the worker runs",
             ),
         },

@@ -53,7 +53,7 @@ def test_who_goes_back_waits_for_longer_runs_first():
     limited = "tasks: {t.a: {queue: q, runtime: %s}}\n"
     expand, switch, *_ = reviewed(RABBITMQ + limited % "1m", RABBITMQ + limited % "9m").steps
     for step in (expand, switch):
-        assert "nothing is left of longer runs in `q`" in step.undo
+        assert "no long run is left in `q`" in step.undo
 
 
 MOVED = "tasks: {t.a: {queue: %s, runtime: 1s, retry: none}}\n"
@@ -63,8 +63,8 @@ MOVED = "tasks: {t.a: {queue: %s, runtime: 1s, retry: none}}\n"
 def test_who_goes_back_takes_what_lies_in_a_new_queue_before_its_worker_stops(broker):
     expand, *_ = reviewed(broker + MOVED % "mail", broker + MOVED % "letters").steps
     assert expand.undo == (
-        "deploy the old output and the code of before to the workers of before again; wait until nothing "
-        "is left of `letters`; stop `letters`"
+        "roll the workers back to the previous output and code; wait until no message is left in `letters`; "
+        "stop `letters`"
     )
     answer, empty = expand.undo_wait_for
     assert "active_queues" in answer.command
@@ -93,7 +93,7 @@ def test_on_another_broker_no_worker_is_started_that_is_not_to_run():
     elsewhere = "broker: {transport: redis, url: '${OTHER}'}\n"
     _, expand, *_ = reviewed(MOVED % "mail" + idle, elsewhere + MOVED % "mail" + idle).steps
     assert expand.start == ("worker:rest", "worker:v")
-    assert "the new address, and ask by that" in expand.action
+    assert "the new address; run the command with that address" in expand.action
 
 
 def test_under_other_keys_of_the_same_broker_no_step_speaks_of_an_address():

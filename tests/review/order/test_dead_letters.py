@@ -48,7 +48,7 @@ def test_dead_letters_are_looked_into_between_the_ways_there_and_back_and_at_the
     assert deletions(found) == [(4, "q"), (5, "q.dead"), (10, "q.v2"), (11, "q.v2.dead")]
     for number, name in ((5, "q.dead"), (11, "q.v2.dead")):
         step = found.steps[number]
-        assert step.action.startswith(f"look into `{name}`")
+        assert step.action.startswith(f"rerun or save the dead letters in `{name}`")
         # Of whatever type it is, RabbitMQ itself would not ask whether it is empty.
         (command,) = step.run
         assert re.search(r"exit 1 .* && celery .* queue\.delete \S+ no no", command)

@@ -46,7 +46,9 @@ def test_on_another_place_two_fleets_run(case):
     found = reviewed(on(transport, old), on(transport, new))
     assert at(found, OPTIONS).risk is Class.MANUAL
     assert "neither fleet" in at(found, OPTIONS).because
-    assert "until nothing is left where the old options lead" in " ".join(step.action for step in found.steps)
+    assert "until no message is left under the old broker options" in " ".join(
+        step.action for step in found.steps
+    )
 
 
 STAYS = {
@@ -78,7 +80,7 @@ def test_what_a_killed_worker_held_is_looked_for_by_hand(option):
 def test_new_levels_do_not_hide_what_is_to_be_done_by_hand():
     change = at(reviewed(on("redis", ""), on("redis", "priority_steps: [0, 5], unacked_key: x")), OPTIONS)
     assert change.risk is Class.MANUAL
-    assert "new levels" in change.because
+    assert "priority levels" in change.because
     assert "`unacked`" in change.because
 
 
@@ -112,7 +114,11 @@ def test_an_option_that_keeps_messages_is_not_given_up_without_a_loss(transport)
 
 @pytest.mark.parametrize(
     ("more", "because"),
-    [("priority_steps: [0, 5]", "new levels"), ("unacked_key: x", "`unacked`"), ("sep: x", "neither fleet")],
+    [
+        ("priority_steps: [0, 5]", "priority levels"),
+        ("unacked_key: x", "`unacked`"),
+        ("sep: x", "neither fleet"),
+    ],
 )
 def test_what_is_lost_does_not_hide_what_else_has_to_be_done(more, because):
     change = at(reviewed(on("redis", ""), on("redis", f"ack_emulation: false, {more}")), OPTIONS)

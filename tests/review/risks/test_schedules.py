@@ -52,7 +52,7 @@ def test_the_same_times_in_other_words_are_no_other_times(case):
     for change in found.changes:
         assert change.kind == "schedule-spelling"
         assert "other times" not in change_titles.title(change)
-        assert "same instants" in change.because
+        assert "same times" in change.because
 
 
 OTHER = {

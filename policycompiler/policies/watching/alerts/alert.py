@@ -117,6 +117,11 @@ def _team(plan: Plan, queue: Scope | None) -> tuple[Value, str, tuple[Origin, ..
     if queue is not None and plan.find(queue, "owner"):
         return plan.value(queue, "owner"), "this team owns the queue", (Derived(queue, "owner"),)
     if plan.find(APP, "owner"):
-        because = "the queue has no single owner, and this team owns the service"
+        because = "this team owns the service"
+        if queue is not None:
+            because = "the queue has no single owner, and this team owns the service"
         return plan.value(APP, "owner"), because, (Derived(APP, "owner"),)
-    return NO_TEAM, "neither the queue nor the service declares an owner", (Constant("NO_TEAM", NO_TEAM),)
+    because = "the service declares no owner"
+    if queue is not None:
+        because = "the queue has no single owner, and the service declares none"
+    return NO_TEAM, because, (Constant("NO_TEAM", NO_TEAM),)

@@ -57,7 +57,7 @@ def _threshold(
     floor = tuned.backlog_floor
     threshold = max(floor, drained, burst)
     because = (
-        f"{slots:g} slots with runs of {duration(run)} start about {drained} messages "
+        f"{slots:g} slots with runs of about {duration(float(f'{run:.2g}'))} start {drained} messages "
         f"within the latency target of {duration(promise)}"
     )
     if drained < floor:

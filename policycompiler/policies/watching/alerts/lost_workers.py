@@ -39,7 +39,8 @@ def no_consumer(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decisio
     }
     description = (
         f"No worker has consumed queue {queue.scope.name} for {span(choices['for_seconds'])}. "
-        f"Its workers are: {', '.join(worker.name for worker in queue.workers)}. {start(plan, queue.workers)}"
+        f"Expected workers: {', '.join(worker.name for worker in queue.workers)}. "
+        f"{start(plan, queue.workers)}"
     )
     summary = f"No worker consumes queue {queue.scope.name}"
     yield from decide(plan, "CeleryQueueNoConsumer", queue.scope, choices, summary, description, tuned)
@@ -59,7 +60,7 @@ def below_minimum(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decis
         ),
     }
     description = (
-        f"Fewer than {queue.replicas} worker processes have consumed queue {queue.scope.name} for "
+        f"Queue {queue.scope.name} has had fewer worker processes than the expected {queue.replicas} for "
         f"{span(choices['for_seconds'])}. {start(plan, queue.workers)}"
     )
     summary = f"Queue {queue.scope.name} has too few worker processes"
@@ -80,9 +81,10 @@ def _stop_and_restart(plan: Plan, queue: Queue) -> Choice:
     if all(_waits_for_runs(plan, stop) for stop in stops):
         longest = min(longest, run)
     silence = min(longest, LONGEST_SILENCE_SECONDS)
+    waited = f", the alert waits {duration(silence)} of that" if silence < longest else ""
     because = (
-        f"a stopping worker may be silent for {duration(longest)}, "
-        f"the alert waits {duration(silence)} of that, and a restart takes {duration(RESTART_SECONDS)}"
+        f"a stopping worker may be silent for {duration(longest)}{waited}, "
+        f"and a restart takes {duration(RESTART_SECONDS)}"
     )
     origins: tuple[Origin, ...] = (
         *stops,

@@ -100,5 +100,9 @@ def _failures_window(plan: Plan, queue: Queue, tuned: Parameters) -> Choice:
         Constant("SHORTEST_WINDOW_SECONDS", SHORTEST_WINDOW_SECONDS),
         Constant("LONGEST_WINDOW_SECONDS", LONGEST_WINDOW_SECONDS),
     )
-    because = f"at {rate:g} runs a second, {tuned.least_runs} runs arrive in about half of this time"
+    because = (
+        f"{tuned.least_runs} runs arrive in about {duration(float(f'{tuned.least_runs / rate:.2g}'))}, and "
+        f"the window is twice that, but at least {duration(SHORTEST_WINDOW_SECONDS)} and at most "
+        f"{duration(LONGEST_WINDOW_SECONDS)}"
+    )
     return Choice(window, because, origins)
