@@ -33,8 +33,8 @@ Because:
     if they use a routing key and an exchange that is not named like the queue.
 
     For a broadcast, each process has its own queue, bound to a `fanout` exchange. Publishers declare the
-    exchange and no queue. kombu's own `Broadcast` leaves the exchange undeclared, and its messages are lost
-    on Redis. A broadcast message is not kept for a worker that is not running.
+    exchange and no queue. With kombu's own `Broadcast`, publishers do not declare the exchange, so messages
+    are lost on Redis. A broadcast message is not kept for a worker that is not running.
 
 Example:
     tasks:
