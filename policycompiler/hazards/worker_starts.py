@@ -81,8 +81,8 @@ def delayed_starve(plan: Plan) -> Iterator[Hazard]:
         delay = plan.number_if_any(task, "max_countdown_seconds")
         if delay and not plan.get(task, "external"):
             message = (
-                f"a worker that holds {limit:g} delayed messages fetches no other message. {task.name} is "
-                "sent with a countdown, so messages that are due wait behind delayed ones"
+                f"a worker that holds {limit:g} delayed message{'s' * (limit != 1)} fetches no other. "
+                f"{task.name} is sent with a countdown, so messages that are due wait behind delayed ones"
             )
             settings = ((APP, "worker_eta_task_limit"), (task, "max_countdown_seconds"))
             path = place_of(plan, APP, "worker_eta_task_limit")
