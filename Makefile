@@ -7,10 +7,11 @@ CONSTRAINTS := .ci/constraints.txt
 WORKERS ?= 4
 
 # Rooms of tests that need no server, no other program, and little time.
-QUICK := tests/findings tests/model tests/plan tests/policies/delivery tests/policies/limits tests/report
+QUICK := tests/docs/test_docs.py tests/findings tests/model tests/plan tests/policies/delivery tests/policies/limits \
+  tests/policies/test_manuals.py tests/records tests/report
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
+.PHONY: help demo test try quick test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
   clean
 
 help: ## list the targets
@@ -26,6 +27,9 @@ test: lint install ## everything that CI runs, on the installed wheel and the re
 
 quick: lint ## lint, and the tests that start no process, on the checkout: under a minute
 	PYTHONPATH=. $(BIN)/pytest -q -n auto $(QUICK)
+
+try: $(VENV)/dev ## one file or folder of tests on the checkout: make try T=tests/plan
+	PYTHONPATH=. $(BIN)/pytest -q $(T)
 
 test-newest: ## the same with the newest versions of everything, in an environment of its own
 	rm -rf .venv-newest
@@ -52,12 +56,14 @@ fix: $(VENV)/dev ## mend formatting and what lint can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-golden: install ## accept the compiled output of the examples as it is now; then read `git diff`
-	$(BIN)/pytest --update-golden tests/acceptance/test_examples.py
+golden: install ## accept the output of the examples, and the recorded sentences and data; then read `git diff`
+	$(BIN)/pytest --update-golden tests/acceptance/test_examples.py \
+	  tests/acceptance/test_words_apart.py tests/docs/test_words.py
 
-docs: install ## write docs/policies.md, docs/findings/, docs/plan.md and the rollout of docs/review.md
+docs: install ## write the pages made from code, the picture of the README, and the output that pages show
 	$(BIN)/python .ci/docs.py
-	$(BIN)/pytest --update-golden tests/docs -k rollout_of_the_review_page
+	$(BIN)/python .ci/first_minute.py
+	$(BIN)/pytest --update-golden tests/docs -k "review_page or page_of_commands_is"
 
 schema: install ## write the schemas of workload, policy file and plan from the model and the vocabulary
 	$(BIN)/python -c 'from policycompiler.model import workload_schema as s; print(s(), end="")' \

@@ -8,7 +8,7 @@ imported, so no broker's client is needed. The same packages give the same bytes
     celery_versions.py --read     print what the Celery of this Python says
 """
 
-# ruff: noqa: INP001, S603 - a script; it runs pip and itself
+# ruff: noqa: S603 - a script; it runs pip and itself
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 docs.py [FOLDER]     by default `docs/`; findings have a page for each chapter, and an index
 """
 
-# ruff: noqa: INP001 - a script
-
 from __future__ import annotations
 
 import sys

@@ -4,8 +4,6 @@ What Jinja2 makes of a template is for that version of Jinja2 alone, so the fold
 another one, and in a checkout, the program compiles the templates when it uses them.
 """
 
-# ruff: noqa: INP001 - a script
-
 from __future__ import annotations
 
 import runpy

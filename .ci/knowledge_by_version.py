@@ -7,7 +7,7 @@ marked `since` a newer version is expected to fail; one that fails unmarked, or 
 makes the run fail. Needs the servers that the tests start.
 """
 
-# ruff: noqa: INP001, S603, T201 - a script; it runs pip and pytest, and prints a table
+# ruff: noqa: S603, T201 - a script; it runs pip and pytest, and prints a table
 
 from __future__ import annotations
 

@@ -28,18 +28,21 @@ PLAN_FILE = "plan_file"
 
 
 def emitter(name: str) -> Emitter:
-    """An emitter by its module, imported when something is emitted: commands that only look need none."""
+    """An emitter by its module, imported only when something is emitted: other commands need none."""
     return cast("Emitter", import_module(f"{__name__}.{name}"))
 
 
 def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:
-    """The files of these targets and the plan, by path. A bug in an emitter goes up naming it."""
+    """The files of these targets and the plan, by path. An exception names the emitter that raised it."""
     files: dict[str, OutputFile] = {}
+    makers: dict[str, str] = {}
     wanted = (*(target for target in TARGETS if target in targets), PLAN_FILE)
     for each in interrupts.importing(lambda: [emitter(name) for name in wanted]):
         try:
             for file in each.emit(plan):
-                assert file.path not in files, f"two emitters write {file.path}"
+                # Some file systems do not distinguish `procfile` from `Procfile`.
+                other = makers.setdefault(file.path.casefold(), each.ID)
+                assert other == each.ID, f"{other} writes {file.path} as well"
                 files[file.path] = file
         except Exception as bug:
             bug.add_note(f"while the emitter {each.ID} was at work")

@@ -1,4 +1,4 @@
-"""What every emitter shares: the file it yields, what one line may hold, JSON and YAML."""
+"""Parts that all emitters share: the emitted file, texts for one line, JSON and YAML."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Reading(Plan):
 
 
 class Raw(str):
-    """Text that is already in the target's syntax and passes through a quoting environment as it is."""
+    """Text that is already in the target's syntax and passes through a quoting environment unchanged."""
 
     __slots__ = ()
 
@@ -95,7 +95,7 @@ def one_line(value: object) -> str:
         message = f"{value!r} is neither text nor a whole number"
         raise TypeError(message)
     text = str(value)
-    # What can be printed holds none of them, and is known without a look at each character.
+    # Printable text has no control characters, and `isprintable` is faster than a check of each character.
     if not text.isprintable() and any(unicodedata.category(each) in {"Cc", "Cs"} for each in text):
         message = f"control character in {text!r}"
         raise ValueError(message)
@@ -109,18 +109,13 @@ def shipped(folder: str) -> Path:
     return inside if inside.is_dir() else package.parent / folder
 
 
-def pattern_order(pattern: str) -> tuple[int, str]:
-    """Sort key of globs: the one with the most fixed characters first, however the YAML orders them."""
-    return -len(pattern.replace("*", "")), pattern
-
-
 def json_text(data: Value | Mapping[str, object]) -> str:
     """Canonical JSON: sorted keys, two blanks, a final newline."""
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 class _Key(str):
-    """A key that every YAML reader takes for the same text without quotes."""
+    """A key that every YAML reader reads as the same text without quotes."""
 
     __slots__ = ()
 
@@ -130,9 +125,9 @@ _OTHER_THAN_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null"}
 
 
 class _QuotedDumper(yaml.CSafeDumper):
-    """Every text double-quoted: other YAML readers take `1e3`, `0o17` or `y` for something else.
+    """Every text double-quoted: other YAML readers read `1e3`, `0o17` or `y` as another type.
 
-    Words that are keys stand as people write them.
+    Keys that are plain words have no quotes.
     """
 
     def ignore_aliases(self, data: object) -> bool:

@@ -1,8 +1,8 @@
-"""The command lines of workers and beat, the same words for every target that starts a process.
+"""The command lines of workers and beat, with the same words for every target that starts a process.
 
-A command is a list of lines, each a list of words, so that a change of one option changes one line of text.
-Words are plain text that the target quotes; where the target puts something of its own inside (the number of
-the process in the node name, say), the caller passes that word as `Raw`.
+A command is a list of lines, each a list of words, so a change of one option changes one line of text.
+Words are plain text that the target quotes. If the target inserts its own text (for instance the number of
+the process in the node name), the caller passes that word as `Raw`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from policycompiler.emitters.base import Raw, one_line
 from policycompiler.plan import APP, BEAT, Plan, Scope, Setting
+from policycompiler.quantities import duration
 
 
 class RequiredVariable(NamedTuple):
-    """An environment variable that a process cannot do without, and what it holds."""
+    """An environment variable that a process needs, and its purpose."""
 
     name: Raw
     purpose: Raw
@@ -28,7 +29,7 @@ def comment(text: str) -> Raw:
 
 
 def name(text: str) -> Raw:
-    """A name that needs no quotes in any target; raises `ValueError` on another one."""
+    """A name that needs no quotes in any target; raises `ValueError` if it does."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", text):
         message = f"not a plain name: {text!r}"
         raise ValueError(message)
@@ -44,36 +45,38 @@ def variable(text: str) -> Raw:
 
 
 def why(setting: Setting) -> Raw:
-    """Who decided a setting and for what reason, for a comment above it."""
+    """The policy that decided a setting and its reason, for a comment above the setting."""
     return comment(f"{setting.policy}: {setting.because}")
 
 
 def whole_seconds(plan: Plan, scope: Scope, key: str) -> int:
-    """A duration rounded up, for targets that take no fractions."""
+    """A duration rounded up, for targets that do not support fractions."""
     return math.ceil(plan.number(scope, key))
 
 
 def worker_facts(plan: Plan, worker: Scope) -> dict[str, object]:
-    """What every target says of a worker beside its command: which it is, and how long a stop takes."""
+    """The facts about a worker for every target: its name, its description, and how long a stop takes."""
     return {
         "name": name(worker.name),
         "description": comment(plan.text(worker, "description")),
         "stop_timeout": whole_seconds(plan, worker, "stop_timeout_seconds"),
+        "stop_wait": comment(duration(whole_seconds(plan, worker, "stop_timeout_seconds"))),
         "stop_timeout_why": why(plan.setting(worker, "stop_timeout_seconds")),
     }
 
 
 def beat_facts(plan: Plan) -> dict[str, object]:
-    """What every target says of beat beside its command: where it runs, and how long a stop takes."""
+    """The facts about beat for every target: its host, and how long a stop takes."""
     host = plan.get(BEAT, "host")
     return {
         "host": name(str(host)) if host else None,
         "stop_timeout": whole_seconds(plan, BEAT, "stop_timeout_seconds"),
+        "stop_wait": comment(duration(whole_seconds(plan, BEAT, "stop_timeout_seconds"))),
     }
 
 
 def required_variables(plan: Plan) -> list[RequiredVariable]:
-    """The variables that hold the URLs of broker and result backend; none when the workload spells them."""
+    """The variables with the URLs of broker and result backend; none if the workload has the URLs."""
     purposes: dict[str, list[str]] = {}
     for key, purpose in (("broker_url_variable", "broker"), ("result_backend_variable", "result backend")):
         found = plan.get(APP, key)
@@ -85,19 +88,19 @@ def required_variables(plan: Plan) -> list[RequiredVariable]:
 
 
 def worker_environment(plan: Plan, worker: Scope) -> list[tuple[Raw, str]]:
-    """The environment variables a worker is started with: name and value, sorted."""
+    """The environment variables of a worker: name and value, sorted."""
     written = plan.get(worker, "environment", {})
     assert isinstance(written, dict)
     values = {key: str(value) for key, value in written.items()}
     pool = plan.text(worker, "pool")
     if _is_custom(pool):
-        # Celery reads the class from here, and only here, when it sees `--pool custom`.
+        # With `--pool custom` Celery reads the class only from this variable.
         values["CELERY_CUSTOM_WORKER_POOL"] = pool
     return [(variable(key), values[key]) for key in sorted(values)]
 
 
 def worker_command(plan: Plan, worker: Scope, celery: str, hostname: str) -> list[list[str]]:
-    """How one process of a worker is started; `celery` is the executable, `hostname` the node name."""
+    """The command of one worker process; `celery` is the executable, `hostname` the node name."""
     prefix = plan.get(worker, "command_prefix", [])
     assert isinstance(prefix, list)
     pool = plan.text(worker, "pool")
@@ -128,10 +131,10 @@ def worker_command(plan: Plan, worker: Scope, celery: str, hostname: str) -> lis
 
 
 def beat_command(plan: Plan, celery: str, schedule: str) -> list[list[str]]:
-    """How beat is started; `schedule` is the file in which it keeps the time of each last run."""
+    """The command of beat; `schedule` is the file in which it stores the time of each last run."""
     return [
         [celery, "--app", plan.text(APP, "app"), "beat"],
-        # An empty pidfile is none: the process manager sees to it that there is one beat.
+        # An empty pidfile means none: the process manager ensures that only one beat runs.
         ["--scheduler", plan.text(BEAT, "scheduler"), *_schedule_file(plan, schedule), "--pidfile="],
         [
             *_max_interval(plan),
@@ -141,12 +144,12 @@ def beat_command(plan: Plan, celery: str, schedule: str) -> list[list[str]]:
 
 
 def _schedule_file(plan: Plan, schedule: str) -> list[str]:
-    """Only a scheduler that keeps its entries elsewhere has no use for a file."""
+    """The file of the schedule, unless the scheduler has another store."""
     return ["--schedule", schedule] if plan.get(BEAT, "store", "file") == "file" else []
 
 
 def _is_custom(pool: str) -> bool:
-    """Whether a pool is a class of the user's, `dotted.path:Class`."""
+    """Whether a pool is a class of the user, `dotted.path:Class`."""
     return ":" in pool or "." in pool
 
 
@@ -164,7 +167,7 @@ def _max_interval(plan: Plan) -> list[str]:
 
 
 def _option(plan: Plan, scope: Scope, key: str, option: str = "") -> list[str]:
-    """An option with its value, or nothing when the plan has none; named as the key is, unless said."""
+    """An option with its value, or nothing if the plan has none. The default option name is the key."""
     value = plan.get(scope, key)
     return [] if value is None else [option or _option_name(key), str(value)]
 

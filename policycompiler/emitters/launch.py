@@ -1,8 +1,8 @@
 """Shell scripts that start one process each, and a Procfile that names them.
 
-They are for whoever starts processes by other means than the targets that have units of their own: a
-container's command, a Procfile runner, a terminal. Each script ends in `exec`, so a signal meant for Celery
-reaches Celery. Arguments given to a script are added to the command.
+Use them where no unit starts the processes: as the command of a container, with a Procfile runner, in a
+terminal. Each script ends with `exec`, so signals reach Celery. Arguments of a script are added to the
+command.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _worker(plan: Reading, worker: Scope) -> OutputFile:
             **worker_facts(plan, worker),
             "replicas": replicas,
             "noun": Raw(
-                "process" if replicas == 1 else "processes, on a host each with an INSTANCE of its own"
+                "process" if replicas == 1 else "processes; on one host each needs a different INSTANCE"
             ),
             "required": _checks(plan),
             "environment": worker_environment(plan, worker),
@@ -81,7 +81,7 @@ def _beat(plan: Reading) -> OutputFile:
 
 
 def _checks(plan: Plan) -> list[Raw]:
-    """Shell words that end the script when a required variable is not set."""
+    """Shell words that stop the script if a required variable is not set."""
     return [
         Raw(f'"${{{found.name}:?must hold the URL of the {found.purpose}}}"')
         for found in required_variables(plan)
@@ -103,7 +103,7 @@ def _procfile(plan: Reading) -> OutputFile:
 
 
 def _entries(scripts: Iterable[str]) -> list[tuple[Raw, str]]:
-    """Each script's path behind a name that a Procfile allows, numbered when two would be the same."""
+    """Each script's path with a name that a Procfile allows, numbered if two would be equal."""
     paths: dict[Raw, str] = {}
     for script in scripts:
         wanted = re.sub(r"[^A-Za-z0-9_-]", "-", script)

@@ -12,5 +12,5 @@ PATH = "plan.json"
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
-    """One file. It shows no setting in particular: a setting that only stands here has no effect."""
+    """One file. It lists no settings as read: a setting that is only in this file has no effect."""
     yield OutputFile(PATH, tuple([part.encode() for part in file.lines(plan)]), MODE_FILE, frozenset())

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from policycompiler.emitters.base import Raw
 
 WIDTH = 88
-"""Columns of a line, as Black and `ruff format` have them by default."""
+"""Columns of a line, the default of Black and `ruff format`."""
 INDENT = 4
 
 
 _ATOMS = frozenset({str, Raw, bool, int, float, type(None)})
-"""Nearly all that is written: known at once to have no brackets."""
+"""The types of most values, which never have brackets."""
 
 
 class Call(NamedTuple):
@@ -31,7 +31,7 @@ class InOrder(dict[str, object]):
 
 
 class _Brackets(NamedTuple):
-    """What stands between two brackets: each item with what stands before it on its line."""
+    """The items between two brackets, each with the text before it on its line."""
 
     opening: str
     items: list[tuple[str, object]]
@@ -48,10 +48,10 @@ def python_literal(value: object) -> str:
 
 
 def laid_out(value: object, *, indent: int = 0, before: int = 0, after: int = 0) -> str:
-    """A value as Python: on one line where that fits, else an item a line.
+    """A value as Python: on one line if it fits, else one item a line.
 
-    The line is indented by `indent` columns; `before` stand before the value, indent included, and `after`
-    behind it. The comma behind a last item makes formatters keep the lines.
+    The line is indented by `indent` columns. There are `before` columns before the value, indent included,
+    and `after` columns after it. The comma after a last item makes formatters keep the lines.
     """
     line, brackets = python_literal(value), _brackets(value)
     if brackets is None or not brackets.items or before + len(line) + after <= WIDTH:
@@ -67,8 +67,8 @@ def laid_out(value: object, *, indent: int = 0, before: int = 0, after: int = 0)
 def assignment(name: str, value: object) -> str:
     """`name = value`.
 
-    A mapping has an item a line, so that a change of one is a change of one line. A long text stands between
-    brackets, on a line of its own, where it fits there.
+    A mapping has one item a line, so a change of one item changes one line. A long text is between brackets
+    on a separate line if it fits there.
     """
     text = laid_out(value, before=WIDTH if isinstance(value, Mapping) else len(name) + 3)
     if "\n" not in text and len(name) + 3 + len(text) > WIDTH >= INDENT + len(text):
@@ -77,7 +77,7 @@ def assignment(name: str, value: object) -> str:
 
 
 def _brackets(value: object) -> _Brackets | None:
-    """None for what has no brackets to break at."""
+    """The brackets of a value, or None if it has none."""
     if isinstance(value, Call):
         keywords = ((f"{name}=", item) for name, item in value.keywords.items())
         return _Brackets(f"{value.function}(", [*_bare(value.arguments), *keywords], ")")
@@ -110,7 +110,7 @@ def _atom(value: object) -> str:
 # Tasks share the names of options and most of their values.
 @lru_cache(maxsize=1 << 12)
 def _quoted(text: str) -> str:
-    """In ASCII, and in the quotes that need fewer backslashes; double ones where both need as many."""
+    """In ASCII, with the quotes that need fewer backslashes, else double quotes."""
     quote = "'" if text.count('"') > text.count("'") else '"'
     escaped = text.encode("unicode_escape").decode("ascii")
     return f"{quote}{escaped.replace(quote, f'{chr(92)}{quote}')}{quote}"

@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, json_text, one_line, pattern_order
+from policycompiler.emitters.base import OutputFile, Raw, Reading, json_text, one_line
 from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.plan.entries import pattern_order
+from policycompiler.quantities import duration
 
 ID = "routing"
 
 FORMAT = 1
 
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])|^[#+-]|:(?=//)|(?i:(?<=www))\.)")
-"""What Markdown would take for more than text, where it stands within a line: `shop-team` is just that."""
+"""Characters that Markdown would interpret inside a line; the hyphen of `shop-team` is none."""
 
 
 class _Row(NamedTuple):
@@ -37,7 +39,7 @@ class _Queue(NamedTuple):
 
 
 class _External(NamedTuple):
-    """A queue of another app, and the tasks that are sent there, each with what becomes of it."""
+    """A queue of another app, and the tasks sent to it, each with where it runs."""
 
     name: Raw
     tasks: list[tuple[Raw, str]]
@@ -79,7 +81,7 @@ def _json(plan: Reading) -> OutputFile:
 
 
 def _declared(plan: Reading, scope: Scope) -> dict[str, Value]:
-    """What other tools may want to know of a task, where it is said."""
+    """Declared facts of a task that other tools may need."""
     found = {key: plan.get(scope, key) for key in ("canvas", "renamed_from", "runbook")}
     return {key: value for key, value in found.items() if value is not None}
 
@@ -98,13 +100,13 @@ def _markdown(plan: Reading) -> OutputFile:
 
 
 def markdown_text(value: object) -> str:
-    """Text that Markdown shows as it is; raises on anything but text on one line."""
+    """Text that Markdown shows unchanged; raises on anything but text on one line."""
     return _MARKDOWN.sub(r"\\\1", one_line(value))
 
 
 def _queue(plan: Reading, scope: Scope) -> _Queue:
     seconds = plan.number(scope, "queue_wait_seconds")
-    wait = f"class {plan.text(scope, 'latency')}: 99 of 100 tasks start within {seconds:g} s"
+    wait = f"Latency class {plan.text(scope, 'latency')}: 99% of runs start within {duration(seconds)}"
     owner = plan.get(scope, "owner")
     promise = f"{wait}; owner {owner}" if owner else wait
     rows = [_row(plan, Scope("task", name)) for name in plan.texts(scope, "tasks")]
@@ -112,7 +114,7 @@ def _queue(plan: Reading, scope: Scope) -> _Queue:
 
 
 def _workers(plan: Reading, queue: Scope) -> Raw:
-    """Who consumes a queue, with how many processes of how many slots."""
+    """The workers of a queue, with the numbers of their processes and slots."""
     told = [f"{_code(name)} ({_size(plan, Scope('worker', name))})" for name in plan.texts(queue, "workers")]
     return Raw(", ".join(told))
 
@@ -125,7 +127,7 @@ def _size(plan: Reading, worker: Scope) -> str:
         if isinstance(bounds, dict)
         else f"{plan.number(worker, 'concurrency'):g} slots"
     )
-    return f"{replicas} process{'es' if replicas != 1 else ''} of {slots}"
+    return f"{replicas} process{'es' if replicas != 1 else ''} with {slots}"
 
 
 def _external(plan: Reading, scope: Scope) -> _External:
@@ -134,33 +136,39 @@ def _external(plan: Reading, scope: Scope) -> _External:
 
 
 def _fate(plan: Reading, task: Scope) -> str:
-    """What this app does with a task of another app's queue, and who sees to it."""
-    fate = "only sent" if plan.value(task, "external") else "run here too"
+    """Whether a task of another app's queue also runs here, and its owner."""
+    fate = "only sent from here" if plan.value(task, "external") else "also run here"
     owner = plan.get(task, "owner")
-    return f"{fate}, by {owner}" if owner else fate
+    return f"{fate} (owner {owner})" if owner else fate
 
 
 def _row(plan: Reading, scope: Scope) -> _Row:
     p50, p99 = plan.get(scope, "runtime_p50_seconds"), plan.get(scope, "runtime_p99_seconds")
-    runtime = "not declared" if p99 is None else f"{p99:g} s" if p50 is None else f"{p50:g} s … {p99:g} s"
+    runtime = (
+        "not declared"
+        if p99 is None
+        else duration(p99)
+        if p50 is None
+        else f"{duration(p50)} … {duration(p99)}"
+    )
     if plan.value(scope, "external"):
-        delivery, limits = "another app's", "another app's"
+        delivery, limits = "another app", "another app"
     else:
         delivery = "at least once" if plan.value(scope, "options.acks_late") else "at most once"
         limits = _limits(plan, scope)
     owner, description = plan.get(scope, "owner"), plan.get(scope, "description")
     name = _code(scope.name)
     if plan.get(scope, "renamed_from"):
-        name = Raw(f"{name}, earlier {', '.join(map(_code, plan.texts(scope, 'renamed_from')))}")
-    return _Row(name, str(owner or "nobody"), runtime, delivery, limits, str(description or ""))
+        name = Raw(f"{name}, formerly {', '.join(map(_code, plan.texts(scope, 'renamed_from')))}")
+    return _Row(name, str(owner or "not declared"), runtime, delivery, limits, str(description or ""))
 
 
 def _limits(plan: Reading, scope: Scope) -> str:
-    """The soft limit and the hard one, and whether they rest on a default."""
+    """The soft and hard time limit, and whether they are only defaults."""
     limits = [plan.number_if_any(scope, f"options.{key}") for key in ("soft_time_limit", "time_limit")]
     if not any(limits):
         return "none"
-    text = " / ".join("none" if limit is None else f"{limit:g} s" for limit in limits)
+    text = " / ".join("none" if limit is None else duration(limit) for limit in limits)
     return f"{text}, assumed" if plan.get(scope, "limits_assumed") else text
 
 

@@ -1,10 +1,10 @@
 """Programs for supervisor 4, to be included by a supervisord that runs in the app's folder.
 
-`celery` is looked up on supervisord's PATH, and supervisord's environment holds the secrets. Stopping sends
-TERM to Celery's main process alone and waits for the running tasks.
+Supervisord finds `celery` on its PATH, and its environment has the secrets. A stop sends TERM only to
+Celery's main process and waits for runs in progress.
 
-A worker's variables are set by `env` in front of the command: supervisor's own `environment=` cannot hold
-every value. It loses a quote at an edge, and the line ends at a semicolon behind a blank.
+`env` before the command sets the variables of a worker, because supervisor's `environment=` does not
+support every value. It drops a quote at either end, and a semicolon after a blank ends the line.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from policycompiler.plan import APP, BEAT, Plan, Scope
 ID = "supervisor"
 
 START_RETRIES = 10_000
-"""Supervisor always gives up in the end. It waits a second longer before each start, so this many take a year
-and a half: whatever is missing is back by then, and a worker is never found given up after an outage."""
+"""Supervisor stops retrying after this many starts.
+
+It waits one second longer before each start, so 10,000 starts take a year and a half. No outage is so long.
+"""
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
@@ -57,12 +59,12 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
 
 
 def quote(value: object) -> str:
-    """A number as it is, any other value as one word of `command=`."""
+    """A number unchanged, any other value as one word of `command=`."""
     if isinstance(value, int):
         return one_line(value)
     text = one_line(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    # Supervisor cuts the line at `;` or `#` behind a blank and fills in `%(here)s` wherever it stands, in
-    # quotes or not. Closing and opening the quotes parts those, and makes no difference to the word.
+    # Supervisor ends the line at `;` or `#` after a blank, and replaces `%(here)s` anywhere, even in quotes.
+    # Closing and opening the quotes separates these characters and does not change the word.
     return '"' + re.sub(r"(?=[;#(])", '""', text) + '"'
 
 

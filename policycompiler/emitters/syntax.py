@@ -1,4 +1,4 @@
-"""How templates are read. It imports nothing of ours: the build of a wheel reads it, and compiles them."""
+"""How templates are read. It imports no module of this package: the build of a wheel uses it."""
 
 from typing import Any
 
@@ -12,5 +12,5 @@ OPTIONS: dict[str, Any] = {
 
 
 def compiled_folder(jinja2_version: str) -> str:
-    """The folder of a wheel, beside its templates, with what one version of Jinja2 made of them."""
+    """The folder of a wheel with its templates compiled by one version of Jinja2."""
     return f"templates-jinja2-{jinja2_version}"

@@ -1,8 +1,8 @@
 """Units for systemd 247 and later: a template for each worker, a service for beat, a target for all.
 
-`systemctl start SERVICE-celery.target` starts every process. Stopping sends TERM to Celery's main process
-alone and waits for the running tasks. The units need the user, the folders and the environment file that
-they name; secrets belong in that file, since everybody may read a unit.
+`systemctl start SERVICE-celery.target` starts every process. A stop sends TERM only to Celery's main
+process and waits for runs in progress. The units need the user, the folders and the environment file that
+they name. Secrets belong in that file, because every user may read a unit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from policycompiler.plan import APP, Plan, Scope
 ID = "systemd"
 
 RESTART_SECONDS = 5
-"""From a process's end to its next start: soon enough for queues to stay short, and not a busy loop."""
+"""The wait before a restart: short enough for short queues, and long enough to avoid a busy loop."""
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
@@ -40,12 +40,12 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
 
 
 def quote(value: object) -> str:
-    """A number as it is, any other value as one argument of `ExecStart=`."""
+    """A number unchanged, any other value as one argument of `ExecStart=`."""
     return one_line(value) if isinstance(value, int) else _quote(value).replace("$", "$$")
 
 
 def _quote(value: object) -> str:
-    """A value as one word where systemd expands no `$`: in `Environment=`, and the path of the executable."""
+    """A value as one word if systemd does not expand `$`: in `Environment=`, and the executable's path."""
     return '"' + _escape(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -54,17 +54,17 @@ def _escape(value: object) -> str:
 
 
 def _line(text: str) -> Raw:
-    """A value that systemd takes as the rest of the line; raises `ValueError` on one that it would change."""
+    """A value that systemd reads to the end of the line; raises `ValueError` if systemd would change it."""
     if text != text.strip() or text.endswith("\\"):
-        message = f"systemd would not read the whole of {text!r}"
+        message = f"systemd would read only a part of {text!r}"
         raise ValueError(message)
     return Raw(_escape(text))
 
 
 def _executable(path: str) -> Raw:
-    """The first word of `ExecStart=`; raises `ValueError` on one that systemd does not take."""
+    """The first word of `ExecStart=`; raises `ValueError` if systemd does not accept it."""
     if set(path) & set("\"'\\"):
-        message = f"systemd takes no executable with quotes or backslashes: {path!r}"
+        message = f"systemd does not accept an executable with quotes or backslashes: {path!r}"
         raise ValueError(message)
     return Raw(_quote(path))
 
@@ -76,7 +76,7 @@ def _worker(plan: Reading, worker: Scope) -> OutputFile:
     command, *options = worker_command(plan, worker, plan.text(APP, "executable"), hostname)
     environment: list[tuple[str, str]] = [*worker_environment(plan, worker)]
     if "/" not in command[0]:
-        # systemd looks for a bare name in folders of its own choice; the prefix comes from the app's.
+        # systemd searches a plain name in its own folders, but the prefix comes from the app's folder.
         command.insert(0, "/usr/bin/env")
         folder = PurePosixPath(plan.text(APP, "executable")).parent
         environment.insert(0, ("PATH", f"{folder}:/usr/local/bin:/usr/bin:/bin"))
@@ -136,7 +136,7 @@ def _worker_unit(service: str, worker: Scope, instance: str) -> str:
 
 
 def _installation(plan: Plan) -> dict[str, object]:
-    """What the units of workers and of beat have in common."""
+    """The values that units of workers and of beat share."""
     return {
         "service": name(plan.text(APP, "service")),
         "user": _line(plan.text(APP, "user")),

@@ -1,4 +1,4 @@
-"""Templates, and the quoting environments of the text formats that they are of."""
+"""Templates, and a quoting environment for each of their text formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def environment(quote: Callable[[object], str]) -> Environment:
     """A Jinja2 environment in which every value is rendered by `quote`; undefined names fail."""
 
     def finalize(value: object) -> str:
-        # A finalize function switches StrictUndefined off unless it fails by itself.
+        # A finalize function disables StrictUndefined unless the function itself fails.
         if isinstance(value, Undefined):
             value._fail_with_undefined_error()  # noqa: SLF001 - Jinja2's own hook for this
         return value if isinstance(value, Raw) else quote(value)

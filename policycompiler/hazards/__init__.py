@@ -1,7 +1,7 @@
-"""One book of hazards: what a plan, as it stands, does to work.
+"""All hazards: the ways in which a plan loses, repeats or delays work.
 
-`check` reports those of a plan, each by the policy that owns its finding; `diff` reports those that the new
-plan has and the old one has not.
+`check` reports the hazards of a plan, each by the policy that owns its finding. `diff` reports the hazards
+that the new plan has and the old plan does not have.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from policycompiler.hazards.connections import connections
 from policycompiler.hazards.consumer_timeouts import consumer_timeouts
 from policycompiler.hazards.critical import critical_messages
 from policycompiler.hazards.dead_letters import acknowledged_early, killed
+from policycompiler.hazards.delays import overlapping, refused, stalled
 from policycompiler.hazards.endless_runs import killed_again, put_back
 from policycompiler.hazards.expiries import expiries
 from policycompiler.hazards.external import external_tasks, unchecked_queues
 from policycompiler.hazards.hazard import EFFECTS, Effect, Hazard
+from policycompiler.hazards.load import overloaded
 from policycompiler.hazards.lost_connections import lost_connections
+from policycompiler.hazards.lost_ways import lost_ways
 from policycompiler.hazards.pools import computing, unkept_limits
 from policycompiler.hazards.prefetch import unlimited_prefetch
 from policycompiler.hazards.publishing import given_up, publishing
@@ -37,6 +40,7 @@ from policycompiler.hazards.stored_schedules import stored_schedules
 from policycompiler.hazards.time_limits import time_limits
 from policycompiler.hazards.unconsumed import unconsumed
 from policycompiler.hazards.visibility import held_too_long, hoarded
+from policycompiler.hazards.worker_starts import delayed_starve, worker_starts
 from policycompiler.plan import Plan
 
 __all__ = ["BOOK", "EFFECTS", "Effect", "Hazard", "hazards"]
@@ -53,6 +57,7 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     connections,
     consumer_timeouts,
     critical_messages,
+    delayed_starve,
     expiries,
     external_tasks,
     given_up,
@@ -62,15 +67,20 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     killed_again,
     late_redeliveries,
     lost_connections,
+    lost_ways,
+    overlapping,
+    overloaded,
     publishing,
     put_back,
     queue_arguments,
+    refused,
     remote_control,
     retried_twice,
     retried_without_end,
     serialization,
     short_stops,
     sqs_queues,
+    stalled,
     starving,
     stored_schedules,
     time_limits,
@@ -80,11 +90,12 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     unkept_limits,
     unlimited_prefetch,
     version_pairs,
+    worker_starts,
 )
-"""Each chapter; a policy of its subject tells what is in it."""
+"""Each chapter; the policy on its subject describes it."""
 
 
 def hazards(plan: Plan) -> Iterator[Hazard]:
-    """All that a plan does to work."""
+    """All hazards of a plan."""
     for chapter in BOOK:
         yield from chapter(plan)

@@ -1,4 +1,4 @@
-"""Runs that are repeated or lost by when their message is acknowledged."""
+"""Runs that are repeated or lost because of the time at which their message is acknowledged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ACKS_LATE, APP_WIDE = "options.acks_late", "task_acks_late"
 
 
 def acknowledgement(plan: Plan) -> Iterator[Hazard]:
-    """Of each task that runs here, and of those that nobody declared."""
+    """Check each task that runs here, and undeclared tasks."""
     own = [task for task in plan.scopes("task") if not plan.get(task, "external")]
     for task in own:
         pinned = plan.find(task, ACKS_LATE)
@@ -26,8 +26,10 @@ def acknowledgement(plan: Plan) -> Iterator[Hazard]:
     yield from _goes_on(plan, [task for task in own if plan.get(task, ACKS_LATE)])
     app_wide = plan.written(APP, APP_WIDE)
     if app_wide is not None and plan.get(APP, APP_WIDE):
-        message = "`task_acks_late: true` repeats every task that does not say whether it may run twice"
-        help_text = "remove it; tasks declared `idempotent: true` are acknowledged late anyway"
+        message = (
+            "`task_acks_late: true` repeats tasks that do not declare whether they are safe to run twice"
+        )
+        help_text = "remove the pin; tasks with `idempotent: true` are acknowledged late anyway"
         yield Hazard("late-ack-undeclared", ((APP, APP_WIDE),), message, help_text, app_wide)
 
 
@@ -37,7 +39,7 @@ def _repeated(plan: Plan, task: Scope) -> Hazard:
     settings = ((task, ACKS_LATE), (task, "idempotent"))
     why = f"{task.name} is acknowledged late, so it runs again when a worker dies, "
     if not isinstance(declared, Written):
-        message = f"{why}and nobody declared whether it may run twice"
+        message = f"{why}but it does not declare whether it is safe to run twice"
         help_text = "declare `idempotent: true` or `idempotent: false`"
         return Hazard("late-ack-undeclared", settings, message, help_text, path)
     help_text = "remove `acks_late`, or make the task idempotent and declare it"
@@ -52,20 +54,20 @@ def _lost(task: Scope) -> Hazard:
         f"{task.name} is critical and safe to run twice, but it is acknowledged before it runs, "
         "so it is lost when its worker dies"
     )
-    related = (Related(("tasks", task.name, "critical"), "each single failure matters"),)
+    related = (Related(("tasks", task.name, "critical"), "each failure matters"),)
     help_text = "remove `acks_late: false`; the task is then acknowledged late"
     settings = ((task, ACKS_LATE), (task, "critical"), (task, "idempotent"))
     return Hazard("early-ack-must-not-lose", settings, message, help_text, path, related)
 
 
 def _goes_on(plan: Plan, late: list[Scope]) -> Iterator[Hazard]:
-    """A late run that is not cancelled although its message has gone to another worker."""
+    """A late run that is not cancelled although its message is redelivered to another worker."""
     if late and plan.get(APP, CANCEL) is False and plan.written(APP, CANCEL) is not None:
         message = (
-            f"when the connection is lost, {late[0].name} goes on beside its own repetition: "
-            "its message has been given to another worker"
+            f"when a worker loses its connection, {late[0].name} runs twice at the same time: the run "
+            "continues, and the broker redelivers its message to another worker"
         )
         path: SpecPath = ("celery", "settings", CANCEL)
-        help_text = "remove it; only late-acknowledged runs are cancelled, and those are run again"
+        help_text = "remove the pin; only late-acknowledged runs are then cancelled, and they run again"
         settings = ((APP, CANCEL), *((task, ACKS_LATE) for task in late))
         yield Hazard("cancel-on-loss", settings, message, help_text, path, fix=(Remove(path),), about=(APP,))

@@ -1,4 +1,4 @@
-"""Exchanges that bring a message to more queues than one, to none, or that the broker refuses."""
+"""Exchanges that route a message to several queues or to none, or that the broker refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from policycompiler.plan import APP, Plan, Scope
 
 
 class _Bound(NamedTuple):
-    """A queue that this app consumes or sends to, and its place at the broker."""
+    """A queue that this app consumes or publishes to, and its binding."""
 
     scope: Scope
     exchange: str
@@ -23,7 +23,7 @@ class _Bound(NamedTuple):
 
 
 def bindings(plan: Plan) -> Iterator[Hazard]:
-    """Of fanout exchanges, of keys that overlap, and of exchanges with two types."""
+    """Check fanout exchanges, overlapping keys, and exchanges with two types."""
     own = [_bound(plan, scope) for scope in plan.scopes("queue") if not plan.get(scope, "external")]
     for bound in own:
         yield from _fanout(plan, bound)
@@ -53,15 +53,15 @@ def _fanout(plan: Plan, bound: _Bound) -> Iterator[Hazard]:
     settings = ((bound.scope, "exchange_type"), (APP, "broker_transport"))
     path = place_of(plan, bound.scope, "exchange_type", "broadcast")
     if does is Fanout.NONE:
-        message = f"{transport} has no fanout exchanges: what is sent to queue {name} reaches no worker"
+        message = f"{transport} has no fanout exchanges: messages to queue {name} reach no worker"
         help_text = f"remove `{path[-1]}`, or use Redis or RabbitMQ"
         yield Hazard("fanout-unkept", settings, message, help_text, path)
         return
     message = (
-        f"queue {name} is behind a fanout exchange, and {transport} keeps nothing of one: messages that are "
-        "sent while no worker runs are lost, and each worker process runs every other message"
+        f"queue {name} has a fanout exchange, whose messages {transport} does not keep. Messages sent while "
+        "no worker runs are lost. Every worker process runs each other message"
     )
-    help_text = "remove `exchange_type: fanout`, or write `broadcast: true` if every process is to run each"
+    help_text = "remove `exchange_type: fanout`, or write `broadcast: true` if every process must run each"
     yield Hazard("fanout-unkept", settings, message, help_text, path)
 
 
@@ -72,20 +72,20 @@ def _types(plan: Plan, exchange: str, sharing: list[_Bound]) -> Iterator[Hazard]
             continue
         message = (
             f"exchange {exchange} is {first.kind} for queue {first.scope.name} and {other.kind} for queue "
-            f"{other.scope.name}: the broker refuses the second declaration, and that worker does not start"
+            f"{other.scope.name}: the broker refuses the second declaration, and its worker does not start"
         )
         settings = tuple(
             (each.scope, key) for each in (other, first) for key in ("exchange_type", "exchange")
         )
         path = place_of(plan, other.scope, "exchange_type", "exchange")
-        related = _here(plan, first, f"its exchange is {first.kind}")
-        help_text = "give both queues one `exchange_type`, or one of them another `exchange`"
+        related = _here(plan, first, f"the exchange is {first.kind} here")
+        help_text = "give both queues the same `exchange_type`, or give one of them another `exchange`"
         yield Hazard("exchange-type-twice", settings, message, help_text, path, related)
         return
 
 
 def _overlaps(plan: Plan, exchange: str, sharing: list[_Bound]) -> Iterator[Hazard]:
-    """Queues of which one gets what is sent to another; each pair once, and of several others the first."""
+    """Queues that get the messages of another queue; each pair once, and only the first of several others."""
     told: set[frozenset[Scope]] = set()
     patterns = [bound for bound in sharing if topics.is_pattern(bound.key)]
     literal: dict[str, list[_Bound]] = {}
@@ -93,30 +93,30 @@ def _overlaps(plan: Plan, exchange: str, sharing: list[_Bound]) -> Iterator[Haza
         literal.setdefault(bound.key, []).append(bound)
     for sent in sharing:
         if sent.kind == "direct" or sent.broadcast or not _is_sent_to(plan, sent.scope):
-            # To a direct queue Celery sends past its exchange.
+            # For a direct queue Celery bypasses the exchange.
             continue
         near = sharing if sent.kind == "fanout" else [*literal[sent.key], *patterns]
         other = next((each for each in near if each is not sent and _reaches(plan, sent, each)), None)
         if other is None or frozenset((sent.scope, other.scope)) in told:
             continue
         told.add(frozenset((sent.scope, other.scope)))
-        what = "a fanout exchange" if sent.kind == "fanout" else f"`{other.key}` matches `{sent.key}`"
-        message = (
-            f"each message for queue {sent.scope.name} comes to queue {other.scope.name} too and runs twice: "
-            f"both are bound to exchange {exchange}, and {what}"
-        )
+        why = f"exchange {exchange}, and `{other.key}` matches `{sent.key}`"
         if sent.kind == "fanout":
-            message = message.replace("and a fanout exchange", "a fanout exchange, which copies to all")
+            why = f"the fanout exchange {exchange}"
+        message = (
+            f"each message for queue {sent.scope.name} also goes to queue {other.scope.name} and runs twice: "
+            f"both are bound to {why}"
+        )
         keys = ("routing_key", "exchange", "exchange_type")
         settings = tuple((each.scope, key) for each in (sent, other) for key in keys)
         path = place_of(plan, sent.scope, *keys)
-        related = _here(plan, other, f"bound by `{other.key}`")
-        help_text = "give one of them an exchange of its own, or keys that do not overlap"
+        related = _here(plan, other, f"bound with `{other.key}`")
+        help_text = "give one of the queues its own exchange, or use keys that do not overlap"
         yield Hazard("binding-overlap", settings, message, help_text, path, related)
 
 
 def _reaches(plan: Plan, sent: _Bound, other: _Bound) -> bool:
-    """Whether workers of one queue get what is sent to another one."""
+    """Whether workers of one queue get the messages of another one."""
     if not plan.get(other.scope, "workers") and not other.broadcast:
         return False
     if other.kind != sent.kind:

@@ -1,4 +1,4 @@
-"""Retries of what every process got."""
+"""Retries of broadcast messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RETRY_ON_WORKER_LOST = "options.retry_on_worker_lost"
 
 
 def broadcast_retries(plan: Plan) -> Iterator[Hazard]:
-    """A retry is sent where the message came from, so it goes to every process again."""
+    """A retry goes to the exchange of its message, so every worker process gets it."""
     for queue in plan.scopes("queue"):
         if not plan.get(queue, "broadcast"):
             continue
@@ -21,10 +21,10 @@ def broadcast_retries(plan: Plan) -> Iterator[Hazard]:
             if retried is None:
                 continue
             message = (
-                f"queue {queue.name} brings {name} to every worker process, and each that fails sends its "
-                "retry to all of them again: one failure multiplies with every retry"
+                f"every worker process of queue {queue.name} runs {name}, and each failed run is retried in "
+                "all of them: failures multiply with every retry"
             )
-            help_text = "write `retry: none`, or catch the error and try again inside the task"
+            help_text = "write `retry: none`, or catch the error and repeat the failing call inside the task"
             if retried == RETRY_ON_WORKER_LOST:
                 help_text = "remove `retry_on_worker_lost`"
             settings = ((task, retried), (task, "options.max_retries"), (queue, "broadcast"), (task, "queue"))
@@ -33,7 +33,7 @@ def broadcast_retries(plan: Plan) -> Iterator[Hazard]:
 
 
 def _retried_by(plan: Plan, task: Scope) -> str | None:
-    """The setting that makes Celery send a task again by itself."""
+    """The setting that makes Celery retry a task automatically."""
     if plan.get(task, "options.max_retries") == 0:
         return None
     if plan.get(task, "options.autoretry_for"):

@@ -1,4 +1,4 @@
-"""Chords whose body never runs, or that Celery refuses."""
+"""Chords whose body never runs, and chords that Celery refuses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import NamedTuple
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.plan import APP, Derived, Origin, Plan, Scope
+from policycompiler.quantities import duration
 
 BACKEND, KEPT, COUNTED = "result_backend_kind", "result_expires", "result_chord_expires"
 WITHOUT_CHORDS = frozenset({"rpc", "none"})
-"""Backends that answer a chord with NotImplementedError."""
+"""Backends that refuse a chord with NotImplementedError."""
 COUNTING = frozenset({"redis", "memcached"})
 """Backends that count the parts; the others poll for their results."""
 CELERY_WITH_CHORD_EXPIRY = (5, 7)
@@ -20,7 +21,7 @@ CELERY_WITH_CHORD_EXPIRY = (5, 7)
 
 
 class Part(NamedTuple):
-    """The slowest part of a chord: its longest run, and that with the wait before it and its retries."""
+    """The slowest part of a chord: its longest run, and the whole time with waits and retries."""
 
     scope: Scope
     run_seconds: float
@@ -29,7 +30,7 @@ class Part(NamedTuple):
 
 
 def chords(plan: Plan) -> Iterator[Hazard]:
-    """Of the tasks that take part in chords."""
+    """Check the tasks that take part in chords."""
     backend, tasks = backend_of(plan), in_chords(plan)
     for task in tasks:
         if backend in WITHOUT_CHORDS:
@@ -41,17 +42,17 @@ def chords(plan: Plan) -> Iterator[Hazard]:
 
 
 def backend_of(plan: Plan) -> str:
-    """Where results are kept, in the words of the workload."""
+    """The result backend, as the workload names it."""
     return str(plan.get(APP, BACKEND, "none"))
 
 
 def in_chords(plan: Plan) -> list[Scope]:
-    """The tasks that take part in chords, of other apps too."""
+    """The tasks that take part in chords, also tasks of other apps."""
     return [task for task in plan.scopes("task") if "chord" in (plan.get(task, "canvas") or [])]  # type: ignore[operator]
 
 
 def has_own_expiry(plan: Plan) -> bool:
-    """Whether what is counted of a chord has an expiry of its own, `result_chord_expires`."""
+    """Whether the count of a chord has its own expiry, `result_chord_expires`."""
     return plan.version(APP, "celery_version") >= CELERY_WITH_CHORD_EXPIRY and backend_of(plan) in COUNTING
 
 
@@ -72,10 +73,12 @@ def part(plan: Plan, scope: Scope) -> Part:
 
 def _refused(plan: Plan, task: Scope, backend: str) -> Hazard:
     declared = plan.find(APP, BACKEND) is not None
-    where = "the workload has no place for results" if backend == "none" else f"{backend} cannot count"
-    message = f"{task.name} takes part in a chord, but {where}: Celery refuses the call"
+    why = f"the backend {backend} cannot count its parts"
+    if backend == "none":
+        why = "the workload declares no result backend"
+    message = f"{task.name} takes part in a chord, but {why}: Celery refuses the call"
     related = (Related(("results", "backend"), "declared here"),) if declared else ()
-    help_text = "write `results: {backend: redis, url: ${CELERY_RESULT_BACKEND}}`, or another store"
+    help_text = "write `results: {backend: redis, url: ${CELERY_RESULT_BACKEND}}`, or use another store"
     path: SpecPath = ("tasks", task.name, "canvas")
     settings = ((APP, BACKEND), (task, "canvas"))
     return Hazard("chord-backend", settings, message, help_text, path, related, about=(task,))
@@ -83,22 +86,22 @@ def _refused(plan: Plan, task: Scope, backend: str) -> Hazard:
 
 def _endless(plan: Plan, task: Scope, backend: str) -> Hazard:
     message = (
-        f"the result of {task.name} is ignored, and on {backend} a chord waits until it finds those of "
-        "all its parts: its body would never run"
+        f"{task.name} ignores its result, but on {backend} a chord waits for the results of all its parts: "
+        "its body never runs"
     )
-    help_text = "say `result: keep`, or keep results in Redis, which counts the parts instead"
-    related = (Related(("tasks", task.name, "canvas"), "it takes part in a chord"),)
+    help_text = "write `result: keep`, or keep results in Redis, which counts the parts instead"
+    related = (Related(("tasks", task.name, "canvas"), "takes part in a chord"),)
     settings = ((task, "options.ignore_result"), (APP, BACKEND), (task, "canvas"))
     path = place_of(plan, task, "options.ignore_result")
     return Hazard("chord-ignore", settings, message, help_text, path, related, about=(task,))
 
 
 def _forgotten(plan: Plan, parts: list[Part]) -> Iterator[Hazard]:
-    """Parts that may run for longer than what is known of the chord is kept."""
+    """Parts that may run longer than the results or the count of the chord are kept."""
     own = has_own_expiry(plan)
     counted = plan.find(APP, COUNTED) if own else None
     if counted is not None and plan.written(APP, COUNTED) is None:
-        return  # a policy has seen to it
+        return  # a policy decided it
     key = KEPT if counted is None or counted.value is None else COUNTED
     keep = plan.number_if_any(APP, key)
     longest = max(parts, key=lambda each: each.run_seconds, default=None)
@@ -107,13 +110,14 @@ def _forgotten(plan: Plan, parts: list[Part]) -> Iterator[Hazard]:
     name, least = longest.scope.name, max(each.whole_seconds for each in parts)
     what = "results are kept" if key == KEPT else "the count of a chord is kept"
     message = (
-        f"{what} for {keep:g} s, but {name}, a part of a chord, may run "
-        f"{longest.run_seconds:g} s: the others are forgotten before it ends, and the body never runs"
+        f"{what} for {duration(keep)}, but {name}, a part of a chord, may run "
+        f"{duration(longest.run_seconds)}. The other parts expire before it ends, so the body never runs"
     )
     path = plan.written(APP, key) or ("tasks", name, "canvas")
-    related = (Related(("tasks", name, "runtime"), f"hard limit {longest.run_seconds:g} s"),)
+    limit = duration(longest.run_seconds)
+    related = (Related(("tasks", name, "runtime"), f"hard time limit {limit}"),)
     settings = ((APP, key), (APP, BACKEND), (longest.scope, "longest_run_seconds"), (longest.scope, "canvas"))
-    help_text = f"keep them for at least {least} s"
+    help_text = f"keep results for at least {duration(least)}"
     if key == COUNTED:
-        help_text = f"remove it, or write {least} or more"
+        help_text = f"remove `{COUNTED}`, or write {least} or more"
     yield Hazard("chord-expiry", settings, message, help_text, path, related, about=(APP,))

@@ -1,4 +1,4 @@
-"""Values that a client library refuses when it connects, and options that only one connection has."""
+"""Values that a client library refuses when it connects, and options that are set for one connection only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BROKER, _RESULTS = "broker_transport_options", "result_backend_transport_option
 
 
 def connections(plan: Plan) -> Iterator[Hazard]:
-    """Of the broker, of results, and of what both need."""
+    """Check the connections to the broker and to the results, and the options that both need."""
     tls = plan.broker.tls
     if tls is not None and plan.get(APP, BROKER_TLS) is not None:
         yield from _tls(plan, BROKER_TLS, tls)
@@ -48,18 +48,18 @@ def _tls(plan: Plan, key: str, tls: Tls) -> Iterator[Hazard]:
     if not isinstance(value, dict):
         return
     for option in sorted(value.keys() - tls.options):
-        message = f"`{option}` is no TLS option of this client: each connection fails with an error"
+        message = f"`{option}` is not a TLS option of this client: every connection fails"
         known = ", ".join(sorted(tls.options))
-        yield _refused(key, message, f"remove it; known are {known}", (*path, option))
+        yield _refused(key, message, f"remove `{option}`; known options: {known}", (*path, option))
     certificate = value.get(tls.certificate)
     if tls.certificate not in value and tls.needed:
-        message = f"`{key}` does not say `{tls.certificate}`: Celery refuses it"
+        message = f"`{key}` has no `{tls.certificate}`: Celery refuses it"
         yield _refused(key, message, f"add `{tls.certificate}: required`", path)
     elif certificate is not None and not _is_known(certificate, tls):
         numbers = "2 (required), 1 (optional) or 0 (none)"
         known = ", ".join(f"`{word}`" for word in ("required", "optional", "none") if word in tls.words)
-        message = f"`{tls.certificate}: {certificate}` is a value that this client refuses when it connects"
-        yield _refused(key, message, f"write {known or numbers}", (*path, tls.certificate))
+        message = f"the client refuses `{tls.certificate}: {certificate}` when it connects"
+        yield _refused(key, message, f"write one of {known or numbers}", (*path, tls.certificate))
 
 
 def _is_known(value: Value, tls: Tls) -> bool:
@@ -67,7 +67,7 @@ def _is_known(value: Value, tls: Tls) -> bool:
 
 
 def _address(plan: Plan) -> Iterator[Hazard]:
-    """A literal URL of results over TLS; the broker's client verifies without being told."""
+    """A literal URL of results over TLS; the broker's client verifies by default."""
     url = plan.get(APP, "result_backend")
     if not isinstance(url, str) or not url.startswith("rediss://"):
         return
@@ -75,42 +75,40 @@ def _address(plan: Plan) -> Iterator[Hazard]:
     path: SpecPath = ("results", "url")
     tls = plan.get(APP, RESULTS_TLS)
     if given and given[0] not in REDIS_RESULTS.words:
-        message = f"`ssl_cert_reqs={given[0]}` in the URL is refused: it is required, optional or none"
+        message = f"Celery refuses `ssl_cert_reqs={given[0]}` in the URL: use required, optional or none"
         yield _refused("result_backend", message, "write `?ssl_cert_reqs=required`", path)
     elif not given and not (isinstance(tls, dict) and REDIS_RESULTS.certificate in tls):
         message = (
-            "a rediss:// URL of results must say whether certificates are verified: without `ssl_cert_reqs` "
-            "Celery refuses it, and no process starts"
+            "a rediss:// URL of results must declare how certificates are verified: without `ssl_cert_reqs` "
+            "Celery refuses the URL, and no process starts"
         )
         yield _refused("result_backend", message, "append `?ssl_cert_reqs=required` to the URL", path)
 
 
 def _url(plan: Plan, key: str, path: SpecPath) -> Iterator[Hazard]:
-    """A literal URL; what one in a variable says, nobody can see."""
+    """A literal URL; the compiler cannot see a URL in a variable."""
     written, transport = plan.get(APP, key), plan.text(APP, "broker_transport")
     for url in written.split(";") if isinstance(written, str) else ():
         scheme = url.partition("://")[0].lower()
         if key == "broker_url" and scheme.partition("+")[0] not in broker(transport).schemes:
             known = ", ".join(f"`{each}://`" for each in sorted(broker(transport).schemes))
-            message = f"a URL of {transport} does not begin with `{scheme}`"
+            message = f"the URL of the {transport} broker cannot begin with `{scheme}`"
             yield _refused(
-                key, message, f"write one that begins with {known}, or correct the transport", path
+                key, message, f"write a URL that begins with {known}, or correct the transport", path
             )
             continue
         if not _has_a_port(url):
-            message = "the port in the URL is no number from 0 to 65535: every connection fails"
+            message = "the port in the URL is not a number from 0 to 65535: every connection fails"
             yield _refused(key, message, "correct the port", path)
             continue
         database = urlsplit(url).path.strip("/")
         if scheme in ONE_REDIS and "," not in url and database and not database.isdecimal():
-            message = (
-                f"`{database}` in the URL is no database of Redis: these are numbers, and every send fails"
-            )
+            message = f"`{database}` in the URL is not a Redis database, which has a number: every send fails"
             yield _refused(key, message, "write the number of the database, such as `/0`", path)
         options = _mapping(plan, _BROKER if key == "broker_url" else _RESULTS)
         if scheme == "sentinel" and SENTINELS not in options:
             place = "broker.options" if key == "broker_url" else f"celery.settings.{_RESULTS}"
-            message = f"a Sentinel is asked for a master by its name, and no `{SENTINELS}` says which"
+            message = f"a Sentinel URL needs the name of the master, but `{SENTINELS}` is not set"
             yield _refused(key, message, f"add `{SENTINELS}` to `{place}`", path)
             return
 
@@ -119,13 +117,13 @@ def _has_a_port(url: str) -> bool:
     try:
         urlsplit(url).port  # noqa: B018 - it is read as it is asked for
     except ValueError:
-        # Several hosts are told of by the policy broker-addresses.
+        # The policy broker-addresses reports several hosts.
         return "," in url
     return True
 
 
 def _numbers(plan: Plan) -> Iterator[Hazard]:
-    """Timeouts of sockets that let no connection come about, and an order of queues that there is not."""
+    """Socket timeouts with which no connection succeeds, and an unknown order of queues."""
     options = _mapping(plan, _BROKER)
     timeouts = {(_BROKER, key): (options.get(key), ("broker", "options", key)) for key in TIMEOUTS}
     for key in ("redis_socket_timeout", "redis_socket_connect_timeout", "broker_connection_timeout"):
@@ -133,11 +131,12 @@ def _numbers(plan: Plan) -> Iterator[Hazard]:
     for (setting, option), (value, path) in timeouts.items():
         if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
             message = f"`{option or setting}: {value:g}` leaves no time to connect: every connection fails"
-            yield _refused(setting, message, "write seconds above 0, or remove it", path)
+            help_text = "write a number of seconds above 0, or remove the line"
+            yield _refused(setting, message, help_text, path)
     order = options.get(ORDER)
     if isinstance(order, str) and order not in ORDERS and "." not in order:
-        message = f"there is no order of queues `{order}`: every connection fails"
-        help_text = f"write {', '.join(f'`{each}`' for each in ORDERS)}, or the path of a function"
+        message = f"`{order}` is not a known order of queues: every connection fails"
+        help_text = f"write one of {', '.join(f'`{each}`' for each in ORDERS)}, or the path of a function"
         yield _refused(_BROKER, message, help_text, ("broker", "options", ORDER))
 
 
@@ -146,7 +145,7 @@ def _refused(key: str, message: str, help_text: str, path: SpecPath) -> Hazard:
 
 
 def _may_be_one(plan: Plan) -> bool:
-    """Whether broker and results may be one Redis."""
+    """Whether broker and results may be the same Redis."""
     broker, results = plan.get(APP, "broker_url"), plan.get(APP, "result_backend")
     if not isinstance(results, str):
         return (
@@ -171,11 +170,11 @@ def _one_sided(plan: Plan) -> Iterator[Hazard]:
                 continue
             if option in options[has] and option not in options[lacks]:
                 message = (
-                    f"`{option}` is set for the connection to the {has} and not for that to the {lacks}; "
-                    "both are Redis, and one server asks for it in both"
+                    f"`{option}` is set for the {has} connection but not for the {lacks} connection: if both "
+                    "use one Redis server, it needs both"
                 )
                 settings = ((APP, keys[has]), (APP, keys[lacks]))
-                help_text = f"set it in `{'.'.join(map(str, places[lacks]))}` too"
+                help_text = f"set `{option}` in `{'.'.join(map(str, places[lacks]))}` too"
                 yield _uneven(message, help_text, settings[0][1], (*places[has], option))
     uses = {"broker": plan.get(APP, BROKER_TLS), "results": plan.get(APP, RESULTS_TLS)}
     tls = {"broker": BROKER_TLS, "results": RESULTS_TLS}
@@ -183,8 +182,8 @@ def _one_sided(plan: Plan) -> Iterator[Hazard]:
     for has, lacks in (("broker", "results"), ("results", "broker")):
         if uses[has] and not uses[lacks] and not str(urls[lacks] or "").startswith("rediss://"):
             message = (
-                f"the connection to the {has} uses TLS and that to the {lacks} does not; both are Redis, and "
-                "one server asks for it in both"
+                f"the {has} connection uses TLS, but the {lacks} connection does not: if both use one "
+                "Redis server, it needs TLS in both"
             )
             help_text = f"set `{tls[lacks]}` too"
             yield _uneven(message, help_text, tls[has], ("celery", "settings", tls[has]))

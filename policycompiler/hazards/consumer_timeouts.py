@@ -1,4 +1,4 @@
-"""Messages that a worker of RabbitMQ holds for longer than that bears."""
+"""Messages that a worker holds longer than RabbitMQ allows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from policycompiler.hazards.pace import HOLD_FEWER, hoarding, pace_of
 from policycompiler.hazards.queues import type_of
 from policycompiler.knowledge.backoff import longest_wait_seconds
 from policycompiler.plan import Plan, Scope
+from policycompiler.quantities import duration
 
 ARGUMENT = "x-consumer-timeout"
-"""Of a queue, in milliseconds."""
+"""An argument of a queue, in milliseconds."""
 
 
 class _Hold(NamedTuple):
-    """Something that keeps a message unacknowledged, and what to do when it takes too long."""
+    """A cause that keeps a message unacknowledged, and what to do if it takes too long."""
 
     seconds: float
     key: str
@@ -27,7 +28,7 @@ class _Hold(NamedTuple):
 
 
 def consumer_timeouts(plan: Plan) -> Iterator[Hazard]:
-    """Whatever holds a message for as long as RabbitMQ closes its channel for."""
+    """Each cause that holds a message until RabbitMQ closes the worker's channel."""
     if not plan.broker.consumer_timeout:
         return
     has_quorum = any(type_of(plan, queue) == "quorum" for queue in plan.scopes("queue"))
@@ -37,15 +38,12 @@ def consumer_timeouts(plan: Plan) -> Iterator[Hazard]:
         if plan.value(task, "external") or plan.value(queue, "external"):
             continue
         limit = plan.number(queue, "consumer_timeout_seconds")
-        # Celery delays natively as soon as one queue is a quorum queue, but never behind a direct exchange.
+        # Celery delays natively if any queue is a quorum queue, but never with a direct exchange.
         delays = has_quorum and plan.value(queue, "exchange_type") != "direct"
         for hold in _holds(plan, task, delays=delays):
             if hold.seconds >= limit:
-                message = (
-                    f"{hold.what} {hold.seconds:g} s, but RabbitMQ closes the channel of a worker that holds "
-                    f"a message of queue {queue.name} for {limit:g} s, and the worker exits"
-                )
-                help_text = f"{hold.instead}, or give the queue a higher limit: {_higher(queue.name)}"
+                message = f"{hold.what} {duration(hold.seconds)}, {_closes(queue.name, limit)}"
+                help_text = f"{hold.instead}, or raise the limit of the queue: {_higher(queue.name)}"
                 settings: Makers = ((task, hold.key), (queue, "consumer_timeout_seconds"), (task, "queue"))
                 yield Hazard(
                     "unacked-over-consumer-timeout", settings, message, help_text, hold.path, about=(task,)
@@ -55,11 +53,11 @@ def consumer_timeouts(plan: Plan) -> Iterator[Hazard]:
         yield from _reserve(plan, worker, told, fixed=has_quorum)
     for name, limited, rate, path in hoarding(plan):
         message = (
-            f"worker {name} takes every message there is, and starts {limited} at {rate.value}, but RabbitMQ "
-            "closes the channel of a worker that holds a message for too long, and the worker exits"
+            f"worker {name} prefetches every message, but starts {limited} at {rate.value}: RabbitMQ closes "
+            "the channel of a worker that holds a message too long, and the worker exits"
         )
-        related = (Related(rate.path, "its rate limit"),)
-        help_text = "set a number, 1 where in doubt"
+        related = (Related(rate.path, "the rate limit"),)
+        help_text = "set a prefetch multiplier above 0, such as 1"
         worker = Scope("worker", name)
         settings = ((worker, "prefetch_multiplier"), (rate.origin.scope, rate.origin.key))
         yield Hazard(
@@ -68,7 +66,7 @@ def consumer_timeouts(plan: Plan) -> Iterator[Hazard]:
 
 
 def _reserve(plan: Plan, worker: Scope, told: set[Scope], *, fixed: bool) -> Iterator[Hazard]:
-    """What waits behind a run; with a `fixed` prefetch each queue has one of its own."""
+    """Prefetched messages that wait behind a run; with a `fixed` prefetch each queue has its own."""
     tasks = [Scope("task", name) for name in plan.texts(worker, "tasks") if _declared(plan, name)]
     consumed = [Scope("queue", name) for name in plan.texts(worker, "queues")]
     queues = [queue for queue in consumed if not plan.value(queue, "external")]
@@ -81,23 +79,22 @@ def _reserve(plan: Plan, worker: Scope, told: set[Scope], *, fixed: bool) -> Ite
     )
     longest = max(tasks, key=lambda task: (runs[task], task))
     taken = plan.number(worker, "prefetch_multiplier") * (len(consumed) if fixed else 1)
-    # A slot that is acknowledged late counts against the prefetch limit while it runs.
+    # A late-acknowledged run counts against the prefetch limit.
     behind = taken - (1 if all_late else 0)
-    # One run may hang until its limit; that those before it do so too is no reason to refuse a queue.
+    # One run may hang until its limit; that the runs before it hang too is no reason to refuse a queue.
     usual = max(plan.number_if_any(task, "runtime_p99_seconds") or runs[task] for task in tasks)
     held = (behind - 1) * usual + runs[longest] + max(late, default=0)
     limit, queue = min((plan.number(queue, "consumer_timeout_seconds"), queue) for queue in queues)
     if behind <= 0 or held <= limit or longest in told:
         return
     message = (
-        f"in reserve behind {longest.name}, a message of {worker.name} may be held {held:g} s, but RabbitMQ "
-        f"closes the channel of a worker that holds a message of queue {queue.name} for {limit:g} s, and the "
-        "worker exits"
+        f"a message that worker {worker.name} prefetches behind {longest.name} may wait {duration(held)}, "
+        f"{_closes(queue.name, limit)}"
     )
-    instead = "acknowledge the task late, if it may run twice"
+    instead = "acknowledge the task late if it is safe to run twice"
     if plan.value(longest, "options.acks_late"):
-        instead = "give the task a queue and a worker of its own"
-    help_text = f"{instead}, or give the queue a higher limit: {_higher(queue.name)}"
+        instead = "give the task its own queue and worker"
+    help_text = f"{instead}, or raise the limit of the queue: {_higher(queue.name)}"
     path: SpecPath = ("tasks", longest.name, "runtime")
     settings = (
         (worker, "prefetch_multiplier"),
@@ -110,7 +107,7 @@ def _reserve(plan: Plan, worker: Scope, told: set[Scope], *, fixed: bool) -> Ite
 
 
 def _declared(plan: Plan, name: str) -> bool:
-    """Whether somebody says how long it runs: the limit that stands for it otherwise is no run time."""
+    """Whether the workload declares how long the task runs; the default limit is no run time."""
     task = Scope("task", name)
     return (
         plan.find(task, "runtime_p99_seconds") is not None
@@ -119,7 +116,7 @@ def _declared(plan: Plan, name: str) -> bool:
 
 
 def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
-    """Each time for which a message of this task may be held; `delays` when the broker waits by itself."""
+    """Each time for which a worker may hold a message of this task; `delays` if delays are in the broker."""
     path: SpecPath = ("tasks", task.name)
     run = 0.0
     if plan.get(task, "options.acks_late"):
@@ -129,20 +126,20 @@ def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
             "split the task, or acknowledge it early",
         )
         if not _declared(plan, task.name):
-            what = f"{task.name} is acknowledged late, and as far as its class says it may run"
-            instead = "declare how long it runs (`runtime:`)"
+            what = f"{task.name} is acknowledged late, and its latency class allows runs of"
+            instead = "declare its `runtime`"
         yield _Hold(run, "longest_run_seconds", what, (*path, "runtime"), instead)
     if pace := pace_of(plan, task, plan.texts(task, "workers")):
         what = pace.waits(task.name)
         if run:
-            what = f"{what} {pace.seconds:g} s and then run {run:g} s, together"
+            what = f"{what} {duration(pace.seconds)} and then run {duration(run)}, in total"
         yield _Hold(pace.seconds + run, "options.rate_limit", what, pace.limit.path, HOLD_FEWER)
     if delays:
         return
     countdown = plan.number_if_any(task, "max_countdown_seconds")
     if countdown is not None:
         what = f"{task.name} may be sent with a countdown of"
-        instead = "use a quorum queue, which delays in the broker"
+        instead = "use a quorum queue, whose messages wait in the broker"
         yield _Hold(countdown, "max_countdown_seconds", what, (*path, "max_countdown"), instead)
     for key in ("options.retry_backoff_max", "options.default_retry_delay"):
         delay = plan.number_if_any(task, key)
@@ -150,9 +147,16 @@ def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
             first = plan.number_if_any(task, "options.retry_backoff")
             delay = longest_wait_seconds(delay, first, plan.number_if_any(task, "options.max_retries"))
         if delay is not None:
-            instead = "lower the wait, or use a quorum queue, which delays in the broker"
+            instead = "lower the wait, or use a quorum queue, whose messages wait in the broker"
             yield _Hold(delay, key, f"a retry of {task.name} may wait", (*path, "retry"), instead)
 
 
+def _closes(queue: str, limit: float) -> str:
+    return (
+        f"but RabbitMQ closes the worker's channel after {duration(limit)} (queue {queue}), and the worker "
+        "exits"
+    )
+
+
 def _higher(queue: str) -> str:
-    return f"`queues: {{{queue}: {{arguments: {{{ARGUMENT}: MILLISECONDS}}}}}}` (RabbitMQ 3.12 and later)"
+    return f"`queues: {{{queue}: {{arguments: {{{ARGUMENT}: MILLISECONDS}}}}}}` (RabbitMQ 3.12 and newer)"

@@ -1,4 +1,4 @@
-"""Ways in which waiting tasks are lost, of those above all that are declared critical."""
+"""Settings that lose waiting messages, above all of critical tasks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from policycompiler.plan import APP, Plan, Scope, Value
 
 NAME = "critical-task-dropped"
 TRANSIENT = (1, "transient")
-PERSISTENT = "remove it: messages are persistent then"
+PERSISTENT = "remove the delivery mode; messages are then persistent"
 
 
 def critical_messages(plan: Plan) -> Iterator[Hazard]:
-    """Of each critical task that runs here; what is of the whole app is told once."""
+    """Check each critical task that runs here; hazards of the whole app are reported once."""
     transport = plan.broker
     critical = [task for task in plan.scopes("task") if plan.get(task, "critical")]
     critical = [task for task in critical if not plan.get(task, "external")]
@@ -37,20 +37,20 @@ def _of_the_app(plan: Plan, task: Scope, transport: Broker) -> Iterator[Hazard]:
     if not transport.durable:
         name = plan.text(APP, "broker_transport")
         message = (
-            f"the transport {name} keeps {task.name} in one process only: no other process gets it, and it "
-            "is lost when that one ends"
+            f"the transport {name} keeps messages of {task.name} in one process: no other process gets them, "
+            "and they are lost when the process ends"
         )
         settings = ((APP, "broker_transport"),)
         yield _hazard(plan, task, settings, message, "use Redis or RabbitMQ", ("broker", "transport"))
     options = plan.get(APP, "broker_transport_options")
     if isinstance(options, dict) and options.get("ack_emulation") is False:
         message = (
-            "without `ack_emulation` Redis keeps nothing of a message that a worker took: "
+            "without `ack_emulation` Redis does not keep a message that a worker has received: "
             f"{task.name} is lost when the worker is killed"
         )
         settings = ((APP, "broker_transport_options"),)
         path: SpecPath = ("broker", "options", "ack_emulation")
-        yield _hazard(plan, task, settings, message, "remove it", path)
+        yield _hazard(plan, task, settings, message, "remove `ack_emulation: false`", path)
 
 
 def _transient(plan: Plan, task: Scope, queues: Sequence[Scope], transport: Broker) -> Iterator[Hazard]:
@@ -58,12 +58,12 @@ def _transient(plan: Plan, task: Scope, queues: Sequence[Scope], transport: Brok
     if found is not None:
         scope, key = found
         path = plan.written(scope, key) or place_of(plan, task, "critical")
-        message = f"messages of {task.name} are transient: a restart of RabbitMQ loses those that wait"
+        message = f"messages of {task.name} are transient: a restart of RabbitMQ loses waiting messages"
         yield _hazard(plan, task, (found,), message, PERSISTENT, path)
 
 
 def _uncritical(plan: Plan, queues: Mapping[str, Sequence[Scope]], transport: Broker) -> Iterator[Hazard]:
-    """Told once, with how many there are."""
+    """Reported once, with the number of tasks."""
     tasks = [task for task in plan.scopes("task") if not plan.get(task, "critical")]
     found = {
         task: says for task in tasks if (says := _says_transient(plan, task, queues[task.name], transport))
@@ -71,8 +71,9 @@ def _uncritical(plan: Plan, queues: Mapping[str, Sequence[Scope]], transport: Br
     if not found:
         return
     first, says = next(iter(found.items()))
-    others = f" and of {len(found) - 1} more tasks" if len(found) > 1 else ""
-    message = f"messages of {first.name}{others} are transient: a restart of RabbitMQ loses those that wait"
+    more = len(found) - 1
+    others = f" and {more} more task{'s' * (more > 1)}" if more else ""
+    message = f"messages of {first.name}{others} are transient: a restart of RabbitMQ loses waiting messages"
     path = plan.written(*says) or place_of(plan, first, "queue")
     yield Hazard("messages-transient", tuple(found.values()), message, PERSISTENT, path)
 
@@ -80,7 +81,7 @@ def _uncritical(plan: Plan, queues: Mapping[str, Sequence[Scope]], transport: Br
 def _says_transient(
     plan: Plan, task: Scope, queues: Sequence[Scope], transport: Broker
 ) -> tuple[Scope, str] | None:
-    """The setting by which a broker keeps a task in memory only; a quorum queue writes down every message."""
+    """The setting that keeps messages in memory only; a quorum queue writes every message to disk."""
     if not transport.modes or not any(type_of(plan, queue) == "classic" for queue in queues):
         return None
     for scope, key in ((task, "options.delivery_mode"), (APP, "task_default_delivery_mode")):
@@ -96,10 +97,10 @@ def _dropped(plan: Plan, task: Scope, queue: Scope, transport: Broker) -> Iterat
     kept = plan.get(queue, "dead_letter_queue") is not None or "x-dead-letter-exchange" in arguments
     for name, argument in drops(dict(arguments)).items():
         if name in transport.expiring and not (kept and argument.dead_letters):
-            message = f"by `{name}` of queue {queue.name} {argument.what}: {task.name} may never run"
+            message = f"with `{name}` of queue {queue.name}, {argument.what}: {task.name} may never run"
             help_text = f"remove `{name}`"
             if argument.dead_letters:
-                help_text += ", or write `dead_letter: true` to keep what is dropped"
+                help_text += ", or write `dead_letter: true` to keep dropped messages"
             path: SpecPath = ("queues", queue.name, "arguments", name)
             yield _hazard(
                 plan, task, ((queue, f"arguments.{name}"), (task, "queue")), message, help_text, path

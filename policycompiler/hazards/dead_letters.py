@@ -1,4 +1,4 @@
-"""Failures that leave no dead letter although their queue keeps them."""
+"""Failures that leave no dead letter although their queue keeps dead letters."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard
 from policycompiler.plan import Plan, Scope, Written
+from policycompiler.quantities import duration
 
 LETTERS = "dead_letter_queue"
 ACKS_LATE, SOFT, HARD = "options.acks_late", "options.soft_time_limit", "options.time_limit"
 POOLS_WITH_HARD_LIMIT_ONLY = ("gevent", "eventlet")
-"""They end a task that yields at its hard limit, and ignore the soft one."""
+"""They stop a task that yields at its hard limit, and ignore the soft limit."""
 
 
 def kept_queues(plan: Plan) -> Iterator[tuple[Scope, Scope]]:
@@ -23,7 +24,7 @@ def kept_queues(plan: Plan) -> Iterator[tuple[Scope, Scope]]:
 
 
 def acknowledged_early(plan: Plan) -> Iterator[Hazard]:
-    """Tasks whose messages are gone before they can fail."""
+    """Tasks whose messages are acknowledged before they can fail."""
     for task, queue in kept_queues(plan):
         if plan.get(task, ACKS_LATE):
             continue
@@ -35,16 +36,16 @@ def acknowledged_early(plan: Plan) -> Iterator[Hazard]:
             f"queue {queue.name} keeps dead letters, but a failure of {task.name} leaves none: "
             "it is acknowledged before it runs"
         )
-        related = (Related(("queues", queue.name, "dead_letter"), "asked for here"),)
+        related = (Related(("queues", queue.name, "dead_letter"), "declared here"),)
         help_text = (
-            "make the task safe to run twice and declare it, or give it a queue without `dead_letter: true`"
+            "make the task safe to run twice and declare it, or use a queue without `dead_letter: true`"
         )
         settings = ((task, ACKS_LATE), (task, "idempotent"), (task, "queue"), (queue, LETTERS))
         yield Hazard("dlq-needs-late-ack", settings, message, help_text, path, related, about=(task,))
 
 
 def killed(plan: Plan) -> Iterator[Hazard]:
-    """Tasks that are killed at their limit with no time to fail before."""
+    """Tasks that are killed at their hard limit without a soft limit before it."""
     for task, queue in kept_queues(plan):
         if plan.get(task, "options.acks_on_failure") is False:
             yield from _gap(plan, task, queue)
@@ -61,12 +62,16 @@ def _gap(plan: Plan, task: Scope, queue: Scope) -> Iterator[Hazard]:
     green = sorted(pools.intersection(POOLS_WITH_HARD_LIMIT_ONLY))
     if soft is not None and soft < hard and not green:
         return
-    why = "it has no soft limit" if soft is None else f"its soft limit of {soft:g} s comes no earlier"
+    why = (
+        "it has no soft time limit"
+        if soft is None
+        else f"its soft time limit of {duration(soft)} comes no earlier"
+    )
     if green:
-        why = f"{green[0]} ignores its soft limit"
-    message = f"{task.name} is killed at {hard:g} s and leaves no dead letter: {why}"
-    help_text = "leave some seconds between the two, on the pool prefork"
-    related = (Related(("queues", queue.name, "dead_letter"), "its dead letters are kept"),)
+        why = f"the pool {green[0]} ignores its soft time limit"
+    message = f"{task.name} is killed after {duration(hard)} and leaves no dead letter: {why}"
+    help_text = "set the soft time limit some seconds below the hard time limit, and use `pool: prefork`"
+    related = (Related(("queues", queue.name, "dead_letter"), "dead letters are kept here"),)
     own = tuple((task, key) for key in (SOFT, HARD, "options.acks_on_failure", "queue"))
     settings = (*own, *((worker, "pool") for worker in workers), (queue, LETTERS))
     path: SpecPath = ("tasks", task.name)

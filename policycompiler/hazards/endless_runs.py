@@ -1,4 +1,4 @@
-"""Runs that are put back without end: each kills its worker, or is killed at its limit, again."""
+"""Runs that are redelivered without end, because each kills its process or is killed at its limit."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from policycompiler.diagnostics import SpecPath
 from policycompiler.hazards.hazard import Hazard, Makers
 from policycompiler.hazards.queues import arguments_of
 from policycompiler.plan import APP, Plan, Scope
+from policycompiler.quantities import duration
 
 FIRST_CELERY_THAT_COUNTS = (5, 7)
-"""Older ones ignore `acks_on_failure`, `acks_on_timeout` and `retry_on_worker_lost` in silence; newer ones
-read the flag for the first two only from a decorator or a setting."""
+"""Older versions silently ignore `acks_on_failure`, `acks_on_timeout` and `retry_on_worker_lost`. Newer
+versions read the flag for the first two only from a decorator or a setting."""
 LEGACY, TIMEOUT = "task_acks_on_failure_or_timeout", "options.acks_on_timeout"
 _SETTINGS: SpecPath = ("celery", "settings")
 
 
 def killed_again(plan: Plan) -> Iterator[Hazard]:
-    """Tasks that are put back when they kill their worker."""
+    """Tasks that are redelivered when they kill their process."""
     knows = plan.version(APP, "celery_version") >= FIRST_CELERY_THAT_COUNTS
     for task in _late(plan):
         queue = Scope("queue", plan.text(task, "queue"))
@@ -25,16 +26,19 @@ def killed_again(plan: Plan) -> Iterator[Hazard]:
         if plan.get(queue, "broadcast") or not plan.get(task, "options.reject_on_worker_lost"):
             continue
         if not counts and not counts_deliveries(plan, task):
-            message = f"{task.name} is put back for ever when it kills its worker: nothing counts how often"
+            message = (
+                f"{task.name} is redelivered without end when it kills its process: nothing counts its "
+                "redeliveries"
+            )
             path: SpecPath = ("tasks", task.name, "options", "reject_on_worker_lost")
             keys = ("options.reject_on_worker_lost", "options.retry_on_worker_lost")
             settings = ((task, keys[0]), (task, keys[1]), *_makers(plan, task))
-            help_text = "remove it, or use a quorum queue with a delivery limit"
+            help_text = "remove `reject_on_worker_lost`, or use a quorum queue with a delivery limit"
             yield Hazard("worker-lost-loop", settings, message, help_text, path, about=(task,))
 
 
 def put_back(plan: Plan) -> Iterator[Hazard]:
-    """Tasks that are put back when they are killed at their limit."""
+    """Tasks that are redelivered when they are killed at their limit."""
     knows = plan.version(APP, "celery_version") >= FIRST_CELERY_THAT_COUNTS
     late = _late(plan)
     for task in late:
@@ -49,29 +53,29 @@ def _late(plan: Plan) -> list[Scope]:
 
 
 def counts_deliveries(plan: Plan, task: Scope) -> bool:
-    """Whether the queue of a task ends what is delivered too often."""
+    """Whether the queue of a task limits its deliveries."""
     return "x-delivery-limit" in arguments_of(plan, Scope("queue", plan.text(task, "queue")))
 
 
 def _after_its_limit(plan: Plan, task: Scope) -> Hazard:
     limit = plan.number_if_any(task, "options.time_limit")
-    at = "a hard limit" if limit is None else f"its hard limit of {limit:g} s"
+    at = "a hard time limit" if limit is None else f"its hard time limit of {duration(limit)}"
     message = (
-        f"{task.name} is put back when it is killed at {at}, and killed again, for ever: nothing counts "
-        "how often"
+        f"{task.name} is redelivered when it is killed at {at}, and killed again without end: nothing "
+        "counts its redeliveries"
     )
     path: SpecPath = ("tasks", task.name, "options", "acks_on_timeout")
-    help_text = "remove it, or use a quorum queue with a delivery limit"
+    help_text = "remove `acks_on_timeout`, or use a quorum queue with a delivery limit"
     settings = ((task, TIMEOUT), *_makers(plan, task))
     return Hazard("timeout-requeue-loop", settings, message, help_text, path, about=(task,))
 
 
 def _app_wide(plan: Plan, late: list[Scope], *, knows: bool) -> Iterator[Hazard]:
-    """Pins for all tasks: the flag that is going, and a loop for each late task that does not say itself."""
+    """Pins for all tasks: the deprecated flag, and a loop of a late task without its own option."""
     if knows and plan.get(APP, LEGACY) is False:
         message = (
-            f"`{LEGACY}: false` also puts back what was killed at its hard limit; "
-            "Celery 5.7 has a flag for each"
+            f"`{LEGACY}: false` also redelivers tasks that are killed at their hard time limit: Celery 5.7 "
+            "has separate flags for failures and timeouts"
         )
         help_text = "write `task_acks_on_failure: false` and `task_acks_on_timeout: true`"
         settings: Makers = ((APP, LEGACY), (APP, "celery_version"))
@@ -84,10 +88,10 @@ def _app_wide(plan: Plan, late: list[Scope], *, knows: bool) -> Iterator[Hazard]
         own = plan.find(task, TIMEOUT) is not None and knows
         if not own and not counts_deliveries(plan, task):
             message = (
-                f"`{setting}: false` puts a late task back when it is killed at its hard limit, for ever: "
-                f"nothing counts how often, for instance for {task.name}"
+                f"`{setting}: false` redelivers late-acknowledged tasks without end when they are killed at "
+                f"their hard time limit, for instance {task.name}: nothing counts redeliveries"
             )
-            help_text = "remove it, or use quorum queues with a delivery limit"
+            help_text = f"remove `{setting}`, or use quorum queues with a delivery limit"
             settings = ((APP, setting), (task, TIMEOUT), *_makers(plan, task))
             path: SpecPath = (*_SETTINGS, setting)
             yield Hazard("timeout-requeue-loop", settings, message, help_text, path, about=(APP,))

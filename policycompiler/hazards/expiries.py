@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard
 from policycompiler.plan import Plan, Scope, Written
+from policycompiler.quantities import duration
 
 _DECLARED = {"options", "expires"}
 
 
 class _Sent(NamedTuple):
-    """Something that is sent with an expiry: its name, when it is due, where it goes, and who says so."""
+    """A task or schedule with an expiry: its name, when it is due, its queue, and the settings for these."""
 
     name: str
     settings: tuple[tuple[Scope, str], ...]
@@ -27,7 +27,7 @@ class _Sent(NamedTuple):
 
 
 def expiries(plan: Plan) -> Iterator[Hazard]:
-    """Each expiry that is written, of tasks and of schedules."""
+    """Each declared expiry, of tasks and of schedules."""
     for task in plan.scopes("task"):
         expires, path = plan.number_if_any(task, "options.expires"), plan.written(task, "options.expires")
         if expires is None or path is None or plan.get(task, "external"):
@@ -50,7 +50,7 @@ def _of_schedule(plan: Plan, schedule: Scope) -> Iterator[Hazard]:
     if len(written) < len(setting.origins) or any(each[-1] not in _DECLARED for each in written):
         return  # a policy has decided it
     expires_path = next((each for each in written if each[-1] == "expires"), (*path, "options", "expires"))
-    task = entry_of(plan, plan.text(schedule, "task"))
+    task = plan.entry(plan.text(schedule, "task"))
     queue = setting.value.get("queue") or (None if task is None else plan.text(task, "queue"))
     countdown, expires = (setting.value.get(key) or 0 for key in ("countdown", "expires"))
     assert isinstance(countdown, int | float)
@@ -71,14 +71,6 @@ def _of_schedule(plan: Plan, schedule: Scope) -> Iterator[Hazard]:
     yield from _too_soon(plan, sent)
 
 
-def entry_of(plan: Plan, name: str) -> Scope | None:
-    """The entry that declares a task: its own, or that of a pattern."""
-    if plan.keys(own := Scope("task", name)):
-        return own
-    patterns = (scope for scope in plan.scopes("task") if "*" in scope.name)
-    return next((scope for scope in patterns if fnmatchcase(name, scope.name)), None)
-
-
 def _too_soon(plan: Plan, sent: _Sent) -> Iterator[Hazard]:
     declared = sent.task is not None and plan.written(sent.task, "latency") is not None
     queue = Scope("queue", sent.queue or "")
@@ -86,11 +78,11 @@ def _too_soon(plan: Plan, sent: _Sent) -> Iterator[Hazard]:
     about = (sent.settings[0][0],)
     if sent.countdown >= sent.expires:
         message = (
-            f"{sent.name} expires after {sent.expires:g} s, but may be sent with a countdown of "
-            f"{sent.countdown:g} s: such a run never starts"
+            f"{sent.name} expires after {duration(sent.expires)}, but may be sent with a countdown of "
+            f"{duration(sent.countdown)}: this run never starts"
         )
-        related = (Related(sent.countdown_path, f"a countdown of {sent.countdown:g} s"),)
-        help_text = f"let it expire after more than {sent.countdown:g} s, or shorten the countdown"
+        related = (Related(sent.countdown_path, f"countdown {duration(sent.countdown)}"),)
+        help_text = f"set an expiry of more than {duration(sent.countdown)}, or shorten the countdown"
         yield Hazard(
             "expires-before-countdown",
             sent.settings,
@@ -104,13 +96,12 @@ def _too_soon(plan: Plan, sent: _Sent) -> Iterator[Hazard]:
         left = sent.expires - sent.countdown
         latency = plan.text(sent.task, "latency")
         message = (
-            f"{sent.name} expires {left:g} s after it is due, but class `{latency}` lets it wait {wait:g} s: "
-            "a run that is on time is dropped"
+            f"{sent.name} expires {duration(left)} after it is due, but class `{latency}` lets it wait "
+            f"{duration(wait)}: the worker also discards runs that are on time"
         )
-        related = (Related(("tasks", sent.task.name, "latency"), f"class `{latency}`"),)
-        help_text = (
-            f"let it expire after {sent.countdown + wait:g} s or more, or choose a shorter latency class"
-        )
+        related = (Related(("tasks", sent.task.name, "latency"), f"latency class `{latency}`"),)
+        least = duration(sent.countdown + wait)
+        help_text = f"set an expiry of {least} or more, or choose a faster latency class"
         settings = (*sent.settings, (queue, "queue_wait_seconds"))
         yield Hazard(
             "expires-within-promise", settings, message, help_text, sent.expires_path, related, about=about

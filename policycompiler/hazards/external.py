@@ -11,7 +11,7 @@ from policycompiler.plan import APP, Plan, Scope
 
 
 def external_tasks(plan: Plan) -> Iterator[Hazard]:
-    """A worker here takes them, does not know them, and drops them."""
+    """Tasks of another app that a worker of this app receives and discards."""
     queues = queues_by_task(plan)
     for task in plan.scopes("task"):
         if not plan.get(task, "external"):
@@ -19,11 +19,11 @@ def external_tasks(plan: Plan) -> Iterator[Hazard]:
         for queue in (queue for queue in queues[task.name] if is_consumed(plan, queue)):
             worker = plan.texts(queue, "workers")[0]
             message = (
-                f"another app runs {task.name}, but worker {worker} of this app consumes queue {queue.name} "
-                "too: what it takes there it discards as unregistered"
+                f"another app runs {task.name}, but worker {worker} of this app also consumes queue "
+                f"{queue.name}: the worker discards its messages as unregistered"
             )
             help_text = (
-                f"give {task.name} a queue that only the other app consumes, or take {queue.name} off "
+                f"give {task.name} a queue that only the other app consumes, or remove {queue.name} from "
                 f"worker {worker}"
             )
             settings = (
@@ -35,31 +35,29 @@ def external_tasks(plan: Plan) -> Iterator[Hazard]:
             path = place_of(plan, task, "external")
             related: tuple[Related, ...] = ()
             if written := plan.written(Scope("worker", worker), "queues"):
-                related = (Related(written, f"worker {worker} consumes it"),)
+                related = (Related(written, f"worker {worker} consumes the queue"),)
             yield Hazard("external-task-consumed", settings, message, help_text, path, related)
             break
 
 
 def is_made_elsewhere(plan: Plan, queue: Scope) -> bool:
-    """Whether a broker drops what is sent to a queue until another app has made it."""
+    """Whether the broker drops messages to a queue until another app has declared it."""
     transport = plan.broker
     return transport.unroutable and bool(plan.get(queue, "external")) and not is_consumed(plan, queue)
 
 
 def unchecked_queues(plan: Plan) -> Iterator[Hazard]:
-    """Queues of others to which something is sent that may be dropped unseen."""
+    """Queues of other apps whose messages may be dropped without an error."""
     for queue in plan.scopes("queue"):
         tasks = [Scope("task", name) for name in plan.texts(queue, "tasks")]
         unchecked = next((task for task in tasks if not _is_checked(plan, task, queue)), None)
         if unchecked is None or not is_made_elsewhere(plan, queue):
             continue
         message = (
-            f"another app makes queue {queue.name}: until then RabbitMQ confirms what is sent there, such as "
-            f"{unchecked.name}, and drops it"
+            f"until another app declares queue {queue.name}, RabbitMQ confirms messages to it, such as "
+            f"{unchecked.name}, and drops them"
         )
-        help_text = (
-            f"let the task's `queue` be {queue.name}, and keep `confirm_publish`: a send then fails instead"
-        )
+        help_text = f"write `queue: {queue.name}` in the task and keep `confirm_publish`: sends then fail"
         settings = (
             (unchecked, "mandatory"),
             (queue, "external"),
@@ -71,5 +69,5 @@ def unchecked_queues(plan: Plan) -> Iterator[Hazard]:
 
 
 def _is_checked(plan: Plan, task: Scope, queue: Scope) -> bool:
-    """Whether the broker returns what no queue takes, which the send then raises."""
+    """Whether the broker returns a message that no queue takes, so that the send raises an error."""
     return plan.get(task, "queue") == queue.name and bool(plan.get(task, "mandatory"))

@@ -1,4 +1,4 @@
-"""What a hazard is: what a plan, as it stands, does to work."""
+"""Hazards: the ways in which a plan loses, repeats or delays work."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ class Effect(StrEnum):
     LOST = "lost"
     DOUBLED = "doubled"
     REFUSED = "refused"
-    """By the broker or a client: processes do not start, or sends fail."""
+    """The broker or a client refuses it: processes do not start, or sends fail."""
     STRANDED = "stranded"
-    """It waits where no worker takes it."""
+    """It waits in a queue that no worker consumes."""
     STARVED = "starved"
-    """It waits for longer than is promised, or without end."""
+    """It waits longer than its latency target, or without end."""
     STALLED = "stalled"
-    """Something goes on or waits without end, and nothing ends it."""
+    """It runs or waits without end, and nothing stops it."""
 
 
 EFFECTS: Mapping[str, Effect] = {
     **dict.fromkeys(
         (
             *("chord-expiry", "cold-stop-early-ack", "critical-task-dropped", "delayed-retry-lost"),
-            *("dlq-hard-timeout-gap", "dlq-needs-late-ack", "early-ack-must-not-lose"),
+            *("delivery-limit-zero", "dlq-hard-timeout-gap", "dlq-needs-late-ack", "early-ack-must-not-lose"),
             *("expires-before-countdown", "expires-within-promise", "external-queue-unchecked"),
             *("external-task-consumed", "fanout-unkept", "limit-below-p99", "messages-transient"),
             *("publish-unconfirmed", "queue-expires", "quorum-confirm", "result-not-accepted"),
-            *("serializer-not-accepted", "stop-timeout-short"),
+            *("routing-key-unmatched", "serializer-not-accepted", "stop-timeout-short"),
         ),
         Effect.LOST,
     ),
@@ -43,7 +43,13 @@ EFFECTS: Mapping[str, Effect] = {
             *("cancel-on-loss", "eta-over-visibility", "late-ack-non-idempotent"),
             *("late-ack-run-over-visibility", "late-ack-undeclared", "legacy-ack-flag"),
             *("rate-limit-over-visibility", "reserve-over-visibility", "retry-delay-over-visibility"),
-            *("retry-non-idempotent", "retry-undeclared", "schedule-fraction-dropped", "solo-heartbeat"),
+            *(
+                "quorum-key-overlap",
+                "retry-non-idempotent",
+                "retry-undeclared",
+                "schedule-fraction-dropped",
+                "solo-heartbeat",
+            ),
             *("timeout-requeue-loop", "unacked-over-consumer-timeout", "reserve-over-consumer-timeout"),
             "worker-lost-loop",
         ),
@@ -53,16 +59,22 @@ EFFECTS: Mapping[str, Effect] = {
         (
             *("chord-backend", "connection-option-one-sided"),
             *("connection-value-refused", "control-queues-refused", "exchange-type-twice"),
-            *("predefined-queue-missing", "queue-argument-refused", "queue-name-invalid"),
-            *("quorum-unsupported", "redbeat-without-redis", "schedule-solar-refused", "soft-over-hard"),
+            *("predefined-queue-missing", "quorum-subsecond", "queue-argument-refused", "queue-name-invalid"),
+            *("queue-name-reserved", "quorum-unsupported", "redbeat-without-redis", "schedule-solar-refused"),
+            *("soft-over-hard", "worker-start-refused"),
         ),
         Effect.REFUSED,
     ),
-    "queue-unconsumed": Effect.STRANDED,
+    **dict.fromkeys(("folders-apart", "queue-unconsumed"), Effect.STRANDED),
     **dict.fromkeys(
         (
+            "capacity-short",
+            "eta-classic-rabbit4",
+            "eta-limit-starves",
             "pool-cpu-green",
             "prefetch-unlimited",
+            "quorum-direct",
+            "rabbitmq-version-unknown",
             "rate-limit-below-rate",
             "rate-limit-starves",
             "result-expiry-off",
@@ -79,7 +91,7 @@ EFFECTS: Mapping[str, Effect] = {
         Effect.STALLED,
     ),
 }
-"""Of each hazard, by the name of its finding."""
+"""The effect of each hazard, by the name of its finding."""
 
 
 Makers: TypeAlias = tuple[tuple[Scope, str], ...]
@@ -87,10 +99,10 @@ Makers: TypeAlias = tuple[tuple[Scope, str], ...]
 
 
 class Hazard(NamedTuple):
-    """What a plan does to work, by the name of the finding.
+    """A hazard of a plan, with the name of its finding.
 
-    `settings` make it so, the most telling first. Two plans have the same hazard where they have one of a
-    name that is `about` the same scopes; of none that are given, about those of the settings.
+    `settings` cause it, the most important first. Two plans have the same hazard if they have a hazard with
+    the same name that is `about` the same scopes. Without `about`, the scopes of the settings count.
     """
 
     name: str
@@ -113,18 +125,18 @@ class Hazard(NamedTuple):
         return frozenset(self.about or (scope for scope, _ in self.settings))
 
     def as_finding(self, finding: Finding) -> Diagnostic:
-        """As a user of `check` meets it."""
+        """As `check` reports it."""
         return finding.at(self.path, self.message, help=self.help, related=self.related, fix=self.fix)
 
 
 def as_findings(hazards: Iterable[Hazard], *findings: Finding) -> Iterator[Diagnostic]:
-    """Hazards as a user of `check` meets them; `findings` are those that they can be."""
+    """Hazards as `check` reports them; `findings` are the possible findings."""
     by_name = {finding.name: finding for finding in findings}
     return (hazard.as_finding(by_name[hazard.name]) for hazard in hazards)
 
 
 def place_of(plan: Plan, scope: Scope, *keys: str) -> SpecPath:
-    """Where the workload says one of these settings; else the entry of the scope."""
+    """Where the workload writes one of these settings; otherwise the entry of the scope."""
     for key in keys:
         found = plan.find(scope, key)
         for origin in found.origins if found is not None else ():

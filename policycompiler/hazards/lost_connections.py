@@ -1,4 +1,4 @@
-"""Runs that go on, or are never acknowledged, when a worker loses its broker."""
+"""Runs that continue, or are never acknowledged, when a worker loses its connection to the broker."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from policycompiler.diagnostics import Related
 from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.knowledge import pools
 from policycompiler.plan import APP, Plan, Scope
+from policycompiler.quantities import duration
 
 CANCEL = "worker_cancel_long_running_tasks_on_connection_loss"
 HEARTBEAT = "broker_heartbeat"
 CELERY_SECONDS = 120
-"""What Celery asks for by default."""
+"""Celery's default."""
 SERVER_SECONDS = 60
-"""What RabbitMQ asks for by default. The smaller number counts; who is silent for so long is gone."""
+"""RabbitMQ's default. The smaller number applies; RabbitMQ closes a connection that is silent for longer."""
 
 
 def lost_connections(plan: Plan) -> Iterator[Hazard]:
-    """Of each worker that runs."""
+    """Check each worker that has replicas."""
     for worker in plan.scopes("worker"):
         if plan.get(worker, "replicas", 1) == 0:
             continue
@@ -37,9 +38,9 @@ def _is_late(plan: Plan, task: Scope) -> bool:
 
 def _uncancelled(plan: Plan, worker: Scope, pool: str, task: Scope) -> Hazard:
     message = (
-        f"pool {pool} of worker {worker.name} cannot end a run, so `{CANCEL}` does not hold there: when the "
-        f"connection is lost, Celery 5.6 and older end the worker with an error, and newer ones run "
-        f"{task.name} twice at once"
+        f"pool {pool} of worker {worker.name} cannot cancel a run, so `{CANCEL}` has no effect. After a lost "
+        f"connection Celery before 5.7 stops the worker with an error. Celery 5.7 runs {task.name} twice at "
+        "the same time"
     )
     settings = ((APP, CANCEL), (worker, "pool"), (task, "options.acks_late"))
     path = plan.written(APP, CANCEL) or place_of(plan, worker, "pool")
@@ -49,7 +50,7 @@ def _uncancelled(plan: Plan, worker: Scope, pool: str, task: Scope) -> Hazard:
 
 
 def _unheard(plan: Plan, worker: Scope, pool: str, late: list[Scope]) -> Iterator[Hazard]:
-    """A worker that sends no heartbeat during a run."""
+    """A worker that sends no heartbeats during a run."""
     asked = plan.get(APP, HEARTBEAT, CELERY_SECONDS)
     if not isinstance(asked, int | float) or asked <= 0:
         return
@@ -59,8 +60,8 @@ def _unheard(plan: Plan, worker: Scope, pool: str, late: list[Scope]) -> Iterato
         return
     run, task = max(runs, key=lambda each: (each[0], each[1]))
     message = (
-        f"worker {worker.name} with pool {pool} sends no heartbeat while it runs {task.name}, for up to "
-        f"{run:g} s: RabbitMQ closes a connection that is silent for {seconds:g} s, so the run is never "
+        f"worker {worker.name} with pool {pool} sends no heartbeats during a run of {task.name}, up to "
+        f"{duration(run)}. RabbitMQ closes such a connection after {duration(seconds)}, so the run is never "
         "acknowledged and repeats without end"
     )
     settings = (
@@ -76,5 +77,5 @@ def _unheard(plan: Plan, worker: Scope, pool: str, late: list[Scope]) -> Iterato
 
 
 def _longest_run(plan: Plan, task: Scope) -> float | None:
-    """What is declared of it: the pool keeps no limit."""
+    """The declared run time, because the pool applies no limit."""
     return plan.number_if_any(task, "runtime_p99_seconds")

@@ -1,4 +1,4 @@
-"""How long a rate limit holds the messages that a worker took."""
+"""How long prefetched messages wait for their rate limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from policycompiler.diagnostics import SpecPath
 from policycompiler.knowledge.rate_limits import seconds_apart
 from policycompiler.plan import APP, Derived, Plan, Scope, Value
 
-HOLD_FEWER = "lower the worker's slots or prefetch multiplier"
+HOLD_FEWER = "lower the worker's concurrency or prefetch multiplier"
 
 
 class Limit(NamedTuple):
@@ -22,7 +22,7 @@ class Limit(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """How long a task's rate limit holds the last message of a worker that is full of them."""
+    """How long the last message of a worker waits if all its prefetched messages are of one limited task."""
 
     limit: Limit
     messages: int
@@ -30,14 +30,14 @@ class Pace(NamedTuple):
 
     def waits(self, task: str) -> str:
         """What a user reads before the seconds."""
-        held = f"with {self.messages} held by a worker"
-        return f"by its rate limit of {self.limit.value}, {held}, a message of {task} may wait"
+        prefetched = f"{self.messages} prefetched messages" if self.messages != 1 else "1 prefetched message"
+        return f"with a rate limit of {self.limit.value} and {prefetched}, a message of {task} may wait"
 
 
 def pace_of(plan: Plan, task: Scope, workers: list[str]) -> Pace | None:
-    """Of a task in any of these workers; of the app, of a task that nobody declared.
+    """The pace of a task in any of these workers; for the app, of an undeclared task.
 
-    Every message that a process may hold is one of the task, and the limit was used just before the first.
+    It assumes that every prefetched message is of this task, and that a run started just before the first.
     """
     limit = limit_on(plan, task)
     if limit is None:
@@ -47,7 +47,7 @@ def pace_of(plan: Plan, task: Scope, workers: list[str]) -> Pace | None:
 
 
 def hoarding(plan: Plan) -> Iterator[tuple[str, str, Limit, SpecPath]]:
-    """Workers that hold messages without end, a rate-limited task of each, and what says so; each once."""
+    """Workers with unlimited prefetch, a rate-limited task of each, and the place of the pin; each once."""
     told: set[SpecPath] = set()
     for worker in plan.scopes("worker"):
         path = plan.written(worker, "prefetch_multiplier")
@@ -61,7 +61,7 @@ def hoarding(plan: Plan) -> Iterator[tuple[str, str, Limit, SpecPath]]:
 
 
 def limit_on(plan: Plan, task: Scope) -> Limit | None:
-    """The task's own or the one of the app; None where nothing is limited, or by what Celery cannot read."""
+    """The task's own limit or the app's; None without a limit that Celery can read."""
     origin = Derived(task, "options.rate_limit")
     path: SpecPath = ("tasks", task.name, "options", "rate_limit")
     if plan.find(*origin) is None:
@@ -75,7 +75,7 @@ def limit_on(plan: Plan, task: Scope) -> Limit | None:
 
 
 def _most_held(plan: Plan, worker: Scope) -> int:
-    """Messages of one process, also where prefetch is disabled; 0 where there is no end of them."""
+    """Messages of one process, also if prefetch is disabled; 0 if their number is unlimited."""
     bounds = plan.get(worker, "autoscale")
     slots = bounds["max"] if isinstance(bounds, dict) else plan.value(worker, "concurrency")
     return int(str(slots)) * int(plan.number(worker, "prefetch_multiplier"))

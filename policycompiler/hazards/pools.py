@@ -1,4 +1,4 @@
-"""Pools that do not end what hangs, and that run what computes in one process with the rest."""
+"""Pools that do not stop a run that hangs, and pools that run all tasks in one process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from policycompiler.plan import Plan, Scope, Written
 
 LIMITS = ("time_limit", "soft_time_limit")
 MOST_RELATED = 5
-"""Places that a finding shows; the rest is counted."""
+"""Places that a finding shows; the others are counted."""
 
 
 def unkept_limits(plan: Plan) -> Iterator[Hazard]:
-    """Once a worker: what its pool does not keep, and how much of that is pinned."""
+    """For each worker: the limits that its pool does not apply, and how many of them are pinned."""
     for worker in plan.scopes("worker"):
         pool = pools.pool(plan.text(worker, "pool"))
         if pool.soft:
@@ -31,24 +31,24 @@ def unkept_limits(plan: Plan) -> Iterator[Hazard]:
 
 
 def computing(plan: Plan) -> Iterator[Hazard]:
-    """Tasks that compute where all tasks share a process."""
+    """CPU-bound tasks in a pool whose tasks all share a process."""
     for worker in plan.scopes("worker"):
         pool = plan.text(worker, "pool")
         if pool not in pools.POOLS or not pools.POOLS[pool].shares_process:
             continue
-        here = (Related(_place(plan, worker), f"worker {worker.name} runs it on {pool}"),)
+        here = (Related(_place(plan, worker), f"worker {worker.name} uses pool {pool}"),)
         for name in plan.texts(worker, "tasks"):
             task = Scope("task", name)
             if plan.get(task, "work") == "cpu":
-                message = f"{name} computes, and the pool {pool} runs all tasks in one process"
-                help_text = "use `pool: prefork`, or another worker for this task"
+                message = f"{name} is CPU-bound (`work: cpu`), but pool {pool} runs all tasks in one process"
+                help_text = "use `pool: prefork`, or give this task another worker"
                 settings = ((worker, "pool"), (task, "work"))
                 path: SpecPath = ("tasks", name, "work")
                 yield Hazard("pool-cpu-green", settings, message, help_text, path, here, about=(task,))
 
 
 def _pins(plan: Plan, worker: Scope) -> dict[SpecPath, str]:
-    """The limits that its tasks pin, by where they do."""
+    """The limits that its tasks pin, by their place."""
     pins: dict[SpecPath, str] = {}
     for name in plan.texts(worker, "tasks"):
         for limit in LIMITS:
@@ -64,13 +64,13 @@ def _ignored(plan: Plan, worker: Scope, ignored: list[SpecPath]) -> Hazard:
     ends_runs = pools.pool(pool).hard
     first, more = ignored[0], len(ignored) - 1
     others = f" (and {more} more pinned limit{'s' * (more > 1)})" if more else ""
-    ignores = "ignores: only the hard limit ends a run" if ends_runs else "does not keep"
-    message = f"{first[1]} pins {first[3]}{others}, which the pool {pool} {ignores}"
+    ignores = "ignores it: only the hard time limit stops a run" if ends_runs else "ignores it"
+    message = f"{first[1]} pins `{first[3]}`{others}, but pool {pool} {ignores}"
     related = (
-        Related(_place(plan, worker), f"worker {worker.name} runs it on {pool}"),
-        *(Related(path, "pinned too") for path in ignored[1:MOST_RELATED]),
+        Related(_place(plan, worker), f"worker {worker.name} uses pool {pool}"),
+        *(Related(path, "also pinned") for path in ignored[1:MOST_RELATED]),
     )
-    help_text = "use `pool: prefork`, or remove the limit and give the task's calls timeouts"
+    help_text = "use `pool: prefork`, or remove the limit and set timeouts for the calls inside the task"
     name = "pool-gevent-soft" if ends_runs else "pool-time-limit-inert"
     settings = ((worker, "pool"), (Scope("task", str(first[1])), f"options.{first[3]}"))
     about = tuple({Scope("task", str(path[1])) for path in ignored})
@@ -80,10 +80,10 @@ def _ignored(plan: Plan, worker: Scope, ignored: list[SpecPath]) -> Hazard:
 def _unkept(plan: Plan, worker: Scope, unkept: list[str]) -> Hazard:
     pool = plan.text(worker, "pool")
     others = f" (or one of {len(unkept) - 1} more)" if len(unkept) > 1 else ""
-    message = f"the pool {pool} keeps no time limit: a stuck {unkept[0]}{others} holds its slot for ever"
-    help_text = "use `pool: prefork`, or give the calls inside the task timeouts of their own"
+    message = f"pool {pool} applies no time limit: a stuck {unkept[0]}{others} keeps its slot without end"
+    help_text = "use `pool: prefork`, or set timeouts for the calls inside the task"
     settings = ((worker, "pool"), (worker, "tasks"))
-    # A task that such a pool ran before is none that hangs from now on, whatever worker has it.
+    # A task that ran on such a pool before is no new hazard, even on another worker.
     about = tuple(Scope("task", name) for name in unkept)
     return Hazard("pool-time-limit-unkept", settings, message, help_text, _place(plan, worker), about=about)
 

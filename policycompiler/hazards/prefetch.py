@@ -1,4 +1,4 @@
-"""Workers that keep messages from others."""
+"""Workers that prefetch all messages, so that other workers get none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY = "prefetch_multiplier"
 
 
 def unlimited_prefetch(plan: Plan) -> Iterator[Hazard]:
-    """Of each pin once."""
+    """Report each pin once."""
     told: set[SpecPath] = set()
     for worker in plan.scopes("worker"):
         if plan.find(worker, KEY) is None or plan.get(worker, KEY) != 0:
@@ -21,8 +21,6 @@ def unlimited_prefetch(plan: Plan) -> Iterator[Hazard]:
         if path in told:
             continue
         told.add(path)
-        message = (
-            f"worker {worker.name} takes every message there is into its memory, and other workers get none"
-        )
-        help_text = "set a number, 1 where in doubt"
+        message = f"worker {worker.name} prefetches all messages into its memory, and other workers get none"
+        help_text = "set a prefetch multiplier above 0, such as 1"
         yield Hazard("prefetch-unlimited", ((worker, KEY),), message, help_text, path)

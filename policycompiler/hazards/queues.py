@@ -1,4 +1,4 @@
-"""What hazards ask of a queue."""
+"""Facts about queues that hazards need."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ def arguments_of(plan: Plan, queue: Scope) -> dict[str, Value]:
 
 
 def type_of(plan: Plan, queue: Scope) -> str:
-    """Classic where nobody decided."""
+    """The type of a queue; classic if it is not decided."""
     return str(plan.get(queue, "type", "classic"))
 
 
 def is_consumed(plan: Plan, queue: Scope) -> bool:
-    """Whether a worker of this app takes from it."""
+    """Whether a worker of this app consumes it."""
     workers = plan.get(queue, "workers")
     names = workers if isinstance(workers, list) else []
     return any(plan.get(Scope("worker", str(name)), "replicas", 1) != 0 for name in names)
 
 
 def queues_by_task(plan: Plan) -> dict[str, list[Scope]]:
-    """The queues that bring each task, its own first: of all at once, as each queue lists many tasks."""
+    """The queues that each task is sent to, its own first; for all tasks at once, for speed."""
     found: dict[str, dict[Scope, None]] = {}
     for task in plan.scopes("task"):
         own = plan.get(task, "queue")

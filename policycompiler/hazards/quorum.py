@@ -1,4 +1,4 @@
-"""What a Celery and a RabbitMQ of certain versions cannot do together."""
+"""Features that fail with certain versions of Celery and RabbitMQ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TYPE = f"arguments.{TYPE}"
 
 
 def version_pairs(plan: Plan) -> Iterator[Hazard]:
-    """Of the queues that workers consume."""
+    """Check the queues that workers consume."""
     if not plan.broker.quorum_queues:
         return
     consumed = [queue for queue in plan.scopes("queue") if is_consumed(plan, queue)]
@@ -38,18 +38,18 @@ def version_pairs(plan: Plan) -> Iterator[Hazard]:
 
 
 def _unconsumable(plan: Plan, queue: Scope) -> Iterator[Hazard]:
-    """Queues from which no worker can take."""
+    """Queues that no worker can consume."""
     pair = _broken(plan, Feature.CONSUME, "quorum")
     if pair is not None:
         yield _hazard(plan, "quorum-unsupported", queue, pair, f"workers of queue {queue.name}")
     elif plan.get(APP, DETECT) is False:
         message = (
-            f"queue {queue.name} is a quorum queue, and without `{DETECT}` Celery asks for a global "
-            "prefetch, which RabbitMQ refuses of it (540): its workers take nothing and try again and again"
+            f"without `{DETECT}` Celery sets a global prefetch, which RabbitMQ refuses (540) for the quorum "
+            f"queue {queue.name}: its workers receive no messages and retry without end"
         )
         settings = ((APP, DETECT), (queue, _TYPE))
         path = place_of(plan, APP, DETECT)
-        yield Hazard("quorum-unsupported", settings, message, "remove it", path)
+        yield Hazard("quorum-unsupported", settings, message, f"remove `{DETECT}: false`", path)
 
 
 def _lost_retries(plan: Plan, queues: list[Scope]) -> Iterator[Hazard]:

@@ -1,4 +1,4 @@
-"""Rate limits that keep a worker from its other tasks."""
+"""Rate limits that delay other tasks, and rate limits below the rate of a task."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ APP_WIDE = "task_default_rate_limit"
 
 
 def starving(plan: Plan) -> Iterator[Hazard]:
-    """Limited tasks whose backlog keeps a worker from others for longer than these are promised."""
+    """Rate-limited tasks whose backlog delays other tasks beyond their latency target."""
     told: set[SpecPath] = set()
     for task in plan.scopes("task"):
         if limit_on(plan, task) is None:
             continue
-        # A plan between two others may name workers that are not in it.
+        # A plan between two other plans may name workers that it does not have.
         for worker in (name for name in plan.texts(task, "workers") if plan.keys(Scope("worker", name))):
             pace = pace_of(plan, task, [worker])
             if pace is None or pace.limit.path in told or _keeps_up(plan, task, pace.limit.apart):
@@ -34,15 +34,16 @@ def starving(plan: Plan) -> Iterator[Hazard]:
             told.add(pace.limit.path)
             other, seconds = found
             promise = plan.number(Scope("queue", plan.text(other, "queue")), "queue_wait_seconds")
-            waits = "as long as there is a backlog" if seconds is None else f"up to {duration(seconds)}"
+            waits = "as long as the backlog lasts" if seconds is None else f"up to {duration(seconds)}"
+            slots = f"{pace.messages} prefetched message{'s' * (pace.messages > 1)}"
             message = (
-                f"a burst of {task.name} fills the {pace.messages} messages that worker {worker} prefetches: "
-                f"at {pace.limit.value}, {other.name} waits {waits} behind it (promise: {duration(promise)})"
+                f"a burst of {task.name} fills the {slots} of worker {worker}: at {pace.limit.value}, "
+                f"{other.name} waits {waits} (latency target {duration(promise)})"
             )
             limit = (pace.limit.origin.scope, pace.limit.origin.key)
             settings = (limit, (task, "queue"), (Scope("worker", worker), "queues"))
             related = (Related(("tasks", other.name), "runs on the same worker"),)
-            help_text = f"give {task.name} a queue of its own: `queue: NAME`"
+            help_text = f"give {task.name} its own queue: `queue: NAME`"
             yield Hazard(
                 "rate-limit-starves",
                 settings,
@@ -55,7 +56,7 @@ def starving(plan: Plan) -> Iterator[Hazard]:
 
 
 def below_rate(plan: Plan) -> Iterator[Hazard]:
-    """Tasks of which more arrive than all processes together may start."""
+    """Tasks whose rate is above the limit of all their processes together."""
     for task in plan.scopes("task"):
         limit = limit_of(plan, task)
         rate = plan.number_if_any(task, "rate_mean_per_second")
@@ -64,8 +65,8 @@ def below_rate(plan: Plan) -> Iterator[Hazard]:
         arrivals = rate * SECONDS_OF_UNITS[limit.unit]
         if exceeds(arrivals, limit.most):
             message = (
-                f"{arrivals:g}/{limit.unit} of {task.name} arrive, and {limit.together}: its queue grows for "
-                "ever"
+                f"{task.name} arrives at {arrivals:g}/{limit.unit}, but {limit.together}: its queue grows "
+                "without end"
             )
             related = (Related(("tasks", task.name, "rate"), f"{arrivals:g}/{limit.unit}"),)
             help_text = "raise the limit, run more processes, or send less"
@@ -80,7 +81,7 @@ def below_rate(plan: Plan) -> Iterator[Hazard]:
 
 
 class Together(NamedTuple):
-    """What a rate limit lets the processes of a task start: `number` each and `most` together, per `unit`."""
+    """How many runs the processes of a task may start: `number` each and `most` together, per `unit`."""
 
     number: float
     most: float
@@ -98,7 +99,7 @@ class Together(NamedTuple):
 
 
 def limit_of(plan: Plan, task: Scope) -> Together | None:
-    """The limit of a task, its own or that of the app; None of none, and where no process runs it."""
+    """The limit of a task, its own or the app's; None without a limit or without a process."""
     own = plan.find(task, "options.rate_limit") is not None
     setting = (task, "options.rate_limit") if own else (APP, APP_WIDE)
     found = parsed(plan.get(*setting))
@@ -115,7 +116,7 @@ def limit_of(plan: Plan, task: Scope) -> Together | None:
 
 
 def parsed(value: Value) -> tuple[float, str] | None:
-    """How many in which unit, seconds without one; 0 is no limit. None where Celery cannot read it."""
+    """The number and its unit, seconds by default; 0 is no limit. None if Celery cannot read it."""
     if value is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", str(value))
@@ -123,19 +124,19 @@ def parsed(value: Value) -> tuple[float, str] | None:
 
 
 def exceeds(arrivals: float, most: float) -> bool:
-    """More, and not by the rounding of one a minute to so many a second."""
+    """Whether it is more, beyond the rounding of a rate per minute to a rate per second."""
     return arrivals > most and not math.isclose(arrivals, most, rel_tol=1e-4)
 
 
 def _keeps_up(plan: Plan, task: Scope, apart_seconds: float) -> bool:
-    """Whether no more arrive at a time than one process may start."""
+    """Whether one process may start as many runs as arrive."""
     rates = (plan.number_if_any(task, key) for key in ("rate_peak_per_second", "rate_mean_per_second"))
     rate = next((each for each in rates if each is not None), None)
     return rate is not None and not plan.get(task, "burst") and not exceeds(rate * apart_seconds, 1)
 
 
 def _behind(plan: Plan, limited: Scope, pace: Pace) -> tuple[Scope, float | None] | None:
-    """Another task of the queue, and how long it waits for a burst; None where nobody says how large."""
+    """Another task of the queue, and how long it waits for a burst; None if no burst is declared."""
     queue = Scope("queue", plan.text(limited, "queue"))
     burst = plan.number_if_any(limited, "burst")
     seconds = None if burst is None else max(burst, pace.messages) * pace.limit.apart
@@ -144,14 +145,14 @@ def _behind(plan: Plan, limited: Scope, pace: Pace) -> tuple[Scope, float | None
 
 
 def _beside(plan: Plan, worker: Scope, limited: Scope, seconds: float) -> tuple[Scope, float | None] | None:
-    """Another task of the worker, which waits until one of the messages it has prefetched makes room."""
+    """Another task of the worker, which waits until one prefetched message starts."""
     queues = (Scope("queue", name) for name in plan.texts(worker, "queues"))
     others = (_impatient(plan, queue, limited, seconds) for queue in queues)
     return next(((other, seconds) for other in others if other is not None), None)
 
 
 def _impatient(plan: Plan, queue: Scope, limited: Scope, seconds: float | None) -> Scope | None:
-    """Another task of a queue that is promised a shorter wait."""
+    """Another task of a queue whose latency target is shorter than the wait."""
     promise = plan.number_if_any(queue, "queue_wait_seconds")
     others = [name for name in plan.texts(queue, "tasks") if name != limited.name]
     impatient = others and promise is not None and (seconds is None or promise < seconds)

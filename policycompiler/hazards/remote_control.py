@@ -1,4 +1,4 @@
-"""Workers that answer nobody."""
+"""Workers without remote control."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ SETTING = "worker_enable_remote_control"
 
 
 def remote_control(plan: Plan) -> Iterator[Hazard]:
-    """What asks the workers, and hears nothing."""
+    """Tools that need remote control and get no answer."""
     pinned = plan.written(APP, SETTING)
     if pinned is None or plan.get(APP, SETTING) is not False or not plan.scopes("worker"):
         return
     if not plan.broker.control:
         return
     message = (
-        "without remote control no worker answers: the waits of a rollout (`celery inspect`) never end, "
-        "celery-exporter counts no workers, and no task can be revoked"
+        "without remote control no worker answers: rollout steps that wait with `celery inspect` never end. "
+        "celery-exporter counts no workers, and tasks cannot be revoked"
     )
-    yield Hazard("remote-control-off", ((APP, SETTING),), message, "remove it", pinned)
+    help_text = f"remove `{SETTING}: false`"
+    yield Hazard("remote-control-off", ((APP, SETTING),), message, help_text, pinned)

@@ -1,4 +1,4 @@
-"""Results that nothing ever removes."""
+"""Results that never expire."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from policycompiler.hazards.hazard import Hazard
 from policycompiler.plan import APP, Plan
 
 SETTINGS = ("result_expires", "result_failure_expires", "result_chord_expires")
-"""Of each, 0 means that nothing expires; null does so of the first, and leaves the others to it."""
+"""For each, 0 means no expiry. Null means no expiry for the first; the others then follow the first."""
 
 
 def unending_results(plan: Plan) -> Iterator[Hazard]:
-    """Where results are kept at all."""
+    """Check the settings if the app stores results."""
     if all(plan.find(APP, key) is None for key in ("result_backend", "result_backend_variable")):
         return
     for key in SETTINGS:
@@ -20,9 +20,7 @@ def unending_results(plan: Plan) -> Iterator[Hazard]:
         value = plan.get(APP, key)
         endless = value == 0 or (value is None and key == SETTINGS[0])
         if pinned is not None and endless and value is not False:
-            told = "null" if value is None else value
-            message = (
-                f"`{key}: {told}` keeps results without end: the result store fills until it refuses writes"
-            )
-            help_text = "remove it, and say under `results` for how long to `keep` them"
+            written = "null" if value is None else value
+            message = f"with `{key}: {written}` no result expires: the store fills until it refuses writes"
+            help_text = f"remove `{key}`, and declare under `results` how long to `keep` results"
             yield Hazard("result-expiry-off", ((APP, key),), message, help_text, pinned)

@@ -1,4 +1,4 @@
-"""Retries of what may not run twice, and retries without end."""
+"""Retries of tasks that are not safe to run twice, and retries without end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST, ON = "options.max_retries", "options.autoretry_for"
 
 
 def retried_twice(plan: Plan) -> Iterator[Hazard]:
-    """Tasks that are retried although they may not run twice, or nobody says whether."""
+    """Tasks that are retried although they are not safe to run twice, or do not declare it."""
     for task in plan.scopes("task"):
         if not plan.get(task, "external") and not plan.get(task, "idempotent"):
             yield from _not_idempotent(plan, task)
@@ -35,16 +35,16 @@ def _not_idempotent(plan: Plan, task: Scope) -> Iterator[Hazard]:
     declared = plan.setting(task, "idempotent").origins[0]
     settings = ((task, MOST), (task, ON), (task, "idempotent"))
     if not isinstance(declared, Written):
-        # Who names the errors has said after which ones it may run once more.
+        # A declaration that names the errors accepts another run after these errors.
         if isinstance(autoretry, list) and autoretry and BROAD.isdisjoint(map(str, autoretry)):
             return
-        message = f"{task.name} would retry {how_often}, and nobody declared whether it may run twice"
+        message = f"{task.name} retries {how_often}, but it does not declare whether it is safe to run twice"
         help_text = "declare `idempotent: true` or `idempotent: false`"
         yield Hazard("retry-undeclared", settings, message, help_text, written[0])
         return
-    message = f"{task.name} would retry {how_often}, but it is not safe to run twice"
+    message = f"{task.name} retries {how_often}, but it is not safe to run twice"
     help_text = (
-        "write `retry: none`, or make the task idempotent (for instance by a key stored with its effect) "
+        "write `retry: none`, or make the task idempotent (for instance with a key stored with its effect) "
         "and declare it"
     )
     related = (Related(declared.path, "declared here"),)
@@ -52,13 +52,15 @@ def _not_idempotent(plan: Plan, task: Scope) -> Iterator[Hazard]:
 
 
 def retried_without_end(plan: Plan) -> Iterator[Hazard]:
-    """Tasks of which no failure is ever the last."""
+    """Tasks with an unlimited number of retries."""
     for task in plan.scopes("task"):
         setting = plan.find(task, MOST)
         if plan.get(task, "external") or setting is None or setting.value is not None:
             continue
         if plan.get(task, ON):
-            message = f"{task.name} is retried for ever: an error that does not pass never shows as a failure"
+            message = (
+                f"{task.name} is retried without end: a permanent error never shows as a failure of the task"
+            )
             origin = setting.origins[0]
             path = origin.path if isinstance(origin, Written) else place_of(plan, task)
             settings = ((task, MOST), (task, ON))

@@ -1,4 +1,4 @@
-"""Messages and results in a form that nobody accepts."""
+"""Messages that no worker accepts, and results that no client accepts."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ CONTENT_TYPES = {
 
 
 def serialization(plan: Plan, senders: Iterable[str] | None = None) -> Iterator[Hazard]:
-    """What is sent that no worker accepts, and what is stored that nobody reads.
+    """Messages that no worker accepts, and results that no client can read.
 
-    `senders` are the serializers that messages are written with, where the plan does not say them all yet.
+    `senders` are the serializers of messages, if the plan does not have all of them yet.
     """
     said = _senders(plan)
     for serializer in said if senders is None else senders:
         if not _accepts(plan, ACCEPTED, serializer):
-            message = f"tasks are sent as {serializer}, which no worker accepts"
+            message = (
+                f"tasks use serializer `{serializer}`, which `{ACCEPTED}` does not list, so no worker "
+                "accepts them"
+            )
             settings = ((APP, ACCEPTED), said.get(serializer, (APP, "task_serializer")))
             path = ("celery", "settings", ACCEPTED)
-            yield Hazard("serializer-not-accepted", settings, message, "add it to `accept_content`", path)
+            help_text = f"add `{serializer}` to `{ACCEPTED}`"
+            yield Hazard("serializer-not-accepted", settings, message, help_text, path)
     if plan.get(APP, "result_backend_kind", "none") != "none":
         yield from _unreadable(plan)
 
 
 def _senders(plan: Plan) -> dict[str, tuple[Scope, str]]:
-    """Serializers that messages are written with, each with the first setting that says so."""
+    """The serializers of messages, each with the first setting that names it."""
     found = {plan.text(APP, "task_serializer"): (APP, "task_serializer")}
     for task in plan.scopes("task"):
         if (name := plan.get(task, "options.serializer")) is not None:
@@ -51,8 +55,10 @@ def _unreadable(plan: Plan) -> Iterator[Hazard]:
     serializer = plan.text(APP, "result_serializer")
     key = RESULTS_ACCEPTED if plan.get(APP, RESULTS_ACCEPTED) is not None else ACCEPTED
     if not _accepts(plan, key, serializer):
-        message = f"results are written as {serializer}, and `{key}` lets nobody read them"
-        help_text = "add it there, or pin a `result_serializer` that is there"
+        message = (
+            f"results use serializer `{serializer}`, which `{key}` does not list, so no client can read them"
+        )
+        help_text = f"add `{serializer}` to `{key}`, or pin a `result_serializer` from that list"
         settings = ((APP, key), (APP, "result_serializer"))
         yield Hazard("result-not-accepted", settings, message, help_text, ("celery", "settings", key))
 

@@ -1,4 +1,4 @@
-"""Names that SQS has no queue for."""
+"""Queue names that SQS does not accept or does not have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OPTIONS = "broker_transport_options"
 
 
 def sqs_queues(plan: Plan) -> Iterator[Hazard]:
-    """Each queue that a process of this app opens."""
+    """Check each queue that a process of this app opens."""
     transport = plan.broker
     if not transport.letters:
         return
@@ -29,31 +29,31 @@ def sqs_queues(plan: Plan) -> Iterator[Hazard]:
             yield _undefined(queue, name, set(table))
         elif len(name) > transport.longest_name:
             most = transport.longest_name
-            message = f"queue {queue.name} is {name} on SQS, {len(name)} characters of at most {most}"
+            message = (
+                f"queue {queue.name} is called {name} on SQS: {len(name)} characters, but SQS allows {most}"
+            )
             yield _invalid(plan, queue, message, "choose a shorter name")
         elif name in named:
-            message = (
-                f"queues {named[name].name} and {queue.name} are one queue on SQS, {name}: their tasks mix"
-            )
+            message = f"queues {named[name].name} and {queue.name} are one queue on SQS ({name}): tasks mix"
             yield _invalid(plan, queue, message, "choose names that differ in more than `.` and `-`")
         named.setdefault(name, queue)
 
 
 def _undefined(queue: Scope, name: str, table: set[str]) -> Hazard:
-    """Kombu looks a queue up by its name and by what it is called on SQS; both have to be in the table."""
+    """Kombu looks up a queue by its name and by its name on SQS; both must be in the table."""
     path: SpecPath = ("broker", "options", "predefined_queues")
     if {queue.name, name} & table:
         message = (
-            f"queue {queue.name} is {name} on SQS, and kombu looks for both names in `predefined_queues`: "
+            f"queue {queue.name} is called {name} on SQS, and kombu needs both names in `predefined_queues`: "
             "its workers do not start, and sends to it fail"
         )
-        help_text = "use a name of letters, digits, `-` and `_`, and no `queue_name_prefix`"
+        help_text = "use a name with only letters, digits, `-` and `_`, and remove `queue_name_prefix`"
     else:
         message = (
-            f"queue {queue.name} is not in `predefined_queues`, and SQS has no others then: its workers do "
-            "not start, and sends to it fail"
+            f"queue {queue.name} is not in `predefined_queues`, which lists all usable queues: its workers "
+            "do not start, and sends to it fail"
         )
-        help_text = f"add `{name}` with its URL, or give its tasks a `queue` that is there"
+        help_text = f"add `{name}` with its URL, or give its tasks a `queue` from the table"
     settings = ((APP, OPTIONS), (queue, "tasks"))
     return Hazard("predefined-queue-missing", settings, message, help_text, path)
 

@@ -1,4 +1,4 @@
-"""What keeps a scheduler with a store of its own from sending, or makes it send without a pause."""
+"""Schedules and stores with which a scheduler with its own store fails or sends without a pause."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.knowledge.beat_schedulers import STORES
 from policycompiler.knowledge.brokers import broker
 from policycompiler.plan import APP, BEAT, Plan
+from policycompiler.quantities import duration
 
 _SCHEDULER = ((BEAT, "scheduler"), (BEAT, "store"))
 
@@ -25,7 +26,7 @@ def stored_schedules(plan: Plan) -> Iterator[Hazard]:
         and plan.find(APP, "redbeat_redis_url") is None
     ):
         message = (
-            f"{scheduler} looks for its Redis at the broker's URL, but the broker is {transport}: "
+            f"{scheduler} expects its Redis at the broker's URL, but the broker is {transport}: "
             "beat does not start"
         )
         help_text = "pin `redbeat_redis_url` in `celery.settings`"
@@ -34,21 +35,21 @@ def stored_schedules(plan: Plan) -> Iterator[Hazard]:
     for scope in plan.scopes("schedule"):
         seconds = plan.number_if_any(scope, "every_seconds")
         if store.whole_seconds and seconds is not None and seconds % 1:
-            then = (
-                f"{int(seconds)} s" if seconds > 1 else "0 s, which is always due: it sends without a pause"
-            )
-            message = f"{scheduler} keeps whole seconds: {seconds:g} s becomes {then}"
+            then = duration(int(seconds))
+            if seconds < 1:
+                then = "0 s, so the schedule is always due and sends without a pause"
+            message = f"{scheduler} keeps only whole seconds: {duration(seconds)} becomes {then}"
             settings = ((scope, "every_seconds"), *_SCHEDULER)
             path = place_of(plan, scope, "every_seconds")
             yield Hazard(
                 "schedule-fraction-dropped",
                 settings,
                 message,
-                "write whole seconds",
+                "write a whole number of seconds",
                 path,
             )
         if not store.solar and plan.find(scope, "solar"):
-            message = f"{scheduler} cannot write down a schedule that goes by the sun: beat does not start"
+            message = f"{scheduler} cannot store a solar schedule: beat does not start"
             settings = ((scope, "solar"), *_SCHEDULER)
             help_text = "use a cron, or another scheduler"
             path = place_of(plan, scope, "solar")

@@ -1,4 +1,4 @@
-"""Time limits that end healthy runs, that Celery refuses, or that are declared away."""
+"""Time limits that stop healthy runs, that Celery refuses, or that are pinned to null."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeGuard
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard
 from policycompiler.plan import APP, Plan, Scope, Value, Written
+from policycompiler.quantities import duration
 
 OF_TASK = ("options.soft_time_limit", "options.time_limit")
 OF_APP = ("task_soft_time_limit", "task_time_limit")
@@ -15,7 +16,7 @@ _SETTINGS: SpecPath = ("celery", "settings")
 
 
 def time_limits(plan: Plan) -> Iterator[Hazard]:
-    """Of each task that is run here, then of those for all tasks."""
+    """Check the limits of each task that runs here, then the limits for all tasks."""
     for scope in plan.scopes("task"):
         if not plan.get(scope, "external"):
             path: SpecPath = ("tasks", scope.name, "options")
@@ -32,28 +33,30 @@ def _soft_over_hard(plan: Plan, scope: Scope, keys: tuple[str, str], path: SpecP
         return
     soft_path, hard_path = ((*path, key.removeprefix("options.")) for key in keys)
     message = (
-        f"the soft limit of {soft:g} s is above the hard limit of {hard:g} s: Celery refuses such a send"
+        f"the soft time limit of {duration(soft)} is above the hard time limit of {duration(hard)}: Celery "
+        "refuses to send the task"
     )
-    related = (Related(hard_path, "the hard limit"),)
-    help_text = "lower the soft limit below the hard one, or pin only one of them"
+    related = (Related(hard_path, "the hard time limit"),)
+    help_text = "lower the soft time limit below the hard time limit, or pin only one of them"
     settings = tuple((scope, key) for key in keys)
     yield Hazard("soft-over-hard", settings, message, help_text, soft_path, related)
 
 
 def _without_hard(plan: Plan, scope: Scope, key: str, path: SpecPath) -> Iterator[Hazard]:
-    """What it costs that a hard limit is declared away."""
+    """The cost of a hard limit that is pinned to null."""
     if not is_null(plan, scope, key, path):
         return
-    who = scope.name or "a task that has no limit of its own"
+    who = scope.name or "a task without its own limits"
     of_app = None if scope == APP else seconds_of(plan, APP, OF_APP[1])
     longest = plan.number(scope, "longest_run_seconds")
     message = (
-        f"without a hard limit a stuck run of {who} holds its slot until its worker is stopped, "
-        f"and a stop kills it after about {longest:g} s"
+        f"without a hard time limit a stuck run of {who} keeps its slot until its worker stops: a stop kills "
+        f"it after about {duration(longest)}"
     )
     if of_app is not None:
-        message = f"the worker's pool kills {who} all the same: the hard limit of the app is {of_app:g} s"
-    help_text = "write seconds if you know how long it may run"
+        limit = duration(of_app)
+        message = f"the worker's pool kills {who} anyway: the hard time limit of the app is {limit}"
+    help_text = "write a number of seconds if you know how long the task may run"
     yield Hazard("hard-limit-missing", ((scope, key),), message, help_text, path)
 
 
@@ -64,12 +67,12 @@ def _below_p99(plan: Plan, scope: Scope) -> Iterator[Hazard]:
     for key in reversed(OF_TASK):
         limit = seconds_of(plan, scope, key)
         if limit is not None and limit < p99 and (path := plan.written(scope, key)) is not None:
-            end = "told to stop" if "soft" in key else "killed"
+            which = "soft" if "soft" in key else "hard"
             message = (
-                f"{scope.name} is {end} after {limit:g} s, but may run {p99:g} s: more than one run of a "
-                "hundred fails by this limit"
+                f"the {which} time limit of {scope.name} is {duration(limit)}, but its p99 is "
+                f"{duration(p99)}: more than one run of a hundred fails"
             )
-            related = (Related(("tasks", scope.name, "runtime"), f"p99 {p99:g} s"),)
+            related = (Related(("tasks", scope.name, "runtime"), f"p99 {duration(p99)}"),)
             help_text = "raise the limit, or correct the declared run time"
             settings = ((scope, key), (scope, "runtime_p99_seconds"))
             yield Hazard("limit-below-p99", settings, message, help_text, path, related)
@@ -83,7 +86,7 @@ def is_null(plan: Plan, scope: Scope, key: str, path: SpecPath) -> bool:
 
 
 def seconds_of(plan: Plan, scope: Scope, key: str) -> float | None:
-    """A limit that is one."""
+    """A limit, if it is a number of seconds."""
     value = plan.get(scope, key)
     return value if is_seconds(value) else None
 

@@ -1,4 +1,4 @@
-"""Queues from which no worker takes."""
+"""Queues that no worker consumes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _NOWHERE: Mapping[str, SpecPath] = {}
 
 
 def unconsumed(plan: Plan, places: Mapping[str, SpecPath] = _NOWHERE) -> Iterator[Hazard]:
-    """Of the tasks that this app runs; `places` says where the workload names a queue first."""
+    """Check the queues of tasks that this app runs; `places` has the first place that names each queue."""
     for queue in plan.scopes("queue"):
         tasks = [Scope("task", name) for name in plan.texts(queue, "tasks")]
         workers = [Scope("worker", name) for name in plan.texts(queue, "workers")]
         own = not plan.get(queue, "external") or any(not plan.get(task, "external") for task in tasks)
         if own and all(plan.get(worker, "replicas") == 0 for worker in workers):
             message = f"no running worker consumes queue {queue.name}"
-            help_text = "let a worker consume it, or mark its tasks `external: true`"
+            help_text = "let a worker consume the queue, or declare `external: true` in its tasks"
             settings = ((queue, "workers"), *((worker, "replicas") for worker in workers))
             settings = (*settings, (queue, "external"), (queue, "tasks"))
             path = places.get(queue.name) or _place(plan, queue, tasks)
@@ -27,6 +27,6 @@ def unconsumed(plan: Plan, places: Mapping[str, SpecPath] = _NOWHERE) -> Iterato
 
 
 def _place(plan: Plan, queue: Scope, tasks: list[Scope]) -> SpecPath:
-    """Where the workload names a queue: at its own entry, or at a task."""
+    """Where the workload names a queue: in its own entry, or in a task."""
     pinned = (plan.written(task, "queue") for task in tasks)
     return next((path for path in pinned if path is not None), ("queues", queue.name))

@@ -1,1 +1,1 @@
-"""What Celery and the systems around it do, as data: frozen records, asked by what they can do."""
+"""The behavior of Celery and related systems as data: frozen records with their capabilities."""

@@ -1,6 +1,7 @@
-"""Where each scheduler of beat keeps its entries, and what it does with those of `beat_schedule`.
+"""Where each scheduler of beat stores its entries, and how it treats the entries of `beat_schedule`.
 
-Read from celery 5.7, django-celery-beat 2.9 and celery-redbeat 2.4, and run in `tests/knowledge`.
+From the source code of celery 5.7, django-celery-beat 2.9 and celery-redbeat 2.4, tested in
+`tests/knowledge`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ StoreName: TypeAlias = Literal["file", "database", "redis"]
 
 
 class Store(NamedTuple):
-    """What becomes of an entry of `beat_schedule` in a store.
+    """How a store treats an entry of `beat_schedule`.
 
-    `options` are the options of `apply_async` that it keeps, None for all; from `expiry_option` it reads the
-    expiry of a run, in seconds. `keeps_removed` says that an entry that has left `beat_schedule` is still
-    sent, and that `enabled` in an entry switches it off. `whole_seconds` says that intervals and expiries
-    lose their fractions. `zones` says that a crontab keeps a zone of its own, `solar` that an entry may go by
-    the sun. `longest_name` is the longest name of a task, in characters. `max_interval_seconds` is how long
-    beat sleeps by default, where it has to notice what people change in the store. `server` is the kind of
-    server that it looks for at the broker's address, empty where it looks for none there.
+    `options` are the options of `apply_async` that the store keeps, None for all. `expiry_option` is the
+    option with the expiry of a run in seconds. `keeps_removed`: beat still sends an entry that was removed
+    from `beat_schedule`, and `enabled` in an entry turns it off. `whole_seconds`: intervals and expiries
+    lose their fractions. `zones`: a crontab keeps its own time zone. `solar`: an entry may be solar.
+
+    `longest_name` is the longest task name in characters. `max_interval_seconds` is how long beat sleeps by
+    default, if it must read changes in the store. `server` is the kind of server that the scheduler expects
+    at the broker's address, empty if none.
     """
 
     options: frozenset[str] | None = None
@@ -67,18 +69,18 @@ _STORE_OF: Mapping[str, StoreName] = MappingProxyType(
 """By class; `django` is the name that django-celery-beat registers with Celery."""
 
 NO_STORE = Store()
-"""Stands for a store that nobody knows: nothing is taken from what is known of others."""
+"""An unknown store, with none of the limits of the known stores."""
 
 _ALIASES = frozenset(name for name in _STORE_OF if "." not in name)
 
 
 def store_of(scheduler: str) -> StoreName | None:
-    """Where a known scheduler keeps its entries; Celery reads `a.b:C` and `a.b.C` alike."""
+    """Where a known scheduler stores its entries; for Celery `a.b:C` and `a.b.C` are the same."""
     return next((store for known, store in _STORE_OF.items() if _dotted(known) == _dotted(scheduler)), None)
 
 
 def is_importable(scheduler: str) -> bool:
-    """Whether Celery can find a class by this name: it has a module, or is registered."""
+    """Whether Celery can import a class with this name: it has a module, or is registered."""
     return scheduler in _ALIASES or "." in _dotted(scheduler)
 
 

@@ -1,8 +1,7 @@
-"""What each version of Celery takes: settings, task options, flags, transport options, and their types.
+"""The settings, task options, flags and transport options of each version of Celery, with their types.
 
-The answers come from `celery_versions.json`, which `make celery-versions` reads from the packages themselves;
-neither Celery nor kombu is imported. A version older or newer than those known is answered for as the oldest
-or newest of them.
+The data are in `celery_versions.json`, which `make celery-versions` makes from the packages. This module
+imports neither Celery nor kombu. For an older or newer version it uses the oldest or newest known version.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ SECTIONS = {
     "task_queues": "queues:",
     "task_routes": "tasks.NAME.queue",
 }
-"""Settings that a part of the workload decides, and which."""
+"""Settings that a part of the workload decides, and that part."""
 
 _DECLARED_WRONG = {
     "broker_use_ssl": "any",
@@ -42,14 +41,17 @@ _DECLARED_WRONG = {
     "task_default_rate_limit": "any",
     "worker_concurrency": "int",
 }
-"""Celery's own list says text, true or a mapping; what reads these takes numbers, or true and a mapping. Of
-slots it says anything, and counts the cores itself for `auto`; here limits and memory need a number."""
+"""Types that differ from Celery's list.
+
+The list has text, true or a mapping, but the code accepts numbers, or true and a mapping. For slots the list
+accepts any value, and Celery counts the cores for `auto`. Here limits and memory need a number.
+"""
 
 _OTHERS = ("redbeat_", "singleton_", "beat_dburi", "beat_engine_options", "beat_schema")
-"""Beginnings of settings that well-known schedulers and task classes read from the same place."""
+"""Prefixes of settings that well-known schedulers and task classes read from the same configuration."""
 
 _DOCUMENTED_RESULT_OPTIONS = frozenset({"visibility_timeout"})
-"""Celery's manual says to set these for results too, though no backend reads them."""
+"""Celery's manual recommends these for results too, although no backend reads them."""
 
 _TYPES: dict[str, type | types.UnionType] = {
     "string": str,
@@ -69,6 +71,9 @@ _EXPECTED = {
     "list": "a list",
     "tuple": "a list",
 }
+LOG_LEVELS = frozenset({"CRITICAL", "DEBUG", "ERROR", "FATAL", "INFO", "NOTSET", "WARN", "WARNING"})
+"""The names of log levels that Celery takes, in any case (celery.utils.log.LOG_LEVELS)."""
+
 _NUMBERS = frozenset({"int", "float"})
 
 
@@ -80,12 +85,12 @@ def _data() -> dict[str, dict[str, list[dict[str, JsonValue]]]]:
 
 
 def known_versions() -> list[str]:
-    """The versions that there are answers for, the oldest first; `.ci/celery_versions.py` names them."""
+    """The known versions, the oldest first; `.ci/celery_versions.py` lists them."""
     return [str(version) for version in _data()["versions"]]
 
 
 OLDEST_CELERY, *_, NEWEST_CELERY = known_versions()
-"""The oldest Celery that the policies are right about, and the newest, which an unnamed one is taken for."""
+"""The oldest Celery that the policies support, and the newest, which is the default."""
 
 
 def number_of(version: str) -> tuple[int, ...]:
@@ -95,7 +100,7 @@ def number_of(version: str) -> tuple[int, ...]:
 
 @cache
 def nearest(version: str) -> str:
-    """The version that answers for another: the newest that is not newer, else the oldest."""
+    """The known version to use for another: the newest that is not newer, else the oldest."""
     known = known_versions()
     not_newer = [each for each in known if number_of(each) <= number_of(version)]
     return not_newer[-1] if not_newer else known[0]
@@ -103,10 +108,10 @@ def nearest(version: str) -> str:
 
 @cache
 def known(section: str, version: str = NEWEST_CELERY) -> Names:
-    """What a section holds in a version: names with their facts.
+    """The names of a section in a version, with their facts.
 
-    Sections are `settings`, `task_options`, `flags:worker`, `flags:beat`, `nested:NAME`, and `transport:NAME`
-    and `results:NAME`, which are what transport options may say; one that is not known is empty.
+    Sections are `settings`, `task_options`, `flags:worker`, `flags:beat`, `nested:NAME`, and for transport
+    options `transport:NAME` and `results:NAME`. An unknown section is empty.
     """
     at = number_of(nearest(version))
     found = {}
@@ -125,17 +130,17 @@ def versions_of(section: str, name: str) -> tuple[str, ...]:
 
 
 def known_settings() -> dict[str, str]:
-    """Setting names with Celery's own word for their type; `any` where every value is taken."""
+    """Setting names with Celery's word for their type; `any` if every value is accepted."""
     return {name: _type(name) for name in known("settings")}
 
 
 def is_setting(name: str) -> bool:
-    """Whether some version of Celery, or an extension that we know of, reads the setting."""
+    """Whether some version of Celery or a known extension reads the setting."""
     return name in _data()["settings"] or name.startswith(_OTHERS)
 
 
 def has_type(setting: str, value: JsonValue) -> bool:
-    """Whether Celery understands the value. null is no limit where there is a number, else a default."""
+    """Whether Celery accepts the value. For a number null means no limit, else the default."""
     kind = _type(setting)
     if value is None:
         return kind in {*_NUMBERS, "any"} or _facts(setting).get("default") is None
@@ -145,13 +150,13 @@ def has_type(setting: str, value: JsonValue) -> bool:
 
 
 def expected_type(setting: str) -> str:
-    """In words, what Celery expects."""
+    """The type that Celery expects, in words."""
     return _EXPECTED.get(_type(setting), "any value")
 
 
 @cache
 def new_names() -> Mapping[str, str]:
-    """What settings were called before Celery 4, in capitals as it was then, with their names of today."""
+    """The names of settings before Celery 4, in capitals, with their current names."""
     found = {}
     for name, facts in known("settings").items():
         old = facts.get("old", [name])
@@ -161,18 +166,18 @@ def new_names() -> Mapping[str, str]:
 
 
 def result_options(backend: str, version: str) -> frozenset[str]:
-    """What `result_backend_transport_options` may say for a backend; nothing where it reads none."""
+    """The options in `result_backend_transport_options` for a backend; empty if it reads none."""
     names = known(f"results:{backend}", version)
     return frozenset(names) | _DOCUMENTED_RESULT_OPTIONS if names else frozenset()
 
 
 def default_of(setting: str) -> JsonValue:
-    """What holds where nobody says anything; null also where that is not known."""
+    """The default of a setting; null also if it is not known."""
     return _facts(setting).get("default")
 
 
 def _facts(setting: str) -> Facts:
-    """Of the last version that has it; types stay as they are."""
+    """The facts in the last version that has the setting; types do not change between versions."""
     return _data()["settings"].get(setting, [{}])[-1]
 
 

@@ -1,6 +1,6 @@
-"""What the client libraries take as values of connection options, which they judge only when they connect.
+"""Values of connection options that the client libraries accept; they check them only when they connect.
 
-Run by tests/knowledge/test_clients.py on redis-py, py-amqp and Celery's Redis backend.
+tests/knowledge/test_clients.py verifies this with redis-py, py-amqp and Celery's Redis backend.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 
 class Tls(NamedTuple):
-    """How a client takes a mapping of TLS options.
+    """How a client reads a mapping of TLS options.
 
-    `certificate` is the option that says whether the other side's certificate is verified, `words` what it
-    may be besides the numbers 0, 1 and 2; `needed` where a mapping without it is refused. `true` is what
-    comes of `true` in place of a mapping: empty where that is fine.
+    `certificate` is the option that requires verification of the server's certificate. `words` are its values
+    besides the numbers 0, 1 and 2. `needed`: the client refuses a mapping without it. `true` is the effect of
+    `true` instead of a mapping, empty if that is correct.
     """
 
     options: frozenset[str]
@@ -43,7 +43,7 @@ _AMQP = frozenset(
 _WORDS = frozenset({"none", "optional", "required"})
 _CONSTANTS = frozenset({"CERT_NONE", "CERT_OPTIONAL", "CERT_REQUIRED"})
 
-REDIS_RESULTS = Tls(_REDIS, "ssl_cert_reqs", _WORDS | _CONSTANTS, needed=True, true="Celery fails on it")
+REDIS_RESULTS = Tls(_REDIS, "ssl_cert_reqs", _WORDS | _CONSTANTS, needed=True, true="Celery fails with it")
 """celery.backends.redis, which reads the same words in a `rediss://` URL."""
 REDIS_TLS = Tls(
     _REDIS,
@@ -52,21 +52,21 @@ REDIS_TLS = Tls(
     needed=False,
     true="kombu ignores it, and the connection is not encrypted",
 )
-"""Of `broker_use_ssl` where the broker is Redis."""
+"""`broker_use_ssl` for Redis."""
 AMQP_TLS = Tls(_AMQP, "cert_reqs", frozenset(), needed=False, true="")
-"""Of `broker_use_ssl` where the broker is RabbitMQ."""
+"""`broker_use_ssl` for RabbitMQ."""
 NUMBERS = (0, 1, 2)
 """`ssl.CERT_NONE`, `CERT_OPTIONAL` and `CERT_REQUIRED`."""
 
 KEEPALIVE_NAMES = frozenset({"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT"})
-"""Constants of Python's `socket` on Linux, which a socket wants in place of their names."""
+"""Constants of Python's `socket` on Linux; a socket needs the constants, not their names."""
 
 ALIKE = ("global_keyprefix", "master_name")
-"""Options of Redis that a broker and a result store of one server need alike."""
+"""Options of Redis that must be equal for a broker and a result backend on one server."""
 
 ONE_REDIS = frozenset({"redis", "rediss"})
 """URLs whose path is the number of a database."""
 TIMEOUTS = ("socket_timeout", "socket_connect_timeout")
 ORDER = "queue_order_strategy"
 ORDERS = ("round_robin", "sorted", "priority")
-"""In which order a virtual transport looks into its queues (kombu.utils.scheduling.CYCLE_ALIASES)."""
+"""The orders in which a virtual transport reads its queues (kombu.utils.scheduling.CYCLE_ALIASES)."""

@@ -1,7 +1,7 @@
-"""Crontabs of other programs in the words of Celery: Vixie cron, Quartz and Spring, Jenkins.
+"""Crontabs of other programs in Celery's syntax: Vixie cron, Quartz and Spring, Jenkins.
 
-Celery takes five fields, and in each numbers, names, `*`, ranges, lists, and steps of `*` or a range. A day
-has to match both day-of-month and day-of-week (celery.schedules.crontab).
+Celery reads five fields. Each may have numbers, names, `*`, ranges, lists, and steps of `*` or of a range.
+A day must match both day-of-month and day-of-week (celery.schedules.crontab).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Field(NamedTuple):
-    """A field of a crontab: its name at Celery, for people, and its least and greatest number."""
+    """A field of a crontab: its name in Celery, its name for people, its smallest and largest number."""
 
     key: str
     called: str
@@ -48,12 +48,12 @@ _WITH_SUNDAY = re.compile(r"(?:(\d)-)?7")
 
 
 def in_celerys_words(text: str) -> str | None:
-    """The crontab that means the same at Celery; None where there is none, or none is sure."""
+    """The equivalent crontab for Celery; None if there is none, or none that is certain."""
     if nickname := _NICKNAMES.get(text.strip().lower()):
         return nickname
     fields = text.split()
     if len(fields) == len(FIELDS) + 1 and fields[0] == "0" and _has_no_numbered_weekday(fields[-1]):
-        # Quartz and Spring begin with the second, and Quartz counts the days of the week from 1.
+        # The first field of Quartz and Spring is the second; Quartz counts days of the week from 1.
         fields = fields[1:]
     if len(fields) != len(FIELDS):
         return None
@@ -65,23 +65,23 @@ def in_celerys_words(text: str) -> str | None:
 
 
 def doubt(text: str) -> str:
-    """What to make sure of where the equivalent may not be what was meant; empty where it is."""
+    """A condition for an equivalent that the author may not mean; empty if it is certain."""
     if _may_be_quartz(text):
-        return ", if Sunday is 0 in yours; Quartz counts it as 1"
-    return "" if is_sure(text) else ", or the hour or the day after"
+        return " if Sunday is 0 in your crontab (Quartz counts Sunday as 1)"
+    return "" if is_sure(text) else " (or the next hour or day)"
 
 
 def is_sure(text: str) -> bool:
-    """Whether the equivalent can only be what was meant."""
+    """Whether the equivalent is certain."""
     if _may_be_quartz(text):
         return False
-    # Minute 60 and hour 24 may be meant as the next hour and day.
+    # Minute 60 and hour 24 may mean the next hour and day.
     ends = (str(field.most + 1) for field in FIELDS[:2])
     return not any(end in field.split(",") for end, field in zip(ends, text.split(), strict=False))
 
 
 def _may_be_quartz(text: str) -> bool:
-    """Whether it has what only Quartz has, and a day of the week by number."""
+    """Whether it has characters of Quartz, and a day of the week as a number."""
     fields = text.split()
     return any("?" in field or "#" in field for field in fields) and any(
         character.isdigit() for character in fields[-1].partition("#")[0]
@@ -89,18 +89,19 @@ def _may_be_quartz(text: str) -> bool:
 
 
 def hint(text: str) -> str:
-    """What to do about a crontab that has no equivalent; empty where nothing can be said."""
+    """A help for a crontab without equivalent; may be empty."""
     lowered = text.strip().lower()
     if lowered.startswith("@every "):
         return f"write `every: {lowered.removeprefix('@every ').strip()}` instead of `cron`"
     if lowered == "@reboot":
-        return "beat has no such moment; send the task from a handler of the signal `worker_ready`"
+        return "send the task from a handler of the signal `worker_ready`; beat does not support `@reboot`"
     fields = text.split()
     if len(fields) == len(FIELDS) + 1:
-        return "Celery has no field for seconds: leave the first one out, or write `every: 30s`"
+        return "remove the first field, or write `every: 30s`; Celery has no field for seconds"
     if any("L" in field.upper().split(",") for field in fields[2:3]):
         return (
-            "Celery has no last day of the month: write `28-31` and let the task look, or use the first day"
+            "write `28-31` and let the task check the date, or use the first day; Celery has no last day of "
+            "the month"
         )
     return ""
 
@@ -122,5 +123,5 @@ def _part(field: Field, part: str) -> str:
         if sunday[1] is None:
             return "0"
         return "*" if int(sunday[1]) <= 1 else f"{sunday[1]}-6,0"
-    # The end of a day, and of an hour, is the beginning of the next one.
+    # The end of an hour or day is the start of the next one.
     return "0" if field.least == 0 and field.key != "day_of_week" and part == str(field.most + 1) else part

@@ -1,4 +1,4 @@
-"""What a crontab of the workload comes to: its times of day, its days, and how far apart its runs are."""
+"""The times and days of a crontab in the workload, and the gaps between its runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MINUTES = 60
 HOURS = 24
 _FIRST_DAY = date(2024, 1, 1)
 _DAYS = 2922
-"""Eight years: all lengths of a month, both kinds of year, each date on most days of the week."""
+"""Eight years: they contain all lengths of a month, leap years, and each date on most weekdays."""
 
 
 class Crontab(NamedTuple):
-    """The numbers that each field stands for; weekdays count from Sunday as 0."""
+    """The numbers of each field; Sunday is weekday 0."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -28,17 +28,17 @@ class Crontab(NamedTuple):
 
     @property
     def times(self) -> list[int]:
-        """Minutes after midnight at which it is due, sorted."""
+        """The minutes after midnight at which a run is due, sorted."""
         return sorted(60 * hour + minute for hour in self.hours for minute in self.minutes)
 
     @property
     def every_day(self) -> bool:
-        """Whether no field leaves a day out."""
+        """Whether the crontab matches every day."""
         return len(self.days) == 31 and len(self.months) == 12 and len(self.weekdays) == 7  # noqa: PLR2004
 
 
 class Gaps(NamedTuple):
-    """Seconds between two runs that follow each other by the clock on the wall."""
+    """Seconds between two consecutive runs, in local time."""
 
     shortest: int
     longest: int
@@ -47,7 +47,7 @@ class Gaps(NamedTuple):
 @lru_cache(maxsize=10_000)
 def read_crontab(text: str) -> Crontab:
     """The fields of a crontab that `schedules` has accepted, read as Celery reads them."""
-    # Celery is imported only where its own reader is needed: it is slow to import.
+    # Celery is imported only here, where its reader is needed: it is slow to import.
     from celery.schedules import crontab  # noqa: PLC0415
 
     minute, hour, day, month, weekday = text.split()
@@ -63,7 +63,7 @@ def read_crontab(text: str) -> Crontab:
 
 @lru_cache(maxsize=10_000)
 def gaps(text: str) -> Gaps | None:
-    """The shortest and the longest gap; None of a crontab that is due less than twice in eight years."""
+    """The shortest and longest gap; None for a crontab that is due less than twice in eight years."""
     crontab = read_crontab(text)
     times = crontab.times
     days = _matching_days(crontab.days, crontab.months, crontab.weekdays)
@@ -76,7 +76,7 @@ def gaps(text: str) -> Gaps | None:
 
 @lru_cache(maxsize=1000)
 def _matching_days(days: frozenset[int], months: frozenset[int], weekdays: frozenset[int]) -> list[int]:
-    """Celery wants a day to match all three fields, where Unix takes either of two."""
+    """The days that match all three fields, as Celery requires; Unix cron requires only one of two."""
     every = (_FIRST_DAY + timedelta(number) for number in range(_DAYS))
     return [
         number
@@ -86,9 +86,9 @@ def _matching_days(days: frozenset[int], months: frozenset[int], weekdays: froze
 
 
 def is_flood(text: str) -> bool:
-    """Whether a `*` in the minute makes one run of a picked hour or day many.
+    """Whether a `*` in the minute field turns one intended run into many.
 
-    `* 3 * * *` is due sixty times, where `0 3 * * *` was meant; `* 9-17 * * *` says what it means.
+    `* 3 * * *` is due sixty times, but its author probably meant `0 3 * * *`. `* 9-17 * * *` is clear.
     """
     read = read_crontab(text)
     if len(read.minutes) < MINUTES:
@@ -102,12 +102,12 @@ def is_flood(text: str) -> bool:
 
 
 def _is_picked(values: frozenset[int], size: int) -> bool:
-    """Whether no two of them follow each other: a range was meant as one."""
+    """Whether no two values are consecutive: the author of a range means all of its minutes."""
     return not any((value + 1) % size in {each % size for each in values} for value in values)
 
 
 class Step(NamedTuple):
-    """A step that does not divide its field: which field, as written, its length and the field's."""
+    """A step that does not divide its field: the field, the text, the step and the size of the field."""
 
     field: Field
     text: str
@@ -116,9 +116,9 @@ class Step(NamedTuple):
 
 
 def uneven_steps(text: str) -> list[Step]:
-    """Steps that match once or twice in their field, and begin again before they are over.
+    """Steps that match once or twice in their field, because the field restarts first.
 
-    `*/90` in the minute is due each hour, `*/45` after 45 and then after 15 minutes.
+    `*/90` in the minute field is due each hour, `*/45` after 45 and then after 15 minutes.
     """
     found = []
     for field, written in zip(FIELDS, text.split(), strict=True):

@@ -1,4 +1,4 @@
-"""What a Celery and a RabbitMQ of certain versions cannot do together."""
+"""Features that fail with certain versions of Celery and RabbitMQ together."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ Release: TypeAlias = tuple[int, int, int]
 
 
 class Feature(StrEnum):
-    """What a deployment may need of Celery and RabbitMQ."""
+    """A feature of Celery and RabbitMQ that a deployment may need."""
 
     CONSUME = "consume"
     """A worker takes messages from a queue."""
     RETRY = "retry"
-    """A task is sent again after a delay that the broker counts."""
+    """A task is retried after a delay in the broker."""
     HOLD = "hold"
-    """A worker holds delayed messages and goes on with others."""
+    """A worker holds delayed messages and still runs others."""
     LEVELS = "levels"
-    """A queue has levels of priority."""
+    """A queue has priority levels."""
     DECLARE = "declare"
     """The queue type exists."""
     CONTROL = "control"
-    """A worker has a queue of its own for remote control and events."""
+    """A worker has its own queues for remote control and events."""
 
 
 class Pair(NamedTuple):
-    """Releases of Celery and RabbitMQ that fail at a feature of a queue type.
+    """Releases of Celery and RabbitMQ with which a feature of a queue type fails.
 
-    Each bound is a first release: from the first of a range, before its second; None is open. `celery_fix`
-    and `broker_fix` are what to run instead, empty where no release helps.
+    A range includes its first release and excludes its second; None is open. `celery_fix` and `broker_fix`
+    are the first releases that work, empty if no release does.
     """
 
     feature: Feature
@@ -42,33 +42,33 @@ class Pair(NamedTuple):
 
 
 PAIRS = (
-    # celery/worker/consumer/tasks.py before 5.5 asks for a global prefetch in any case.
+    # celery/worker/consumer/tasks.py before 5.5 always requests a global prefetch.
     Pair(
         Feature.CONSUME,
         "quorum",
         (None, (5, 5, 0)),
         (None, None),
-        "it asks for a global prefetch, which RabbitMQ refuses of quorum queues (540)",
+        "Celery requests a global prefetch, which RabbitMQ refuses for quorum queues (540)",
         celery_fix="5.5",
     ),
     # https://github.com/celery/celery/issues/9867 and pull request 10095, which drops the headers of dead
-    # letters before a task is sent again; RabbitMQ 4.0.1 takes no such message for a cycle.
+    # letters before a task is sent again; RabbitMQ 4.0.1 no longer treats these messages as a cycle.
     Pair(
         Feature.RETRY,
         "quorum",
         ((5, 5, 0), (5, 6, 3)),
         (None, (4, 0, 1)),
-        "RabbitMQ takes a retry that was delayed before for a cycle of dead letters and drops it",
+        "RabbitMQ drops a retry that was delayed before, because it detects a cycle of dead letters",
         celery_fix="5.6.3",
         broker_fix="4.0.1",
     ),
-    # RabbitMQ 4.0 release notes; kombu.transport.pyamqp asks for a prefetch of each consumer from then on.
+    # RabbitMQ 4.0 release notes; kombu.transport.pyamqp requests a prefetch for each consumer from 4.0.
     Pair(
         Feature.HOLD,
         "classic",
         (None, None),
         ((4, 0, 0), None),
-        "the prefetch is fixed, so each delayed message takes one of a few places",
+        "prefetch is fixed, so each delayed message occupies one of a few places",
     ),
     # https://www.rabbitmq.com/docs/quorum-queues#priorities
     Pair(
@@ -85,7 +85,7 @@ PAIRS = (
         "quorum",
         (None, None),
         (None, (3, 8, 0)),
-        "there are no quorum queues",
+        "this version of RabbitMQ has no quorum queues",
         broker_fix="3.8",
     ),
     # celery/celery pull requests 10287 and 10290: exclusive from 5.7 on, by settings in 5.6.
@@ -101,14 +101,14 @@ PAIRS = (
 
 
 def release(version: str) -> Release:
-    """A version as three numbers; the patch that is not said counts as the first, the worst one."""
+    """A version as three numbers; a missing patch number counts as 0, the worst case."""
     numbers = [int(part) for part in version.split(".")[:3]]
     major, minor, patch = (*numbers, 0, 0, 0)[:3]
     return major, minor, patch
 
 
 def broken(feature: Feature, queue: str, celery: str, broker: str | None) -> Pair | None:
-    """The pair that fails at a feature of a queue type; an unknown RabbitMQ may be any."""
+    """The pair with which a feature of a queue type fails; an unknown RabbitMQ may be any version."""
     for pair in PAIRS:
         if (
             pair.feature is feature

@@ -8,13 +8,13 @@ from typing import NamedTuple
 class Pool(NamedTuple):
     """A kind of pool.
 
-    `hard` and `soft`: it keeps these time limits, the hard one maybe only where a run waits. `cancels`: a run
-    can be ended from outside, by `revoke(terminate=True)` and after a lost connection. `recycles`: its
-    processes are replaced after many tasks or much memory. `answers`: the worker's main loop goes on while
-    tasks run, so it sends heartbeats and answers remote control. `autoscales`: its slots can change.
-    `processes`: each task has a process of its own; `green`: it patches the standard library; `slots`: it
-    runs more than one task at once. `maintained`: its library is still developed, and Celery's extra
-    installs it.
+    `hard` and `soft`: the pool enforces these time limits, the hard one maybe only while a run waits.
+    `cancels`: a run can be canceled, by `revoke(terminate=True)` and after a lost connection. `recycles`:
+    child processes are replaced after many runs or too much memory. `answers`: the worker's main loop
+    continues while tasks run, so it sends heartbeats and answers remote control. `autoscales`: its slots
+    can change. `processes`: each run has its own process. `green`: it patches the standard library.
+    `slots`: it runs several tasks at once.
+    `maintained`: its library is still developed, and Celery's extra installs it.
     """
 
     hard: bool
@@ -30,12 +30,12 @@ class Pool(NamedTuple):
 
     @property
     def shares_process(self) -> bool:
-        """Whether a task that computes stops all others of its worker."""
+        """Whether a computing task blocks all other tasks of its worker."""
         return self.slots and not self.processes
 
     @property
     def own_memory(self) -> bool:
-        """Whether each slot is a process of its own, so that the memory of its tasks adds up."""
+        """Whether each slot is a separate process, so the memory of its tasks adds up."""
         return not self.shares_process
 
 
@@ -101,12 +101,12 @@ POOLS = {
         maintained=True,
     ),
 }
-"""By Celery's own names."""
+"""By Celery's names."""
 
 UNKNOWN = POOLS["threads"]
-"""A class of the user's own: nothing is taken for granted but that it runs tasks beside the main loop."""
+"""A pool class of the user: the only assumption is that it runs tasks beside the main loop."""
 
 
 def pool(name: str) -> Pool:
-    """What a pool can do; of one that is not Celery's, the least."""
+    """The capabilities of a pool; a pool that is not Celery's has the fewest."""
     return POOLS.get(name, UNKNOWN)

@@ -1,4 +1,4 @@
-"""What the arguments of a queue do to the messages that wait in it, and which types refuse them."""
+"""How the arguments of a queue drop its messages, and which queue types refuse which arguments."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class Dropping(NamedTuple):
-    """An argument by which waiting messages go; `dead_letters` where they become some, if the queue has any.
+    """An argument that drops messages; `dead_letters` if they go to the dead-letter queue, if there is one.
 
-    `unit` is what its number counts. `of_length`: a queue that rejects instead drops nothing.
+    `unit` is the unit of its number. `of_length`: a queue that rejects new messages instead drops none.
     """
 
     what: str
@@ -19,15 +19,17 @@ class Dropping(NamedTuple):
 
 TYPE = "x-queue-type"
 OVERFLOW = "x-overflow"
-"""What a full queue does: drop its head, unless it rejects what is published."""
+"""What a full queue does: by default it drops its oldest messages; it may reject new messages instead."""
 LEVELS = "x-max-priority"
+LIMIT = "x-delivery-limit"
+"""How often a quorum queue delivers a message again."""
 
 DROPPING = {
     "x-max-length": Dropping("a full queue drops its oldest messages", "messages", True, of_length=True),  # noqa: FBT003
     "x-max-length-bytes": Dropping("a full queue drops its oldest messages", "bytes", True, of_length=True),  # noqa: FBT003
-    "x-message-ttl": Dropping("what waits for longer than so many milliseconds is dropped", "ms", True),  # noqa: FBT003
+    "x-message-ttl": Dropping("messages that wait longer (in milliseconds) are dropped", "ms", True),  # noqa: FBT003
     "x-expires": Dropping(
-        "a queue that has no worker for so many milliseconds is gone with what is in it",
+        "a queue without a worker is deleted after this many milliseconds, with its messages",
         "ms",
         dead_letters=False,
     ),
@@ -36,13 +38,29 @@ DROPPING = {
 
 REFUSED = {
     "quorum": frozenset({LEVELS, "x-queue-mode", "x-queue-master-locator", "x-max-age"}),
-    "classic": frozenset({"x-delivery-limit", "x-max-age", "x-quorum-initial-group-size"}),
+    "classic": frozenset(
+        {
+            *("x-delivery-limit", "x-max-age", "x-quorum-initial-group-size"),
+            *("x-max-in-memory-bytes", "x-max-in-memory-length"),
+        }
+    ),
 }
-"""Arguments with which RabbitMQ refuses (406) to make a queue of a type."""
+"""Arguments that RabbitMQ refuses (406) for a queue of this type."""
+
+KNOWN = frozenset(
+    {
+        *DROPPING,
+        *frozenset().union(*REFUSED.values()),
+        *(TYPE, OVERFLOW, LEVELS),
+        *("x-consumer-timeout", "x-dead-letter-exchange", "x-dead-letter-routing-key"),
+        *("x-dead-letter-strategy", "x-queue-leader-locator", "x-single-active-consumer"),
+    }
+)
+"""https://www.rabbitmq.com/docs/queues#optional-arguments"""
 
 
 def drops(arguments: dict[str, object]) -> dict[str, Dropping]:
-    """The arguments of a queue by which it drops what waits in it."""
+    """The arguments of a queue that drop its messages."""
     rejects = str(arguments.get(OVERFLOW, "")).startswith("reject-")
     return {
         name: argument

@@ -8,7 +8,7 @@ SECONDS_OF_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def seconds_apart(limit: object) -> float | None:
-    """Seconds between two starts in one process; None where nothing is limited, or Celery cannot read it."""
+    """Seconds between two starts in one process; None if there is no limit, or Celery cannot read it."""
     if limit is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", str(limit))

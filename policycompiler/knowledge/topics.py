@@ -1,9 +1,9 @@
-"""Which keys a topic exchange takes for which bindings."""
+"""Which routing keys match which bindings of a topic exchange."""
 
 from __future__ import annotations
 
 LEAST_OF_HASH = {"rabbitmq": 0}
-"""How many words `#` stands for at the least; kombu, which plays the exchange elsewhere, needs its dot."""
+"""The fewest words that `#` matches. On other brokers kombu emulates the exchange and needs one word."""
 WILDCARDS = frozenset("*#")
 
 
@@ -13,7 +13,7 @@ def is_pattern(key: str) -> bool:
 
 
 def matches(pattern: str, key: str, transport: str) -> bool:
-    """Whether a topic exchange takes a key: `*` is one word, `#` any number of them."""
+    """Whether a routing key matches a pattern: `*` is one word, `#` any number of words."""
     words = key.split(".")
     ends = {0}
     for part in pattern.split("."):

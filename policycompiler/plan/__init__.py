@@ -14,6 +14,7 @@ from policycompiler.diagnostics import SpecPath
 from policycompiler.knowledge import brokers
 from policycompiler.knowledge.brokers import Broker
 from policycompiler.plan import vocabulary
+from policycompiler.plan.entries import first_match, patterns_among
 
 MOST_PROCESSES = 10_000
 """The limit for one worker in a plan: files name each process."""
@@ -120,6 +121,7 @@ class Plan:
     def __init__(self, settings: dict[Scope, dict[str, Setting]] | None = None) -> None:
         self._settings = {} if settings is None else settings
         self._sorted: dict[str, tuple[Scope, ...]] = {}
+        self._patterns: tuple[tuple[Scope, ...], list[str]] = ((), [])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plan) and self._settings == other._settings
@@ -133,6 +135,17 @@ class Plan:
             found = tuple(sorted([scope for scope in self._settings if scope.kind == kind]))
             self._sorted[kind] = found
         return found
+
+    def entry(self, task: str) -> Scope | None:
+        """The scope that declares a task: its own, or that of the most specific pattern; None without any."""
+        own = Scope("task", task)
+        if own in self._settings:
+            return own
+        scopes = self.scopes("task")
+        if self._patterns[0] is not scopes:
+            self._patterns = (scopes, patterns_among(scope.name for scope in scopes))
+        found = first_match(task, self._patterns[1])
+        return None if found is None else Scope("task", found)
 
     def keys(self, scope: Scope) -> Mapping[str, Setting]:
         """The settings of a scope by key; empty without any."""

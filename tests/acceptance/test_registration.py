@@ -261,4 +261,4 @@ def test_tasks_that_the_workload_lacks_are_sent_and_run_as_their_decorators_say(
         assert (hard[0], both, queue) == (300, [1200, 900], "mine")
         # A hard limit that is pinned for all ends a run all the same, and before such a soft one.
         assert soft[1] == (0 if "task_time_limit" in pins else 600)
-    assert "task shop.tasks.elsewhere is not in the workload, and its queue mine is not" in done.stderr
+    assert "neither task shop.tasks.elsewhere nor its queue mine is in the workload" in done.stderr

@@ -190,7 +190,10 @@ def test_a_name_that_no_code_has_is_named_in_the_log_and_the_others_work(staged)
     stage = staged(plan_of())
     log = stage.worker("new")
     assert stage.send("old", "[app.send_task('old.missing'), app.send_task('old.tell')][1:]") == [TELLS]
-    line = "no task new.missing is registered, so messages of its earlier name old.missing are discarded"
+    line = (
+        "task new.missing is not registered, so the worker discards messages with its earlier "
+        "name old.missing"
+    )
     assert log.read_text().count(line) == 1
 
 

@@ -167,7 +167,7 @@ def test_a_branch_with_an_error_is_commented_as_such_and_fails(merge: Merge, tmp
     (folder / "workloads" / "a.yaml").write_text(wrong)
     lines = ours([each["run"] for each in REVIEW["steps"] if "run" in each])
     step(lines[0], folder)
-    assert (folder / "review.md").read_text().startswith("⚠ **workloads has 1 error, ")
+    assert (folder / "review.md").read_text().startswith("⚠ **workloads has 1 error ")
     decided = step(lines[-1], folder)
     assert decided.returncode == 1
     assert decided.stdout.startswith("::error file=workloads/a.yaml,line=8,")

@@ -219,7 +219,7 @@ def test_the_settings_file_keeps_its_promises(tmp_path: Path) -> None:
     assert list(routes) == ["shop.mail.send", "shop.mail.*", "shop.*"]
     assert {key for route in routes.values() for key in route} <= {"queue", "priority"}
     # producer-limits-drift
-    assert "Producers load it too" in files["celeryconfig.py"]
+    assert "Publishers must load it too" in files["celeryconfig.py"]
     # kill-group
     units = [text for path, text in files.items() if path.endswith("@.service")]
     assert units

@@ -15,10 +15,12 @@ import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 from places import DATA, ROOT
+from workloads import workload
 
 from policycompiler import manual
 from policycompiler.cli import COMMANDS, cli, command
 from policycompiler.cli.project import KEYS
+from policycompiler.compiler import compile_workload
 from policycompiler.emitters import TARGETS
 from policycompiler.model import workload_schema
 
@@ -37,6 +39,9 @@ def pages() -> dict[str, str]:
 
 
 README = (ROOT / "README.md").read_text()
+COMMAND_PAGE = (ROOT / "docs" / "commands.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+"""The examples of the README: language and text."""
 LANGUAGE = (ROOT / "docs" / "workload.md").read_text()
 SHOP = ROOT / "examples" / "shop"
 
@@ -64,15 +69,15 @@ def test_the_language_page_says_what_is_not_followed_yet() -> None:
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_the_readme_names_every_command(command: str) -> None:
-    assert f"policycompiler {command}" in README
+def test_the_page_of_commands_names_every_command(command: str) -> None:
+    assert f"policycompiler {command}" in COMMAND_PAGE
 
 
 @pytest.mark.parametrize(
     "option", [option.opts[0] for option in command("compile").params if option.opts[0].startswith("-")]
 )
-def test_the_readme_names_every_option_of_compile(option: str) -> None:
-    assert re.search(rf"[` \[]{option}\b", README)
+def test_the_page_of_commands_names_every_option_of_compile(option: str) -> None:
+    assert re.search(rf"[` \[]{option}\b", COMMAND_PAGE)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -80,10 +85,10 @@ def test_the_readme_names_every_target(target: str) -> None:
     assert f"`{target}`" in README
 
 
-def test_the_project_file_in_the_readme_has_every_key_and_is_taken(
+def test_the_project_file_on_the_page_has_every_key_and_is_taken(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    shown = README.partition("```toml\n")[2].partition("```")[0]
+    shown = COMMAND_PAGE.partition("```toml\n")[2].partition("```")[0]
     assert tomllib.loads(shown).keys() == KEYS.keys()
     (tmp_path / "policycompiler.toml").write_text(shown)
     (tmp_path / "policy.yaml").write_text("version: 1\n")
@@ -100,7 +105,7 @@ def test_the_library_example_in_the_readme_prints_the_routes_of_the_shop(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    exec(README.partition("```python\n")[2].partition("```")[0], {})
+    exec(_last("python"), {})
     printed = capsys.readouterr().out
     assert json.loads(printed) == json.loads((DATA / "golden/shop/routing.json").read_text())
 
@@ -142,17 +147,31 @@ def targets_of(text: str) -> list[str]:
     return [*re.findall(r'<a id="([^"]+)">', text), *(heading.replace(".", "") for heading in headings)]
 
 
+def _first(language: str) -> str:
+    return next(text for found, text in BLOCKS if found == language)
+
+
+def _last(language: str) -> str:
+    return [text for found, text in BLOCKS if found == language][-1]
+
+
 def test_the_workload_in_the_readme_is_the_minimal_example() -> None:
-    shown = README.partition("```yaml\n")[2].partition("```")[0]
-    assert (ROOT / "examples" / "minimal.yaml").read_text().endswith(shown)
+    assert (ROOT / "examples" / "minimal.yaml").read_text().endswith(_last("yaml"))
 
 
-def test_the_explanation_in_the_readme_is_what_explain_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_explanation_on_the_page_of_commands_is_what_explain_prints(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(ROOT)
-    console = README.partition("$ policycompiler explain")[2].partition("```")[0]
+    page = ROOT / "docs" / "commands.md"
+    before, prompt, rest = page.read_text("utf-8").partition("$ policycompiler explain")
+    console, end, after = rest.partition("```")
     command, _, shown = console.partition("\n")
     printed = CliRunner().invoke(cli, ["explain", *shlex.split(command)])
-    assert printed.output == shown
+    if request.config.getoption("--update-golden"):
+        shown = printed.output
+        page.write_text(f"{before}{prompt}{command}\n{shown}{end}{after}", "utf-8")
+    assert printed.output == shown, "run `make docs`"
 
 
 def test_the_finding_in_the_readme_is_what_check_prints(
@@ -161,17 +180,26 @@ def test_the_finding_in_the_readme_is_what_check_prints(
     monkeypatch.chdir(tmp_path)
     head = "version: 1\nservice: shop\napp: shop:app\nbroker: {transport: redis, url: '${URL}'}\n"
     Path("base.yaml").write_text(head)
-    Path("payments.yaml").write_text(
-        "version: 1\n"
-        "tasks:\n"
-        "  shop.payments.charge_card:\n"
-        "    idempotent: false\n"
-        "    runtime: {p50: 800ms, p99: 8s}\n"
-        "    retry: {on: [TimeoutError], max: 3}\n"
-    )
+    name, idempotent, retry = re.sub(" +#.*", "", _first("yaml")).splitlines()
+    runtime = "    runtime: {p50: 800ms, p99: 8s}"
+    Path("payments.yaml").write_text(f"version: 1\ntasks:\n{name}\n{idempotent}\n{runtime}\n{retry}\n")
     printed = CliRunner().invoke(cli, ["check", "."])
-    shown = README.partition("```text\n")[2].partition("```")[0]
-    assert printed.output.startswith(shown), printed.output
+    assert printed.output.startswith(_first("text")), printed.output
+
+
+def test_what_the_readme_shows_of_the_configuration_is_what_compile_writes(tmp_path: Path) -> None:
+    task = "  shop.payments.charge_card:\n    idempotent: false\n    retry: none\n"
+    facts = "    latency: interactive\n    runtime: {p50: 800ms, p99: 8s}\n"
+    source = tmp_path / "payments.yaml"
+    source.write_text(workload(f"tasks:\n{task}{facts}"), "utf-8")
+    files = compile_workload([source], targets=["celeryconfig"]).files
+    written = next(file.text for file in files if file.path == "celeryconfig.py").splitlines()
+    assert [line for line in _first("python").splitlines() if line not in written] == []
+
+
+def test_the_picture_of_the_first_minute_is_what_the_commands_print() -> None:
+    drawn = runpy.run_path(str(ROOT / ".ci" / "first_minute.py"))["picture"]()
+    assert (ROOT / "docs" / "first-minute.svg").read_text("utf-8") == drawn, "run `make docs`"
 
 
 def headings(page: Path) -> set[str]:

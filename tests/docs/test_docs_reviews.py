@@ -15,7 +15,7 @@ from workloads import workload
 
 from policycompiler.cli import cli
 
-README = (ROOT / "README.md").read_text()
+COMMANDS = ROOT / "docs" / "commands.md"
 PAGE = ROOT / "docs" / "review.md"
 REVIEWS = PAGE.read_text()
 HEAD = "version: 1\nservice: shop\napp: shop.celery_app:app\nowner: shop\n"
@@ -23,8 +23,8 @@ RABBITMQ = 'broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}", version: 
 REDIS = 'broker: {transport: redis, url: "${CELERY_BROKER_URL}"}\n'
 
 
-def test_the_review_in_the_readme_is_what_diff_prints(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_review_on_the_page_of_commands_is_what_diff_prints(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("policycompiler.toml").write_text('sources = ["workloads"]\n')
@@ -41,10 +41,15 @@ def test_the_review_in_the_readme_is_what_diff_prints(
     for command in commands:
         subprocess.run(["git", *command], check=True)
     Path("workloads/shop.yaml").write_text(HEAD + REDIS + task % ", expires: 10m")
-    console = README.partition("$ policycompiler diff")[2].partition("```")[0]
+    text = COMMANDS.read_text("utf-8")
+    before, prompt, rest = text.partition("$ policycompiler diff")
+    console, end, after = rest.partition("```")
     command, _, shown = console.partition("\n")
     printed = CliRunner().invoke(cli, ["diff", *shlex.split(command)])
-    assert printed.output.startswith(shown), printed.output
+    if request.config.getoption("--update-golden"):
+        shown = printed.output
+        COMMANDS.write_text(f"{before}{prompt}{command}\n{shown}{end}{after}", "utf-8")
+    assert printed.output == shown, "run `make docs`"
 
 
 def test_the_rollout_of_the_review_page_is_what_diff_prints(

@@ -1,4 +1,4 @@
-"""The sentences for people are on record, so that the prose check reads them and a review shows other words."""
+"""The sentences for people are on record: the prose check reads them, and a review shows new words."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ def test_a_bug_in_an_emitter_goes_up_and_names_it(monkeypatch):
 
 
 def test_two_emitters_that_write_one_path_are_a_bug(monkeypatch):
-    targets = use(monkeypatch, first=writing("a", "b"), second=writing("c", "b"))
-    with pytest.raises(AssertionError, match="two emitters write b") as caught:
+    targets = use(monkeypatch, first=writing("a", "b"), second=writing("c", "B"))
+    with pytest.raises(AssertionError, match="first writes B as well") as caught:
         emitters.emit(NOTHING, targets)
     assert caught.value.__notes__ == ["while the emitter second was at work"]
 

@@ -138,12 +138,10 @@ def test_a_description_of_two_lines_is_refused():
 
 def test_a_script_says_how_long_a_stop_takes_and_why():
     text = everything()["launch/shop.batch.cpu.sh"].text
-    assert (
-        "# Worker shop.batch.cpu: batch tasks that compute (3 tasks). Stop with TERM and wait up to 8670 s."
-        in text
-    )
+    what = "# Worker shop.batch.cpu: batch tasks that compute (3 tasks)."
+    assert f"{what} Stop with TERM and wait up to 2 h 24 min 30 s." in text
     assert "# test: the test says so" in text
-    assert "# It runs on the host app-1." in everything()["launch/beat.sh"].text
+    assert "# Beat runs on host app-1." in everything()["launch/beat.sh"].text
 
 
 def test_a_procfile_names_each_script_once():

@@ -321,7 +321,9 @@ def test_a_rule_reads_as_a_person_would_write_it():
         },
         "annotations": {
             "summary": "CeleryQueueBacklog of mail",
-            "description": 'Something is wrong of mail. Waiting now: {{ printf "%.0f" $value }}.',
+            "description": (
+                'Something is wrong of mail. Messages in the queue now: {{ printf "%.0f" $value }}.'
+            ),
         },
     }
 

@@ -17,5 +17,5 @@ def test_the_routing_tells_the_earlier_names_of_a_task():
         "shop.a": ["old.a", "old.b"],
         "shop.b": None,
     }
-    assert "| `shop.a`, earlier `old.a`, `old.b` |" in files["ROUTING.md"]
+    assert "| `shop.a`, formerly `old.a`, `old.b` |" in files["ROUTING.md"]
     assert "| `shop.b` |" in files["ROUTING.md"]

@@ -207,7 +207,7 @@ def test_a_name_that_supervisor_would_read_differently_is_refused():
 
 
 def test_the_host_of_beat_is_named():
-    assert "; It runs on the host app-1: leave this program out elsewhere." in text_of(everything())
+    assert "; Beat runs on host app-1: remove this program on other hosts." in text_of(everything())
 
 
 def test_the_file_shows_the_settings_of_every_process():

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.server
 
 REFUSED = {
     "quorum": {"x-max-priority", "x-queue-mode", "x-queue-master-locator", "x-max-age"},
-    "classic": {"x-delivery-limit", "x-max-age"},
+    "classic": {"x-delivery-limit", "x-max-age", "x-max-in-memory-length", "x-max-in-memory-bytes"},
 }
 ONE_RETRY = {"again": {"max_retries": 1}}
 

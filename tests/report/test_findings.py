@@ -96,7 +96,7 @@ def test_a_finding_shows_its_line_related_lines_in_order_and_help() -> None:
            = more: policycompiler finding PC204
 
         1 error in 2 files, 2 tasks
-        """)  # noqa: E501 - a headline is one line
+        """)
 
 
 def test_a_related_place_in_another_file_is_named_and_shown() -> None:
@@ -202,7 +202,7 @@ def test_a_very_long_line_is_cut_around_the_caret() -> None:
           |                      --- first
         1 | … k147: 147, k148: 148, k149: 149, k150: 150, k151: 151, k152: 152, k153: 153, k154: 154, k155: 155, k156: 156, k157: 157…
           |                                          ^^^
-        """)  # noqa: E501 - the cut is what is tested
+        """)
 
 
 def test_a_file_that_cannot_be_read_has_a_headline_only() -> None:
@@ -427,7 +427,7 @@ def test_waived_findings_stand_last_and_do_not_count() -> None:
 
         1 info in 1 file, 1 task (2 findings waived, next waiver expires 2027-03-31; 2 findings hidden by the baseline)
         run `policycompiler check --fix` to apply the safe fixes
-        """)  # noqa: E501 - a summary is one line
+        """)
     assert render(waived_and_open()[:2], document, "concise", color=True) == (
         "\x1b[36mpayments.yaml:7:5\x1b[0m: \x1b[2mwaived[PC401]\x1b[0m \x1b[1mlate\x1b[0m: m "
         "(by storefront until 2028-01-01: charges carry\\na key, see redis://***@h)\n"

@@ -55,7 +55,7 @@ def test_every_task_has_a_line_and_columns_fit() -> None:
         shop.poll                  q                    none                 at least once  – / 6 min     unlimited, 1 min 30 s apart
         shop.sync                  q                    a                    at least once  – / 6 min     3, ≤ 10 min apart
         請求.*                     partner              external             –              –             –
-        """)  # noqa: E501, RUF001 - as wide as it gets
+        """)  # noqa: RUF001 - as wide as it gets
 
 
 def test_an_app_without_tasks_has_the_header_alone() -> None:

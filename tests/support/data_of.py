@@ -68,8 +68,8 @@ def of_review(review: Review) -> list[Any]:
             change.risk.value,
             change.kind,
             change.address,
-            change.old,
-            change.new,
+            _value(change.address, change.old),
+            _value(change.address, change.new),
             change.policy,
             change.follows,
         ]
@@ -91,6 +91,12 @@ def of_review(review: Review) -> list[Any]:
         for step in review.steps
     ]
     return [changes, steps, sorted(review.phases)]
+
+
+def _value(address: str, value: object) -> object:
+    """The value of a changed setting, unless it is a sentence."""
+    kind, key = address.partition(":")[0], address.rpartition("/")[2]
+    return None if (kind, key) in WORDS else value
 
 
 def _waits(waits: Iterable[WaitFor]) -> list[list[str]]:

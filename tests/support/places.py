@@ -11,3 +11,4 @@ EVERYTHING = DATA / "everything"
 CORPUS = DATA / "corpus"
 ROOT = TESTS.parent
 EXAMPLES = ROOT / "examples"
+PACKAGE = ROOT / "policycompiler"

@@ -1,8 +1,8 @@
-"""`celeryconfig.py`: the settings of the app, for workers, beat and producers alike.
+"""`celeryconfig.py`: the settings of the app, for workers, beat and publishers.
 
-Plain Celery takes it with `app.config_from_object("celeryconfig")`; with a namespace its names carry the
-prefix that Django settings need. It imports nothing but Celery, kombu and the standard library: the
-exceptions that tasks are retried on are imported when a task is registered.
+Plain Celery loads it with `app.config_from_object("celeryconfig")`. With a namespace, its names have the
+prefix that Django settings need. It imports only Celery, kombu and the standard library. Exceptions for
+retries are imported when a task is registered.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ID = "celeryconfig"
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
-    """One module; compiled to prove that Python reads it."""
+    """One module, compiled to prove that Python can read it."""
     reading = Reading(plan)
     prefix = str(reading.get(APP, "namespace") or "")
     exact, patterns = tasks.exact_names(reading), tasks.patterns(reading)
@@ -53,14 +53,14 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     }
     there = [section for section, value in content.items() if value]
     content["imports"] = import_lines(there)
-    # Thousands of tasks share a few routes and options; to compile every line would take most of the memory.
+    # Thousands of tasks share a few routes and options; compiling every line would need too much memory.
     proof = {**content, "routes": _each_once(routes), "annotations": _each_once(annotations)}
     compile(_module(proof), "celeryconfig.py", "exec", dont_inherit=True)
     yield reading.file("celeryconfig.py", _module(content))
 
 
 def _written_for(reading: Reading) -> str:
-    """What must run for these settings to be the right ones."""
+    """The versions of Celery and the broker that these settings are for."""
     broker, version = reading.text(APP, "broker_transport"), reading.get(APP, "broker_version")
     return f"Celery {reading.text(APP, 'celery_version')} on {broker}{f' {version}' if version else ''}"
 
@@ -75,5 +75,5 @@ def _module(content: Mapping[str, object]) -> str:
 
 
 def _each_once(entries: Sequence[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
-    """One entry of each value. Names are no risk: each is the literal of a text."""
+    """One entry for each value. Names need no check: each is the literal of a text."""
     return [(name, value) for value, name in {value: name for name, value in entries}.items()]

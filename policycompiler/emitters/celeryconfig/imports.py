@@ -32,7 +32,7 @@ _THIRD_PARTY = frozenset({"celery", "kombu"})
 
 
 def import_lines(sections: Iterable[str]) -> list[Raw]:
-    """What these sections need: first the standard library, then the rest; never the application."""
+    """The imports of these sections: first the standard library, then the rest; never the application."""
     names: dict[str, set[str]] = {}
     for section in sections:
         for needed in _NEEDED.get(section, ()):

@@ -25,25 +25,25 @@ def schedules(reading: Reading) -> Iterator[tuple[str, Raw, Raw]]:
 
 
 def any_is_solar(reading: Reading) -> bool:
-    """Whether a schedule goes by the sun."""
+    """Whether a schedule is solar."""
     return any("solar" in reading.keys(scope) for scope in _entries(reading))
 
 
 def _entries(reading: Reading) -> list[Scope]:
-    """What beat is told of, disabled entries too."""
+    """The entries of beat, including disabled ones."""
     scopes = (*reading.scopes("schedule"), *reading.scopes("disabled_schedule"))
     return sorted(scopes, key=lambda scope: scope.name)
 
 
 def _options(reading: Reading, scope: Scope) -> Value:
-    """The options of an entry, its expiry by the name that the scheduler reads."""
+    """The options of an entry, with the expiry option that the scheduler reads."""
     options, name = reading.value(scope, "options"), str(reading.get(BEAT, "expiry_option", "expires"))
     assert isinstance(options, dict)
     if name == "expires" or "expires" not in options:
         return options
     seconds = options["expires"]
     assert isinstance(seconds, int | float)
-    # A store with an option of its own keeps whole seconds.
+    # A store with its own expiry option keeps whole seconds.
     return {**{key: options[key] for key in options if key != "expires"}, name: math.ceil(seconds)}
 
 
@@ -68,7 +68,7 @@ def _restricting(fields: Value) -> dict[str, Value]:
 
 
 def _in_words(reading: Reading, scope: Scope) -> str:
-    """What a schedule is for and whose it is, as far as somebody says so."""
+    """The declared description and owner of a schedule."""
     description, owner = reading.get(scope, "description"), reading.get(scope, "owner")
     said = [one_line(description)] if description else []
     return " ".join([*said, *([f"(owner: {one_line(owner)})"] if owner else [])])

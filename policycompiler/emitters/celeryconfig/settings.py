@@ -1,4 +1,4 @@
-"""Settings of the app: the URLs, and groups of what goes together, each with its policy and reason."""
+"""Settings of the app: the URLs, and groups of related settings, each with its policy and reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from policycompiler.plan import APP, Setting, Value, vocabulary
 _URLS = ("broker_url", "result_backend")
 _GROUPS = (
     ("Broker", ("broker_",)),
-    ("Delivery: safe for a task nobody declared; declared tasks have their own below", ("task_",)),
+    ("Delivery: safe defaults for undeclared tasks; declared tasks have their own below", ("task_",)),
     ("Results", ("result_",)),
     ("Messages", ("accept_", "event_", "control_")),
     ("Workers", ("worker_",)),
@@ -21,7 +21,7 @@ _GROUPS = (
 )
 _LINE = 88
 _KEEPALIVE = "socket_keepalive_options"
-"""Its keys are numbers that Python's `socket` has as constants."""
+"""Its keys are numbers, which are constants of Python's `socket`."""
 
 
 class Line(NamedTuple):
@@ -44,14 +44,14 @@ def name(key: str, prefix: str) -> Raw:
 
 
 def url_variables(reading: Reading) -> Raw:
-    """The list of the environment variables that URLs are read from; empty text where there is none."""
+    """The list of the environment variables with URLs; empty text if there are none."""
     variables = [reading.get(APP, f"{key}_variable") for key in _URLS]
     found = [variable for variable in variables if isinstance(variable, str)]
     return Raw(assignment("_variables", found) if found else "")
 
 
 def url_lines(reading: Reading, prefix: str) -> Iterator[Raw]:
-    """Each URL, from its environment variable or as it is."""
+    """Each URL, from its environment variable or as text."""
     for key in _URLS:
         variable, literal = reading.get(APP, f"{key}_variable"), reading.get(APP, key)
         if isinstance(variable, str):
@@ -66,7 +66,7 @@ def _from_environment(setting: str, variable: str) -> Raw:
 
 
 def groups(reading: Reading, prefix: str) -> Iterator[Group]:
-    """All other settings of Celery's: what its configuration may read, and nothing else."""
+    """All other settings that Celery's configuration may read."""
     rest = {key for key in reading.keys(APP) if _is_emitted(key)}
     for title, beginnings in _GROUPS:
         mine = sorted(key for key in rest if key.startswith(beginnings))
@@ -94,7 +94,7 @@ def needs_socket(reading: Reading) -> bool:
 
 
 def _with_constants(value: Value) -> object:
-    """The options of a socket by number; a name is a constant."""
+    """The socket options by number; a name becomes a constant."""
     keepalive = value.get(_KEEPALIVE) if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(keepalive, dict):
         return value

@@ -1,4 +1,4 @@
-"""Routes and annotations of tasks, and the names that they had or are sent by."""
+"""Routes and annotations of tasks, their earlier names, and the names that they are sent with."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.emitters.base import Raw, Reading, pattern_order
+from policycompiler.emitters.base import Raw, Reading
 from policycompiler.emitters.python import INDENT, Call, InOrder, laid_out, python_literal
 from policycompiler.plan import Scope, Written
+from policycompiler.plan.entries import pattern_order
 
 Layouts: TypeAlias = dict[tuple[str, int], Raw]
-"""Values as Python, by what they are and the columns before them: thousands of tasks share a few."""
+"""Values as Python, by value and the columns before them: thousands of tasks share a few."""
 
 _CLASS_OPTIONS = frozenset({"autoretry_for", "dont_autoretry_for", "throws"})
 
 
 def exact_names(reading: Reading) -> list[tuple[str, Scope]]:
-    """Tasks by name. Earlier names are among them, for code of before a rename."""
+    """Tasks by name. Earlier names are included, for code from before a rename."""
     named = [(scope.name, scope) for scope in reading.scopes("task") if "*" not in scope.name]
     return sorted(named + earlier_names(reading))
 
@@ -29,19 +30,19 @@ def patterns(reading: Reading) -> list[tuple[str, Scope]]:
 
 
 def earlier_names(reading: Reading) -> list[tuple[str, Scope]]:
-    """Each earlier name, with the task that it is of."""
+    """Each earlier name with its task."""
     renamed = [scope for scope in reading.scopes("task") if reading.get(scope, "renamed_from")]
     return sorted((name, scope) for scope in renamed for name in reading.texts(scope, "renamed_from"))
 
 
 def sent_as(reading: Reading) -> list[tuple[str, str]]:
-    """Tasks that are sent by another name, while a rollout lasts, each with that name."""
+    """Tasks that are sent with another name during a rollout, each with that name."""
     sent = [scope for scope in reading.scopes("task") if reading.get(scope, "sent_as")]
     return [(scope.name, reading.text(scope, "sent_as")) for scope in sent]
 
 
 def route(reading: Reading, name: str, scope: Scope, layouts: Layouts) -> Raw:
-    """Also for producers that do not have the task, to which its annotation says nothing."""
+    """The route of a task, which also works for publishers that do not have the task."""
     where: dict[str, object] = {"queue": reading.value(scope, "queue")}
     for option, key in (("priority", "options.priority"), ("mandatory", "mandatory")):
         if (value := reading.get(scope, key)) is not None:
@@ -63,7 +64,7 @@ def annotation(reading: Reading, name: str, scope: Scope, layouts: Layouts) -> R
 def _entry(name: str, value: Mapping[str, object], layouts: Layouts) -> Raw:
     """The value of a name in a mapping of the module."""
     before = INDENT + len(python_literal(name)) + 2
-    # Values of a plan, tuples of expressions and calls: no two of them have the same representation.
+    # No two values (of a plan, tuples of expressions, calls) have the same representation.
     key = repr(value), before
     if key not in layouts:
         layouts[key] = Raw(laid_out(value, indent=INDENT, before=before, after=1))
@@ -71,7 +72,7 @@ def _entry(name: str, value: Mapping[str, object], layouts: Layouts) -> Raw:
 
 
 def any_names_exceptions(reading: Reading) -> bool:
-    """Whether a task names an exception that is not built in: it is imported when the task is annotated."""
+    """Whether a task names an exception that is not built in, so it must be imported."""
     names = (
         name
         for scope in reading.scopes("task")
@@ -83,7 +84,7 @@ def any_names_exceptions(reading: Reading) -> bool:
 
 
 def _exceptions(reading: Reading, scope: Scope, key: str) -> object:
-    """Classes that are built in as they are; others by name, with the place that names them."""
+    """Built-in classes as expressions; other classes by name, with their place in the workload."""
     names, origin = reading.texts(scope, key), reading.setting(scope, key).origins[0]
     if not any("." in name for name in names):
         return tuple(Raw(name) for name in names)

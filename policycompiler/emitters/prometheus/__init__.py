@@ -1,11 +1,11 @@
-"""Prometheus alert rules, and promtool unit tests which prove that each fires and stays silent.
+"""Prometheus alert rules, and promtool unit tests that prove when each fires and stays silent.
 
-For Prometheus 2.42 and later with celery-exporter as the job `celery-exporter`, and the broker's own exporter
-as the job `redis` or `rabbitmq`. celery-exporter takes at least two seconds to answer: scrape it every 30 s
-with a timeout of 15 s.
+The rules need Prometheus 2.42 or later. The job of celery-exporter is `celery-exporter`. The job of the
+broker's exporter is `redis` or `rabbitmq`. An answer of celery-exporter takes at least 2 s: scrape it every
+30 s with a timeout of 15 s.
 
-Labels and annotations of a rule are Go templates, so what comes from the plan is escaped; a sentence with
-the alert's value is added here.
+Labels and annotations of a rule are Go templates, so this module escapes texts of the plan. It also adds a
+sentence with the value of the alert.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ _INHIBITION: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "CeleryScheduleMissed": {"inhibited_by": "schedule"},
     }
 )
-"""Which alerts explain which others: one dead worker is one page."""
+"""Which alerts inhibit which others: one lost worker sends one page."""
 _HOW_TO_INHIBIT = """\
-# One cause, one page: group_by: [app, worker], and in Alertmanager
+# To get one page for each cause, set group_by: [app, worker] in Alertmanager, and:
 #   inhibit_rules:
 #   - source_matchers: ['inhibits="service"']
 #     target_matchers: ['inhibits!="service"']
@@ -72,11 +72,11 @@ _WHOLE = '{{ printf "%.0f" $value }}'
 _VALUE_SENTENCES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "CeleryBrokerDown": ("The scrape target is {}.", "{{ $labels.instance }}"),
-        "CeleryQueueBacklog": ("Waiting now: {}.", _WHOLE),
-        "CeleryQueueStalled": ("Waiting now: {}.", _WHOLE),
-        "CeleryWorkersBelowMinimum": ("Running now: {}.", _WHOLE),
-        "CeleryTaskFailureRate": ("Failing now: {}.", "{{ $value | humanizePercentage }}"),
-        "CeleryTaskNewFailure": ("The task is {}.", "{{ $labels.name }}"),
+        "CeleryQueueBacklog": ("Messages in the queue now: {}.", _WHOLE),
+        "CeleryQueueStalled": ("Messages in the queue now: {}.", _WHOLE),
+        "CeleryWorkersBelowMinimum": ("Worker processes now: {}.", _WHOLE),
+        "CeleryTaskFailureRate": ("Failure rate now: {}.", "{{ $value | humanizePercentage }}"),
+        "CeleryTaskNewFailure": ("Failed task: {}.", "{{ $labels.name }}"),
     }
 )
 
@@ -86,7 +86,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     if not plan.scopes("alert"):
         return
     yield _rules_file(Reading(plan))
-    # Days of a schedule would have every other test evaluated once an hour.
+    # With schedules of days, promtool would evaluate all other tests only once an hour.
     rare = [scope for scope in plan.scopes("alert") if _TOPICS[plan.text(scope, "alert")] == "schedules"]
     often = [scope for scope in plan.scopes("alert") if scope not in rare]
     for name, scopes in (("tests", often), ("schedules.tests", rare)):
@@ -112,7 +112,7 @@ def _tests_file(plan: Reading, name: str, scopes: Sequence[Scope]) -> OutputFile
 
 
 def template_text(text: str) -> str:
-    """A text that a Go template renders as it is."""
+    """A text that a Go template renders unchanged."""
     return text.replace("{{", '{{ "{{" }}')
 
 
@@ -199,7 +199,7 @@ def _name(alert: Alert) -> str:
 
 
 def _tests_of(alerts: Sequence[Alert], every: int) -> Iterator[dict[str, object]]:
-    """The promtool tests of the alerts of one name: each course of events, for all their queues."""
+    """The promtool tests of alerts with one name: each course of events, for all their queues."""
     name, steps = alerts[0].name, steps_until_all_fire(alerts, every)
     soonest = min(alert.for_seconds for alert in alerts) - STEP_SECONDS
     cases: dict[str, list[tuple[Alert, Course]]] = {}

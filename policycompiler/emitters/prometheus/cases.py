@@ -1,4 +1,4 @@
-"""Made-up courses of events for promtool: in each, every alert of one name fires, or none does.
+"""Artificial courses of events for promtool: in each, all alerts of one name fire, or none does.
 
 promtool evaluates all rules for each course, so one course shows all queues at once; with a course for each
 queue the time would grow with the square of their number.
@@ -20,9 +20,9 @@ MOST_EVALUATIONS = 120
 
 
 class Course(NamedTuple):
-    """Series by selector and, where the alert fires at the end, its labels beside the rule's own.
+    """Series by selector and, if the alert fires at the end, its labels besides those of the rule.
 
-    `fires` is None where it stays silent; `value` is what the alert's value sentence says then.
+    `fires` is None if the alert stays silent; `value` is the value in the alert's value sentence.
     """
 
     name: str
@@ -42,8 +42,8 @@ def steps_between_evaluations(alerts: Sequence[Alert]) -> int:
 
 
 def steps_until_all_fire(alerts: Sequence[Alert], every: int) -> int:
-    """Samples until each of these has seen a whole window and then the trouble, evaluated `every` so many."""
-    # The trouble is noticed up to one evaluation late, and found old enough up to one more.
+    """Samples until each alert has seen a whole window, then the problem; rules run `every` few samples."""
+    # An evaluation may see the problem one step late, and its age one more step late.
     return math.ceil(_longest(alerts) / every + 2) * every
 
 
@@ -55,14 +55,17 @@ def _longest(alerts: Sequence[Alert]) -> int:
 def _exporter_down(alert: Alert, steps: int) -> Iterator[Course]:
     of = {"job": EXPORTER_JOB, **alert.matchers}
     up = _up(alert)
-    yield Course("fires when it cannot be scraped", {up: _steady(0, steps)}, {"instance": _EXPORTER, **of})
-    yield Course("fires when nobody scrapes it", {}, of)
+    yield Course(
+        "fires when celery-exporter cannot be scraped", {up: _steady(0, steps)}, {"instance": _EXPORTER, **of}
+    )
+    yield Course("fires when Prometheus has no target for it", {}, of)
     if alert.matchers:
         other = labelled("up", {"instance": _EXPORTER, "job": "another"})
         yield Course(
-            "stays silent when another service's is down", {up: _steady(1, steps), other: _steady(0, steps)}
+            "stays silent when the exporter of another service is down",
+            {up: _steady(1, steps), other: _steady(0, steps)},
         )
-    yield Course("stays silent while it answers", {up: _steady(1, steps)})
+    yield Course("stays silent while the target answers", {up: _steady(1, steps)})
 
 
 def _broker_down(alert: Alert, steps: int) -> Iterator[Course]:
@@ -73,9 +76,11 @@ def _broker_down(alert: Alert, steps: int) -> Iterator[Course]:
     if metrics.up is not None:
         healthy[labelled(metrics.up, target)] = up
         lost = {**healthy, labelled(metrics.up, target): down}
-        yield Course("fires when the exporter cannot reach it", lost, target, "broker:9121")
-    yield Course("fires when it cannot be scraped", {labelled("up", target): down}, target, "broker:9121")
-    yield Course("stays silent while it answers", healthy)
+        yield Course("fires when the exporter cannot reach the broker", lost, target, "broker:9121")
+    yield Course(
+        "fires when the target cannot be scraped", {labelled("up", target): down}, target, "broker:9121"
+    )
+    yield Course("stays silent while the target answers", healthy)
 
 
 def _no_consumer(alert: Alert, steps: int) -> Iterator[Course]:
@@ -96,18 +101,20 @@ def _stalled(alert: Alert, steps: int) -> Iterator[Course]:
     length = selector(alert, "celery_queue_length")
     started = _counter(alert, "celery_task_started_total")
     waiting = _steady(3, steps)
-    # Two samples short of the window: Prometheus 3 leaves out the one on its far edge.
+    # Two samples less than the window: Prometheus 3 excludes the sample on its far edge.
     window = max(1, alert.window_seconds // STEP_SECONDS - 2)
     fires = _queue(alert)
     ceased = {length: waiting, started: f"4 {_steady(5, steps - 1)}"}
-    yield Course("fires when starts have ceased", ceased, fires, "3")
-    yield Course("fires when nothing ever started", {length: waiting}, fires, "3")
+    yield Course("fires when no more tasks start", ceased, fires, "3")
+    yield Course("fires when no task ever started", {length: waiting}, fires, "3")
     rare = {length: waiting, started: _rare_starts(steps, window)}
     yield Course("stays silent while the longest tasks run", rare)
     late = steps - window
     first = {length: f"_x{late} {_steady(3, window)}", started: f"_x{late} {_steady(4, window)}"}
     yield Course("stays silent when the first tasks have just started", first)
-    yield Course("stays silent when nothing waits", {length: _steady(0, steps), started: _steady(5, steps)})
+    yield Course(
+        "stays silent when the queue is empty", {length: _steady(0, steps), started: _steady(5, steps)}
+    )
 
 
 def _below_minimum(alert: Alert, steps: int) -> Iterator[Course]:
@@ -117,7 +124,7 @@ def _below_minimum(alert: Alert, steps: int) -> Iterator[Course]:
     fires, fewer = _queue(alert), alert.minimum - 1
     missing = {**answers, workers: _steady(fewer, steps)}
     yield Course("fires when one worker is missing", missing, fires, str(fewer))
-    yield Course("fires when the exporter knows no worker", answers, fires, "0")
+    yield Course("fires when the exporter reports no worker", answers, fires, "0")
     yield Course("stays silent with just enough workers", {**answers, workers: _steady(alert.minimum, steps)})
     yield Course("stays silent when the exporter is down", {up: _steady(0, steps)})
 
@@ -132,14 +139,14 @@ def _failure_rate(alert: Alert, steps: int) -> Iterator[Course]:
     failing = {failed: _growing(enough, steps)}
     often = {**failing, succeeded: _growing(successes * enough, steps)}
     share = f"{100 / (1 + successes):.4g}%"
-    yield Course("fires when twice the share fails", often, fires, share)
-    yield Course("fires when nothing has ever succeeded", failing, fires, "100%")
+    yield Course("fires at twice the failure rate", often, fires, share)
+    yield Course("fires when no run ever succeeded", failing, fires, "100%")
     successes = math.ceil(2 / alert.threshold) - 1
     seldom = {**failing, succeeded: _growing(successes * enough, steps)}
-    yield Course("stays silent when half the share fails", seldom)
+    yield Course("stays silent at half the failure rate", seldom)
     recent = window // 2
     few = {failed: f"{_steady(0, steps - recent - 1)} {_steady(alert.minimum // 2, recent)}"}
-    yield Course("stays silent when all of a few fail", few)
+    yield Course("stays silent when all of a few runs fail", few)
 
 
 def _new_failure(alert: Alert, steps: int) -> Iterator[Course]:
@@ -147,14 +154,14 @@ def _new_failure(alert: Alert, steps: int) -> Iterator[Course]:
     failed = _counter(alert, "celery_task_failed_total", name=name, exception="ValueError")
     fires = {"name": name}
     again = {failed: f"{_steady(1, steps - 3)} {_steady(2, 2)}"}
-    yield Course("fires when it has failed once more", again, fires, name)
+    yield Course("fires when the task fails again", again, fires, name)
     first = {failed: f"_x{steps - 2} {_steady(1, 2)}"}
-    yield Course("fires when it has failed for the first time", first, fires, name)
+    yield Course("fires when the task fails for the first time", first, fires, name)
     for earlier in alert.earlier_names:
         failed_so = _counter(alert, "celery_task_failed_total", name=earlier, exception="ValueError")
         late = {failed_so: f"{_steady(1, steps - 3)} {_steady(2, 2)}"}
-        yield Course("fires when it has failed under an earlier name", late, {"name": earlier}, earlier)
-    # Prometheus 2 counts the sample on the far edge of a window as within it, and the failure is before that.
+        yield Course("fires when the task fails with an earlier name", late, {"name": earlier}, earlier)
+    # Prometheus 2 includes the sample on the far edge of a window; the failure is before that sample.
     long_ago = {failed: f"{_steady(0, 0)} {_steady(1, steps - 1)}"}
     yield Course("stays silent long after a failure", long_ago)
 
@@ -172,17 +179,17 @@ def _schedule_missed(alert: Alert, steps: int) -> Iterator[Course]:
 
 
 def _no_event(alert: Alert, counters: Sequence[str], steps: int) -> Iterator[Course]:
-    """Counters that stand still for a window, that never were, and of which one counts within each window."""
+    """Courses in which counters stop for a window, never exist, or one of them counts in each window."""
     heard = {_up(alert): _steady(1, steps)}
     window = max(1, alert.window_seconds // STEP_SECONDS - 2)
     ceased = {**heard, **dict.fromkeys(counters, f"4 {_steady(5, steps - 1)}")}
-    yield Course("fires when nothing is counted any more", ceased, {})
-    yield Course("fires when nothing was ever counted", heard, {})
+    yield Course("fires when no event is counted any longer", ceased, {})
+    yield Course("fires when no event was ever counted", heard, {})
     yield Course(
-        "stays silent while one comes in time", {**ceased, counters[-1]: _rare_starts(steps, window)}
+        "stays silent while events come in time", {**ceased, counters[-1]: _rare_starts(steps, window)}
     )
     first = {**heard, counters[0]: f"_x{steps - window} {_steady(1, window)}"}
-    yield Course("stays silent when it has come for the first time", first)
+    yield Course("stays silent when the first event has just come", first)
     yield Course("stays silent when the exporter is down", {_up(alert): _steady(0, steps)})
 
 

@@ -1,8 +1,8 @@
 """PromQL of each alert, over the metrics of celery-exporter, redis_exporter and RabbitMQ's own plugin.
 
-Per queue everything comes from celery-exporter, whose label is `queue_name`. It must know the queues by name
-(its `-Q`), and its counters carry the right queue only where producers send task-sent events. Copies of a
-gauge are folded by `max`, since two exporters may watch one broker.
+All metrics of a queue come from celery-exporter, with the label `queue_name`. It must know the queues by
+name (its option `-Q`). Its counters have the right queue only if publishers send task-sent events. Two
+exporters may watch one broker, so `max` merges copies of a gauge.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from policycompiler.knowledge.brokers import Metrics, broker
 
 EXPORTER_JOB = "celery-exporter"
 HEARD_SHARE = 0.95
-"""Of a window, for which the exporter has to be there to tell that something did not happen within it."""
+"""The share of a window for which the exporter must answer; else a missing event proves nothing."""
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 class Alert(NamedTuple):
-    """An alert as the plan has it; a number that it has no use for is 0. `transport` is the broker's.
+    """An alert in the plan. An unused number is 0. `transport` is the transport of the broker.
 
-    `task` is a name or a pattern, of which `other_tasks` are not meant; what runs under one of its
-    `earlier_names` is. `tasks` are those that beat sends. `matchers` are labels by which the series of this
-    service are told from others; `job` among them stands for the job that it would be.
+    `task` is a name or a pattern. The pattern does not include `other_tasks`, but runs with `earlier_names`
+    count. `tasks` are the tasks that beat sends. `matchers` are labels that select the series of this
+    service; a `job` among them replaces the default job.
     """
 
     name: str
@@ -61,7 +61,7 @@ def duration(seconds: float) -> str:
 
 
 def expression(alert: Alert) -> str:
-    """What must hold for the alert to be pending."""
+    """The condition under which the alert is pending."""
     return _EXPRESSIONS[alert.name](alert)
 
 
@@ -76,7 +76,7 @@ def selector(alert: Alert, metric: str) -> str:
 
 
 def exporter(alert: Alert) -> str:
-    """Whether the exporter answers; its job is that of the scrape configuration unless a matcher says so."""
+    """Whether the exporter answers; a matcher may replace its default job."""
     return labelled("up", {"job": EXPORTER_JOB, **alert.matchers})
 
 
@@ -92,7 +92,7 @@ def _broker_down(alert: Alert) -> str:
 
 
 def metrics_of(alert: Alert) -> Metrics:
-    """How the broker is measured; only a broker that is measured has alerts."""
+    """The metrics of the broker; only a broker with metrics has alerts."""
     metrics = broker(alert.transport).metrics
     assert metrics is not None, alert.transport
     return metrics
@@ -107,7 +107,7 @@ def _backlog(alert: Alert) -> str:
 
 
 def _stalled(alert: Alert) -> str:
-    # A counter that appears with its first starts already in it shows no increase: its birth is a start too.
+    # A counter that appears with its first starts shows no increase, so its appearance counts as a start.
     started, window = selector(alert, "celery_task_started_total"), duration(alert.window_seconds)
     counted = f"sum by (queue_name) (increase({started}[{window}])) > 0"
     born = f"sum by (queue_name) ({started} > 0 unless {started} offset {window})"
@@ -130,13 +130,13 @@ def _failure_rate(alert: Alert) -> str:
         f"sum by (queue_name) (increase({selector(alert, metric)}[{window}]))"
         for metric in ("celery_task_failed_total", "celery_task_succeeded_total")
     )
-    # Where nothing has ever succeeded there is no series of successes, and a plain sum would be empty.
+    # If no run ever succeeded, there is no series of successes, and a plain sum would be empty.
     runs = f"{failed} + ({succeeded} or 0 * {failed})"
     return f"{failed} / ({runs} >= {alert.minimum}) > {alert.threshold!r}"
 
 
 def _new_failure(alert: Alert) -> str:
-    # A counter that appears with its first failure in it shows no increase: its birth is a failure too.
+    # A counter that appears with its first failure shows no increase, so its appearance counts as a failure.
     failed, window = (
         f"celery_task_failed_total{{{_others(alert)}{_named(alert)}}}",
         duration(alert.window_seconds),
@@ -155,12 +155,12 @@ def _schedule_missed(alert: Alert) -> str:
 
 
 def _silent(alert: Alert, counter: str) -> str:
-    """Nothing was counted within the window, while the exporter was there to count."""
-    # A counter that appears with its first event in it shows no increase: its birth is an event too.
+    """No event was counted within the window, although the exporter answered."""
+    # A counter that appears with its first event shows no increase, so its appearance counts as an event.
     window = duration(alert.window_seconds)
     counted = f"sum(increase({counter}[{window}])) > 0"
     born = f"sum({counter} > 0 unless {counter} offset {window})"
-    # One scrape that fails must not blind it for a week.
+    # One failed scrape must not disable the alert for a week.
     heard = f"avg_over_time({exporter(alert)}[{window}])"
     return f"vector(0) unless on () ({counted} or {born}) and on () max({heard}) > {HEARD_SHARE!r}"
 
@@ -171,7 +171,7 @@ def _others(alert: Alert) -> str:
 
 
 def _named(alert: Alert) -> str:
-    """The tasks that it is about, as matchers of the label `name`."""
+    """The tasks of the alert, as matchers of the label `name`."""
     if alert.earlier_names:
         return f"name=~{promql_string('|'.join(map(_regex, (alert.task, *alert.earlier_names))))}"
     if "*" not in alert.task:

@@ -1,4 +1,4 @@
-"""The brokers that a workload can name: one record each, asked by capability."""
+"""The brokers that a workload can name: one record of capabilities for each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BROKERS: dict[str, Broker] = {
     "filesystem": filesystem.BROKER,
     "memory": memory.BROKER,
 }
-"""By the workload's word for `broker.transport`."""
+"""By the value of `broker.transport` in the workload."""
 
 
 def broker(transport: str) -> Broker:

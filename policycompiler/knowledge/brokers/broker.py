@@ -1,7 +1,7 @@
-"""What a kind of broker can do: the record that each of them fills in.
+"""The capabilities of a broker: each kind of broker has one record.
 
-No field has a default, so that a type checker names what a new broker does not say. Policies, hazards,
-emitters and the review ask for a capability, never for a name.
+No field has a default, so a type checker reports the fields that a new broker does not set. Policies,
+hazards, emitters and the review use capabilities, never names of brokers.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ class Fanout(StrEnum):
     KEPT = "kept"
     """Each bound queue gets a copy and keeps it."""
     LIVE = "live"
-    """Every consumer that is connected gets a copy; nothing is kept for others."""
+    """Every connected consumer gets a copy; no message is kept for others."""
     NONE = "none"
     """The message goes nowhere."""
 
 
 class DeadLetters(StrEnum):
-    """Where a message goes that failed for good."""
+    """Where a dead letter goes."""
 
     ARGUMENTS = "arguments"
     """To the exchange that the queue's arguments name."""
     ELSEWHERE = "elsewhere"
-    """The broker may keep it, but Celery does not tell it so."""
+    """The broker may keep it, but Celery does not configure this."""
     NONE = "none"
-    """It is gone."""
+    """It is lost."""
 
 
 class Bindings(StrEnum):
-    """Where a binding of a queue to an exchange is kept after all processes have ended."""
+    """Where a binding of a queue to an exchange is stored after all processes have stopped."""
 
     BROKER = "broker"
     """In the broker itself."""
     SET = "set"
-    """In a set of Redis, which kombu adds to and takes nothing from."""
+    """In a set of Redis; kombu adds bindings and never removes any."""
     FILE = "file"
-    """In a file of kombu's, likewise."""
+    """In a file of kombu, which never removes any either."""
     NONE = "none"
     """Nowhere."""
 
@@ -54,19 +54,18 @@ class Levels(StrEnum):
     """How a queue keeps messages of several priorities."""
 
     LISTS = "lists"
-    """In a list for each of the transport's `priority_steps`; 0 is the most urgent."""
+    """In one list for each of the transport's `priority_steps`; 0 is the most urgent."""
     ARGUMENT = "argument"
-    """As many levels as the queue's `x-max-priority` says; the highest is the most urgent."""
+    """In levels up to the queue's `x-max-priority`; the highest is the most urgent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Redelivery:
-    """An unacknowledged message is delivered again after a time, although its worker is alive.
+    """The broker redelivers an unacknowledged message after a time, although its worker is alive.
 
-    `default_seconds` is that time where nobody sets it, `most_seconds` the longest one that the broker
-    accepts, None where there is no bound. `shared`: each worker gives back the messages of all workers, by
-    the time that is set in its own configuration. `option` is the transport option that sets it, None where
-    kombu has none.
+    `default_seconds` is the default of that time. `most_seconds` is the longest time that the broker
+    accepts, None if there is no limit. `shared`: each worker restores the messages of all workers, after
+    the time in its own configuration. `option` is the transport option for it, None if kombu has none.
     """
 
     option: str | None
@@ -77,9 +76,9 @@ class Redelivery:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """How Prometheus sees the broker: the job that scrapes it, and the command that asks it by hand.
+    """How Prometheus monitors the broker: the job that scrapes it, and a command to check it by hand.
 
-    `up` is the gauge of an exporter that stands between them, None where the broker answers by itself.
+    `up` is the gauge of an exporter between the two, None if Prometheus scrapes the broker directly.
     """
 
     job: str
@@ -92,8 +91,8 @@ class Place:
     """The transport options that decide which messages two fleets share, each with its default.
 
     `keeps`: where queues and messages are. `meets`: where broadcasts and remote control are. `holds`: where
-    unacknowledged messages are. `acknowledges`: whether a message can get lost with a worker. `addresses` is
-    the option that has the address of each queue, empty where there is none.
+    unacknowledged messages are. `acknowledges`: whether a message can be lost with a worker. `addresses` is
+    the option with the address of each queue, empty if there is none.
     """
 
     keeps: Mapping[str, JsonValue]
@@ -107,28 +106,34 @@ class Place:
 class Broker:
     """A kind of broker, as Celery and kombu use it.
 
-    Names: `label` is the name for people, `aliases` are words that people write instead of the workload's
-    name, `schemes` are the beginnings of a broker URL (kombu.transport.TRANSPORT_ALIASES), `server` is the
-    kind of server by the words of result backends and stores of schedules.
+    Names: `label` is the name for people. `aliases` are words that people write instead of the name in the
+    workload. `schemes` are the schemes of a broker URL (kombu.transport.TRANSPORT_ALIASES). `server` is the
+    kind of server, in the words of result backends and of stores of schedules.
 
-    Queues: `letters` are the characters that a queue's name may have besides letters and digits, empty where
-    any are allowed; `longest_name` counts characters; `separator` stands between the words of a name that
-    the compiler makes. `declarations`: it keeps how a queue was declared, and refuses another declaration.
-    `arguments` are the arguments of a queue that have an effect, None for all of them; `expiring` are those
-    by which it drops waiting messages. `quorum_queues`: it has them.
+    Queues: `letters` are the characters that a queue name may have besides letters and digits, empty if any
+    is allowed. `longest_name` counts characters. `separator` separates the words of a name that the
+    compiler makes.
+    `declarations`: the broker stores how a queue was declared, and refuses a different declaration.
+    `arguments` are the queue arguments that have an effect, None for all. `expiring` are the arguments that
+    drop waiting messages. `quorum_queues`: the broker has quorum queues.
 
-    Messages: `durable`: a waiting message survives a restart of all processes. `modes`: it distinguishes
-    transient from persistent messages. `confirms`: it confirms what it has accepted. `unroutable`: a message
-    whose queue does not exist is confirmed and dropped. `levels` is None where there are no priorities.
+    Messages: `durable`: a waiting message survives a restart of all processes. `modes`: the broker
+    distinguishes transient from persistent messages. `confirms`: it confirms accepted messages.
+    `unroutable`: it confirms and drops a message whose queue does not exist. `levels` is None if there are
+    no priorities.
 
-    Delivery: `redelivery` is None where a message stays with its worker until the connection ends.
-    `consumer_timeout`: it closes the channel of a consumer that holds a message for too long. `fanout`,
-    `bindings`, `dead_letters`: see there.
+    Delivery: `redelivery` is None if a message stays with its worker until the connection closes.
+    `consumer_timeout`: the broker closes the channel of a consumer that holds a message for too long. For
+    `fanout`, `bindings` and `dead_letters` see their types.
 
-    Connections: `control`: it carries events and remote control. `heartbeats`: it closes the connection of
-    a worker that sends none. `socket_timeout`: without that option a client waits for an answer without
-    end. `disables_prefetch`: Celery's `worker_disable_prefetch` has an effect. `tls` is None where
-    `broker_use_ssl` has no known form. `metrics` is None where celery-exporter measures nothing.
+    Connections: `control`: the broker transports events and remote control. `heartbeats`: it closes the
+    connection of a worker that sends none. `socket_timeout`: without that option a client waits forever for
+    an answer. `disables_prefetch`: Celery's `worker_disable_prefetch` has an effect. `tls` is None if
+    `broker_use_ssl` has no known form. `metrics` is None if celery-exporter does not support the broker.
+
+    `folders` are the transport options for the folder to read from and the one to write to, None where there
+    are none. `own_keys` are the defaults of the keys under which kombu keeps data of its own, beside those of
+    the queues, by the option that renames each.
     """
 
     label: str
@@ -158,9 +163,11 @@ class Broker:
     disables_prefetch: bool
     tls: Tls | None
     metrics: Metrics | None
+    folders: tuple[str, str] | None
+    own_keys: Mapping[str, str]
     place: Place
 
     @property
     def shares_timeout(self) -> bool:
-        """Whether each worker gives back the messages of all workers, by its own timeout."""
+        """Whether each worker restores the messages of all workers, after its own timeout."""
         return self.redelivery is not None and self.redelivery.shared

@@ -32,5 +32,7 @@ BROKER = Broker(
     disables_prefetch=False,
     tls=None,
     metrics=None,
+    folders=None,
+    own_keys={},
     place=Place(keeps={}, meets={}, holds={}, acknowledges={}, addresses=""),
 )

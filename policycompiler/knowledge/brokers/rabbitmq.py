@@ -41,6 +41,8 @@ BROKER = Broker(
     disables_prefetch=False,
     tls=AMQP_TLS,
     metrics=Metrics(job="rabbitmq", up=None, ping="rabbitmq-diagnostics check_running"),
+    folders=None,
+    own_keys={},
     place=Place(
         keeps={"host": None, "virtual_host": None},
         meets={},

@@ -42,6 +42,12 @@ BROKER = Broker(
     disables_prefetch=True,
     tls=REDIS_TLS,
     metrics=Metrics(job="redis", up="redis_up", ping="redis-cli ping"),
+    folders=None,
+    own_keys={
+        "unacked_key": "unacked",
+        "unacked_index_key": "unacked_index",
+        "unacked_mutex_key": "unacked_mutex",
+    },
     place=Place(
         keeps={"global_keyprefix": "", "sep": "\x06\x16", "master_name": None},
         meets={"fanout_prefix": True, "fanout_patterns": True, "sentinel_fanout_compat": False},

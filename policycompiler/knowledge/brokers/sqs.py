@@ -1,4 +1,4 @@
-"""Amazon SQS (kombu/transport/SQS.py); kombu writes a dot in a queue's name as a dash."""
+"""Amazon SQS (kombu/transport/SQS.py); kombu replaces a dot in a queue name with a dash."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ BROKER = Broker(
     disables_prefetch=False,
     tls=None,
     metrics=None,
+    folders=None,
+    own_keys={},
     place=Place(
         keeps={"queue_name_prefix": "", "region": None},
         meets={"supports_fanout": False, "predefined_exchanges": None},
@@ -49,7 +51,7 @@ _PUNCTUATION = str.maketrans(dict.fromkeys(set(punctuation) - set("-_."), "_") |
 
 
 def canonical(name: str) -> str:
-    """What kombu calls a queue on SQS."""
+    """The name of a queue on SQS."""
     if name.endswith(".fifo"):
         return name.removesuffix(".fifo").translate(_PUNCTUATION) + ".fifo"
     return name.translate(_PUNCTUATION)

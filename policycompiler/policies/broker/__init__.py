@@ -1,4 +1,4 @@
-"""The connection to the broker, and what the broker does by itself: timeouts, redelivery, priorities."""
+"""The connection to the broker, and the behavior of the broker: timeouts, redelivery, priorities."""
 
 from __future__ import annotations
 

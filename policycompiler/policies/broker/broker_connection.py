@@ -1,4 +1,4 @@
-"""How processes reach the broker, and what they do when they cannot.
+"""How processes connect to the broker, and what they do if the broker is down.
 
 Decides:
     `app/broker_connection_retry_on_startup`, `app/broker_connection_max_retries`,
@@ -6,21 +6,25 @@ Decides:
     `app/worker_cancel_long_running_tasks_on_connection_loss`; on SQS `app/worker_enable_remote_control`.
 
 Because:
-    A broker restarts; a worker that gives up on it needs a person. A message published to RabbitMQ
-    without a confirmation can vanish without an error. When the connection is lost, the broker gives a
-    late-acknowledged message to another worker at once, so finishing the first run only doubles it. Where a
-    worker has a pool that cannot cancel, threads or solo, nothing is decided about that.
+    Brokers restart. A worker that stops reconnecting needs a manual restart. A message published to
+    RabbitMQ without a confirm can be lost without an error. When a worker loses its connection, the broker
+    immediately redelivers its late-acknowledged messages to another worker. The first run is then
+    superfluous, so the worker cancels it. The pools threads and solo cannot cancel runs: if any worker has
+    such a pool, this policy leaves `worker_cancel_long_running_tasks_on_connection_loss` undecided.
 
-    A connection to Redis can be dead without anybody having closed it, and a command waits for ever on it
-    unless `socket_timeout` is set; kombu's own check of the connection that it listens on, every 25 s, needs
-    it too (https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html). A worker
-    that waits for messages reads only what has come, so it loses no connection by being idle. Keys of
-    `socket_keepalive_options` are numbers that differ by system: write the names of Python's constants, such
-    as `TCP_KEEPIDLE`, and the settings import them; numbers are taken as they are.
+    A connection to Redis can be dead although neither side closed it. Without `socket_timeout` a command then
+    waits forever. kombu checks its listening connection every 25 s, and this check needs `socket_timeout` too
+    (https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html). The timeout does
+    not close idle connections: a waiting worker reads only messages that have arrived.
 
-    `task_publish_retry_policy` replaces Celery's own as a whole: one without `max_retries` tries for ever
-    when the broker goes away, and a web request that sends hangs. SQS has neither events nor remote control,
-    unless its fan-out over SNS is turned on; what asks for them does nothing there.
+    The keys of `socket_keepalive_options` are numbers that differ between operating systems. Write the
+    names of Python's constants, such as `TCP_KEEPIDLE`: the generated settings import them. Numbers are
+    also accepted.
+
+    `task_publish_retry_policy` replaces the whole default policy of Celery. Without `max_retries` a
+    publisher retries forever while the broker is down, so a web request that sends a task hangs. SQS
+    supports neither events nor remote control unless its fan-out over SNS is enabled. Settings that turn
+    them on have no effect.
 
 Example:
     tasks: {shop.mail.send: {}}
@@ -41,17 +45,17 @@ Refuses:
         silent:
             broker: {transport: rabbitmq, url: "${B}", version: "4.1", options: {confirm_publish: true}}
             queues: {q: {type: quorum}}
-    PC432 publish-retry-unbounded: write `max_retries`, 3 where in doubt.
+    PC432 publish-retry-unbounded: write `max_retries`; if in doubt, 3.
         fires: celery: {settings: {task_publish_retry_policy: {interval_max: 1}}}
         silent: celery: {settings: {task_publish_retry_policy: {max_retries: 3, interval_max: 1}}}
-    PC433 sqs-limits: remove the pin; SQS has no events and no remote control.
+    PC433 sqs-limits: remove the pin; SQS supports neither events nor remote control.
         fires:
             broker: {transport: sqs, url: "${B}"}
             celery: {settings: {worker_enable_remote_control: true}}
         silent:
             broker: {transport: sqs, url: "${B}"}
             celery: {settings: {worker_enable_remote_control: false}}
-    PC434 redis-keepalive-names: write a constant of Python's `socket` that Linux has, or its number.
+    PC434 redis-keepalive-names: write a constant of Python's `socket` module on Linux, or its number.
         fires:
             broker:
               {transport: redis, url: "${B}", options: {socket_keepalive_options: {KEEPIDLE: 60}}}
@@ -65,14 +69,14 @@ Refuses:
         silent:
             celery: {settings: {broker_connection_max_retries: 0}}
             tasks: {shop.a: {}}
-    PC608 visibility-timeout-twice: keep one of the two.
+    PC608 visibility-timeout-twice: keep one of the two visibility timeouts.
         fires:
             broker:
               {transport: redis, url: "${B}", visibility_timeout: 2h, options: {visibility_timeout: 7200}}
         silent: broker: {transport: redis, url: "${B}", visibility_timeout: 2h}
 
 Parameters:
-    `socket_timeout_seconds`: on Redis, how long a command waits for a connection that may be dead; 30.0.
+    `socket_timeout_seconds`: how long a Redis command may wait before its connection counts as dead; 30.0.
 """
 
 from __future__ import annotations
@@ -112,30 +116,30 @@ VISIBILITY_TIMEOUT_TWICE = error("PC608", "visibility-timeout-twice")
 RETRY_ON_STARTUP = True
 """Workers and broker start in any order."""
 MAX_RETRIES = None
-"""For ever: Celery gives up after 100 tries otherwise, and a supervisor after a few starts."""
+"""Retry forever: by default Celery stops after 100 tries, and a supervisor stops after a few starts."""
 POOL_LIMIT = 10
-"""Celery's own default, for producers with few threads."""
+"""Celery's default, for publishers with few threads."""
 MOST_CONNECTIONS = 100
-"""More in one process only queue up at the broker."""
+"""More connections in one process do not make the broker faster."""
 CANCEL_ON_LOSS = True
-"""Only late-acknowledged tasks are cancelled, and those are run again elsewhere."""
+"""The worker cancels only late-acknowledged runs, which run again on another worker."""
 CONFIRM_PUBLISH = True
-"""A publish that the broker did not take becomes an error that the producer sees."""
+"""The publisher gets an error if the broker did not accept a message."""
 REMOTE_CONTROL = False
-"""SQS carries none; a worker would make queues for it."""
+"""SQS does not support it; a worker would create queues for it."""
 OVER_FANOUT = ("worker_enable_remote_control", "worker_send_task_events", "task_send_sent_event")
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     socket_timeout_seconds: Annotated[float, Field(ge=2, le=3600)] = Field(
-        30.0, description="no command of kombu takes a healthy Redis as long; a failover takes some seconds"
+        30.0, description="seconds a Redis command may wait; healthy ones are faster, failovers take a few"
     )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """Patience with the broker, and honesty about what it took."""
+    """Keep reconnecting to the broker, and report messages that it did not accept."""
     fixed: dict[str, tuple[Value, str, str]] = {
         "broker_connection_retry_on_startup": (
             RETRY_ON_STARTUP,
@@ -145,16 +149,16 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         "broker_connection_max_retries": (
             MAX_RETRIES,
             "MAX_RETRIES",
-            "a worker that gives up needs a person",
+            "a worker that stops reconnecting needs a manual restart",
         ),
     }
-    # The setting is the app's, and a pool that cannot cancel fails on it.
+    # The setting is for the whole app, and a pool that cannot cancel fails with it.
     kinds = [str(plan.value(scope, "pool")) for scope in plan.scopes("worker")]
     if all(pools.pool(kind).cancels for kind in kinds):
         fixed["worker_cancel_long_running_tasks_on_connection_loss"] = (
             CANCEL_ON_LOSS,
             "CANCEL_ON_LOSS",
-            "the broker has given the message to another worker already",
+            "the broker has already redelivered the message to another worker",
         )
     for key, (value, constant, because) in fixed.items():
         if plan.find(APP, key) is None:
@@ -172,11 +176,11 @@ def _without_fanout(plan: Plan) -> Iterator[Decision | Diagnostic]:
     for key in OVER_FANOUT:
         pinned = plan.written(APP, key)
         if pinned is not None and plan.value(APP, key):
-            message = f"SQS carries neither events nor remote control; `{key}: true` does nothing"
-            yield SQS_LIMITS.at(pinned, message, help="remove it")
+            message = f"SQS supports neither events nor remote control; `{key}: true` has no effect"
+            yield SQS_LIMITS.at(pinned, message, help=f"remove `{key}`")
     if plan.find(APP, OVER_FANOUT[0]) is None:
         origins = (Derived(APP, "broker_transport"), Constant("REMOTE_CONTROL", REMOTE_CONTROL))
-        yield Decision(APP, OVER_FANOUT[0], REMOTE_CONTROL, "SQS carries none", origins)
+        yield Decision(APP, OVER_FANOUT[0], REMOTE_CONTROL, "SQS does not support remote control", origins)
 
 
 def _pool_limit(plan: Plan) -> Decision:
@@ -185,12 +189,12 @@ def _pool_limit(plan: Plan) -> Decision:
     most, scope = max(slots, default=(0, APP))
     if most <= POOL_LIMIT:
         origins: tuple[Origin, ...] = (Constant("POOL_LIMIT", POOL_LIMIT),)
-        return Decision(
-            APP, "broker_pool_limit", POOL_LIMIT, "enough for a process with few threads", origins
-        )
+        because = f"{POOL_LIMIT} connections are enough for a process with few threads"
+        return Decision(APP, "broker_pool_limit", POOL_LIMIT, because, origins)
     limit = min(most, MOST_CONNECTIONS)
     origins = (Derived(scope, "concurrency"), Constant("MOST_CONNECTIONS", MOST_CONNECTIONS))
-    return Decision(APP, "broker_pool_limit", limit, "as many as slots that publish at once", origins)
+    because = f"up to {most} slots of one process may publish at once"
+    return Decision(APP, "broker_pool_limit", limit, because, origins)
 
 
 def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
@@ -201,11 +205,11 @@ def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterato
     if known.redelivery is not None and known.redelivery.option is not None:
         options[known.redelivery.option] = plan.value(APP, "visibility_timeout_seconds")
         origins += (Derived(APP, "visibility_timeout_seconds"),)
-        reasons.append("longer than anything that holds a message")
+        reasons.append("the visibility timeout is longer than a worker holds any message")
     if known.confirms:
         options["confirm_publish"] = CONFIRM_PUBLISH
         origins += (Constant("CONFIRM_PUBLISH", CONFIRM_PUBLISH),)
-        reasons.append("a publish that the broker did not take is an error")
+        reasons.append("a publisher gets an error if the broker did not accept its message")
     written = spec.broker.options or {}
     if known.socket_timeout:
         if "socket_timeout" not in written:
@@ -213,41 +217,40 @@ def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterato
             origins += (
                 Parameter(("parameters", NAME, "socket_timeout_seconds"), tuned.socket_timeout_seconds),
             )
-            reasons.append("a dead connection is noticed")
+            reasons.append("`socket_timeout` detects dead connections")
         yield from _sockets(written)
     if written:
         origins += (Written(("broker", "options")),)
-        reasons.append("the rest as written")
+        reasons.append("the workload pins the other options")
     if "visibility_timeout" in written and spec.broker.visibility_timeout is not None:
         path = ("broker", "options", "visibility_timeout")
-        related = (Related(("broker", "visibility_timeout"), "also given here"),)
-        message = "the visibility timeout is given twice"
-        yield VISIBILITY_TIMEOUT_TWICE.at(path, message, help="keep one of them", related=related)
+        related = (Related(("broker", "visibility_timeout"), "also set here"),)
+        message = "the visibility timeout is set twice"
+        help_text = "remove one of the two visibility timeouts"
+        yield VISIBILITY_TIMEOUT_TWICE.at(path, message, help=help_text, related=related)
     options = {**options, **written}
     if options:
         yield Decision(APP, "broker_transport_options", options, "; ".join(reasons), origins)
 
 
 def _sockets(written: Mapping[str, Value]) -> Iterator[Diagnostic]:
-    """Options of the sockets that make every connection an error."""
+    """Socket options with which every connection fails."""
     keepalive = written.get("socket_keepalive_options")
     path: SpecPath = ("broker", "options", "socket_keepalive_options")
     if keepalive is None:
         return
     if not isinstance(keepalive, dict):
-        message = (
-            "`socket_keepalive_options` is a mapping of socket options to numbers: no process could connect"
-        )
-        yield REDIS_KEEPALIVE_NAMES.at(path, message, help="write one, such as `{TCP_KEEPIDLE: 60}`")
+        message = "`socket_keepalive_options` must map socket options to numbers, or no process can connect"
+        yield REDIS_KEEPALIVE_NAMES.at(path, message, help="write a mapping, such as `{TCP_KEEPIDLE: 60}`")
         return
     for name, value in keepalive.items():
         known = name in KEEPALIVE_NAMES or name.isdecimal()
         if not known:
-            message = f"`{name}` is no option of a socket: no process could connect"
+            message = f"`{name}` is not a socket option, so no process can connect"
             help_text = (
-                did_you_mean(name, KEEPALIVE_NAMES) or f"known are {', '.join(sorted(KEEPALIVE_NAMES))}"
+                did_you_mean(name, KEEPALIVE_NAMES) or f"use one of: {', '.join(sorted(KEEPALIVE_NAMES))}"
             )
             yield REDIS_KEEPALIVE_NAMES.at((*path, name), message, help=help_text, at_key=True)
         elif type(value) is not int:
-            message = f"`{name}` is a whole number of seconds or of tries: no process could connect"
+            message = f"`{name}` must be a whole number (of seconds or tries), or no process can connect"
             yield REDIS_KEEPALIVE_NAMES.at((*path, name), message, help="write a whole number")

@@ -1,18 +1,19 @@
-"""Values that a client library refuses when it connects, and options that only one of two connections has.
+"""Connection values that a client library refuses, and options that only one of two connections has.
 
 Decides:
     Nothing.
 
 Because:
-    Options of a connection go as they are to redis-py or py-amqp, which judge them when a process connects:
-    a wrong value is no error at the start of an application and one in every process that runs it. redis-py
-    knows `required`, `optional` and `none`, py-amqp the numbers of Python's `ssl`, and Celery's Redis backend
-    also the names of its constants. `broker_use_ssl: true` is enough for RabbitMQ; for Redis kombu ignores
-    it. A `rediss://` URL of results must say `ssl_cert_reqs`, that of the broker need not
+    redis-py and py-amqp receive connection options unchanged and check them when a process connects. A
+    wrong value is no error when the configuration loads, but every process that connects fails. For
+    `ssl_cert_reqs`, redis-py accepts `required`, `optional` and `none`. py-amqp accepts the numbers of
+    Python's `ssl` module. Celery's Redis backend also accepts the names of its constants. `broker_use_ssl:
+    true` is enough for RabbitMQ, but kombu ignores it for Redis. A `rediss://` URL of the result backend
+    must contain `ssl_cert_reqs`; a `rediss://` URL of the broker need not
     (https://docs.celeryq.dev/en/stable/userguide/configuration.html#redis-backend-settings).
 
-    A Redis that asks for TLS, a key prefix or a Sentinel master of the broker's connection asks for it of the
-    other connection too, where both lead to one server; a URL in a variable does not say whether they do.
+    If broker and result backend are the same Redis server, both connections need the same TLS, key prefix and
+    Sentinel master. The compiler cannot see whether two URLs in variables point to the same server.
 
 Example:
     celery: {settings: {broker_use_ssl: {ssl_cert_reqs: CERT_REQUIRED}}}
@@ -29,7 +30,7 @@ Refuses:
             broker: {transport: redis, url: "${B}", options: {global_keyprefix: "shop:"}}
             results: {backend: redis, url: "${R}"}
             celery: {settings: {result_backend_transport_options: {global_keyprefix: "shop:"}}}
-    PC478 connection-value-refused: write a value that the client knows.
+    PC478 connection-value-refused: write a value that the client library accepts.
         fires: celery: {settings: {broker_use_ssl: {ssl_cert_reqs: CERT_REQUIRED}}}
         silent: celery: {settings: {broker_use_ssl: {ssl_cert_reqs: required}}}
 
@@ -54,6 +55,6 @@ CONNECTION_VALUE_REFUSED = error("PC478", "connection-value-refused")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Look at both connections."""
+    """Check both connections."""
     del spec
     return as_findings(connections(plan), CONNECTION_OPTION_ONE_SIDED, CONNECTION_VALUE_REFUSED)

@@ -1,14 +1,16 @@
 """Tasks and queues of another app.
 
 Decides:
-    On RabbitMQ with publisher confirms `task:NAME/mandatory`, of a task whose queue another app makes.
+    On RabbitMQ with publisher confirms: `task:NAME/mandatory`, for a task whose queue another app creates.
 
 Because:
-    A worker discards a message of a task that it does not have, so a task of another app is lost as soon as a
-    worker of this one consumes its queue. RabbitMQ confirms a message that no queue takes, and drops it: what
-    is sent before the other app has made its queue is gone. Published as mandatory it comes back, and the
-    send raises `NO_ROUTE` (https://www.rabbitmq.com/docs/publishers#unroutable). Only routes say that, so a
-    send that names the queue itself is not covered.
+    A worker discards messages of tasks that it does not have. If a worker of this app consumes the queue of
+    another app's task, the task is lost.
+
+    RabbitMQ confirms a message that reaches no queue, and then drops it. Messages sent before the other app
+    has created its queue are lost. RabbitMQ returns a mandatory message, and the publisher gets the error
+    `NO_ROUTE` (https://www.rabbitmq.com/docs/publishers#unroutable). Only routes set this flag, so a call
+    that names the queue itself is not covered.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -23,7 +25,7 @@ Refuses:
             tasks: {shop.a: {queue: q}, partner.e: {queue: q, external: true}}
         silent:
             tasks: {shop.a: {queue: q}, partner.e: {queue: theirs, external: true}}
-    PC465 external-queue-unchecked: route the task there, with publisher confirms.
+    PC465 external-queue-unchecked: route the task to that queue, with publisher confirms.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {partner.e: {queue: own, call_time_queues: [theirs], external: true}}
@@ -50,11 +52,11 @@ EXTERNAL_TASK_CONSUMED = error("PC464", "external-task-consumed")
 EXTERNAL_QUEUE_UNCHECKED = warning("PC465", "external-queue-unchecked")
 
 MANDATORY = True
-"""What no queue takes comes back to its sender, which raises an error."""
+"""RabbitMQ returns a message that reaches no queue, and the publisher raises an error."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Make sends to a queue that is not there fail, and tell of what is lost all the same."""
+    """Make publishing to a missing queue fail, and report messages that are still lost."""
     del spec
     options = plan.get(APP, "broker_transport_options")
     if isinstance(options, dict) and options.get("confirm_publish") is True:
@@ -62,7 +64,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             queue = Scope("queue", plan.text(task, "queue"))
             if is_made_elsewhere(plan, queue):
                 because = (
-                    "another app makes its queue, and without one RabbitMQ would drop the message unseen"
+                    "another app creates the queue, and RabbitMQ silently drops messages that reach none"
                 )
                 origins = (Derived(queue, "external"), Constant("MANDATORY", MANDATORY))
                 yield Decision(task, "mandatory", MANDATORY, because, origins)

@@ -1,27 +1,30 @@
-"""Which task of a queue goes first, said to each broker in its own direction.
+"""Which task of a queue is delivered first, in the numbers of each broker.
 
 Decides:
-    Where a queue has priorities `task:NAME/options.priority`; on RabbitMQ
-    `queue:NAME/arguments.x-max-priority` of a classic queue; on Redis `priority_steps` in
+    If a queue has priorities: `task:NAME/options.priority`. On RabbitMQ,
+    `queue:NAME/arguments.x-max-priority` of a classic queue. On Redis, `priority_steps` in
     `app/broker_transport_options`.
 
 Because:
-    In a workload 9 is most urgent and 0 least. RabbitMQ takes the highest number first, and a message
-    without one last; Redis takes the lowest first, and a message without one before all others
-    (https://docs.celeryq.dev/en/stable/userguide/routing.html#special-routing-options). So on Redis the
-    numbers are turned round, and a task that declares none is sent as the least urgent there too. A queue
-    has the levels that it declares, else ten where a task of it declares a priority. On a classic queue of
-    RabbitMQ they are an argument, which a living queue cannot get: it gets a new name, or is deleted first.
-    A quorum queue has none up to RabbitMQ 3 and needs no argument from 4 on, where 5 and more is urgent
-    (https://www.rabbitmq.com/docs/quorum-queues#priorities; not run here, as RabbitMQ 4 is not at hand).
+    In a workload, priority 9 is the most urgent and 0 the least urgent. RabbitMQ delivers the highest number
+    first, and messages without priority last. Redis delivers the lowest number first, and messages without
+    priority before all others
+    (https://docs.celeryq.dev/en/stable/userguide/routing.html#special-routing-options). On Redis the compiler
+    therefore reverses the numbers, and sends tasks without priority as the least urgent.
 
-    On Redis the steps are always the ten from 0 to 9, so that a change of levels leaves no message in a
-    list that nobody looks at. kombu's separator of the lists' names stays as it is, since the same one
-    separates the bindings that earlier processes left in Redis; and so does the order of queues, as kombu
-    looks at the first step of all queues before the second of any.
+    A queue has the levels that it declares. Otherwise it has ten levels if one of its tasks declares a
+    priority. On a classic queue of RabbitMQ the levels are an argument. An existing queue cannot change its
+    arguments: use a new name, or delete the queue first. Quorum queues have no priorities up to RabbitMQ 3.
+    From RabbitMQ 4 they need no argument, and priorities of 5 and more are urgent
+    (https://www.rabbitmq.com/docs/quorum-queues#priorities; not tested, as RabbitMQ 4 was not available).
 
-    A priority counts in the queue only: what a worker has taken ahead is run in the order it was taken.
-    A producer needs the routes or the task to send it.
+    On Redis the steps are always 0 to 9. A change of levels then leaves no message in an unread list. The
+    separator that kombu uses in list names must not change: it also separates bindings in Redis that
+    earlier processes wrote. The order of queues must not change either: kombu reads the first step of all
+    queues before the second step of any queue.
+
+    Priorities apply only to messages in the queue: a worker runs prefetched messages in the order of
+    delivery. A publisher sends the priority only if it has the routes or the task.
 
 Example:
     tasks:
@@ -33,21 +36,21 @@ Example:
     refuses priority-monitoring
 
 Refuses:
-    PC228 priority-direction: keep one of the two, `priority` where in doubt.
+    PC228 priority-direction: keep one of the two; if in doubt, `priority`.
         fires:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             tasks: {shop.a: {priority: 9, options: {priority: 0}}}
         silent:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             tasks: {shop.a: {priority: 9, options: {priority: 9}}}
-    PC229 priority-redis-steps: give a step for each level, rising from 0, or remove them.
+    PC229 priority-redis-steps: write one step for each level, rising from 0, or remove `priority_steps`.
         fires:
             broker: {transport: redis, url: "${B}", options: {priority_steps: [0, 5]}}
             queues: {mail: {priorities: 3}}
         silent:
             broker: {transport: redis, url: "${B}", options: {priority_steps: [0, 5]}}
             queues: {mail: {priorities: 2}}
-    PC230 quorum-priority: use a classic queue, a queue for what is urgent, or RabbitMQ 4.
+    PC230 quorum-priority: use a classic queue, a separate queue for urgent tasks, or RabbitMQ 4.
         fires:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             tasks: {shop.a: {queue: mail, priority: 9}}
@@ -56,7 +59,7 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}", version: "4.0"}
             tasks: {shop.a: {queue: mail, priority: 9}}
             queues: {mail: {type: quorum}}
-    PC231 priority-unused: use Redis or RabbitMQ, or a queue for what is urgent.
+    PC231 priority-unused: use Redis or RabbitMQ, or a separate queue for urgent tasks.
         fires:
             broker: {transport: sqs, url: "${B}"}
             tasks: {shop.a: {priority: 9}}
@@ -88,19 +91,19 @@ QUORUM_PRIORITY = error("PC230", "quorum-priority")
 PRIORITY_UNUSED = warning("PC231", "priority-unused")
 
 MOST_URGENT = 9
-"""Of the workload language, on every broker."""
+"""The highest priority in a workload, on every broker."""
 LEAST_URGENT = 0
-"""Of a task that declares no priority: what says nothing does not overtake."""
+"""The priority of a task that declares none: it overtakes no other task."""
 LEVELS = 10
-"""One for each priority there is; RabbitMQ advises against more."""
+"""One level for each priority; RabbitMQ advises against more."""
 ARGUMENT = "x-max-priority"
-"""RabbitMQ counts the levels of a classic queue by the highest of them."""
+"""The highest level of a classic queue on RabbitMQ."""
 STEPS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
-"""Every priority that a producer may send has a list of its own, whatever a queue's levels are later."""
+"""Each priority that a publisher may send has its own list, even if a queue's levels change later."""
 
 
 class _Ladder(NamedTuple):
-    """The numbers of a queue's levels on its broker, least urgent first, and who says how many there are."""
+    """The numbers of a queue's levels on its broker, least urgent first, and the origin of their count."""
 
     numbers: list[int]
     origin: Origin
@@ -110,7 +113,7 @@ _Item: TypeAlias = Decision | Diagnostic
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Levels of each queue, then the number of each task."""
+    """Decide the levels of each queue, then the number of each task."""
     transport = plan.text(APP, "broker_transport")
     kept = broker(transport).levels
     if kept is None:
@@ -143,13 +146,13 @@ def _unused(spec: Workload, transport: str) -> Iterator[Diagnostic]:
     if "task_default_priority" in ((spec.celery and spec.celery.settings) or {}):
         paths.append(("celery", "settings", "task_default_priority"))
     for path in paths:
-        message = f"{transport} has no priorities; `{path[-1]}` changes nothing"
-        help_text = "use Redis or RabbitMQ, or a queue of its own for what is urgent"
+        message = f"{transport} does not support priorities, so `{path[-1]}` has no effect"
+        help_text = "use Redis or RabbitMQ, or a separate queue for urgent tasks"
         yield PRIORITY_UNUSED.at(path, message, help=help_text, at_key=True)
 
 
 def _levels(spec: Workload, plan: Plan, scope: Scope) -> tuple[int, Origin] | None:
-    """How many levels a queue has to have, and who says so."""
+    """How many levels a queue needs, and the origin."""
     declared = spec.queues[scope.name].priorities if scope.name in spec.queues else None
     if declared is not None:
         return declared, Written(("queues", scope.name, "priorities"))
@@ -167,8 +170,9 @@ def _on_redis(
     pinned = (spec.broker.options or {}).get("priority_steps")
     steps = STEPS
     if pinned is not None and not _rise_from_0(pinned):
-        message = "steps of priorities are whole numbers that rise from 0"
-        yield PRIORITY_REDIS_STEPS.at(path, message, help="write them so, or remove them")
+        message = "`priority_steps` must be whole numbers that rise from 0"
+        help_text = "write numbers that rise from 0, or remove `priority_steps`"
+        yield PRIORITY_REDIS_STEPS.at(path, message, help=help_text)
     elif not asked:
         return {}
     elif pinned is None:
@@ -179,9 +183,9 @@ def _on_redis(
         most, scope = max((levels, scope) for scope, (levels, origin) in asked.items())
         declared = asked[scope][1]
         if most > len(steps) and isinstance(declared, Written):
-            message = f"{len(steps)} steps of priority are pinned, but queue {scope.name} has {most} levels"
-            related = (Related(declared.path, f"{most} levels follow from this"),)
-            help_text = "remove them (the compiler then sets ten), or declare fewer levels"
+            message = f"`priority_steps` pins {len(steps)} steps, but queue {scope.name} has {most} levels"
+            related = (Related(declared.path, f"requires {most} levels"),)
+            help_text = "remove `priority_steps` (the compiler then sets ten), or declare fewer levels"
             yield PRIORITY_REDIS_STEPS.at(path, message, help=help_text, related=related)
     return {scope: _Ladder(steps[:levels][::-1], origin) for scope, (levels, origin) in asked.items()}
 
@@ -197,7 +201,7 @@ def _with_steps(plan: Plan, origins: list[Origin]) -> Decision:
     earlier = plan.find(APP, "broker_transport_options")
     options: dict[str, Value] = {"priority_steps": [*STEPS]}
     steps = Constant("STEPS", [*STEPS])
-    because = "a list for each priority"
+    because = "Redis needs one list for each priority"
     if earlier is None:
         return Decision(APP, "broker_transport_options", options, because, (*origins, steps))
     assert isinstance(earlier.value, dict)
@@ -224,7 +228,7 @@ def _on_rabbitmq(
     if isinstance(pinned, int):
         return _Ladder([*range(pinned + 1)], Written(("queues", scope.name, "arguments", ARGUMENT)))
     if levels > 1 and not plan.value(scope, "external") and not plan.value(scope, "broadcast"):
-        because = f"{levels} levels of priority, the lowest is 0"
+        because = f"the queue has {levels} priority levels, and the lowest is 0"
         origins: tuple[Origin, ...] = (origin,)
         if isinstance(origin, Written) and origin.path[0] == "tasks":
             origins += (Constant("LEVELS", LEVELS),)
@@ -233,17 +237,20 @@ def _on_rabbitmq(
 
 
 def _before(setting: Setting) -> tuple[Origin, ...]:
-    """Where a setting came from, without the constants of the policy that is overridden."""
+    """The origins of a setting, without the constants of the overridden policy."""
     return tuple(origin for origin in setting.origins if not isinstance(origin, Constant))
 
 
 def _quorum(spec: Workload, plan: Plan, scope: Scope, origin: Origin) -> Diagnostic:
     assert isinstance(origin, Written)
     version = plan.text(APP, "broker_version")
-    message = f"queue {scope.name} is a quorum queue, and those of RabbitMQ {version} have no priorities"
+    message = (
+        f"queue {scope.name} is a quorum queue, and RabbitMQ {version} does not support priorities "
+        "on quorum queues"
+    )
     pinned = scope.name in spec.queues and spec.queues[scope.name].type is not None
     related = (Related(("queues", scope.name, "type"), "pinned here"),) if pinned else ()
-    help_text = "use a classic queue, a queue of its own for what is urgent, or RabbitMQ 4"
+    help_text = "use a classic queue, a separate queue for urgent tasks, or RabbitMQ 4"
     return QUORUM_PRIORITY.at(origin.path, message, help=help_text, related=related)
 
 
@@ -258,18 +265,18 @@ def _task(
     if pinned is not None:
         if declared is not None and pinned.value != number:
             message = (
-                f"{scope.name} has priority {declared} of {MOST_URGENT}, which is {number} on this broker, "
-                f"but {pinned.value} is pinned"
+                f"{scope.name} declares priority {declared} of {MOST_URGENT}, which is {number} on this "
+                f"broker, but pins `options.priority: {pinned.value}`"
             )
-            related = (Related(path, f"{MOST_URGENT} is most urgent here, on every broker"),)
-            help_text = "keep one of the two, `priority` where in doubt"
+            related = (Related(path, f"{MOST_URGENT} is the most urgent on every broker"),)
+            help_text = "keep one of the two; if in doubt, `priority`"
             where: SpecPath = ("tasks", scope.name, "options", "priority")
             yield PRIORITY_DIRECTION.at(where, message, help=help_text, related=related)
     elif declared is not None:
-        because = f"priority {declared} of {MOST_URGENT}, as this broker counts"
+        because = f"priority {declared} of {MOST_URGENT} is {number} in the numbers of this broker"
         origins: tuple[Origin, ...] = tuple(dict.fromkeys((Written(path), ladder.origin)))
         yield Decision(scope, "options.priority", number, because, origins)
     elif not silent_last and not plan.value(scope, "external"):
-        because = "declares no priority, and without one Redis would take it first"
+        because = "the task declares no priority, and Redis would deliver its messages first"
         origins = (ladder.origin, Constant("LEAST_URGENT", LEAST_URGENT))
         yield Decision(scope, "options.priority", number, because, origins)

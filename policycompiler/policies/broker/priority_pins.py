@@ -1,12 +1,12 @@
-"""Priorities that are pinned in the broker's own numbers.
+"""Priorities that are pinned in the numbers of the broker.
 
 Decides:
     Nothing.
 
 Because:
-    `priority` of a task is turned into the number of its broker. `options.priority` of a task or a
-    schedule is sent as it is: on Redis 0 goes first and 9 last, on RabbitMQ the highest number goes
-    first. A number beyond the levels of its queue counts as the nearest level, and a classic queue of
+    The compiler converts `priority` of a task to the number of its broker. It does not convert
+    `options.priority` of a task or schedule. Redis delivers 0 first and 9 last. RabbitMQ delivers the highest
+    number first. A number beyond the levels of its queue counts as the nearest level. A classic queue of
     RabbitMQ without `x-max-priority` has no levels (https://www.rabbitmq.com/docs/priority).
 
 Example:
@@ -21,12 +21,12 @@ Refuses:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h, options: {priority: 20}}}
         silent: tasks: {shop.a: {priority: 9}}
-    PC264 priority-broker-order: write `priority` with the task, where 9 is most urgent on every broker.
+    PC264 priority-broker-order: write `priority` for the task; 9 is the most urgent on every broker.
         fires:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h, options: {priority: 9}}}
         silent: tasks: {shop.a: {priority: 9}}
-    PC267 priority-without-levels: declare `priorities` of the queue, or `priority` with the task.
+    PC267 priority-without-levels: declare `priorities` for the queue, or `priority` for the task.
         fires:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             tasks: {shop.a: {queue: mail, options: {priority: 5}}}
@@ -56,11 +56,11 @@ PRIORITY_BROKER_ORDER = warning("PC264", "priority-broker-order")
 PRIORITY_WITHOUT_LEVELS = warning("PC267", "priority-without-levels")
 
 LAST_ON_REDIS = 9
-"""kombu takes what is above it for it."""
+"""kombu treats a higher number as 9."""
 
 
 class _Pin(NamedTuple):
-    """A number that is sent as it is."""
+    """A number that is sent unchanged."""
 
     number: int
     path: SpecPath
@@ -70,7 +70,7 @@ class _Pin(NamedTuple):
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Hold each pin against its broker and its queue."""
+    """Check each pin against its broker and its queue."""
     levels = plan.broker.levels
     for pin in _pins(spec, plan):
         if levels is Levels.LISTS:
@@ -81,7 +81,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
 
 def _pins(spec: Workload, plan: Plan) -> Iterator[_Pin]:
     for name, task in spec.tasks.items():
-        # Where `priority` is declared too, the two are held against each other.
+        # If `priority` is declared too, another finding compares the two.
         if task.options is not None and task.options.priority is not None and task.priority is None:
             scope, path = Scope("task", name), ("tasks", name, "options", "priority")
             yield _Pin(task.options.priority, path, name, scope, plan.text(scope, "queue"))
@@ -104,14 +104,15 @@ def _on_redis(spec: Workload, plan: Plan, pin: _Pin) -> Iterator[Diagnostic]:
         return
     declared = pin.task is not None and spec.tasks[pin.task.name].priority is not None
     agrees = declared and pin.task is not None and plan.get(pin.task, "options.priority") == pin.number
-    # A default is for all alike: it has no order.
+    # A default is the same for all tasks, so it changes no order.
     if agrees or (pin.task is None and pin.queue is None):
         return
-    place = {0: "first", LAST_ON_REDIS: "last"}.get(pin.number, f"behind those with 0 to {pin.number - 1}")
+    place = {0: "first", LAST_ON_REDIS: "last"}.get(pin.number, f"after 0 to {pin.number - 1}")
     message = (
-        f"{pin.what} is sent with priority {pin.number}, which Redis takes {place}: 0 is most urgent there"
+        f"{pin.what} is sent with priority {pin.number}, which Redis delivers {place}: "
+        "on Redis, 0 is the most urgent"
     )
-    help_text = "write `priority` with the task instead, where 9 is most urgent on every broker"
+    help_text = "write `priority` for the task instead; 9 is the most urgent on every broker"
     yield PRIORITY_BROKER_ORDER.at(pin.path, message, help=help_text)
 
 
@@ -124,10 +125,9 @@ def _on_rabbitmq(plan: Plan, pin: _Pin) -> Iterator[Diagnostic]:
         yield _beyond(pin, most)
     elif most is None and plan.text(queue, "type") != "quorum":
         message = (
-            f"queue {queue.name} has no levels of priority, so priority {pin.number} of {pin.what} changes "
-            "nothing"
+            f"queue {queue.name} has no priority levels, so priority {pin.number} of {pin.what} has no effect"
         )
-        help_text = f"declare `queues: {{{queue.name}: {{priorities: 10}}}}`, or remove it"
+        help_text = f"declare `queues: {{{queue.name}: {{priorities: 10}}}}`, or remove the pin"
         yield PRIORITY_WITHOUT_LEVELS.at(pin.path, message, help=help_text)
 
 

@@ -1,15 +1,17 @@
-"""Names that SQS has no queue for.
+"""Queue names that SQS does not support, and queues missing in `predefined_queues`.
 
 Decides:
     Nothing.
 
 Because:
-    kombu writes a dot in a queue's name as a dash, and other punctuation as an underscore, so two names may
-    be one queue; SQS takes 80 characters. With `predefined_queues` kombu makes no queue: each that a process
-    opens has to be in the table, under the name that Celery uses and under the one on SQS, which differ as
-    soon as there is a dot or a `queue_name_prefix`
+    kombu replaces a dot in a queue name with a dash, and other punctuation with an underscore. Two names may
+    therefore be one queue. SQS allows 80 characters.
+
+    With `predefined_queues` kombu creates no queue. Each queue that a process opens must be in the table
+    twice: with the name in Celery and with the name on SQS. The two names differ if there is a dot or a
+    `queue_name_prefix`
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/sqs.html#predefined-queues). A
-    worker that opens another one ends at its start. The names that the compiler chooses have dashes there.
+    worker that opens any other queue exits at its start. On SQS the compiler chooses names with dashes.
 
 Example:
     broker:
@@ -22,7 +24,7 @@ Example:
     refuses alert-missing
 
 Refuses:
-    PC473 predefined-queue-missing: add the queue to the table, or use one that is there.
+    PC473 predefined-queue-missing: add the queue to `predefined_queues`, or use a queue from there.
         fires:
             broker:
               {transport: sqs, url: "${B}", options: {predefined_queues: {q: {url: "https://sqs/1/q"}}}}
@@ -60,6 +62,6 @@ QUEUE_NAME_INVALID = error("PC474", "queue-name-invalid")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Each queue that a process opens."""
+    """Check each queue that a process opens."""
     del spec
     return as_findings(sqs_queues(plan), PREDEFINED_QUEUE_MISSING, QUEUE_NAME_INVALID)

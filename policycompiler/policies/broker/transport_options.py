@@ -1,13 +1,14 @@
-"""What is pinned for the connections to broker and result backend must be understood by them.
+"""Whether the broker and the result backend support the pinned connection options.
 
 Decides:
     Nothing.
 
 Because:
-    Each transport picks the options that it knows out of a mapping and says nothing of the others, so a
-    misspelt one looks as if it worked. Which there are is read from the sources of kombu, py-amqp and
-    Celery (https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html). Only
-    what the Redis backend is told is read from `result_backend_transport_options`; the others have none.
+    Each transport reads the options that it knows and silently ignores all others. A misspelled option
+    therefore looks as if it worked. The known options come from the source code of kombu, py-amqp and
+    Celery (https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html). In
+    `result_backend_transport_options` this policy checks only the Redis backend; other backends have no
+    options.
 
 Example:
     broker: {transport: redis, url: "${CELERY_BROKER_URL}", options: {socket_timeouts: 5}}
@@ -21,10 +22,10 @@ Refuses:
     PC637 wrong-transport-option-type: write a number.
         fires: broker: {transport: redis, url: "${B}", options: {visibility_timeout: 1h}}
         silent: broker: {transport: redis, url: "${B}", options: {visibility_timeout: 3600}}
-    PC638 transport-option-unused: remove it; another kind of broker has it.
+    PC638 transport-option-unused: remove the option; only other transports support it.
         fires: broker: {transport: redis, url: "${B}", options: {confirm_publish: true}}
         silent: broker: {transport: rabbitmq, url: "${B}", options: {confirm_publish: true}}
-    PC639 transport-option-newer-than-target: remove it, or run a Celery that comes with a newer kombu.
+    PC639 transport-option-newer-than-target: remove the option, or run a Celery version with a newer kombu.
         fires:
             celery: {version: "5.5"}
             broker: {transport: redis, url: "${B}", options: {client_name: shop}}
@@ -87,11 +88,11 @@ _NUMBERS = frozenset(
         "write_timeout",
     }
 )
-"""Options that are calculated with; text is taken in silence and fails later, where they are used."""
+"""Numeric options. The transport accepts text silently, and fails later when it uses the option."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Look through the options of the broker, then through those of the results."""
+    """Check the options of the broker, then the options of the result backend."""
     transport, version = plan.text(APP, "broker_transport"), plan.text(APP, "celery_version")
     for option, value in (spec.broker.options or {}).items():
         yield from _broker_option(option, value, transport, version)
@@ -99,9 +100,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     pinned = ((spec.celery and spec.celery.settings) or {}).get("result_backend_transport_options")
     if isinstance(pinned, dict) and (known := celery.result_options(backend, version)):
         path: SpecPath = ("celery", "settings", "result_backend_transport_options")
-        yield from _unknown(pinned, known, path, f"no option of the {backend} backend")
+        yield from _unknown(pinned, known, path, f"not an option of the {backend} backend")
         policy = celery.known("nested:results_retry_policy", version)
-        yield from _nested(pinned, "retry_policy", policy, path, "no part of a retry policy")
+        yield from _nested(pinned, "retry_policy", policy, path, "not a key of a retry policy")
 
 
 def _broker_option(option: str, value: Value, transport: str, version: str) -> Iterator[Diagnostic]:
@@ -113,29 +114,31 @@ def _broker_option(option: str, value: Value, transport: str, version: str) -> I
         queues = value if option == "predefined_queues" and isinstance(value, dict) else {}
         for name in queues:
             words = celery.known("nested:predefined_queues", version)
-            yield from _nested(queues, name, words, path, "nothing that a predefined queue has")
+            yield from _nested(queues, name, words, path, "not a key of a predefined queue")
         return
     if having := celery.versions_of(f"transport:{transport}", option):
-        message = f"the kombu of Celery {version} does not know `{option}`, and ignores it in silence"
+        message = f"the kombu version of Celery {version} does not support `{option}` and silently ignores it"
         help_text = f"remove it, or run Celery {having[-1]}"
         yield TRANSPORT_OPTION_NEWER_THAN_TARGET.at(path, message, help=help_text, at_key=True)
     elif others := [each for each in BROKERS if celery.versions_of(f"transport:{each}", option)]:
-        # Of the visibility timeout, which has a field of its own, another policy says so.
+        # The visibility timeout has its own field, and another policy reports it.
         if option != _VISIBILITY:
-            message = f"`{option}` is an option of {' and '.join(others)}; {transport} ignores it in silence"
+            message = f"`{option}` is an option of {' and '.join(others)}; {transport} silently ignores it"
             fix = (Remove(path),)
-            yield TRANSPORT_OPTION_UNUSED.at(path, message, help="remove it", at_key=True, fix=fix)
+            help_text = f"remove `{option}`"
+            yield TRANSPORT_OPTION_UNUSED.at(path, message, help=help_text, at_key=True, fix=fix)
     else:
-        yield from _unknown({option: value}, known, _OPTIONS, f"no option of {transport}")
+        yield from _unknown({option: value}, known, _OPTIONS, f"not an option of {transport}")
 
 
 def _number(option: str, value: Value, path: SpecPath) -> Iterator[Diagnostic]:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if option == _VISIBILITY and (not number or value <= 0):  # type: ignore[operator]  # it is a number
-        message = f"`{option}` is a number of seconds"
-        yield WRONG_TRANSPORT_OPTION_TYPE.at(path, message, help="write seconds")
+        message = f"`{option}` must be a positive number of seconds"
+        yield WRONG_TRANSPORT_OPTION_TYPE.at(path, message, help="write a number of seconds")
     elif not number and value is not None:
-        yield WRONG_TRANSPORT_OPTION_TYPE.at(path, f"`{option}` is a number", help="write a number")
+        message = f"`{option}` must be a number"
+        yield WRONG_TRANSPORT_OPTION_TYPE.at(path, message, help="write a number")
 
 
 def _nested(
@@ -151,11 +154,11 @@ def _unknown(
 ) -> Iterator[Diagnostic]:
     for option in options:
         if option not in known:
-            message = f"`{option}` is {what}; it would be ignored in silence"
+            message = f"`{option}` is {what} and would be silently ignored"
             near = misspelt(option, known)
             help_text = (
                 (f"did you mean `{near}`?" if near else advice.elsewhere(option, where=Broker))
                 or did_you_mean(option, known)
-                or f"known are {', '.join(sorted(known))}"
+                or f"use one of: {', '.join(sorted(known))}"
             )
             yield UNKNOWN_TRANSPORT_OPTION.at((*path, option), message, help=help_text, at_key=True)

@@ -1,17 +1,22 @@
-"""RabbitMQ closes the channel of a worker that holds a message for too long, and the worker exits.
+"""Messages that a worker holds longer than RabbitMQ allows: its channel closes, and the worker exits.
 
 Decides:
     Nothing.
 
 Because:
-    A message that is not acknowledged within RabbitMQ's `consumer_timeout`, half an hour unless it is
-    raised, costs its worker the channel and with it every task that runs there, whatever the kind of queue
-    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). A message is held while a task runs
-    that is acknowledged late; while it waits in a worker's reserve behind one that runs, or for a rate limit;
-    and, where the broker does not delay natively, through a countdown or the wait before a retry. A worker of
-    quorum queues has a reserve for each queue. The last of a full reserve waits until the limit has let all
-    before it run. What waits in reserve behind a task of undeclared run time is not judged, nor is a task
-    that nobody declared.
+    RabbitMQ's `consumer_timeout` is 30 min by default. If a worker does not acknowledge a message within it,
+    RabbitMQ closes the channel, for every type of queue. The worker loses all its runs
+    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
+
+    A worker holds a message:
+
+    - during the run of a task that is acknowledged late
+    - while it is prefetched behind another run, or waits for a rate limit
+    - during a countdown or the wait before a retry, unless the broker delays it
+
+    A worker of quorum queues has a prefetch limit for each queue. The last prefetched message waits until the
+    rate limit has let all before it run. The finding ignores undeclared tasks, and messages prefetched behind
+    tasks without declared run time.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -20,8 +25,8 @@ Example:
     refuses unacked-over-consumer-timeout
 
 Refuses:
-    PC317 unacked-over-consumer-timeout: declare the queue's higher limit, make the times shorter, or let a
-        worker hold fewer messages of a rate-limited task.
+    PC317 unacked-over-consumer-timeout: declare a higher limit for the queue, make the times shorter, or let
+        a worker prefetch fewer rate-limited messages.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {queue: q, idempotent: true, runtime: 25m, latency: batch}}
@@ -29,8 +34,8 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             queues: {q: {arguments: {x-consumer-timeout: 7200000}}}
             tasks: {shop.a: {queue: q, idempotent: true, runtime: 25m, latency: batch}}
-    PC429 reserve-over-consumer-timeout: acknowledge the task late if it may run twice, or declare a higher
-        limit for the queue.
+    PC429 reserve-over-consumer-timeout: acknowledge the task late if it is safe to run twice, or declare a
+        higher limit for the queue.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {queue: q, runtime: 25m, latency: batch}}
@@ -59,6 +64,6 @@ RESERVE_OVER_CONSUMER_TIMEOUT = error("PC429", "reserve-over-consumer-timeout")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Nothing holds a message for as long as RabbitMQ bears."""
+    """Report messages that a worker holds longer than RabbitMQ allows."""
     del spec
     return as_findings(consumer_timeouts(plan), UNACKED_OVER_CONSUMER_TIMEOUT, RESERVE_OVER_CONSUMER_TIMEOUT)

@@ -1,18 +1,22 @@
-"""When Redis or SQS gives a message that nobody acknowledged to another worker.
+"""When Redis or SQS redelivers an unacknowledged message to another worker.
 
 Decides:
-    `app/visibility_timeout_seconds` and `app/longest_hold_seconds`, what it has to be longer than; on Redis
-    and SQS.
+    On Redis and SQS: `app/visibility_timeout_seconds`, and `app/longest_hold_seconds`, the longest time for
+    which a worker holds a message unacknowledged.
 
 Because:
-    The clock runs from delivery to acknowledgement: through the wait in a worker's reserve, through a
-    countdown or a retry's wait, through the wait for a rate limit, and through the run where that is
-    acknowledged late. Whoever takes longer is run twice, also when nothing has failed. A worker takes a
-    rate-limited message as any other, also with `disable_prefetch`, and holds it until the limit lets it
-    run: the last of a full reserve waits for all before it. Messages with a countdown come on top of the
-    reserve, and how many fall due together nobody declares. On Redis any worker gives back the messages of
-    all, by its own timeout, so it is one for the app. What a killed worker held comes back only after it,
-    which is why it is no longer than it has to be
+    The timeout runs from delivery to acknowledgment. It includes the time as a prefetched message, a
+    countdown, the wait before a retry and the wait for a rate limit. It includes the run if the task is
+    acknowledged late. A message that takes longer runs twice, even without any failure.
+
+    A worker fetches rate-limited messages like others, even with `disable_prefetch`, and holds each until
+    the limit lets it run. The last prefetched message waits for all before it. Messages with a countdown
+    are fetched in addition to the prefetch limit, and the workload does not declare how many become due
+    together.
+
+    On Redis any worker restores the messages of all workers after its own timeout, so the app has one
+    timeout. The messages of a killed worker are redelivered only after this timeout, so it is as short as
+    possible
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html#visibility-timeout).
 
 Example:
@@ -50,10 +54,10 @@ Refuses:
         silent:
             broker: {transport: redis, url: "${B}", visibility_timeout: 30m}
             tasks: {shop.a: {runtime: 8m}}
-    PC315 visibility-timeout-unused: remove it; only Redis and SQS have one.
+    PC315 visibility-timeout-unused: remove `visibility_timeout`; only Redis and SQS support it.
         fires: broker: {transport: rabbitmq, url: "${B}", visibility_timeout: 1h}
         silent: broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
-    PC316 visibility-timeout-over-sqs: lower it, or remove it.
+    PC316 visibility-timeout-over-sqs: lower the visibility timeout, or remove it.
         fires: broker: {transport: sqs, url: "${B}", visibility_timeout: 13h}
         silent: broker: {transport: sqs, url: "${B}", visibility_timeout: 12h}
     PC324 rate-limit-over-visibility: remove the pin, or lower the worker's slots or prefetch multiplier.
@@ -65,8 +69,8 @@ Refuses:
             broker: {transport: redis, url: "${B}", visibility_timeout: 1h}
             tasks: {shop.a: {queue: q, runtime: 1s, options: {rate_limit: 2/h}}}
             workers: {q: {concurrency: 1}}
-    PC427 visibility-too-long: keep due times in a database and poll it, let a worker hold fewer messages of a
-        rate-limited task, or lower the pin.
+    PC427 visibility-too-long: keep due times in a database and poll it, let a worker prefetch fewer
+        rate-limited messages, or lower the pin.
         fires: tasks: {shop.a: {max_countdown: 1d}}
         silent: tasks: {shop.a: {max_countdown: 2h}}
     PC428 visibility-not-uniform: give the workers of the other app the same visibility timeout.
@@ -74,8 +78,8 @@ Refuses:
         silent: tasks: {shop.a: {max_countdown: 20m}, shop.b: {external: true, queue: theirs}}
 
 Parameters:
-    `margin`: what the longest hold is multiplied by; 1.5.
-    `longest_seconds`: a timeout above this is found too long; 43200.
+    `margin`: the timeout is the longest hold times this factor; 1.5.
+    `longest_seconds`: a timeout above this is a finding; 43200.
 """
 
 from __future__ import annotations
@@ -102,6 +106,7 @@ from policycompiler.hazards.visibility import (
 )
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Parameter, Plan, Written
+from policycompiler.quantities import duration
 
 NAME = "visibility-timeout"
 
@@ -116,36 +121,37 @@ VISIBILITY_TOO_LONG = warning("PC427", "visibility-too-long")
 VISIBILITY_NOT_UNIFORM = info("PC428", "visibility-not-uniform")
 
 LEAST_SECONDS = 3600
-"""Celery's own default on Redis; countdowns that nobody declared are written with it in mind."""
+"""Celery's default on Redis; code with undeclared countdowns may rely on it."""
 NOTHING_HELD_SECONDS = 0
-"""Where nothing that is declared holds a message."""
+"""No declared task holds a message."""
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     margin: Annotated[float, Field(ge=1, le=100)] = Field(
-        1.5, description="the sweep that gives messages back runs every 100 s or so, and machines stall"
+        1.5, description="factor on the longest hold; the broker restores messages about every 100 s"
     )
     longest_seconds: Annotated[int, Field(ge=LEAST_SECONDS, le=31_536_000)] = Field(
-        43200, description="what a killed worker held comes back no earlier; half a day loses a day's work"
+        43200, description="longest acceptable timeout; messages of a killed worker wait for it"
     )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """Longer than anything that holds a message; pins that are shorter are refused."""
+    """Decide a timeout longer than any hold of a message; refuse shorter pins."""
     transport = plan.text(APP, "broker_transport")
     pinned, pin_path = _pinned(spec)
     redelivery = plan.broker.redelivery
     if redelivery is None:
         if pinned is not None:
-            message = f"{transport} has no visibility timeout; this one changes nothing"
+            message = f"{transport} has no visibility timeout, so this pin has no effect"
             fix = (Remove(pin_path),)
-            yield VISIBILITY_TIMEOUT_UNUSED.at(pin_path, message, help="remove it", fix=fix)
+            help_text = "remove `visibility_timeout`"
+            yield VISIBILITY_TIMEOUT_UNUSED.at(pin_path, message, help=help_text, fix=fix)
         return
     yield from as_findings(hoarded(plan), RATE_LIMIT_OVER_VISIBILITY)
     waits = {scope: reserve(plan, scope) for scope in plan.scopes("worker")}
-    # What is decided has room for a delay and a full worker together.
+    # The decided timeout allows for a delay and for a busy worker together.
     sums = [hold for name in spec.tasks for hold in task_holds(plan, name, waits)] + others(plan, waits)
     longest = max(sums, key=lambda hold: (hold.seconds, hold.origin), default=None)
     yield _longest_hold(longest)
@@ -154,17 +160,24 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     needed = max(min(LEAST_SECONDS, most), required)
     if pinned is not None:
         origins = (Written(pin_path),)
-        yield Decision(APP, "visibility_timeout_seconds", pinned, "pinned in the workload", origins)
-        instead = f"remove the pin (the compiler then sets {min(needed, most):g} s), or"
+        yield Decision(APP, "visibility_timeout_seconds", pinned, "the workload pins it", origins)
+        instead = f"remove the pin (the compiler then sets {duration(min(needed, most))}), or"
         yield from _objections(plan, instead)
         if pinned > most:
-            message = f"a visibility timeout of {pinned:g} s; {plan.broker.label} allows at most {most:g} s"
-            yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help="lower it, or remove it")
+            message = (
+                f"the visibility timeout is {duration(pinned)}, but {plan.broker.label} allows at most "
+                f"{duration(most)}"
+            )
+            help_text = f"lower it to {duration(most)}, or remove it"
+            yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help=help_text)
     elif longest is not None and required > most:
-        because = f"{longest.what} {longest.seconds:g} s, and {plan.broker.label} allows no more than this"
+        because = (
+            f"{longest.what} {duration(longest.seconds)}, and {plan.broker.label} allows at most "
+            f"{duration(most)}"
+        )
         limited = (longest.origin, Derived(APP, "broker_transport"))
         yield Decision(APP, "visibility_timeout_seconds", redelivery.most_seconds, because, limited)
-        yield from _objections(plan, f"{plan.broker.label} allows at most {most:g} s:")
+        yield from _objections(plan, f"stay below {duration(most)}, the maximum of {plan.broker.label}:")
     else:
         yield _decided(longest, needed, tuned)
     if plan.broker.shares_timeout:
@@ -185,21 +198,23 @@ def _objections(plan: Plan, instead: str) -> Iterator[Diagnostic]:
 
 
 def _longest_hold(longest: Hold | None) -> Decision:
-    """So that two plans can be compared, also where the timeout is pinned or Celery's own."""
+    """Decide the longest hold, so that two plans can be compared even if the timeout is pinned."""
     key = "longest_hold_seconds"
     if longest is None:
         origin = Constant("NOTHING_HELD_SECONDS", NOTHING_HELD_SECONDS)
-        return Decision(APP, key, NOTHING_HELD_SECONDS, "nothing declared holds a message", (origin,))
-    because = f"{longest.what} {longest.seconds:g} s"
+        return Decision(APP, key, NOTHING_HELD_SECONDS, "no declared task holds a message", (origin,))
+    because = f"{longest.what} {duration(longest.seconds)}"
     return Decision(APP, key, math.ceil(longest.seconds), because, (longest.origin,))
 
 
 def _decided(longest: Hold | None, needed: float, tuned: Parameters) -> Decision:
     key = "visibility_timeout_seconds"
     if longest is None or needed <= LEAST_SECONDS:
-        because = "Celery's own default: nothing declared holds a message for longer"
+        because = (
+            f"Celery's default is {duration(LEAST_SECONDS)}, and no declared task holds a message for longer"
+        )
         return Decision(APP, key, needed, because, (Constant("LEAST_SECONDS", LEAST_SECONDS),))
-    because = f"{longest.what} {longest.seconds:g} s, times {tuned.margin:g}"
+    because = f"{longest.what} {duration(longest.seconds)}, and the timeout is {tuned.margin:g} times that"
     margin = Parameter(("parameters", NAME, "margin"), tuned.margin)
     return Decision(APP, key, needed, because, (longest.origin, margin))
 
@@ -207,16 +222,16 @@ def _decided(longest: Hold | None, needed: float, tuned: Parameters) -> Decision
 def _too_long(
     timeout: float, pin_path: SpecPath, longest: Hold | None, tuned: Parameters
 ) -> Iterator[Diagnostic]:
-    """The price: what a killed worker held comes back no earlier. Waits have another way, long runs none."""
+    """Report a timeout that delays messages of a killed worker for too long; waits can be avoided."""
     waits = (ETA, RETRY_DELAY, RATE_LIMIT)
     delayed = longest is not None and longest.finding in waits
     path = pin_path or (longest.path if longest and delayed else ())
     if timeout <= tuned.longest_seconds or not path:
         return
-    why = "" if pin_path or longest is None else f", as {longest.what} {longest.seconds:g} s"
+    why = "" if pin_path or longest is None else f", because {longest.what} {duration(longest.seconds)}"
     message = (
-        f"when a worker is killed, what it held comes back only after {timeout:g} s{why}: that goes for "
-        "every task of the app"
+        f"the broker redelivers messages of a killed worker, of all tasks, only after "
+        f"{duration(timeout)}{why}"
     )
     help_text = "keep due times in a database and poll it with a schedule"
     if pin_path:
@@ -227,7 +242,7 @@ def _too_long(
 
 
 def _others(spec: Workload, plan: Plan, timeout: float) -> Iterator[Diagnostic]:
-    """Workers of another app on the same Redis, which give back by their own timeout."""
+    """Workers of another app on the same Redis, which restore messages after their own timeout."""
     if timeout <= LEAST_SECONDS:
         return
     for scope in plan.scopes("queue"):
@@ -236,10 +251,10 @@ def _others(spec: Workload, plan: Plan, timeout: float) -> Iterator[Diagnostic]:
             tasks = plan.texts(scope, "tasks")
             path: SpecPath = ("queues", scope.name) if written else ("tasks", *tasks[:1])
             message = (
-                f"another app consumes queue {scope.name}: its workers give messages of this app back too, "
-                f"after their own visibility timeout, so it must be {timeout:g} s there as well"
+                f"another app consumes queue {scope.name}: its workers also redeliver messages of this app, "
+                f"after their own visibility timeout, which must be {duration(timeout)} too"
             )
-            help_text = "set it in the other app, or let the two use different databases of Redis"
+            help_text = "set the same visibility timeout in the other app, or use different Redis databases"
             yield VISIBILITY_NOT_UNIFORM.at(path, message, help=help_text)
             return
 

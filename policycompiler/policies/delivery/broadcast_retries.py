@@ -1,13 +1,13 @@
-"""Retries of a task that every worker process gets.
+"""Retries of broadcast tasks.
 
 Decides:
     Nothing.
 
 Because:
-    Celery sends a retry to the exchange and with the routing key that the message came by. Behind a broadcast
-    that is every worker process, those included whose run was fine: with three processes and three retries
-    one message becomes up to 120 runs. So a broadcast task is not retried when its process dies either; the
-    policy worker-lost leaves that out.
+    Celery publishes a retry to the exchange and routing key of the original message. For a broadcast queue
+    this reaches every worker process, also those whose run succeeded. With three processes and three retries
+    one message becomes up to 120 runs. For the same reason the policy worker-lost does not retry a broadcast
+    task whose process dies.
 
 Example:
     queues: {cache: {broadcast: true}}
@@ -16,7 +16,7 @@ Example:
     refuses broadcast-retried
 
 Refuses:
-    PC461 broadcast-retried: do not retry it, or try again inside the task.
+    PC461 broadcast-retried: write `retry: none`, or repeat the failing call inside the task.
         fires:
             queues: {q: {broadcast: true}}
             tasks: {shop.a: {queue: q, idempotent: true, retry: {on: [ConnectionError], max: 3}}}
@@ -43,6 +43,6 @@ BROADCAST_RETRIED = error("PC461", "broadcast-retried")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Each task of a broadcast that Celery sends again by itself."""
+    """Each broadcast task that Celery retries automatically."""
     del spec
     return (hazard.as_finding(BROADCAST_RETRIED) for hazard in broadcast_retries(plan))

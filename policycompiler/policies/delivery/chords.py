@@ -1,15 +1,17 @@
-"""Whether the body of a chord will ever run.
+"""Whether the body of a chord can run.
 
 Decides:
-    `app/result_chord_expires` in seconds, where results are kept for less than a chord may take.
+    `app/result_chord_expires` in seconds, if results are kept for less time than a part of a chord may take.
 
 Because:
-    A chord's parts are counted in the result backend. `rpc` and no backend cannot count and refuse the
-    call. Redis and memcached count each part when it ends, whether or not its result is kept; the others look
-    for the results of all parts once a second, and look for ever where one is ignored. What is counted is
-    forgotten after `result_chord_expires` (Celery 5.7, otherwise `result_expires`), beginning anew with each
-    part that ends; the body of a chord whose slowest part takes longer never runs. A part that raises
-    `Ignore` leaves the body waiting for ever on every backend, and nothing in a workload shows it
+    The result backend counts the finished parts of a chord. `rpc`, or no backend, cannot count and refuses
+    the call. Redis and memcached count each part when it ends, even if its result is ignored. The other
+    backends look for the results of all parts once a second, and never finish if one part ignores its
+    result.
+
+    The count expires after `result_chord_expires` (Celery 5.7 and newer) or `result_expires` (older Celery).
+    The time starts again with each part that ends. If the slowest part takes longer, the body never runs. If
+    a part raises `Ignore`, the body waits without end on every backend. A workload does not show this
     (https://docs.celeryq.dev/en/stable/userguide/canvas.html#important-notes).
 
 Example:
@@ -26,7 +28,7 @@ Refuses:
         silent:
             results: {backend: redis, url: "${R}"}
             tasks: {shop.a: {canvas: [chord]}}
-    PC243 chord-ignore: say `result: keep`, or keep results in Redis.
+    PC243 chord-ignore: write `result: keep`, or keep results in Redis.
         fires:
             results: {backend: database, url: "${R}"}
             tasks: {shop.a: {canvas: [chord], result: ignore}}
@@ -56,6 +58,7 @@ from policycompiler.hazards.chords import COUNTED, KEPT, chords, has_own_expiry,
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Decision, Derived, Plan
+from policycompiler.quantities import duration
 
 NAME = "chords"
 
@@ -65,7 +68,7 @@ CHORD_EXPIRY = warning("PC244", "chord-expiry", Profile.MINIMAL)
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Keep the count of a chord for as long as its slowest part may take; look at the tasks in chords."""
+    """Keep the count of a chord for as long as its slowest part may take; check the tasks in chords."""
     del spec
     if has_own_expiry(plan) and plan.find(APP, COUNTED) is None:
         yield from _kept(plan)
@@ -78,7 +81,7 @@ def _kept(plan: Plan) -> Iterator[Decision]:
     slowest = max(parts, key=lambda each: each.whole_seconds, default=None)
     if slowest is not None and keep and slowest.whole_seconds > keep:
         because = (
-            f"a part of a chord, {slowest.scope.name}, may take {slowest.whole_seconds} s with its wait "
-            f"and its retries, longer than results are kept ({keep:g} s)"
+            f"{slowest.scope.name}, a part of a chord, may take {duration(slowest.whole_seconds)} with waits "
+            f"and retries, but results are kept for {duration(keep)} only"
         )
         yield Decision(APP, COUNTED, slowest.whole_seconds, because, (*slowest.origins, Derived(APP, KEPT)))

@@ -1,14 +1,14 @@
-"""Ways in which waiting tasks are lost, above all those that are declared critical.
+"""Settings that lose waiting messages, above all of critical tasks.
 
 Decides:
     Nothing.
 
 Because:
-    A task is declared critical when each of its failures matters, and a message that is dropped before it
-    runs is a failure that nobody hears of. RabbitMQ loses transient messages at a restart
-    (https://www.rabbitmq.com/docs/persistence-conf), and arguments of a queue drop what has waited for too
-    long, what is too much, or all of an idle queue. What becomes a dead letter instead is kept. The memory
-    transport keeps messages in one process.
+    A task is critical if each of its failures matters. A message that is lost before it runs is a failure
+    without a report. RabbitMQ loses transient messages at a restart
+    (https://www.rabbitmq.com/docs/persistence-conf). Queue arguments can drop messages that have waited too
+    long, messages beyond a length, or a whole idle queue. Dropped messages that become dead letters are
+    kept. The memory transport keeps messages in one process only.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -18,7 +18,7 @@ Example:
     refuses critical-task-dropped
 
 Refuses:
-    PC466 critical-task-dropped: remove what drops it.
+    PC466 critical-task-dropped: remove the setting that drops its messages.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {critical: true, options: {delivery_mode: 1}}}
@@ -26,7 +26,7 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {critical: true, options: {delivery_mode: 2}}}
 
-    PC481 messages-transient: remove the delivery mode.
+    PC481 messages-transient: remove `delivery_mode`.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {options: {delivery_mode: 1}}}
@@ -55,6 +55,6 @@ MESSAGES_TRANSIENT = warning("PC481", "messages-transient", Profile.MINIMAL)
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Look at where each critical task waits."""
+    """Check where the messages of each critical task wait."""
     del spec
     return as_findings(critical_messages(plan), CRITICAL_TASK_DROPPED, MESSAGES_TRANSIENT)

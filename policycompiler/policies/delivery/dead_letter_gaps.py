@@ -1,14 +1,16 @@
-"""What a queue of dead letters gets that did not fail, and what it misses.
+"""Dead letters of tasks that did not fail, and failures without a dead letter.
 
 Decides:
     Nothing.
 
 Because:
-    On RabbitMQ a message that expires in a queue with dead letters is one of them (reason `expired`), so
-    every run of an outage that nobody wants any more lies among the failures; no argument of a queue tells
-    one from the other. A task that is killed at its hard limit is acknowledged, as it would be put back for
-    ever otherwise, and leaves no letter; the soft limit before it is a failure and does, if there is time
-    between the two and the pool keeps it (https://www.rabbitmq.com/docs/dlx, celery.worker.request).
+    On RabbitMQ a message that expires in a queue with dead letters becomes a dead letter (reason `expired`).
+    So after an outage all expired runs are mixed with the failures. No queue argument separates them.
+
+    A task that is killed at its hard time limit is acknowledged, because it would otherwise be redelivered
+    without end. So it leaves no dead letter. The soft time limit before it is a failure and leaves a dead
+    letter. This needs time between both limits, and a pool that applies the soft limit
+    (https://www.rabbitmq.com/docs/dlx, celery.worker.request).
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -18,7 +20,7 @@ Example:
     refuses dlq-expires-flood
 
 Refuses:
-    PC219 dlq-expires-flood: give what expires a queue without `dead_letter`, or let it not expire.
+    PC219 dlq-expires-flood: use a queue without `dead_letter` for the task, or remove the expiry.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {idempotent: true, queue: mail}}
@@ -29,7 +31,7 @@ Refuses:
             tasks: {shop.a: {idempotent: true, queue: mail}}
             queues: {mail: {dead_letter: true}}
             schedules: {often: {task: shop.a, every: 1m, options: {queue: other}}}
-    PC220 dlq-hard-timeout-gap: leave time between the soft and the hard limit, on the pool prefork.
+    PC220 dlq-hard-timeout-gap: leave time between the soft and the hard time limit, and use prefork.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {idempotent: true, queue: mail, options: {soft_time_limit: 9, time_limit: 9}}}
@@ -46,13 +48,13 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
 from policycompiler.hazards.dead_letters import kept_queues, killed
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.model import Workload
 from policycompiler.plan import Plan, Scope, Written
+from policycompiler.quantities import duration
 
 NAME = "dead-letter-gaps"
 
@@ -60,20 +62,23 @@ DLQ_EXPIRES_FLOOD = warning("PC219", "dlq-expires-flood")
 DLQ_HARD_TIMEOUT_GAP = warning("PC220", "dlq-hard-timeout-gap")
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Look at each task and schedule whose queue keeps dead letters."""
+def apply(_: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Check each task and schedule whose queue keeps dead letters."""
     yield from as_findings(killed(plan), DLQ_HARD_TIMEOUT_GAP)
     for task, kept in kept_queues(plan):
         expires = plan.find(task, "options.expires")
         if expires is not None:
             origin = expires.origins[0]
             path = origin.path if isinstance(origin, Written) else ("tasks", task.name)
-            yield _flood(path, f"{task.name} expires after {expires.value:g} s", kept.name)
+            assert isinstance(expires.value, int | float)
+            yield _flood(path, f"{task.name} expires after {duration(expires.value)}", kept.name)
     for scope in plan.scopes("schedule"):
         options = plan.get(scope, "options")
-        queue = _queue_of(spec, plan, scope)
+        queue = _queue_of(plan, scope)
         if isinstance(options, dict) and "expires" in options and _keeps(plan, queue):
-            what = f"each run of schedule {scope.name} expires after {options['expires']:g} s"
+            seconds = options["expires"]
+            assert isinstance(seconds, int | float)
+            what = f"each run of schedule {scope.name} expires after {duration(seconds)}"
             yield _flood(("schedules", scope.name), what, queue)
 
 
@@ -81,17 +86,17 @@ def _keeps(plan: Plan, queue: str) -> bool:
     return plan.find(Scope("queue", queue), "dead_letter_queue") is not None
 
 
-def _queue_of(spec: Workload, plan: Plan, schedule: Scope) -> str:
-    """Where beat sends it: as the schedule says, else as its task does."""
+def _queue_of(plan: Plan, schedule: Scope) -> str:
+    """The queue that beat sends to: the schedule's, otherwise the task's."""
     options, task = plan.get(schedule, "options"), plan.text(schedule, "task")
     if isinstance(options, dict) and "queue" in options:
         return str(options["queue"])
-    entries = [task] if task in spec.tasks else [name for name in spec.tasks if fnmatchcase(task, name)]
-    return plan.text(Scope("task", entries[0]), "queue") if entries else ""
+    entry = plan.entry(task)
+    return "" if entry is None else plan.text(entry, "queue")
 
 
 def _flood(path: SpecPath, what: str, queue: str) -> Diagnostic:
-    message = f"{what}, and RabbitMQ keeps what expired among the dead letters of queue {queue}"
-    help_text = "give it a queue without `dead_letter: true`, or let it not expire"
-    related = (Related(("queues", queue, "dead_letter"), "its dead letters are kept"),)
+    message = f"{what}, and RabbitMQ keeps expired messages among the dead letters of queue {queue}"
+    help_text = "use a queue without `dead_letter: true`, or remove the expiry"
+    related = (Related(("queues", queue, "dead_letter"), "dead letters are kept here"),)
     return DLQ_EXPIRES_FLOOD.at(path, message, help=help_text, related=related)

@@ -1,24 +1,24 @@
-"""Where RabbitMQ puts the messages that a queue has given up.
+"""Where RabbitMQ puts the dead letters of a queue.
 
 Decides:
-    Of a queue with `dead_letter: true` on RabbitMQ `queue:NAME/dead_letter_queue`,
-    `dead_letter_arguments`, and where they go: `arguments.x-dead-letter-exchange` and
-    `arguments.x-dead-letter-routing-key`; of a quorum queue `arguments.x-dead-letter-strategy` and
-    `arguments.x-overflow`, too.
+    For a queue with `dead_letter: true` on RabbitMQ: `queue:NAME/dead_letter_queue`,
+    `dead_letter_arguments`, `arguments.x-dead-letter-exchange` and `arguments.x-dead-letter-routing-key`.
+    For a quorum queue also `arguments.x-dead-letter-strategy` and `arguments.x-overflow`.
 
 Because:
-    Celery has no dead letters of its own; the broker has, and drops in silence what it is to move to a
-    queue that does not exist (https://www.rabbitmq.com/docs/dlx). Celery declares only queues that are
-    consumed or sent to, and nothing is to consume this one, as a worker would only run again what failed.
-    So each emitted queue declares the queue of its dead letters before itself, workers and producers alike,
-    and no worker can name it, for it stands in no list of queues. It is bounded: the oldest letter goes
-    first. The letters of a quorum queue are moved safely (at-least-once), which RabbitMQ 3.10 and later do
-    where the queue refuses what it has no room for; a queue with a length of its own keeps its own
-    overflow, and a letter may then be lost while a node fails. Which failures come so far is decided by
-    failure-acknowledgement. Arguments of a living queue cannot change: a queue that exists already gets
-    a new name, or is emptied and deleted first.
+    Celery has no dead letters; RabbitMQ has. RabbitMQ silently drops dead letters for a queue that does not
+    exist (https://www.rabbitmq.com/docs/dlx). Celery declares only queues that it consumes or sends to. No
+    worker should consume a dead-letter queue, because it would only run failed tasks again. So each emitted
+    queue declares its dead-letter queue first, in workers and publishers. The dead-letter queue is in no
+    list of queues, so no worker can name it. Its length is limited: the oldest dead letter is dropped first.
 
-    Redis has no dead letters, and neither does kombu for it: a message that is rejected is deleted.
+    RabbitMQ 3.10 and newer moves the dead letters of a quorum queue safely (at-least-once). This needs a
+    queue that rejects new messages when it is full. A queue with its own length limit keeps its own
+    overflow, so a dead letter may be lost while a node fails. The policy failure-acknowledgement decides
+    which failures become dead letters. The arguments of an existing queue cannot change: give the queue a
+    new name, or drain and delete it first.
+
+    Redis has no dead letters, and kombu adds none: a rejected message is deleted.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}", version: "3.13"}
@@ -31,13 +31,12 @@ Example:
     queue:mail/arguments.x-dead-letter-routing-key = "mail.dead"
 
 Refuses:
-    PC215 dlq-redis: use RabbitMQ, or record failures where they happen (a result backend, the log) and
-        remove it.
+    PC215 dlq-redis: use RabbitMQ, or remove `dead_letter` and record failures elsewhere.
         fires: queues: {mail: {dead_letter: true}}
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {mail: {dead_letter: true}}
-    PC216 dead-letter-elsewhere: remove it; whoever declares the queue says so there.
+    PC216 dead-letter-elsewhere: remove it; declare dead letters where the queue is declared.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {partner.a: {queue: inbox, external: true}}
@@ -46,15 +45,15 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {queue: inbox, idempotent: true}}
             queues: {inbox: {dead_letter: true}}
-    PC217 dlq-consumed: let no worker consume it; look at its messages with the broker's own tools.
+    PC217 dlq-consumed: let no worker consume the queue; read its messages with the broker's tools.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {mail: {dead_letter: true}, mail.dead: {}}
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {mail: {dead_letter: true}, mail.dead: {external: true}}
-    PC218 dlq-undeclared: write `dead_letter: true` instead, or declare under `queues:` (as `external`, if
-        it is another's) the queue that takes the dead letters.
+    PC218 dlq-undeclared: write `dead_letter: true` instead, or declare the dead-letter queue under
+        `queues:` (with `external: true` if another app owns it).
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {mail: {arguments: {x-dead-letter-exchange: "", x-dead-letter-routing-key: lost}}}
@@ -65,7 +64,7 @@ Refuses:
               lost: {external: true}
 
 Parameters:
-    `most_messages`: the letters that a queue of dead letters holds; 10000.
+    `most_messages`: the number of dead letters that a dead-letter queue holds; 10000.
 """
 
 from __future__ import annotations
@@ -99,15 +98,15 @@ DLQ_CONSUMED = error("PC217", "dlq-consumed")
 DLQ_UNDECLARED = warning("PC218", "dlq-undeclared")
 
 DEAD_SUFFIX = ".dead"
-"""After the name of the queue whose letters it takes, so that both stand together in every list."""
+"""Follows the name of the queue, so that both are next to each other in every list."""
 TO_QUEUE = ""
-"""AMQP's default exchange, which brings a message to the queue that its routing key names."""
+"""AMQP's default exchange, which routes a message to the queue that its routing key names."""
 STRATEGY = "at-least-once"
-"""A quorum queue forgets a letter only when the other queue has it."""
+"""A quorum queue deletes a dead letter only when the dead-letter queue has it."""
 FIRST_RABBITMQ_WITH_STRATEGY = (3, 10)
-"""Older ones do not know it; where no version is declared, none of them is meant."""
+"""Older versions do not know it; without a declared version, a newer one is assumed."""
 OVERFLOW = "reject-publish"
-"""Without it the strategy does nothing; with no length of its own a queue never comes to it."""
+"""The strategy needs it; a queue without a length limit never overflows."""
 OWN_OVERFLOW = ("x-max-length", "x-max-length-bytes", "x-overflow", "x-dead-letter-strategy")
 
 
@@ -115,12 +114,12 @@ class Parameters(PolicyParameters):
     """What a policy file may set."""
 
     most_messages: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
-        10_000, description="letters that a queue of dead letters holds; beyond it the oldest go"
+        10_000, description="most dead letters in a dead-letter queue; a full queue drops the oldest"
     )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """A dead-letter queue for each queue that asks for one and can have one."""
+    """A dead-letter queue for each queue that declares one and can have one."""
     transport = plan.text(APP, "broker_transport")
     kept = broker(transport).dead_letters
     for name, queue in spec.queues.items():
@@ -131,8 +130,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             if kept is DeadLetters.NONE:
                 yield _not_kept(path, name)
             elif elsewhere:
-                message = f"{elsewhere}; `dead_letter` changes nothing here"
-                yield DEAD_LETTER_ELSEWHERE.at(path, message, help="remove it", at_key=True)
+                message = f"{elsewhere}, so `dead_letter` has no effect here"
+                yield DEAD_LETTER_ELSEWHERE.at(path, message, help="remove `dead_letter`", at_key=True)
             else:
                 yield from _dead_letters(plan, scope, path, tuned)
                 yield from _consumed(plan, scope, path)
@@ -142,19 +141,19 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
 
 
 def _elsewhere(plan: Plan, scope: Scope, transport: str) -> str:
-    """Who else would have to keep the dead letters, if anybody."""
+    """Why this workload cannot declare the dead letters of a queue; empty if it can."""
     if broker(transport).dead_letters is not DeadLetters.ARGUMENTS:
-        return f"of the brokers that a workload can name only RabbitMQ is told so by Celery, not {transport}"
+        return f"Celery declares dead letters only on RabbitMQ, not on {transport}"
     if plan.value(scope, "external"):
-        return f"another app declares queue {scope.name}, and its dead letters with it"
+        return f"another app declares queue {scope.name} and its dead letters"
     if plan.value(scope, "broadcast"):
-        return "each worker has a copy of a broadcast message, and its queue goes with the worker"
+        return f"each worker has its own copy of broadcast queue {scope.name}, deleted when the worker stops"
     return ""
 
 
 def _not_kept(path: SpecPath, name: str) -> Diagnostic:
-    message = f"Redis keeps no dead letters: what fails for good in queue {name} is gone all the same"
-    help_text = "use RabbitMQ, or record failures where they happen (a result backend, the log) and remove it"
+    message = f"Redis has no dead letters: messages in queue {name} whose last retry fails are lost anyway"
+    help_text = "use RabbitMQ, or remove `dead_letter` and record failures in a result backend or the log"
     return DLQ_REDIS.at(path, message, help=help_text, at_key=True)
 
 
@@ -162,7 +161,7 @@ def _dead_letters(plan: Plan, scope: Scope, path: SpecPath, tuned: Parameters) -
     dead = scope.name + DEAD_SUFFIX
     asked: tuple[Origin, ...] = (Written(path),)
     suffix = Constant("DEAD_SUFFIX", DEAD_SUFFIX)
-    because = "failed for good, they wait here for somebody to look"
+    because = "failed messages wait in this queue until a person reads them"
     yield Decision(scope, "dead_letter_queue", dead, because, (*asked, suffix))
 
     quorum = plan.text(scope, "type") == "quorum"
@@ -171,24 +170,31 @@ def _dead_letters(plan: Plan, scope: Scope, path: SpecPath, tuned: Parameters) -
     limits: dict[str, Value] = {"x-max-length": tuned.most_messages}
     if quorum:
         limits["x-queue-type"] = "quorum"
-    because = f"of the kind of its queue, and bounded: beyond {tuned.most_messages} letters the oldest go"
+    because = (
+        f"the dead-letter queue has the type of its queue and holds {tuned.most_messages:,} messages at most"
+    )
     yield Decision(scope, "dead_letter_arguments", limits, because, (of_queue, bound))
 
     to_queue = Constant("TO_QUEUE", TO_QUEUE)
     led: dict[str, tuple[Value, str, tuple[Origin, ...]]] = {
         "x-dead-letter-exchange": (
             TO_QUEUE,
-            "the exchange that brings letters to their queue",
+            "this exchange routes each dead letter to the queue that its routing key names",
             (*asked, to_queue),
         ),
-        "x-dead-letter-routing-key": (dead, "the name of that queue", (Derived(scope, "dead_letter_queue"),)),
+        "x-dead-letter-routing-key": (
+            dead,
+            "the routing key is the name of the dead-letter queue",
+            (Derived(scope, "dead_letter_queue"),),
+        ),
     }
     pinned = plan.below(scope, "arguments.")
     if quorum and _knows_strategy(plan) and pinned.keys().isdisjoint(OWN_OVERFLOW):
-        because = "a letter is forgotten only when its queue has it"
+        because = "the queue then deletes a dead letter only after the dead-letter queue has it"
+        needed = "the dead-letter strategy `at-least-once` needs it"
         led |= {
             "x-dead-letter-strategy": (STRATEGY, because, (of_queue, Constant("STRATEGY", STRATEGY))),
-            "x-overflow": (OVERFLOW, "the strategy needs it", (of_queue, Constant("OVERFLOW", OVERFLOW))),
+            "x-overflow": (OVERFLOW, needed, (of_queue, Constant("OVERFLOW", OVERFLOW))),
         }
     for name, (value, why, origins) in led.items():
         if name not in pinned:
@@ -205,19 +211,19 @@ def _consumed(plan: Plan, scope: Scope, path: SpecPath) -> Iterator[Diagnostic]:
     workers = plan.get(dead, "workers")
     for worker in workers if isinstance(workers, list) else ():
         message = (
-            f"worker {worker} consumes {dead.name}, the dead letters of queue {scope.name}: "
-            "it would run again what failed for good"
+            f"worker {worker} consumes {dead.name}, the dead-letter queue of queue {scope.name}: "
+            "it would run the failed tasks again"
         )
         origin = plan.setting(Scope("worker", str(worker)), "queues").origins[0]
         where = origin.path if isinstance(origin, Written) else ("queues", dead.name)
-        help_text = "let no worker consume it; look at its messages with the broker's own tools"
+        help_text = f"let no worker consume {dead.name}, and read its messages with the broker's tools"
         yield DLQ_CONSUMED.at(
-            where, message, help=help_text, related=(Related(path, "its dead letters are kept"),)
+            where, message, help=help_text, related=(Related(path, "dead letters are kept here"),)
         )
 
 
 def _undeclared(plan: Plan, scope: Scope, written: Mapping[str, Value]) -> Iterator[Diagnostic]:
-    """Pinned dead letters that go where nothing in the workload is."""
+    """Pinned dead-letter arguments that name a queue or exchange that the workload does not declare."""
     pinned = [name for name in ("x-dead-letter-exchange", "x-dead-letter-routing-key") if name in written]
     arguments = plan.below(scope, "arguments.")
     if not pinned or "x-dead-letter-exchange" not in arguments:
@@ -229,15 +235,15 @@ def _undeclared(plan: Plan, scope: Scope, written: Mapping[str, Value]) -> Itera
         found, target = Scope("queue", str(key)) in queues, f"queue {key}"
     else:
         found = any(plan.value(queue, "exchange") == exchange for queue in queues)
-        target = f"a queue behind exchange {exchange}"
+        target = f"a queue bound to exchange {exchange}"
     if not found:
         message = (
-            f"the dead letters of queue {scope.name} go to {target}, which nothing here declares: "
-            "if nobody else does, RabbitMQ drops them"
+            f"the dead letters of queue {scope.name} go to {target}, which the workload does not declare: "
+            "if it does not exist, RabbitMQ drops them"
         )
         help_text = (
             "write `dead_letter: true` instead, or declare that queue under `queues:` "
-            "(`external: true`, if it is another's)"
+            "(with `external: true` if another app owns it)"
         )
         path: SpecPath = ("queues", scope.name, "arguments", pinned[0])
         yield DLQ_UNDECLARED.at(path, message, help=help_text)

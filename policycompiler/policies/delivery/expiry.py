@@ -1,11 +1,11 @@
-"""When a waiting task has become useless and is dropped instead of run.
+"""When a waiting task expires, so that the worker discards it instead of running it.
 
 Decides:
-    `task:NAME/options.expires`, in seconds from the send.
+    `task:NAME/options.expires`, in seconds after the message is published.
 
 Because:
-    After an outage the tasks that still matter should not wait behind those that no longer do. A
-    producer that has the task registered sends it with this expiry.
+    After an outage, tasks that still matter should not wait behind tasks that no longer do. A publisher that
+    has the task registered sends it with this expiry.
 
 Example:
     tasks:
@@ -36,4 +36,5 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
         scope = Scope("task", name)
         if task.expires is not None and plan.find(scope, "options.expires") is None:
             origins = (Written(("tasks", name, "expires")),)
-            yield Decision(scope, "options.expires", task.expires, "declared useless after this", origins)
+            because = "the workload declares that a run is useless after this time"
+            yield Decision(scope, "options.expires", task.expires, because, origins)

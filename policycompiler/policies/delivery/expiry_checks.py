@@ -4,10 +4,10 @@ Decides:
     Nothing.
 
 Because:
-    An expiry counts from the send. A worker that takes an expired message drops it without running it, so a
-    countdown that is not shorter lets no run start. A latency class says how long a task may wait in its
-    queue: a shorter expiry drops runs that are on time
-    (https://docs.celeryq.dev/en/stable/userguide/calling.html#expiration).
+    The time to an expiry starts when the message is published. A worker discards an expired message. So if
+    the countdown is as long as the expiry or longer, no run starts. The latency target of a class says how
+    long a task may wait in its queue. If the expiry is shorter, the worker also discards runs that are on
+    time (https://docs.celeryq.dev/en/stable/userguide/calling.html#expiration).
 
 Example:
     tasks: {shop.cart.remind: {expires: 1m, max_countdown: 10m}}
@@ -15,10 +15,10 @@ Example:
     refuses expires-before-countdown
 
 Refuses:
-    PC265 expires-before-countdown: let it expire after the countdown, or shorten the countdown.
+    PC265 expires-before-countdown: declare an expiry after the countdown, or shorten the countdown.
         fires: tasks: {shop.a: {expires: 1m, max_countdown: 10m}}
         silent: tasks: {shop.a: {expires: 11m, max_countdown: 10m}}
-    PC266 expires-within-promise: let it expire later, or choose a shorter latency class.
+    PC266 expires-within-promise: declare a later expiry, or choose a faster latency class.
         fires:
             tasks: {shop.a: {latency: batch}}
             schedules: {s: {task: shop.a, every: 1h, expires: 10s}}
@@ -47,6 +47,6 @@ EXPIRES_WITHIN_PROMISE = warning("PC266", "expires-within-promise")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Each expiry that is written, of tasks and of schedules."""
+    """Each declared expiry, of tasks and of schedules."""
     del spec
     return as_findings(expiries(plan), EXPIRES_BEFORE_COUNTDOWN, EXPIRES_WITHIN_PROMISE)

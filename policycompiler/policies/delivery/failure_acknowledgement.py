@@ -1,19 +1,22 @@
-"""What becomes of the message of a late-acknowledged task that failed or was killed at its hard limit.
+"""Whether the message of a late-acknowledged task is acknowledged when the task fails or is killed.
 
 Decides:
-    Of the late-acknowledged tasks of a queue whose dead letters are kept
-    `task:NAME/options.acks_on_failure` and `acks_on_timeout`; before Celery 5.7
-    `acks_on_failure_or_timeout`, where the queue counts deliveries.
+    For late-acknowledged tasks of a queue with a dead-letter queue: `task:NAME/options.acks_on_failure` and
+    `acks_on_timeout`. Before Celery 5.7: `acks_on_failure_or_timeout`, if the queue counts deliveries.
 
 Because:
-    By default a failed task is acknowledged, and no broker learns that it failed. Not acknowledged, its
-    message is rejected and RabbitMQ keeps it; the retries before it are acknowledged, so it is kept once,
-    when they are exhausted. A message that is not acknowledged at the hard limit is put back instead, and
-    the next run is killed too, for ever: that one is acknowledged, and the soft limit below it, which
-    counts as a failure, is what keeps it
-    (https://docs.celeryq.dev/en/stable/userguide/configuration.html#task-acks-on-failure). Celery before
-    5.7 has one flag for both, and only the delivery limit of a quorum queue ends what it puts back.
-    An early-acknowledged message is gone before the task runs, so it cannot be kept.
+    By default Celery acknowledges the message of a failed task, so the broker does not see the failure. With
+    `acks_on_failure: false` Celery rejects the message, and RabbitMQ moves it to the dead-letter queue. The
+    messages of earlier retries are acknowledged, so one dead letter is kept, after the last retry.
+
+    At the hard time limit an unacknowledged message returns to the queue instead, and the next run is killed
+    too, without end. So this message is acknowledged. The soft time limit comes first and counts as a
+    failure, so the task still leaves a dead letter
+    (https://docs.celeryq.dev/en/stable/userguide/configuration.html#task-acks-on-failure).
+
+    Celery before 5.7 has one flag for failures and hard limits. With it only the delivery limit of a quorum
+    queue stops the repetition. The message of an early-acknowledged task is removed before the task runs, so
+    it cannot become a dead letter.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -33,7 +36,7 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {q: {type: quorum}}
             tasks: {shop.a: {queue: q, idempotent: true, options: {acks_on_timeout: false}}}
-    PC213 dlq-needs-late-ack: make the task safe to run twice and declare it, or give it a queue without
+    PC213 dlq-needs-late-ack: make the task safe to run twice and declare it, or use a queue without
         `dead_letter`.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
@@ -78,13 +81,13 @@ DLQ_NEEDS_LATE_ACK = error("PC213", "dlq-needs-late-ack")
 DLQ_WITHOUT_LIMIT = warning("PC214", "dlq-without-limit", Profile.MINIMAL)
 
 ACKS_ON_FAILURE = False
-"""Rejected, so that the broker keeps the message."""
+"""The message is rejected, so the broker keeps it."""
 ACKS_ON_TIMEOUT = True
-"""What is put back is killed again."""
+"""A message that returns to the queue is killed again."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Failures to the dead letters where there are any; nothing put back for ever."""
+    """Failures become dead letters where the queue keeps them; no message is redelivered without end."""
     two_flags = plan.version(APP, "celery_version") >= FIRST_CELERY_THAT_COUNTS
     for name in spec.tasks:
         scope = Scope("task", name)
@@ -99,13 +102,15 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 def _kept(plan: Plan, scope: Scope, queue: Scope, *, two_flags: bool) -> Iterator[Decision | Diagnostic]:
     origins = (Derived(queue, "dead_letter_queue"), Derived(scope, "options.acks_late"))
     failure = Constant("ACKS_ON_FAILURE", ACKS_ON_FAILURE)
-    because = f"what fails for good goes to {plan.text(queue, 'dead_letter_queue')}"
+    because = f"a message whose last retry fails goes to queue {plan.text(queue, 'dead_letter_queue')}"
     if two_flags:
         if plan.find(scope, "options.acks_on_failure") is None:
             yield Decision(scope, "options.acks_on_failure", ACKS_ON_FAILURE, because, (*origins, failure))
         if plan.find(scope, "options.acks_on_timeout") is None:
             timeout = Constant("ACKS_ON_TIMEOUT", ACKS_ON_TIMEOUT)
-            because = "put back, it would be killed at its hard limit again, for ever"
+            because = (
+                "an unacknowledged message is redelivered and killed at its hard limit again, without end"
+            )
             yield Decision(scope, "options.acks_on_timeout", ACKS_ON_TIMEOUT, because, (*origins, timeout))
     elif counts_deliveries(plan, scope):
         version = Derived(APP, "celery_version")
@@ -118,9 +123,9 @@ def _kept(plan: Plan, scope: Scope, queue: Scope, *, two_flags: bool) -> Iterato
         )
     else:
         message = (
-            f"failures of {scope.name} are not kept: before Celery 5.7 one flag is for failures and hard "
-            f"limits alike, and nothing in queue {queue.name} would end a task that is killed at its limit"
+            f"failures of {scope.name} leave no dead letter: before Celery 5.7 the same flag also returns a "
+            f"task killed at its hard limit. Queue {queue.name} would redeliver it without end"
         )
-        related = (Related(("queues", queue.name, "dead_letter"), "its dead letters are kept"),)
-        help_text = "use a quorum queue, or Celery 5.7"
+        related = (Related(("queues", queue.name, "dead_letter"), "dead letters are kept here"),)
+        help_text = "use a quorum queue, or run Celery 5.7 or newer"
         yield DLQ_WITHOUT_LIMIT.at(("tasks", scope.name), message, help=help_text, related=related)

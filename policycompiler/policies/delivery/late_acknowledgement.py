@@ -1,14 +1,15 @@
 """When a message is acknowledged: before a task runs, or after.
 
 Decides:
-    `task:NAME/options.acks_late`, and `app/task_acks_late` for tasks that nobody declared.
+    `task:NAME/options.acks_late`, and `app/task_acks_late` for undeclared tasks.
 
 Because:
-    Acknowledged early, a task is lost when its worker dies; acknowledged late, it runs again. The second
-    is right exactly where running twice does no harm
-    (https://docs.celeryq.dev/en/stable/faq.html#should-i-use-retry-or-acks-late). A lost connection gives
-    the message of a late run to another worker at once, so a run that goes on beside its repetition does
-    everything twice; broker-connection has such runs cancelled.
+    A task that is acknowledged early is lost when its worker dies. A task that is acknowledged late runs
+    again. Late acknowledgement is right exactly for tasks that are safe to run twice
+    (https://docs.celeryq.dev/en/stable/faq.html#should-i-use-retry-or-acks-late). When a worker loses its
+    connection, the broker redelivers its unacknowledged messages to other workers at once. If the first run
+    continues, the task runs twice at the same time. The policy broker-connection makes Celery cancel these
+    runs.
 
 Example:
     tasks:
@@ -20,16 +21,16 @@ Example:
     app/task_acks_late = false
 
 Refuses:
-    PC201 late-ack-non-idempotent: drop the pin, or make the task safe to run twice and declare it.
+    PC201 late-ack-non-idempotent: remove the pin, or make the task safe to run twice and declare it.
         fires: tasks: {shop.a: {idempotent: false, options: {acks_late: true}}}
         silent: tasks: {shop.a: {idempotent: true, options: {acks_late: true}}}
     PC234 late-ack-undeclared: declare whether the task may run twice.
         fires: tasks: {shop.a: {options: {acks_late: true}}}
         silent: tasks: {shop.a: {idempotent: true, options: {acks_late: true}}}
-    PC221 early-ack-must-not-lose: drop the pin, or say that a lost run is no matter.
+    PC221 early-ack-must-not-lose: remove the pin, or declare `critical: false` if a lost run is acceptable.
         fires: tasks: {shop.a: {idempotent: true, critical: true, options: {acks_late: false}}}
         silent: tasks: {shop.a: {idempotent: true, options: {acks_late: false}}}
-    PC222 cancel-on-loss: drop the pin.
+    PC222 cancel-on-loss: remove the pin.
         fires:
             celery: {settings: {worker_cancel_long_running_tasks_on_connection_loss: false}}
             tasks: {shop.a: {idempotent: true}}
@@ -59,18 +60,18 @@ EARLY_ACK_MUST_NOT_LOSE = warning("PC221", "early-ack-must-not-lose", Profile.MI
 CANCEL_ON_LOSS = warning("PC222", "cancel-on-loss")
 
 UNDECLARED_ACKS_LATE = False
-"""Nobody said that an undeclared task may run twice."""
+"""No declaration says that an undeclared task is safe to run twice."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Late for what may run twice, early for everything else."""
+    """Late for tasks that are safe to run twice, early for all other tasks."""
     app_wide = plan.find(APP, "task_acks_late")
     for name in spec.tasks:
         scope = Scope("task", name)
         if not plan.value(scope, "external") and plan.find(scope, "options.acks_late") is None:
             yield _decided(plan, scope, app_wide)
     if app_wide is None:
-        because = "nobody said that an undeclared task may run twice"
+        because = "the workload does not declare that an undeclared task is safe to run twice"
         undeclared = (Constant("UNDECLARED_ACKS_LATE", UNDECLARED_ACKS_LATE),)
         yield Decision(APP, "task_acks_late", UNDECLARED_ACKS_LATE, because, undeclared)
     yield from as_findings(
@@ -85,13 +86,13 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 def _decided(plan: Plan, scope: Scope, app_wide: Setting | None) -> Decision:
     declared = plan.setting(scope, "idempotent")
     if app_wide is not None and not isinstance(declared.origins[0], Written):
-        because = "pinned for every task that does not say whether it may run twice"
+        because = "`task_acks_late` is pinned, and the task does not declare whether it is safe to run twice"
         origins = (Derived(APP, "task_acks_late"),)
         return Decision(scope, "options.acks_late", bool(app_wide.value), because, origins)
     if declared.value:
-        because = "safe to run twice, so a run that its worker did not finish is given to another"
+        because = "the task is safe to run twice, so another worker repeats an unfinished run"
     else:
-        because = "not safe to run twice, so it is taken off the queue before it runs"
+        because = "the task is not safe to run twice, so its message is acknowledged before it runs"
     return Decision(
         scope, "options.acks_late", bool(declared.value), because, (Derived(scope, "idempotent"),)
     )

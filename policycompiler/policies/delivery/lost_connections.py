@@ -1,18 +1,19 @@
-"""What a worker's pool makes of a lost connection.
+"""What a worker's pool does when the connection to the broker is lost.
 
 Decides:
     Nothing.
 
 Because:
-    When a worker loses its broker, the broker gives what is not acknowledged to another one. Celery can end
-    the runs that are repeated so, but only where the pool can end one: prefork, gevent and eventlet can,
-    threads and solo cannot. Celery before 5.7 then ends the worker with an error, and 5.7 goes on with both.
+    When a worker loses its connection, the broker redelivers its unacknowledged messages to another worker.
+    Celery can cancel the runs that are then repeated, if the pool supports it. Prefork, gevent and eventlet
+    support it; threads and solo do not. Without support, Celery before 5.7 stops the worker with an error,
+    and Celery 5.7 continues both runs.
 
-    A solo pool runs a task in the worker's main loop, which sends no heartbeat meanwhile. RabbitMQ closes a
-    connection that is silent for its heartbeat timeout, 60 s by default
-    (https://www.rabbitmq.com/docs/heartbeats). A task that is acknowledged late and runs longer is never
-    acknowledged: it ends, is delivered again, and so without end. A smaller `broker_heartbeat` shortens that
-    time, and 0 turns heartbeats off.
+    A solo pool runs a task in the worker's main loop, which sends no heartbeats during the run. RabbitMQ
+    closes a connection without heartbeats after its heartbeat timeout, 60 s by default
+    (https://www.rabbitmq.com/docs/heartbeats). A late-acknowledged task that runs longer is never
+    acknowledged: it ends, the broker redelivers it, and it runs again without end. A smaller
+    `broker_heartbeat` shortens the timeout, and 0 turns heartbeats off.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -24,9 +25,9 @@ Example:
 
 Refuses:
     PC470 cancel-impossible: remove the setting, or use prefork.
-        when: it is pinned, and a worker whose pool cannot end a run has a task that is acknowledged late.
+        when: it is pinned, and a worker whose pool cannot cancel a run has a late-acknowledged task.
     PC471 solo-heartbeat: use prefork or threads.
-        when: a solo worker on RabbitMQ has a late-acknowledged task that outlasts the heartbeat.
+        when: a solo worker on RabbitMQ runs a late-acknowledged task for longer than the heartbeat timeout.
 
 Parameters:
     None.
@@ -49,6 +50,6 @@ SOLO_HEARTBEAT = error("PC471", "solo-heartbeat")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Of each worker, what it does when its connection goes."""
+    """What each worker does when its connection is lost."""
     del spec
     return as_findings(lost_connections(plan), CANCEL_IMPOSSIBLE, SOLO_HEARTBEAT)

@@ -1,12 +1,12 @@
-"""Messages that are too large to be carried lightly.
+"""Messages that are too large.
 
 Decides:
-    `task:NAME/options.compression` where the largest message is large and nobody pins a compression.
+    `task:NAME/options.compression` if the largest message is large and no compression is pinned.
 
 Because:
-    A broker keeps every waiting message in memory or writes it to disk, and copies it to a worker whole:
-    a queue of ten thousand messages of 1 MiB is 10 GiB. What is large is better kept in a store, and its key
-    sent. Until then gzip, which Python always has, shrinks JSON to a fraction, and the message says so
+    A broker keeps every waiting message in memory or on disk and copies the whole message to a worker. A
+    queue of ten thousand messages of 1 MiB takes about 10 GiB. Keep large data in a store and send its key.
+    Until then gzip, which Python always has, shrinks JSON to a fraction. Each message names its compression
     (https://docs.celeryq.dev/en/stable/userguide/calling.html#compression).
 
 Example:
@@ -16,16 +16,16 @@ Example:
     refuses payload-large
 
 Refuses:
-    PC255 payload-large: send a reference to what is stored elsewhere.
+    PC255 payload-large: store the data elsewhere and send its key.
         fires: tasks: {shop.a: {payload: 65KiB}}
         silent: tasks: {shop.a: {payload: 64KiB}}
-    PC256 payload-too-large: send a reference to what is stored elsewhere.
+    PC256 payload-too-large: store the data elsewhere and send its key.
         fires: tasks: {shop.a: {payload: 2MiB}}
         silent: tasks: {shop.a: {payload: 1MiB}}
 
 Parameters:
-    `large`: above this a message is compressed, and a warning; 64KiB.
-    `largest`: above this a message is an error; 1MiB.
+    `large`: larger messages are compressed and give a warning; 64KiB.
+    `largest`: larger messages give an error; 1MiB.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PAYLOAD_LARGE = warning("PC255", "payload-large")
 PAYLOAD_TOO_LARGE = error("PC256", "payload-too-large")
 
 COMPRESSION = "gzip"
-"""In Python's own library, so every producer and worker has it."""
+"""In Python's standard library, so every publisher and worker has it."""
 KIB = 1024
 
 
@@ -53,15 +53,17 @@ class Parameters(PolicyParameters):
     """What a policy file may set."""
 
     large: Size = Field(
-        64 * KIB, description="above this a message is compressed, and a warning; brokers are made for less"
+        64 * KIB,
+        description="larger messages are compressed and give a warning; brokers expect smaller messages",
     )
     largest: Size = Field(
-        1024 * KIB, description="above this a message is an error; SQS carries no more, and others slow down"
+        1024 * KIB,
+        description="larger messages give an error; SQS refuses them, and other brokers slow down",
     )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """Compress what is large, and object to it."""
+    """Compress large messages, and report them."""
     key = "options.compression"
     for name, task in spec.tasks.items():
         scope, path = Scope("task", name), ("tasks", name, "payload")
@@ -71,16 +73,16 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         finding: Finding = PAYLOAD_TOO_LARGE if too_large else PAYLOAD_LARGE
         most = tuned.largest if too_large else tuned.large
         message = (
-            f"a message of {name} may have {_kib(task.payload)}, more than {_kib(most)}: the broker holds "
-            "each one that waits"
+            f"a message of {name} may have {_kib(task.payload)}, more than {_kib(most)}: the broker keeps "
+            "every waiting message"
         )
-        help_text = "store it elsewhere and send its key; if the bodies are small after all, declare that"
+        help_text = "store the data elsewhere and send its key, or correct `payload` if it is smaller"
         yield finding.at(path, message, help=help_text)
         pinned = plan.find(scope, key) or plan.get(APP, "task_compression")
         if task.payload > tuned.large and not pinned and not plan.value(scope, "external"):
             parameter = Parameter(("parameters", NAME, "large"), tuned.large)
             origins = (Derived(scope, "payload_bytes"), parameter, Constant("COMPRESSION", COMPRESSION))
-            because = f"messages of up to {_kib(task.payload)}, more than {_kib(tuned.large)}"
+            because = f"its messages have up to {_kib(task.payload)}, more than {_kib(tuned.large)}"
             yield Decision(scope, key, COMPRESSION, because, origins)
 
 

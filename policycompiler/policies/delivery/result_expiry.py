@@ -1,12 +1,12 @@
-"""Results that nothing ever removes.
+"""Results that never expire.
 
 Decides:
     Nothing.
 
 Because:
-    Of `result_expires` and its kin 0 means that results are kept without end, and so does null of the first
-    (https://docs.celeryq.dev/en/stable/userguide/configuration.html#result-expires). In a Redis they take
-    the memory that the queues need; a database grows until somebody deletes rows.
+    The value 0 of `result_expires` and similar settings means that results never expire. So does
+    `result_expires: null` (https://docs.celeryq.dev/en/stable/userguide/configuration.html#result-expires).
+    In Redis these results take memory that the queues need. A database grows until a person deletes rows.
 
 Example:
     results: {backend: redis, url: "${CELERY_RESULT_BACKEND}"}
@@ -15,7 +15,7 @@ Example:
     refuses result-expiry-off
 
 Refuses:
-    PC475 result-expiry-off: remove it, and declare for how long results are kept.
+    PC475 result-expiry-off: remove the pin, and declare how long results are kept.
         fires:
             results: {backend: redis, url: "${R}"}
             celery: {settings: {result_expires: 0}}
@@ -42,6 +42,6 @@ RESULT_EXPIRY_OFF = warning("PC475", "result-expiry-off", Profile.MINIMAL)
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Whether results ever go."""
+    """Each setting that keeps results without end."""
     del spec
     return (hazard.as_finding(RESULT_EXPIRY_OFF) for hazard in unending_results(plan))

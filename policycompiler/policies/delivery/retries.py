@@ -1,17 +1,19 @@
-"""Which errors run a task again, how often and after how long.
+"""Which errors are retried, how often, and after how long.
 
 Decides:
     `task:NAME/options.autoretry_for`, `max_retries`, `retry_backoff`, `retry_backoff_max`,
-    `retry_jitter`; where no error is named, `default_retry_delay` instead of the waits.
+    `retry_jitter`; where no error is named, `default_retry_delay` instead of the backoff.
 
 Because:
-    A retry runs the whole task again, so only what may run twice is retried. Waits double, so that a
-    dependency that is down is not hammered, and are spread at random, so that it is not hammered all at
-    once when it returns (https://docs.celeryq.dev/en/stable/userguide/tasks.html#automatic-retry-for-known-exceptions).
-    Without a named error only the task itself retries, and what it waits for has another name. Exceptions are
-    kept by name and imported when a task is registered: the compiled configuration imports no module of the
-    application, which may not be ready by then. A name that means no exception stops the process with the
-    task and the place in the workload.
+    A retry runs the whole task again, so only tasks that are safe to run twice are retried. Each wait is
+    twice the one before, which spares a dependency that is down. Jitter spreads the waits at random, so that
+    the retries do not arrive all at once when the dependency returns
+    (https://docs.celeryq.dev/en/stable/userguide/tasks.html#automatic-retry-for-known-exceptions).
+    Without a named error only the task itself retries, and it waits `default_retry_delay`.
+
+    The compiled configuration keeps exceptions by name and imports them when Celery registers the task. It
+    cannot import the application's modules earlier, because they may not be ready. If a name is not an
+    exception, the process stops and names the task and the place in the workload.
 
 Example:
     tasks:
@@ -31,10 +33,10 @@ Refuses:
     PC208 unknown-exception: write the module of an exception that is not built in.
         fires: tasks: {shop.a: {idempotent: true, retry: {on: [Timeout]}}}
         silent: tasks: {shop.a: {idempotent: true, retry: {on: [requests.Timeout]}}}
-    PC209 retry-delay-order: the first wait is at most the longest.
+    PC209 retry-delay-order: make the first wait at most as long as the longest.
         fires: tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 2m, max_delay: 1m}}}
         silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 1m, max_delay: 1m}}}
-    PC210 retry-without-errors: name the errors in `on`, or remove what only automatic retries have.
+    PC210 retry-without-errors: name the errors in `on`, or remove the key.
         fires: tasks: {shop.a: {idempotent: true, retry: {max_delay: 1m}}}
         silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError], max_delay: 1m}}}
 
@@ -61,6 +63,7 @@ from policycompiler.hazards.retries import retried_twice
 from policycompiler.model import Retry, TaskFields, Workload
 from policycompiler.model.exceptions import BUILT_IN, never_found
 from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Value, Written
+from policycompiler.quantities import duration
 
 NAME = "retries"
 
@@ -73,11 +76,11 @@ RETRY_WITHOUT_ERRORS = warning("PC210", "retry-without-errors")
 MAX_RETRIES = 3
 """Celery's own default: enough for a restart of a dependency, few enough to notice a real failure."""
 FIRST_DELAY_SECONDS = 1
-"""Celery's shortest backoff; most transient errors are gone after it."""
+"""Celery's shortest backoff; most transient errors have passed by then."""
 LONGEST_DELAY_SECONDS = 600
 """Celery's own default for retry_backoff_max."""
 JITTER = True
-"""Tasks that failed together must not come back together."""
+"""Tasks that failed together must not be retried together."""
 EXCEPTION_OPTIONS = ("autoretry_for", "dont_autoretry_for", "throws")
 
 
@@ -98,7 +101,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 
 def _exceptions(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
-    """A name that no process can find: its tasks could not be registered."""
+    """A name that no process can import: Celery could not register its tasks."""
     written: list[tuple[SpecPath, list[str]]] = []
     if task.retry is not None:
         written.append(((*path, "retry", "on"), task.retry.on or []))
@@ -107,28 +110,31 @@ def _exceptions(task: TaskFields, path: SpecPath) -> Iterator[Diagnostic]:
     for where, names in written:
         for index, name in enumerate(names):
             if message := never_found(name):
-                # Half of all exceptions end in Error: only what is very like a built-in one is meant for it.
+                # Half of all exceptions end in Error, so only a very similar name counts as a typing error.
                 meant = did_you_mean(name.removeprefix("builtins."), sorted(BUILT_IN), likeness=0.8)
-                help_text = "write its module too, such as `smtplib.SMTPServerDisconnected`"
+                help_text = "write the exception with its module, such as `smtplib.SMTPServerDisconnected`"
                 yield UNKNOWN_EXCEPTION.at((*where, index), message, help=f"{meant} {help_text}".strip())
 
 
 def _delay_order(retry: Retry, path: SpecPath) -> Iterator[Diagnostic]:
     if retry.delay is not None and retry.max_delay is not None and retry.delay > retry.max_delay:
-        message = f"the first wait is {retry.delay:g} s, the longest {retry.max_delay:g} s"
-        yield RETRY_DELAY_ORDER.at((*path, "delay"), message, help="swap them")
+        message = (
+            f"the first retry waits {duration(retry.delay)}, longer than the longest wait, "
+            f"{duration(retry.max_delay)}"
+        )
+        yield RETRY_DELAY_ORDER.at((*path, "delay"), message, help="swap the two values")
 
 
 def _without_errors(retry: Retry, path: SpecPath) -> Iterator[Diagnostic]:
     for field in ("max_delay", "jitter"):
         if getattr(retry, field) is not None:
-            message = f"`{field}` is of automatic retries only, and no error is named that is retried"
-            help_text = "add `on: [ConnectionError]` or the like, or remove it"
+            message = f"`{field}` affects only automatic retries, but `on` names no error to retry"
+            help_text = f"add errors, such as `on: [ConnectionError]`, or remove `{field}`"
             yield RETRY_WITHOUT_ERRORS.at((*path, field), message, help=help_text, at_key=True)
 
 
 def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
-    """What the declaration comes to, except where it is pinned."""
+    """The options that follow from the declaration, except those that are pinned."""
     declared: Origin = Written(("tasks", scope.name, "retry"))
     for key, (value, because, origin) in _decided(scope, retry, automatic=_is_automatic(plan, scope, retry)):
         if plan.find(scope, f"options.{key}") is None:
@@ -137,11 +143,11 @@ def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
 
 
 def _longest(plan: Plan, scope: Scope) -> Iterator[Decision]:
-    """A pinned backoff without an end has Celery's own, which timeouts of the broker must allow for."""
+    """A pinned backoff without a longest wait gets Celery's default, which broker timeouts must allow for."""
     pinned = plan.setting(scope, "options.retry_backoff")
     if plan.find(scope, "options.retry_backoff_max") is None and plan.get(scope, "options.max_retries") != 0:
         constant = Constant("LONGEST_DELAY_SECONDS", LONGEST_DELAY_SECONDS)
-        because = "Celery's own longest wait, where a backoff is pinned and no end of it"
+        because = "the pinned backoff has no longest wait, so Celery's default applies"
         origins = (*pinned.origins, constant)
         yield Decision(scope, "options.retry_backoff_max", LONGEST_DELAY_SECONDS, because, origins)
 
@@ -163,29 +169,31 @@ def _decided(
     yield "max_retries", choice("max", most, _why_so_many(retry), Constant("MAX_RETRIES", MAX_RETRIES))
     if not automatic:
         if retry.delay is not None:
-            because = "declared, for the task's own retry calls"
+            because = "the workload declares this wait for the task's own retry calls"
             yield "default_retry_delay", (retry.delay, because, Written((*base, "delay")))
         return
     if not most:
         return
     if retry.on:
-        yield "autoretry_for", ([*retry.on], "declared", Written((*base, "on")))
+        yield "autoretry_for", ([*retry.on], "the workload declares it", Written((*base, "on")))
     first = max(1, math.ceil(retry.delay or FIRST_DELAY_SECONDS))
-    because = "the first wait; it doubles each time"
+    because = "the first retry waits this long, and each later one twice as long as the one before"
     yield (
         "retry_backoff",
         choice("delay", first, because, Constant("FIRST_DELAY_SECONDS", FIRST_DELAY_SECONDS)),
     )
     longest = max(first, math.ceil(retry.max_delay or LONGEST_DELAY_SECONDS))
-    because = "the longest wait between two runs"
+    because = "no retry waits longer than this"
     constant = Constant("LONGEST_DELAY_SECONDS", LONGEST_DELAY_SECONDS)
     yield "retry_backoff_max", choice("max_delay", longest, because, constant)
     jitter = JITTER if retry.jitter is None else retry.jitter
-    because = "tasks that failed together must not come back together" if jitter else "declared"
+    because = (
+        "tasks that failed together must not be retried together" if jitter else "the workload declares it"
+    )
     yield "retry_jitter", choice("jitter", jitter, because, Constant("JITTER", JITTER))
 
 
 def _why_so_many(retry: Retry) -> str:
     if retry.max is None:
-        return "enough for a dependency that restarts, few enough to notice a real failure"
-    return "declared" if retry.max else "declared: no retries"
+        return "three retries outlast the restart of a dependency and still show a real failure soon"
+    return "the workload declares it" if retry.max else "the workload declares no retries"

@@ -1,18 +1,19 @@
-"""Retries that do harm, come too late, or are never made.
+"""Retries that are harmful, too late, or never made.
 
 Decides:
     Nothing.
 
 Because:
-    A retry cures what passes by itself: a lost connection, a busy service. `Exception` also retries what is
-    wrong for good, a missing argument or a bug, and reports it only after the last wait. Waits without
-    jitter bring tasks that failed together back together. A retry inherits the expiry of the first message,
-    so one that is due later is never made. A backoff is whole seconds, and 0 turns it off, with all that
-    belongs to it (https://docs.celeryq.dev/en/stable/userguide/tasks.html#retrying).
+    A retry helps against temporary errors: a lost connection, a busy service. `Exception` also retries
+    permanent errors, such as a missing argument or a bug, and the failure is reported only after the last
+    retry. Without jitter, tasks that failed together are retried together. A retry inherits the expiry of
+    the first message, so a retry that is due after the expiry is never made. A backoff is a whole number of
+    seconds. 0 turns the backoff off, and then Celery ignores `retry_backoff_max` and `retry_jitter`
+    (https://docs.celeryq.dev/en/stable/userguide/tasks.html#retrying).
 
-    A task written as a class and registered by hand has no automatic retries at all, as Celery builds them
-    in only where it makes a task of a function; a workload cannot tell one from the other. Write such a
-    task as a function, or name the errors in the class and call `retry` there.
+    A task that is written as a class and registered by hand has no automatic retries: Celery adds them only
+    to tasks made from functions. A workload does not show the difference. Write the task as a function, or
+    catch the errors in the class and call `retry` there.
 
 Example:
     tasks: {shop.mail.send: {idempotent: true, retry: {on: [Exception]}}}
@@ -20,7 +21,7 @@ Example:
     refuses autoretry-broad
 
 Refuses:
-    PC223 autoretry-broad: name the errors that pass by themselves.
+    PC223 autoretry-broad: name the temporary errors.
         fires: tasks: {shop.a: {idempotent: true, retry: {on: [Exception]}}}
         silent: tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}
     PC224 retry-unbounded: write a number.
@@ -29,7 +30,7 @@ Refuses:
     PC225 retry-no-jitter: remove `jitter: false`.
         fires: tasks: {shop.a: {idempotent: true, rate: 5/s, retry: {on: [OSError], jitter: false}}}
         silent: tasks: {shop.a: {idempotent: true, rate: 5/m, retry: {on: [OSError], jitter: false}}}
-    PC226 retry-span-exceeds-deadline: fewer retries, shorter waits, or a later expiry.
+    PC226 retry-span-exceeds-deadline: declare fewer retries, shorter waits, or a later expiry.
         fires: tasks: {shop.a: {idempotent: true, expires: 1m, retry: {on: [OSError], max: 9}}}
         silent: tasks: {shop.a: {idempotent: true, expires: 1h, retry: {on: [OSError], max: 9}}}
     PC227 retry-knobs-inert: remove it.
@@ -50,6 +51,7 @@ from policycompiler.hazards.retries import retried_without_end
 from policycompiler.model import TaskFields, Workload
 from policycompiler.model.exceptions import BROAD
 from policycompiler.plan import Plan, Scope, Setting, Written
+from policycompiler.quantities import duration
 
 NAME = "retry-checks"
 
@@ -60,10 +62,10 @@ RETRY_SPAN_EXCEEDS_DEADLINE = warning("PC226", "retry-span-exceeds-deadline")
 RETRY_KNOBS_INERT = warning("PC227", "retry-knobs-inert")
 
 CROWD_PER_SECOND = 1
-"""Slower than this, too few tasks fail together to hurt whoever comes back."""
+"""At a lower rate, too few tasks fail together to overload a dependency that returns."""
 KNOBS = ("retry_backoff", "retry_backoff_max", "retry_jitter", "autoretry_for", "dont_autoretry_for")
 BACKOFF_KNOBS = ("retry_backoff_max", "retry_jitter")
-"""Of a backoff only; without one the wait is `default_retry_delay`."""
+"""These affect a backoff only; without one the wait is `default_retry_delay`."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
@@ -87,10 +89,10 @@ def _broad(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
     for index, error_name in enumerate(setting.value):
         if error_name in BROAD:
             message = (
-                f"{scope.name} is retried on every `{error_name}`, a bug or a wrong argument included, "
-                "and nobody hears of it before the last retry"
+                f"{scope.name} is retried on every `{error_name}`, also after a bug or a wrong argument: "
+                "the failure is reported only after the last retry"
             )
-            help_text = "name the errors that pass by themselves, such as ConnectionError or TimeoutError"
+            help_text = "name the temporary errors, such as `ConnectionError` or `TimeoutError`"
             yield AUTORETRY_BROAD.at((*_place(setting, scope), index), message, help=help_text)
 
 
@@ -105,14 +107,14 @@ def _no_jitter(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
     if jitter is None or jitter.value is not False or rate <= CROWD_PER_SECOND:
         return
     message = (
-        f"{scope.name} arrives {rate:g} times a second, and without jitter all that failed together "
-        "comes back together"
+        f"{scope.name} is sent {rate:g} times a second: without jitter, tasks that fail together are "
+        "retried together"
     )
     origin = plan.setting(scope, key).origins[0]
     related = (Related(origin.path, f"{rate:g} a second"),) if isinstance(origin, Written) else ()
     place = _place(jitter, scope)
     fix = (Remove(place),)
-    yield RETRY_NO_JITTER.at(place, message, help="remove it", related=related, fix=fix)
+    yield RETRY_NO_JITTER.at(place, message, help=f"remove `{place[-1]}: false`", related=related, fix=fix)
 
 
 def _span(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
@@ -131,29 +133,29 @@ def _span(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
         made += waits < expires.value
     if waits >= expires.value:
         message = (
-            f"{most} retries of {scope.name} wait up to {waits:g} s, but it expires after "
-            f"{expires.value:g} s: the last {most - made} may never be made"
+            f"{most} retries of {scope.name} wait up to {duration(waits)}, but it expires after "
+            f"{duration(expires.value)}: the last {most - made} may never be made"
         )
-        related = (Related(_place(expires, scope), f"expires after {expires.value:g} s"),)
+        related = (Related(_place(expires, scope), f"expires after {duration(expires.value)}"),)
         place = _place(plan.setting(scope, "options.max_retries"), scope)
-        help_text = "fewer retries, shorter waits, or a later expiry"
+        help_text = "declare fewer retries, shorter waits, or a later expiry"
         yield RETRY_SPAN_EXCEEDS_DEADLINE.at(place, message, help=help_text, related=related)
 
 
 def _inert(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Diagnostic]:
-    """Pins that nothing follows: no retry is made, or each waits `default_retry_delay`."""
+    """Pins without effect: no retry is made, or each retry waits `default_retry_delay`."""
     none = plan.get(scope, "options.max_retries") == 0
     flat = plan.get(scope, "options.retry_backoff") == 0
     for key in KNOBS if none else BACKOFF_KNOBS if flat else ():
         if task.options is None or getattr(task.options, key) is None:
             continue
-        why = "no error is retried" if none else "`retry_backoff: 0` turns the growing waits off"
+        why = "no error is retried" if none else "`retry_backoff: 0` turns the backoff off"
         path: SpecPath = ("tasks", scope.name, "options", key)
-        message = f"{why}, so `{key}` changes nothing"
-        yield RETRY_KNOBS_INERT.at(path, message, help="remove it", at_key=True, fix=(Remove(path),))
+        message = f"{why}, so `{key}` has no effect"
+        yield RETRY_KNOBS_INERT.at(path, message, help=f"remove `{key}`", at_key=True, fix=(Remove(path),))
 
 
 def _place(setting: Setting, scope: Scope) -> SpecPath:
-    """The last line that says so; the task, where none does."""
+    """The last line that sets it, or the task if no line does."""
     written = [origin.path for origin in setting.origins if isinstance(origin, Written)]
     return written[-1] if written else ("tasks", scope.name)

@@ -1,18 +1,19 @@
-"""How messages are written.
+"""How messages and results are serialized.
 
 Decides:
     `app/task_serializer`, `app/result_serializer`, `app/accept_content`.
 
 Because:
-    JSON is what every client reads, what Celery's own control and event messages use, and what cannot
-    run code when it is read. A worker that accepts pickle runs whatever anybody can put on its broker; a
-    single task that is sent as pickle needs every worker of its queue to accept it, so there is no contained
-    exception (https://docs.celeryq.dev/en/stable/userguide/security.html#serializers). A serializer or a
-    compression whose package is not installed makes every send fail; whether it is installed, no workload
-    can tell. Results are read by `result_accept_content`, and where that is not set by `accept_content`;
-    reading one that is written otherwise is an error. An app can register serializers of its own, so an
-    unknown name is doubted only where it looks like a known one. What a schedule can be given here, each
-    serializer can write: a date is text to YAML.
+    Every client reads JSON, Celery's own control and event messages use it, and reading it runs no code. A
+    worker that accepts pickle runs any code that is put into a message on its broker. If one task is sent as
+    pickle, every worker of its queue must accept pickle, so the risk cannot be limited to one task
+    (https://docs.celeryq.dev/en/stable/userguide/security.html#serializers).
+
+    If the package of a serializer or a compression is not installed, every send fails. The compiler cannot
+    see which packages are installed. Clients read only results whose serializer `result_accept_content`
+    lists (`accept_content`, if that is not set). Reading another one is an error. An app can register its
+    own serializers, so an unknown name is reported only if it looks like a known one. Every serializer can
+    write the arguments of a schedule, because YAML gives a date as text.
 
 Example:
     tasks: {shop.mail.send: {}}
@@ -21,30 +22,30 @@ Example:
     app/accept_content = ["json"]
 
 Refuses:
-    PC207 serializer-not-accepted: add it to `accept_content`.
+    PC207 serializer-not-accepted: add the serializer to `accept_content`.
         fires:
             celery: {settings: {accept_content: [json]}}
             tasks: {shop.a: {options: {serializer: yaml}}}
         silent:
             celery: {settings: {accept_content: [json, yaml]}}
             tasks: {shop.a: {options: {serializer: yaml}}}
-    PC262 result-not-accepted: add it to the list, or pin a `result_serializer` that is in it.
+    PC262 result-not-accepted: add the serializer to the list, or pin a `result_serializer` from the list.
         fires:
             results: {backend: redis, url: "${R}"}
             celery: {settings: {accept_content: [yaml], task_serializer: yaml}}
         silent:
             results: {backend: redis, url: "${R}"}
             celery: {settings: {accept_content: [yaml], task_serializer: yaml, result_serializer: yaml}}
-    PC250 pickle: write json.
+    PC250 pickle: write `json`.
         fires: tasks: {shop.a: {options: {serializer: pickle}}}
         silent: tasks: {shop.a: {options: {serializer: json}}}
     PC252 unknown-encoding: correct the name.
         fires: tasks: {shop.a: {options: {compression: gzipp}}}
         silent: tasks: {shop.a: {options: {compression: gzip}}}
-    PC253 compression-missing-dep: install the package with every producer and worker, or write gzip.
+    PC253 compression-missing-dep: install the package for every publisher and worker, or write `gzip`.
         fires: tasks: {shop.a: {options: {compression: zstd}}}
         silent: tasks: {shop.a: {options: {compression: gzip}}}
-    PC254 serializer-missing-dep: install the package with every producer and worker, or write json.
+    PC254 serializer-missing-dep: install the package for every publisher and worker, or write `json`.
         fires: tasks: {shop.a: {options: {serializer: msgpack}}}
         silent: tasks: {shop.a: {options: {serializer: json}}}
 
@@ -72,9 +73,9 @@ COMPRESSION_MISSING_DEP = info("PC253", "compression-missing-dep")
 SERIALIZER_MISSING_DEP = info("PC254", "serializer-missing-dep")
 
 SERIALIZER = "json"
-"""Read by every client, safe to read, and Celery's own control messages need it accepted anyway."""
+"""Every client reads it, it is safe to read, and Celery's own control messages need it anyway."""
 PICKLES = frozenset({"pickle", "application/x-python-serialize"})
-"""What Celery calls it, and what its messages do."""
+"""Celery's name for it, and its content type in messages."""
 SERIALIZERS = {
     "json": "",
     "pickle": "",
@@ -83,13 +84,13 @@ SERIALIZERS = {
     "auth": "cryptography",
     "raw": "",
 }
-"""Those of kombu and Celery, each with the package that it needs beyond theirs."""
+"""The serializers of kombu and Celery, each with the additional package that it needs."""
 COMPRESSIONS = {
     **dict.fromkeys(("gzip", "zlib", "bzip2", "bzip", "lzma", "xz"), ""),
     **dict.fromkeys(("zstd", "zstandard"), "zstandard"),
     "brotli": "brotli",
 }
-"""Those of kombu, each with the package that it needs beyond Python's own library."""
+"""The compressions of kombu, each with the package that it needs beyond Python's standard library."""
 _CODES_IN_SETTINGS = ("task_serializer", "result_serializer")
 _LISTS_IN_SETTINGS = ("accept_content", "result_accept_content")
 
@@ -99,19 +100,19 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     json = (Constant("SERIALIZER", SERIALIZER),)
     for key in ("task_serializer", "result_serializer"):
         if plan.find(APP, key) is None:
-            yield Decision(APP, key, SERIALIZER, "every client reads it, and reading it runs no code", json)
+            yield Decision(APP, key, SERIALIZER, "every client reads JSON, and reading it runs no code", json)
     yield from _doubts(spec)
     senders = _senders(spec, plan)
     if plan.find(APP, "accept_content") is None:
         wanted = sorted({SERIALIZER, plan.text(APP, "result_serializer"), *senders})
         origins = (*json, *senders.values(), Derived(APP, "result_serializer"))
-        why = "what is sent, and Celery's control messages"
+        why = "tasks, results and Celery's control messages use these serializers"
         yield Decision(APP, "accept_content", [*wanted], why, tuple(dict.fromkeys(origins)))
     yield from as_findings(serialization(plan, senders), SERIALIZER_NOT_ACCEPTED, RESULT_NOT_ACCEPTED)
 
 
 def _senders(spec: Workload, plan: Plan) -> dict[str, Origin]:
-    """Serializers that messages are written with, each with the first who says so."""
+    """Serializers of messages, each with the first place that names it."""
     senders: dict[str, Origin] = {plan.text(APP, "task_serializer"): Derived(APP, "task_serializer")}
     for name, task in sorted(spec.tasks.items()):
         if task.options is not None and task.options.serializer is not None:
@@ -124,7 +125,7 @@ def _senders(spec: Workload, plan: Plan) -> dict[str, Origin]:
 
 
 def _doubts(spec: Workload) -> Iterator[Diagnostic]:
-    """About each name of a serializer or a compression that somebody wrote."""
+    """Findings about each serializer and compression in the workload."""
     told: set[str] = set()
     for key, name, path in _written(spec):
         if key == "compression" and name not in told:
@@ -132,17 +133,18 @@ def _doubts(spec: Workload) -> Iterator[Diagnostic]:
             yield from _doubt(name, path, COMPRESSIONS, COMPRESSION_MISSING_DEP, "gzip")
         elif name in PICKLES:
             message = (
-                "reading pickle runs whatever code the sender put into it: who writes to the broker owns the "
-                "workers"
+                "a worker that reads pickle runs any code in the message: write access to the broker controls"
+                " the workers"
             )
-            yield PICKLE.at(path, message, help="write json; what JSON cannot say is said by reference")
+            help_text = "write `json`, and send references to objects that JSON cannot hold"
+            yield PICKLE.at(path, message, help=help_text)
         elif name not in told:
             told.add(name)
             yield from _doubt(name, path, SERIALIZERS, SERIALIZER_MISSING_DEP, "json")
 
 
 def _written(spec: Workload) -> Iterator[tuple[str, str, SpecPath]]:
-    """`serializer` or `compression`, the name, and where it stands."""
+    """`serializer` or `compression`, the name, and its place in the workload."""
     settings = (spec.celery and spec.celery.settings) or {}
     base: SpecPath = ("celery", "settings")
     for key in _CODES_IN_SETTINGS:
@@ -167,11 +169,14 @@ def _written(spec: Workload) -> Iterator[tuple[str, str, SpecPath]]:
 def _doubt(
     name: str, path: SpecPath, known: dict[str, str], lacking: Finding, safe: str
 ) -> Iterator[Diagnostic]:
-    # A MIME type stands for what is known by it.
+    # A MIME type is a registered serializer's content type.
     if name not in known and "/" not in name and (meant := did_you_mean(name, known)):
-        message = f"`{name}` is none of Celery's; unless the app registers it, every send fails"
+        message = f"Celery does not know `{name}`: unless the app registers it, every send fails"
         yield UNKNOWN_ENCODING.at(path, message, help=meant)
     elif known.get(name):
-        package = f"the package {known[name]}"
-        message = f"`{name}` needs {package} wherever tasks are sent or run; without it every send fails"
-        yield lacking.at(path, message, help=f"install it there, or write {safe}")
+        package = known[name]
+        message = (
+            f"`{name}` needs the package `{package}` in all publishers and workers: without it sends fail"
+        )
+        help_text = f"install `{package}` for every publisher and worker, or write `{safe}`"
+        yield lacking.at(path, message, help=help_text)

@@ -1,15 +1,16 @@
-"""What a task's rate limit adds up to over all processes.
+"""The rate limits of tasks, and their sum over all worker processes.
 
 Decides:
     Nothing.
 
 Because:
-    Celery's `rate_limit` holds for each worker process by itself; nothing limits them together. A limit that
-    all processes together cannot work off the arrivals under makes the queue grow for ever. A worker keeps
-    what waits for its rate limit among the messages that it has prefetched: once these are all of limited
-    tasks, it takes nothing else, and other tasks wait although slots are free.
-    `task_default_rate_limit` is one for each task by itself that has none of its own. Celery reads its unit
-    when a worker starts, and one that it does not know ends the start with a KeyError
+    Celery applies `rate_limit` to each worker separately; nothing limits all workers together. If the sum of
+    their limits is below the rate of a task, its queue grows without end. Messages that wait for their rate
+    limit count as prefetched. If all prefetched messages wait, the worker takes no other message, and other
+    tasks wait although slots are free.
+
+    `task_default_rate_limit` applies separately to each task without its own limit. Celery reads its unit
+    when a worker starts. With an unknown unit the worker fails to start with a KeyError
     (https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.rate_limit).
 
 Example:
@@ -19,7 +20,7 @@ Example:
     refuses rate-limit-scope
 
 Refuses:
-    PC444 rate-limit-scope: divide the limit by the processes, or limit where the calls are made.
+    PC444 rate-limit-scope: divide the limit by the number of processes, or limit the calls in the task.
         fires:
             tasks: {shop.a: {queue: q, options: {rate_limit: 10/m}}}
             workers: {q: {replicas: 3}}
@@ -40,7 +41,7 @@ Refuses:
             tasks:
               shop.a: {latency: standard, queue: slow, options: {rate_limit: 1/m}}
               shop.b: {latency: standard}
-    PC260 rate-limit-unit: write a number by `s`, `m` or `h`.
+    PC260 rate-limit-unit: write a number per `s`, `m` or `h`, such as `10/s`.
         fires: celery: {settings: {task_default_rate_limit: 100/d}}
         silent: celery: {settings: {task_default_rate_limit: 4/h}}
 
@@ -67,12 +68,12 @@ RATE_LIMIT_UNIT = error("PC260", "rate-limit-unit")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Each pinned limit, times the processes that keep it."""
+    """Each pinned limit, times the processes that apply it."""
     del spec
     app_wide, app_path = plan.get(APP, APP_WIDE), ("celery", "settings", APP_WIDE)
     if app_wide and parsed(app_wide) is None:
-        message = f"`{app_wide}` is no rate limit to Celery: every worker ends as it starts"
-        yield RATE_LIMIT_UNIT.at(app_path, message, help="write it as 10/s, 100/m or 5/h")
+        message = f"Celery cannot read the rate limit `{app_wide}`: no worker can start"
+        yield RATE_LIMIT_UNIT.at(app_path, message, help="write it like `10/s`, `100/m` or `5/h`")
     yield from as_findings(starving(plan), RATE_LIMIT_STARVES)
     slow = list(below_rate(plan))
     yield from as_findings(slow, RATE_LIMIT_BELOW_RATE)
@@ -83,7 +84,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             continue
         told.add(limit.setting[0])
         message = (
-            f"{limit.number:g}/{limit.unit} holds for each process by itself: {limit.together} of {task.name}"
+            f"each process applies {limit.number:g}/{limit.unit} separately: {limit.together} of {task.name}"
         )
-        help_text = f"divide it by {limit.processes} if it is a quota, or limit where the calls are made"
+        help_text = f"divide the limit by {limit.processes} if it is a quota, or limit the calls in the task"
         yield RATE_LIMIT_SCOPE.at(limit.path, message, help=help_text)

@@ -1,32 +1,31 @@
-"""How long a run may take before it is told to stop, and before it is killed.
+"""How long a run may take before its soft time limit, and before its hard time limit kills it.
 
 Decides:
-    `task:NAME/options.soft_time_limit` and `options.time_limit` in seconds, of each task that declares
-    how long it runs or how long it may wait; `longest_run_seconds` of each task that is run here, and of
-    the app for the tasks that nobody declared; `limits_assumed` of each task whose limits follow from its
-    class alone.
+    `task:NAME/options.soft_time_limit` and `options.time_limit` in seconds, for each task that declares
+    `runtime` or `latency`; `longest_run_seconds` for each task that runs here, and for the app, for
+    undeclared tasks; `limits_assumed` for each task whose limits follow from its latency class alone.
 
 Because:
-    A run without a limit can hold its slot without end, and no stop can wait for it. But a limit is for
-    runs that hang: one run of a hundred takes longer than the 99th percentile and is healthy. Run times
-    have a long tail, and p50 and p99 say how long: the soft limit is where fewer than one healthy run of
-    10,000 is still running. Where only one duration is declared, the tail is that of the mean that the
-    compiler assumes. A neighbor cannot wait longer than its class allows, so the longest run of the class
-    bounds the tail; the soft limit is never below 1.2 times p99. So does the time for which the
-    broker lets a worker hold a message that is acknowledged late. A run past the soft limit gets
-    SoftTimeLimitExceeded, time to clean up, and then SIGKILL
+    A run without a limit can keep its slot without end, and no stop of a worker can wait for it. But a limit
+    is for runs that hang: one run of a hundred takes longer than the 99th percentile and is healthy. Run
+    times have a long tail, which p50 and p99 describe. The soft limit is the time after which fewer than one
+    healthy run of 10,000 is still running. If only one duration is declared, the compiler assumes the mean.
+
+    Two times limit the tail. Other tasks on the worker cannot wait longer than their class allows, so the
+    longest run of the class is a bound. So is the time for which the broker lets a worker hold a message
+    that is acknowledged late. But the soft limit is never below 1.2 times p99. After the soft limit a run
+    gets SoftTimeLimitExceeded, time to clean up, and then SIGKILL
     (https://docs.celeryq.dev/en/stable/userguide/workers.html#time-limits).
 
-    A task that declares neither `runtime` nor `latency` gets no limit: what nobody declared must not be
-    killed. One with a latency class alone gets the longest run of that class and a margin; `explain` and
-    ROUTING.md mark such limits. The app gets no limits but those that are pinned: a limit in the
-    decorator of a task that nobody declared would contradict them, and Celery refuses to send a task
-    whose soft limit is above its hard one. Where a pin leaves such a pair, the compiled configuration
-    drops the soft limit and logs it. Timeouts of workers and of the broker need a longest run all the
-    same: `longest_run_seconds`.
+    A task that declares neither `runtime` nor `latency` gets no limit, because a guess must not kill a run. A
+    task with only a latency class gets the longest run of that class plus a margin; `explain` and ROUTING.md
+    mark such limits. The app gets only pinned limits, because others could contradict a limit in the
+    decorator of an undeclared task. Celery refuses to send a task whose soft limit is above its hard limit.
+    If a pin leaves such a pair, the compiled configuration drops the soft limit and logs it. Timeouts of
+    workers and of the broker still need a longest run: `longest_run_seconds`.
 
-    `null` is no limit. Where `celery.settings` has one for all tasks, the worker's pool applies it to a
-    task without one too. Another app's tasks get none of it.
+    `null` means no limit. If `celery.settings` has a limit for all tasks, the worker's pool also applies it
+    to a task without one. Tasks of other apps get no limits.
 
 Example:
     tasks:
@@ -42,8 +41,8 @@ Refuses:
 
 Parameters:
     `killed_healthy_runs`: the share of healthy runs that the soft limit may stop; 0.0001.
-    `soft_over_p99`: the soft limit over the 99th percentile of the run time, instead of that share; null.
-    `hard_over_soft`: the hard limit over the soft one; 1.2.
+    `soft_over_p99`: the soft limit as a multiple of the 99th percentile, instead of that share; null.
+    `hard_over_soft`: the hard limit as a multiple of the soft limit; 1.2.
 """
 
 from __future__ import annotations
@@ -69,17 +68,18 @@ from policycompiler.plan import (
     Value,
     Written,
 )
+from policycompiler.quantities import duration
 from policycompiler.runs import run_times
 
 NAME = "time-limits"
 
 
 SHORTEST_CLEANUP_SECONDS = 5
-"""A rollback and a log line need a few seconds however short the task is."""
+"""A rollback and a log line need a few seconds, even in a short task."""
 LEAST_SOFT_OVER_P99 = 1.2
-"""Of runs that all take about equally long: a busy machine is slower by a fifth."""
+"""For runs that all take about equally long: a busy machine is slower by a fifth."""
 NO_LIMIT = 0
-"""Of a message for another app, whose own limits apply; Celery would fill in null from this one's."""
+"""For messages to another app, whose own limits apply; Celery would replace null by this app's limit."""
 
 SOFT, HARD = "options.soft_time_limit", "options.time_limit"
 APP_SOFT, APP_HARD = "task_soft_time_limit", "task_time_limit"
@@ -90,18 +90,18 @@ class Parameters(PolicyParameters):
 
     killed_healthy_runs: Annotated[float, Field(gt=0, le=0.01)] = Field(
         0.0001,
-        description="share of healthy runs that the soft limit may stop; it is for runs that hang",
+        description="share of healthy runs that the soft limit may stop; the limit is for runs that hang",
     )
     soft_over_p99: Annotated[float, Field(ge=1, le=10)] | None = Field(
-        None, description="soft limit over the 99th percentile, instead of a share of the runs"
+        None, description="soft limit as a multiple of the 99th percentile, instead of a share of the runs"
     )
     hard_over_soft: Annotated[float, Field(ge=1, le=10)] = Field(
-        1.2, description="hard limit over the soft one; time to clean up grows with the size of the work"
+        1.2, description="hard limit as a multiple of the soft limit; larger work takes longer to clean up"
     )
 
 
 class _Limit(NamedTuple):
-    """A limit that follows from what is declared, or from what stands for it."""
+    """A limit that follows from a declaration, or from the default for it."""
 
     seconds: float
     because: str
@@ -109,7 +109,7 @@ class _Limit(NamedTuple):
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
-    """Limits of every task that is run here; for the undeclared ones, what others count on."""
+    """The limits of every task that runs here, and the longest run of all others for timeouts."""
     for name in spec.tasks:
         scope = Scope("task", name)
         if plan.value(scope, "external"):
@@ -120,16 +120,16 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
 
 
 def _of_another_app(plan: Plan, scope: Scope) -> Iterator[Decision]:
-    """A message carries the limits of its sender, and those of this app are not for it."""
+    """A message carries the limits of its publisher, but this app's limits do not apply to another app."""
     for key, app_wide in ((SOFT, APP_SOFT), (HARD, APP_HARD)):
         if plan.find(scope, key) is None and _seconds(plan, APP, app_wide) is not None:
-            because = "another app runs it, under its own limits"
+            because = "another app runs the task and applies its own limits"
             origins = (Derived(scope, "external"), Constant("NO_LIMIT", NO_LIMIT))
             yield Decision(scope, key, NO_LIMIT, because, origins)
 
 
 def _decided(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision]:
-    """What is not pinned, so that the two agree; nothing where nobody declared how long it runs or waits."""
+    """The limits that are not pinned, so that both agree; none if no run time and no class is declared."""
     task = spec.tasks[scope.name]
     measured = task.runtime is not None
     expected = _of_runs(spec, plan, scope, tuned)
@@ -149,7 +149,7 @@ def _decided(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Ite
         hard = highest.seconds
         yield Decision(scope, HARD, *highest)
     if declared and not measured and hard_pin is None:
-        because = "no run time is declared, so its limits follow from its latency class"
+        because = "the task declares no run time, so its limits follow from its latency class"
         yield Decision(scope, "limits_assumed", value=True, because=because, origins=expected.origins)
     yield _longest_run(plan, scope, HARD, hard, highest)
 
@@ -165,12 +165,12 @@ def _of_runs(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> _Li
         origins = (Derived(scope, "runtime_p50_seconds"), *origins)
     if tuned.soft_over_p99 is not None:
         soft = math.ceil(p99 * tuned.soft_over_p99)
-        because = "a run well past its 99th percentile hangs"
+        because = "a run far beyond the 99th percentile hangs"
         origins += (_parameter("soft_over_p99", tuned.soft_over_p99),)
     else:
         latency = plan.text(scope, "latency")
         allowed = spec.latency_classes[latency].runtime_p99_limit_seconds
-        why = f"class `{latency}` allows runs of {allowed:g} s"
+        why = f"latency class `{latency}` allows runs of {duration(allowed)}"
         bounds: tuple[Origin, ...] = (Parameter(("latency_classes", latency, "runtime_p99_limit"), allowed),)
         patience, least = _patience(spec, plan, scope), p99 * LEAST_SOFT_OVER_P99
         if patience is not None and least <= _below(patience.seconds, tuned) < allowed:
@@ -178,10 +178,10 @@ def _of_runs(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> _Li
             bounds += patience.origins
         tail = runs.exceeded_by(tuned.killed_healthy_runs)
         soft = math.ceil(max(least, min(tail, allowed)))
-        because = "a run that takes so long hangs"
+        because = "a run that takes this long hangs"
         if tail > max(least, allowed):
             because = why
-        # Also those that do not bind: by another run time they may.
+        # Also bounds that do not apply now: with another run time they may.
         origins += (_parameter("killed_healthy_runs", tuned.killed_healthy_runs), *bounds)
         if soft == math.ceil(least):
             origins += (Constant("LEAST_SOFT_OVER_P99", LEAST_SOFT_OVER_P99),)
@@ -190,22 +190,22 @@ def _of_runs(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> _Li
 
 
 def _patience(spec: Workload, plan: Plan, scope: Scope) -> _Limit | None:
-    """For how long the broker lets a worker hold a message of this task, where it does until the run ends."""
+    """How long the broker lets a worker hold a message of this task, if the run must end within that time."""
     if not plan.get(scope, "options.acks_late", plan.value(scope, "idempotent")):
         return None
     known = plan.find(Scope("queue", plan.text(scope, "queue")), "consumer_timeout_seconds")
     if known is not None:
-        because = "RabbitMQ lets a worker hold a message only a little longer"
+        because = "RabbitMQ lets a worker hold a message only slightly longer"
         return _Limit(plan.number(known.scope, known.key), because, (Derived(known.scope, known.key),))
     pinned, transport = spec.broker.visibility_timeout, plan.text(APP, "broker_transport")
     if pinned is not None and broker(transport).redelivery is not None:
-        because = "the pinned visibility timeout is only a little longer"
+        because = "the pinned visibility timeout is only slightly longer"
         return _Limit(pinned, because, (Written(("broker", "visibility_timeout")),))
     return None
 
 
 def _below(seconds: float, tuned: Parameters) -> float:
-    """The soft limit whose hard limit comes just before."""
+    """The soft limit whose hard limit is just below this time."""
     return math.floor(min((seconds - 1) / tuned.hard_over_soft, seconds - 1 - SHORTEST_CLEANUP_SECONDS))
 
 
@@ -219,13 +219,13 @@ def _rate(share: float, tuned: Parameters) -> str:
 
 
 def _of_class(spec: Workload, latency: str, tuned: Parameters) -> _Limit:
-    """The soft limit that stands for one by run times: never tighter than the longest run of the class."""
+    """The soft limit without declared run times: never shorter than the longest run of the class."""
     allowed = spec.latency_classes[latency].runtime_p99_limit_seconds
     margin: Origin = Constant("LEAST_SOFT_OVER_P99", LEAST_SOFT_OVER_P99)
     over = LEAST_SOFT_OVER_P99
     if tuned.soft_over_p99 is not None:
         over, margin = tuned.soft_over_p99, _parameter("soft_over_p99", tuned.soft_over_p99)
-    because = f"no run time is declared: the longest run of class `{latency}`, and a margin"
+    because = f"no run time is declared, so the longest run of class `{latency}` plus a margin applies"
     origin = Parameter(("latency_classes", latency, "runtime_p99_limit"), allowed)
     return _Limit(math.ceil(allowed * over), because, (origin, margin))
 
@@ -233,7 +233,7 @@ def _of_class(spec: Workload, latency: str, tuned: Parameters) -> _Limit:
 def _below_hard(
     plan: Plan, scope: Scope, hard: float, expected: _Limit, tuned: Parameters, *, measured: bool
 ) -> _Limit:
-    """A pinned hard limit changes the soft one only where that would come too late."""
+    """A pinned hard limit changes the soft limit only where that would be too late."""
     parameter = _parameter("hard_over_soft", tuned.hard_over_soft)
     origin = Derived(scope, HARD)
     below = min(hard, max(1, math.floor(hard / tuned.hard_over_soft)))
@@ -241,18 +241,20 @@ def _below_hard(
         return expected
     if below == hard:
         return _Limit(
-            below, "the pinned hard limit is too short to leave time to clean up", (origin, parameter)
+            below, "the pinned hard time limit is too short to leave time to clean up", (origin, parameter)
         )
     p99 = plan.number_if_any(scope, "runtime_p99_seconds")
     if p99 is not None and below < p99 < hard:
-        because = "no shorter than the 99th percentile, and below the pinned hard limit"
+        because = "a healthy run may take its 99th percentile, which is below the pinned hard time limit"
         return _Limit(p99, because, (origin, Derived(scope, "runtime_p99_seconds")))
-    return _Limit(below, "leaves time to clean up before the pinned hard limit", (origin, parameter))
+    return _Limit(
+        below, "this leaves time to clean up before the pinned hard time limit", (origin, parameter)
+    )
 
 
 def _highest(scope: Scope, expected: _Limit, soft: float | None, tuned: Parameters) -> _Limit:
-    """The hard limit above the soft one, or above what stands for it; what is pinned may raise it only."""
-    because = "time to clean up after the soft limit, then its process is killed"
+    """The hard limit above the soft limit, or above the default for it; a pin can only raise it."""
+    because = "the task gets time to clean up after its soft time limit before its process is killed"
     if soft is not None and soft >= expected.seconds:
         hard, margin = _hard_above(soft, tuned)
         return _Limit(hard, because, (Derived(scope, SOFT), margin))
@@ -268,20 +270,21 @@ def _hard_above(soft: float, tuned: Parameters) -> tuple[float, Origin]:
 
 
 def _longest_run(plan: Plan, scope: Scope, hard_key: str, hard: float | None, assumed: _Limit) -> Decision:
-    """What timeouts count on: the hard limit, or what stands for one that nobody has set."""
+    """The longest run for timeouts: the hard limit, or the default if none is set."""
     key = "longest_run_seconds"
     if hard is not None:
-        return Decision(scope, key, hard, "its hard limit ends a run", (Derived(scope, hard_key),))
+        because = "the hard time limit ends a run"
+        return Decision(scope, key, hard, because, (Derived(scope, hard_key),))
     of_app = _seconds(plan, APP, APP_HARD)
     if of_app is not None:
-        because = "the pool ends a run without a hard limit of its own at that of the app"
+        because = "the pool applies the hard time limit of the app to a task without its own"
         return Decision(scope, key, of_app, because, (Derived(APP, APP_HARD),))
-    because = "it has no hard limit; timeouts count on the longest run that is expected, and a margin"
+    because = "the task has no hard time limit, so timeouts assume the longest expected run plus a margin"
     return Decision(scope, key, assumed.seconds, because, assumed.origins)
 
 
 def _of_app(spec: Workload, plan: Plan, tuned: Parameters) -> Decision:
-    """How long a task that nobody declared may run, for timeouts; its limits are those that are pinned."""
+    """The longest run of an undeclared task, for timeouts; its limits are the pinned ones."""
     expected = _of_class(spec, DEFAULT_CLASS, tuned)
     soft = _seconds(plan, APP, APP_SOFT) or 0
     origins: tuple[Origin, ...] = expected.origins if soft <= expected.seconds else (Derived(APP, APP_SOFT),)
@@ -295,7 +298,7 @@ def _parameter(key: str, value: float) -> Parameter:
 
 
 def _seconds(plan: Plan, scope: Scope, key: str) -> float | None:
-    """A limit that is one."""
+    """A limit, if it is a number of seconds."""
     value = plan.get(scope, key)
     return value if _is_seconds(value) else None
 

@@ -1,4 +1,4 @@
-"""Where it is installed, and the platform's own rules."""
+"""The installation of a service, and the rules of the platform team."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Where a service lives on its machines.
+"""Where a service is installed on its hosts.
 
 Decides:
     `app/user`, `app/working_directory`, `app/executable`, `app/environment_file`,
-    and where beat runs `app/state_directory`.
+    and if beat runs `app/state_directory`.
 
 Because:
-    A unit needs absolute paths, and an operator must be able to guess them: one folder, one user and one
-    environment file a service, named after it. URLs with their secrets stand only in that file.
+    A unit needs absolute paths, and operators should be able to predict them. Each service has one folder,
+    one user and one environment file, named after it. URLs with secrets are only in that file.
 
 Example:
     tasks: {shop.mail.send: {}}
@@ -37,20 +37,22 @@ PATHS = {
     "environment_file": "/etc/{service}/celery.env",
     "state_directory": "{service}-beat",
 }
-"""As the Filesystem Hierarchy Standard has it for add-on software (/opt, /etc); never below a home, which
-hardened units cannot see."""
+"""Paths of the Filesystem Hierarchy Standard for add-on software (/opt, /etc).
+
+Hardened units cannot read home directories.
+"""
 
 _BECAUSE = {
-    "user": "one user a service, so that services cannot read each other",
-    "working_directory": "celeryconfig.py and the application are found here",
-    "executable": "the service's own virtual environment",
-    "environment_file": "the only place for secrets",
-    "state_directory": "beat's own folder below /var/lib",
+    "user": "each service has its own user, so services cannot read each other's files",
+    "working_directory": "Python finds celeryconfig.py and the application in this directory",
+    "executable": "each service has its own virtual environment",
+    "environment_file": "secrets are only in this file",
+    "state_directory": "beat stores its state in this directory below /var/lib",
 }
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
-    """Derive every place from the service's name."""
+    """Derive every path from the name of the service."""
     del spec
     service = plan.text(APP, "service")
     for key, pattern in PATHS.items():

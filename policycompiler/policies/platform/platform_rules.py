@@ -1,11 +1,11 @@
-"""What the platform team allows: versions of Celery, and the teams there are.
+"""Celery versions that the platform team allows, and known teams.
 
 Decides:
     Nothing.
 
 Because:
-    A version that nobody maintains, or an alert for a team that does not exist, is found here and not by
-    whoever is on call.
+    An unmaintained Celery version, or an alert for a team that does not exist, should be found before an
+    incident.
 
 Example:
     tasks: {shop.mail.send: {owner: storefront, idempotent: true}}
@@ -13,11 +13,11 @@ Example:
     task:shop.mail.send/owner = "storefront"
 
 Refuses:
-    PC711 celery-not-allowed: run a version that the policy file allows, or ask whoever owns it.
+    PC711 celery-not-allowed: run a version that the policy file allows, or ask its owner to allow yours.
         policy: celery: ">=5.5"
         fires: celery: {version: "5.4"}
         silent: celery: {version: "5.5"}
-    PC712 unknown-owner: name a team of the policy file, or have yours added to it.
+    PC712 unknown-owner: name a team of the policy file, or have your team added to the policy file.
         policy: owners: [storefront, payments]
         fires: tasks: {shop.mail.send: {owner: storefrnt}}
         silent: tasks: {shop.mail.send: {owner: storefront}}
@@ -51,23 +51,25 @@ _COMPARE = {
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Hold the workload against what the policy file says about all of them."""
+    """Check the workload against the rules of the policy file for all workloads."""
     allowed = spec.platform.celery
     version = plan.text(APP, "celery_version")
     if allowed is not None and not all(_holds(version, part) for part in allowed.split(",")):
-        message = f"Celery {version} is not among the versions that the policy file allows: {allowed}"
-        yield CELERY_NOT_ALLOWED.at(("celery", "version"), message, help="run one that it allows")
+        message = f"the policy file does not allow Celery {version}; it allows {allowed}"
+        help_text = f"declare a Celery version that is {allowed}, and run it"
+        yield CELERY_NOT_ALLOWED.at(("celery", "version"), message, help=help_text)
     teams = spec.platform.owners
     if teams is None:
         return
     for path, owner in _owners(spec):
         if owner not in teams:
-            help_text = did_you_mean(owner, teams) or f"there are: {', '.join(teams)}"
-            yield UNKNOWN_OWNER.at(path, f"the policy file knows no owner `{owner}`", help=help_text)
+            help_text = did_you_mean(owner, teams) or f"use one of: {', '.join(teams)}"
+            message = f"the policy file does not list the owner `{owner}`"
+            yield UNKNOWN_OWNER.at(path, message, help=help_text)
 
 
 def _holds(version: str, condition: str) -> bool:
-    """Compared as far as both say it: 5.7.1 is 5.7."""
+    """Compare the parts that both versions have: 5.7.1 equals 5.7."""
     found = re.fullmatch(r" ?([<>=]+)(.+)", condition)
     assert found is not None, condition
     left, right = ([int(number) for number in text.split(".")] for text in (version, found[2]))

@@ -1,4 +1,4 @@
-"""Which queue a task goes to, which workers consume it, what is pinned for all, how queues are declared."""
+"""The queue of each task, the workers that consume it, pins for all workers, and how queues are declared."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from policycompiler.policies.routing import (
     app_wide_pins,
     consumer_timeout,
     consumers,
+    lost_ways,
     placement,
     queue_arguments,
     queue_declarations,
@@ -28,4 +29,5 @@ DECIDERS: tuple[Policy, ...] = (
 CHECKS: tuple[Policy, ...] = (
     queue_arguments,
     shared_exchanges,
+    lost_ways,
 )

@@ -1,4 +1,4 @@
-"""What is pinned for the whole app holds for every worker and task that says nothing of its own.
+"""Pins for the whole app, which apply to every worker and task without its own value.
 
 Decides:
     `worker:NAME/pool`, `concurrency`, `prefetch_multiplier`, `max_tasks_per_child`,
@@ -8,8 +8,8 @@ Decides:
     nothing is declared about the result.
 
 Because:
-    A flag on the command line beats a setting, and an option of a task both. A default of ours in their
-    place would make the pinned setting a dead letter.
+    A command-line flag takes precedence over a setting, and a task option over both. A default flag or
+    option from the compiler would override the pinned setting.
 
 Example:
     celery: {settings: {worker_prefetch_multiplier: 2, task_time_limit: 900}}
@@ -45,7 +45,7 @@ _SETTINGS = {
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
-    """Hand them down."""
+    """Apply the pins of the app to workers and tasks."""
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if not plan.value(scope, "external"):
@@ -57,28 +57,31 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
                 key == "concurrency" and plan.find(scope, "autoscale")
             )
             if free and isinstance(value, kind) and value is not None:
-                yield Decision(scope, key, value, "pinned for all workers", (Derived(APP, setting),))
+                because = f"`{setting}` is pinned for all workers"
+                yield Decision(scope, key, value, because, (Derived(APP, setting),))
 
 
 def _of_task(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
     for key in ("time_limit", "soft_time_limit") if task.runtime is None else ():
         pin = plan.find(APP, f"task_{key}")
         if pin is None or plan.find(scope, f"options.{key}") is not None or not _is_limit(pin.value):
-            # What is no number of seconds is for the policy that objects to it.
+            # Another policy reports a limit that is not a number of seconds.
             continue
         hard = plan.number_if_any(scope, "options.time_limit")
         soft = pin.value if key == "soft_time_limit" else None
         if isinstance(soft, int | float) and hard is not None and hard < soft:
-            # It would never come first.
+            # The hard limit would come before the soft limit.
             continue
         origins = (Derived(APP, pin.key),)
-        yield Decision(scope, f"options.{key}", pin.value, "pinned for all tasks", origins)
+        because = f"`{pin.key}` is pinned for all tasks"
+        yield Decision(scope, f"options.{key}", pin.value, because, origins)
     declared = task.result is not None or "chord" in (task.canvas or ())
     for key in ("ignore_result", "store_errors_even_if_ignored") if not declared else ():
         pin = plan.find(APP, f"task_{key}")
         if pin is not None and plan.find(scope, f"options.{key}") is None:
             origins = (Derived(APP, pin.key),)
-            yield Decision(scope, f"options.{key}", pin.value, "pinned for all tasks", origins)
+            because = f"`{pin.key}` is pinned for all tasks"
+            yield Decision(scope, f"options.{key}", pin.value, because, origins)
 
 
 def _is_limit(value: object) -> bool:

@@ -1,15 +1,15 @@
-"""For how long RabbitMQ lets a worker hold a message.
+"""How long RabbitMQ lets a worker hold a message.
 
 Decides:
-    `queue:NAME/consumer_timeout_seconds`, on RabbitMQ, of each queue that is consumed here.
+    `queue:NAME/consumer_timeout_seconds`, on RabbitMQ, for each queue that this app consumes.
 
 Because:
-    A message that is not acknowledged within RabbitMQ's `consumer_timeout`, half an hour unless it is raised,
-    costs its worker the channel, whatever the kind of queue
-    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). Nothing in a workload tells of a
-    `consumer_timeout` that rabbitmq.conf raises, so the policy file does. The argument `x-consumer-timeout`
-    of a queue or a consumer, in milliseconds, raises it for that queue, from RabbitMQ 3.12 on, and so does a
-    policy of RabbitMQ with `consumer-timeout`.
+    If a worker does not acknowledge a message within RabbitMQ's `consumer_timeout`, RabbitMQ closes the
+    worker's channel. The default is 30 min, and it applies to every type of queue
+    (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). A workload does not show the
+    `consumer_timeout` of rabbitmq.conf, so the policy file declares it. From RabbitMQ 3.12 on, the argument
+    `x-consumer-timeout` of a queue or a consumer sets it for that queue, in milliseconds. So does a RabbitMQ
+    policy with `consumer-timeout`.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -37,9 +37,9 @@ from policycompiler.plan import APP, Decision, Derived, Parameter, Plan, Scope
 NAME = "consumer-timeout"
 
 ARGUMENT = "x-consumer-timeout"
-"""Of a queue or a consumer, in milliseconds."""
+"""An argument of a queue or a consumer, in milliseconds."""
 FIRST_RABBITMQ_WITH_ARGUMENT = (3, 12)
-"""Older ones ignore the argument."""
+"""Older versions ignore the argument."""
 
 
 class Parameters(PolicyParameters):
@@ -47,12 +47,12 @@ class Parameters(PolicyParameters):
 
     limit_seconds: Annotated[int, Field(ge=60, le=31_536_000)] = Field(
         1800,
-        description="what rabbitmq.conf says of `consumer_timeout`; RabbitMQ's own default is half an hour",
+        description="`consumer_timeout` of rabbitmq.conf, in seconds; RabbitMQ's default is 30 min",
     )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
-    """A consumer's own limit comes first, then the queue's, then the broker's."""
+    """The limit of a consumer applies first, then the queue's, then the broker's."""
     del spec
     if plan.broker.consumer_timeout:
         for queue in plan.scopes("queue"):
@@ -71,7 +71,8 @@ def _of_queue(plan: Plan, queue: Scope, tuned: Parameters) -> Decision:
             (own, plan.get(queue, own)),
         ):
             if isinstance(declared, int) and declared > 0:
-                because = "its own argument says so"
+                because = f"the argument `{ARGUMENT}` sets it for this queue"
                 return Decision(queue, key, declared / 1000, because, (Derived(queue, where),))
     limit = Parameter(("parameters", NAME, "limit_seconds"), tuned.limit_seconds)
-    return Decision(queue, key, tuned.limit_seconds, "the broker closes the channel after it", (limit,))
+    because = "RabbitMQ closes the channel of a worker that holds a message longer"
+    return Decision(queue, key, tuned.limit_seconds, because, (limit,))

@@ -1,23 +1,25 @@
 """Which queue each task is sent to.
 
 Decides:
-    `task:NAME/queue`, and `app/task_default_queue` for tasks that nobody declared.
+    `task:NAME/queue`, and `app/task_default_queue` for undeclared tasks.
 
 Because:
-    One queue has one promise. Tasks of one latency class and one kind of work share
-    `SERVICE.CLASS.WORK`; a task whose runs outlast what its class can bear beside others goes to
-    `….long`, so that nobody waits behind it. Whether it has neighbours today does not matter: a queue
-    that changes with the neighbours would move tasks for reasons their team cannot see.
+    One queue has one latency target. Tasks of the same latency class and kind of work share the queue
+    `SERVICE.CLASS.WORK`. A task that runs longer than its class allows goes to `….long`, so that no other
+    task waits behind it. This is so even if the queue has no other tasks today. Otherwise a task would move
+    to another queue whenever other teams add or remove tasks.
 
-    SQS takes no dots in a name, so there the words are joined by dashes, as kombu would write them. Where
-    `predefined_queues` says which queues there are, tasks that nobody declared get one of those.
+    SQS accepts no dots in a queue name, so there dashes join the words, as kombu writes them. If
+    `predefined_queues` lists the existing queues, undeclared tasks get one of these.
 
-    A queue in a task's decorator beats every route, and Celery drops it in 6.0
-    (https://docs.celeryq.dev/en/stable/userguide/routing.html). The workload cannot see a decorator, so the
-    queue is also an annotation, which beats it wherever the task is registered. Nothing else about routes can
-    be written, so that none of their traps can be met: there is one mapping, exact names before patterns,
-    every pattern has a `*` (Celery takes others for names), and a route holds nothing but a queue and a
-    priority (limits and an expiry would make each send an error, a pool or a concurrency be ignored).
+    A queue in a task's decorator takes precedence over every route, and Celery 6.0 removes it
+    (https://docs.celeryq.dev/en/stable/userguide/routing.html). The workload does not show decorators, so the
+    queue is also written as an annotation, which takes precedence wherever the task is registered.
+
+    A workload cannot write other routes, which avoids their pitfalls. There is one mapping, with exact names
+    before patterns. Every pattern has a `*`, because Celery takes other patterns for names. A route holds
+    only a queue and a priority. Limits or an expiry would make each send fail, and a pool or a concurrency
+    would be ignored.
 
 Example:
     tasks:
@@ -45,6 +47,7 @@ from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.model import Workload
 from policycompiler.model.classes import DEFAULT_CLASS
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
+from policycompiler.quantities import duration
 
 NAME = "placement"
 
@@ -57,7 +60,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if plan.value(scope, "external") and task.queue is None:
-            message = f"{name} is run by another app, but no queue says where that app finds it"
+            message = f"another app runs {name}, but the workload does not name the queue that it consumes"
             path = ("tasks", name, "external")
             yield EXTERNAL_WITHOUT_QUEUE.at(path, message, help="add `queue: NAME`")
         if plan.find(scope, "queue") is None:
@@ -77,11 +80,11 @@ def _own_class(spec: Workload, plan: Plan, scope: Scope, service: str) -> Decisi
     p99 = plan.number_if_any(scope, "runtime_p99_seconds")
     limit = spec.latency_classes[latency].runtime_p99_limit_seconds
     if p99 is None or p99 <= limit:
-        return Decision(
-            scope, "queue", queue, "shared by tasks of one latency class and kind of work", origins
-        )
+        because = "tasks of the same latency class and kind of work share a queue"
+        return Decision(scope, "queue", queue, because, origins)
     because = (
-        f"its runs may take {p99:g} s; a class `{latency}` task of more than {limit} s starves the others"
+        f"its runs may take {duration(p99)}, and runs longer than {duration(limit)} would delay the other "
+        f"tasks of class `{latency}`"
     )
     origins += (
         Derived(scope, "runtime_p99_seconds"),
@@ -95,21 +98,21 @@ def _default_queue(spec: Workload, plan: Plan, service: str) -> Decision:
     pinned = {scope for scope in tasks if spec.tasks[scope.name].queue is not None}
     own = {plan.text(scope, "queue"): scope for scope in sorted(tasks, reverse=True) if scope not in pinned}
     table = _predefined(spec, plan)
-    # Where it harms and suffers least: the middle class, then the patient ones, the urgent ones last.
+    # In the order of least harm: the middle class, then the slower classes, then the urgent ones.
     patient_first = [*spec.latency_classes][::-1]
     order = [DEFAULT_CLASS, *(name for name in patient_first if name != DEFAULT_CLASS)]
     for latency in order:
         for suffix in ("io", "cpu", "io.long", "cpu.long"):
             queue = _name(plan, service, latency, suffix)
             if queue in own and queue in (table or own):
-                because = f"tasks that nobody declared join those of class `{latency}`"
+                because = f"undeclared tasks share the queue of class `{latency}`"
                 if latency == order[-1]:
-                    because += ", as there is no other"
+                    because += ", because the app has no other"
                 return Decision(APP, "task_default_queue", queue, because, (Derived(own[queue], "queue"),))
     if table:
         return _of_the_table(spec, plan, tasks, order, table)
     origins = (Derived(APP, "service"), Constant("DEFAULT_CLASS", DEFAULT_CLASS))
-    because = "tasks that nobody declared get a queue of the middle class"
+    because = "undeclared tasks get a queue of the middle class"
     queue = _name(plan, service, DEFAULT_CLASS, "io")
     return Decision(APP, "task_default_queue", queue, because, origins)
 
@@ -117,9 +120,9 @@ def _default_queue(spec: Workload, plan: Plan, service: str) -> Decision:
 def _of_the_table(
     spec: Workload, plan: Plan, tasks: list[Scope], order: list[str], table: list[str]
 ) -> Decision:
-    """One of the queues that there are: where a worker of this app is already, the patient tasks first."""
+    """One of the predefined queues: first one that this app consumes already, slower classes first."""
     written = Written(("broker", "options", "predefined_queues"))
-    because = "tasks that nobody declared need a queue that there is"
+    because = "undeclared tasks need a predefined queue"
     here = [task for task in tasks if plan.text(task, "queue") in table]
     rank = {latency: place for place, latency in enumerate(order)}
     first = min(here, key=lambda task: (rank.get(plan.text(task, "latency"), 0), task), default=None)
@@ -131,13 +134,13 @@ def _of_the_table(
 
 
 def _predefined(spec: Workload, plan: Plan) -> list[str]:
-    """The only queues there are, where a transport is given a table of them; else nothing."""
+    """The predefined queues, if the transport has a table of them; otherwise none."""
     table = (spec.broker.options or {}).get("predefined_queues")
     has_one = plan.broker.place.addresses
     return sorted(table) if has_one and isinstance(table, dict) else []
 
 
 def _name(plan: Plan, *words: str) -> str:
-    """The name of a queue, as the broker can take it."""
+    """The name of a queue, as the broker accepts it."""
     separator = plan.broker.separator
     return ".".join(words).replace(".", separator)

@@ -1,14 +1,14 @@
-"""Arguments of a queue that delete it with its tasks, or with which the broker refuses it.
+"""Queue arguments that delete a queue with its messages, or that the broker refuses.
 
 Decides:
     Nothing.
 
 Because:
-    `x-expires` deletes a queue that has had no consumer for so long, and what waits in it; nothing of that
-    becomes a dead letter (https://www.rabbitmq.com/docs/ttl#queue-ttl). A deploy, a crash loop or a scale to
-    zero is enough. kombu follows it on Redis too. RabbitMQ refuses (406) a quorum queue with levels of
-    priority, also where `task_queue_max_priority` adds them to every queue, and some arguments of one queue
-    type for the other.
+    `x-expires` deletes a queue that had no consumer for this time, with its messages. The messages do not
+    become dead letters (https://www.rabbitmq.com/docs/ttl#queue-ttl). A deployment, a crash loop or a scale
+    to zero is enough. kombu does the same on Redis. RabbitMQ refuses (406) a quorum queue with priority
+    levels, also if `task_queue_max_priority` adds them to every queue. It also refuses some arguments of one
+    queue type for the other type.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -27,13 +27,22 @@ Refuses:
             celery: {settings: {task_queue_max_priority: 3}}
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {q: {type: classic}}
-    PC467 queue-expires: remove it; declare `expires` of a task that is useless later.
+    PC467 queue-expires: remove the argument; declare `expires` for tasks that become useless.
         fires:
             queues: {q: {arguments: {x-expires: 60000}}}
             tasks: {shop.a: {queue: q}}
         silent:
             queues: {q: {broadcast: true, arguments: {x-expires: 60000}}}
             tasks: {shop.a: {queue: q}}
+    PC558 delivery-limit-zero: remove the argument, or write 1 or more.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum, arguments: {x-delivery-limit: 0}}}
+            tasks: {shop.a: {queue: q, idempotent: true}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum, arguments: {x-delivery-limit: 1}}}
+            tasks: {shop.a: {queue: q, idempotent: true}}
 
 Parameters:
     None.
@@ -53,9 +62,10 @@ NAME = "queue-arguments"
 
 QUEUE_ARGUMENT_REFUSED = error("PC463", "queue-argument-refused")
 QUEUE_EXPIRES = warning("PC467", "queue-expires")
+DELIVERY_LIMIT_ZERO = warning("PC558", "delivery-limit-zero")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Look at what each queue is declared with."""
+    """Check the arguments of each queue."""
     del spec
-    return as_findings(queue_arguments(plan), QUEUE_ARGUMENT_REFUSED, QUEUE_EXPIRES)
+    return as_findings(queue_arguments(plan), QUEUE_ARGUMENT_REFUSED, QUEUE_EXPIRES, DELIVERY_LIMIT_ZERO)

@@ -1,40 +1,40 @@
 """How queues are declared to the broker.
 
 Decides:
-    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `type`, `consumer_arguments`; each
-    `queue:NAME/arguments.ARGUMENT` that is written, and of a quorum queue `arguments.x-queue-type` and
-    `arguments.x-delivery-limit`; `app/task_create_missing_queues`, and of the default queue
+    `queue:NAME/exchange`, `exchange_type`, `routing_key`, `type`, `consumer_arguments`; each declared
+    `queue:NAME/arguments.ARGUMENT`; for a quorum queue also `arguments.x-queue-type` and
+    `arguments.x-delivery-limit`; `app/task_create_missing_queues`; for the default queue
     `app/task_default_exchange`, `task_default_exchange_type` and `task_default_routing_key`.
 
 Because:
-    Every queue that a declared task or schedule is sent to is declared. A task that the workload lacks may
-    name another one in its decorator; Celery creates that queue, so its sends go on, and the compiled
-    configuration logs the task and the queue. Pin `task_create_missing_queues: false` to refuse such a send
+    The output declares every queue that a declared task or schedule is sent to. An undeclared task may name
+    another queue in its decorator. Celery creates that queue, so its sends succeed, and the compiled
+    configuration logs the task and the queue. Pin `task_create_missing_queues: false` to refuse these sends
     with QueueNotFound.
 
-    The type, the arguments and the exchange of a queue that exists cannot be changed: RabbitMQ refuses
-    another declaration (406), and no worker starts. So a queue of which nothing is declared is declared as
-    Celery itself makes it: classic, behind a direct exchange of its own name, unless Celery's own settings
-    say otherwise (`task_default_queue_type`, `task_create_missing_queue_type` and those of exchanges). Quorum
-    queues are asked for, by `type: quorum` of a queue or for all by `queue_type` in the policy file; moving a
-    living queue to another type is a migration, and `policycompiler diff` has its steps.
+    The type, the arguments and the exchange of an existing queue cannot change: RabbitMQ refuses a different
+    declaration (406), and no worker starts. So a queue without declarations is declared as Celery creates it:
+    classic, with a direct exchange of the same name. Celery's own settings can change this:
+    `task_default_queue_type`, `task_create_missing_queue_type` and the settings for exchanges. To get a
+    quorum queue, declare `type: quorum` in a queue, or set `queue_type` in the policy file for all queues. To
+    move an existing queue to another type is a migration, and `policycompiler diff` prints its steps.
 
-    Quorum queues behind a topic exchange delay natively
-    (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html); the policy
-    broker-delays says what delays do elsewhere. Celery looks for a quorum queue among all queues of the app,
-    by its declared type only, and not where the type is the default of a virtual host.
+    Quorum queues with a topic exchange support native delays
+    (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html). The policy
+    broker-delays describes delays in other queues. Celery looks for a quorum queue among all queues of the
+    app. It sees only declared types, not the default type of a virtual host.
 
-    A quorum queue counts how often a message comes back; past `x-delivery-limit` the broker drops it or makes
-    it a dead letter, so it is delivered once more often than the limit says
+    A quorum queue counts how often a message returns. Beyond `x-delivery-limit` the broker drops the message
+    or makes it a dead letter. So the message is delivered once more than the limit
     (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
 
-    To a direct exchange `*` and `#` are letters. Celery itself sends to a queue behind one by the queue's
-    name, so its own messages arrive whatever the key is. Only what others send with a key to an exchange that
-    has a name of its own does not.
+    For a direct exchange, `*` and `#` are ordinary characters. Celery publishes to such a queue by the
+    queue's name, so its own messages arrive with any routing key. Messages of other publishers do not arrive
+    if they use a routing key and an exchange that is not named like the queue.
 
-    A broadcast is a queue of each process behind a `fanout` exchange. Its senders declare the exchange and no
-    queue; what kombu's own `Broadcast` leaves undeclared is lost on Redis. Nothing is kept for a worker that
-    is not there.
+    For a broadcast, each process has its own queue, bound to a `fanout` exchange. Publishers declare the
+    exchange and no queue. kombu's own `Broadcast` leaves the exchange undeclared, and its messages are lost
+    on Redis. A broadcast message is not kept for a worker that is not running.
 
 Example:
     tasks:
@@ -44,7 +44,7 @@ Example:
     app/task_create_missing_queues = true
 
 Refuses:
-    PC411 queue-type-unused: remove it; it is for RabbitMQ.
+    PC411 queue-type-unused: remove the key; only RabbitMQ uses it.
         fires: queues: {q: {type: quorum}}
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
@@ -74,7 +74,7 @@ Refuses:
 
 Parameters:
     `queue_type`: the type of queues that declare none, classic or quorum; "classic".
-    `redeliveries`: how often a message that is given back may come again from a quorum queue; 3.
+    `redeliveries`: how often a quorum queue may redeliver a returned message; 3.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, war
 from policycompiler.knowledge import pairs, topics
 from policycompiler.knowledge.brokers import broker
 from policycompiler.knowledge.pairs import Feature
+from policycompiler.knowledge.queue_arguments import LIMIT
 from policycompiler.model import PolicyParameters, Queue, Workload
 from policycompiler.plan import (
     APP,
@@ -114,26 +115,24 @@ LEVELS = "x-max-priority"
 """An argument of classic queues only (https://www.rabbitmq.com/docs/priority)."""
 CLASSIC, QUORUM = "classic", "quorum"
 TYPE = "x-queue-type"
-"""What makes a queue a quorum queue, for RabbitMQ and for Celery."""
-LIMIT = "x-delivery-limit"
-"""Of a quorum queue; -1 is none from RabbitMQ 4 on (https://www.rabbitmq.com/docs/quorum-queues)."""
+"""The argument that makes a queue a quorum queue, for RabbitMQ and for Celery."""
 CREATE_MISSING_QUEUES = True
-"""Celery's own default: a task that nobody declared may name a queue of its own."""
+"""Celery's own default: an undeclared task may name its own queue."""
 
 
 class Parameters(PolicyParameters):
     """What a policy file may set."""
 
     queue_type: Literal["classic", "quorum"] = Field(
-        "classic", description="of queues that declare none; a queue that exists cannot change it in place"
+        "classic", description="type of queues that declare none; an existing queue cannot change its type"
     )
     redeliveries: Annotated[int, Field(ge=1, le=1000)] = Field(
-        3, description="of a message that kills its worker, before the broker drops it"
+        3, description="redeliveries of a message that kills its worker before the broker drops it"
     )
 
 
 class _Kind(NamedTuple):
-    """Whether it is a quorum queue, why, who says so, and whether it has what only the compiler adds."""
+    """Whether it is a quorum queue, why, by which setting, and whether Celery itself would declare it so."""
 
     quorum: bool
     because: str
@@ -142,7 +141,7 @@ class _Kind(NamedTuple):
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """Declare every queue, and nothing else."""
+    """Declare every queue."""
     transport = plan.text(APP, "broker_transport")
     keeps_declarations = broker(transport).declarations
     if not keeps_declarations:
@@ -156,19 +155,19 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         if written is not None and keeps_declarations:
             yield from _objections(plan, scope, written, kind)
     if plan.find(APP, "task_create_missing_queues") is None:
-        because = "a task that nobody declared may name a queue of its own, and its sends must not fail"
+        because = "an undeclared task may name its own queue, and its sends must not fail"
         origins = (Constant("CREATE_MISSING_QUEUES", CREATE_MISSING_QUEUES),)
         yield Decision(APP, "task_create_missing_queues", CREATE_MISSING_QUEUES, because, origins)
     default = Scope("queue", plan.text(APP, "task_default_queue"))
     for key in ("exchange", "exchange_type", "routing_key"):
         name = f"task_default_{key}"
         if plan.find(APP, name) is None:
-            because = "as the default queue is declared"
+            because = "the default queue is declared with it"
             yield Decision(APP, name, plan.value(default, key), because, (Derived(default, key),))
 
 
 def _unused(transport: str, name: str, queue: Queue) -> Iterator[Diagnostic]:
-    """What only RabbitMQ understands."""
+    """Keys that only RabbitMQ uses."""
     followed = broker(transport).arguments or frozenset()
     unused = {
         "type": queue.type is not None,
@@ -176,11 +175,14 @@ def _unused(transport: str, name: str, queue: Queue) -> Iterator[Diagnostic]:
         "consumer_arguments": bool(queue.consumer_arguments),
     }
     for field in (field for field, given in unused.items() if given):
-        message = f"{transport} knows no `{field}` of a queue; this changes nothing"
+        message = f"`{field}` of queue {name} has no effect on {transport}"
         if field == "arguments" and followed:
-            message = f"of a queue's `arguments` {transport} knows only {', '.join(followed)}"
+            message = f"on {transport} only these queue arguments have an effect: {', '.join(followed)}"
         path = ("queues", name, field)
-        yield QUEUE_TYPE_UNUSED.at(path, message, help="remove it, or use RabbitMQ", at_key=True)
+        help_text = f"remove `{field}`, or use RabbitMQ"
+        if field == "arguments" and followed:
+            help_text = "remove the other arguments, or use RabbitMQ"
+        yield QUEUE_TYPE_UNUSED.at(path, message, help=help_text, at_key=True)
 
 
 def _queue(
@@ -188,17 +190,17 @@ def _queue(
 ) -> Iterator[Decision]:
     yield from _arguments(scope, (written and written.arguments) or {}, kind, tuned)
     decided: dict[str, tuple[Value, str]] = {
-        "exchange": (scope.name, "an exchange of the queue's own name"),
-        "routing_key": (scope.name, "the queue's own name"),
-        "consumer_arguments": ({}, "none are needed"),
+        "exchange": (scope.name, "the exchange has the name of the queue"),
+        "routing_key": (scope.name, "the routing key is the name of the queue"),
+        "consumer_arguments": ({}, "the consumers of the queue need no arguments"),
     }
     for key, (value, why) in decided.items():
         if plan.find(scope, key) is not None:
             continue
         of_app = f"task_default_{key}"
-        # A pinned null leaves it to Celery, which takes the name of the queue.
+        # With a pinned null Celery itself takes the name of the queue.
         if _is_default(plan, scope) and plan.get(APP, of_app) is not None:
-            because = f"`{of_app}` says so of the default queue"
+            because = f"`{of_app}` sets it for the default queue"
             yield Decision(scope, key, plan.value(APP, of_app), because, (Derived(APP, of_app),))
         else:
             yield Decision(scope, key, value, why, (kind.origin,))
@@ -207,23 +209,23 @@ def _queue(
 def _arguments(
     scope: Scope, written: Mapping[str, Value], kind: _Kind, tuned: Parameters
 ) -> Iterator[Decision]:
-    """Its type and its arguments: those that are written, and what makes a quorum queue of it."""
+    """The type and the arguments: the declared ones, and those of a quorum queue."""
     type_ = str(written.get(TYPE, QUORUM if kind.quorum else CLASSIC))
     yield Decision(scope, "type", type_, kind.because, (kind.origin,))
     for name, value in written.items():
         origin = Written(("queues", scope.name, "arguments", name))
-        yield Decision(scope, f"arguments.{name}", value, "pinned in the workload", (origin,))
+        yield Decision(scope, f"arguments.{name}", value, "the workload pins it", (origin,))
     if kind.quorum and TYPE not in written:
         yield Decision(scope, f"arguments.{TYPE}", QUORUM, kind.because, (Derived(scope, "type"),))
     if kind.quorum and not kind.as_celery_makes_it and LIMIT not in written:
-        because = "a message that kills its worker must not come back for ever"
+        because = "a message that kills its worker must not return without end"
         limit = Parameter(("parameters", NAME, "redeliveries"), tuned.redeliveries)
         origins = (Derived(scope, "type"), limit)
         yield Decision(scope, f"arguments.{LIMIT}", tuned.redeliveries, because, origins)
 
 
 def _exchange(plan: Plan, scope: Scope, kind: _Kind) -> Iterator[Decision | Diagnostic]:
-    """Its type: what copies to everybody, what delays, or what Celery makes."""
+    """The exchange type: pinned, for a broadcast, for delays, or Celery's own."""
     pinned = plan.find(scope, "exchange_type")
     broadcast = bool(plan.value(scope, "broadcast"))
     shared = topics.is_pattern(plan.text(scope, "routing_key")) and _has_a_name_of_its_own(plan, scope)
@@ -236,18 +238,18 @@ def _exchange(plan: Plan, scope: Scope, kind: _Kind) -> Iterator[Decision | Diag
         if broadcast and pinned.value != "fanout":
             path: SpecPath = ("queues", scope.name, "exchange_type")
             message = (
-                f"queue {scope.name} is a broadcast, but only a fanout exchange copies a message to every "
-                f"worker; a {pinned.value} exchange brings it to those that happen to match"
+                f"queue {scope.name} is a broadcast, but only a fanout exchange copies each message to every "
+                f"worker: a {pinned.value} exchange does not"
             )
-            yield BROADCAST_NOT_FANOUT.at(path, message, help="remove the exchange type")
+            yield BROADCAST_NOT_FANOUT.at(path, message, help="remove `exchange_type`")
     elif broadcast:
-        because = "it copies each message to every queue behind it"
+        because = "a fanout exchange copies each message to every bound queue"
         yield Decision(scope, "exchange_type", "fanout", because, (Derived(scope, "broadcast"),))
     elif shared:
-        because = "its routing key is a pattern"
+        because = "the routing key is a pattern, which needs a topic exchange"
         yield Decision(scope, "exchange_type", "topic", because, (Derived(scope, "routing_key"),))
     elif plan.get(APP, of_app) and not plan.value(scope, "external"):
-        because = f"`{of_app}` says so"
+        because = f"`{of_app}` sets it"
         yield Decision(scope, "exchange_type", plan.value(APP, of_app), because, (Derived(APP, of_app),))
     else:
         exchange_type = "topic" if kind.quorum and not kind.as_celery_makes_it else "direct"
@@ -259,18 +261,18 @@ def _is_default(plan: Plan, scope: Scope) -> bool:
 
 
 def _has_a_name_of_its_own(plan: Plan, scope: Scope) -> bool:
-    """Whether others may know the exchange: one of the queue's name is Celery's own way to that queue."""
+    """Whether the exchange is not named like the queue, so that others may publish to it."""
     return plan.text(scope, "exchange") != scope.name
 
 
 def _no_pattern(plan: Plan, scope: Scope) -> Diagnostic:
     key = plan.text(scope, "routing_key")
     message = (
-        f"to a direct exchange `{key}` is no pattern: messages that others send to exchange "
-        f"{plan.text(scope, 'exchange')} with a key that would match never reach queue {scope.name}"
+        f"a direct exchange does not read `{key}` as a pattern: other publishers' messages to exchange "
+        f"{plan.text(scope, 'exchange')} with a matching key do not reach queue {scope.name}"
     )
-    related = (Related(("queues", scope.name, "exchange_type"), "keys are compared as they are"),)
-    help_text = "remove the exchange type, or write a key without `*` and `#`"
+    related = (Related(("queues", scope.name, "exchange_type"), "keys are compared literally"),)
+    help_text = "remove `exchange_type`, or write a key without `*` and `#`"
     path: SpecPath = ("queues", scope.name, "routing_key")
     return TOPIC_ON_DIRECT.at(path, message, help=help_text, related=related)
 
@@ -279,45 +281,45 @@ def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterat
     arguments = written.arguments or {}
     path: SpecPath = ("queues", scope.name, "arguments")
     if written.type is not None and arguments.get(TYPE, written.type) != written.type:
-        message = f"queue {scope.name} has `type: {written.type}`, but its argument says {arguments[TYPE]}"
-        yield QUEUE_TYPE_TWICE.at((*path, TYPE), message, help="keep `type`, and remove the argument")
+        message = f"queue {scope.name} has `type: {written.type}`, but its `{TYPE}` is {arguments[TYPE]}"
+        yield QUEUE_TYPE_TWICE.at((*path, TYPE), message, help=f"keep `type`, and remove `{TYPE}`")
     limit = arguments.get(LIMIT)
-    if kind.quorum and LIMIT in arguments and not (isinstance(limit, int) and limit > 0):
+    if kind.quorum and LIMIT in arguments and not (isinstance(limit, int) and limit >= 0):
         tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
         late = next((task for task in tasks if plan.value(task, "idempotent")), None)
         if late is not None:
             message = (
-                f"nothing ends it when a message of queue {scope.name} kills every worker that takes it, "
-                f"for instance one of {late.name}: the delivery limit is {limit}"
+                f"with the delivery limit {limit}, queue {scope.name} redelivers a message that kills its "
+                f"worker without end, for instance one of {late.name}"
             )
-            help_text = "remove it (the compiler then sets one), or write a limit of 1 or more"
+            help_text = "remove the limit (the compiler then sets one), or write a limit of 1 or more"
             yield DELIVERY_LIMIT_MISSING.at((*path, LIMIT), message, help=help_text)
 
 
 def _kind(plan: Plan, scope: Scope, written: Queue | None, tuned: Parameters) -> _Kind:
     if not plan.broker.quorum_queues:
-        return _Kind(quorum=False, because="this broker has one kind of queue", origin=_TRANSPORT)
+        return _Kind(quorum=False, because="this broker has only one type of queue", origin=_TRANSPORT)
     if plan.value(scope, "broadcast"):
-        because = "each process has a queue of its own, as long as it runs"
+        because = "each process has its own queue of a broadcast, only while it runs"
         return _Kind(quorum=False, because=because, origin=Derived(scope, "broadcast"))
     pinned = None if written is None else _pinned(("queues", scope.name), written)
     if pinned is not None:
         return pinned
     if plan.value(scope, "external"):
-        because = "the app that consumes it declares it; this one only sends"
+        because = "another app consumes and declares the queue, and this app only publishes to it"
         return _Kind(quorum=False, because=because, origin=Derived(scope, "external"))
     return _of_celery(plan, scope) or _of_policy_file(plan, tuned)
 
 
 def _pinned(path: SpecPath, written: Queue) -> _Kind | None:
-    """What the workload says of it, an argument before the type as RabbitMQ is told that."""
+    """The pinned type; the argument takes precedence, because RabbitMQ reads it."""
     arguments = written.arguments or {}
     kind = arguments.get(TYPE, written.type)
     if kind is not None:
         where = (*path, "arguments", TYPE) if TYPE in arguments else (*path, "type")
-        return _Kind(kind == "quorum", "the queue type is pinned", Written(where))
+        return _Kind(kind == "quorum", "the workload pins the queue type", Written(where))
     if LEVELS in arguments:
-        because = "RabbitMQ refuses a quorum queue with levels of priority"
+        because = "RabbitMQ refuses a quorum queue with priority levels"
         return _Kind(quorum=False, because=because, origin=Written((*path, "arguments", LEVELS)))
     return None
 
@@ -326,26 +328,27 @@ _TRANSPORT = Derived(APP, "broker_transport")
 
 
 def _of_celery(plan: Plan, scope: Scope) -> _Kind | None:
-    """What pinned settings of Celery make of a queue that it declares by itself."""
+    """The type that pinned settings of Celery give to a queue that Celery itself declares."""
     key = "task_default_queue_type" if _is_default(plan, scope) else "task_create_missing_queue_type"
     pinned = plan.get(APP, key)
     if not isinstance(pinned, str):
         return None
-    because = f"`{key}` says so"
+    because = f"`{key}` sets it"
     return _Kind(pinned == "quorum", because, Derived(APP, key), as_celery_makes_it=True)
 
 
 def _of_policy_file(plan: Plan, tuned: Parameters) -> _Kind:
     asked = Parameter(("parameters", NAME, "queue_type"), tuned.queue_type)
     if tuned.queue_type == "classic":
-        because = "nothing asks for another type, and RabbitMQ refuses to change a queue that exists"
+        because = "no other type is declared, and RabbitMQ cannot change the type of an existing queue"
         return _Kind(quorum=False, because=because, origin=asked)
     celery, version = plan.text(APP, "celery_version"), plan.get(APP, "broker_version")
     broker = None if version is None else str(version)
     for feature in (Feature.CONSUME, Feature.DECLARE, Feature.RETRY):
-        # Of a RabbitMQ that nobody declares only what Celery cannot do with any is known.
+        # Without a declared RabbitMQ version, only what Celery cannot do with any RabbitMQ is known.
         if (pair := pairs.broken(feature, "quorum", celery, broker)) and (broker or not any(pair.broker)):
             source = "broker_version" if any(pair.broker) else "celery_version"
-            because = f"not with Celery {celery}{f' and RabbitMQ {broker}' if broker else ''}: {pair.what}"
+            versions = f"Celery {celery}{f' and RabbitMQ {broker}' if broker else ''}"
+            because = f"quorum queues do not work with {versions}: {pair.what}"
             return _Kind(quorum=False, because=because, origin=Derived(APP, source))
-    return _Kind(quorum=True, because="the policy file asks for quorum queues", origin=asked)
+    return _Kind(quorum=True, because="the policy file sets quorum queues", origin=asked)

@@ -1,12 +1,12 @@
-"""What each queue promises, and whose it is.
+"""The latency target and the owner of each queue.
 
 Decides:
-    `queue:NAME/latency`, `queue:NAME/queue_wait_seconds`, and `queue:NAME/owner` where all its tasks
-    have one owner.
+    `queue:NAME/latency`, `queue:NAME/queue_wait_seconds`, and `queue:NAME/owner` if all its tasks have the
+    same owner.
 
 Because:
-    Alerts and sizes are about queues, promises are about tasks: a queue keeps the promise of its most
-    urgent task.
+    Alerts and worker sizes are about queues, but latency targets are about tasks. So a queue has the latency
+    target of its most urgent task.
 
 Example:
     tasks:
@@ -36,7 +36,7 @@ NAME = "queue-promises"
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
-    """Sum up each queue's tasks."""
+    """Summarize the tasks of each queue."""
     urgency = {name: rank for rank, name in enumerate(spec.latency_classes)}
     for scope in plan.scopes("queue"):
         tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
@@ -44,16 +44,18 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
         if tasks:
             first = min(tasks, key=lambda task: urgency[plan.text(task, "latency")])
             latency = plan.text(first, "latency")
-            origin, because = Derived(first, "latency"), "the most urgent of its tasks"
+            origin, because = Derived(first, "latency"), f"{first.name} is the most urgent task of the queue"
         else:
             latency = DEFAULT_CLASS
-            origin, because = Constant("DEFAULT_CLASS", DEFAULT_CLASS), "no declared task is sent to it"
+            origin = Constant("DEFAULT_CLASS", DEFAULT_CLASS)
+            because = "no declared task is sent to the queue, so the middle class applies"
         yield Decision(scope, "latency", latency, because, (origin,))
         wait = spec.latency_classes[latency].queue_wait_p99_seconds
         bound = Parameter(("latency_classes", latency, "queue_wait_p99"), wait)
-        why = f"the promise of class `{latency}`: 99 of 100 tasks start within it"
+        why = f"the latency target of class `{latency}` is that 99 of 100 tasks start within this time"
         yield Decision(scope, "queue_wait_seconds", wait, why, (Derived(scope, "latency"), bound))
         owners = {plan.get(task, "owner") for task in tasks}
         owner = owners.pop() if len(owners) == 1 else None
         if owner is not None:
-            yield Decision(scope, "owner", owner, "all its tasks are theirs", (Derived(tasks[0], "owner"),))
+            because = "this team owns all tasks of the queue"
+            yield Decision(scope, "owner", owner, because, (Derived(tasks[0], "owner"),))

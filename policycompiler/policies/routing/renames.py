@@ -1,13 +1,13 @@
-"""Which earlier names of a task still count.
+"""The earlier names under which a task still runs.
 
 Decides:
     `task:NAME/renamed_from`, for each task of this app that has earlier names.
 
 Because:
-    A message names its task. A worker that does not know the name discards the message, so whatever was sent
-    before a rename, or is still sent by code of before it, would be lost without a trace but a line of its
-    log. An earlier name goes the way of the task, and a worker runs it as the task; a name that stands for
-    two tasks says neither. An exact earlier name beats a pattern that it matches.
+    A message names its task. A worker that does not know the name logs a line and discards the message. So
+    messages that were sent before a rename would be lost, and also messages from publishers that run the
+    previous code. An earlier name is routed like the task, and a worker runs it as the task. An earlier name
+    cannot belong to two tasks. An exact earlier name takes precedence over a matching pattern.
 
 Example:
     tasks: {shop.mail.send: {renamed_from: [shop.send]}}
@@ -18,16 +18,16 @@ Refuses:
     PC454 earlier-name-declared: remove one of the two.
         fires: tasks: {shop.a: {renamed_from: [shop.b]}, shop.b: {}}
         silent: tasks: {shop.a: {renamed_from: [shop.b]}, shop.*: {}}
-    PC455 earlier-name-of-two: keep it at the task that its messages are for.
+    PC455 earlier-name-of-two: keep the name in the task that its messages are for.
         fires: tasks: {shop.a: {renamed_from: [shop.old]}, shop.b: {renamed_from: [shop.old]}}
         silent: tasks: {shop.a: {renamed_from: [shop.old]}, shop.b: {renamed_from: [shop.older]}}
-    PC456 pattern-renamed: declare the one task by its name, and its earlier names there.
+    PC456 pattern-renamed: declare the renamed task by its own name, with its earlier names.
         fires: tasks: {shop.*: {renamed_from: [shop.old]}}
         silent: tasks: {shop.*: {}, shop.a: {renamed_from: [shop.old]}}
-    PC457 renamed-from-itself: remove it.
+    PC457 renamed-from-itself: remove the name.
         fires: tasks: {shop.a: {renamed_from: [shop.a]}}
         silent: tasks: {shop.a: {renamed_from: [shop.b]}}
-    PC458 renamed-elsewhere: say it where that app's workers are declared.
+    PC458 renamed-elsewhere: declare the earlier name in the app that runs the task.
         fires: tasks: {shop.a: {external: true, queue: theirs, renamed_from: [shop.b]}}
         silent: tasks: {shop.a: {queue: ours, renamed_from: [shop.b]}}
 
@@ -53,20 +53,20 @@ RENAMED_ELSEWHERE = warning("PC458", "renamed-elsewhere")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Take each earlier name that leads to one task of this app."""
+    """Take each earlier name that belongs to one task of this app."""
     claims: dict[str, SpecPath] = {}
     for name, task in sorted(spec.tasks.items()):
         path: SpecPath = ("tasks", name, "renamed_from")
         if not task.renamed_from:
             continue
         if "*" in name:
-            message = f"`{name}` stands for many tasks, and an earlier name leads to one"
-            help_text = "declare the one task by its name, and its earlier names there"
+            message = f"`{name}` stands for many tasks, but an earlier name must belong to one task"
+            help_text = "declare the renamed task by its own name, with its earlier names"
             yield PATTERN_RENAMED.at(path, message, help=help_text, at_key=True)
             continue
         if plan.value(Scope("task", name), "external"):
-            message = f"another app runs {name}; what its workers make of an earlier name is said there"
-            help_text = "remove it here, and say it where that app's workers are declared"
+            message = f"another app runs {name}, so `renamed_from` has no effect here"
+            help_text = "remove it here, and declare the earlier names in the app that runs the task"
             yield RENAMED_ELSEWHERE.at(path, message, help=help_text, fix=(Remove(path),), at_key=True)
             continue
         taken = []
@@ -79,7 +79,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
                 taken.append(old)
                 claims[old] = where
         if taken:
-            because = "messages that name it so may still be in flight"
+            because = "messages with these earlier names may still be in queues"
             yield Decision(Scope("task", name), "renamed_from", [*sorted(taken)], because, (Written(path),))
 
 
@@ -87,15 +87,16 @@ def _objection(
     spec: Workload, name: str, old: str, where: SpecPath, claims: dict[str, SpecPath]
 ) -> Diagnostic | None:
     if old == name:
-        return RENAMED_FROM_ITSELF.at(where, f"{name} is called so now", help="remove it")
+        message = f"`{old}` is the current name of the task, not an earlier name"
+        return RENAMED_FROM_ITSELF.at(where, message, help=f"remove `{old}`")
     if old in spec.tasks:
-        message = f"`{old}` is said to be an earlier name of {name}, and is a task of its own"
+        message = f"`{old}` is declared as an earlier name of {name} and as a task"
         related = (Related(("tasks", old), "declared here"),)
         return EARLIER_NAME_DECLARED.at(where, message, help="remove one of the two", related=related)
     earlier = claims.get(old)
     if earlier is not None and earlier[1] != name:
-        message = f"`{old}` is said to be an earlier name of {earlier[1]} and of {name}"
-        help_text = "keep it at the task that its messages are for"
+        message = f"`{old}` is declared as an earlier name of {earlier[1]} and of {name}"
+        help_text = "keep the name in the task that its messages are for"
         related = (Related(earlier, f"of {earlier[1]}"),)
         return EARLIER_NAME_OF_TWO.at(where, message, help=help_text, related=related)
     return None

@@ -1,17 +1,17 @@
-"""Exchanges that bring a message to more queues than one, to none, or that the broker refuses.
+"""Exchanges that route a message to several queues or to none, or that the broker refuses.
 
 Decides:
     Nothing.
 
 Because:
-    Celery sends to a queue behind a direct exchange by its name, past the exchange; elsewhere by the queue's
-    routing key to its exchange, which copies the message to every queue whose binding takes that key
-    (https://www.rabbitmq.com/tutorials/amqp-concepts#exchange-topic). Each of them runs the task.
+    To a queue with a direct exchange Celery publishes by the queue's name and bypasses the exchange. To other
+    queues it publishes to the exchange with the queue's routing key. The exchange copies the message to every
+    queue whose binding matches the key (https://www.rabbitmq.com/tutorials/amqp-concepts#exchange-topic). A
+    worker of each of these queues runs the task.
 
-    A fanout exchange copies to all. RabbitMQ keeps a copy in each queue. Redis has nothing to keep it in:
-    whoever is connected gets it, which is every process of a worker, and nobody else ever does; SQS has none
-    unless its fan-out over SNS is turned on. An exchange has one type: a second declaration with another one
-    is refused.
+    A fanout exchange copies a message to all its queues. RabbitMQ keeps a copy in each queue. Redis keeps no
+    copy: only worker processes that are connected get the message. SQS has no fanout unless its fan-out over
+    SNS is turned on. An exchange has one type: the broker refuses a second declaration with another type.
 
 Example:
     queues:
@@ -22,10 +22,10 @@ Example:
     refuses binding-overlap
 
 Refuses:
-    PC459 fanout-unkept: remove the exchange type, or declare a broadcast.
+    PC459 fanout-unkept: remove `exchange_type`, or write `broadcast: true`.
         fires: queues: {q: {exchange_type: fanout}}
         silent: queues: {q: {broadcast: true}}
-    PC460 binding-overlap: give one of the queues an exchange of its own, or keys that do not overlap.
+    PC460 binding-overlap: give one of the queues its own exchange, or use keys that do not overlap.
         fires:
             queues:
               qa: {exchange: tasks, exchange_type: topic, routing_key: task.#}
@@ -36,7 +36,7 @@ Refuses:
               qa: {exchange: tasks, exchange_type: topic, routing_key: task.a}
               qb: {exchange: tasks, exchange_type: topic, routing_key: task.b}
             tasks: {shop.b: {queue: qb}}
-    PC472 exchange-type-twice: give both queues one exchange type, or one of them another exchange.
+    PC472 exchange-type-twice: give both queues the same exchange type, or give one of them another exchange.
         fires:
             queues:
               qa: {exchange: tasks, exchange_type: topic}
@@ -68,6 +68,6 @@ EXCHANGE_TYPE_TWICE = error("PC472", "exchange-type-twice")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """What the bindings of this plan do."""
+    """Check the bindings of the plan."""
     del spec
     return as_findings(bindings(plan), FANOUT_UNKEPT, BINDING_OVERLAP, EXCHANGE_TYPE_TWICE)

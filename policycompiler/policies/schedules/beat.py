@@ -1,15 +1,16 @@
-"""The one process that sends periodic tasks.
+"""The single process that sends scheduled tasks.
 
 Decides:
-    Where there is an enabled schedule, a `beat:` section, a worker that asks for beat, or a store of results
-    that beat has to clean: `beat/scheduler`, `beat/host`, `beat/max_interval_seconds`,
-    `beat/stop_timeout_seconds`, `beat/log_level`; `app/beat_scheduler` where the workload names a scheduler.
+    If there is an enabled schedule, a `beat:` section, a worker with `beat: true`, or a result backend that
+    beat must clean: `beat/scheduler`, `beat/host`, `beat/max_interval_seconds`,
+    `beat/stop_timeout_seconds`, `beat/log_level`; and `app/beat_scheduler` if the workload names a
+    scheduler.
 
 Because:
-    Two beats send everything twice, and nothing tells them of each other. So there is one process, in a
-    unit that cannot be instantiated, on one host, and no worker gets `-B`: a beat inside a worker stops with
-    each of its restarts and doubles with each of its replicas. Results in a database stay there until beat
-    sends `celery.backend_cleanup`, once a day
+    Two beat processes send every task twice, and neither notices the other. Therefore one process runs beat
+    on one host, in a unit that cannot have several instances. No worker gets `-B`: a beat inside a worker
+    stops with each restart of the worker, and each replica runs another beat. Results in a database stay
+    there until beat sends `celery.backend_cleanup`, once a day
     (https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html#starting-the-scheduler).
 
 Example:
@@ -28,7 +29,7 @@ Refuses:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h}}
             workers: {w: {queues: [shop.standard.io], replicas: 2}}
-    PC516 beat-schedule-path: remove it; the command of beat names its file.
+    PC516 beat-schedule-path: remove the setting; the command of beat names its schedule file.
         fires:
             celery: {settings: {beat_schedule_filename: /tmp/schedule}}
             tasks: {shop.a: {}}
@@ -36,7 +37,7 @@ Refuses:
         silent:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h}}
-    PC517 beat-in-worker: remove `beat: true`; beat gets a process of its own.
+    PC517 beat-in-worker: remove `beat: true`; beat has its own process.
         fires:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h}}
@@ -45,7 +46,7 @@ Refuses:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h}}
             workers: {w: {queues: [shop.standard.io], options: {beat: false}}}
-    PC518 beat-embedded-green: remove `beat: true`; such a worker would not start.
+    PC518 beat-embedded-green: remove `beat: true`; the worker would not start.
         fires:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h}}
@@ -77,39 +78,40 @@ BEAT_IN_WORKER = warning("PC517", "beat-in-worker")
 BEAT_EMBEDDED_GREEN = error("PC518", "beat-embedded-green")
 
 SCHEDULER = "celery.beat:PersistentScheduler"
-"""Celery's own; keeps its state in one file."""
+"""Celery's default, which keeps its state in one file."""
 MAX_INTERVAL_SECONDS = 30
-"""Celery sleeps up to 300 s; 30 s lets a monitor tell a slow beat from a dead one."""
+"""By default beat sleeps up to 300 s. With 30 s, a monitor can distinguish a slow beat from a dead one."""
 STOP_TIMEOUT_SECONDS = 10
-"""Beat has nothing to finish but its state file."""
+"""At a stop, beat only writes its state file."""
 LOG_LEVEL = "INFO"
-"""One line a task that it sends."""
+"""One log line for each sent task."""
 CLEANED_BY_BEAT = frozenset({"database", "mongodb"})
-"""Stores that forget nothing by themselves and that Celery knows how to clean."""
+"""Result backends that never delete results, and that Celery can clean."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """One beat, where anything is scheduled."""
+    """Decide one beat process if there is anything to send."""
     inside = [
         name for name, worker in spec.workers.items() if worker.options is not None and worker.options.beat
     ]
     cleaning = _cleaning(plan)
     needed = bool(plan.scopes("schedule") or spec.beat is not None or cleaning)
     yield from _inside(plan, inside, needed=needed)
-    # A scheduler of its own may keep entries that no workload knows (in a database, say).
+    # A custom scheduler may have entries that are not in the workload, for instance in a database.
     if not needed and not inside:
         return
     pinned_file = "beat_schedule_filename"
     if plan.find(APP, pinned_file) is not None:
         path: SpecPath = ("celery", "settings", pinned_file)
-        message = "the command of beat names its file, on a disk that outlives it; this changes nothing"
+        message = f"`{pinned_file}` has no effect: the command of beat names its file, on a persistent disk"
         fix = (Remove(path),)
-        yield BEAT_SCHEDULE_PATH.at(path, message, help="remove it", at_key=True, fix=fix)
+        help_text = f"remove `{pinned_file}`"
+        yield BEAT_SCHEDULE_PATH.at(path, message, help=help_text, at_key=True, fix=fix)
     yield from _decisions(spec, plan, cleaning)
 
 
 def _cleaning(plan: Plan) -> tuple[Origin, ...]:
-    """From what follows that results have to be deleted; nothing where nobody has to."""
+    """The setting that requires beat to delete results, if any."""
     if plan.get(APP, "result_backend_kind") not in CLEANED_BY_BEAT:
         return ()
     return (Derived(APP, "result_expires"),) if plan.get(APP, "result_expires") else ()
@@ -119,26 +121,31 @@ def _inside(plan: Plan, names: list[str], *, needed: bool) -> Iterator[Diagnosti
     for name in names:
         scope, path = Scope("worker", name), ("workers", name, "options", "beat")
         replicas, pool = plan.number(scope, "replicas"), plan.value(scope, "pool")
-        # Where beat is needed anyway, no worker has to ask for it.
+        # The fix needs another reason to run beat.
         fix: Fix = (Remove(path),) if needed else ()
-        help_text = "remove `beat: true`; beat gets a process of its own"
+        help_text = "remove `beat: true`; beat has its own process"
         if not needed:
-            help_text = "write `beat: {}` instead; beat gets a process of its own"
+            help_text = "remove `beat: true`, and add the section `beat: {}`; beat has its own process"
         if pools.pool(str(pool)).green:
-            message = f"worker {name} is to run a beat inside, but with the pool {pool} it would not start"
+            message = f"worker {name} runs beat, but a worker with pool {pool} and beat does not start"
             yield BEAT_EMBEDDED_GREEN.at(path, message, help=help_text, fix=fix)
         elif replicas > 1 or len(names) > 1:
             of = f"{replicas:g} processes of worker {name}" if replicas > 1 else f"worker {name}"
-            message = f"{of} are to run a beat each" if replicas > 1 else f"{of} is to run a second beat"
-            message += ": every schedule would be sent that often"
+            message = (
+                f"{of} run one beat each, so each scheduled task is sent {replicas:g} times"
+                if replicas > 1
+                else f"{of} runs a second beat, so each scheduled task is sent more than once"
+            )
             others = tuple(
-                Related(("workers", other, "options", "beat"), "and here") for other in names if other != name
+                Related(("workers", other, "options", "beat"), "another beat")
+                for other in names
+                if other != name
             )
             yield BEAT_MULTIPLE.at(path, message, help=help_text, related=others, fix=fix)
         else:
             message = (
-                f"worker {name} is to run beat inside: it would stop with each restart of the worker, and a "
-                "second process would send every schedule twice"
+                f"worker {name} runs beat: beat stops with each restart of the worker, and a second worker "
+                "process would send every task twice"
             )
             yield BEAT_IN_WORKER.at(path, message, help=help_text, fix=fix)
 
@@ -147,32 +154,35 @@ def _decisions(spec: Workload, plan: Plan, cleaning: tuple[Origin, ...]) -> Iter
     written = spec.beat
     if written is not None and written.scheduler is not None:
         origins: tuple[Origin, ...] = (Written(("beat", "scheduler")),)
-        yield Decision(BEAT, "scheduler", written.scheduler, "pinned in the workload", origins)
-        because = "`celery beat` without `--scheduler` starts the same one"
+        yield Decision(BEAT, "scheduler", written.scheduler, "the workload pins it", origins)
+        because = "`celery beat` without `--scheduler` must start the same scheduler"
         yield Decision(APP, "beat_scheduler", written.scheduler, because, (Derived(BEAT, "scheduler"),))
     else:
         origins = (Constant("SCHEDULER", SCHEDULER), *cleaning)
-        because = "keeps its state in one file, needs nothing else"
+        because = "this scheduler keeps its state in one file and needs nothing else"
         if cleaning:
-            because += "; sends celery.backend_cleanup, which deletes old results"
+            because += "; it sends celery.backend_cleanup, which deletes old results"
         yield Decision(BEAT, "scheduler", SCHEDULER, because, origins)
     if written is not None and written.host is not None:
-        yield Decision(BEAT, "host", written.host, "declared", (Written(("beat", "host")),))
+        yield Decision(
+            BEAT, "host", written.host, "the workload declares `beat.host`", (Written(("beat", "host")),)
+        )
     numbers: dict[str, tuple[Value, str]] = {
-        "max_interval_seconds": (MAX_INTERVAL_SECONDS, "a monitor can tell a slow beat from a dead one"),
-        "stop_timeout_seconds": (STOP_TIMEOUT_SECONDS, "it has nothing to finish but its state file"),
-        "log_level": (LOG_LEVEL, "one line a task that it sends"),
+        "max_interval_seconds": (
+            MAX_INTERVAL_SECONDS,
+            "with this interval a monitor can distinguish a slow beat from a dead one",
+        ),
+        "stop_timeout_seconds": (STOP_TIMEOUT_SECONDS, "at a stop, beat only writes its state file"),
+        "log_level": (LOG_LEVEL, "INFO logs one line for each sent task"),
     }
     interval = plan.find(APP, "beat_max_loop_interval")
     noticed = STORES.get(str(plan.get(BEAT, "store")), NO_STORE).max_interval_seconds
     if interval is not None and interval.value:
         origins_interval = (Derived(APP, interval.key),)
-        yield Decision(
-            BEAT, "max_interval_seconds", interval.value, "pinned in the workload", origins_interval
-        )
+        yield Decision(BEAT, "max_interval_seconds", interval.value, "the workload pins it", origins_interval)
         del numbers["max_interval_seconds"]
     elif noticed:
-        because = "beat notices within this time what somebody changes in its store"
+        because = "beat reads changes in its store within this time"
         del numbers["max_interval_seconds"]
         yield Decision(BEAT, "max_interval_seconds", noticed, because, (Derived(BEAT, "store"),))
     for key, (value, because) in numbers.items():

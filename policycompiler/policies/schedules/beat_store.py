@@ -1,14 +1,14 @@
-"""Where beat keeps the entries of its schedule.
+"""Where beat stores its schedule.
 
 Decides:
-    Where the workload names a scheduler whose store is known: `beat/store`, one of `file`, `database` and
-    `redis`; `beat/expiry_option`, where it reads the expiry of a run from another option than `expires`.
+    If the workload names a scheduler with a known store: `beat/store`, one of `file`, `database` and `redis`.
+    `beat/expiry_option`, if the scheduler reads the expiry of a run from an option other than `expires`.
 
 Because:
-    Celery's own scheduler reads its whole schedule from the configuration. django-celery-beat copies it into
-    rows of a database: a schedule that leaves the configuration is still sent from its row, and options that
-    have no column are dropped without a word. RedBeat copies it into Redis. A class of your own may do either
-    (https://django-celery-beat.readthedocs.io, https://redbeat.readthedocs.io).
+    Celery's default scheduler reads its whole schedule from the configuration. django-celery-beat copies
+    the schedule into rows of a database. It still sends a schedule that was removed from the configuration,
+    and silently drops options without a column. RedBeat copies the schedule into Redis. A custom class may
+    do either (https://django-celery-beat.readthedocs.io, https://redbeat.readthedocs.io).
 
 Example:
     tasks: {shop.reports.nightly: {latency: batch}}
@@ -19,10 +19,10 @@ Example:
     beat/expiry_option = "expire_seconds"
 
 Refuses:
-    PC540 scheduler-without-module: write the module too, such as `shop.beat:Scheduler`.
+    PC540 scheduler-without-module: write the class with its module, such as `shop.beat:Scheduler`.
         fires: beat: {scheduler: DatabaseScheduler}
         silent: beat: {scheduler: "django_celery_beat.schedulers:DatabaseScheduler"}
-    PC541 scheduler-store-unknown: declare `beat.store`.
+    PC541 scheduler-store-unknown: declare `beat.store` in the workload.
         fires: beat: {scheduler: "shop.beat:Scheduler"}
         silent: beat: {scheduler: "shop.beat:Scheduler", store: database}
     PC542 scheduler-store-wrong: remove `beat.store`, or correct it.
@@ -50,7 +50,7 @@ SCHEDULER_STORE_WRONG = error("PC542", "scheduler-store-wrong")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """The store of a scheduler that the workload names; Celery's own needs no word."""
+    """Decide the store of a scheduler that the workload names; Celery's default needs none."""
     del plan
     beat = spec.beat
     if beat is None or (beat.scheduler is None and beat.store is None):
@@ -63,28 +63,31 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     store = known or beat.store
     if store is None:
         message = (
-            f"it is unknown whether {scheduler} still sends a schedule that has left the workload, and which "
-            "options it drops"
+            f"it is unknown whether {scheduler} still sends schedules that were removed from the workload, "
+            "and which options it drops"
         )
         help_text = (
-            "add to `beat:` `store: file`, `database` (like django-celery-beat) or `redis` (like RedBeat)"
+            "add `store:` to `beat:`, with `file`, `database` (as in django-celery-beat) or "
+            "`redis` (as in RedBeat)"
         )
         yield SCHEDULER_STORE_UNKNOWN.at(("beat", "scheduler"), message, help=help_text)
         return
     if known and beat.store not in (None, known):
-        message = f"{scheduler} keeps its entries in a store of kind `{known}`, not `{beat.store}`"
+        message = f"{scheduler} stores its entries in `{known}`, but `beat.store` is `{beat.store}`"
         path = ("beat", "store")
-        yield SCHEDULER_STORE_WRONG.at(path, message, help="remove it", fix=(Remove(path),))
+        yield SCHEDULER_STORE_WRONG.at(path, message, help="remove `beat.store`", fix=(Remove(path),))
     origin = Written(("beat", "scheduler" if known else "store"))
-    yield Decision(BEAT, "store", store, f"{scheduler} keeps its entries there", (origin,))
+    yield Decision(BEAT, "store", store, f"{scheduler} stores its entries there", (origin,))
     option = beat_schedulers.STORES[store].expiry_option
     if option != "expires":
-        because = "the option in which this scheduler looks for the expiry of a run"
+        because = "this scheduler reads the expiry of a run from this option"
         yield Decision(BEAT, "expiry_option", option, because, (Derived(BEAT, "store"),))
 
 
 def _without_module(scheduler: str) -> Diagnostic:
     known = beat_schedulers.known_as(scheduler)
-    message = f"beat cannot find a class by the name `{scheduler}` alone: it does not start"
-    help_text = f"write `{known[0]}`" if known else "write the module too, such as `shop.beat:Scheduler`"
+    message = f"beat cannot import a class named only `{scheduler}` and does not start"
+    help_text = (
+        f"write `{known[0]}`" if known else "write the class with its module, such as `shop.beat:Scheduler`"
+    )
     return SCHEDULER_WITHOUT_MODULE.at(("beat", "scheduler"), message, help=help_text)

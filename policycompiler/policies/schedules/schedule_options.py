@@ -1,16 +1,15 @@
-"""With what periodic tasks are sent, and when a run that waits is dropped.
+"""The options of scheduled tasks, and when a waiting run expires.
 
 Decides:
-    Of each enabled schedule that has any: `schedule:NAME/options`, with `expires` in seconds from the send.
+    For each enabled schedule with options: `schedule:NAME/options`, with `expires` in seconds after the send.
 
 Because:
-    After an outage every run that beat has sent meanwhile is waiting. Only the last one matters where the
-    next one follows soon, so a run expires a little before that, or when its task does if that is sooner. A
-    crontab that is due seldom or with gaps of very different lengths gets no expiry: a nightly run is worth
-    running late, and the last run before a long gap has no next one to take its place. Beat counts the expiry
-    from the send, so a countdown comes on top of it, and it is never shorter than the wait that a declared
-    latency class allows. On RabbitMQ an expired
-    message is a dead letter where the queue keeps those
+    After an outage all runs that beat has sent are waiting. If the next run follows soon, only the last one
+    matters. A run therefore expires shortly before the next one, or with its task if that is sooner. Some
+    crontabs get no expiry. A nightly run is useful even when late, and no run soon follows the last run
+    before a long gap. Beat counts the expiry from the send, so the countdown is added. The expiry is never
+    shorter than the wait that a declared latency class allows. On RabbitMQ an expired message becomes a
+    dead letter if the queue has a dead-letter queue
     (https://docs.celeryq.dev/en/stable/userguide/calling.html#expiration).
 
 Example:
@@ -25,21 +24,21 @@ Example:
     schedule:quarter/options = {"expires": 810, "queue": "shop.standard.io"}
 
 Refuses:
-    PC507 expires-twice: keep one of them.
+    PC507 expires-twice: remove one of the two expiries.
         fires:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h, expires: 5m, options: {expires: 60}}}
         silent:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h, expires: 5m}}
-    PC509 schedule-limit-above-task: lower it, or declare the longer run time with the task.
+    PC509 schedule-limit-above-task: lower the limit, or declare the longer run time for the task.
         fires:
             tasks: {shop.a: {options: {time_limit: 50}}}
             schedules: {s: {task: shop.a, every: 1h, options: {time_limit: 60}}}
         silent:
             tasks: {shop.a: {options: {time_limit: 50}}}
             schedules: {s: {task: shop.a, every: 1h, options: {time_limit: 50}}}
-    PC510 beat-expires: say when a run has become useless.
+    PC510 beat-expires: add `expires:`, the time after which a run is useless.
         fires:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, cron: "*/5 9-17 * * *"}}
@@ -55,15 +54,14 @@ Refuses:
             schedules: {s: {task: shop.a, every: 5m, expires: 5m}}
 
 Parameters:
-    `expires_over_interval`: the expiry over the time to the next run; 0.9.
-    `longest_crontab_gap`: a crontab with more seconds between its runs is worth running late; 3600.
+    `expires_over_interval`: the expiry as a share of the time to the next run; 0.9.
+    `longest_crontab_gap`: a crontab with more seconds between runs gets no expiry; 3600.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -73,6 +71,7 @@ from policycompiler.knowledge.crontab import Gaps, gaps, is_flood
 from policycompiler.model import PolicyParameters, Schedule, Workload
 from policycompiler.model.units import PositiveDuration
 from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope, Value, Written
+from policycompiler.quantities import duration
 
 NAME = "schedule-options"
 
@@ -82,19 +81,19 @@ BEAT_EXPIRES = warning("PC510", "beat-expires")
 EXPIRES_OVER_INTERVAL = warning("PC511", "expires-over-interval")
 
 EVEN = 2
-"""A longest gap up to twice the shortest: each run has a next one that takes its place soon enough."""
+"""With a longest gap up to twice the shortest, the next run follows each run soon enough."""
 SHORTEST_EXPIRY_SECONDS = 1
-"""Celery counts whole seconds here; an interval of one leaves no room below it."""
+"""Celery counts whole seconds, so no expiry is shorter than an interval of 1 s."""
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     expires_over_interval: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.9, description="expiry of a run over the time to the next one, which takes its place"
+        0.9, description="expiry of a run as a share of the time to the next run"
     )
     longest_crontab_gap: PositiveDuration = Field(
-        3600, description="a crontab with more time between its runs is worth running late"
+        3600, description="a crontab with more time between runs gets no expiry: late runs are useful"
     )
 
 
@@ -105,29 +104,26 @@ class _Expiry(NamedTuple):
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """Options of each schedule, with an expiry where none is declared and one is sound."""
-    globs = [name for name in spec.tasks if "*" in name]
+    """Decide the options of each schedule, and an expiry if none is declared and one is safe."""
     for name, schedule in sorted(spec.schedules.items()):
         scope, path = Scope("schedule", name), ("schedules", name)
-        entries = [schedule.task] if schedule.task in spec.tasks else globs
-        tasks = [Scope("task", entry) for entry in entries if fnmatchcase(schedule.task, entry)]
+        task = plan.entry(schedule.task)
         if schedule.expires is not None and schedule.options and schedule.options.expires is not None:
-            related = (Related((*path, "expires"), "also given here"),)
+            related = (Related((*path, "expires"), "also set here"),)
             where = (*path, "options", "expires")
-            yield EXPIRES_TWICE.at(
-                where, "the expiry is given twice", help="keep one of them", related=related
-            )
-        if tasks:
-            yield from _limits(plan, tasks[0], schedule, path)
+            message = f"schedule {name} sets `expires` twice"
+            yield EXPIRES_TWICE.at(where, message, help="remove one of the two expiries", related=related)
+        if task is not None:
+            yield from _limits(plan, task, schedule, path)
         if plan.find(scope, "task") is None:
             continue
         apart = _apart(schedule)
-        yield from _expiry_findings(plan, schedule, apart, tuned, path, tasks)
-        yield from _decided(plan, scope, schedule, apart, tuned, tasks)
+        yield from _expiry_findings(plan, schedule, apart, tuned, path, task)
+        yield from _decided(plan, scope, schedule, apart, tuned, task)
 
 
 def _apart(schedule: Schedule) -> Gaps | None:
-    """Seconds between its runs, where that can be said."""
+    """Seconds between its runs, if they can be computed."""
     if schedule.every is not None:
         seconds = math.ceil(schedule.every)
         return Gaps(seconds, seconds)
@@ -135,14 +131,17 @@ def _apart(schedule: Schedule) -> Gaps | None:
 
 
 def _limits(plan: Plan, task: Scope, schedule: Schedule, path: SpecPath) -> Iterator[Diagnostic]:
-    """Limits of the schedule's own that nobody would wait for."""
+    """Time limits of the schedule above the longest run that stops and timeouts wait for."""
     longest = plan.number_if_any(task, "longest_run_seconds")
     for key in ("soft_time_limit", "time_limit"):
         limit = getattr(schedule.options, key, None)
         if limit is not None and longest is not None and limit > longest:
-            message = f"a {key} of {limit:g} s, but stops and timeouts count on runs of at most {longest:g} s"
-            related = (Related(("tasks", task.name), f"a run of at most {longest:g} s"),)
-            help_text = "lower it, or declare the longer run time with the task"
+            message = (
+                f"`{key}` is {duration(limit)}, but stops and timeouts assume runs of "
+                f"{duration(longest)} at most"
+            )
+            related = (Related(("tasks", task.name), f"runs of {duration(longest)} at most"),)
+            help_text = f"lower `{key}`, or declare the longer run time for {task.name}"
             where = (*path, "options", key)
             yield SCHEDULE_LIMIT_ABOVE_TASK.at(where, message, help=help_text, related=related)
 
@@ -156,16 +155,16 @@ def _written(schedule: Schedule, path: SpecPath) -> tuple[int | float, SpecPath]
 
 
 def _countdown(schedule: Schedule) -> int | float:
-    """Seconds from the send to the time when a run is due."""
+    """Seconds from the send until a run is due."""
     return (schedule.options.countdown if schedule.options is not None else None) or 0
 
 
-def _wait(plan: Plan, schedule: Schedule, tasks: list[Scope]) -> Derived | None:
-    """How long a run may wait in its queue, where its task declares how long it may."""
-    if not tasks or plan.written(tasks[0], "latency") is None:
+def _wait(plan: Plan, schedule: Schedule, task: Scope | None) -> Derived | None:
+    """How long a run may wait in its queue, if its task declares a latency class."""
+    if task is None or plan.written(task, "latency") is None:
         return None
     named = schedule.options.queue if schedule.options is not None else None
-    return Derived(Scope("queue", named or plan.text(tasks[0], "queue")), "queue_wait_seconds")
+    return Derived(Scope("queue", named or plan.text(task, "queue")), "queue_wait_seconds")
 
 
 def _expiry_findings(
@@ -174,7 +173,7 @@ def _expiry_findings(
     apart: Gaps | None,
     tuned: Parameters,
     path: SpecPath,
-    tasks: list[Scope],
+    task: Scope | None,
 ) -> Iterator[Diagnostic]:
     if apart is None:
         return
@@ -184,27 +183,27 @@ def _expiry_findings(
         if left > apart.longest:
             runs = math.floor(left / apart.longest) + 1
             message = (
-                f"a run expires after {written[0]:g} s, but the next one is due within {apart.longest} s: "
-                f"after an outage up to {runs} of them run one after the other"
+                f"a run expires after {duration(written[0])}, but the next one is due within "
+                f"{duration(apart.longest)}: after an outage, up to {runs} runs follow one another"
             )
             kind = "cron" if schedule.cron is not None else "every"
-            related = (Related((*path, kind), f"at most {apart.longest} s from one run to the next"),)
+            related = (Related((*path, kind), f"at most {duration(apart.longest)} between two runs"),)
             sooner = _before(apart.longest, tuned) + _countdown(schedule)
-            help_text = f"expire it before the next one, such as after {sooner:g} s"
+            help_text = f"let a run expire before the next one, for instance after {duration(sooner)}"
             yield EXPIRES_OVER_INTERVAL.at(written[1], message, help=help_text, related=related)
     elif (
         schedule.cron is not None
         and apart.shortest <= tuned.longest_crontab_gap
         and not _is_even(apart)
-        and _of_tasks(plan, tasks) is None
-        # Somebody who meant one run a day needs another crontab, not an expiry.
+        and _of_task(plan, task) is None
+        # For one run a day, the author needs another crontab, not an expiry.
         and not is_flood(schedule.cron)
     ):
         message = (
-            f"runs are {apart.shortest} s to {apart.longest} s apart and none expires: after an outage all "
-            "of them run one after the other"
+            f"runs are {duration(apart.shortest)} to {duration(apart.longest)} apart and never expire: "
+            "after an outage, all waiting runs follow one another"
         )
-        help_text = "add `expires:`, after which a run is useless"
+        help_text = "add `expires:`, the time after which a run is useless"
         yield BEAT_EXPIRES.at((*path, "cron"), message, help=help_text)
 
 
@@ -214,12 +213,12 @@ def _decided(
     schedule: Schedule,
     apart: Gaps | None,
     tuned: Parameters,
-    tasks: list[Scope],
+    task: Scope | None,
 ) -> Iterator[Decision]:
     path: SpecPath = ("schedules", scope.name)
     options: dict[str, Value] = {}
     origins: tuple[Origin, ...] = ()
-    because = "declared"
+    because = "the schedule declares its options"
     if schedule.options is not None:
         options = schedule.options.model_dump(exclude_none=True)
         origins = (Written((*path, "options")),)
@@ -227,7 +226,7 @@ def _decided(
         options = {**options, "expires": schedule.expires}
         origins += (Written((*path, "expires")),)
     elif "expires" not in options:
-        expiry = _expiry(plan, schedule, apart, tuned, path, tasks)
+        expiry = _expiry(plan, schedule, apart, tuned, path, task)
         if expiry is not None:
             options = {**options, "expires": expiry.seconds}
             because, origins = expiry.because, origins + expiry.origins
@@ -241,7 +240,7 @@ def _expiry(
     apart: Gaps | None,
     tuned: Parameters,
     path: SpecPath,
-    tasks: list[Scope],
+    task: Scope | None,
 ) -> _Expiry | None:
     if apart is None or apart.shortest <= SHORTEST_EXPIRY_SECONDS or not _is_even(apart):
         return None
@@ -253,27 +252,28 @@ def _expiry(
     else:
         origins = (Written((*path, "every")),)
     seconds: int | float = _before(apart.shortest, tuned)
-    of_tasks = _of_tasks(plan, tasks)
-    wait = _wait(plan, schedule, tasks)
-    if of_tasks is not None and plan.number(of_tasks.scope, of_tasks.key) < seconds + _countdown(schedule):
-        # What beat says beats what the task says.
-        own = plan.number(of_tasks.scope, of_tasks.key)
-        return _Expiry(own, "its task is useless after this", (of_tasks,))
-    because = "a run that has waited for its whole interval is followed by the next one"
+    of_task = _of_task(plan, task)
+    wait = _wait(plan, schedule, task)
+    if of_task is not None and plan.number(of_task.scope, of_task.key) < seconds + _countdown(schedule):
+        # The expiry that beat sends overrides the expiry of the task.
+        own = plan.number(of_task.scope, of_task.key)
+        return _Expiry(own, "the task declares this expiry", (of_task,))
+    because = "the next run replaces a run that has waited for a whole interval"
     origins += (_parameter("expires_over_interval", tuned.expires_over_interval),)
     if wait is not None and plan.number(wait.scope, wait.key) > seconds:
-        seconds, because = plan.number(wait.scope, wait.key), "its queue lets a run wait as long"
+        seconds = plan.number(wait.scope, wait.key)
+        because = f"the queue's latency target lets a run wait {duration(seconds)}"
         origins += (wait,)
     if countdown := _countdown(schedule):
-        seconds, because = seconds + countdown, f"{because}, and the countdown comes before it"
+        seconds, because = seconds + countdown, f"{because}, after a countdown of {duration(countdown)}"
         origins += (Written((*path, "options", "countdown")),)
     return _Expiry(seconds, because, origins)
 
 
-def _of_tasks(plan: Plan, tasks: list[Scope]) -> Derived | None:
+def _of_task(plan: Plan, task: Scope | None) -> Derived | None:
     """The expiry of the task itself."""
-    found = [task for task in tasks[:1] if plan.number_if_any(task, "options.expires")]
-    return Derived(found[0], "options.expires") if found else None
+    expires = task is not None and plan.number_if_any(task, "options.expires")
+    return Derived(task, "options.expires") if task is not None and expires else None
 
 
 def _is_even(apart: Gaps) -> bool:

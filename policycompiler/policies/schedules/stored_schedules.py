@@ -1,13 +1,14 @@
-"""What a scheduler with a store of its own cannot carry.
+"""Schedules that a scheduler with its own store cannot keep.
 
 Decides:
     Nothing.
 
 Because:
-    django-celery-beat keeps an entry in the columns of a row: what has no column is dropped in silence, a
-    fraction of a second is cut off, and an interval of less than a second becomes 0, which is always due.
-    RedBeat writes an entry as JSON: a crontab loses its own zone and is read in that of the app, and an entry
-    that goes by the sun keeps beat from starting. RedBeat needs a Redis, also where the broker is none.
+    django-celery-beat stores an entry in the columns of a row. It silently drops options without a column,
+    and fractions of a second. An interval below one second becomes 0, so the entry is always due.
+
+    RedBeat stores an entry as JSON. A crontab loses its own time zone: RedBeat uses the zone of the app.
+    With a solar schedule beat does not start. RedBeat needs Redis, even if the broker is not Redis.
 
 Example:
     tasks: {shop.a: {}}
@@ -17,7 +18,7 @@ Example:
     refuses schedule-option-dropped
 
 Refuses:
-    PC543 schedule-option-dropped: declare it with the task, or send from code.
+    PC543 schedule-option-dropped: declare the option for the task, or send the task from code.
         fires:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1h, options: {countdown: 60}}}
@@ -35,7 +36,7 @@ Refuses:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, every: 1s}}
             beat: {scheduler: "django_celery_beat.schedulers:DatabaseScheduler"}
-    PC545 schedule-zone-dropped: use the zone of the app, or another scheduler.
+    PC545 schedule-zone-dropped: use the time zone of the app, or another scheduler.
         fires:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, cron: "0 3 * * *", timezone: Europe/Paris}}
@@ -45,9 +46,9 @@ Refuses:
             schedules: {s: {task: shop.a, cron: "0 3 * * *"}}
             beat: {scheduler: "redbeat.RedBeatScheduler"}
     PC546 schedule-solar-refused: use a crontab, or another scheduler.
-        when: a schedule goes by the sun, and RedBeat is the scheduler.
-    PC547 schedule-name-too-long: shorten it.
-        when: the name of a scheduled task has more characters than its row in the database.
+        when: a schedule is solar, and RedBeat is the scheduler.
+    PC547 schedule-name-too-long: shorten the name of the task.
+        when: the name of a scheduled task is longer than its column in the database.
     PC548 redbeat-without-redis: pin `redbeat_redis_url`.
         fires:
             broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -84,7 +85,7 @@ REDBEAT_WITHOUT_REDIS = error("PC548", "redbeat-without-redis")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Hold each schedule against what the store keeps of it."""
+    """Check each schedule against the fields of the store."""
     for hazard in stored_schedules(plan):
         yield hazard.as_finding(_HAZARDS[hazard.name])
     store = STORES.get(str(plan.get(BEAT, "store")))
@@ -97,8 +98,11 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             yield from _dropped(plan, store, scheduler, schedule, path)
         longest = store.longest_name
         if longest is not None and len(schedule.task) > longest:
-            message = f"the name of the task has {len(schedule.task)} characters; {scheduler} keeps {longest}"
-            yield SCHEDULE_NAME_TOO_LONG.at((*path, "task"), message, help="shorten it")
+            message = (
+                f"the task name has {len(schedule.task)} characters; {scheduler} stores at most {longest}"
+            )
+            help_text = "shorten the name of the task"
+            yield SCHEDULE_NAME_TOO_LONG.at((*path, "task"), message, help=help_text)
 
 
 _HAZARDS = {
@@ -113,12 +117,12 @@ def _dropped(
     written = {} if schedule.options is None else schedule.options.model_dump(exclude_none=True)
     lost = set() if store.options is None else written.keys() - store.options - {"expires"}
     for option in sorted(lost):
-        message = f"{scheduler} has no place for the option `{option}` and drops it without a word"
+        message = f"{scheduler} cannot store the option `{option}` and silently drops it"
         kept = ", ".join(sorted({*(store.options or ()), "expires"}))
-        help_text = f"remove it, or declare it with the task; a schedule may have {kept}"
+        help_text = f"remove it, or declare it for the task; a schedule may have {kept}"
         yield SCHEDULE_OPTION_DROPPED.at((*path, "options", option), message, help=help_text)
     zone, app_zone = schedule.timezone, plan.value(APP, "timezone")
     if not store.zones and schedule.cron is not None and zone not in (None, app_zone):
-        message = f"{scheduler} drops the zone {zone} of a crontab and reads it in that of the app"
-        help_text = f"write the times of {app_zone}, or pin `timezone` in `celery.settings`"
+        message = f"{scheduler} drops the time zone {zone} of the crontab and uses {app_zone}, the app's zone"
+        help_text = f"write the crontab in {app_zone}, or pin `timezone` in `celery.settings`"
         yield SCHEDULE_ZONE_DROPPED.at((*path, "timezone"), message, help=help_text)

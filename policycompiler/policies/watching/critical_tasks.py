@@ -1,4 +1,4 @@
-"""When somebody is called because one run of a task has failed.
+"""An alert for each failed run of a critical task.
 
 Decides:
     For each task that is `critical: true`, the scope `alert:CeleryTaskNewFailure:NAME` with the keys `alert`,
@@ -6,10 +6,12 @@ Decides:
     `matchers`, `summary` and `description`.
 
 Because:
-    A share of failures says nothing of a task that is sent twice a day, and nothing of one whose every
-    failure is money lost. celery-exporter counts failures by task; a counter that appears with its first
-    failure in it has not increased, so its birth counts as well. A pattern speaks for all tasks that it
-    matches but those that have an entry of their own. A run that is retried has not failed yet.
+    A failure rate does not work for a task that is sent twice a day. It is also too late where each failure
+    costs money. celery-exporter counts failures by task. A counter that appears with value 1 has not
+    increased, so the alert also fires when a counter appears.
+
+    A pattern covers all tasks that it matches, except tasks with their own entry. A run that will be retried
+    has not failed yet.
 
 Example:
     tasks:
@@ -20,7 +22,7 @@ Example:
     alert:CeleryTaskNewFailure:shop.payments.charge_card/team = "payments"
 
 Refuses:
-    PC531 critical-unwatched: send task events over Redis or RabbitMQ, or watch it in the task itself.
+    PC531 critical-unwatched: send task events over Redis or RabbitMQ, or report failures in the task's code.
         fires:
             broker: {transport: sqs, url: "${B}"}
             tasks: {shop.a: {critical: true}}
@@ -46,13 +48,13 @@ CRITICAL_UNWATCHED = warning("PC531", "critical-unwatched")
 
 ALERT = "CeleryTaskNewFailure"
 SEVERITY = "critical"
-"""Each single failure matters, so somebody is called."""
+"""Each failure matters, so the alert pages a person."""
 PATIENCE_SECONDS = 0
 """A failure does not go away by waiting."""
 WINDOW_SECONDS = 900
-"""For so long after a failure the alert stands: long enough to be seen, and over before the next shift."""
+"""How long the alert fires after a failure: people see it, and it ends before the next shift."""
 NO_TEAM = None
-"""Of a task that names no owner, in a service that names none."""
+"""Neither the task nor the service declares an owner."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -63,18 +65,18 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             continue
         deaf = _deaf(plan, scope)
         if deaf:
-            message = f"each failure of {name} matters, but nobody is told: {deaf}"
-            help_text = "watch it in the task itself, such as by a task_failure signal"
+            message = f"each failure of {name} matters, but no alert can see one: {deaf}"
+            help_text = "report failures in the application, for instance with a task_failure signal handler"
             yield CRITICAL_UNWATCHED.at(("tasks", name, "critical"), message, help=help_text)
         else:
             yield from _alert(spec, plan, scope)
 
 
 def _deaf(plan: Plan, task: Scope) -> str:
-    """Why a failure makes no count anywhere; empty where it does."""
+    """Why celery-exporter cannot count failures of the task; empty if it can."""
     transport = plan.text(APP, "broker_transport")
     if broker(transport).metrics is None:
-        return f"celery-exporter counts nothing on {transport}"
+        return f"celery-exporter does not support {transport}"
     workers = [Scope("worker", name) for name in plan.texts(task, "workers")]
     silent = [worker.name for worker in workers if not plan.value(worker, "task_events")]
     return f"worker {silent[0]} sends no task events" if silent else ""
@@ -88,54 +90,67 @@ def _alert(spec: Workload, plan: Plan, task: Scope) -> Iterator[Decision]:
         others += [name for name in sorted(spec.tasks) if name != task.name and fnmatchcase(name, task.name)]
     team = _team(plan, task)
     window = f"{WINDOW_SECONDS // 60} min"
-    of = f"of {task.name} " if "*" not in task.name else f"of a task {task.name} "
+    of = f"of {task.name} " if "*" not in task.name else f"of a task that matches {task.name} "
     choices: dict[str, tuple[Value, str, tuple[Origin, ...]]] = {
-        "alert": (ALERT, "each of its failures matters", (cause,)),
-        "queue": (plan.value(task, "queue"), "where it is sent", (Derived(task, "queue"),)),
-        "task": (task.name, "whose failures are counted", (cause,)),
+        "alert": (ALERT, "each failure of this task matters", (cause,)),
+        "queue": (plan.value(task, "queue"), "the task is sent to this queue", (Derived(task, "queue"),)),
+        "task": (task.name, "the alert counts the failures of this task", (cause,)),
         "team": team,
-        "severity": (SEVERITY, "each of its failures matters", (Constant("SEVERITY", SEVERITY), cause)),
+        "severity": (SEVERITY, "each failure of this task matters", (Constant("SEVERITY", SEVERITY), cause)),
         "for_seconds": (
             PATIENCE_SECONDS,
-            "a failure does not go away by waiting",
+            "waiting does not undo a failure",
             (Constant("PATIENCE_SECONDS", PATIENCE_SECONDS),),
         ),
         "window_seconds": (
             WINDOW_SECONDS,
-            "long enough to be seen",
+            "people have 15 min to see the alert",
             (Constant("WINDOW_SECONDS", WINDOW_SECONDS),),
         ),
-        "summary": (f"Task {task.name} failed", "says what is wrong", (cause,)),
+        "summary": (f"Task {task.name} failed", "the summary names the task that failed", (cause,)),
         "description": (
             (
-                f"A run {of}has failed for good within the last {window}; each of its failures matters. "
+                f"A run {of}failed within the last {window} and is not retried. "
+                "The workload declares this task critical: each failure matters. "
                 f"{_first_step(plan, task)}"
             ),
-            "says what is known",
+            "the description gives the time window and the first step",
             (cause, Derived(scope, "window_seconds")),
         ),
     }
     exporter = Derived(Scope("alert", "CeleryExporterDown"), "matchers")
     if plan.find(*exporter):
-        choices["matchers"] = (plan.value(*exporter), "those of the exporter", (exporter,))
+        choices["matchers"] = (
+            plan.value(*exporter),
+            "the same labels select this service's celery-exporter",
+            (exporter,),
+        )
     if plan.find(task, "renamed_from"):
-        names, why = plan.value(task, "renamed_from"), "runs under an earlier name count under that"
+        names = plan.value(task, "renamed_from")
+        why = "celery-exporter counts runs with an earlier name under that name"
         choices["earlier_names"] = (names, why, (Derived(task, "renamed_from"),))
     if others:
-        choices["other_tasks"] = (others, "they have entries of their own", (cause,))
+        choices["other_tasks"] = (
+            others,
+            "these tasks match the pattern but have their own entries",
+            (cause,),
+        )
     for key, (value, because, origins) in choices.items():
         yield Decision(scope, key, value, because, origins)
 
 
 def _first_step(plan: Plan, task: Scope) -> str:
-    """The logs of its workers."""
+    """The command that shows the logs of the task's workers."""
     service = plan.get(APP, "service", "SERVICE")
     units = [f"--unit={service}-worker-{name}@1.service" for name in plan.texts(task, "workers")]
     return f"First: journalctl {' '.join(units)} --since=-1h --priority=warning."
 
 
 def _team(plan: Plan, task: Scope) -> tuple[Value, str, tuple[Origin, ...]]:
-    for scope, whose in ((task, "the task's owner"), (APP, "nobody owns it alone, so the service's owner")):
+    for scope, whose in (
+        (task, "this team owns the task"),
+        (APP, "the task declares no owner, and this team owns the service"),
+    ):
         if plan.find(scope, "owner"):
             return plan.value(scope, "owner"), whose, (Derived(scope, "owner"),)
-    return NO_TEAM, "nobody is declared its owner", (Constant("NO_TEAM", NO_TEAM),)
+    return NO_TEAM, "neither the task nor the service declares an owner", (Constant("NO_TEAM", NO_TEAM),)

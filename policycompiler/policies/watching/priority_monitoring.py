@@ -1,13 +1,13 @@
-"""Whether the alert on a queue's backlog sees all of its messages.
+"""Whether the backlog alert of a queue counts all of its messages.
 
 Decides:
     Nothing.
 
 Because:
-    On Redis each step of priority is a list of its own, named after the queue, two control characters and
-    the number; step 0, the most urgent, has the queue's bare name. celery-exporter measures that one alone
-    (https://github.com/danihodovic/celery-exporter/issues/272), so a backlog of what is less urgent raises
-    no alert by its length; the alert on a queue that has stalled counts starts, and sees it.
+    On Redis each priority step is a separate list. Its name is the queue name, two control characters and
+    the number. Step 0, the most urgent, has the plain queue name. celery-exporter measures only that list
+    (https://github.com/danihodovic/celery-exporter/issues/272). The alert `CeleryQueueBacklog` therefore
+    never fires for less urgent messages. `CeleryQueueStalled` still works, because it counts started runs.
 
 Example:
     tasks:
@@ -17,8 +17,8 @@ Example:
     refuses priority-monitoring
 
 Refuses:
-    PC232 priority-monitoring: watch the lengths of the other lists too (redis_exporter measures the keys
-        it is given), use RabbitMQ, or a queue for what is urgent.
+    PC232 priority-monitoring: monitor the lengths of the other lists with redis_exporter (it measures listed
+        keys), use RabbitMQ, or give urgent tasks a separate queue.
         fires: tasks: {shop.a: {queue: mail, priority: 2}}
         silent:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
@@ -45,11 +45,11 @@ PRIORITY_MONITORING = warning("PC232", "priority-monitoring")
 BACKLOG = "CeleryQueueBacklog"
 """The alert that compares a queue's length."""
 KOMBU_STEPS = [0, 3, 6, 9]
-"""Where none are set."""
+"""The steps that kombu uses if `priority_steps` is not set."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Each queue of Redis with a backlog alert and tasks that are not sent to its first list."""
+    """Each Redis queue with a backlog alert and tasks that are not sent to its first list."""
     del spec
     if plan.broker.levels is not Levels.LISTS:
         return
@@ -68,7 +68,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _steps(steps: object) -> list[int]:
-    """Those of the transport; what is not a list of numbers has been refused."""
+    """The steps of the transport; another policy refuses a value that is no list of numbers."""
     if isinstance(steps, list) and steps and all(type(step) is int for step in steps):
         return steps
     return KOMBU_STEPS
@@ -76,13 +76,13 @@ def _steps(steps: object) -> list[int]:
 
 def _finding(plan: Plan, queue: Scope, unseen: list[int], task: Scope) -> Diagnostic:
     message = (
-        f"the backlog alert of queue {queue.name} counts only its most urgent messages: celery-exporter "
-        f"does not see what waits in {'step' if len(unseen) == 1 else 'steps'} "
-        f"{', '.join(str(step) for step in unseen)} of its priorities"
+        f"the backlog alert of queue {queue.name} counts only the most urgent messages: celery-exporter "
+        f"does not count messages of priority {'step' if len(unseen) == 1 else 'steps'} "
+        f"{', '.join(str(step) for step in unseen)}"
     )
     help_text = (
-        "watch the lengths of those lists too (redis_exporter measures the keys it is given), use RabbitMQ, "
-        "or a queue of its own for what is urgent"
+        "monitor the lengths of those lists with redis_exporter (it measures listed keys), use RabbitMQ, "
+        "or give urgent tasks a separate queue"
     )
     origin = plan.setting(task, "options.priority").origins[0]
     path = origin.path if isinstance(origin, Written) else ("tasks", task.name)

@@ -1,14 +1,16 @@
-"""What workers and producers tell monitors, and what workers tell each other.
+"""Events that workers and publishers send to monitors, and messages between workers.
 
 Decides:
     `app/worker_send_task_events`, `app/task_send_sent_event`; `worker:NAME/task_events`,
     `without_gossip`, `without_mingle`, `without_heartbeat`, `log_level`.
 
 Because:
-    Exporters and Flower live on task events, and know a task's queue only from the event of its send.
-    Gossip is worth its traffic only to who writes election code. On RabbitMQ, Celery 5.7 holds a gevent
-    or eventlet worker to some ten tasks a second while it sends any event at all, so such a worker sends
-    none; `celery.settings: {broker_heartbeat: 0}` is the other way out, and keeps the events.
+    celery-exporter and Flower require task events. They know the queue of a task only from its sent event.
+    Gossip costs traffic, and only code that elects a leader among workers uses it.
+
+    On RabbitMQ, Celery 5.7 limits a gevent or eventlet worker to about ten tasks a second while the worker
+    sends events, even heartbeats. This policy turns the events of these workers off. To keep the events, set
+    `celery.settings: {broker_heartbeat: 0}` instead.
 
 Example:
     tasks: {shop.mail.send: {latency: interactive}}
@@ -35,29 +37,33 @@ from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, 
 NAME = "task-events"
 
 WITHOUT_GOSSIP = True
-"""Nothing that we emit uses it."""
+"""No generated file uses gossip."""
 WITHOUT_MINGLE = False
-"""A starting worker learns from the others which tasks were revoked."""
+"""A starting worker asks the other workers which tasks were revoked."""
 LOG_LEVEL = "INFO"
-"""One line a task: what an on-call person reads first."""
+"""One log line for each run: the first place to look during an incident."""
 CELERY_WITH_SLOW_GREEN = (5, 7)
 """Its synchronous loop, which green pools run, waits 0.1 s for events after every message."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
-    """Events on, wherever the broker can carry them and the pool can bear them."""
+    """Turn events on where the broker transports them and the pool stays fast enough."""
     del spec
     carried = plan.broker.control
     slowed = {scope for scope in plan.scopes("worker") if _slows(plan, scope)}
     transport: tuple[Origin, ...] = (Derived(APP, "broker_transport"),)
-    because = "exporters and Flower live on them" if carried else "this broker cannot carry them"
+    because = (
+        "celery-exporter and Flower require task events"
+        if carried
+        else "this broker does not transport task events"
+    )
     if plan.find(APP, "task_send_sent_event") is None:
         yield Decision(APP, "task_send_sent_event", carried, because, transport)
     pinned = plan.get(APP, "worker_send_task_events")
     if pinned is None:
         origins = (*transport, *(Derived(scope, "pool") for scope in sorted(slowed)))
         if slowed:
-            because = "each worker's own flag says so, as one of them must not send any"
+            because = "at least one worker must not send events, so each worker has its own flag"
         yield Decision(APP, "worker_send_task_events", carried and not slowed, because, origins)
     for scope in plan.scopes("worker"):
         decided = _flags(
@@ -69,7 +75,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
 
 
 def _slows(plan: Plan, scope: Scope) -> bool:
-    """Whether events would hold this worker to ten tasks a second."""
+    """Whether events would limit this worker to ten tasks a second."""
     return (
         plan.broker.heartbeats
         and pools.pool(plan.text(scope, "pool")).green
@@ -82,18 +88,28 @@ def _flags(
     plan: Plan, scope: Scope, *, sends: bool, slowed: bool
 ) -> Iterator[tuple[str, Value, str, tuple[Origin, ...]]]:
     if slowed:
-        why = "with any events this pool is held to ten tasks a second"
+        why = "events would limit this pool to about ten tasks a second"
         three = (Derived(scope, "pool"), Derived(APP, "broker_transport"), Derived(APP, "celery_version"))
         yield "task_events", False, why, three
         yield "without_heartbeat", True, why, three
     else:
         app = plan.setting(APP, "worker_send_task_events")
         origin = Derived(APP, "broker_transport") if sends and not app.value else Derived(APP, app.key)
-        why = "exporters and Flower live on them" if sends else "as the app's setting says"
+        why = (
+            "celery-exporter and Flower require task events"
+            if sends
+            else "`worker_send_task_events` is false for the whole app"
+        )
         yield "task_events", sends, why, (origin,)
-        yield "without_heartbeat", False, "monitors know it is alive", (Derived(scope, "pool"),)
+        yield (
+            "without_heartbeat",
+            False,
+            "heartbeats show monitors that the worker is alive",
+            (Derived(scope, "pool"),),
+        )
     gossip = (Constant("WITHOUT_GOSSIP", WITHOUT_GOSSIP),)
-    yield "without_gossip", WITHOUT_GOSSIP, "nothing here uses it", gossip
+    yield "without_gossip", WITHOUT_GOSSIP, "no generated file uses gossip", gossip
     mingle = (Constant("WITHOUT_MINGLE", WITHOUT_MINGLE),)
-    yield "without_mingle", WITHOUT_MINGLE, "a starting worker learns which tasks were revoked", mingle
-    yield "log_level", LOG_LEVEL, "one line a task", (Constant("LOG_LEVEL", LOG_LEVEL),)
+    because = "a starting worker asks the other workers which tasks were revoked"
+    yield "without_mingle", WITHOUT_MINGLE, because, mingle
+    yield "log_level", LOG_LEVEL, "INFO logs one line for each run", (Constant("LOG_LEVEL", LOG_LEVEL),)

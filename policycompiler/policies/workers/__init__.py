@@ -17,6 +17,7 @@ from policycompiler.policies.workers import (
     worker_descriptions,
     worker_mix,
     worker_pins,
+    worker_starts,
 )
 
 DECIDERS: tuple[Policy, ...] = (
@@ -36,4 +37,5 @@ CHECKS: tuple[Policy, ...] = (
     soft_shutdown,
     hosts,
     remote_control,
+    worker_starts,
 )

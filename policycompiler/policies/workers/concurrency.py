@@ -1,16 +1,16 @@
-"""How many slots each worker has, in how many processes.
+"""The number of slots and of processes of each worker.
 
 Decides:
-    `worker:NAME/concurrency` (slots of one process) and `worker:NAME/replicas`.
+    `worker:NAME/concurrency` (slots of one worker process) and `worker:NAME/replicas`.
 
 Because:
-    Celery's default is the number of the machine's cores, which says nothing about the work and is wrong
-    in every container. Where rates and run times are declared, the slots are those that the busiest
-    minutes keep busy, with room to spare: a queue's wait grows without bound as its slots fill up.
-    Elsewhere it is a modest number by the kind of work. Where a worker's memory budget and the memory of its
-    tasks are declared, a process has no more slots than fit. Autoscaling works for prefork; a pool of
-    threads cannot grow, and its worker ends with an error as soon as it should
-    (https://docs.celeryq.dev/en/stable/userguide/workers.html#autoscaling).
+    Celery's default is the number of cores of the machine. It does not depend on the load, and it is wrong
+    in every container. With declared rates and run times, the slots follow from the load at peak, plus a
+    reserve. Waits grow without bound as slots fill up. Otherwise the number of slots is a modest one.
+
+    If the memory of a worker and of its tasks is declared, a worker process has only as many slots as fit.
+    Autoscaling works with prefork only. A thread pool cannot grow, and its worker exits with an error when it
+    must (https://docs.celeryq.dev/en/stable/userguide/workers.html#autoscaling).
 
 Example:
     tasks:
@@ -27,26 +27,25 @@ Refuses:
         silent:
             queues: {q: {}}
             workers: {q: {pool: threads, concurrency: 8}}
-    PC408 autoscale-order: min is at most max.
+    PC408 autoscale-order: set `min` to at most `max`.
         fires:
             queues: {q: {}}
             workers: {q: {concurrency: {min: 8, max: 2}}}
         silent:
             queues: {q: {}}
             workers: {q: {concurrency: {min: 2, max: 8}}}
-    PC642 absurd-capacity: correct the rate or the run time, or split the work among several workers.
+    PC642 absurd-capacity: correct the rate or the run time, or split the load among several workers.
         fires: tasks: {shop.a: {rate: 1000/s, runtime: {p50: 3s, p99: 3s}}}
         silent: tasks: {shop.a: {rate: 1000/m, runtime: {p50: 3s, p99: 3s}}}
 
 Parameters:
-    `busy_at_peak`: the share of its slots that a worker keeps busy in the busiest minutes; 0.7.
-    `fewest_slots`: of a worker whose tasks declare their rates; 2.
-    `most_slots`: of one process; 32.
-    `slots_io`: of a worker whose tasks wait, where not all rates are declared; 4.
-    `slots_cpu`: of a worker whose tasks compute, where not all rates are declared; 2.
-    `many_processes`: of one worker; above it, a declared number is more likely wrong than the fleet that
-    large; 100.
-    `many_slots`: of one process whose replicas are pinned, likewise; 1000.
+    `busy_at_peak`: the share of a worker's slots that is busy at peak; 0.7.
+    `fewest_slots`: the fewest slots of a worker whose tasks declare rates; 2.
+    `most_slots`: the most slots of one worker process; 32.
+    `slots_io`: the slots of a worker whose tasks wait, if not all rates are declared; 4.
+    `slots_cpu`: the slots of a worker whose tasks compute, if not all rates are declared; 2.
+    `many_processes`: a worker that needs more processes probably has a wrong declared number; 100.
+    `many_slots`: the same for the slots of one process, if replicas are pinned; 1000.
 """
 
 from __future__ import annotations
@@ -70,6 +69,7 @@ from policycompiler.plan import (
     Plan,
     Scope,
 )
+from policycompiler.quantities import size as size_text
 
 NAME = "concurrency"
 
@@ -78,43 +78,43 @@ AUTOSCALE_ORDER = error("PC408", "autoscale-order")
 ABSURD_CAPACITY = warning("PC642", "absurd-capacity", Profile.MINIMAL)
 
 MEMORY = "memory_bytes"
-"""Of a process of a worker, and of a run of a task."""
+"""The memory of a worker process, and of one run of a task."""
 PARENT_BYTES = 104857600
-"""The process that hands out the work: some 50 MB of a bare Celery, twice that with an application."""
+"""The parent process of the pool: about 50 MB for Celery alone, twice that with an application."""
 REPLICAS = 1
-"""One process a worker, unless its slots ask for more."""
+"""One worker process, unless its slots require more."""
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     busy_at_peak: Annotated[float, Field(ge=0.05, le=0.95)] = Field(
         0.7,
-        description="busy share of the slots in the busiest minutes; above it waits grow faster than load",
+        description="share of the slots busy at peak; above it, waits grow faster than the load",
     )
     fewest_slots: Annotated[int, Field(ge=1, le=1000)] = Field(
-        2, description="where rates are declared; one slow run must not stop a queue"
+        2, description="fewest slots if rates are declared, because one slow run must not block a queue"
     )
     most_slots: Annotated[int, Field(ge=1, le=10000)] = Field(
-        32, description="of one process; each prefork slot is a child of some 20 MB and more"
+        32, description="most slots of one worker process; a prefork slot is a child of 20 MB or more"
     )
     slots_io: Annotated[int, Field(ge=1, le=10000)] = Field(
-        4, description="where not all rates are declared; tasks that wait can share a core"
+        4, description="slots if not all rates are declared; tasks that wait can share a core"
     )
     slots_cpu: Annotated[int, Field(ge=1, le=10000)] = Field(
-        2, description="where not all rates are declared; tasks that compute cannot share a core"
+        2, description="slots if not all rates are declared; tasks that compute cannot share a core"
     )
     many_processes: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = Field(
         100,
-        description="of one worker; above it, a declared number is more likely wrong than the fleet large",
+        description="a worker that needs more processes probably has a wrong declared number",
     )
     many_slots: Annotated[int, Field(ge=1, le=10000)] = Field(
-        1000, description="of one process whose replicas are pinned; above it, likewise"
+        1000, description="with pinned replicas, more slots per process suggest a wrong declared number"
     )
 
 
 class _Slots(NamedTuple):
-    """How many, why, and from what."""
+    """A number of slots, the reason, and the origins."""
 
     number: int
     because: str
@@ -122,14 +122,20 @@ class _Slots(NamedTuple):
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """Slots and processes of every worker that does not pin them."""
+    """Decide slots and processes of every worker that does not pin them."""
     yield from _autoscaling(spec, plan)
     for scope in plan.scopes("worker"):
         pinned = plan.find(scope, "concurrency") or plan.find(scope, "autoscale")
         if pinned is None:
             yield from _slots(plan, scope, tuned)
         elif plan.find(scope, "replicas") is None:
-            yield Decision(scope, "replicas", REPLICAS, "one process", (Constant("REPLICAS", REPLICAS),))
+            yield Decision(
+                scope,
+                "replicas",
+                REPLICAS,
+                "one worker process has all slots",
+                (Constant("REPLICAS", REPLICAS),),
+            )
 
 
 def _autoscaling(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
@@ -139,12 +145,12 @@ def _autoscaling(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             continue
         pool = plan.text(Scope("worker", name), "pool")
         if slots.min > slots.max:
-            message = f"the pool shrinks to {slots.min} slots and grows to {slots.max}: min is at most max"
-            yield AUTOSCALE_ORDER.at((*path, "min"), message, help="swap them")
+            message = f"autoscale `min` is {slots.min} slots, more than `max` with {slots.max}"
+            yield AUTOSCALE_ORDER.at((*path, "min"), message, help="swap `min` and `max`")
         elif pool in pools.POOLS and not pools.POOLS[pool].autoscales:
             has_slots = pools.POOLS[pool].slots
-            then = "its worker ends with an error as soon as it should" if has_slots else "it has one slot"
-            message = f"a pool of {pool} cannot grow from {slots.min} slots to {slots.max}: {then}"
+            then = "the worker exits with an error when it tries" if has_slots else "it has one slot"
+            message = f"a {pool} pool cannot grow from {slots.min} slots to {slots.max}: {then}"
             most = slots.max if has_slots else 1
             help_text = f"write `concurrency: {most}`, or use `pool: prefork`"
             yield AUTOSCALE_OFF_PREFORK.at(path, message, help=help_text)
@@ -156,7 +162,7 @@ def _slots(plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision | D
         wanted = _Slots(1, f"a {kind} pool has one slot", (Derived(scope, "pool"),))
     else:
         wanted = _wanted(plan, [Scope("task", name) for name in plan.texts(scope, "tasks")], tuned)
-    bound = _Slots(tuned.most_slots, "in a process", (_parameter("most_slots", tuned.most_slots),))
+    bound = _Slots(tuned.most_slots, "one process has at most", (_parameter("most_slots", tuned.most_slots),))
     fitting = _fitting(plan, scope)
     if fitting is not None and fitting.number < bound.number:
         bound = fitting
@@ -165,38 +171,40 @@ def _slots(plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision | D
     processes = pinned or math.ceil(wanted.number / bound.number)
     slots = _Slots(math.ceil(wanted.number / processes), wanted.because, wanted.origins)
     if fitting is not None and slots.number > fitting.number:
-        slots = _Slots(fitting.number, f"no more fit {fitting.because}", fitting.origins)
+        slots = _Slots(fitting.number, f"{fitting.because} {_count(fitting.number)}", fitting.origins)
     yield Decision(scope, "concurrency", *slots)
     if replicas is None and processes > tuned.many_processes:
-        told = f"{processes:,} processes of {slots.number:,} slots"
+        told = f"{processes:,} processes with {slots.number:,} slots each"
         yield _absurd(plan, scope, told, cut=processes > MOST_PROCESSES)
         processes = min(processes, MOST_PROCESSES)
     elif pinned and slots.number > tuned.many_slots:
-        yield _absurd(plan, scope, f"{slots.number:,} slots in each of its processes")
+        yield _absurd(plan, scope, f"{slots.number:,} slots in each process")
     if replicas is None:
-        why = "one process is enough"
+        why = "one worker process has enough slots"
         if processes > 1:
-            why = f"{wanted.number} slots, at most {bound.number} {bound.because}"
+            why = f"the load needs {_count(wanted.number)}, and {bound.because} {_count(bound.number)}"
         yield Decision(scope, "replicas", processes, why, (*wanted.origins, *bound.origins))
 
 
+def _count(slots: int) -> str:
+    return f"{slots} slot{'s' if slots != 1 else ''}"
+
+
 def _absurd(plan: Plan, worker: Scope, needs: str, *, cut: bool = False) -> Diagnostic:
-    """That the declared rates and run times ask for more than anybody runs, and which task asks for most."""
+    """The finding that the declared load needs an absurd capacity, at the task with the largest load."""
     busy = {name: _busy(plan, Scope("task", name))[0] for name in plan.texts(worker, "tasks")}
     most = max(busy, key=lambda name: (busy[name] or 0, name))
-    message = (
-        f"worker {worker.name} needs {needs}: {most} keeps {busy[most] or 0:,.0f} slots busy at its peak"
-    )
+    message = f"worker {worker.name} needs {needs}: {most} keeps {busy[most] or 0:,.0f} slots busy at peak"
     if cut:
-        message += f"; a plan has at most {MOST_PROCESSES:,} processes of a worker"
+        message += f"; a plan has at most {MOST_PROCESSES:,} processes for each worker"
     path: SpecPath = ("tasks", most, "rate")
     related = (Related(("tasks", most, "runtime"), "its run time"),)
-    help_text = f"check the rate and the run time of {most}, or split the work among several workers"
+    help_text = f"check the rate and the run time of {most}, or split the load among several workers"
     return ABSURD_CAPACITY.at(path, message, help=help_text, related=related)
 
 
 def _busy(plan: Plan, task: Scope) -> tuple[float | None, list[Origin]]:
-    """Slots that a task keeps busy at its peak, None where it does not say; and what says so."""
+    """Slots that a task keeps busy at peak, or None if not declared; and the origins of the number."""
     key = "rate_peak_per_second"
     if plan.number_if_any(task, key) is None:
         key = "rate_mean_per_second"
@@ -207,7 +215,7 @@ def _busy(plan: Plan, task: Scope) -> tuple[float | None, list[Origin]]:
 
 
 def _fitting(plan: Plan, scope: Scope) -> _Slots | None:
-    """How many of its largest task fit into the memory of one prefork process, at least one."""
+    """How many runs of the largest task fit into the memory of one prefork worker process, at least one."""
     tasks = plan.texts(scope, "tasks")
     declared = [(size, name) for name in tasks if (size := plan.number_if_any(Scope("task", name), MEMORY))]
     budget = plan.number_if_any(scope, MEMORY)
@@ -215,7 +223,7 @@ def _fitting(plan: Plan, scope: Scope) -> _Slots | None:
         return None
     largest, name = max(declared)
     number = max(1, math.floor((budget - PARENT_BYTES) / largest))
-    because = f"into its memory beside each other, {largest / 2**20:.0f} MiB each"
+    because = f"the memory of one process, at {size_text(int(largest))} a run, fits"
     task = Derived(Scope("task", name), MEMORY)
     return _Slots(
         number,
@@ -225,7 +233,7 @@ def _fitting(plan: Plan, scope: Scope) -> _Slots | None:
 
 
 def _wanted(plan: Plan, tasks: list[Scope], tuned: Parameters) -> _Slots:
-    """Slots of all processes together."""
+    """Slots of all worker processes together."""
     load, origins, undeclared = 0.0, list[Origin](), False
     for task in tasks:
         busy_slots, of_task = _busy(plan, task)
@@ -238,14 +246,14 @@ def _wanted(plan: Plan, tasks: list[Scope], tuned: Parameters) -> _Slots:
     needed = max(fewest, math.ceil(load / busy))
     if tasks and (needed > modest or not undeclared):
         because = (
-            f"{load:.3g} busy slots at the peak, kept below {busy:.0%} busy"
+            f"the load keeps {load:.3g} slots busy at peak, and at most {busy:.0%} of all slots may be busy"
             if load > fewest * busy
-            else "hardly anything to do, but one slow run must not stop a queue"
+            else f"the load is small, and with {fewest} slots one slow run does not block a queue"
         )
         bounds = (_parameter("busy_at_peak", busy), _parameter("fewest_slots", fewest))
         return _Slots(needed, because, (*origins, *bounds))
-    verb = "compute" if computes else "wait for others"
-    because = f"a modest number for tasks that {verb}: not all rates are declared"
+    verb = "compute" if computes else "wait for other systems"
+    because = f"not all rates are declared, and {modest} slots are a safe number for tasks that {verb}"
     return _Slots(modest, because, (_parameter("slots_cpu" if computes else "slots_io", modest),))
 
 

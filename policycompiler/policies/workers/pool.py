@@ -1,17 +1,19 @@
-"""What kind of pool runs a worker's tasks.
+"""The pool of each worker.
 
 Decides:
     `worker:NAME/pool`.
 
 Because:
-    Only prefork keeps both time limits, survives a task that kills its process, and can recycle
-    processes. The others ignore limits in silence, but for gevent, which keeps the hard limit of a task
-    that waits (https://docs.celeryq.dev/en/stable/userguide/concurrency/index.html). Slots that wait are
-    cheaper there: who needs hundreds of them pins such a pool and gives each call a timeout of its own.
-    Gevent has to patch the standard library before anything is imported, which a setting is read too late
-    for: Celery warns at every start where it finds one, also beside the generated `--pool`.
-    Eventlet's own authors ask that nothing new be built on it (https://github.com/eventlet/eventlet), and
-    the extra `celery[eventlet]` installs nothing on Python 3.10 and later.
+    Only prefork enforces both time limits, survives a task that kills its process, and can replace child
+    processes. The other pools silently ignore time limits. The exception is gevent: it enforces the hard
+    time limit while a task waits (https://docs.celeryq.dev/en/stable/userguide/concurrency/index.html).
+    Slots for waiting tasks cost less in those pools. For hundreds of slots, pin such a pool and give each
+    call in the task a timeout.
+
+    Gevent must patch the standard library before any other import. Celery reads settings too late for that.
+    It warns at every start if a setting names a green pool, even next to the generated `--pool`. The
+    authors of eventlet advise against new uses (https://github.com/eventlet/eventlet). The extra
+    `celery[eventlet]` installs nothing on Python 3.10 and later.
 
 Example:
     tasks: {shop.mail.send: {latency: interactive}}
@@ -26,14 +28,14 @@ Refuses:
         silent:
             tasks: {shop.a: {queue: q, options: {time_limit: 9}}}
             workers: {q: {pool: gevent}}
-    PC304 pool-time-limit-unkept: use prefork, or give the task's calls timeouts of their own.
+    PC304 pool-time-limit-unkept: use prefork, or give each call in the task a timeout.
         fires:
             tasks: {shop.a: {queue: q}}
             workers: {q: {pool: threads}}
         silent:
             tasks: {shop.a: {queue: q}}
             workers: {q: {pool: gevent}}
-    PC318 pool-gevent-soft: use prefork, or remove the soft limit and end the waiting call by its own timeout.
+    PC318 pool-gevent-soft: use prefork, or remove the soft time limit and give each call a timeout.
         fires:
             tasks: {shop.a: {queue: q, options: {soft_time_limit: 9}}}
             workers: {q: {pool: gevent}}
@@ -47,7 +49,7 @@ Refuses:
         silent:
             queues: {q: {}}
             workers: {q: {pool: gevent}}
-    PC320 pool-in-config: give each worker its `pool:` instead.
+    PC320 pool-in-config: remove the setting, and give each worker a `pool:`.
         fires:
             celery: {settings: {worker_pool: gevent}}
             tasks: {shop.a: {queue: q}}
@@ -87,28 +89,31 @@ POOL_IN_CONFIG = warning("PC320", "pool-in-config")
 POOL_CPU_GREEN = error("PC405", "pool-cpu-green")
 
 POOL = "prefork"
-"""The only pool that keeps time limits."""
+"""The only pool that enforces both time limits."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Prefork, unless pinned; objections to pins that break what was declared."""
+    """Choose prefork unless a pool is pinned; object to pins that break declared facts."""
     pinned = plan.get(APP, "worker_pool")
     if isinstance(pinned, str) and pools.pool(pinned).green and pools.pool(pinned).maintained:
-        message = f"a setting is read too late for the pool {pinned}: it patches what is imported before"
+        message = (
+            f"Celery reads `worker_pool` too late for the {pinned} pool, "
+            "which must patch the standard library before other imports"
+        )
         path: SpecPath = ("celery", "settings", "worker_pool")
-        yield POOL_IN_CONFIG.at(path, message, help=f"give each worker `pool: {pinned}` instead")
+        yield POOL_IN_CONFIG.at(path, message, help=f"remove it, and give each worker `pool: {pinned}`")
     del spec
     unmaintained: set[SpecPath] = set()
     for scope in plan.scopes("worker"):
         if plan.find(scope, "pool") is None:
-            because = "the only pool that keeps time limits and survives a task that kills its process"
+            because = "only prefork enforces both time limits and survives a task that kills its process"
             yield Decision(scope, "pool", POOL, because, (Constant("POOL", POOL),))
             continue
         pool = plan.text(scope, "pool")
         where = plan.written(scope, "pool") or ("workers", scope.name)
         if not pools.pool(pool).maintained and where not in unmaintained:
             unmaintained.add(where)
-            message = f"{pool} is no longer developed, and `celery[{pool}]` does not install it"
+            message = f"{pool} is no longer developed, and `celery[{pool}]` no longer installs it"
             yield POOL_EVENTLET.at(where, message, help="use `pool: gevent`, or `pool: threads`")
     yield from as_findings(
         unkept_limits(plan), POOL_TIME_LIMIT_INERT, POOL_TIME_LIMIT_UNKEPT, POOL_GEVENT_SOFT

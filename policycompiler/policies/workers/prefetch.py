@@ -1,17 +1,19 @@
-"""How many messages a worker takes off its queues ahead of its slots.
+"""How many messages a worker prefetches.
 
 Decides:
-    `worker:NAME/prefetch_multiplier`, messages for each slot, and `disable_prefetch` where it helps.
+    `worker:NAME/prefetch_multiplier`, the messages for each slot, and `disable_prefetch` where it helps.
 
 Because:
-    A message that one worker holds in reserve waits behind that worker's running tasks while another
-    worker may be idle. Only for very short tasks does the trip to the broker cost more than that, and only
-    a reserve that is done within the promise of each queue breaks none
-    (https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits). A worker has one reserve
-    for all its queues. With one message a slot, a worker still holds one behind each run that is acknowledged
-    early. On Redis, `--disable-prefetch` of Celery 5.6 takes a message only when a slot is free; on other
-    brokers it does nothing. It is set where runs are known to be long and another process could take what
-    waits behind them.
+    A prefetched message waits for the runs of its worker, even if another worker is idle. Only for very
+    short tasks is this wait cheaper than one round trip to the broker for each message. Prefetched messages
+    must also start within the latency target of each queue
+    (https://docs.celeryq.dev/en/stable/userguide/optimizing.html#prefetch-limits). A worker has one
+    prefetch limit for all its queues.
+
+    With one message a slot, a worker still prefetches one message behind each run that is acknowledged
+    early. On Redis, `--disable-prefetch` of Celery 5.6 fetches a message only when a slot is free. On other
+    brokers it has no effect. This policy sets it if declared runs are long and another worker process could
+    run the waiting messages.
 
 Example:
     tasks: {shop.reports.yearly: {latency: batch, runtime: 2h}}
@@ -19,14 +21,14 @@ Example:
     worker:shop.batch.io/prefetch_multiplier = 1
 
 Refuses:
-    PC327 prefetch-long: remove the pin, or give the long task a queue and a worker of its own.
+    PC327 prefetch-long: remove the pin, or give the long task a separate queue and worker.
         fires:
             tasks: {shop.a: {queue: q, runtime: 20s}}
             workers: {q: {options: {prefetch_multiplier: 4}}}
         silent:
             tasks: {shop.a: {queue: q, runtime: 2s}}
             workers: {q: {options: {prefetch_multiplier: 4}}}
-    PC328 prefetch-mixed-worker: give the short tasks a worker of their own, where their rate is high.
+    PC328 prefetch-mixed-worker: give the short tasks a separate worker if their rate is high.
         fires:
             tasks: {shop.a: {queue: q, runtime: 100ms}, shop.b: {queue: r, runtime: 20s}}
             workers: {w: {queues: [q, r]}}
@@ -40,7 +42,7 @@ Refuses:
         silent:
             tasks: {shop.a: {queue: q, runtime: 2s}}
             workers: {q: {options: {prefetch_multiplier: 1}}}
-    PC330 disable-prefetch-rabbit: remove it; one message a slot and late acknowledgement leave no reserve.
+    PC330 disable-prefetch-rabbit: remove it; one message a slot with late acknowledgement prefetches nothing.
         fires:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             queues: {q: {}}
@@ -48,7 +50,7 @@ Refuses:
         silent:
             queues: {q: {}}
             workers: {q: {options: {disable_prefetch: true}}}
-    PC412 prefetch-unlimited: set a number, 1 where in doubt.
+    PC412 prefetch-unlimited: set a number; if in doubt, 1.
         fires:
             queues: {q: {}}
             workers: {q: {options: {prefetch_multiplier: 0}}}
@@ -59,7 +61,7 @@ Refuses:
 Parameters:
     `short_run_seconds`: the longest run that counts as short; 0.5.
     `short_tasks_a_slot`: the messages for each slot of a worker of short tasks; 4.
-    `long_run_seconds`: a run longer than this keeps what is in reserve waiting for too long; 10.0.
+    `long_run_seconds`: a run longer than this delays prefetched messages for too long; 10.0.
 """
 
 from __future__ import annotations
@@ -75,6 +77,7 @@ from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.prefetch import unlimited_prefetch
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope
+from policycompiler.quantities import duration
 
 NAME = "prefetch"
 
@@ -85,27 +88,27 @@ DISABLE_PREFETCH_RABBIT = warning("PC330", "disable-prefetch-rabbit")
 PREFETCH_UNLIMITED = warning("PC412", "prefetch-unlimited")
 
 ONE_A_SLOT = 1
-"""The least there is without late acknowledgement; with it, a worker holds no more than it runs."""
+"""The smallest multiplier. With late acknowledgement a worker then prefetches nothing."""
 FIRST_CELERY_WITHOUT_PREFETCH = (5, 6)
-"""`--disable-prefetch` is new in it."""
+"""The first version with `--disable-prefetch`."""
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     short_run_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
-        0.5, description="above it, a trip to the broker of some milliseconds costs next to nothing"
+        0.5, description="longest run in seconds that is short, compared with a round trip to the broker"
     )
     short_tasks_a_slot: Annotated[int, Field(ge=1, le=1000)] = Field(
-        4, description="messages for each slot of short tasks; Celery's own default, made for them"
+        4, description="messages for each slot of a worker of short tasks; Celery's default is also 4"
     )
     long_run_seconds: Annotated[float, Field(gt=0, le=86400)] = Field(
-        10.0, description="a run longer than this keeps what is in reserve waiting for too long"
+        10.0, description="a longer run, in seconds, delays prefetched messages for too long"
     )
 
 
 class _Runs(NamedTuple):
-    """What is known of a worker's runs: the longest, of what, and the closest promise of its queues."""
+    """A worker's longest run and its task, and the smallest latency target and its queue."""
 
     seconds: float
     task: Scope
@@ -114,7 +117,7 @@ class _Runs(NamedTuple):
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """One message a slot, more where every task is known to be short beside its queue's promise."""
+    """One message a slot; more if every task is short and each queue's latency target allows it."""
     del spec
     processes = {scope: _processes(plan, scope) for scope in plan.scopes("worker")}
     told: set[tuple[str, SpecPath]] = set()
@@ -126,8 +129,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             yield from _once(told, _objections(plan, scope, runs, tuned))
         elif short:
             because = (
-                "all its tasks are short: the trip to the broker costs more than a reserve, "
-                f"which is done within the promised {runs.promise:g} s"
+                f"all tasks of this worker run {duration(runs.seconds)} at most, and prefetched messages "
+                f"start within the latency target of {duration(runs.promise)}"
             )
             origins: tuple[Origin, ...] = (
                 Derived(runs.task, "runtime_p99_seconds"),
@@ -137,7 +140,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             )
             yield Decision(scope, "prefetch_multiplier", tuned.short_tasks_a_slot, because, origins)
         else:
-            because = "a message held in reserve waits behind running tasks while another worker may be idle"
+            because = "a prefetched message waits for the runs of its worker while another worker may be idle"
             origins = (Constant("ONE_A_SLOT", ONE_A_SLOT),)
             yield Decision(scope, "prefetch_multiplier", ONE_A_SLOT, because, origins)
             yield from _mixed(plan, scope, tuned)
@@ -150,7 +153,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
 
 
 def _runs(plan: Plan, scope: Scope, names: list[str]) -> _Runs:
-    """Of the queues of these names; without end where nothing is declared."""
+    """The runs of these queues; infinite if nothing is declared."""
     tasks = sorted({name for queue in names for name in plan.texts(Scope("queue", queue), "tasks")})
     runs = [
         (math.inf if p99 is None else p99, task)
@@ -168,7 +171,7 @@ def _short(runs: _Runs, tuned: Parameters) -> bool:
 
 
 def _processes(plan: Plan, scope: Scope) -> int:
-    """How many processes could take a message of this worker's queues."""
+    """How many worker processes consume at least one of this worker's queues."""
     names = {
         name for queue in plan.texts(scope, "queues") for name in plan.texts(Scope("queue", queue), "workers")
     }
@@ -187,8 +190,8 @@ def _without_reserve(plan: Plan, scope: Scope, processes: int, tuned: Parameters
     seconds, task = max(early, default=(0, scope))
     if seconds > tuned.long_run_seconds:
         because = (
-            f"{task.name} may run {seconds:g} s and is acknowledged early: what a worker holds behind it "
-            "would wait while another process is idle"
+            f"{task.name} may run {duration(seconds)} and is acknowledged early, so a message prefetched "
+            "behind it would wait while another worker process is idle"
         )
         origins = (
             Derived(task, "runtime_p99_seconds"),
@@ -212,45 +215,46 @@ def _objections(plan: Plan, scope: Scope, runs: _Runs, tuned: Parameters) -> Ite
     seconds, task = max(declared, default=(0, scope))
     if multiplier > ONE_A_SLOT and seconds > tuned.long_run_seconds and not without:
         message = (
-            f"worker {scope.name} holds {multiplier:g} messages a slot, and {task.name} may run {seconds:g} s"
-            f": the last may wait {multiplier * seconds:g} s there while another worker is idle"
+            f"worker {scope.name} prefetches {multiplier:g} messages a slot, and {task.name} may run "
+            f"{duration(seconds)}: the last message may wait {duration(multiplier * seconds)} "
+            "while another worker is idle"
         )
-        related = (Related(("tasks", task.name, "runtime"), f"p99 {seconds:g} s"),)
-        help_text = "remove the pin (the compiler then sets 1), or give the long task a worker of its own"
+        related = (Related(("tasks", task.name, "runtime"), f"p99 {duration(seconds)}"),)
+        help_text = "remove the pin (the compiler then sets 1), or give the long task a separate worker"
         yield PREFETCH_LONG.at(path, message, help=help_text, related=related)
     elif multiplier == ONE_A_SLOT and _short(runs, tuned):
         message = (
-            f"all tasks of worker {scope.name} are done within {runs.seconds:g} s, and with one message a "
-            "slot each waits for a trip to the broker"
+            f"all tasks of worker {scope.name} run {duration(runs.seconds)} at most; with one prefetched "
+            "message a slot, each run waits for a round trip to the broker"
         )
-        help_text = f"remove the pin; the compiler then sets {tuned.short_tasks_a_slot}"
+        help_text = f"remove the pin (the compiler then sets {tuned.short_tasks_a_slot})"
         yield PREFETCH_SHORT.at(path, message, help=help_text)
 
 
 def _mixed(plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Diagnostic]:
-    """Queues of one worker that would have a reserve of their own, beside some that must not."""
+    """Queues of one worker: some would prefetch more messages a slot, others must not."""
     own = {queue: _runs(plan, scope, [queue]) for queue in plan.texts(scope, "queues")}
     short = [queue for queue, runs in own.items() if _short(runs, tuned)]
     long = [queue for queue, runs in own.items() if tuned.long_run_seconds < runs.seconds < math.inf]
     if short and long:
         message = (
-            f"one reserve serves the short tasks of {short[0]} and the long ones of {long[0]}: it is one "
-            f"message a slot, which costs {short[0]} a trip to the broker for each task"
+            f"worker {scope.name} prefetches one message a slot for the long tasks in {long[0]}: "
+            f"each task in {short[0]} waits for a round trip to the broker"
         )
         path: SpecPath = ("workers", scope.name, "queues")
-        yield PREFETCH_MIXED_WORKER.at(path, message, help=f"give {short[0]} a worker of its own")
+        yield PREFETCH_MIXED_WORKER.at(path, message, help=f"give {short[0]} a separate worker")
 
 
 def _does_nothing(plan: Plan, scope: Scope) -> Diagnostic:
     path = _place(plan, scope, "disable_prefetch")
     transport = plan.value(APP, "broker_transport")
-    message = f"`disable_prefetch` works on Redis only; on {transport} it does nothing"
-    help_text = "remove it; one message a slot and late acknowledgement leave no reserve"
+    message = f"`disable_prefetch` works only on Redis and has no effect on {transport}"
+    help_text = "remove it; one message a slot with late acknowledgement prefetches nothing"
     return DISABLE_PREFETCH_RABBIT.at(path, message, help=help_text, fix=(Remove(path),))
 
 
 def _once(told: set[tuple[str, SpecPath]], findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """What is pinned for all workers is told for one of them."""
+    """Report a setting that is pinned for all workers only once."""
     for finding in findings:
         if (finding.code, finding.path) not in told:
             told.add((finding.code, finding.path))

@@ -1,13 +1,13 @@
-"""When a pool process is replaced by a fresh one.
+"""When a child process is replaced by a new one.
 
 Decides:
-    `worker:NAME/max_tasks_per_child`, and `worker:NAME/max_memory_per_child` in KiB where memory is
-    declared. Only prefork has processes to recycle.
+    `worker:NAME/max_tasks_per_child`, and `worker:NAME/max_memory_per_child` in KiB if memory is
+    declared. Only the prefork pool has child processes to replace.
 
 Because:
-    Leaks in libraries are the rule over weeks. Celery looks at a child's memory after each task, so the
-    bound must lie above what a healthy child needs, or every task pays for a new process. It counts in KiB,
-    and pools other than prefork ignore both bounds without a word
+    Over weeks, most libraries leak memory. Celery checks a child's memory after each run. The limit must be
+    above the memory of a healthy child, or Celery starts a new process for every run. The limit is in KiB.
+    Pools other than prefork silently ignore both settings
     (https://docs.celeryq.dev/en/stable/userguide/workers.html#max-memory-per-child-setting).
 
 Example:
@@ -17,14 +17,14 @@ Example:
     worker:shop.batch.io/max_memory_per_child = 998400
 
 Refuses:
-    PC321 pool-recycle-inert: remove it, or use prefork.
+    PC321 pool-recycle-inert: remove the option, or use prefork.
         fires:
             queues: {q: {}}
             workers: {q: {pool: threads, options: {max_tasks_per_child: 100}}}
         silent:
             queues: {q: {}}
             workers: {q: {pool: prefork, options: {max_tasks_per_child: 100}}}
-    PC335 memory-per-child-low: raise it above what an idle process and its largest task take, or remove it.
+    PC335 memory-per-child-low: raise the limit above an idle child plus its largest task, or remove it.
         fires:
             queues: {q: {}}
             workers: {q: {options: {max_memory_per_child: 50000}}}
@@ -33,9 +33,9 @@ Refuses:
             workers: {q: {options: {max_memory_per_child: 200000}}}
 
 Parameters:
-    `tasks_per_child`: the runs after which a process is replaced; 1000.
-    `memory_margin`: how much above the declared peak a process may be, as a factor; 1.25.
-    `idle_child_kib`: the memory of a process that has loaded the application, in KiB; 230400.
+    `tasks_per_child`: the number of runs after which a child process is replaced; 1000.
+    `memory_margin`: a child process may use the declared peak memory times this factor; 1.25.
+    `idle_child_kib`: the memory of an idle child process with the application loaded, in KiB; 230400.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, wa
 from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope
+from policycompiler.quantities import size
 
 NAME = "recycling"
 
@@ -57,22 +58,22 @@ POOL_RECYCLE_INERT = warning("PC321", "pool-recycle-inert")
 MEMORY_PER_CHILD_LOW = warning("PC335", "memory-per-child-low")
 
 LEAST_KIB = 150000
-"""A bare child of a tiny app has some 50 MB, one that has loaded an application two or three times that."""
+"""A child of a tiny app takes about 50 MB; with a real application loaded, two or three times that."""
 MEMORY = "memory_bytes"
 BOUNDS = ("max_tasks_per_child", "max_memory_per_child")
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     tasks_per_child: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
-        1000, description="rare enough to cost nothing, often enough to end a slow leak"
+        1000, description="number of runs after which a child process is replaced, which ends a slow leak"
     )
     memory_margin: Annotated[float, Field(ge=1, le=10)] = Field(
-        1.25, description="a quarter above the declared peak is a leak, not a large task"
+        1.25, description="factor on the declared peak memory; a child process above it leaks memory"
     )
     idle_child_kib: Annotated[int, Field(ge=0, le=104_857_600)] = Field(
-        230_400, description="of an idle child with the application loaded; a bare one already has 50 MB"
+        230_400, description="memory in KiB of an idle child with the application loaded; at least 50 MB"
     )
 
 
@@ -85,7 +86,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         if not pools.pool(plan.text(scope, "pool")).recycles:
             continue
         if plan.find(scope, "max_tasks_per_child") is None:
-            because = "rare enough to cost nothing, often enough to end a slow leak"
+            because = "a new child process ends slow memory leaks and is rare enough to cost little"
             runs = tuned.tasks_per_child
             origins: tuple[Origin, ...] = (_parameter("tasks_per_child", runs), Derived(scope, "pool"))
             yield Decision(scope, "max_tasks_per_child", runs, because, origins)
@@ -103,29 +104,33 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
                 _parameter("memory_margin", tuned.memory_margin),
                 _parameter("idle_child_kib", tuned.idle_child_kib),
             )
-            because = "the declared peak and a quarter, on top of an idle child"
+            because = "an idle child plus the declared peak memory and a quarter bounds a healthy child"
             if tuned.memory_margin != Parameters().memory_margin:
-                because = f"the declared peak times {tuned.memory_margin:g}, on top of an idle child"
+                because = (
+                    f"an idle child plus the declared peak memory times {tuned.memory_margin:g} "
+                    "bounds a healthy child"
+                )
             yield Decision(scope, "max_memory_per_child", kib, because, origins)
 
 
 def _inert(plan: Plan) -> Iterator[Diagnostic]:
-    """Bounds that are pinned where no process can be replaced."""
+    """Limits that are pinned for pools that replace no process."""
     kinds = {scope: plan.text(scope, "pool") for scope in plan.scopes("worker")}
-    # A class of the user's own may have processes to replace.
+    # A pool class of the user may have processes to replace.
     fixed = {kind for kind, pool in pools.POOLS.items() if not pool.recycles}
     nowhere = all(pool in fixed for pool in kinds.values())
     told: set[SpecPath] = set()
     for scope, pool in kinds.items():
         for key in BOUNDS:
             path = plan.written(scope, key)
-            # What is pinned for all workers has an effect as long as one of them has processes.
+            # A setting for all workers has an effect if one of them has child processes.
             if pool in fixed and path and path not in told and (nowhere or path[0] == "workers"):
                 told.add(path)
                 message = (
-                    f"the pool {pool} of worker {scope.name} replaces no processes; `{key}` does nothing"
+                    f"the {pool} pool of worker {scope.name} has no child processes to replace, "
+                    f"so Celery ignores `{key}`"
                 )
-                help_text = "remove it, or use `pool: prefork`"
+                help_text = f"remove `{key}`, or use `pool: prefork`"
                 yield POOL_RECYCLE_INERT.at(path, message, help=help_text, fix=(Remove(path),))
 
 
@@ -137,16 +142,17 @@ def _low(plan: Plan, scope: Scope, memory: float, task: str, told: set[SpecPath]
     if pinned * 1024 < memory:
         told.add(path)
         message = (
-            f"{task} alone takes {memory / 1024:.0f} KiB, and a process of worker {scope.name} is replaced "
-            f"above {pinned:g} KiB: every such run costs a new process"
+            f"a run of {task} takes {size(int(memory))}, but worker {scope.name} replaces a child process "
+            f"above {size(int(pinned * 1024))}: each run of {task} costs a new process"
         )
-        related = (Related(("tasks", task, "memory"), f"{memory / 1024:.0f} KiB"),)
-        yield MEMORY_PER_CHILD_LOW.at(path, message, help="raise it, or remove it", related=related)
+        related = (Related(("tasks", task, "memory"), size(int(memory))),)
+        help_text = "raise `max_memory_per_child` (in KiB), or remove it"
+        yield MEMORY_PER_CHILD_LOW.at(path, message, help=help_text, related=related)
     elif pinned < LEAST_KIB:
         told.add(path)
         message = (
-            f"{pinned:g} KiB is {pinned / 1024:.0f} MiB, which an idle process with an application loaded "
-            "may already have: then every run costs a new process"
+            f"the limit of {pinned:g} KiB is {size(int(pinned * 1024))}; an idle child process with an "
+            "application loaded may already take more, so each run may cost a new process"
         )
         yield MEMORY_PER_CHILD_LOW.at(path, message, help=f"write {LEAST_KIB} or more, or remove it")
 

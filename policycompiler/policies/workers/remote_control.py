@@ -1,12 +1,12 @@
-"""Workers that answer nobody.
+"""Whether workers answer remote control commands.
 
 Decides:
     Nothing.
 
 Because:
-    The waits of a rollout ask workers by `celery inspect`, celery-exporter counts them so, and a task is
-    revoked by it (https://docs.celeryq.dev/en/stable/userguide/workers.html#remote-control). Where the
-    broker carries none, such as SQS, that is known and said elsewhere.
+    Remote control is required by the waits of a rollout (`celery inspect`), by celery-exporter, and to revoke
+    tasks (https://docs.celeryq.dev/en/stable/userguide/workers.html#remote-control). Brokers without remote
+    control, such as SQS, have their own findings.
 
 Example:
     celery: {settings: {worker_enable_remote_control: false}}
@@ -38,6 +38,6 @@ REMOTE_CONTROL_OFF = warning("PC469", "remote-control-off")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Whether anybody can ask the workers."""
+    """Whether workers answer `celery inspect`."""
     del spec
     return (hazard.as_finding(REMOTE_CONTROL_OFF) for hazard in remote_control(plan))

@@ -1,17 +1,20 @@
-"""Stops that do not wait for the longest run: what they lose, and what makes them hand it back.
+"""Stops that do not wait for the longest run: lost runs, and soft shutdown.
 
 Decides:
     Nothing.
 
 Because:
-    TERM makes a worker wait for its runs, and KILL follows after `stop_timeout`. On Redis and SQS what was
-    killed is given to another worker only after the visibility timeout, which may be hours. Celery 5.5 can
-    wait for `worker_soft_shutdown_timeout` and then put back what still runs: it does so at QUIT, and at TERM
-    where the environment of the process says `REMAP_SIGTERM: SIGQUIT`. What is acknowledged early cannot be
-    put back, and is lost
-    (https://docs.celeryq.dev/en/stable/userguide/workers.html#soft-shutdown). The compiler does not choose it
-    by itself: a soft shutdown sleeps through its whole timeout as soon as one task runs, and a run that ends
-    meanwhile may count as cancelled (https://github.com/celery/celery/issues/9505).
+    After TERM a worker waits for its runs. After `stop_timeout` it receives KILL. On Redis and SQS the broker
+    redelivers the messages of killed runs only after the visibility timeout, which may be hours.
+
+    From Celery 5.5 a worker can wait for `worker_soft_shutdown_timeout` and then return unfinished messages
+    to the broker. It does so after QUIT, and after TERM if its environment has `REMAP_SIGTERM: SIGQUIT`.
+    Runs acknowledged early cannot be returned and are lost
+    (https://docs.celeryq.dev/en/stable/userguide/workers.html#soft-shutdown).
+
+    The compiler never chooses soft shutdown. If any task runs, a soft shutdown always waits for its whole
+    timeout. A run that ends in this time may count as canceled
+    (https://github.com/celery/celery/issues/9505).
 
 Example:
     tasks: {shop.a: {queue: q, runtime: 2h, latency: batch, idempotent: true}}
@@ -20,7 +23,7 @@ Example:
     refuses soft-shutdown-missing
 
 Refuses:
-    PC337 soft-shutdown-missing: wait longer, or let the worker put back what it cannot finish, by
+    PC337 soft-shutdown-missing: raise `stop_timeout`, or let the worker return unfinished messages: set
         `environment: {REMAP_SIGTERM: SIGQUIT}` and `worker_soft_shutdown_timeout`.
         fires:
             tasks: {shop.a: {queue: q, runtime: 100s, idempotent: true}}
@@ -37,7 +40,7 @@ Refuses:
             celery: {settings: {worker_soft_shutdown_timeout: 200.0}}
             tasks: {shop.a: {queue: q, runtime: 100s}}
             workers: {q: {environment: {REMAP_SIGTERM: SIGQUIT}}}
-    PC339 soft-shutdown-inert: remove it, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker.
+    PC339 soft-shutdown-inert: remove the setting, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker.
         fires:
             celery: {settings: {worker_soft_shutdown_timeout: 45.0}}
             tasks: {shop.a: {queue: q}}
@@ -45,7 +48,7 @@ Refuses:
             celery: {settings: {worker_soft_shutdown_timeout: 45.0}}
             tasks: {shop.a: {queue: q, runtime: 100s, idempotent: true}}
             workers: {q: {environment: {REMAP_SIGTERM: SIGQUIT}}}
-    PC452 soft-shutdown-over-stop: lower it, or raise `stop_timeout`.
+    PC452 soft-shutdown-over-stop: lower the soft shutdown timeout, or raise `stop_timeout`.
         fires:
             celery: {settings: {worker_soft_shutdown_timeout: 60.0}}
             tasks: {shop.a: {queue: q, runtime: 100s, idempotent: true}}
@@ -78,6 +81,7 @@ from policycompiler.hazards.stops import (
 )
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan, Scope
+from policycompiler.quantities import duration
 
 NAME = "soft-shutdown"
 
@@ -90,7 +94,7 @@ ON_IDLE = "worker_enable_soft_shutdown_on_idle"
 
 
 class _Stop(NamedTuple):
-    """How a worker is stopped: whether TERM means QUIT, and what it waits for then, in seconds."""
+    """How a worker is stopped: whether TERM means QUIT, the soft shutdown and the stop timeout in seconds."""
 
     is_cold: bool
     soft: float
@@ -98,7 +102,7 @@ class _Stop(NamedTuple):
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Look at each worker's stop, then at settings that no stop comes to."""
+    """Check each worker's stop, then settings that no stop uses."""
     del spec
     knows = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_SOFT_SHUTDOWN
     soft = soft_seconds(plan)
@@ -115,9 +119,11 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     for key in (SOFT_SHUTDOWN, ON_IDLE):
         path: SpecPath = ("celery", "settings", key)
         if plan.get(APP, key) and knows and not (any_cold and soft):
-            lacks = "no timeout says how long" if any_cold else "the generated units stop workers with TERM"
-            message = f"`{key}` changes what QUIT does, and {lacks}: nothing follows from it"
-            help_text = "remove it, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker"
+            lacks = (
+                f"`{SOFT_SHUTDOWN}` is not set" if any_cold else "the generated units stop workers with TERM"
+            )
+            message = f"`{key}` has no effect: it applies only to QUIT, and {lacks}"
+            help_text = f"remove `{key}`, or add `environment: {{REMAP_SIGTERM: SIGQUIT}}` to a worker"
             yield SOFT_SHUTDOWN_INERT.at(path, message, help=help_text)
 
 
@@ -125,12 +131,12 @@ def _over_stop(plan: Plan, worker: Scope, stop: _Stop) -> Iterator[Diagnostic]:
     if not stop.is_cold or not stop.soft or stop.soft + LEAVE_SECONDS <= stop.timeout:
         return
     message = (
-        f"a stop of {worker.name} lets tasks run for {stop.soft:g} s and KILL comes after "
-        f"{stop.timeout:g} s: no time is left to put back what still runs"
+        f"the soft shutdown of worker {worker.name} takes {duration(stop.soft)} and KILL follows after "
+        f"{duration(stop.timeout)}: no time is left to return unfinished messages"
     )
-    help_text = f"lower it to {before_kill(stop.timeout):g} s, or raise `stop_timeout`"
+    help_text = f"lower it to {duration(before_kill(stop.timeout))}, or raise `stop_timeout`"
     path: SpecPath = ("workers", worker.name, "stop_timeout")
     pinned = plan.written(worker, "stop_timeout_seconds")
-    related = (Related(path, f"{stop.timeout:g} s"),) if pinned else ()
+    related = (Related(path, duration(stop.timeout)),) if pinned else ()
     where = ("celery", "settings", SOFT_SHUTDOWN)
     yield SOFT_SHUTDOWN_OVER_STOP.at(where, message, help=help_text, related=related)

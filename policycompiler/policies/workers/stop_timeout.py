@@ -1,14 +1,14 @@
-"""How long a stop waits for running tasks before it kills them.
+"""How long a stop waits for runs in progress before KILL.
 
 Decides:
-    `worker:NAME/stop_timeout_seconds`, read alike by systemd, supervisor and every other target.
+    `worker:NAME/stop_timeout_seconds`, which systemd, supervisor and all other targets use.
 
 Because:
-    A worker that is told to stop finishes its running tasks first. Killed before that, it loses those
-    acknowledged early, and no exit status says so. The longest run bounds the wait
-    (https://docs.celeryq.dev/en/stable/userguide/workers.html#stopping-the-worker). On prefork a stop now
-    and then forgets a job that it has just handed to a child: the child waits 30 s to be heard, and the task
-    runs once more.
+    A worker that receives TERM first finishes its runs. If KILL comes earlier, runs acknowledged early are
+    lost, and no exit status reports it. The longest run bounds the wait
+    (https://docs.celeryq.dev/en/stable/userguide/workers.html#stopping-the-worker). On prefork, a stopping
+    worker sometimes forgets a task that it has just sent to a child process. The child process then waits
+    30 s, and the task runs again.
 
 Example:
     tasks: {shop.reports.yearly: {latency: batch, runtime: 2h}}
@@ -16,7 +16,7 @@ Example:
     worker:shop.batch.io/stop_timeout_seconds = 13532
 
 Refuses:
-    PC305 stop-timeout-short: raise the pin, or shorten the task's limit.
+    PC305 stop-timeout-short: raise `stop_timeout`, or lower the task's hard time limit.
         fires:
             tasks: {shop.a: {queue: q, runtime: 100s}}
             workers: {q: {stop_timeout: 1m}}
@@ -47,21 +47,21 @@ STOP_TIMEOUT_SHORT = error("PC305", "stop-timeout-short")
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     margin_seconds: Annotated[int, Field(ge=10, le=3600)] = Field(
-        40, description="to acknowledge, close connections and leave; of these prefork may take 30"
+        40, description="time to acknowledge, close connections and exit; prefork may need 30 s of it"
     )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
-    """Wait for the longest run that its worker may have begun."""
+    """Wait for the longest run that the worker may have started."""
     del spec
     margin = tuned.margin_seconds
     for scope in plan.scopes("worker"):
         if plan.find(scope, "stop_timeout_seconds") is None:
             longest = max(runs_of(plan, scope))
-            because = "the longest run of its tasks, and time to leave"
+            because = "the stop must wait for the longest run, plus time to exit"
             origins = (
                 Derived(longest.scope, longest.key),
                 Parameter(("parameters", NAME, "margin_seconds"), margin),

@@ -1,10 +1,10 @@
-"""A few words about each worker, for whoever reads its unit or its launch script.
+"""A short description of each worker, for readers of its unit or launch script.
 
 Decides:
     `worker:NAME/description`.
 
 Because:
-    At three in the night nobody knows what `shop.batch.cpu` does.
+    During an incident, the name `shop.batch.cpu` does not tell a person which tasks the worker runs.
 
 Example:
     tasks: {shop.reports.yearly: {latency: batch, work: cpu}}
@@ -27,11 +27,15 @@ from policycompiler.plan import Decision, Derived, Plan, Scope
 
 NAME = "worker-descriptions"
 
-_WORKS = {("cpu",): "compute", ("io",): "wait for others", ("cpu", "io"): "compute or wait for others"}
+_WORKS = {
+    ("cpu",): "compute",
+    ("io",): "wait for other systems",
+    ("cpu", "io"): "compute or wait for other systems",
+}
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
-    """Classes, kind of work and number of tasks."""
+    """Describe latency classes, kind of work and number of tasks."""
     del spec
     for scope in plan.scopes("worker"):
         tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
@@ -42,4 +46,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
             text = f"{' and '.join(classes)} tasks that {_WORKS[works]} ({count})"
         else:
             text = "no declared task"
-        yield Decision(scope, "description", text, "for its readers", (Derived(scope, "tasks"),))
+        yield Decision(
+            scope,
+            "description",
+            text,
+            "readers of a unit or a launch script see which tasks the worker runs",
+            (Derived(scope, "tasks"),),
+        )

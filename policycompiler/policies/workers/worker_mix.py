@@ -1,12 +1,12 @@
-"""Tasks that stand in each other's way: the urgent behind the patient, the short behind the long.
+"""Tasks that delay each other: urgent tasks behind patient ones, short tasks behind long ones.
 
 Decides:
     Nothing.
 
 Because:
-    A slot that runs a long task is a slot less for everybody who shares its queue or its worker, and a
-    backlog of patient tasks stands in front of an urgent one. Left to themselves tasks of one class and kind
-    of work share a queue with a worker of its own; these findings are about pins
+    A long run holds a slot that other tasks of the queue or worker need. An urgent task waits behind a
+    backlog of patient tasks. Without pins, tasks of one latency class and kind of work have their own queue
+    and worker. These findings are about pins
     (https://docs.celeryq.dev/en/stable/userguide/optimizing.html#optimizing-prefetch-limit).
 
 Example:
@@ -17,7 +17,7 @@ Example:
     refuses latency-mix
 
 Refuses:
-    PC440 latency-mix: give the patient tasks a queue and a worker of their own.
+    PC440 latency-mix: give the patient tasks a separate queue and worker.
         fires:
             tasks:
               shop.a: {latency: interactive, queue: q}
@@ -26,7 +26,7 @@ Refuses:
             tasks:
               shop.a: {latency: interactive, queue: q}
               shop.b: {latency: standard, queue: q}
-    PC441 slow-with-fast: give the long task a queue and a worker of its own.
+    PC441 slow-with-fast: give the long task a separate queue and worker.
         fires:
             tasks:
               shop.a: {latency: standard, queue: q}
@@ -35,7 +35,7 @@ Refuses:
             tasks:
               shop.a: {latency: standard, queue: q}
               shop.b: {latency: standard, queue: q, runtime: 4m}
-    PC442 cpu-io-mix: give the tasks that compute a queue and a worker of their own.
+    PC442 cpu-io-mix: give the tasks that compute a separate queue and worker.
         fires:
             tasks:
               shop.a: {work: io, queue: q}
@@ -44,7 +44,7 @@ Refuses:
             tasks:
               shop.a: {work: io, queue: q}
               shop.b: {work: cpu, queue: r}
-    PC443 one-worker-for-all: let urgent queues have a worker of their own.
+    PC443 one-worker-for-all: give urgent queues a separate worker.
         fires:
             tasks:
               shop.a: {latency: interactive}
@@ -59,7 +59,7 @@ Refuses:
             workers: {v: {queues: [shop.interactive.io]}, w: {queues: [shop.standard.io, c]}}
 
 Parameters:
-    `promises_apart`: the factor between two promised waits from which on they do not mix; 100.0.
+    `promises_apart`: tasks whose latency targets differ by this factor or more must not mix; 100.0.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, i
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.classes import PROMISES_APART
 from policycompiler.plan import Plan, Scope
+from policycompiler.quantities import duration
 
 NAME = "worker-mix"
 
@@ -82,21 +83,21 @@ CPU_IO_MIX = warning("PC442", "cpu-io-mix")
 ONE_WORKER_FOR_ALL = info("PC443", "one-worker-for-all", Profile.STRICT)
 
 QUEUES_OF_ONE = 3
-"""Fewer are a small service, which may well have one worker."""
+"""A service with fewer queues is small, and one worker is fine."""
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     promises_apart: Annotated[float, Field(gt=1, le=1_000_000)] = Field(
         PROMISES_APART,
-        description="interactive (1 s) and batch (15 min) do not mix, neighbouring classes (30) may; "
-        "`consumers` heeds it, too",
+        description="factor between latency targets that must not mix; neighboring classes differ by 30; "
+        "`consumers` uses it too",
     )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]:
-    """Look at each queue, then at what a worker's queues bring together."""
+    """Check each queue, then the queues that share a worker."""
     mixed: set[str] = set()
     for queue in plan.scopes("queue"):
         if not plan.value(queue, "external"):
@@ -124,8 +125,8 @@ def _tasks(plan: Plan, scope: Scope) -> list[Scope]:
 def _waits(
     spec: Workload, plan: Plan, tasks: list[Scope], tuned: Parameters, what: str, where: SpecPath
 ) -> Iterator[Diagnostic]:
-    """Promises too far apart, or else runs too long for the most urgent."""
-    if len(tasks) < 2:  # noqa: PLR2004 - a task alone stands in nobody's way
+    """Latency targets too far apart, or runs too long beside the most urgent task."""
+    if len(tasks) < 2:  # noqa: PLR2004 - a single task delays no other
         return
     classes = spec.latency_classes
     waits = [(classes[plan.text(task, "latency")].queue_wait_p99_seconds, task) for task in tasks]
@@ -133,11 +134,13 @@ def _waits(
     if most >= least * tuned.promises_apart:
         path = where or _route(plan, patient)
         message = (
-            f"{what} serves {urgent.name}, which is promised a start within {least:g} s, and {patient.name}, "
-            f"which may wait {most:g} s: a backlog of the one is the wait of the other"
+            f"{what} serves {urgent.name} with a latency target of {duration(least)} and {patient.name} with "
+            f"a target of {duration(most)}: a backlog of {patient.name} delays {urgent.name}"
         )
-        related = tuple(Related(("tasks", task.name, "latency"), "its class") for task in (urgent, patient))
-        yield LATENCY_MIX.at(path, message, help=f"give {patient.name} a queue of its own", related=related)
+        related = tuple(
+            Related(("tasks", task.name, "latency"), f"class of {task.name}") for task in (urgent, patient)
+        )
+        yield LATENCY_MIX.at(path, message, help=f"give {patient.name} a separate queue", related=related)
         return
     limit = classes[plan.text(urgent, "latency")].runtime_p99_limit_seconds
     runs = {task: plan.number_if_any(task, "runtime_p99_seconds") or 0 for task in tasks}
@@ -146,49 +149,51 @@ def _waits(
     fast = [task for wait, task in waits if wait == least and runs[task] <= limit]
     if longest > limit and fast:
         message = (
-            f"{what} serves {slow.name}, which may hold a slot for {longest:g} s, and {fast[0].name}, whose "
-            f"class `{plan.text(fast[0], 'latency')}` bears runs of {limit:g} s beside it"
+            f"{what} serves {slow.name}, which may hold a slot for {duration(longest)}, and {fast[0].name}, "
+            f"whose latency class `{plan.text(fast[0], 'latency')}` allows {duration(limit)}"
         )
-        related = (Related(("tasks", slow.name, "runtime"), f"p99 {longest:g} s"),)
+        related = (Related(("tasks", slow.name, "runtime"), f"p99 {duration(longest)}"),)
         path = where or _route(plan, slow)
-        yield SLOW_WITH_FAST.at(path, message, help=f"give {slow.name} a queue of its own", related=related)
+        yield SLOW_WITH_FAST.at(path, message, help=f"give {slow.name} a separate queue", related=related)
 
 
 def _works(
     spec: Workload, plan: Plan, worker: Scope, tasks: list[Scope], where: SpecPath
 ) -> Iterator[Diagnostic]:
-    """Tasks that say they compute beside some that say they wait; what says nothing is no mistake."""
+    """Tasks that declare `work: cpu` beside tasks that declare `work: io`."""
     computing = [task for task in tasks if spec.tasks[task.name].work == "cpu"]
     waiting = [task for task in tasks if spec.tasks[task.name].work == "io"]
     if computing and waiting:
         path = where if worker.name in spec.workers else _route(plan, computing[0])
         message = (
-            f"worker {worker.name} runs {computing[0].name}, which computes, and {waiting[0].name}, which "
-            "waits: no number of slots suits both, and those that wait go hungry for processor time"
+            f"worker {worker.name} runs {computing[0].name} (`work: cpu`) and {waiting[0].name} "
+            "(`work: io`). No number of slots suits both, and tasks that compute take CPU time from tasks "
+            "that wait"
         )
         related = tuple(
-            Related(("tasks", task.name, "work"), "its kind") for task in (computing[0], waiting[0])
+            Related(("tasks", task.name, "work"), f"work of {task.name}")
+            for task in (computing[0], waiting[0])
         )
-        help_text = f"give {computing[0].name} a queue and a worker of its own"
+        help_text = f"give {computing[0].name} a separate queue and worker"
         yield CPU_IO_MIX.at(path, message, help=help_text, related=related)
 
 
 def _only_one(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     workers = plan.scopes("worker")
-    # One that the workload does not declare is what the policy file asks for.
+    # The policy file may require a single worker that the workload does not declare.
     if len(workers) != 1 or workers[0].name not in spec.workers:
         return
     queues = [Scope("queue", name) for name in plan.texts(workers[0], "queues")]
     classes = {plan.text(queue, "latency") for queue in queues}
     if len(queues) >= QUEUES_OF_ONE and len(classes) > 1:
         message = (
-            f"one worker consumes all {len(queues)} queues, so the queues keep nothing apart: each waits for "
-            "the slots that another fills"
+            f"worker {workers[0].name} consumes all {len(queues)} queues, so messages in one queue wait for "
+            "slots that tasks of other queues hold"
         )
         path: SpecPath = ("workers", workers[0].name, "queues")
-        yield ONE_WORKER_FOR_ALL.at(path, message, help="give the most urgent queue a worker of its own")
+        yield ONE_WORKER_FOR_ALL.at(path, message, help="give the most urgent queue a separate worker")
 
 
 def _route(plan: Plan, task: Scope) -> SpecPath:
-    """What brings a task to its queue, or the task."""
+    """The path of the pin that routes a task to its queue, or of the task."""
     return plan.written(task, "queue") or ("tasks", task.name)

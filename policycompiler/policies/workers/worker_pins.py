@@ -1,12 +1,12 @@
-"""What is pinned for all workers has to reach at least one of them, as a number.
+"""Whether worker settings that are pinned for the whole app apply to any worker.
 
 Decides:
     Nothing.
 
 Because:
-    An option of a worker beats the setting of the app, so a setting that every worker replaces is a dead
-    letter, and whoever reads it believes what is not so. `worker_concurrency: 0` means no number at all:
-    Celery then counts the processors of the machine, also in a container that may use one of them
+    An option of a worker overrides the setting of the app. If every worker overrides a setting, it has no
+    effect and misleads its readers. With `worker_concurrency: 0` Celery uses the number of processors of
+    the machine, even in a container that may use only one
     (https://docs.celeryq.dev/en/stable/userguide/configuration.html#worker-concurrency).
 
 Example:
@@ -16,7 +16,7 @@ Example:
     refuses concurrency-implicit
 
 Refuses:
-    PC323 app-wide-pin-unused: remove the setting, or the option of the worker that should follow it.
+    PC323 app-wide-pin-unused: remove the setting, or the option of the worker that should use the setting.
         fires:
             celery: {settings: {worker_concurrency: 2}}
             tasks: {shop.a: {queue: q}}
@@ -26,7 +26,7 @@ Refuses:
             celery: {settings: {worker_concurrency: 2}}
             tasks: {shop.a: {queue: q}}
             workers: {q: {concurrency: 4}}
-    PC325 concurrency-implicit: write a number, or remove the setting and leave it to the compiler.
+    PC325 concurrency-implicit: write a positive number, or remove the setting: the compiler then sets it.
         fires:
             celery: {settings: {worker_concurrency: 0}}
             tasks: {shop.a: {queue: q}}
@@ -59,11 +59,11 @@ OPTIONS = {
     "worker_max_memory_per_child": ("max_memory_per_child",),
     "worker_disable_prefetch": ("disable_prefetch",),
 }
-"""Settings, and the options of a worker that replace each."""
+"""Settings, and the options of a worker that override each."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Each setting that no worker follows, and a number of slots that is none."""
+    """Report each setting that no worker uses, and a number of slots below 1."""
     del spec
     workers = plan.scopes("worker")
     for setting, options in OPTIONS.items():
@@ -77,15 +77,16 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             if (where := plan.written(worker, option)) is not None and where != path
         ]
         if len(own) == len(workers):
-            message = f"each of the {len(workers)} workers pins its own, so `{setting}` holds for none"
+            message = f"`{setting}` has no effect: each of the {len(workers)} workers pins its own value"
             if len(workers) == 1:
-                message = f"the one worker pins its own, so `{setting}` holds for none"
-            yield APP_WIDE_PIN_UNUSED.at(path, message, help="remove it", fix=(Remove(path),))
+                message = f"`{setting}` has no effect: worker {workers[0].name} pins its own value"
+            yield APP_WIDE_PIN_UNUSED.at(path, message, help=f"remove `{setting}`", fix=(Remove(path),))
         elif setting == "worker_concurrency" and isinstance(value, int) and value <= 0:
             message = (
-                f"{value} is no number of slots: Celery counts the machine's processors, also in a container"
+                f"with `worker_concurrency: {value}` Celery uses the number of the machine's processors, "
+                "even in a container"
             )
-            help_text = "write a number, or remove it and leave it to the compiler"
+            help_text = "write a positive number, or remove it: the compiler then sets the slots"
             yield CONCURRENCY_IMPLICIT.at(path, message, help=help_text)
 
 

@@ -1,4 +1,4 @@
-"""What the user wrote: taken over as settings, and held against what Celery knows."""
+"""The user's own values: carried into the plan, and compared with what Celery knows."""
 
 from __future__ import annotations
 

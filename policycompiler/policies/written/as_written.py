@@ -1,9 +1,9 @@
-"""What the user pinned is decided first; later policies may object, none overrides it.
+"""The pins and declarations of the workload, which other policies may report but not override.
 
 Decides:
     `app/service`, `app`, `owner`, `namespace`, `celery_version`, `broker_transport`, `broker_version`,
     `broker_url` or `broker_url_variable`, `result_backend_kind`, and `result_backend` or
-    `result_backend_variable`; every entry of `celery.settings` and every task option, by its own name.
+    `result_backend_variable`; every entry of `celery.settings` and every task option, under its own name.
     Where pinned: `task:NAME/queue`; `queue:NAME/exchange`, `exchange_type`, `routing_key`,
     `consumer_arguments`, `broadcast`, `external`; `worker:NAME/pool`, `concurrency` or `autoscale`,
     `replicas`, `memory_bytes`, `stop_timeout_seconds`, `command_prefix`, `environment`,
@@ -12,8 +12,8 @@ Decides:
     `log_level`.
 
 Because:
-    Whoever knows better than the policies says so under Celery's own name, and must be able to rely on it.
-    A setting that cannot be read is left out; pinned-settings says why.
+    A user who knows better than the policies pins a value under Celery's own name and must be able to rely
+    on it. A setting that cannot be read is left out, and the policy pinned-settings reports it.
 
 Example:
     celery:
@@ -45,14 +45,14 @@ from policycompiler.plan import APP, Constant, Decision, Plan, Scope, Value, Wri
 
 NAME = "as-written"
 
-_PINNED = "pinned in the workload"
-_DECLARED = "declared"
+_PINNED = "the workload pins it"
+_DECLARED = "the workload declares it"
 _QUEUE_FIELDS = {
     field: field
     for field in ("broadcast", "external", "exchange", "exchange_type", "routing_key", "consumer_arguments")
 }
 _NULL_IS_NO_LIMIT = frozenset({"max_retries", "soft_time_limit", "time_limit"})
-"""Options whose null is no absence: Celery then knows no end of it."""
+"""Options whose null is a value: it means that Celery applies no limit."""
 _WORKER_FIELDS = {
     "pool": "pool",
     "replicas": "replicas",
@@ -76,7 +76,7 @@ _WORKER_OPTIONS = {
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
-    """Yield what is written, untouched."""
+    """Yield the values of the workload, unchanged."""
     del plan
     yield from _identity(spec)
     for key, value in ((spec.celery and spec.celery.settings) or {}).items():
@@ -130,7 +130,8 @@ def _identity(spec: Workload) -> Iterator[Decision]:
         yield _declared("celery_version", celery.version, ("celery", "version"))
     else:
         newest = (Constant("NEWEST_CELERY", NEWEST_CELERY),)
-        yield Decision(APP, "celery_version", NEWEST_CELERY, "the newest Celery known", newest)
+        because = "the workload declares no Celery version, and this is the newest known one"
+        yield Decision(APP, "celery_version", NEWEST_CELERY, because, newest)
 
 
 def _address(key: str, address: str, path: SpecPath) -> Iterator[Decision]:

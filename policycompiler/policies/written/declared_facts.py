@@ -1,14 +1,14 @@
-"""What a team declares about a task, and what stands for it where it declares nothing.
+"""The declared facts of a task, and the defaults for facts that are not declared.
 
 Decides:
-    Of each task: `latency`, `work`, `idempotent`, `external`; and where declared `owner`,
+    For each task: `latency`, `work`, `idempotent`, `external`; and where declared `owner`,
     `description`, `runbook`, `critical`, `canvas`, `memory_bytes`, `payload_bytes`, `burst`,
     `runtime_p50_seconds`, `runtime_p99_seconds`, `runtime_mean_seconds`, `rate_mean_per_second`,
     `rate_peak_per_second`, `max_countdown_seconds`.
 
 Because:
-    Other policies and all targets must read one and the same fact. What nobody declared is taken on the
-    safe side: a task is not safe to run twice unless its team says so.
+    All policies and targets must read the same fact. If a fact is not declared, the compiler assumes the
+    safe value: a task is not safe to run twice unless its team declares it.
 
 Example:
     tasks:
@@ -19,13 +19,13 @@ Example:
     task:shop.mail.send/runtime_p99_seconds = 3
 
 Refuses:
-    PC105 unknown-latency-class: choose one that there is.
+    PC105 unknown-latency-class: choose one of the known latency classes.
         fires: tasks: {shop.a: {latency: interactiv}}
         silent: tasks: {shop.a: {latency: interactive}}
-    PC106 runtime-order: p50 is at most p99.
+    PC106 runtime-order: swap the values; p50 is at most p99.
         fires: tasks: {shop.a: {runtime: {p50: 3s, p99: 300ms}}}
         silent: tasks: {shop.a: {runtime: {p50: 300ms, p99: 3s}}}
-    PC107 rate-order: the mean rate is at most the peak.
+    PC107 rate-order: swap the values; the mean rate is at most the peak.
         fires: tasks: {shop.a: {rate: {mean: 40/s, peak: 5/s}}}
         silent: tasks: {shop.a: {rate: {mean: 5/s, peak: 40/s}}}
 
@@ -36,12 +36,13 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.model import Runtime, TaskFields, Workload
 from policycompiler.model.classes import DEFAULT_CLASS, LatencyClasses
 from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.plan.entries import entry_of
+from policycompiler.quantities import duration
 from policycompiler.runs import MEAN_OF_P99, Z99, run_times
 
 NAME = "declared-facts"
@@ -53,20 +54,28 @@ RATE_ORDER = error("PC107", "rate-order")
 DEFAULT_WORK = "io"
 """Most tasks wait for a database or another service."""
 DEFAULT_IDEMPOTENT = False
-"""Running twice what must run once does more harm than running it once at most."""
+"""A second run of a task that must run once does more harm than a lost run."""
 DEFAULT_EXTERNAL = False
-"""A task that is declared is run here."""
+"""This app runs its declared tasks."""
 
-_DECLARED = "declared"
+_DECLARED = "the workload declares it"
 _UNDECLARED: dict[str, tuple[Value, str, str]] = {
-    "latency": (DEFAULT_CLASS, "nothing is declared, so the middle class", "DEFAULT_CLASS"),
-    "work": (DEFAULT_WORK, "nothing is declared, and most tasks wait for others", "DEFAULT_WORK"),
+    "latency": (
+        DEFAULT_CLASS,
+        "the workload declares no latency class, so the middle one applies",
+        "DEFAULT_CLASS",
+    ),
+    "work": (
+        DEFAULT_WORK,
+        "the workload declares no kind of work, and most tasks wait for other services",
+        "DEFAULT_WORK",
+    ),
     "idempotent": (
         DEFAULT_IDEMPOTENT,
-        "nobody declared that it may run twice without harm",
+        "the workload does not declare that the task is safe to run twice",
         "DEFAULT_IDEMPOTENT",
     ),
-    "external": (DEFAULT_EXTERNAL, "it is run here", "DEFAULT_EXTERNAL"),
+    "external": (DEFAULT_EXTERNAL, "this app runs the task", "DEFAULT_EXTERNAL"),
 }
 _DEFAULTS = {
     key: (value, because, (Constant(constant, value),))
@@ -75,7 +84,7 @@ _DEFAULTS = {
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
-    """Carry declared facts into the plan, and defaults for those that everything depends on."""
+    """Carry declared facts into the plan, and defaults for the facts that other policies need."""
     del plan
     delayed, classes = _delayed(spec), spec.latency_classes
     for name, task in spec.tasks.items():
@@ -99,13 +108,12 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 
 def _delayed(spec: Workload) -> dict[str, list[tuple[int | float, SpecPath]]]:
-    """Countdowns with which schedules send, by the entry that declares the task."""
+    """The countdowns of schedules, by the entry that declares the task."""
     delayed: dict[str, list[tuple[int | float, SpecPath]]] = {}
-    globs = [name for name in spec.tasks if "*" in name]
     for name, schedule in spec.schedules.items():
         if schedule.options is not None and schedule.options.countdown is not None:
-            declared = [schedule.task] if schedule.task in spec.tasks else globs
-            for task in (entry for entry in declared if fnmatchcase(schedule.task, entry)):
+            task = entry_of(schedule.task, spec.tasks)
+            if task is not None:
                 path: SpecPath = ("schedules", name, "options", "countdown")
                 delayed.setdefault(task, []).append((schedule.options.countdown, path))
     return delayed
@@ -116,10 +124,10 @@ def _mean(scope: Scope, runtime: Runtime) -> Decision:
     p99 = Derived(scope, "runtime_p99_seconds")
     if runtime.p50 is None:
         origins: tuple[Origin, ...] = (p99, Constant("MEAN_OF_P99", MEAN_OF_P99))
-        because = "only the longest is declared; most runs are much shorter"
+        because = "only the 99th percentile is declared, and most runs are much shorter"
     else:
         origins = (Derived(scope, "runtime_p50_seconds"), p99, Constant("Z99", Z99))
-        because = "the mean of the log-normal distribution through p50 and p99"
+        because = "the log-normal distribution through p50 and p99 has this mean"
     mean = round(run_times(runtime.p50, runtime.p99).mean, 6)
     return Decision(scope, "runtime_mean_seconds", mean, because, origins)
 
@@ -147,12 +155,12 @@ def _facts(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:
 def _findings(task: TaskFields, path: SpecPath, classes: LatencyClasses) -> Iterator[Diagnostic]:
     if task.latency is not None and task.latency not in classes:
         help_text = did_you_mean(task.latency, classes)
-        message = f"no latency class `{task.latency}`; there are: {', '.join(classes)}"
+        message = f"no latency class is called `{task.latency}`; known classes: {', '.join(classes)}"
         yield UNKNOWN_LATENCY_CLASS.at((*path, "latency"), message, help=help_text)
     runtime, rate = task.runtime, task.rate
     if runtime is not None and runtime.p50 is not None and runtime.p50 > runtime.p99:
-        message = f"p50 is {runtime.p50:g} s and p99 {runtime.p99:g} s: half of the runs cannot be longer"
-        yield RUNTIME_ORDER.at((*path, "runtime", "p50"), message, help="swap them")
+        message = f"p50 is {duration(runtime.p50)}, longer than p99, {duration(runtime.p99)}"
+        yield RUNTIME_ORDER.at((*path, "runtime", "p50"), message, help="swap `p50` and `p99`")
     if rate is not None and rate.peak is not None and rate.mean > rate.peak:
-        message = f"the mean rate {rate.mean:g}/s is above the peak {rate.peak:g}/s"
-        yield RATE_ORDER.at((*path, "rate", "mean"), message, help="swap them")
+        message = f"the mean rate of {rate.mean:g}/s is above the peak of {rate.peak:g}/s"
+        yield RATE_ORDER.at((*path, "rate", "mean"), message, help="swap `mean` and `peak`")

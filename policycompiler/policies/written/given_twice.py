@@ -1,12 +1,11 @@
-"""One thing said in two places with two values, and a retry that nobody here makes.
+"""A value that is given twice, and a retry of a task that another app runs.
 
 Decides:
     Nothing.
 
 Because:
-    A declaration and a pin of the same thing agree, or one of the two is a mistake. Celery reads the pin, so
-    the declaration that people read is the one that does not hold. What another app runs is retried by
-    that app's settings.
+    If a declaration and a pin of the same value differ, one of them is a mistake. Celery reads the pin, so
+    the declaration that people read has no effect. A task of another app is retried by that app's settings.
 
 Example:
     tasks: {shop.cart.remind: {expires: 1h, options: {expires: 60}}}
@@ -17,7 +16,7 @@ Refuses:
     PC120 given-twice: keep one of the two.
         fires: tasks: {shop.a: {expires: 1h, options: {expires: 60}}}
         silent: tasks: {shop.a: {expires: 1h, options: {expires: 3600}}}
-    PC121 external-retry: declare it where the task is run.
+    PC121 external-retry: declare the retry in the app that runs the task.
         fires: tasks: {shop.a: {external: true, queue: theirs, retry: {max: 3}}}
         silent: tasks: {shop.a: {external: true, queue: theirs, retry: none}}
 
@@ -54,15 +53,14 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             yield from _differ(task.expires, (*path, "expires"), options.expires, (*where, "expires"))
             ignored = None if task.result is None else task.result == "ignore"
             if None not in (ignored, options.ignore_result) and ignored != options.ignore_result:
-                said = f"`result: {task.result}`"
-                yield _finding(said, (*path, "result"), options.ignore_result, (*where, "ignore_result"))
+                declared = f"`result: {task.result}`"
+                yield _finding(declared, (*path, "result"), options.ignore_result, (*where, "ignore_result"))
         retry = task.retry
         if plan.value(Scope("task", name), "external") and retry is not None and (retry.max or retry.on):
-            message = f"another app runs {name}, and retries it as that app says; this changes nothing"
+            message = f"another app runs {name} and decides its retries, so this `retry` has no effect"
             where = (*path, "retry")
-            yield EXTERNAL_RETRY.at(
-                where, message, help="declare it where the task is run", at_key=True, fix=(Remove(where),)
-            )
+            help_text = "declare the retry in the app that runs the task"
+            yield EXTERNAL_RETRY.at(where, message, help=help_text, at_key=True, fix=(Remove(where),))
 
 
 def _differ(declared: Value, path: SpecPath, pinned: Value, pin_path: SpecPath) -> Iterator[Diagnostic]:
@@ -70,9 +68,9 @@ def _differ(declared: Value, path: SpecPath, pinned: Value, pin_path: SpecPath) 
         yield _finding(f"`{path[-1]}: {declared}` (seconds)", path, pinned, pin_path)
 
 
-def _finding(said: str, path: SpecPath, pinned: Value, pin_path: SpecPath) -> Diagnostic:
+def _finding(declared: str, path: SpecPath, pinned: Value, pin_path: SpecPath) -> Diagnostic:
     value = str(pinned).lower() if isinstance(pinned, bool) else pinned
-    message = f"{said} and `{pin_path[-1]}: {value}` say two things of one; Celery reads the second"
+    message = f"{declared} and `{pin_path[-1]}: {value}` contradict each other; Celery uses the pin"
     return GIVEN_TWICE.at(
-        pin_path, message, help="keep one of the two", related=(Related(path, "also said here"),)
+        pin_path, message, help="remove one of the two", related=(Related(path, "declared here"),)
     )

@@ -1,13 +1,13 @@
-"""Whether the Celery that runs is one that the policies know.
+"""Whether the policies know the workload's version of Celery.
 
 Decides:
     Nothing.
 
 Because:
-    What follows from a workload depends on the Celery that runs it: which settings, task options and flags
-    there are, and what they do. Before 5.3 that was never looked into, so what comes out may be wrong in
-    silence. A newer Celery is taken for the newest known one, which is right but for what it changed
-    (https://docs.celeryq.dev/en/stable/changelog.html).
+    The output for a workload depends on its version of Celery: the settings, task options and flags that
+    exist, and their effects. Versions before 5.3 were never examined, so the output could be silently wrong.
+    A newer version is treated as the newest known one, which is right except for the changes in the newer
+    version (https://docs.celeryq.dev/en/stable/changelog.html).
 
 Example:
     celery: {version: "6.0"}
@@ -15,7 +15,7 @@ Example:
     refuses celery-newer-than-known
 
 Refuses:
-    PC630 unknown-celery-version: write the version that runs, with its minor number, 5.3 or newer.
+    PC630 unknown-celery-version: write the version in use with its minor number; run 5.3 or newer.
         fires: celery: {version: "5.2"}
         silent: celery: {version: "5.3.6"}
     PC631 celery-newer-than-known: read that version's change log, or use a newer policycompiler.
@@ -44,18 +44,21 @@ _PATH: SpecPath = ("celery", "version")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Compare it with the oldest and the newest known."""
+    """Compare the version with the oldest and the newest known one."""
     del spec
     version = plan.text(APP, "celery_version")
     if "." not in version:
-        message = f"Celery {version} may be any of its minor versions, and they differ"
-        help_text = f'write which one, such as "{NEWEST_CELERY}"'
+        message = f"`{version}` does not name a minor version of Celery, and minor versions differ"
+        help_text = f'write the minor version too, such as "{NEWEST_CELERY}"'
         yield UNKNOWN_CELERY_VERSION.at(_PATH, message, help=help_text)
     elif number_of(version) < number_of(OLDEST_CELERY):
-        message = f"Celery {version} is older than {OLDEST_CELERY}, the oldest that the policies know"
+        message = f"Celery {version} is older than {OLDEST_CELERY}, the oldest version that the policies know"
         help_text = f"run Celery {OLDEST_CELERY} or newer"
         yield UNKNOWN_CELERY_VERSION.at(_PATH, message, help=help_text)
     elif number_of(version) > number_of(NEWEST_CELERY):
-        message = f"Celery {version} is newer than {NEWEST_CELERY}, and compiled for as if it were that"
-        help_text = "read its change log, or use a newer policycompiler"
+        message = (
+            f"Celery {version} is newer than {NEWEST_CELERY}, the newest known version: the output is made "
+            f"for Celery {NEWEST_CELERY}"
+        )
+        help_text = f"read the change log of Celery {version}, or use a newer policycompiler"
         yield CELERY_NEWER_THAN_KNOWN.at(_PATH, message, help=help_text)

@@ -1,10 +1,10 @@
-"""What a workload may say and no target follows yet.
+"""Declarations that no target uses yet.
 
 Decides:
     Nothing.
 
 Because:
-    A declaration that has no effect must not look as if it had one.
+    A declaration without effect must not look as if it had one.
 
 Example:
     hosts: {app-1: {cores: 8}}
@@ -12,7 +12,7 @@ Example:
     refuses not-yet-honoured
 
 Refuses:
-    PC108 not-yet-honoured: nothing to do; it is checked for form and will count later.
+    PC108 not-yet-honoured: keep or remove the declaration; it is checked but has no effect yet.
         fires: hosts: {app-1: {cores: 8}}
         silent: tasks: {shop.a: {renamed_from: [shop.b]}}
 
@@ -37,5 +37,5 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Name each such declaration once."""
     del plan
     if spec.hosts:
-        message = "`hosts` is checked, and no output follows it yet"
+        message = "`hosts` is checked, but no output uses it yet"
         yield NOT_YET_HONOURED.at(("hosts",), message, at_key=True)

@@ -1,13 +1,13 @@
-"""Options of tasks and workers, and zones of schedules, must be understood by the Celery that runs.
+"""Options of tasks and workers, and time zones of schedules, that the workload's Celery does not support.
 
 Decides:
     Nothing.
 
 Because:
-    Celery sets an option of a task that it does not know as an attribute that nothing reads, and says
-    nothing; a flag that it does not know stops the worker at its start. Which there are is read from each
-    version of Celery itself. Until Celery 5.7 every crontab is read in the zone of the app, whatever zone it
-    brings (https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html#time-zones).
+    Celery silently ignores an unknown option of a task. An unknown flag stops the worker at its start. The
+    known options and flags come from each version of Celery itself. Before Celery 5.7 every crontab is read
+    in the app's time zone, even if it has its own time zone
+    (https://docs.celeryq.dev/en/stable/userguide/periodic-tasks.html#time-zones).
 
 Example:
     celery: {version: "5.6"}
@@ -23,7 +23,8 @@ Refuses:
         silent:
             celery: {version: "5.7"}
             tasks: {shop.a: {idempotent: true, options: {retry_on_worker_lost: true}}}
-    PC641 schedule-zone-newer-than-target: write the cron in the app's zone, or pin that zone for all.
+    PC641 schedule-zone-newer-than-target: write the cron in the app's time zone, or pin one time zone for
+        all schedules.
         fires:
             celery: {version: "5.6"}
             tasks: {shop.a: {}}
@@ -52,11 +53,11 @@ OPTION_NEWER_THAN_TARGET = error("PC635", "option-newer-than-target")
 SCHEDULE_ZONE_NEWER_THAN_TARGET = error("PC641", "schedule-zone-newer-than-target")
 
 FIRST_CELERY_WITH_ZONES = (5, 7)
-"""Its crontabs are read in the zone that they bring."""
+"""It reads each crontab in the crontab's own time zone."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Of each option that is written, whether this Celery has it."""
+    """Whether this Celery has each option of the workload."""
     version = plan.text(APP, "celery_version")
     for name, task in spec.tasks.items():
         for option in sorted(task.options.model_fields_set) if task.options else ():
@@ -79,9 +80,9 @@ def _objection(section: str, name: str, version: str, path: SpecPath) -> Iterato
     if celery.nearest(version) in having or not having:
         return
     of_a_task = section == "task_options"
-    follows = "would ignore it in silence" if of_a_task else "would refuse to start with it"
-    message = f"`{path[-1]}` is new in Celery {having[0]}; Celery {version} {follows}"
-    help_text = f"remove it, or run Celery {having[0]} or newer"
+    follows = "silently ignores it" if of_a_task else "does not start a worker with it"
+    message = f"`{path[-1]}` is new in Celery {having[0]}: Celery {version} {follows}"
+    help_text = f"remove `{path[-1]}`, or run Celery {having[0]} or newer"
     yield OPTION_NEWER_THAN_TARGET.at(path, message, help=help_text, at_key=True)
 
 
@@ -94,7 +95,7 @@ def _zones(spec: Workload, plan: Plan, version: str) -> Iterator[Diagnostic]:
         said = spec.schedules[scope.name].timezone is not None
         path: SpecPath = ("schedules", scope.name, "timezone" if said else "cron")
         message = (
-            f"Celery {version} reads every cron in the app's zone, {of_all}, and this one is meant in {own}"
+            f"Celery {version} reads every cron in the app's zone, {of_all}, but this one is meant in {own}"
         )
-        help_text = f"write it in {of_all}, pin `celery.settings.timezone` for all, or run Celery 5.7"
+        help_text = f"write the times in {of_all}, pin `celery.settings.timezone` for all, or run Celery 5.7"
         yield SCHEDULE_ZONE_NEWER_THAN_TARGET.at(path, message, help=help_text)

@@ -1,18 +1,21 @@
-"""What the Celery and the RabbitMQ of a workload cannot do together.
+"""Features that fail with the workload's versions of Celery and RabbitMQ.
 
 Decides:
     Nothing.
 
 Because:
-    A feature may work in either of two programs and fail between them. A worker of a Celery before 5.5, or
-    one that does not look for quorum queues, asks for a global prefetch, which RabbitMQ refuses of a quorum
-    queue: it takes nothing, and tries again without end. Celery 5.5 and 5.6 before 5.6.3 send a delayed task
-    again with the headers of its first delay; RabbitMQ before 4.0.1 takes that for a cycle of dead letters
-    and drops it (https://github.com/celery/celery/issues/9867). RabbitMQ 4.3 refuses queues that are
-    neither durable nor exclusive, as those of a worker for remote control are before Celery 5.6.
+    A feature may exist in two programs and still fail between them.
 
-    A patch release that is not declared counts as the first of its minor version, the one without fixes;
-    `celery.version` and `broker.version` take three numbers as well as two.
+    - Celery before 5.5 sets a global prefetch, which RabbitMQ refuses for quorum queues. So does a newer
+      worker that does not detect quorum queues. The worker receives no messages and retries without end.
+    - Celery 5.5 and newer, before 5.6.3, retries a delayed task with the headers of its first delay.
+      RabbitMQ before 4.0.1 takes this for a cycle of dead letters and drops the message
+      (https://github.com/celery/celery/issues/9867).
+    - RabbitMQ 4.3 refuses queues that are neither durable nor exclusive. Before Celery 5.6 the
+      remote-control queues of a worker are such queues.
+
+    If no patch release is declared, the first one of the minor version is assumed, which has no fixes.
+    `celery.version` and `broker.version` accept two or three numbers.
 
 Example:
     celery: {version: "5.5"}
@@ -23,7 +26,7 @@ Example:
     refuses delayed-retry-lost
 
 Refuses:
-    PC462 quorum-unsupported: run a Celery or RabbitMQ that has it, or use a classic queue.
+    PC462 quorum-unsupported: run a Celery or RabbitMQ that supports it, or use a classic queue.
         fires:
             celery: {settings: {worker_detect_quorum_queues: false}}
             broker: {transport: rabbitmq, url: "${B}"}
@@ -73,6 +76,6 @@ CONTROL_QUEUES_REFUSED = error("PC480", "control-queues-refused")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Hold the declared versions against the known pairs."""
+    """Compare the declared versions with the known pairs."""
     del spec
     return as_findings(version_pairs(plan), QUORUM_UNSUPPORTED, DELAYED_RETRY_LOST, CONTROL_QUEUES_REFUSED)

@@ -1,13 +1,13 @@
-"""Pins that take away what the rest of the plan promises.
+"""Pins that disable limits or other parts of the plan.
 
 Decides:
     Nothing.
 
 Because:
-    With `task_always_eager` a task runs in the process that sends it: no queue, no worker, no limit and
-    no retry of this plan has a part in it. `worker_disable_rate_limits` turns off every rate limit, and a
-    rate of 0 is no limit to Celery. `max_memory_per_child` counts KiB: bytes written there are a bound a
-    thousand times too high, which no process reaches before the machine has no memory left
+    With `task_always_eager` a task runs in the publishing process, so the queues, workers, limits and
+    retries of the plan have no effect. `worker_disable_rate_limits` turns off every rate limit. Celery reads
+    a rate limit of 0 as no limit. `max_memory_per_child` counts KiB: a value in bytes is a limit a thousand
+    times too high. No process reaches it before the machine runs out of memory
     (https://docs.celeryq.dev/en/stable/userguide/workers.html#max-memory-per-child-setting).
 
 Example:
@@ -17,17 +17,17 @@ Example:
     refuses tasks-always-eager
 
 Refuses:
-    PC268 rate-limit-zero: remove it; to stop a task, stop its worker.
+    PC268 rate-limit-zero: remove the rate limit; to stop a task, stop its worker.
         fires: tasks: {shop.a: {options: {rate_limit: 0/m}}}
         silent: tasks: {shop.a: {options: {rate_limit: 1/m}}}
-    PC269 tasks-always-eager: remove it, or set it in the tests' own settings.
+    PC269 tasks-always-eager: remove the pin, or set it in the settings of your tests.
         fires:
             celery: {settings: {task_always_eager: true}}
             tasks: {shop.a: {}}
         silent:
             celery: {settings: {task_always_eager: false}}
             tasks: {shop.a: {}}
-    PC270 rate-limits-disabled: remove it, or remove the rate limits.
+    PC270 rate-limits-disabled: remove the pin, or remove the rate limits.
         fires:
             celery: {settings: {worker_disable_rate_limits: true}}
             tasks: {shop.a: {options: {rate_limit: 10/s}}}
@@ -54,6 +54,7 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan, Value
+from policycompiler.quantities import size
 
 NAME = "voiding-pins"
 
@@ -63,21 +64,21 @@ RATE_LIMITS_DISABLED = warning("PC270", "rate-limits-disabled")
 MEMORY_PER_CHILD_UNREACHABLE = warning("PC271", "memory-per-child-unreachable")
 
 LARGEST_CHILD_KIB = 256 * 1024 * 1024
-"""256 GiB: where no memory is declared, more than that is a number of bytes."""
-KIB, MIB, GIB = 2**10, 2**20, 2**30
+"""256 GiB: if no memory is declared, a larger number is assumed to be in bytes."""
+KIB = 2**10
 DEFAULT_RATE = "task_default_rate_limit"
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Look at pins for all tasks, then at those of tasks and workers."""
+    """Check the pins for all tasks, then the pins of tasks and workers."""
     del spec
     settings: SpecPath = ("celery", "settings")
     if plan.get(APP, "task_always_eager"):
         message = (
-            "every task runs in the process that sends it: nothing reaches a queue, and workers, limits and "
-            "retries of this plan have no part in it"
+            "with `task_always_eager` every task runs in the publishing process: no message reaches a queue. "
+            "Workers, limits and retries of the plan have no effect"
         )
-        help_text = "remove it; set it in the settings of tests that need it"
+        help_text = "remove the pin, and set it in the settings of the tests that need it"
         yield TASKS_ALWAYS_EAGER.at((*settings, "task_always_eager"), message, help=help_text)
     limits = {(*settings, DEFAULT_RATE): plan.get(APP, DEFAULT_RATE)}
     for task in plan.scopes("task"):
@@ -86,14 +87,18 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             limits[path] = plan.get(task, "options.rate_limit")
     for path, limit in limits.items():
         if _is_zero(limit):
-            message = f"`{limit}` is no limit to Celery: the task starts as often as it can"
-            yield RATE_LIMIT_ZERO.at(path, message, help="remove it; to stop a task, stop its worker")
+            message = f"Celery reads the rate limit `{limit}` as no limit: runs of the task start at any rate"
+            help_text = "remove the rate limit, and stop the worker if the task must not run"
+            yield RATE_LIMIT_ZERO.at(path, message, help=help_text)
     kept = {path: limit for path, limit in limits.items() if limit is not None and not _is_zero(limit)}
     if kept and plan.get(APP, "worker_disable_rate_limits"):
         first, limit = next(iter(kept.items()))
-        message = f"it turns off every rate limit, and the workload sets {len(kept)}, for instance {limit}"
-        related = (Related(first, "this rate limit"),)
-        help_text = "remove it, or remove the rate limits"
+        message = (
+            "`worker_disable_rate_limits` turns off every rate limit, but the workload sets "
+            f"{len(kept)}, for instance {limit}"
+        )
+        related = (Related(first, "a rate limit"),)
+        help_text = "remove the pin, or remove the rate limits"
         path = (*settings, "worker_disable_rate_limits")
         yield RATE_LIMITS_DISABLED.at(path, message, help=help_text, related=related)
     yield from _memory(plan)
@@ -104,7 +109,7 @@ def _is_zero(limit: Value) -> bool:
 
 
 def _memory(plan: Plan) -> Iterator[Diagnostic]:
-    """Bounds of a child's memory that no child can reach."""
+    """Memory limits of child processes that no child process can reach."""
     told: set[SpecPath] = set()
     for worker in plan.scopes("worker"):
         kib, path = (
@@ -116,13 +121,12 @@ def _memory(plan: Plan) -> Iterator[Diagnostic]:
         if kib is None or path is None or path in told or kib * KIB <= most:
             continue
         told.add(path)
-        beside = "" if budget is None else f", and worker {worker.name} has {_size(budget)} of memory"
-        message = f"{kib:g} KiB are {_size(kib * KIB)} for one process{beside}: no process reaches that"
-        help_text = "write less than the memory of the worker, in KiB"
+        beside = "" if budget is None else f", but worker {worker.name} has {size(int(budget))} of memory"
+        message = (
+            f"`max_memory_per_child` of {kib:g} KiB allows a child process {size(int(kib * KIB))}{beside}: "
+            "no process reaches this limit"
+        )
+        help_text = "write a number of KiB below the memory of the worker"
         if kib < most:
-            help_text = f"it counts KiB: write {int(kib // KIB)} for {_size(kib)}"
+            help_text = f"write KiB instead of bytes: {int(kib // KIB)} for {size(int(kib))}"
         yield MEMORY_PER_CHILD_UNREACHABLE.at(path, message, help=help_text)
-
-
-def _size(size: float) -> str:
-    return f"{size / GIB:.3g} GiB" if size >= GIB else f"{size / MIB:.3g} MiB"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
 from policycompiler.knowledge.backoff import all_waits_seconds, longest_wait_seconds
 from policycompiler.plan import APP, Plan, Scope, Value
@@ -54,10 +53,6 @@ class Names:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._patterns = sorted(
-            (scope for scope in plan.scopes("task") if "*" in scope.name),
-            key=lambda scope: (-len(scope.name.replace("*", "")), scope.name),
-        )
         self.earlier = {
             str(old): scope.name
             for scope in plan.scopes("task")
@@ -69,7 +64,7 @@ class Names:
         for exact in (name, self.earlier.get(name, name)):
             if self._plan.keys(scope := Scope("task", exact)):
                 return scope
-        return next((each for each in self._patterns if fnmatchcase(name, each.name)), None)
+        return self._plan.entry(name)
 
     def queue(self, name: str) -> str:
         """The queue that a task is sent to, declared or not."""

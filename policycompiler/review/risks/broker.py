@@ -69,6 +69,10 @@ def _by_hand(at: At) -> Iterator[str]:
             "gives it back: once the old ones have ended, look that nothing is left there, or run one with "
             "the old options until the visibility timeout is over"
         )
+    if connecting := [f"`{option}`" for option in _differing(at) if option in _CONNECTING]:
+        yield (
+            f"{' and '.join(connecting)} changes how every process connects: the broker must accept both ways"
+        )
     if heard := [f"`{option.key}`" for option in message_places.hear_otherwise(at.old, at.new)]:
         yield (
             f"by another {' and '.join(heard)} old and new processes do not hear what the others send to "
@@ -76,16 +80,24 @@ def _by_hand(at: At) -> Iterator[str]:
         )
 
 
+_CONNECTING = frozenset({"login_method", "password", "ssl", "userid"})
+"""Options that kombu passes to the connection in place of what the URL says (kombu.transport.pyamqp)."""
+
+
 def _unknown(at: At) -> list[str]:
     """The options that differ and that nobody has looked at."""
     transport, version = at.new.text(APP, "broker_transport"), at.new.text(APP, "celery_version")
+    known = celery_settings.known(f"transport:{transport}", version)
+    return [key for key in _differing(at) if key not in known]
+
+
+def _differing(at: At) -> list[str]:
+    """The transport options that differ."""
     before, after = (
         options if isinstance(options := plan.get(APP, "broker_transport_options"), dict) else {}
         for plan in (at.old, at.new)
     )
-    known = celery_settings.known(f"transport:{transport}", version)
-    differing = (key for key in {*before, *after} if not fleet.same(before.get(key), after.get(key)))
-    return sorted(key for key in differing if key not in known)
+    return sorted(key for key in {*before, *after} if not fleet.same(before.get(key), after.get(key)))
 
 
 def _priorities(at: At) -> Judged:

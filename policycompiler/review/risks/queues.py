@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from policycompiler.hazards.queues import arguments_of
 from policycompiler.knowledge.brokers import Bindings
-from policycompiler.knowledge.queue_arguments import DROPPING, OVERFLOW, TYPE
+from policycompiler.knowledge.queue_arguments import DROPPING, KNOWN, LIMIT, OVERFLOW, TYPE
 from policycompiler.plan import Scope, Value
 from policycompiler.review.facts import binding_clashes, fleet
 from policycompiler.review.order import need
@@ -36,8 +36,19 @@ def _queue_arguments(at: At) -> Judged:
         return safe("its arguments say it to the broker")
     if not at.key.startswith(ARGUMENTS):
         return _declared(at)
-    lost = _thrown_away(at, [arguments_of(at.old, at.before)], at.key.removeprefix(ARGUMENTS))
-    return _or_lossy(_declared(at), lost)
+    argument = at.key.removeprefix(ARGUMENTS)
+    lost = [*_thrown_away(at, [arguments_of(at.old, at.before)], argument), *_delivered_less(at, argument)]
+    return _or_lossy(_of_unknown(argument) or _declared(at), iter(lost))
+
+
+def _delivered_less(at: At, argument: str) -> Iterator[str]:
+    if argument == LIMIT and isinstance(at.was, int) and isinstance(at.now, int) and 0 <= at.now < at.was:
+        yield f"RabbitMQ now gives up a message after {at.now} redeliveries instead of {at.was}"
+
+
+def _of_unknown(argument: str) -> Judged | None:
+    """What nobody knows of is for a person to look at."""
+    return None if argument in KNOWN else manual(f"it is unknown what queue argument `{argument}` does")
 
 
 def _declared(at: At) -> Judged:

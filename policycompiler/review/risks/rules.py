@@ -125,13 +125,21 @@ def _worker_grace(at: At) -> Judged:
     return hasty or safe("a stop waits long enough for whatever is sent")
 
 
+def _worker_options(at: At) -> Judged:
+    if at.key in _ANYTHING:
+        return manual(f"it is unknown what the new `{at.key}` does to worker {at.scope.name}: check it")
+    return safe(_START)
+
+
+_ANYTHING = frozenset({"command_prefix", "environment"})
+"""Settings of a worker that can change what its processes are, in ways that nobody can list."""
 _START = "it takes effect in each process when that starts with it"
 _ALERT = "Prometheus goes by it once its rules are loaded"
 
 
 _HARMLESS_KINDS = {
     **dict.fromkeys(("alert-added", "alert-removed", "alert-changed"), _ALERT),
-    **dict.fromkeys(("worker-prefetch", "worker-options"), _START),
+    "worker-prefetch": _START,
     "worker-added": "it takes messages from its start on",
     "disabled_schedule-added": "beat is told not to send it",
     "disabled_schedule-changed": "beat does not send it",
@@ -158,5 +166,6 @@ _RULES: dict[str, Rule] = {
     "worker-pool": _pool,
     "capacity": _capacity,
     "worker-grace": _worker_grace,
+    "worker-options": _worker_options,
 }
 """How each kind is judged; the others change nothing that old and new processes share."""

@@ -14,8 +14,11 @@ REFUSES = {
             Found(
                 "redis-cluster-url",
                 "1:33",
-                "`one:6379,two:6379` is no host: a redis:// URL has one, and Celery speaks no Redis Cluster",
-                "write one host, or Sentinel: `sentinel://one:26379;sentinel://two:26379`",
+                (
+                    "`one:6379,two:6379` is not one host: a redis:// URL has one host, and Celery does not "
+                    "support Redis Cluster"
+                ),
+                "write one host, or use Sentinel: `sentinel://one:26379;sentinel://two:26379`",
             ),
         ],
     ),
@@ -25,8 +28,11 @@ REFUSES = {
             Found(
                 "redis-cluster-url",
                 "1:32",
-                "`one,two,three` is no host: a redis:// URL has one, and Celery speaks no Redis Cluster",
-                "write one host, or Sentinel: `sentinel://one:26379;sentinel://two:26379`",
+                (
+                    "`one,two,three` is not one host: a redis:// URL has one host, and Celery does not "
+                    "support Redis Cluster"
+                ),
+                "write one host, or use Sentinel: `sentinel://one:26379;sentinel://two:26379`",
             ),
         ],
     ),
@@ -37,10 +43,10 @@ REFUSES = {
                 "broker-list-as-balancer",
                 "1:36",
                 (
-                    "of 3 brokers a process uses the first that answers, and stays with it: they share no "
-                    "load, and senders and workers may be on different ones"
+                    "each process uses the first of 3 brokers that answers: they share no load, and "
+                    "publishers and workers may use different brokers"
                 ),
-                "write one URL, of a name or load balancer that leads to one broker or cluster",
+                "write one URL with the name of one broker, of a cluster or of its load balancer",
             ),
         ],
     ),
@@ -54,8 +60,8 @@ REFUSES = {
                 "env-overrides-url",
                 "2:44",
                 (
-                    "Celery reads `CELERY_BROKER_READ_URL` before any settings, so worker w leaves what "
-                    "`url` says of the broker, and all other processes stay there"
+                    "`CELERY_BROKER_READ_URL` overrides `broker.url` for worker w, but all other processes "
+                    "still use `broker.url`"
                 ),
                 "remove it, or write `url: ${CELERY_BROKER_READ_URL}` and set it for all processes",
             ),

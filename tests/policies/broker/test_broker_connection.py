@@ -12,15 +12,21 @@ DECIDES = {
         "tasks: {}",
         {
             "app/broker_connection_retry_on_startup": (True, "workers and broker start in any order"),
-            "app/broker_connection_max_retries": (None, "a worker that gives up needs a person"),
+            "app/broker_connection_max_retries": (
+                None,
+                ("a worker that stops reconnecting needs a manual restart"),
+            ),
             "app/worker_cancel_long_running_tasks_on_connection_loss": (
                 True,
-                "the broker has given the message to another worker already",
+                "the broker has already redelivered the message to another worker",
             ),
-            "app/broker_pool_limit": (10, "enough for a process with few threads"),
+            "app/broker_pool_limit": (10, "10 connections are enough for a process with few threads"),
             "app/broker_transport_options": (
                 {"visibility_timeout": 3600, "socket_timeout": 30.0},
-                "longer than anything that holds a message; a dead connection is noticed",
+                (
+                    "the visibility timeout is longer than a worker holds any message; `socket_timeout` "
+                    "detects dead connections"
+                ),
             ),
         },
     ),
@@ -29,7 +35,7 @@ DECIDES = {
         {
             "app/broker_transport_options": (
                 {"confirm_publish": True},
-                "a publish that the broker did not take is an error",
+                "a publisher gets an error if the broker did not accept its message",
             ),
         },
     ),
@@ -38,7 +44,10 @@ DECIDES = {
         {
             "app/broker_transport_options": (
                 {"confirm_publish": False},
-                "a publish that the broker did not take is an error; the rest as written",
+                (
+                    "a publisher gets an error if the broker did not accept its message; the workload pins "
+                    "the other options"
+                ),
             ),
         },
     ),
@@ -48,8 +57,8 @@ DECIDES = {
             "app/broker_transport_options": (
                 {"visibility_timeout": 3600, "socket_timeout": 30.0, "global_keyprefix": "shop"},
                 (
-                    "longer than anything that holds a message; a dead connection is noticed; "
-                    "the rest as written"
+                    "the visibility timeout is longer than a worker holds any message; `socket_timeout` "
+                    "detects dead connections; the workload pins the other options"
                 ),
             ),
         },
@@ -57,31 +66,31 @@ DECIDES = {
     "threads publish at once": (
         "queues: {q: {}}\nworkers: {q: {pool: threads, concurrency: 40}}",
         {
-            "app/broker_pool_limit": (40, "as many as slots that publish at once"),
+            "app/broker_pool_limit": (40, "up to 40 slots of one process may publish at once"),
         },
     ),
     "within bounds": (
         "queues: {q: {}}\nworkers: {q: {pool: gevent, concurrency: 1000}}",
         {
-            "app/broker_pool_limit": (100, "as many as slots that publish at once"),
+            "app/broker_pool_limit": (100, "up to 1000 slots of one process may publish at once"),
         },
     ),
     "processes do not share": (
         "queues: {q: {}}\nworkers: {q: {concurrency: 40}}",
         {
-            "app/broker_pool_limit": (10, "enough for a process with few threads"),
+            "app/broker_pool_limit": (10, "10 connections are enough for a process with few threads"),
         },
     ),
     "autoscale has no fixed number": (
         "queues: {q: {}}\nworkers: {q: {pool: gevent, concurrency: {min: 1, max: 90}}}",
         {
-            "app/broker_pool_limit": (10, "enough for a process with few threads"),
+            "app/broker_pool_limit": (10, "10 connections are enough for a process with few threads"),
         },
     ),
     "SQS has no remote control": (
         "broker: {transport: sqs, url: '${U}'}",
         {
-            "app/worker_enable_remote_control": (False, "SQS carries none"),
+            "app/worker_enable_remote_control": (False, "SQS does not support remote control"),
         },
     ),
 }
@@ -133,8 +142,8 @@ REFUSES = {
             Found(
                 "visibility-timeout-twice",
                 "1:95",
-                "the visibility timeout is given twice",
-                "keep one of them",
+                "the visibility timeout is set twice",
+                "remove one of the two visibility timeouts",
             ),
         ],
     ),
@@ -144,8 +153,8 @@ REFUSES = {
             Found(
                 "publish-unconfirmed",
                 "1:88",
-                "a message that RabbitMQ does not take vanishes, and its sender sees no error",
-                "remove it",
+                "if RabbitMQ does not accept a message, it is lost, and its publisher sees no error",
+                "remove `confirm_publish`, which is on by default",
             ),
         ],
     ),
@@ -156,10 +165,10 @@ REFUSES = {
                 "quorum-confirm",
                 "1:71",
                 (
-                    "shop.standard.io is a quorum queue, which has a message only when most nodes have it: "
-                    "without a confirmation a sender never learns that they have not"
+                    "queue shop.standard.io is a quorum queue, where most nodes must store a message: "
+                    "without a confirmation the publisher does not see that they did not"
                 ),
-                "remove it",
+                "remove `confirm_publish`, which is on by default",
             ),
         ],
     ),
@@ -169,8 +178,11 @@ REFUSES = {
             Found(
                 "publish-retry-unbounded",
                 "1:48",
-                "without `max_retries` a connected process tries for ever to send while the broker is away",
-                "write `max_retries`, 3 where in doubt",
+                (
+                    "without `max_retries` a connected process retries a send without end while the broker "
+                    "is down"
+                ),
+                "write `max_retries`, such as 3",
             ),
         ],
     ),
@@ -184,16 +196,19 @@ REFUSES = {
                 "sqs-limits",
                 "2:51",
                 (
-                    "SQS carries neither events nor remote control; `worker_enable_remote_control: true` "
-                    "does nothing"
+                    "SQS supports neither events nor remote control; `worker_enable_remote_control: true` "
+                    "has no effect"
                 ),
-                "remove it",
+                "remove `worker_enable_remote_control`",
             ),
             Found(
                 "sqs-limits",
                 "2:82",
-                "SQS carries neither events nor remote control; `worker_send_task_events: true` does nothing",
-                "remove it",
+                (
+                    "SQS supports neither events nor remote control; `worker_send_task_events: true` has "
+                    "no effect"
+                ),
+                "remove `worker_send_task_events`",
             ),
         ],
     ),
@@ -203,7 +218,7 @@ REFUSES = {
             Found(
                 "redis-keepalive-names",
                 "1:78",
-                "`KEEPIDLE` is no option of a socket: no process could connect",
+                "`KEEPIDLE` is not a socket option, so no process can connect",
                 "did you mean `TCP_KEEPIDLE`?",
             ),
         ],

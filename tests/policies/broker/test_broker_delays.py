@@ -17,22 +17,22 @@ DIRECT = "queues: {q: {exchange_type: direct}}\n"
 def holds(what: str, queue: str) -> str:
     """How a stall begins."""
     return (
-        f"{what} s, and a worker of queue {queue} holds it as long: when all its places are taken so, "
-        "it runs nothing"
+        f"{what} min, and a worker of queue {queue} holds its message: a worker that holds only such "
+        "messages runs nothing"
     )
 
 
 def overlap(what: str, key: str = "mail") -> str:
     """That what is delayed for queue shop.mail comes to queue mail."""
     return (
-        f"{what} 600 s, and then comes to queue mail as well as to shop.mail and runs twice: the routing key "
-        f"`{key}` of the one matches the end of `shop.mail`"
+        f"{what} 10 min; RabbitMQ then delivers it to queues shop.mail and mail, so it runs twice: routing "
+        f"key `{key}` matches the end of `shop.mail`"
     )
 
 
-TOPIC = "remove `exchange_type: direct`; behind a topic exchange the broker waits"
-KEYS = "write a `routing_key` for queue shop.mail that does not end with that of the other"
-WHOLE = "write 0, or 1 second or more"
+TOPIC = "remove `exchange_type: direct`; with a topic exchange the broker holds delayed messages"
+KEYS = "write a `routing_key` for queue shop.mail that does not end with the other queue's key"
+WHOLE = "write 0, or 1 s or more"
 REFUSES = {
     "a countdown behind a direct exchange": (
         f"{RABBIT}{DIRECT}tasks: {{shop.a: {{queue: q, max_countdown: 10m}}}}",
@@ -40,8 +40,8 @@ REFUSES = {
             Found(
                 "quorum-direct",
                 "3:43",
-                holds("shop.a may be sent with a countdown of 600", "q")
-                + ", as its exchange is direct and q is a quorum queue",
+                holds("shop.a may be sent with a countdown of 10", "q")
+                + " (direct exchange, and q is a quorum queue)",
                 TOPIC,
             ),
         ],
@@ -55,8 +55,8 @@ REFUSES = {
             Found(
                 "quorum-direct",
                 "3:80",
-                holds("a retry of shop.a may wait 60", "q")
-                + ", as its exchange is direct and shop.standard.io is a quorum queue",
+                holds("a retry of shop.a may wait 1", "q")
+                + " (direct exchange, and shop.standard.io is a quorum queue)",
                 TOPIC,
             ),
         ],
@@ -67,12 +67,12 @@ REFUSES = {
             Found(
                 "eta-classic-rabbit4",
                 "3:33",
-                holds("shop.a may be sent with a countdown of 600", "shop.standard.io")
-                + ", as RabbitMQ 4.1 does not let it take more of a classic queue",
+                holds("shop.a may be sent with a countdown of 10", "shop.standard.io")
+                + " (RabbitMQ 4.1 has no global prefetch for classic queues)",
                 (
-                    "write `queues: {shop.standard.io: {type: quorum}}` (since Celery 5.5; where the "
-                    "queue exists, `diff` has the steps), or send shop.a without a delay and keep its due "
-                    "time in a database"
+                    "write `queues: {shop.standard.io: {type: quorum}}` (from Celery 5.5; `policycompiler "
+                    "diff` prints the steps), or send shop.a without a delay and store its due time in a "
+                    "database"
                 ),
             ),
         ],
@@ -84,8 +84,8 @@ REFUSES = {
                 "quorum-subsecond",
                 "2:33",
                 (
-                    "shop.a may be sent with a countdown of 0.5 s, but a delay in the broker is whole "
-                    "seconds: Celery refuses to send it"
+                    "shop.a may be sent with a countdown of 0.5 s, but the broker delays in whole seconds: "
+                    "Celery refuses to send it"
                 ),
                 WHOLE,
             ),
@@ -98,8 +98,8 @@ REFUSES = {
                 "quorum-subsecond",
                 "2:49",
                 (
-                    "a retry of shop.a may wait 0.3 s, but a delay in the broker is whole "
-                    "seconds: Celery refuses to send it"
+                    "a retry of shop.a may wait 0.3 s, but the broker delays in whole seconds: Celery "
+                    "refuses to send it"
                 ),
                 WHOLE,
             ),
@@ -115,7 +115,7 @@ REFUSES = {
                 "quorum-subsecond",
                 "3:63",
                 (
-                    "schedule s sends shop.a with a countdown of 0.5 s, but a delay in the broker is whole "
+                    "schedule s sends shop.a with a countdown of 0.5 s, but the broker delays in whole "
                     "seconds: Celery refuses to send it"
                 ),
                 WHOLE,
@@ -129,11 +129,11 @@ REFUSES = {
                 "eta-hoard",
                 "1:45",
                 (
-                    "up to 18,000 messages of shop.a wait in the memory of a worker: 10 a second, 1800 s "
-                    "each, 1 process"
+                    "a worker process may hold 18,000 messages of shop.a in memory: 10 a second, delayed "
+                    "up to 30 min, for 1 process"
                 ),
                 (
-                    "keep due times in a database and poll it with a schedule, or delay on quorum queues of "
+                    "keep due times in a database and poll it with a schedule, or use quorum queues of "
                     "RabbitMQ"
                 ),
             ),
@@ -146,10 +146,10 @@ REFUSES = {
                 "quorum-partial",
                 "2:20",
                 (
-                    "queue q is classic and shop.standard.io a quorum queue: one is enough for every worker "
-                    "of the app to have a fixed prefetch and to delay in the broker"
+                    "queue q is classic, but shop.standard.io is a quorum queue: it gives all workers of "
+                    "the app a fixed prefetch and delays in the broker"
                 ),
-                "make all queues of the app one kind",
+                "declare one type for all queues of the app",
             ),
         ],
     ),
@@ -160,8 +160,8 @@ REFUSES = {
                 "autoscale-quorum",
                 "3:28",
                 (
-                    "worker q takes 10 messages ahead for its 2 to 10 slots, and beside the quorum queue q "
-                    "that stays so: `celery control autoscale` moves the slots and not the prefetch"
+                    "worker q prefetches 10 messages for 2 to 10 slots; with quorum queue q this limit is "
+                    "fixed, and `celery control autoscale` changes only the slots"
                 ),
                 "write a fixed number of slots",
             ),
@@ -229,8 +229,8 @@ REFUSES = {
                 "quorum-key-overlap",
                 "2:53",
                 (
-                    "what is sent to queue shop.mail comes to queue mail too and runs twice: beside a quorum "
-                    "queue Celery binds that one to exchange e by `#.mail`, which matches `shop.mail`"
+                    "messages for queue shop.mail also reach queue mail and run twice: Celery binds mail "
+                    "to exchange e by `#.mail`, which matches `shop.mail` (with a quorum queue)"
                 ),
                 KEYS,
             ),

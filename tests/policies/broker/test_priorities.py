@@ -13,11 +13,11 @@ DECIDES = {
         {
             "task:shop.a/options.priority": (
                 0,
-                "priority 9 of 9, as this broker counts",
+                "priority 9 of 9 is 0 in the numbers of this broker",
             ),
             "task:shop.b/options.priority": (
                 9,
-                "declares no priority, and without one Redis would take it first",
+                "the task declares no priority, and Redis would deliver its messages first",
             ),
             "app/broker_transport_options": (
                 {
@@ -26,8 +26,8 @@ DECIDES = {
                     "priority_steps": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
                 },
                 (
-                    "longer than anything that holds a message; a dead connection is noticed; "
-                    "a list for each priority"
+                    "the visibility timeout is longer than a worker holds any message; `socket_timeout` "
+                    "detects dead connections; Redis needs one list for each priority"
                 ),
             ),
         },
@@ -40,12 +40,12 @@ DECIDES = {
         {
             "task:shop.a/options.priority": (
                 9,
-                "priority 9 of 9, as this broker counts",
+                "priority 9 of 9 is 9 in the numbers of this broker",
             ),
             "task:shop.b/options.priority": None,
             "queue:mail/arguments.x-max-priority": (
                 9,
-                "10 levels of priority, the lowest is 0",
+                "the queue has 10 priority levels, and the lowest is 0",
             ),
         },
     ),
@@ -57,7 +57,7 @@ DECIDES = {
         {
             "task:shop.a/options.priority": (
                 9,
-                "priority 9 of 9, as this broker counts",
+                "priority 9 of 9 is 9 in the numbers of this broker",
             ),
             "task:shop.b/options.priority": None,
             "queue:mail/arguments.x-max-priority": None,
@@ -71,11 +71,11 @@ DECIDES = {
         {
             "task:shop.a/options.priority": (
                 0,
-                "priority 9 of 9, as this broker counts",
+                "priority 9 of 9 is 0 in the numbers of this broker",
             ),
             "task:shop.b/options.priority": (
                 2,
-                "declares no priority, and without one Redis would take it first",
+                "the task declares no priority, and Redis would deliver its messages first",
             ),
         },
     ),
@@ -88,12 +88,12 @@ DECIDES = {
         {
             "task:shop.a/options.priority": (
                 2,
-                "priority 9 of 9, as this broker counts",
+                "priority 9 of 9 is 2 in the numbers of this broker",
             ),
             "task:shop.b/options.priority": None,
             "queue:mail/arguments.x-max-priority": (
                 2,
-                "3 levels of priority, the lowest is 0",
+                "the queue has 3 priority levels, and the lowest is 0",
             ),
         },
     ),
@@ -106,7 +106,7 @@ DECIDES = {
         {
             "task:shop.a/options.priority": (
                 4,
-                "priority 9 of 9, as this broker counts",
+                "priority 9 of 9 is 4 in the numbers of this broker",
             ),
             "task:shop.b/options.priority": None,
             "queue:mail/arguments.x-max-priority": None,
@@ -121,7 +121,7 @@ DECIDES = {
         {
             "queue:mail/arguments.x-max-priority": (
                 9,
-                "10 levels of priority, the lowest is 0",
+                "the queue has 10 priority levels, and the lowest is 0",
             )
         },
     ),
@@ -134,11 +134,11 @@ DECIDES = {
         {
             "task:shop.a/options.priority": (
                 0,
-                "priority 9 of 9, as this broker counts",
+                "priority 9 of 9 is 0 in the numbers of this broker",
             ),
             "task:shop.b/options.priority": (
                 7,
-                "declares no priority, and without one Redis would take it first",
+                "the task declares no priority, and Redis would deliver its messages first",
             ),
             "app/broker_transport_options": None,
         },
@@ -148,7 +148,7 @@ DECIDES = {
         {
             "queue:mail/arguments.x-max-priority": (
                 9,
-                "10 levels of priority, the lowest is 0",
+                "the queue has 10 priority levels, and the lowest is 0",
             )
         },
     ),
@@ -160,7 +160,7 @@ DECIDES = {
         {
             "task:shop.a/options.priority": (
                 4,
-                "priority 4 of 9, as this broker counts",
+                "priority 4 of 9 is 4 in the numbers of this broker",
             ),
             "queue:q/arguments.x-max-priority": None,
         },
@@ -170,7 +170,7 @@ DECIDES = {
         {
             "task:shop.*/options.priority": (
                 9,
-                "priority 0 of 9, as this broker counts",
+                "priority 0 of 9 is 9 in the numbers of this broker",
             )
         },
     ),
@@ -182,11 +182,11 @@ DECIDES = {
         {
             "task:shop.a/options.priority": (
                 0,
-                "priority 9 of 9, as this broker counts",
+                "priority 9 of 9 is 0 in the numbers of this broker",
             ),
             "task:shop.b/options.priority": (
                 9,
-                "declares no priority, and without one Redis would take it first",
+                "the task declares no priority, and Redis would deliver its messages first",
             ),
         },
     ),
@@ -270,8 +270,11 @@ REFUSES = {
             Found(
                 "priority-direction",
                 "1:64",
-                "shop.a has priority 9 of 9, which is 0 on this broker, but 9 is pinned",
-                "keep one of the two, `priority` where in doubt",
+                (
+                    "shop.a declares priority 9 of 9, which is 0 on this broker, but pins "
+                    "`options.priority: 9`"
+                ),
+                "keep one of the two; if in doubt, `priority`",
             )
         ],
     ),
@@ -284,8 +287,11 @@ REFUSES = {
             Found(
                 "priority-direction",
                 "2:51",
-                "shop.a has priority 9 of 9, which is 9 on this broker, but 0 is pinned",
-                "keep one of the two, `priority` where in doubt",
+                (
+                    "shop.a declares priority 9 of 9, which is 9 on this broker, but pins "
+                    "`options.priority: 0`"
+                ),
+                "keep one of the two; if in doubt, `priority`",
             )
         ],
     ),
@@ -298,8 +304,8 @@ REFUSES = {
             Found(
                 "priority-redis-steps",
                 "1:67",
-                "2 steps of priority are pinned, but queue mail has 3 levels",
-                "remove them (the compiler then sets ten), or declare fewer levels",
+                "`priority_steps` pins 2 steps, but queue mail has 3 levels",
+                "remove `priority_steps` (the compiler then sets ten), or declare fewer levels",
             )
         ],
     ),
@@ -312,8 +318,8 @@ REFUSES = {
             Found(
                 "priority-redis-steps",
                 "1:67",
-                "2 steps of priority are pinned, but queue mail has 10 levels",
-                "remove them (the compiler then sets ten), or declare fewer levels",
+                "`priority_steps` pins 2 steps, but queue mail has 10 levels",
+                "remove `priority_steps` (the compiler then sets ten), or declare fewer levels",
             )
         ],
     ),
@@ -326,8 +332,8 @@ REFUSES = {
             Found(
                 "priority-redis-steps",
                 "1:67",
-                "steps of priorities are whole numbers that rise from 0",
-                "write them so, or remove them",
+                "`priority_steps` must be whole numbers that rise from 0",
+                "write numbers that rise from 0, or remove `priority_steps`",
             )
         ],
     ),
@@ -337,8 +343,8 @@ REFUSES = {
             Found(
                 "priority-redis-steps",
                 "1:67",
-                "steps of priorities are whole numbers that rise from 0",
-                "write them so, or remove them",
+                "`priority_steps` must be whole numbers that rise from 0",
+                "write numbers that rise from 0, or remove `priority_steps`",
             )
         ],
     ),
@@ -352,8 +358,11 @@ REFUSES = {
             Found(
                 "quorum-priority",
                 "2:41",
-                "queue mail is a quorum queue, and those of RabbitMQ 3.13 have no priorities",
-                "use a classic queue, a queue of its own for what is urgent, or RabbitMQ 4",
+                (
+                    "queue mail is a quorum queue, and RabbitMQ 3.13 does not support priorities on quorum "
+                    "queues"
+                ),
+                "use a classic queue, a separate queue for urgent tasks, or RabbitMQ 4",
             )
         ],
     ),
@@ -366,8 +375,11 @@ REFUSES = {
             Found(
                 "quorum-priority",
                 "2:43",
-                "queue mail is a quorum queue, and those of RabbitMQ 3.13 have no priorities",
-                "use a classic queue, a queue of its own for what is urgent, or RabbitMQ 4",
+                (
+                    "queue mail is a quorum queue, and RabbitMQ 3.13 does not support priorities on quorum "
+                    "queues"
+                ),
+                "use a classic queue, a separate queue for urgent tasks, or RabbitMQ 4",
             )
         ],
     ),
@@ -381,14 +393,14 @@ REFUSES = {
             Found(
                 "priority-unused",
                 "2:31",
-                "sqs has no priorities; `priority` changes nothing",
-                "use Redis or RabbitMQ, or a queue of its own for what is urgent",
+                "sqs does not support priorities, so `priority` has no effect",
+                "use Redis or RabbitMQ, or a separate queue for urgent tasks",
             ),
             Found(
                 "priority-unused",
                 "3:17",
-                "sqs has no priorities; `priorities` changes nothing",
-                "use Redis or RabbitMQ, or a queue of its own for what is urgent",
+                "sqs does not support priorities, so `priorities` has no effect",
+                "use Redis or RabbitMQ, or a separate queue for urgent tasks",
             ),
         ],
     ),

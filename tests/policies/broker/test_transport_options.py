@@ -14,7 +14,7 @@ REFUSES = {
             Found(
                 "unknown-transport-option",
                 "1:51",
-                "`visibilty_timeout` is no option of redis; it would be ignored in silence",
+                "`visibilty_timeout` is not an option of redis and would be silently ignored",
                 "did you mean `visibility_timeout`?",
             ),
         ],
@@ -25,7 +25,7 @@ REFUSES = {
             Found(
                 "unknown-transport-option",
                 "1:54",
-                "`confirm_publishes` is no option of rabbitmq; it would be ignored in silence",
+                "`confirm_publishes` is not an option of rabbitmq and would be silently ignored",
                 "did you mean `confirm_publish`?",
             ),
         ],
@@ -36,11 +36,10 @@ REFUSES = {
             Found(
                 "unknown-transport-option",
                 "1:52",
-                "`zzz` is no option of memory; it would be ignored in silence",
+                "`zzz` is not an option of memory and would be silently ignored",
                 (
-                    "known are body_encoding, callback, connect_retries_timeout, deadletter_queue, "
-                    "errback, interval_max, interval_start, interval_step, max_retries, "
-                    "polling_interval"
+                    "use one of: body_encoding, callback, connect_retries_timeout, deadletter_queue, "
+                    "errback, interval_max, interval_start, interval_step, max_retries, polling_interval"
                 ),
             ),
         ],
@@ -51,7 +50,7 @@ REFUSES = {
             Found(
                 "unknown-transport-option",
                 "1:73",
-                "`uri` is nothing that a predefined queue has; it would be ignored in silence",
+                "`uri` is not a key of a predefined queue and would be silently ignored",
                 "did you mean `url`?",
             ),
         ],
@@ -62,8 +61,8 @@ REFUSES = {
             Found(
                 "transport-option-unused",
                 "1:51",
-                "`confirm_publish` is an option of rabbitmq; redis ignores it in silence",
-                "remove it",
+                "`confirm_publish` is an option of rabbitmq; redis silently ignores it",
+                "remove `confirm_publish`",
             ),
         ],
     ),
@@ -74,10 +73,10 @@ REFUSES = {
                 "transport-option-unused",
                 "1:54",
                 (
-                    "`polling_interval` is an option of redis and sqs and filesystem and memory; "
-                    "rabbitmq ignores it in silence"
+                    "`polling_interval` is an option of redis and sqs and filesystem and memory; rabbitmq "
+                    "silently ignores it"
                 ),
-                "remove it",
+                "remove `polling_interval`",
             ),
         ],
     ),
@@ -87,8 +86,8 @@ REFUSES = {
             Found(
                 "wrong-transport-option-type",
                 "1:71",
-                "`visibility_timeout` is a number of seconds",
-                "write seconds",
+                "`visibility_timeout` must be a positive number of seconds",
+                "write a number of seconds",
             ),
         ],
     ),
@@ -98,8 +97,8 @@ REFUSES = {
             Found(
                 "wrong-transport-option-type",
                 "1:69",
-                "`visibility_timeout` is a number of seconds",
-                "write seconds",
+                "`visibility_timeout` must be a positive number of seconds",
+                "write a number of seconds",
             ),
         ],
     ),
@@ -109,7 +108,7 @@ REFUSES = {
             Found(
                 "wrong-transport-option-type",
                 "1:67",
-                "`socket_timeout` is a number",
+                "`socket_timeout` must be a number",
                 "write a number",
             ),
         ],
@@ -120,7 +119,7 @@ REFUSES = {
             Found(
                 "transport-option-newer-than-target",
                 "2:51",
-                "the kombu of Celery 5.5 does not know `client_name`, and ignores it in silence",
+                ("the kombu version of Celery 5.5 does not support `client_name` and silently ignores it"),
                 "remove it, or run Celery 5.7",
             ),
         ],
@@ -134,7 +133,7 @@ REFUSES = {
             Found(
                 "unknown-transport-option",
                 "2:56",
-                "`global_key_prefix` is no option of the redis backend; it would be ignored in silence",
+                ("`global_key_prefix` is not an option of the redis backend and would be silently ignored"),
                 "did you mean `global_keyprefix`?",
             ),
         ],
@@ -148,7 +147,7 @@ REFUSES = {
             Found(
                 "unknown-transport-option",
                 "2:71",
-                "`timeouts` is no part of a retry policy; it would be ignored in silence",
+                "`timeouts` is not a key of a retry policy and would be silently ignored",
                 "did you mean `timeout`?",
             ),
         ],

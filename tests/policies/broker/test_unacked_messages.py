@@ -10,23 +10,20 @@ from policycompiler.policies.broker import unacked_messages
 QUORUM = "broker: {transport: rabbitmq, url: '${U}'}\n"
 CLASSIC = "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\n"
 HIGHER = (
-    "or give the queue a higher limit: `queues: {q: {arguments: {x-consumer-timeout: MILLISECONDS}}}` "
-    "(RabbitMQ 3.12 and later)"
+    "or raise the limit of the queue: `queues: {q: {arguments: {x-consumer-timeout: MILLISECONDS}}}` "
+    "(RabbitMQ 3.12 and newer)"
 )
 
 
-def closes(what: str, limit: str = "1800") -> str:
+def closes(what: str, limit: str = "30 min") -> str:
     """The message of a finding about queue `q`."""
-    return (
-        f"{what} s, but RabbitMQ closes the channel of a worker that holds a message of queue q for "
-        f"{limit} s, and the worker exits"
-    )
+    return f"{what}, but RabbitMQ closes the worker's channel after {limit} (queue q), and the worker exits"
 
 
 SPLIT = f"split the task, or acknowledge it early, {HIGHER}"
-DELAY = f"use a quorum queue, which delays in the broker, {HIGHER}"
-FEWER = f"lower the worker's slots or prefetch multiplier, {HIGHER}"
-LOWER = f"lower the wait, or use a quorum queue, which delays in the broker, {HIGHER}"
+DELAY = f"use a quorum queue, whose messages wait in the broker, {HIGHER}"
+FEWER = f"lower the worker's concurrency or prefetch multiplier, {HIGHER}"
+LOWER = f"lower the wait, or use a quorum queue, whose messages wait in the broker, {HIGHER}"
 
 REFUSES = {
     "a run that is acknowledged late, on a quorum queue": (
@@ -35,7 +32,7 @@ REFUSES = {
             Found(
                 "unacked-over-consumer-timeout",
                 "2:55",
-                closes("shop.a is acknowledged late and may run 1815"),
+                closes("shop.a is acknowledged late and may run 30 min 15 s"),
                 SPLIT,
             ),
         ],
@@ -46,7 +43,7 @@ REFUSES = {
             Found(
                 "unacked-over-consumer-timeout",
                 "2:17",
-                closes("shop.a is acknowledged late and may run 1800"),
+                closes("shop.a is acknowledged late and may run 30 min"),
                 SPLIT,
             ),
         ],
@@ -57,7 +54,7 @@ REFUSES = {
             Found(
                 "unacked-over-consumer-timeout",
                 "2:43",
-                closes("shop.a may be sent with a countdown of 1800"),
+                closes("shop.a may be sent with a countdown of 30 min"),
                 DELAY,
             ),
         ],
@@ -71,7 +68,7 @@ REFUSES = {
             Found(
                 "unacked-over-consumer-timeout",
                 "3:43",
-                closes("shop.a may be sent with a countdown of 3600"),
+                closes("shop.a may be sent with a countdown of 1 h"),
                 DELAY,
             ),
         ],
@@ -82,8 +79,15 @@ REFUSES = {
             "options: {default_retry_delay: 1801}, retry: {on: [OSError], max: 20, max_delay: 40m}}}"
         ),
         [
-            Found("unacked-over-consumer-timeout", "2:91", closes("a retry of shop.a may wait 2400"), LOWER),
-            Found("unacked-over-consumer-timeout", "2:91", closes("a retry of shop.a may wait 1801"), LOWER),
+            Found(
+                "unacked-over-consumer-timeout", "2:91", closes("a retry of shop.a may wait 40 min"), LOWER
+            ),
+            Found(
+                "unacked-over-consumer-timeout",
+                "2:91",
+                closes("a retry of shop.a may wait 30 min 1 s"),
+                LOWER,
+            ),
         ],
     ),
     "a wait for a rate limit, also where the broker delays": (
@@ -96,7 +100,7 @@ REFUSES = {
                 "unacked-over-consumer-timeout",
                 "2:50",
                 closes(
-                    "by its rate limit of 8/h, with 4 held by a worker, a message of shop.a may wait 1800"
+                    "with a rate limit of 8/h and 4 prefetched messages, a message of shop.a may wait 30 min"
                 ),
                 FEWER,
             ),
@@ -113,8 +117,8 @@ REFUSES = {
                 "unacked-over-consumer-timeout",
                 "2:46",
                 closes(
-                    "by its rate limit of 2/h, with 1 held by a worker, a message of shop.a may wait 1800 s "
-                    "and then run 7 s, together 1807"
+                    "with a rate limit of 2/h and 1 prefetched message, a message of shop.a may wait 30 min "
+                    "and then run 7 s, in total 30 min 7 s"
                 ),
                 FEWER,
             ),
@@ -130,10 +134,10 @@ REFUSES = {
                 "unacked-over-consumer-timeout",
                 "3:46",
                 (
-                    "worker q takes every message there is, and starts shop.a at 10/s, but RabbitMQ closes "
-                    "the channel of a worker that holds a message for too long, and the worker exits"
+                    "worker q prefetches every message, but starts shop.a at 10/s: RabbitMQ closes the "
+                    "channel of a worker that holds a message too long, and the worker exits"
                 ),
-                "set a number, 1 where in doubt",
+                "set a prefetch multiplier above 0, such as 1",
             ),
         ],
     ),
@@ -146,7 +150,7 @@ REFUSES = {
             Found(
                 "unacked-over-consumer-timeout",
                 "3:43",
-                closes("shop.a may be sent with a countdown of 7200", "7200"),
+                closes("shop.a may be sent with a countdown of 2 h", "2 h"),
                 DELAY,
             ),
         ],
@@ -161,7 +165,7 @@ REFUSES = {
             Found(
                 "unacked-over-consumer-timeout",
                 "3:43",
-                closes("shop.a may be sent with a countdown of 3600"),
+                closes("shop.a may be sent with a countdown of 1 h"),
                 DELAY,
             ),
         ],
@@ -173,10 +177,10 @@ REFUSES = {
                 "reserve-over-consumer-timeout",
                 "2:53",
                 (
-                    "in reserve behind shop.a, a message of q may be held 13492 s, but RabbitMQ closes the "
-                    "channel of a worker that holds a message of queue q for 1800 s, and the worker exits"
+                    "a message that worker q prefetches behind shop.a may wait 3 h 44 min 52 s, but "
+                    "RabbitMQ closes the worker's channel after 30 min (queue q), and the worker exits"
                 ),
-                f"acknowledge the task late, if it may run twice, {HIGHER}",
+                f"acknowledge the task late if it is safe to run twice, {HIGHER}",
             ),
         ],
     ),
@@ -191,10 +195,10 @@ REFUSES = {
                 "reserve-over-consumer-timeout",
                 "2:107",
                 (
-                    "in reserve behind shop.b, a message of w may be held 2592 s, but RabbitMQ closes the "
-                    "channel of a worker that holds a message of queue p for 1800 s, and the worker exits"
+                    "a message that worker w prefetches behind shop.b may wait 43 min 12 s, but RabbitMQ "
+                    "closes the worker's channel after 30 min (queue p), and the worker exits"
                 ),
-                (f"give the task a queue and a worker of its own, {HIGHER.replace('{q:', '{p:')}"),
+                f"give the task its own queue and worker, {HIGHER.replace('{q:', '{p:')}",
             ),
         ],
     ),

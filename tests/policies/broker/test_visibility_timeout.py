@@ -13,19 +13,22 @@ DECIDES = {
         {
             "app/longest_hold_seconds": (
                 432,
-                "in reserve behind shop.a, a message of shop.standard.io may be held 432 s",
+                "a message that worker shop.standard.io prefetches behind shop.a may wait 7 min 12 s",
             ),
             "app/visibility_timeout_seconds": (
                 3600,
-                "Celery's own default: nothing declared holds a message for longer",
+                "Celery's default is 1 h, and no declared task holds a message for longer",
             ),
         },
     ),
     "a late-acknowledged run": (
         "tasks: {shop.a: {latency: batch, idempotent: true, runtime: 2h}}",
         {
-            "app/longest_hold_seconds": (13492, "shop.a may run 13492 s"),
-            "app/visibility_timeout_seconds": (20238, "shop.a may run 13492 s, times 1.5"),
+            "app/longest_hold_seconds": (13492, "shop.a may run 3 h 44 min 52 s"),
+            "app/visibility_timeout_seconds": (
+                20238,
+                ("shop.a may run 3 h 44 min 52 s, and the timeout is 1.5 times that"),
+            ),
         },
     ),
     "a countdown": (
@@ -34,8 +37,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 130248,
                 (
-                    "shop.a may be sent with a countdown of 86400 s and then wait 432 s for a slot, "
-                    "together 86832 s, times 1.5"
+                    "shop.a may be sent with a countdown of 1 d, then wait 7 min 12 s for a slot, in total "
+                    "1 d 7 min 12 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -46,8 +49,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 12096,
                 (
-                    "a retry of shop.a may wait 7200 s and then wait 432 s for a slot and then run 432 s, "
-                    "together 8064 s, times 1.5"
+                    "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot, then run 7 min 12 s, "
+                    "in total 2 h 14 min 24 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -58,8 +61,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 11448,
                 (
-                    "a retry of shop.a may wait 7200 s and then wait 432 s for a slot, "
-                    "together 7632 s, times 1.5"
+                    "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot, in total 2 h 7 min "
+                    "12 s, and the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -72,7 +75,10 @@ DECIDES = {
         {
             "app/visibility_timeout_seconds": (
                 41838,
-                ("in reserve behind shop.a, a message of q may be held 27892 s, times 1.5"),
+                (
+                    "a message that worker q prefetches behind shop.a may wait 7 h 44 min 52 s, and the "
+                    "timeout is 1.5 times that"
+                ),
             ),
         },
     ),
@@ -85,15 +91,16 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 14414,
                 (
-                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait "
-                    "14400 s and then wait 7 s for a slot and then run 7 s, together 14414 s"
+                    "with a rate limit of 2/h and 8 prefetched messages, a message of shop.a may wait 4 h, "
+                    "then wait 7 s for a slot, then run 7 s, in total 4 h 14 s"
                 ),
             ),
             "app/visibility_timeout_seconds": (
                 21621,
                 (
-                    "by its rate limit of 2/h, with 8 held by a worker, a message of shop.a may wait "
-                    "14400 s and then wait 7 s for a slot and then run 7 s, together 14414 s, times 1.5"
+                    "with a rate limit of 2/h and 8 prefetched messages, a message of shop.a may wait 4 h, "
+                    "then wait 7 s for a slot, then run 7 s, in total 4 h 14 s, and the timeout is 1.5 "
+                    "times that"
                 ),
             ),
         },
@@ -107,8 +114,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 25,
                 (
-                    "by its rate limit of 30/m, with 9 held by a worker, a message of shop.a may wait 18 "
-                    "s and then wait 7 s for a slot, together 25 s"
+                    "with a rate limit of 30/m and 9 prefetched messages, a message of shop.a may wait 18 "
+                    "s, then wait 7 s for a slot, in total 25 s"
                 ),
             ),
         },
@@ -122,8 +129,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 3727,
                 (
-                    "shop.a may be sent with a countdown of 3600 s and then wait 120 s for its rate "
-                    "limit and then wait 7 s for a slot, together 3727 s"
+                    "shop.a may be sent with a countdown of 1 h, then wait 2 min for its rate limit, then "
+                    "wait 7 s for a slot, in total 1 h 2 min 7 s"
                 ),
             ),
         },
@@ -139,8 +146,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 3607,
                 (
-                    "by its rate limit of 1/h, with 1 held by a worker, a message of shop.a may wait "
-                    "3600 s and then wait 7 s for a slot, together 3607 s"
+                    "with a rate limit of 1/h and 1 prefetched message, a message of shop.a may wait 1 h, "
+                    "then wait 7 s for a slot, in total 1 h 7 s"
                 ),
             ),
         },
@@ -154,8 +161,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 7200,
                 (
-                    "by its rate limit of 1/h, with 2 held by a worker, a message of a task that nobody "
-                    "declared may wait 7200 s"
+                    "with a rate limit of 1/h and 2 prefetched messages, a message of an undeclared task "
+                    "may wait 2 h"
                 ),
             ),
         },
@@ -165,7 +172,10 @@ DECIDES = {
         {
             "app/longest_hold_seconds": (
                 607,
-                "shop.a may be sent with a countdown of 600 s and then wait 7 s for a slot, together 607 s",
+                (
+                    "shop.a may be sent with a countdown of 10 min, then wait 7 s for a slot, in total 10 "
+                    "min 7 s"
+                ),
             ),
         },
     ),
@@ -175,8 +185,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 43200,
                 (
-                    "shop.a may be sent with a countdown of 28800 s and then wait 432 s for a slot, "
-                    "together 29232 s, and SQS allows no more than this"
+                    "shop.a may be sent with a countdown of 8 h, then wait 7 min 12 s for a slot, in total "
+                    "8 h 7 min 12 s, and SQS allows at most 12 h"
                 ),
             ),
         },
@@ -187,8 +197,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 43200,
                 (
-                    "shop.a may be sent with a countdown of 32400 s and then wait 432 s for a slot, "
-                    "together 32832 s, and SQS allows no more than this"
+                    "shop.a may be sent with a countdown of 9 h, then wait 7 min 12 s for a slot, in total "
+                    "9 h 7 min 12 s, and SQS allows at most 12 h"
                 ),
             ),
         },
@@ -196,14 +206,14 @@ DECIDES = {
     "pinned": (
         "broker: {transport: redis, url: '${U}', visibility_timeout: 2h}",
         {
-            "app/longest_hold_seconds": (0, "nothing declared holds a message"),
-            "app/visibility_timeout_seconds": (7200, "pinned in the workload"),
+            "app/longest_hold_seconds": (0, "no declared task holds a message"),
+            "app/visibility_timeout_seconds": (7200, "the workload pins it"),
         },
     ),
     "pinned as an option": (
         "broker: {transport: redis, url: '${U}', options: {visibility_timeout: 7200}}",
         {
-            "app/visibility_timeout_seconds": (7200, "pinned in the workload"),
+            "app/visibility_timeout_seconds": (7200, "the workload pins it"),
         },
     ),
 }
@@ -265,10 +275,10 @@ REFUSES = {
                 "eta-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 3600 s, but shop.* may be sent with a "
-                    "countdown of 86400 s"
+                    "the broker redelivers a message to another worker after 1 h, but shop.* may be sent "
+                    "with a countdown of 1 d"
                 ),
-                "remove the pin (the compiler then sets 130248 s), or make the times shorter",
+                ("remove the pin (the compiler then sets 1 d 12 h 10 min 48 s), or make the times shorter"),
             ),
         ],
     ),
@@ -278,8 +288,8 @@ REFUSES = {
             Found(
                 "visibility-timeout-unused",
                 "1:64",
-                "rabbitmq has no visibility timeout; this one changes nothing",
-                "remove it",
+                "rabbitmq has no visibility timeout, so this pin has no effect",
+                "remove `visibility_timeout`",
             )
         ],
     ),
@@ -289,8 +299,8 @@ REFUSES = {
             Found(
                 "visibility-timeout-over-sqs",
                 "1:59",
-                "a visibility timeout of 46800 s; SQS allows at most 43200 s",
-                "lower it, or remove it",
+                "the visibility timeout is 13 h, but SQS allows at most 12 h",
+                "lower it to 12 h, or remove it",
             )
         ],
     ),
@@ -303,8 +313,11 @@ REFUSES = {
             Found(
                 "late-ack-run-over-visibility",
                 "1:61",
-                "a message is given to a second worker after 3600 s, but shop.a may run 13492 s",
-                "remove the pin (the compiler then sets 20238 s), or make the times shorter",
+                (
+                    "the broker redelivers a message to another worker after 1 h, but shop.a may run 3 h "
+                    "44 min 52 s"
+                ),
+                "remove the pin (the compiler then sets 5 h 37 min 18 s), or make the times shorter",
             ),
         ],
     ),
@@ -318,10 +331,10 @@ REFUSES = {
                 "eta-over-visibility",
                 "1:71",
                 (
-                    "a message is given to a second worker after 3600 s, but shop.a may be sent with a "
-                    "countdown of 86400 s"
+                    "the broker redelivers a message to another worker after 1 h, but shop.a may be sent "
+                    "with a countdown of 1 d"
                 ),
-                "remove the pin (the compiler then sets 130248 s), or make the times shorter",
+                ("remove the pin (the compiler then sets 1 d 12 h 10 min 48 s), or make the times shorter"),
             ),
         ],
     ),
@@ -336,10 +349,10 @@ REFUSES = {
                 "retry-delay-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 3600 s, but a retry of shop.a may wait "
-                    "7200 s and then run 7 s, together 7207 s"
+                    "the broker redelivers a message to another worker after 1 h, but a retry of shop.a "
+                    "may wait 2 h, then run 7 s, in total 2 h 7 s"
                 ),
-                "remove the pin (the compiler then sets 10821 s), or make the times shorter",
+                "remove the pin (the compiler then sets 3 h 21 s), or make the times shorter",
             ),
         ],
     ),
@@ -350,10 +363,10 @@ REFUSES = {
                 "reserve-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 600 s, but in reserve behind shop.a, "
-                    "a message of shop.standard.io.long may be held 692 s"
+                    "the broker redelivers a message to another worker after 10 min, but a message that "
+                    "worker shop.standard.io.long prefetches behind shop.a may wait 11 min 32 s"
                 ),
-                "remove the pin (the compiler then sets 3600 s), or make the times shorter",
+                "remove the pin (the compiler then sets 1 h), or make the times shorter",
             ),
         ],
     ),
@@ -368,12 +381,12 @@ REFUSES = {
                 "rate-limit-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 20 s, but by its rate limit of 10/m, "
-                    "with 8 held by a worker, a message of shop.a may wait 48 s"
+                    "the broker redelivers a message to another worker after 20 s, but with a rate limit "
+                    "of 10/m and 8 prefetched messages, a message of shop.a may wait 48 s"
                 ),
                 (
-                    "remove the pin (the compiler then sets 3600 s), or lower the worker's slots or prefetch "
-                    "multiplier"
+                    "remove the pin (the compiler then sets 1 h), or lower the worker's concurrency or "
+                    "prefetch multiplier"
                 ),
             ),
         ],
@@ -390,10 +403,10 @@ REFUSES = {
                 "rate-limit-over-visibility",
                 "1:49",
                 (
-                    "worker q takes every message there is, and starts shop.a at 10/m: what waits there for "
-                    "longer than the visibility timeout is run twice"
+                    "worker q prefetches every message, but starts shop.a at 10/m: a message that waits "
+                    "there longer than the visibility timeout runs twice"
                 ),
-                "set a number, 1 where in doubt",
+                "set a prefetch multiplier above 0, such as 1",
             ),
         ],
     ),
@@ -407,11 +420,11 @@ REFUSES = {
                 "visibility-too-long",
                 "1:63",
                 (
-                    "when a worker is killed, what it held comes back only after 48611 s, as by its rate "
-                    "limit of 1/h, with 9 held by a worker, a message of shop.a may wait 32400 s and then "
-                    "wait 7 s for a slot, together 32407 s: that goes for every task of the app"
+                    "the broker redelivers messages of a killed worker, of all tasks, only after 13 h 30 "
+                    "min 11 s, because with a rate limit of 1/h and 9 prefetched messages, a message of "
+                    "shop.a may wait 9 h, then wait 7 s for a slot, in total 9 h 7 s"
                 ),
-                "lower the worker's slots or prefetch multiplier",
+                "lower the worker's concurrency or prefetch multiplier",
             ),
         ],
     ),
@@ -425,10 +438,13 @@ REFUSES = {
                 "rate-limit-over-visibility",
                 "1:21",
                 (
-                    "a message is given to a second worker after 43200 s, but by its rate limit of 1/h, "
-                    "with 13 held by a worker, a message of shop.a may wait 46800 s"
+                    "the broker redelivers a message to another worker after 12 h, but with a rate limit "
+                    "of 1/h and 13 prefetched messages, a message of shop.a may wait 13 h"
                 ),
-                "SQS allows at most 43200 s: lower the worker's slots or prefetch multiplier",
+                (
+                    "stay below 12 h, the maximum of SQS: lower the worker's concurrency or prefetch "
+                    "multiplier"
+                ),
             ),
         ],
     ),
@@ -439,10 +455,10 @@ REFUSES = {
                 "eta-over-visibility",
                 "1:21",
                 (
-                    "a message is given to a second worker after 43200 s, but shop.a may be sent with "
-                    "a countdown of 46800 s"
+                    "the broker redelivers a message to another worker after 12 h, but shop.a may be sent "
+                    "with a countdown of 13 h"
                 ),
-                "SQS allows at most 43200 s: make the times shorter",
+                "stay below 12 h, the maximum of SQS: make the times shorter",
             ),
         ],
     ),
@@ -456,10 +472,10 @@ REFUSES = {
                 "eta-over-visibility",
                 "1:59",
                 (
-                    "a message is given to a second worker after 3600 s, but shop.a may be sent with a "
-                    "countdown of 46800 s"
+                    "the broker redelivers a message to another worker after 1 h, but shop.a may be sent "
+                    "with a countdown of 13 h"
                 ),
-                "remove the pin (the compiler then sets 43200 s), or make the times shorter",
+                "remove the pin (the compiler then sets 12 h), or make the times shorter",
             ),
         ],
     ),
@@ -473,10 +489,10 @@ REFUSES = {
                 "late-ack-run-over-visibility",
                 "1:61",
                 (
-                    "a message is given to a second worker after 600 s, but a task that nobody declared may "
-                    "run 600 s"
+                    "the broker redelivers a message to another worker after 10 min, but an undeclared "
+                    "task may run 10 min"
                 ),
-                "remove the pin (the compiler then sets 3600 s), or make the times shorter",
+                "remove the pin (the compiler then sets 1 h), or make the times shorter",
             ),
         ],
     ),
@@ -487,9 +503,9 @@ REFUSES = {
                 "visibility-too-long",
                 "1:46",
                 (
-                    "when a worker is killed, what it held comes back only after 48611 s, as shop.a may be "
-                    "sent with a countdown of 32400 s and then wait 7 s for a slot, together 32407 s: that "
-                    "goes for every task of the app"
+                    "the broker redelivers messages of a killed worker, of all tasks, only after 13 h 30 "
+                    "min 11 s, because shop.a may be sent with a countdown of 9 h, then wait 7 s for a "
+                    "slot, in total 9 h 7 s"
                 ),
                 "keep due times in a database and poll it with a schedule",
             ),
@@ -501,10 +517,7 @@ REFUSES = {
             Found(
                 "visibility-too-long",
                 "1:61",
-                (
-                    "when a worker is killed, what it held comes back only after 86400 s: that goes for "
-                    "every task of the app"
-                ),
+                ("the broker redelivers messages of a killed worker, of all tasks, only after 1 d"),
                 "lower or remove the pin",
             ),
         ],
@@ -519,10 +532,10 @@ REFUSES = {
                 "visibility-not-uniform",
                 "2:18",
                 (
-                    "another app consumes queue theirs: its workers give messages of this app back too, "
-                    "after their own visibility timeout, so it must be 7200 s there as well"
+                    "another app consumes queue theirs: its workers also redeliver messages of this app, "
+                    "after their own visibility timeout, which must be 2 h too"
                 ),
-                "set it in the other app, or let the two use different databases of Redis",
+                "set the same visibility timeout in the other app, or use different Redis databases",
             ),
         ],
     ),

@@ -7,8 +7,8 @@ from workloads import Found, after
 
 from policycompiler.policies.delivery import chords
 
-STORE = "write `results: {backend: redis, url: ${CELERY_RESULT_BACKEND}}`, or another store"
-KEEP = "say `result: keep`, or keep results in Redis, which counts the parts instead"
+STORE = "write `results: {backend: redis, url: ${CELERY_RESULT_BACKEND}}`, or use another store"
+KEEP = "write `result: keep`, or keep results in Redis, which counts the parts instead"
 
 
 def kept(backend: str, keep: str, task: str, version: str = "5.7") -> str:
@@ -48,8 +48,10 @@ REFUSES = {
         Found(
             "chord-backend",
             "1:26",
-            "shop.a takes part in a chord, but the workload has no place for results: Celery refuses the "
-            "call",
+            (
+                "shop.a takes part in a chord, but the workload declares no result backend: Celery "
+                "refuses the call"
+            ),
             STORE,
         ),
     ),
@@ -58,8 +60,10 @@ REFUSES = {
         Found(
             "chord-backend",
             "2:26",
-            "shop.a takes part in a chord, but the workload has no place for results: Celery refuses the "
-            "call",
+            (
+                "shop.a takes part in a chord, but the workload declares no result backend: Celery "
+                "refuses the call"
+            ),
             STORE,
         ),
     ),
@@ -68,7 +72,10 @@ REFUSES = {
         Found(
             "chord-backend",
             "2:26",
-            "shop.a takes part in a chord, but rpc cannot count: Celery refuses the call",
+            (
+                "shop.a takes part in a chord, but the backend rpc cannot count its parts: Celery "
+                "refuses the call"
+            ),
             STORE,
         ),
     ),
@@ -77,8 +84,10 @@ REFUSES = {
         Found(
             "chord-ignore",
             "2:43",
-            "the result of shop.a is ignored, and on database a chord waits until it finds those of all its "
-            "parts: its body would never run",
+            (
+                "shop.a ignores its result, but on database a chord waits for the results of all its "
+                "parts: its body never runs"
+            ),
             KEEP,
         ),
     ),
@@ -90,8 +99,10 @@ REFUSES = {
         Found(
             "chord-ignore",
             "2:60",
-            "the result of shop.a is ignored, and on s3 a chord waits until it finds those of all its parts: "
-            "its body would never run",
+            (
+                "shop.a ignores its result, but on s3 a chord waits for the results of all its parts: "
+                "its body never runs"
+            ),
             KEEP,
         ),
     ),
@@ -100,9 +111,11 @@ REFUSES = {
         Found(
             "chord-expiry",
             "1:46",
-            "results are kept for 60 s, but shop.a, a part of a chord, may run 189 s: the others are "
-            "forgotten before it ends, and the body never runs",
-            "keep them for at least 219 s",
+            (
+                "results are kept for 1 min, but shop.a, a part of a chord, may run 3 min 9 s. The "
+                "other parts expire before it ends, so the body never runs"
+            ),
+            "keep results for at least 3 min 39 s",
         ),
     ),
     "deleted before the end": (
@@ -113,9 +126,11 @@ REFUSES = {
         Found(
             "chord-expiry",
             "2:37",
-            "results are kept for 60 s, but shop.a, a part of a chord, may run 189 s: the others are "
-            "forgotten before it ends, and the body never runs",
-            "keep them for at least 219 s",
+            (
+                "results are kept for 1 min, but shop.a, a part of a chord, may run 3 min 9 s. The "
+                "other parts expire before it ends, so the body never runs"
+            ),
+            "keep results for at least 3 min 39 s",
         ),
     ),
     "counted for too short a time": (
@@ -126,9 +141,11 @@ REFUSES = {
         Found(
             "chord-expiry",
             "2:43",
-            "the count of a chord is kept for 10 s, but shop.a, a part of a chord, may run 189 s: the others "
-            "are forgotten before it ends, and the body never runs",
-            "remove it, or write 219 or more",
+            (
+                "the count of a chord is kept for 10 s, but shop.a, a part of a chord, may run 3 min 9 "
+                "s. The other parts expire before it ends, so the body never runs"
+            ),
+            "remove `result_chord_expires`, or write 219 or more",
         ),
     ),
 }
@@ -150,8 +167,8 @@ def test_it_decides(fragment, seconds):
 def test_it_says_why():
     decided = after(chords, kept("redis", "5m", "latency: batch, runtime: 10m"))
     assert decided.decided["app/result_chord_expires"][1] == (
-        "a part of a chord, shop.a, may take 2025 s with its wait and its retries, longer than results are "
-        "kept (300 s)"
+        "shop.a, a part of a chord, may take 33 min 45 s with waits and retries, but results are kept "
+        "for 5 min only"
     )
     assert decided.origins["app/result_chord_expires"] == [
         "queue:shop.batch.io/queue_wait_seconds",

@@ -19,10 +19,10 @@ REFUSES = {
                 "dlq-expires-flood",
                 "3:58",
                 (
-                    "shop.a expires after 3600 s, and RabbitMQ keeps what expired among the dead "
-                    "letters of queue mail"
+                    "shop.a expires after 1 h, and RabbitMQ keeps expired messages among the dead letters "
+                    "of queue mail"
                 ),
-                "give it a queue without `dead_letter: true`, or let it not expire",
+                "use a queue without `dead_letter: true`, or remove the expiry",
             )
         ],
     ),
@@ -37,10 +37,10 @@ REFUSES = {
                 "dlq-expires-flood",
                 "3:68",
                 (
-                    "shop.a expires after 60 s, and RabbitMQ keeps what expired among the dead "
+                    "shop.a expires after 1 min, and RabbitMQ keeps expired messages among the dead "
                     "letters of queue mail"
                 ),
-                "give it a queue without `dead_letter: true`, or let it not expire",
+                "use a queue without `dead_letter: true`, or remove the expiry",
             )
         ],
     ),
@@ -56,10 +56,10 @@ REFUSES = {
                 "dlq-expires-flood",
                 "4:16",
                 (
-                    "each run of schedule s expires after 50 s, and RabbitMQ keeps what expired "
-                    "among the dead letters of queue mail"
+                    "each run of schedule s expires after 50 s, and RabbitMQ keeps expired messages among "
+                    "the dead letters of queue mail"
                 ),
-                "give it a queue without `dead_letter: true`, or let it not expire",
+                "use a queue without `dead_letter: true`, or remove the expiry",
             )
         ],
     ),
@@ -75,10 +75,10 @@ REFUSES = {
                 "dlq-expires-flood",
                 "4:16",
                 (
-                    "each run of schedule s expires after 3600 s, and RabbitMQ keeps what expired "
-                    "among the dead letters of queue mail"
+                    "each run of schedule s expires after 1 h, and RabbitMQ keeps expired messages among "
+                    "the dead letters of queue mail"
                 ),
-                "give it a queue without `dead_letter: true`, or let it not expire",
+                "use a queue without `dead_letter: true`, or remove the expiry",
             )
         ],
     ),
@@ -94,10 +94,10 @@ REFUSES = {
                 "dlq-expires-flood",
                 "4:16",
                 (
-                    "each run of schedule s expires after 54 s, and RabbitMQ keeps what expired "
-                    "among the dead letters of queue mail"
+                    "each run of schedule s expires after 54 s, and RabbitMQ keeps expired messages among "
+                    "the dead letters of queue mail"
                 ),
-                "give it a queue without `dead_letter: true`, or let it not expire",
+                "use a queue without `dead_letter: true`, or remove the expiry",
             )
         ],
     ),
@@ -112,8 +112,11 @@ REFUSES = {
             Found(
                 "dlq-hard-timeout-gap",
                 "3:17",
-                ("shop.a is killed at 9 s and leaves no dead letter: its soft limit of 9 s comes no earlier"),
-                "leave some seconds between the two, on the pool prefork",
+                (
+                    "shop.a is killed after 9 s and leaves no dead letter: its soft time limit of 9 s "
+                    "comes no earlier"
+                ),
+                ("set the soft time limit some seconds below the hard time limit, and use `pool: prefork`"),
             )
         ],
     ),
@@ -128,8 +131,11 @@ REFUSES = {
             Found(
                 "dlq-hard-timeout-gap",
                 "3:17",
-                ("shop.a is killed at 432 s and leaves no dead letter: gevent ignores its soft limit"),
-                "leave some seconds between the two, on the pool prefork",
+                (
+                    "shop.a is killed after 7 min 12 s and leaves no dead letter: the pool gevent ignores "
+                    "its soft time limit"
+                ),
+                ("set the soft time limit some seconds below the hard time limit, and use `pool: prefork`"),
             )
         ],
     ),

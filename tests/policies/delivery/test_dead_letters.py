@@ -13,17 +13,20 @@ DECIDES = {
         {
             "queue:mail/dead_letter_queue": (
                 "mail.dead",
-                "failed for good, they wait here for somebody to look",
+                "failed messages wait in this queue until a person reads them",
             ),
             "queue:mail/dead_letter_arguments": (
                 {"x-max-length": 10000},
-                "of the kind of its queue, and bounded: beyond 10000 letters the oldest go",
+                "the dead-letter queue has the type of its queue and holds 10,000 messages at most",
             ),
             "queue:mail/arguments.x-dead-letter-exchange": (
                 "",
-                "the exchange that brings letters to their queue",
+                "this exchange routes each dead letter to the queue that its routing key names",
             ),
-            "queue:mail/arguments.x-dead-letter-routing-key": ("mail.dead", "the name of that queue"),
+            "queue:mail/arguments.x-dead-letter-routing-key": (
+                "mail.dead",
+                ("the routing key is the name of the dead-letter queue"),
+            ),
             "queue:mail/arguments.x-dead-letter-strategy": None,
             "queue:mail/arguments.x-overflow": None,
         },
@@ -33,22 +36,28 @@ DECIDES = {
         {
             "queue:mail/dead_letter_queue": (
                 "mail.dead",
-                "failed for good, they wait here for somebody to look",
+                "failed messages wait in this queue until a person reads them",
             ),
             "queue:mail/dead_letter_arguments": (
                 {"x-max-length": 10000, "x-queue-type": "quorum"},
-                "of the kind of its queue, and bounded: beyond 10000 letters the oldest go",
+                "the dead-letter queue has the type of its queue and holds 10,000 messages at most",
             ),
             "queue:mail/arguments.x-dead-letter-exchange": (
                 "",
-                "the exchange that brings letters to their queue",
+                "this exchange routes each dead letter to the queue that its routing key names",
             ),
-            "queue:mail/arguments.x-dead-letter-routing-key": ("mail.dead", "the name of that queue"),
+            "queue:mail/arguments.x-dead-letter-routing-key": (
+                "mail.dead",
+                ("the routing key is the name of the dead-letter queue"),
+            ),
             "queue:mail/arguments.x-dead-letter-strategy": (
                 "at-least-once",
-                "a letter is forgotten only when its queue has it",
+                "the queue then deletes a dead letter only after the dead-letter queue has it",
             ),
-            "queue:mail/arguments.x-overflow": ("reject-publish", "the strategy needs it"),
+            "queue:mail/arguments.x-overflow": (
+                "reject-publish",
+                ("the dead-letter strategy `at-least-once` needs it"),
+            ),
         },
     ),
     "a quorum queue of a RabbitMQ that does not know the strategy": (
@@ -59,9 +68,12 @@ DECIDES = {
         {
             "queue:mail/arguments.x-dead-letter-exchange": (
                 "",
-                "the exchange that brings letters to their queue",
+                "this exchange routes each dead letter to the queue that its routing key names",
             ),
-            "queue:mail/arguments.x-dead-letter-routing-key": ("mail.dead", "the name of that queue"),
+            "queue:mail/arguments.x-dead-letter-routing-key": (
+                "mail.dead",
+                ("the routing key is the name of the dead-letter queue"),
+            ),
             "queue:mail/arguments.x-dead-letter-strategy": None,
             "queue:mail/arguments.x-overflow": None,
         },
@@ -74,9 +86,12 @@ DECIDES = {
         {
             "queue:mail/arguments.x-dead-letter-exchange": (
                 "",
-                "the exchange that brings letters to their queue",
+                "this exchange routes each dead letter to the queue that its routing key names",
             ),
-            "queue:mail/arguments.x-dead-letter-routing-key": ("mail.dead", "the name of that queue"),
+            "queue:mail/arguments.x-dead-letter-routing-key": (
+                "mail.dead",
+                ("the routing key is the name of the dead-letter queue"),
+            ),
             "queue:mail/arguments.x-dead-letter-strategy": None,
             "queue:mail/arguments.x-overflow": None,
         },
@@ -90,7 +105,7 @@ DECIDES = {
         {
             "queue:mail/arguments.x-dead-letter-exchange": (
                 "",
-                "the exchange that brings letters to their queue",
+                "this exchange routes each dead letter to the queue that its routing key names",
             ),
             "queue:mail/arguments.x-dead-letter-routing-key": None,
         },
@@ -144,11 +159,8 @@ REFUSES = {
             Found(
                 "dlq-redis",
                 "1:17",
-                ("Redis keeps no dead letters: what fails for good in queue mail is gone all the same"),
-                (
-                    "use RabbitMQ, or record failures where they happen (a result backend, the log)"
-                    " and remove it"
-                ),
+                ("Redis has no dead letters: messages in queue mail whose last retry fails are lost anyway"),
+                ("use RabbitMQ, or remove `dead_letter` and record failures in a result backend or the log"),
             )
         ],
     ),
@@ -159,10 +171,10 @@ REFUSES = {
                 "dead-letter-elsewhere",
                 "2:17",
                 (
-                    "of the brokers that a workload can name only RabbitMQ is told so by Celery, "
-                    "not sqs; `dead_letter` changes nothing here"
+                    "Celery declares dead letters only on RabbitMQ, not on sqs, so `dead_letter` has no effect "
+                    "here"
                 ),
-                "remove it",
+                "remove `dead_letter`",
             )
         ],
     ),
@@ -172,11 +184,8 @@ REFUSES = {
             Found(
                 "dead-letter-elsewhere",
                 "2:17",
-                (
-                    "another app declares queue mail, and its dead letters with it; `dead_letter` "
-                    "changes nothing here"
-                ),
-                "remove it",
+                ("another app declares queue mail and its dead letters, so `dead_letter` has no effect here"),
+                "remove `dead_letter`",
             )
         ],
     ),
@@ -187,10 +196,10 @@ REFUSES = {
                 "dead-letter-elsewhere",
                 "2:17",
                 (
-                    "each worker has a copy of a broadcast message, and its queue goes with the "
-                    "worker; `dead_letter` changes nothing here"
+                    "each worker has its own copy of broadcast queue mail, deleted when the worker stops, so "
+                    "`dead_letter` has no effect here"
                 ),
-                "remove it",
+                "remove `dead_letter`",
             )
         ],
     ),
@@ -205,10 +214,10 @@ REFUSES = {
                 "dlq-consumed",
                 "3:24",
                 (
-                    "worker w consumes mail.dead, the dead letters of queue mail: it would run "
-                    "again what failed for good"
+                    "worker w consumes mail.dead, the dead-letter queue of queue mail: it would run the failed "
+                    "tasks again"
                 ),
-                "let no worker consume it; look at its messages with the broker's own tools",
+                "let no worker consume mail.dead, and read its messages with the broker's tools",
             )
         ],
     ),
@@ -223,10 +232,10 @@ REFUSES = {
                 "dlq-consumed",
                 "2:9",
                 (
-                    "worker mail.dead consumes mail.dead, the dead letters of queue mail: it would "
-                    "run again what failed for good"
+                    "worker mail.dead consumes mail.dead, the dead-letter queue of queue mail: it would run the "
+                    "failed tasks again"
                 ),
-                "let no worker consume it; look at its messages with the broker's own tools",
+                "let no worker consume mail.dead, and read its messages with the broker's tools",
             )
         ],
     ),
@@ -241,12 +250,12 @@ REFUSES = {
                 "dlq-undeclared",
                 "2:53",
                 (
-                    "the dead letters of queue mail go to queue lost, which nothing here declares: "
-                    "if nobody else does, RabbitMQ drops them"
+                    "the dead letters of queue mail go to queue lost, which the workload does not declare: if it "
+                    "does not exist, RabbitMQ drops them"
                 ),
                 (
-                    "write `dead_letter: true` instead, or declare that queue under `queues:` "
-                    "(`external: true`, if it is another's)"
+                    "write `dead_letter: true` instead, or declare that queue under `queues:` (with `external: "
+                    "true` if another app owns it)"
                 ),
             )
         ],
@@ -261,12 +270,12 @@ REFUSES = {
                 "dlq-undeclared",
                 "2:53",
                 (
-                    "the dead letters of queue mail go to a queue behind exchange lost, which "
-                    "nothing here declares: if nobody else does, RabbitMQ drops them"
+                    "the dead letters of queue mail go to a queue bound to exchange lost, which the workload does "
+                    "not declare: if it does not exist, RabbitMQ drops them"
                 ),
                 (
-                    "write `dead_letter: true` instead, or declare that queue under `queues:` "
-                    "(`external: true`, if it is another's)"
+                    "write `dead_letter: true` instead, or declare that queue under `queues:` (with `external: "
+                    "true` if another app owns it)"
                 ),
             )
         ],
@@ -282,12 +291,12 @@ REFUSES = {
                 "dlq-undeclared",
                 "2:75",
                 (
-                    "the dead letters of queue mail go to queue lost, which nothing here declares: "
-                    "if nobody else does, RabbitMQ drops them"
+                    "the dead letters of queue mail go to queue lost, which the workload does not declare: if it "
+                    "does not exist, RabbitMQ drops them"
                 ),
                 (
-                    "write `dead_letter: true` instead, or declare that queue under `queues:` "
-                    "(`external: true`, if it is another's)"
+                    "write `dead_letter: true` instead, or declare that queue under `queues:` (with `external: "
+                    "true` if another app owns it)"
                 ),
             )
         ],

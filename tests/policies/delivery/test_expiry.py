@@ -11,13 +11,19 @@ DECIDES = {
     "declared": (
         "tasks: {shop.a: {expires: 1h}}",
         {
-            "task:shop.a/options.expires": (3600, "declared useless after this"),
+            "task:shop.a/options.expires": (
+                3600,
+                ("the workload declares that a run is useless after this time"),
+            ),
         },
     ),
     "another app's task": (
         "tasks: {shop.a: {external: true, queue: q, expires: 300ms}}",
         {
-            "task:shop.a/options.expires": (0.3, "declared useless after this"),
+            "task:shop.a/options.expires": (
+                0.3,
+                ("the workload declares that a run is useless after this time"),
+            ),
         },
     ),
 }

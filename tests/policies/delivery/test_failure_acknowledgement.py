@@ -17,11 +17,11 @@ DECIDES = {
         {
             "task:shop.a/options.acks_on_failure": (
                 False,
-                "what fails for good goes to mail.dead",
+                "a message whose last retry fails goes to queue mail.dead",
             ),
             "task:shop.a/options.acks_on_timeout": (
                 True,
-                "put back, it would be killed at its hard limit again, for ever",
+                ("an unacknowledged message is redelivered and killed at its hard limit again, without end"),
             ),
         },
     ),
@@ -34,7 +34,7 @@ DECIDES = {
         {
             "task:shop.*/options.acks_on_failure": (
                 False,
-                "what fails for good goes to mail.dead",
+                "a message whose last retry fails goes to queue mail.dead",
             )
         },
     ),
@@ -48,7 +48,7 @@ DECIDES = {
         {
             "task:shop.a/options.acks_on_failure_or_timeout": (
                 False,
-                "what fails for good goes to mail.dead",
+                "a message whose last retry fails goes to queue mail.dead",
             ),
             "task:shop.a/options.acks_on_failure": None,
             "task:shop.a/options.acks_on_timeout": None,
@@ -166,8 +166,8 @@ REFUSES = {
                     "acknowledged before it runs"
                 ),
                 (
-                    "make the task safe to run twice and declare it, or give it a queue without "
-                    "`dead_letter: true`"
+                    "make the task safe to run twice and declare it, or use a queue without `dead_letter: "
+                    "true`"
                 ),
             )
         ],
@@ -187,8 +187,8 @@ REFUSES = {
                     "acknowledged before it runs"
                 ),
                 (
-                    "make the task safe to run twice and declare it, or give it a queue without "
-                    "`dead_letter: true`"
+                    "make the task safe to run twice and declare it, or use a queue without `dead_letter: "
+                    "true`"
                 ),
             )
         ],
@@ -208,8 +208,8 @@ REFUSES = {
                     "acknowledged before it runs"
                 ),
                 (
-                    "make the task safe to run twice and declare it, or give it a queue without "
-                    "`dead_letter: true`"
+                    "make the task safe to run twice and declare it, or use a queue without `dead_letter: "
+                    "true`"
                 ),
             )
         ],
@@ -226,11 +226,10 @@ REFUSES = {
                 "dlq-without-limit",
                 "3:17",
                 (
-                    "failures of shop.a are not kept: before Celery 5.7 one flag is for failures "
-                    "and hard limits alike, and nothing in queue mail would end a task that is "
-                    "killed at its limit"
+                    "failures of shop.a leave no dead letter: before Celery 5.7 the same flag also returns a "
+                    "task killed at its hard limit. Queue mail would redeliver it without end"
                 ),
-                "use a quorum queue, or Celery 5.7",
+                "use a quorum queue, or run Celery 5.7 or newer",
             )
         ],
     ),
@@ -241,10 +240,10 @@ REFUSES = {
                 "timeout-requeue-loop",
                 "1:77",
                 (
-                    "shop.a is put back when it is killed at its hard limit of 21 s, and killed "
-                    "again, for ever: nothing counts how often"
+                    "shop.a is redelivered when it is killed at its hard time limit of 21 s, and killed "
+                    "again without end: nothing counts its redeliveries"
                 ),
-                "remove it, or use a quorum queue with a delivery limit",
+                "remove `acks_on_timeout`, or use a quorum queue with a delivery limit",
             )
         ],
     ),
@@ -259,10 +258,10 @@ REFUSES = {
                 "timeout-requeue-loop",
                 "2:77",
                 (
-                    "shop.a is put back when it is killed at its hard limit of 21 s, and killed "
-                    "again, for ever: nothing counts how often"
+                    "shop.a is redelivered when it is killed at its hard time limit of 21 s, and killed "
+                    "again without end: nothing counts its redeliveries"
                 ),
-                "remove it, or use a quorum queue with a delivery limit",
+                "remove `acks_on_timeout`, or use a quorum queue with a delivery limit",
             )
         ],
     ),
@@ -276,10 +275,11 @@ REFUSES = {
                 "timeout-requeue-loop",
                 "1:43",
                 (
-                    "`task_acks_on_timeout: false` puts a late task back when it is killed at its "
-                    "hard limit, for ever: nothing counts how often, for instance for shop.a"
+                    "`task_acks_on_timeout: false` redelivers late-acknowledged tasks without end when "
+                    "they are killed at their hard time limit, for instance shop.a: nothing counts "
+                    "redeliveries"
                 ),
-                "remove it, or use quorum queues with a delivery limit",
+                "remove `task_acks_on_timeout`, or use quorum queues with a delivery limit",
             )
         ],
     ),
@@ -290,8 +290,8 @@ REFUSES = {
                 "legacy-ack-flag",
                 "1:54",
                 (
-                    "`task_acks_on_failure_or_timeout: false` also puts back what was killed at its"
-                    " hard limit; Celery 5.7 has a flag for each"
+                    "`task_acks_on_failure_or_timeout: false` also redelivers tasks that are killed at "
+                    "their hard time limit: Celery 5.7 has separate flags for failures and timeouts"
                 ),
                 "write `task_acks_on_failure: false` and `task_acks_on_timeout: true`",
             )
@@ -307,11 +307,11 @@ REFUSES = {
                 "timeout-requeue-loop",
                 "1:70",
                 (
-                    "`task_acks_on_failure_or_timeout: false` puts a late task back when it is "
-                    "killed at its hard limit, for ever: nothing counts how often, for instance for"
-                    " shop.a"
+                    "`task_acks_on_failure_or_timeout: false` redelivers late-acknowledged tasks without "
+                    "end when they are killed at their hard time limit, for instance shop.a: nothing "
+                    "counts redeliveries"
                 ),
-                "remove it, or use quorum queues with a delivery limit",
+                "remove `task_acks_on_failure_or_timeout`, or use quorum queues with a delivery limit",
             )
         ],
     ),

@@ -13,7 +13,7 @@ DECIDES = {
         {
             "task:shop.a/options.acks_late": (
                 True,
-                "safe to run twice, so a run that its worker did not finish is given to another",
+                "the task is safe to run twice, so another worker repeats an unfinished run",
             ),
         },
     ),
@@ -22,7 +22,7 @@ DECIDES = {
         {
             "task:shop.a/options.acks_late": (
                 False,
-                "not safe to run twice, so it is taken off the queue before it runs",
+                "the task is not safe to run twice, so its message is acknowledged before it runs",
             ),
         },
     ),
@@ -31,9 +31,12 @@ DECIDES = {
         {
             "task:shop.a/options.acks_late": (
                 False,
-                "not safe to run twice, so it is taken off the queue before it runs",
+                "the task is not safe to run twice, so its message is acknowledged before it runs",
             ),
-            "app/task_acks_late": (False, "nobody said that an undeclared task may run twice"),
+            "app/task_acks_late": (
+                False,
+                ("the workload does not declare that an undeclared task is safe to run twice"),
+            ),
         },
     ),
     "a glob": (
@@ -41,7 +44,7 @@ DECIDES = {
         {
             "task:shop.*/options.acks_late": (
                 True,
-                "safe to run twice, so a run that its worker did not finish is given to another",
+                "the task is safe to run twice, so another worker repeats an unfinished run",
             ),
         },
     ),
@@ -51,11 +54,11 @@ DECIDES["nothing declared, and the app pins it"] = (
     {
         "task:shop.a/options.acks_late": (
             True,
-            "pinned for every task that does not say whether it may run twice",
+            "`task_acks_late` is pinned, and the task does not declare whether it is safe to run twice",
         ),
         "task:shop.b/options.acks_late": (
             False,
-            "not safe to run twice, so it is taken off the queue before it runs",
+            "the task is not safe to run twice, so its message is acknowledged before it runs",
         ),
     },
 )
@@ -100,8 +103,8 @@ REFUSES = {
                 "late-ack-undeclared",
                 "1:39",
                 (
-                    "shop.a is acknowledged late, so it runs again when a worker dies, and nobody declared "
-                    "whether it may run twice"
+                    "shop.a is acknowledged late, so it runs again when a worker dies, but it does not "
+                    "declare whether it is safe to run twice"
                 ),
                 "declare `idempotent: true` or `idempotent: false`",
             ),
@@ -113,8 +116,11 @@ REFUSES = {
             Found(
                 "late-ack-undeclared",
                 "1:37",
-                "`task_acks_late: true` repeats every task that does not say whether it may run twice",
-                "remove it; tasks declared `idempotent: true` are acknowledged late anyway",
+                (
+                    "`task_acks_late: true` repeats tasks that do not declare whether they are safe to run "
+                    "twice"
+                ),
+                "remove the pin; tasks with `idempotent: true` are acknowledged late anyway",
             ),
         ],
     ),
@@ -142,10 +148,10 @@ REFUSES = {
                 "cancel-on-loss",
                 "1:74",
                 (
-                    "when the connection is lost, shop.a goes on beside its own repetition: "
-                    "its message has been given to another worker"
+                    "when a worker loses its connection, shop.a runs twice at the same time: the run "
+                    "continues, and the broker redelivers its message to another worker"
                 ),
-                "remove it; only late-acknowledged runs are cancelled, and those are run again",
+                "remove the pin; only late-acknowledged runs are then cancelled, and they run again",
             ),
         ],
     ),

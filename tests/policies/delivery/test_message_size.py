@@ -7,10 +7,10 @@ from workloads import Found, after
 
 from policycompiler.policies.delivery import message_size
 
-ELSEWHERE = "store it elsewhere and send its key; if the bodies are small after all, declare that"
+ELSEWHERE = "store the data elsewhere and send its key, or correct `payload` if it is smaller"
 DECIDES = {
-    "large": ("tasks: {shop.a: {payload: 100KiB}}", "messages of up to 100 KiB, more than 64 KiB"),
-    "too large": ("tasks: {shop.a: {payload: 2MiB}}", "messages of up to 2048 KiB, more than 64 KiB"),
+    "large": ("tasks: {shop.a: {payload: 100KiB}}", "its messages have up to 100 KiB, more than 64 KiB"),
+    "too large": ("tasks: {shop.a: {payload: 2MiB}}", ("its messages have up to 2048 KiB, more than 64 KiB")),
 }
 STAYS_SILENT = {
     "small": "tasks: {shop.a: {payload: 64KiB}}",
@@ -25,7 +25,7 @@ REFUSES = {
         Found(
             "payload-large",
             "1:27",
-            "a message of shop.a may have 65 KiB, more than 64 KiB: the broker holds each one that waits",
+            ("a message of shop.a may have 65 KiB, more than 64 KiB: the broker keeps every waiting message"),
             ELSEWHERE,
         ),
     ),
@@ -34,7 +34,10 @@ REFUSES = {
         Found(
             "payload-too-large",
             "1:27",
-            "a message of shop.a may have 1025 KiB, more than 1024 KiB: the broker holds each one that waits",
+            (
+                "a message of shop.a may have 1025 KiB, more than 1024 KiB: the broker keeps every waiting "
+                "message"
+            ),
             ELSEWHERE,
         ),
     ),

@@ -11,8 +11,8 @@ DECIDES = {
     "no place for results": (
         "tasks: {shop.a: }",
         {
-            "task:shop.a/options.ignore_result": (True, "the workload has no place for results"),
-            "app/task_ignore_result": (True, "the workload has no place for results"),
+            "task:shop.a/options.ignore_result": (True, "the workload declares no result backend"),
+            "app/task_ignore_result": (True, "the workload declares no result backend"),
         },
     ),
     "nobody said that it is ignored": (
@@ -20,35 +20,40 @@ DECIDES = {
         {
             "task:shop.a/options.ignore_result": (
                 False,
-                "a place for results is declared, and no `result: ignore`",
+                "the workload declares a result backend, and the task does not declare `result: ignore`",
             ),
             "task:shop.a/options.store_errors_even_if_ignored": None,
             "app/task_ignore_result": (
                 False,
-                "somebody may wait for the result of a task that nobody declared",
+                "a client may wait for the result of an undeclared task",
             ),
-            "app/result_expires": (3600, "long enough for whoever waits"),
+            "app/result_expires": (3600, "this is long enough for a client that waits for a result"),
         },
     ),
     "somebody reads it": (
         'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {result: keep}}',
         {
-            "task:shop.a/options.ignore_result": (False, "declared"),
+            "task:shop.a/options.ignore_result": (False, "the workload declares it"),
         },
     ),
     "declared ignored": (
         ('results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {result: ignore, canvas: [chord]}}'),
         {
-            "task:shop.a/options.ignore_result": (True, "declared"),
+            "task:shop.a/options.ignore_result": (True, "the workload declares it"),
             "task:shop.a/options.store_errors_even_if_ignored": (
                 True,
-                "errors are few, and somebody will ask",
+                "errors are few, and people need them",
             ),
         },
     ),
     "another app's, whatever there is here": (
         "tasks: {shop.a: {external: true, queue: q}}",
-        {"task:shop.a/options.ignore_result": (False, "another app runs it")},
+        {
+            "task:shop.a/options.ignore_result": (
+                False,
+                ("another app runs the task and decides whether to store its result"),
+            )
+        },
     ),
     "a pin of one does not change the other": (
         'results: {backend: redis, url: "${R}"}\ntasks: {shop.a: {options: {ignore_result: true}}}',
@@ -57,14 +62,14 @@ DECIDES = {
     "kept as long as declared": (
         "results: {backend: redis, url: '${R}', keep: 5m}",
         {
-            "app/result_expires": (300, "declared"),
+            "app/result_expires": (300, "the workload declares it"),
         },
     ),
     "over the broker": (
         "results: {backend: rpc}",
         {
-            "app/result_backend": ("rpc://", "results travel over the broker"),
-            "app/result_expires": (3600, "long enough for whoever waits"),
+            "app/result_backend": ("rpc://", "the backend `rpc` sends results through the broker"),
+            "app/result_expires": (3600, "this is long enough for a client that waits for a result"),
         },
     ),
     "as long as a part of a chord may run": (
@@ -75,15 +80,15 @@ DECIDES = {
         {
             "app/result_expires": (
                 9000,
-                "a chord waits for the results of its parts, and one of shop.a may run so long",
+                "a chord needs the results of its parts, and the part shop.a may run this long",
             ),
         },
     ),
     "none": (
         "results: {backend: none}\ntasks: {shop.a: {canvas: [chord]}}",
         {
-            "task:shop.a/options.ignore_result": (True, "the workload has no place for results"),
-            "app/task_ignore_result": (True, "the workload has no place for results"),
+            "task:shop.a/options.ignore_result": (True, "the workload declares no result backend"),
+            "app/task_ignore_result": (True, "the workload declares no result backend"),
         },
     ),
 }
@@ -137,8 +142,8 @@ LEADS_TO = {
     "how long": ("results: {backend: redis, url: '${R}', keep: 5m}", "app/result_expires", ["1:46"]),
 }
 READ = (
-    "remove `results:`, or say `result: keep` with the tasks whose result is read; where only errors are "
-    "looked at, pin `task_store_errors_even_if_ignored: true`"
+    "remove `results:`, or write `result: keep` in the tasks whose results are read; if only "
+    "errors are read, pin `task_store_errors_even_if_ignored: true`"
 )
 REFUSES = {
     "kept nowhere": (
@@ -147,8 +152,8 @@ REFUSES = {
             Found(
                 "result-without-backend",
                 "1:26",
-                "shop.a keeps its result, but the workload has no place for results",
-                "add `results:`, or say `result: ignore`",
+                "shop.a keeps its result, but the workload declares no result backend",
+                "add `results:`, or write `result: ignore`",
             ),
         ],
     ),
@@ -158,8 +163,8 @@ REFUSES = {
             Found(
                 "result-without-backend",
                 "2:26",
-                "shop.a keeps its result, but the workload has no place for results",
-                "add `results:`, or say `result: ignore`",
+                "shop.a keeps its result, but the workload declares no result backend",
+                "add `results:`, or write `result: ignore`",
             ),
         ],
     ),
@@ -169,7 +174,7 @@ REFUSES = {
             Found(
                 "result-backend-without-url",
                 "1:20",
-                "results are kept in redis, but there is no URL",
+                "results are stored in redis, but the workload declares no URL for it",
                 "add `url: ${CELERY_RESULT_BACKEND}`",
             ),
         ],
@@ -183,7 +188,7 @@ REFUSES = {
             Found(
                 "result-unneeded",
                 "1:20",
-                "results are stored in redis, but every task ignores its own",
+                "results are stored in redis, but every task ignores its result",
                 READ,
             ),
         ],
@@ -194,7 +199,7 @@ REFUSES = {
             Found(
                 "result-unneeded",
                 "1:41",
-                "results are stored in rpc, but every task ignores its own",
+                "results are stored in rpc, but every task ignores its result",
                 READ,
             ),
         ],
@@ -205,7 +210,7 @@ REFUSES = {
             Found(
                 "results-never-expire",
                 "1:20",
-                "Celery deletes nothing from s3: results stay for ever, whatever `keep` says",
+                "Celery deletes nothing from s3: results stay forever, even if `keep` is set",
                 "give the bucket a lifecycle rule that deletes old objects",
             ),
         ],

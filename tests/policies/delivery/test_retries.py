@@ -17,46 +17,58 @@ DECIDES = {
         {
             "task:shop.a/options.autoretry_for": (
                 ["ConnectionError", "smtplib.SMTPServerDisconnected"],
-                "declared",
+                "the workload declares it",
             ),
-            "task:shop.a/options.max_retries": (5, "declared"),
-            "task:shop.a/options.retry_backoff": (2, "the first wait; it doubles each time"),
-            "task:shop.a/options.retry_backoff_max": (300, "the longest wait between two runs"),
-            "task:shop.a/options.retry_jitter": (False, "declared"),
+            "task:shop.a/options.max_retries": (5, "the workload declares it"),
+            "task:shop.a/options.retry_backoff": (
+                2,
+                ("the first retry waits this long, and each later one twice as long as the one before"),
+            ),
+            "task:shop.a/options.retry_backoff_max": (300, "no retry waits longer than this"),
+            "task:shop.a/options.retry_jitter": (False, "the workload declares it"),
         },
     ),
     "only the errors": (
         "tasks: {shop.a: {idempotent: true, retry: {on: [OSError]}}}",
         {
-            "task:shop.a/options.autoretry_for": (["OSError"], "declared"),
+            "task:shop.a/options.autoretry_for": (["OSError"], "the workload declares it"),
             "task:shop.a/options.max_retries": (
                 3,
-                "enough for a dependency that restarts, few enough to notice a real failure",
+                "three retries outlast the restart of a dependency and still show a real failure soon",
             ),
-            "task:shop.a/options.retry_backoff": (1, "the first wait; it doubles each time"),
-            "task:shop.a/options.retry_backoff_max": (600, "the longest wait between two runs"),
+            "task:shop.a/options.retry_backoff": (
+                1,
+                ("the first retry waits this long, and each later one twice as long as the one before"),
+            ),
+            "task:shop.a/options.retry_backoff_max": (600, "no retry waits longer than this"),
             "task:shop.a/options.retry_jitter": (
                 True,
-                "tasks that failed together must not come back together",
+                "tasks that failed together must not be retried together",
             ),
         },
     ),
     "less than a second": (
         "tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 300ms}}}",
         {
-            "task:shop.a/options.retry_backoff": (1, "the first wait; it doubles each time"),
+            "task:shop.a/options.retry_backoff": (
+                1,
+                ("the first retry waits this long, and each later one twice as long as the one before"),
+            ),
         },
     ),
     "the task's own retry calls": (
         "tasks: {shop.a: {idempotent: true, retry: {max: 4}}}",
         {
-            "task:shop.a/options.max_retries": (4, "declared"),
+            "task:shop.a/options.max_retries": (4, "the workload declares it"),
         },
     ),
     "a wait before the task's own retry calls": (
         "tasks: {shop.a: {idempotent: true, retry: {delay: 500ms}}}",
         {
-            "task:shop.a/options.default_retry_delay": (0.5, "declared, for the task's own retry calls"),
+            "task:shop.a/options.default_retry_delay": (
+                0.5,
+                ("the workload declares this wait for the task's own retry calls"),
+            ),
         },
     ),
     "a pinned backoff without an end": (
@@ -64,7 +76,7 @@ DECIDES = {
         {
             "task:shop.a/options.retry_backoff_max": (
                 600,
-                "Celery's own longest wait, where a backoff is pinned and no end of it",
+                "the pinned backoff has no longest wait, so Celery's default applies",
             ),
         },
     ),
@@ -74,15 +86,18 @@ DECIDES = {
             "{autoretry_for: [OSError]}}}"
         ),
         {
-            "task:shop.a/options.retry_backoff": (2, "the first wait; it doubles each time"),
-            "task:shop.a/options.retry_backoff_max": (300, "the longest wait between two runs"),
-            "task:shop.a/options.retry_jitter": (False, "declared"),
+            "task:shop.a/options.retry_backoff": (
+                2,
+                ("the first retry waits this long, and each later one twice as long as the one before"),
+            ),
+            "task:shop.a/options.retry_backoff_max": (300, "no retry waits longer than this"),
+            "task:shop.a/options.retry_jitter": (False, "the workload declares it"),
         },
     ),
     "none": (
         "tasks: {shop.a: {retry: none}}",
         {
-            "task:shop.a/options.max_retries": (0, "declared: no retries"),
+            "task:shop.a/options.max_retries": (0, "the workload declares no retries"),
         },
     ),
 }
@@ -151,7 +166,14 @@ LEADS_TO = {
 REFUSES = {
     "a first wait above the longest": (
         "tasks: {shop.a: {idempotent: true, retry: {on: [OSError], delay: 2m, max_delay: 1m}}}",
-        [Found("retry-delay-order", "1:66", "the first wait is 120 s, the longest 60 s", "swap them")],
+        [
+            Found(
+                "retry-delay-order",
+                "1:66",
+                ("the first retry waits 2 min, longer than the longest wait, 1 min"),
+                ("swap the two values"),
+            )
+        ],
     ),
     "what only automatic retries have": (
         "tasks: {shop.a: {idempotent: true, retry: {delay: 1s, max_delay: 1m, jitter: false}}}",
@@ -159,14 +181,14 @@ REFUSES = {
             Found(
                 "retry-without-errors",
                 "1:55",
-                "`max_delay` is of automatic retries only, and no error is named that is retried",
-                "add `on: [ConnectionError]` or the like, or remove it",
+                "`max_delay` affects only automatic retries, but `on` names no error to retry",
+                "add errors, such as `on: [ConnectionError]`, or remove `max_delay`",
             ),
             Found(
                 "retry-without-errors",
                 "1:70",
-                "`jitter` is of automatic retries only, and no error is named that is retried",
-                "add `on: [ConnectionError]` or the like, or remove it",
+                "`jitter` affects only automatic retries, but `on` names no error to retry",
+                "add errors, such as `on: [ConnectionError]`, or remove `jitter`",
             ),
         ],
     ),
@@ -176,10 +198,10 @@ REFUSES = {
             Found(
                 "retry-non-idempotent",
                 "1:73",
-                "shop.a would retry 3 times, but it is not safe to run twice",
+                "shop.a retries 3 times, but it is not safe to run twice",
                 (
-                    "write `retry: none`, or make the task idempotent (for instance by a key stored "
-                    "with its effect) and declare it"
+                    "write `retry: none`, or make the task idempotent (for instance with a key stored with "
+                    "its effect) and declare it"
                 ),
             ),
         ],
@@ -190,7 +212,7 @@ REFUSES = {
             Found(
                 "retry-undeclared",
                 "1:25",
-                "shop.a would retry 3 times, and nobody declared whether it may run twice",
+                "shop.a retries 3 times, but it does not declare whether it is safe to run twice",
                 "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
@@ -201,7 +223,7 @@ REFUSES = {
             Found(
                 "retry-undeclared",
                 "1:31",
-                "shop.a would retry 1 time, and nobody declared whether it may run twice",
+                "shop.a retries 1 time, but it does not declare whether it is safe to run twice",
                 "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
@@ -212,7 +234,7 @@ REFUSES = {
             Found(
                 "retry-undeclared",
                 "1:43",
-                "shop.a would retry on errors, and nobody declared whether it may run twice",
+                "shop.a retries on errors, but it does not declare whether it is safe to run twice",
                 "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
@@ -223,7 +245,7 @@ REFUSES = {
             Found(
                 "retry-undeclared",
                 "1:41",
-                "shop.a would retry 2 times, and nobody declared whether it may run twice",
+                "shop.a retries 2 times, but it does not declare whether it is safe to run twice",
                 "declare `idempotent: true` or `idempotent: false`",
             ),
         ],
@@ -235,7 +257,7 @@ REFUSES = {
                 "unknown-exception",
                 "1:49",
                 "`Timeout` is not a built-in exception",
-                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
     ),
@@ -247,7 +269,7 @@ REFUSES = {
                 "1:49",
                 "`ConectionError` is not a built-in exception",
                 (
-                    "did you mean `ConnectionError`? write its module too, such as "
+                    "did you mean `ConnectionError`? write the exception with its module, such as "
                     "`smtplib.SMTPServerDisconnected`"
                 ),
             ),
@@ -260,19 +282,19 @@ REFUSES = {
                 "unknown-exception",
                 "1:37",
                 "`builtins.Oserror` is not a built-in exception",
-                "did you mean `OSError`? write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "did you mean `OSError`? write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:55",
                 "`__main__.Busy` is in the main script, which differs between workers and producers",
-                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:70",
                 "`OSError` is a built-in exception, not a module",
-                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
     ),
@@ -283,7 +305,7 @@ REFUSES = {
                 "unknown-exception",
                 "1:37",
                 "`print` is not a built-in exception",
-                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
     ),
@@ -297,19 +319,19 @@ REFUSES = {
                 "unknown-exception",
                 "1:62",
                 "`A` is not a built-in exception",
-                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:87",
                 "`B` is not a built-in exception",
-                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
             Found(
                 "unknown-exception",
                 "1:100",
                 "`C` is not a built-in exception",
-                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
     ),
@@ -320,7 +342,7 @@ REFUSES = {
                 "unknown-exception",
                 "1:63",
                 "`Timeout` is not a built-in exception",
-                "write its module too, such as `smtplib.SMTPServerDisconnected`",
+                "write the exception with its module, such as `smtplib.SMTPServerDisconnected`",
             ),
         ],
     ),

@@ -15,10 +15,10 @@ REFUSES = {
                 "autoretry-broad",
                 "1:58",
                 (
-                    "shop.a is retried on every `Exception`, a bug or a wrong argument included, "
-                    "and nobody hears of it before the last retry"
+                    "shop.a is retried on every `Exception`, also after a bug or a wrong argument: the "
+                    "failure is reported only after the last retry"
                 ),
-                ("name the errors that pass by themselves, such as ConnectionError or TimeoutError"),
+                ("name the temporary errors, such as `ConnectionError` or `TimeoutError`"),
             )
         ],
     ),
@@ -29,10 +29,10 @@ REFUSES = {
                 "autoretry-broad",
                 "1:62",
                 (
-                    "shop.a is retried on every `BaseException`, a bug or a wrong argument "
-                    "included, and nobody hears of it before the last retry"
+                    "shop.a is retried on every `BaseException`, also after a bug or a wrong argument: the "
+                    "failure is reported only after the last retry"
                 ),
-                ("name the errors that pass by themselves, such as ConnectionError or TimeoutError"),
+                ("name the temporary errors, such as `ConnectionError` or `TimeoutError`"),
             )
         ],
     ),
@@ -42,7 +42,7 @@ REFUSES = {
             Found(
                 "retry-unbounded",
                 "1:83",
-                ("shop.a is retried for ever: an error that does not pass never shows as a failure"),
+                ("shop.a is retried without end: a permanent error never shows as a failure of the task"),
                 "write a number of retries",
             )
         ],
@@ -57,10 +57,10 @@ REFUSES = {
                 "retry-no-jitter",
                 "1:97",
                 (
-                    "shop.a arrives 5 times a second, and without jitter all that failed together "
-                    "comes back together"
+                    "shop.a is sent 5 times a second: without jitter, tasks that fail together are retried "
+                    "together"
                 ),
-                "remove it",
+                "remove `jitter: false`",
             )
         ],
     ),
@@ -74,10 +74,10 @@ REFUSES = {
                 "retry-no-jitter",
                 "1:95",
                 (
-                    "shop.a arrives 5 times a second, and without jitter all that failed together "
-                    "comes back together"
+                    "shop.a is sent 5 times a second: without jitter, tasks that fail together are retried "
+                    "together"
                 ),
-                "remove it",
+                "remove `retry_jitter: false`",
             )
         ],
     ),
@@ -88,10 +88,10 @@ REFUSES = {
                 "retry-span-exceeds-deadline",
                 "1:77",
                 (
-                    "9 retries of shop.a wait up to 511 s, but it expires after 60 s: the last 4 "
-                    "may never be made"
+                    "9 retries of shop.a wait up to 8 min 31 s, but it expires after 1 min: the last 4 may "
+                    "never be made"
                 ),
-                "fewer retries, shorter waits, or a later expiry",
+                "declare fewer retries, shorter waits, or a later expiry",
             )
         ],
     ),
@@ -108,7 +108,7 @@ REFUSES = {
                     "3 retries of shop.a wait up to 14 s, but it expires after 4 s: the last 2 may "
                     "never be made"
                 ),
-                "fewer retries, shorter waits, or a later expiry",
+                "declare fewer retries, shorter waits, or a later expiry",
             )
         ],
     ),
@@ -118,14 +118,14 @@ REFUSES = {
             Found(
                 "retry-knobs-inert",
                 "1:41",
-                "no error is retried, so `retry_backoff` changes nothing",
-                "remove it",
+                "no error is retried, so `retry_backoff` has no effect",
+                "remove `retry_backoff`",
             ),
             Found(
                 "retry-knobs-inert",
                 "1:59",
-                "no error is retried, so `retry_backoff_max` changes nothing",
-                "remove it",
+                "no error is retried, so `retry_backoff_max` has no effect",
+                "remove `retry_backoff_max`",
             ),
         ],
     ),
@@ -138,14 +138,14 @@ REFUSES = {
             Found(
                 "retry-knobs-inert",
                 "1:110",
-                ("`retry_backoff: 0` turns the growing waits off, so `retry_backoff_max` changes nothing"),
-                "remove it",
+                ("`retry_backoff: 0` turns the backoff off, so `retry_backoff_max` has no effect"),
+                "remove `retry_backoff_max`",
             ),
             Found(
                 "retry-knobs-inert",
                 "1:90",
-                ("`retry_backoff: 0` turns the growing waits off, so `retry_jitter` changes nothing"),
-                "remove it",
+                ("`retry_backoff: 0` turns the backoff off, so `retry_jitter` has no effect"),
+                "remove `retry_jitter`",
             ),
         ],
     ),

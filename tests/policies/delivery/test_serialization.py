@@ -11,16 +11,22 @@ DECIDES = {
     "by default": (
         "tasks: {}",
         {
-            "app/task_serializer": ("json", "every client reads it, and reading it runs no code"),
-            "app/result_serializer": ("json", "every client reads it, and reading it runs no code"),
-            "app/accept_content": (["json"], "what is sent, and Celery's control messages"),
+            "app/task_serializer": ("json", "every client reads JSON, and reading it runs no code"),
+            "app/result_serializer": ("json", "every client reads JSON, and reading it runs no code"),
+            "app/accept_content": (
+                ["json"],
+                ("tasks, results and Celery's control messages use these serializers"),
+            ),
         },
     ),
     "another one is accepted too": (
         "celery: {settings: {task_serializer: msgpack}}",
         {
-            "app/result_serializer": ("json", "every client reads it, and reading it runs no code"),
-            "app/accept_content": (["json", "msgpack"], "what is sent, and Celery's control messages"),
+            "app/result_serializer": ("json", "every client reads JSON, and reading it runs no code"),
+            "app/accept_content": (
+                ["json", "msgpack"],
+                ("tasks, results and Celery's control messages use these serializers"),
+            ),
         },
     ),
 }
@@ -39,13 +45,13 @@ LEADS_TO = {
     "the policy": ("tasks: {}", "app/task_serializer", ["SERIALIZER"]),
 }
 RUNS_CODE = (
-    "reading pickle runs whatever code the sender put into it: who writes to the broker owns the workers"
+    "a worker that reads pickle runs any code in the message: write access to the broker controls the workers"
 )
-JSON = "write json; what JSON cannot say is said by reference"
+JSON = "write `json`, and send references to objects that JSON cannot hold"
 
 
 def needs(name: str, package: str) -> str:
-    return f"`{name}` needs the package {package} wherever tasks are sent or run; without it every send fails"
+    return f"`{name}` needs the package `{package}` in all publishers and workers: without it sends fail"
 
 
 REFUSES = {
@@ -56,13 +62,16 @@ REFUSES = {
                 "serializer-missing-dep",
                 "1:38",
                 needs("auth", "cryptography"),
-                "install it there, or write json",
+                "install `cryptography` for every publisher and worker, or write `json`",
             ),
             Found(
                 "serializer-not-accepted",
                 "1:37",
-                "tasks are sent as json, which no worker accepts",
-                "add it to `accept_content`",
+                (
+                    "tasks use serializer `json`, which `accept_content` does not list, so no worker "
+                    "accepts them"
+                ),
+                "add `json` to `accept_content`",
             ),
         ],
     ),
@@ -72,8 +81,11 @@ REFUSES = {
             Found(
                 "serializer-not-accepted",
                 "1:59",
-                "tasks are sent as raw, which no worker accepts",
-                "add it to `accept_content`",
+                (
+                    "tasks use serializer `raw`, which `accept_content` does not list, so no worker "
+                    "accepts them"
+                ),
+                "add `raw` to `accept_content`",
             ),
         ],
     ),
@@ -86,8 +98,11 @@ REFUSES = {
             Found(
                 "result-not-accepted",
                 "2:59",
-                "results are written as json, and `accept_content` lets nobody read them",
-                "add it there, or pin a `result_serializer` that is there",
+                (
+                    "results use serializer `json`, which `accept_content` does not list, so no client can "
+                    "read them"
+                ),
+                "add `json` to `accept_content`, or pin a `result_serializer` from that list",
             ),
         ],
     ),
@@ -97,8 +112,11 @@ REFUSES = {
             Found(
                 "result-not-accepted",
                 "2:44",
-                "results are written as json, and `result_accept_content` lets nobody read them",
-                "add it there, or pin a `result_serializer` that is there",
+                (
+                    "results use serializer `json`, which `result_accept_content` does not list, so no "
+                    "client can read them"
+                ),
+                "add `json` to `result_accept_content`, or pin a `result_serializer` from that list",
             ),
         ],
     ),
@@ -132,13 +150,13 @@ REFUSES = {
                 "serializer-missing-dep",
                 "1:38",
                 needs("msgpack", "msgpack"),
-                "install it there, or write json",
+                "install `msgpack` for every publisher and worker, or write `json`",
             ),
             Found(
                 "compression-missing-dep",
                 "1:65",
                 needs("brotli", "brotli"),
-                "install it there, or write gzip",
+                "install `brotli` for every publisher and worker, or write `gzip`",
             ),
         ],
     ),
@@ -148,13 +166,13 @@ REFUSES = {
             Found(
                 "unknown-encoding",
                 "1:60",
-                "`jason` is none of Celery's; unless the app registers it, every send fails",
+                "Celery does not know `jason`: unless the app registers it, every send fails",
                 "did you mean `json`?",
             ),
             Found(
                 "unknown-encoding",
                 "1:41",
-                "`bzib2` is none of Celery's; unless the app registers it, every send fails",
+                "Celery does not know `bzib2`: unless the app registers it, every send fails",
                 "did you mean `bzip2`?",
             ),
         ],

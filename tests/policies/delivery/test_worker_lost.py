@@ -13,13 +13,13 @@ DECIDES = {
         {
             "task:shop.a/options.retry_on_worker_lost": (
                 True,
-                "safe to run twice, so a run that died with its process is retried, and counted",
+                ("the task is safe to run twice, so Celery retries a run whose process died, and counts it"),
             ),
             "task:shop.a/options.max_retries": None,
             "task:shop.a/options.default_retry_delay": None,
             "app/task_reject_on_worker_lost": (
                 False,
-                "an undeclared task that kills its worker would do so for ever",
+                "an undeclared task that kills its process would do so without end",
             ),
         },
     ),
@@ -29,8 +29,8 @@ DECIDES = {
             "task:shop.a/options.max_retries": (
                 3,
                 (
-                    "no error is retried; these are restarts of a run that died with its process, and one "
-                    "that keeps dying counts as failed after them"
+                    "no error is retried, so this counts only restarts of a run whose process died; after "
+                    "the last one the task fails"
                 ),
             ),
         },
@@ -40,7 +40,7 @@ DECIDES = {
         {
             "task:shop.a/options.default_retry_delay": (
                 5,
-                "Celery would wait three minutes before it restarts what died with its process",
+                "Celery would wait 3 min before it restarts a run whose process died",
             ),
         },
     ),
@@ -49,7 +49,7 @@ DECIDES = {
         {
             "task:shop.a/options.reject_on_worker_lost": (
                 False,
-                "nothing would end a task that keeps killing its worker, so it counts as failed",
+                "nothing would stop a task that keeps killing its process, so one loss is a failure",
             ),
         },
     ),
@@ -62,7 +62,7 @@ DECIDES = {
         {
             "task:shop.a/options.reject_on_worker_lost": (
                 True,
-                "the queue's delivery limit ends a task that keeps killing its worker",
+                "the queue's delivery limit stops a task that keeps killing its process",
             ),
         },
     ),
@@ -140,8 +140,11 @@ REFUSES = {
             Found(
                 "worker-lost-loop",
                 "2:69",
-                "shop.a is put back for ever when it kills its worker: nothing counts how often",
-                "remove it, or use a quorum queue with a delivery limit",
+                (
+                    "shop.a is redelivered without end when it kills its process: nothing counts its "
+                    "redeliveries"
+                ),
+                "remove `reject_on_worker_lost`, or use a quorum queue with a delivery limit",
             ),
         ],
     ),
@@ -154,8 +157,11 @@ REFUSES = {
             Found(
                 "worker-lost-loop",
                 "1:69",
-                "shop.a is put back for ever when it kills its worker: nothing counts how often",
-                "remove it, or use a quorum queue with a delivery limit",
+                (
+                    "shop.a is redelivered without end when it kills its process: nothing counts its "
+                    "redeliveries"
+                ),
+                "remove `reject_on_worker_lost`, or use a quorum queue with a delivery limit",
             ),
         ],
     ),

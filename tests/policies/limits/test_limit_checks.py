@@ -14,8 +14,11 @@ REFUSES = {
             Found(
                 "soft-over-hard",
                 "1:45",
-                "the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send",
-                "lower the soft limit below the hard one, or pin only one of them",
+                (
+                    "the soft time limit of 1 min 40 s is above the hard time limit of 1 min: Celery "
+                    "refuses to send the task"
+                ),
+                "lower the soft time limit below the hard time limit, or pin only one of them",
             ),
         ],
     ),
@@ -25,8 +28,11 @@ REFUSES = {
             Found(
                 "soft-over-hard",
                 "1:43",
-                "the soft limit of 100 s is above the hard limit of 60 s: Celery refuses such a send",
-                "lower the soft limit below the hard one, or pin only one of them",
+                (
+                    "the soft time limit of 1 min 40 s is above the hard time limit of 1 min: Celery "
+                    "refuses to send the task"
+                ),
+                "lower the soft time limit below the hard time limit, or pin only one of them",
             ),
         ],
     ),
@@ -37,10 +43,10 @@ REFUSES = {
                 "hard-limit-missing",
                 "1:38",
                 (
-                    "without a hard limit a stuck run of a task that has no limit of its own holds its slot "
-                    "until its worker is stopped, and a stop kills it after about 432 s"
+                    "without a hard time limit a stuck run of a task without its own limits keeps its slot "
+                    "until its worker stops: a stop kills it after about 7 min 12 s"
                 ),
-                "write seconds if you know how long it may run",
+                "write a number of seconds if you know how long the task may run",
             ),
         ],
     ),
@@ -50,8 +56,8 @@ REFUSES = {
             Found(
                 "limit-not-a-number",
                 "1:43",
-                "a time limit is a number of seconds above 0",
-                "write seconds, or null for no limit",
+                "`task_soft_time_limit` must be a number of seconds above 0",
+                "write a number of seconds, or `null` for no limit",
             ),
         ],
     ),
@@ -62,10 +68,10 @@ REFUSES = {
                 "hard-limit-missing",
                 "1:40",
                 (
-                    "without a hard limit a stuck run of shop.a holds its slot until its worker is stopped, "
-                    "and a stop kills it after about 432 s"
+                    "without a hard time limit a stuck run of shop.a keeps its slot until its worker "
+                    "stops: a stop kills it after about 7 min 12 s"
                 ),
-                "write seconds if you know how long it may run",
+                "write a number of seconds if you know how long the task may run",
             ),
         ],
     ),
@@ -76,10 +82,10 @@ REFUSES = {
                 "soft-missing",
                 "1:43",
                 (
-                    "without a soft limit a task that has no limit of its own is killed at 90 s, with no "
-                    "time to clean up"
+                    "a task without its own limits has no soft time limit: it is killed after 1 min 30 s, "
+                    "without time to clean up"
                 ),
-                "write seconds, less than the hard limit",
+                "write a number of seconds, less than the hard time limit",
             ),
         ],
     ),
@@ -92,8 +98,8 @@ REFUSES = {
             Found(
                 "hard-limit-missing",
                 "1:53",
-                "the worker's pool kills shop.a all the same: the hard limit of the app is 900 s",
-                "write seconds if you know how long it may run",
+                "the worker's pool kills shop.a anyway: the hard time limit of the app is 15 min",
+                "write a number of seconds if you know how long the task may run",
             ),
         ],
     ),
@@ -104,8 +110,8 @@ REFUSES = {
                 "limit-below-p99",
                 "1:55",
                 (
-                    "shop.a is killed after 60 s, but may run 100 s: more than one run of a hundred fails "
-                    "by this limit"
+                    "the hard time limit of shop.a is 1 min, but its p99 is 1 min 40 s: more than one run "
+                    "of a hundred fails"
                 ),
                 "raise the limit, or correct the declared run time",
             ),
@@ -118,8 +124,8 @@ REFUSES = {
                 "limit-below-p99",
                 "1:60",
                 (
-                    "shop.a is told to stop after 60 s, but may run 100 s: more than one run of a hundred "
-                    "fails by this limit"
+                    "the soft time limit of shop.a is 1 min, but its p99 is 1 min 40 s: more than one run "
+                    "of a hundred fails"
                 ),
                 "raise the limit, or correct the declared run time",
             ),
@@ -131,8 +137,8 @@ REFUSES = {
             Found(
                 "soft-equals-hard",
                 "1:45",
-                "both limits are 60 s: after the soft one no time is left to clean up before SIGKILL",
-                "lower the soft limit by what cleaning up takes, or pin only the hard one",
+                ("soft and hard time limit are both 1 min: the task has no time to clean up before SIGKILL"),
+                "lower the soft time limit by the time to clean up, or pin only the hard time limit",
             ),
         ],
     ),
@@ -142,8 +148,8 @@ REFUSES = {
             Found(
                 "soft-equals-hard",
                 "1:43",
-                "both limits are 60 s: after the soft one no time is left to clean up before SIGKILL",
-                "lower the soft limit by what cleaning up takes, or pin only the hard one",
+                ("soft and hard time limit are both 1 min: the task has no time to clean up before SIGKILL"),
+                "lower the soft time limit by the time to clean up, or pin only the hard time limit",
             ),
         ],
     ),

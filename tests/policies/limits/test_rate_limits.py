@@ -16,10 +16,10 @@ REFUSES = {
                 "rate-limit-scope",
                 "1:50",
                 (
-                    "10/m holds for each process by itself: 3 worker processes together start at most 30/m "
+                    "each process applies 10/m separately: 3 worker processes together start at most 30/m "
                     "of shop.a"
                 ),
-                "divide it by 3 if it is a quota, or limit where the calls are made",
+                "divide the limit by 3 if it is a quota, or limit the calls in the task",
             ),
         ],
     ),
@@ -30,8 +30,8 @@ REFUSES = {
                 "rate-limit-below-rate",
                 "1:62",
                 (
-                    "20/m of shop.a arrive, and its one worker process starts at most 10/m: its queue "
-                    "grows for ever"
+                    "shop.a arrives at 20/m, but its one worker process starts at most 10/m: its queue "
+                    "grows without end"
                 ),
                 "raise the limit, run more processes, or send less",
             ),
@@ -44,8 +44,8 @@ REFUSES = {
                 "rate-limit-below-rate",
                 "1:61",
                 (
-                    "60/m of shop.a arrive, and 3 worker processes together start at most 30/m: its queue "
-                    "grows for ever"
+                    "shop.a arrives at 60/m, but 3 worker processes together start at most 30/m: its queue "
+                    "grows without end"
                 ),
                 "raise the limit, run more processes, or send less",
             ),
@@ -58,19 +58,19 @@ REFUSES = {
                 "rate-limit-starves",
                 "1:46",
                 (
-                    "a burst of shop.a fills the 2 messages that worker q prefetches: at 10/m, shop.b waits "
-                    "as long as there is a backlog behind it (promise: 30 s)"
+                    "a burst of shop.a fills the 2 prefetched messages of worker q: at 10/m, shop.b waits "
+                    "as long as the backlog lasts (latency target 30 s)"
                 ),
-                "give shop.a a queue of its own: `queue: NAME`",
+                "give shop.a its own queue: `queue: NAME`",
             ),
             Found(
                 "rate-limit-scope",
                 "1:46",
                 (
-                    "10/m holds for each process by itself: 3 worker processes together start at most 30/m "
+                    "each process applies 10/m separately: 3 worker processes together start at most 30/m "
                     "of shop.a"
                 ),
-                "divide it by 3 if it is a quota, or limit where the calls are made",
+                "divide the limit by 3 if it is a quota, or limit the calls in the task",
             ),
         ],
     ),
@@ -81,8 +81,8 @@ REFUSES = {
                 "rate-limit-below-rate",
                 "1:46",
                 (
-                    "3/s of shop.a arrive, and its one worker process starts at most 2/s: its queue "
-                    "grows for ever"
+                    "shop.a arrives at 3/s, but its one worker process starts at most 2/s: its queue grows "
+                    "without end"
                 ),
                 "raise the limit, run more processes, or send less",
             ),
@@ -94,8 +94,8 @@ REFUSES = {
             Found(
                 "rate-limit-unit",
                 "1:46",
-                "`10/d` is no rate limit to Celery: every worker ends as it starts",
-                "write it as 10/s, 100/m or 5/h",
+                "Celery cannot read the rate limit `10/d`: no worker can start",
+                "write it like `10/s`, `100/m` or `5/h`",
             ),
         ],
     ),

@@ -11,10 +11,10 @@ from workloads import after
 from policycompiler import runs
 from policycompiler.policies.limits import time_limits
 
-ABOVE_SOFT = "time to clean up after the soft limit, then its process is killed"
-RARELY = "a run that takes so long hangs, and fewer than 1 in 10,000 healthy runs take longer"
-OF_CLASS = "no run time is declared: the longest run of class `standard`, and a margin"
-UNLIMITED = "it has no hard limit; timeouts count on the longest run that is expected, and a margin"
+ABOVE_SOFT = "the task gets time to clean up after its soft time limit before its process is killed"
+RARELY = "a run that takes this long hangs, and fewer than 1 in 10,000 healthy runs take longer"
+OF_CLASS = "no run time is declared, so the longest run of class `standard` plus a margin applies"
+UNLIMITED = "the task has no hard time limit, so timeouts assume the longest expected run plus a margin"
 A_SOFT, A_HARD = "task:shop.a/options.soft_time_limit", "task:shop.a/options.time_limit"
 A_RUN = "task:shop.a/longest_run_seconds"
 
@@ -22,7 +22,11 @@ DECIDES = {
     # p50 and p99 of a log-normal are 2.326 deviations apart, and p99 and the 1 in 10,000 another 1.393.
     "by the tail through p50 and p99": (
         "tasks: {shop.a: {latency: batch, runtime: {p50: 40m, p99: 2h}}}",
-        {A_SOFT: (13899, RARELY), A_HARD: (16679, ABOVE_SOFT), A_RUN: (16679, "its hard limit ends a run")},
+        {
+            A_SOFT: (13899, RARELY),
+            A_HARD: (16679, ABOVE_SOFT),
+            A_RUN: (16679, ("the hard time limit ends a run")),
+        },
     ),
     "by the tail of a mean of half the one duration": (
         "tasks: {shop.a: {runtime: 100s}}",
@@ -37,7 +41,10 @@ DECIDES = {
         {
             A_SOFT: (
                 10,
-                "class `interactive` allows runs of 10 s, and about 1 in 540 healthy runs take longer",
+                (
+                    "latency class `interactive` allows runs of 10 s, and about 1 in 540 healthy runs take "
+                    "longer"
+                ),
             )
         },
     ),
@@ -46,7 +53,10 @@ DECIDES = {
         {
             A_SOFT: (
                 11,
-                "class `interactive` allows runs of 10 s, and about 1 in 150 healthy runs take longer",
+                (
+                    "latency class `interactive` allows runs of 10 s, and about 1 in 150 healthy runs take "
+                    "longer"
+                ),
             )
         },
     ),
@@ -59,7 +69,7 @@ DECIDES = {
             A_SOFT: (
                 1499,
                 (
-                    "RabbitMQ lets a worker hold a message only a little longer, and about 1 in 1,100 "
+                    "RabbitMQ lets a worker hold a message only slightly longer, and about 1 in 1,100 "
                     "healthy runs take longer"
                 ),
             ),
@@ -75,8 +85,8 @@ DECIDES = {
             A_SOFT: (
                 2999,
                 (
-                    "the pinned visibility timeout is only a little longer, and about 1 in 800 healthy runs "
-                    "take longer"
+                    "the pinned visibility timeout is only slightly longer, and about 1 in 800 healthy "
+                    "runs take longer"
                 ),
             ),
             A_HARD: (3599, ABOVE_SOFT),
@@ -93,7 +103,7 @@ DECIDES = {
             A_HARD: (432, ABOVE_SOFT),
             "task:shop.a/limits_assumed": (
                 True,
-                "no run time is declared, so its limits follow from its latency class",
+                "the task declares no run time, so its limits follow from its latency class",
             ),
         },
     ),
@@ -111,7 +121,7 @@ DECIDES = {
     ),
     "beside a pinned hard limit nothing where nothing is declared": (
         "tasks: {shop.a: {options: {time_limit: 120}}}",
-        {A_SOFT: None, A_RUN: (120, "its hard limit ends a run")},
+        {A_SOFT: None, A_RUN: (120, "the hard time limit ends a run")},
     ),
     "beside a pinned soft limit nothing where nothing is declared": (
         "tasks: {shop.a: {options: {soft_time_limit: 1000}}}",
@@ -119,7 +129,7 @@ DECIDES = {
     ),
     "below a pinned hard limit of a task with a class": (
         "tasks: {shop.a: {latency: standard, options: {time_limit: 120}}}",
-        {A_SOFT: (100, "leaves time to clean up before the pinned hard limit")},
+        {A_SOFT: (100, "this leaves time to clean up before the pinned hard time limit")},
     ),
     "the soft limit is as without a pinned hard limit that is above it": (
         "tasks: {shop.a: {runtime: 100s, options: {time_limit: 1000}}}",
@@ -131,7 +141,12 @@ DECIDES = {
     ),
     "a hard limit little above the 99th percentile": (
         "tasks: {shop.a: {runtime: 100s, options: {time_limit: 110}}}",
-        {A_SOFT: (100, "no shorter than the 99th percentile, and below the pinned hard limit")},
+        {
+            A_SOFT: (
+                100,
+                ("a healthy run may take its 99th percentile, which is below the pinned hard time limit"),
+            )
+        },
     ),
     "null is no hard limit, and no soft one that rests on a default": (
         "tasks: {shop.a: {latency: standard, options: {time_limit: null}}}",
@@ -150,7 +165,7 @@ DECIDES = {
             "tasks: {shop.a: {runtime: 1s, options: {time_limit: null}}}\n"
             "celery: {settings: {task_time_limit: 900}}"
         ),
-        {A_RUN: (900, "the pool ends a run without a hard limit of its own at that of the app")},
+        {A_RUN: (900, "the pool applies the hard time limit of the app to a task without its own")},
     ),
     "the app's null is for each task without a run time": (
         "tasks: {shop.a: {latency: standard}}\ncelery: {settings: {task_time_limit: null}}",
@@ -161,7 +176,7 @@ DECIDES = {
         {
             A_SOFT: None,
             "app/task_soft_time_limit": None,
-            "app/longest_run_seconds": (60, "its hard limit ends a run"),
+            "app/longest_run_seconds": (60, "the hard time limit ends a run"),
         },
     ),
     "the app's soft limit is pinned alone": (
@@ -170,7 +185,7 @@ DECIDES = {
     ),
     "a hard limit of less than a second": (
         "tasks: {shop.a: {latency: standard, options: {time_limit: 0.5}}}",
-        {A_SOFT: (0.5, "the pinned hard limit is too short to leave time to clean up")},
+        {A_SOFT: (0.5, "the pinned hard time limit is too short to leave time to clean up")},
     ),
     "a glob": (
         "tasks: {shop.*: {runtime: 10s}}",
@@ -182,8 +197,8 @@ DECIDES = {
             "celery: {settings: {task_time_limit: 60, task_soft_time_limit: 50}}"
         ),
         {
-            A_SOFT: (0, "another app runs it, under its own limits"),
-            A_HARD: (0, "another app runs it, under its own limits"),
+            A_SOFT: (0, "another app runs the task and applies its own limits"),
+            A_HARD: (0, "another app runs the task and applies its own limits"),
         },
     ),
 }

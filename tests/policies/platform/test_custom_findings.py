@@ -128,9 +128,9 @@ def test_a_finding_has_the_words_of_the_policy_file(tmp_path):
             "found no matching overload for '_==_' applied to '(string, int)', at 1:12 of the expression",
         ),
         ("task.owner ==", "Syntax error: mismatched input '<EOF>', at 1:14 of the expression"),
-        ("task.owner", "the expression is neither true nor false, but of type string"),
-        ("1 == 1", "the expression is about none of task, queue, worker, schedule and app"),
-        ("'task.owner' == ''", "the expression is about none of task, queue, worker, schedule and app"),
+        ("task.owner", "the expression must be true or false, but has type string"),
+        ("1 == 1", "the expression names none of task, queue, worker, schedule and app"),
+        ("'task.owner' == ''", "the expression names none of task, queue, worker, schedule and app"),
     ],
 )
 def test_a_wrong_expression_is_refused_when_the_policy_file_is_read(tmp_path, when, message):

@@ -11,19 +11,30 @@ DECIDES = {
     "the service": (
         "service: corner-shop",
         {
-            "app/user": ("corner-shop", "one user a service, so that services cannot read each other"),
+            "app/user": (
+                "corner-shop",
+                ("each service has its own user, so services cannot read each other's files"),
+            ),
             "app/working_directory": (
                 "/opt/corner-shop",
-                "celeryconfig.py and the application are found here",
+                "Python finds celeryconfig.py and the application in this directory",
             ),
-            "app/executable": ("/opt/corner-shop/venv/bin/celery", "the service's own virtual environment"),
-            "app/environment_file": ("/etc/corner-shop/celery.env", "the only place for secrets"),
+            "app/executable": (
+                "/opt/corner-shop/venv/bin/celery",
+                ("each service has its own virtual environment"),
+            ),
+            "app/environment_file": ("/etc/corner-shop/celery.env", "secrets are only in this file"),
             "app/state_directory": None,
         },
     ),
     "a service with schedules": (
         "service: corner-shop\ntasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 1h}}",
-        {"app/state_directory": ("corner-shop-beat", "beat's own folder below /var/lib")},
+        {
+            "app/state_directory": (
+                "corner-shop-beat",
+                ("beat stores its state in this directory below /var/lib"),
+            )
+        },
     ),
 }
 LEADS_TO = {

@@ -17,8 +17,8 @@ REFUSES = {
             Found(
                 "celery-not-allowed",
                 "1:19",
-                "Celery 5.4 is not among the versions that the policy file allows: >=5.5",
-                "run one that it allows",
+                "the policy file does not allow Celery 5.4; it allows >=5.5",
+                "declare a Celery version that is >=5.5, and run it",
             )
         ],
     ),
@@ -29,8 +29,8 @@ REFUSES = {
             Found(
                 "celery-not-allowed",
                 "1:1",
-                "Celery 5.7 is not among the versions that the policy file allows: <5.7",
-                "run one that it allows",
+                "the policy file does not allow Celery 5.7; it allows <5.7",
+                "declare a Celery version that is <5.7, and run it",
             )
         ],
     ),
@@ -41,7 +41,7 @@ REFUSES = {
             Found(
                 "unknown-owner",
                 "1:25",
-                "the policy file knows no owner `storefrnt`",
+                "the policy file does not list the owner `storefrnt`",
                 "did you mean `storefront`?",
             )
         ],
@@ -53,15 +53,19 @@ REFUSES = {
             Found(
                 "unknown-owner",
                 "1:49",
-                "the policy file knows no owner `x`",
-                "there are: storefront, payments",
+                "the policy file does not list the owner `x`",
+                "use one of: storefront, payments",
             )
         ],
     ),
     "the service's": (
         "owners: [payments]",
         "owner: x",
-        [Found("unknown-owner", "1:8", "the policy file knows no owner `x`", "there are: payments")],
+        [
+            Found(
+                "unknown-owner", "1:8", "the policy file does not list the owner `x`", "use one of: payments"
+            )
+        ],
     ),
 }
 ACCEPTS = {

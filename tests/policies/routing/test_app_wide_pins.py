@@ -11,7 +11,10 @@ from policycompiler.policies.schedules import beat
 from policycompiler.policies.workers import prefetch
 
 HEAD = "tasks: {shop.a: }\n"
-WHY = "not with Celery 5.4: it asks for a global prefetch, which RabbitMQ refuses of quorum queues (540)"
+WHY = (
+    "quorum queues do not work with Celery 5.4: Celery requests a global prefetch, which RabbitMQ refuses "
+    "for quorum queues (540)"
+)
 CASES = {
     "every worker setting": (
         app_wide_pins,
@@ -20,9 +23,12 @@ CASES = {
             "  settings: {worker_prefetch_multiplier: 10, worker_concurrency: 7, worker_pool: threads}"
         ),
         {
-            "worker:shop.standard.io/prefetch_multiplier": (10, "pinned for all workers"),
-            "worker:shop.standard.io/concurrency": (7, "pinned for all workers"),
-            "worker:shop.standard.io/pool": ("threads", "pinned for all workers"),
+            "worker:shop.standard.io/prefetch_multiplier": (
+                10,
+                ("`worker_prefetch_multiplier` is pinned for all workers"),
+            ),
+            "worker:shop.standard.io/concurrency": (7, "`worker_concurrency` is pinned for all workers"),
+            "worker:shop.standard.io/pool": ("threads", "`worker_pool` is pinned for all workers"),
         },
     ),
     "a worker's own pin stands": (
@@ -41,10 +47,13 @@ CASES = {
             "    task_store_errors_even_if_ignored: false}"
         ),
         {
-            "task:shop.a/options.time_limit": (2100, "pinned for all tasks"),
-            "task:shop.a/options.soft_time_limit": (1800, "pinned for all tasks"),
-            "task:shop.a/options.ignore_result": (True, "pinned for all tasks"),
-            "task:shop.a/options.store_errors_even_if_ignored": (False, "pinned for all tasks"),
+            "task:shop.a/options.time_limit": (2100, "`task_time_limit` is pinned for all tasks"),
+            "task:shop.a/options.soft_time_limit": (1800, ("`task_soft_time_limit` is pinned for all tasks")),
+            "task:shop.a/options.ignore_result": (True, "`task_ignore_result` is pinned for all tasks"),
+            "task:shop.a/options.store_errors_even_if_ignored": (
+                False,
+                ("`task_store_errors_even_if_ignored` is pinned for all tasks"),
+            ),
         },
     ),
     "a task's own pins and facts stand": (
@@ -63,7 +72,7 @@ CASES = {
             "task:shop.b/options.ignore_result": None,
             "task:shop.c/options.time_limit": None,
             "task:shop.c/options.ignore_result": None,
-            "task:shop.d/options.time_limit": (60, "pinned for all tasks"),
+            "task:shop.d/options.time_limit": (60, "`task_time_limit` is pinned for all tasks"),
             "task:shop.d/options.ignore_result": None,
         },
     ),
@@ -72,18 +81,23 @@ CASES = {
         f"{HEAD}celery: {{settings: {{task_time_limit: 0, task_soft_time_limit: null}}}}",
         {
             "task:shop.a/options.time_limit": None,
-            "task:shop.a/options.soft_time_limit": (None, "pinned for all tasks"),
+            "task:shop.a/options.soft_time_limit": (None, ("`task_soft_time_limit` is pinned for all tasks")),
         },
     ),
     "beat's interval": (
         beat,
         f"{HEAD}celery: {{settings: {{beat_max_loop_interval: 3}}}}\nbeat: {{host: h}}",
-        {"beat/max_interval_seconds": (3, "pinned in the workload")},
+        {"beat/max_interval_seconds": (3, "the workload pins it")},
     ),
     "a serializer of one task is accepted": (
         serialization,
         "tasks: {shop.a: {options: {serializer: msgpack}}}",
-        {"app/accept_content": (["json", "msgpack"], "what is sent, and Celery's control messages")},
+        {
+            "app/accept_content": (
+                ["json", "msgpack"],
+                ("tasks, results and Celery's control messages use these serializers"),
+            )
+        },
     ),
     "no quorum queue for a Celery that cannot consume one": (
         queue_declarations,

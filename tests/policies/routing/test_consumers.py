@@ -14,76 +14,82 @@ DECIDES = {
     "a queue of nobody gets a worker": (
         "tasks: {shop.a: }",
         {
-            "queue:shop.standard.io/workers": (["shop.standard.io"], "these workers list it"),
-            "queue:shop.standard.io/tasks": (["shop.a"], "they are routed to it"),
-            "queue:shop.standard.io/external": (False, "it is consumed here"),
+            "queue:shop.standard.io/workers": (["shop.standard.io"], "these workers consume it"),
+            "queue:shop.standard.io/tasks": (["shop.a"], "these tasks are routed to the queue"),
+            "queue:shop.standard.io/external": (False, "this app consumes the queue"),
             "queue:shop.standard.io/broadcast": (False, "each message goes to one worker"),
             "worker:shop.standard.io/queues": (["shop.standard.io"], "no other worker consumes this queue"),
-            "worker:shop.standard.io/tasks": (["shop.a"], "its queues bring them"),
-            "task:shop.a/workers": (["shop.standard.io"], "they consume its queue"),
+            "worker:shop.standard.io/tasks": (
+                ["shop.a"],
+                ("these tasks are sent to the queues of the worker"),
+            ),
+            "task:shop.a/workers": (["shop.standard.io"], "these workers consume its queue"),
         },
     ),
     "a worker lists it": (
         ("tasks: {shop.a: {queue: search}}\nworkers: {w: {queues: [search, shop.standard.io]}}"),
         {
-            "queue:search/workers": (["w"], "these workers list it"),
-            "worker:w/queues": (["search", "shop.standard.io"], "as the workload lists them"),
-            "worker:w/tasks": (["shop.a"], "its queues bring them"),
-            "task:shop.a/workers": (["w"], "they consume its queue"),
+            "queue:search/workers": (["w"], "these workers consume it"),
+            "worker:w/queues": (["search", "shop.standard.io"], "the workload lists these queues"),
+            "worker:w/tasks": (["shop.a"], "these tasks are sent to the queues of the worker"),
+            "task:shop.a/workers": (["w"], "these workers consume its queue"),
         },
     ),
     "a worker of the queue's name": (
         "tasks: {shop.a: {queue: search}}\nworkers: {search: {}}",
         {
-            "worker:search/queues": (["search"], "as the workload lists them"),
+            "worker:search/queues": (["search"], "the workload lists these queues"),
         },
     ),
     "several workers on one queue": (
         ("tasks: {shop.a: {queue: search}}\nworkers: {w: {queues: [search]}, v: {queues: [search]}}"),
         {
-            "queue:search/workers": (["v", "w"], "these workers list it"),
-            "task:shop.a/workers": (["v", "w"], "they consume its queue"),
-            "worker:v/tasks": (["shop.a"], "its queues bring them"),
-            "worker:w/tasks": (["shop.a"], "its queues bring them"),
+            "queue:search/workers": (["v", "w"], "these workers consume it"),
+            "task:shop.a/workers": (["v", "w"], "these workers consume its queue"),
+            "worker:v/tasks": (["shop.a"], "these tasks are sent to the queues of the worker"),
+            "worker:w/tasks": (["shop.a"], "these tasks are sent to the queues of the worker"),
         },
     ),
     "a glob": (
         ("tasks: {shop.a: {queue: mail-in}, shop.b: {queue: mail-out}}\nworkers: {w: {queues: ['mail-*']}}"),
         {
-            "worker:w/queues": (["mail-in", "mail-out"], "as the workload lists them"),
-            "worker:w/tasks": (["shop.a", "shop.b"], "its queues bring them"),
+            "worker:w/queues": (["mail-in", "mail-out"], "the workload lists these queues"),
+            "worker:w/tasks": (["shop.a", "shop.b"], "these tasks are sent to the queues of the worker"),
         },
     ),
     "another app's task": (
         "tasks: {shop.a: {external: true, queue: partner}}",
         {
-            "queue:partner/workers": ([], "another app consumes it"),
-            "queue:partner/external": (True, "another app consumes it"),
-            "queue:partner/tasks": (["shop.a"], "they are routed to it"),
-            "task:shop.a/workers": ([], "another app runs it"),
+            "queue:partner/workers": ([], "another app consumes the queue"),
+            "queue:partner/external": (True, "another app consumes the queue"),
+            "queue:partner/tasks": (["shop.a"], "these tasks are routed to the queue"),
+            "task:shop.a/workers": ([], "another app runs the task"),
         },
     ),
     "no glob takes another app's queue": (
         "tasks: {shop.a: {external: true, queue: partner}}\nworkers: {w: {queues: ['*']}}",
         {
-            "worker:w/queues": (["shop.standard.io"], "as the workload lists them"),
-            "queue:partner/external": (True, "another app consumes it"),
+            "worker:w/queues": (["shop.standard.io"], "the workload lists these queues"),
+            "queue:partner/external": (True, "another app consumes the queue"),
         },
     ),
     "both apps send and one consumes": (
         ("tasks: {shop.a: {external: true, queue: partner}}\nworkers: {w: {queues: [partner]}}"),
         {
-            "queue:partner/external": (False, "it is consumed here"),
-            "worker:w/tasks": ([], "its queues bring them"),
-            "task:shop.a/workers": ([], "another app runs it"),
+            "queue:partner/external": (False, "this app consumes the queue"),
+            "worker:w/tasks": ([], "these tasks are sent to the queues of the worker"),
+            "task:shop.a/workers": ([], "another app runs the task"),
         },
     ),
     "chosen at call time": (
         "tasks: {shop.a: {call_time_queues: [urgent]}}",
         {
-            "queue:urgent/workers": (["urgent"], "these workers list it"),
-            "queue:urgent/tasks": (["shop.a"], "routed to it, or sent to it by choice"),
-            "worker:urgent/tasks": (["shop.a"], "its queues bring them"),
+            "queue:urgent/workers": (["urgent"], "these workers consume it"),
+            "queue:urgent/tasks": (
+                ["shop.a"],
+                ("these tasks are routed to the queue, or a publisher may choose it"),
+            ),
+            "worker:urgent/tasks": (["shop.a"], "these tasks are sent to the queues of the worker"),
         },
     ),
     "chosen by a schedule": (
@@ -101,15 +107,15 @@ DECIDES = {
     "declared another app's": (
         "queues: {inbox: {external: true}}",
         {
-            "queue:inbox/workers": ([], "another app consumes it"),
-            "queue:inbox/tasks": ([], "they are routed to it"),
+            "queue:inbox/workers": ([], "another app consumes the queue"),
+            "queue:inbox/tasks": ([], "these tasks are routed to the queue"),
         },
     ),
     "a worker of no queue keeps its place in the plan": (
         "workers: {w: {pool: threads}}",
         {
-            "worker:w/queues": ([], "as the workload lists them"),
-            "worker:w/tasks": ([], "its queues bring them"),
+            "worker:w/queues": ([], "the workload lists these queues"),
+            "worker:w/tasks": ([], "these tasks are sent to the queues of the worker"),
         },
     ),
 }
@@ -147,7 +153,7 @@ REFUSES = {
             Found(
                 "queue-unknown",
                 "2:24",
-                "nothing is sent to queue emial, and no `queues:` entry declares it",
+                "no task is sent to queue emial, and no `queues:` entry declares it",
                 "did you mean `email`?",
             )
         ],
@@ -159,7 +165,7 @@ REFUSES = {
                 "queue-unconsumed",
                 "1:17",
                 "no running worker consumes queue search",
-                "let a worker consume it, or mark its tasks `external: true`",
+                "let a worker consume the queue, or declare `external: true` in its tasks",
             ),
         ],
     ),
@@ -170,7 +176,7 @@ REFUSES = {
                 "queue-unconsumed",
                 "2:17",
                 "no running worker consumes queue inbox",
-                "let a worker consume it, or mark its tasks `external: true`",
+                "let a worker consume the queue, or declare `external: true` in its tasks",
             ),
         ],
     ),
@@ -180,7 +186,7 @@ REFUSES = {
             Found(
                 "queue-pattern-unmatched",
                 "2:32",
-                "no queue matches `mail-*`; there are: search, shop.standard.io",
+                "no queue matches `mail-*`; known queues: search, shop.standard.io",
                 "",
             ),
         ],
@@ -191,7 +197,7 @@ REFUSES = {
             Found(
                 "queue-pattern-unmatched",
                 "2:24",
-                "no queue matches `mail-*`; there are: search, shop.standard.io",
+                "no queue matches `mail-*`; known queues: search, shop.standard.io",
                 "",
             ),
             Found("worker-without-queues", "2:14", "worker w consumes no queue", "add `queues: [NAME]`"),
@@ -201,7 +207,10 @@ REFUSES = {
         ("tasks: {shop.a: {external: true, queue: partner}}\nworkers: {w: {queues: ['part*']}}"),
         [
             Found(
-                "queue-pattern-unmatched", "2:24", "no queue matches `part*`; there are: shop.standard.io", ""
+                "queue-pattern-unmatched",
+                "2:24",
+                ("no queue matches `part*`; known queues: shop.standard.io"),
+                "",
             ),
             Found("worker-without-queues", "2:14", "worker w consumes no queue", "add `queues: [NAME]`"),
         ],
@@ -333,7 +342,9 @@ def test_a_shared_worker_says_who_asked_for_it(tmp_path):
     worker = compilation.plan.scopes("worker")[0]
     setting = compilation.plan.setting(worker, "queues")
     assert worker.name == "shop.interactive.io"
-    assert setting.because == "no other worker consumes these queues, and few workers are asked for"
+    assert setting.because == (
+        "no other worker consumes these queues, and the policy file allows only a few workers"
+    )
     assert [origin.path for origin in setting.origins] == [("parameters", "consumers", "max_workers")]
 
 
@@ -341,8 +352,8 @@ def test_it_says_which_workers_do_not_go_together(tmp_path):
     compilation = with_at_most(*FEW["never the long with the short"][:2], tmp_path)
     (found,) = (each for each in compilation.diagnostics if each.name == "too-many-workers")
     assert found.message == (
-        "the policy file asks for at most 1 worker, but 2 are needed: these do not go together with any "
-        "other: shop.interactive.io, shop.standard.io"
+        "the policy file allows 1 worker, but the workload needs 2: these queues cannot share "
+        "a worker: shop.interactive.io, shop.standard.io"
     )
 
 

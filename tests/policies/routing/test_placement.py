@@ -13,21 +13,24 @@ DECIDES = {
         {
             "task:shop.a/queue": (
                 "shop.standard.io",
-                "shared by tasks of one latency class and kind of work",
+                "tasks of the same latency class and kind of work share a queue",
             ),
             "app/task_default_queue": (
                 "shop.standard.io",
-                "tasks that nobody declared join those of class `standard`",
+                "undeclared tasks share the queue of class `standard`",
             ),
         },
     ),
     "class and work": (
         "tasks: {shop.a: {latency: batch, work: cpu}}",
         {
-            "task:shop.a/queue": ("shop.batch.cpu", "shared by tasks of one latency class and kind of work"),
+            "task:shop.a/queue": (
+                "shop.batch.cpu",
+                ("tasks of the same latency class and kind of work share a queue"),
+            ),
             "app/task_default_queue": (
                 "shop.batch.cpu",
-                "tasks that nobody declared join those of class `batch`",
+                "undeclared tasks share the queue of class `batch`",
             ),
         },
     ),
@@ -36,7 +39,7 @@ DECIDES = {
         {
             "task:shop.a/queue": (
                 "shop.interactive.io",
-                "shared by tasks of one latency class and kind of work",
+                "tasks of the same latency class and kind of work share a queue",
             ),
         },
     ),
@@ -45,11 +48,14 @@ DECIDES = {
         {
             "task:shop.a/queue": (
                 "shop.interactive.io.long",
-                ("its runs may take 11 s; a class `interactive` task of more than 10 s starves the others"),
+                (
+                    "its runs may take 11 s, and runs longer than 10 s would delay the other tasks of "
+                    "class `interactive`"
+                ),
             ),
             "app/task_default_queue": (
                 "shop.interactive.io.long",
-                "tasks that nobody declared join those of class `interactive`, as there is no other",
+                "undeclared tasks share the queue of class `interactive`, because the app has no other",
             ),
         },
     ),
@@ -58,7 +64,7 @@ DECIDES = {
         {
             "app/task_default_queue": (
                 "shop.batch.cpu",
-                "tasks that nobody declared join those of class `batch`",
+                "undeclared tasks share the queue of class `batch`",
             ),
         },
     ),
@@ -67,7 +73,7 @@ DECIDES = {
         {
             "app/task_default_queue": (
                 "shop.standard.io",
-                "tasks that nobody declared join those of class `standard`",
+                "undeclared tasks share the queue of class `standard`",
             ),
         },
     ),
@@ -76,7 +82,7 @@ DECIDES = {
         {
             "app/task_default_queue": (
                 "shop.standard.io",
-                "tasks that nobody declared get a queue of the middle class",
+                "undeclared tasks get a queue of the middle class",
             ),
         },
     ),
@@ -85,7 +91,7 @@ DECIDES = {
         {
             "app/task_default_queue": (
                 "shop.standard.io",
-                "tasks that nobody declared get a queue of the middle class",
+                "undeclared tasks get a queue of the middle class",
             ),
         },
     ),
@@ -94,14 +100,17 @@ DECIDES = {
         {
             "app/task_default_queue": (
                 "shop.standard.io",
-                "tasks that nobody declared get a queue of the middle class",
+                "undeclared tasks get a queue of the middle class",
             ),
         },
     ),
     "a glob": (
         "tasks: {shop.*: {latency: batch}}",
         {
-            "task:shop.*/queue": ("shop.batch.io", "shared by tasks of one latency class and kind of work"),
+            "task:shop.*/queue": (
+                "shop.batch.io",
+                ("tasks of the same latency class and kind of work share a queue"),
+            ),
         },
     ),
 }
@@ -143,7 +152,7 @@ REFUSES = {
             Found(
                 "external-without-queue",
                 "1:28",
-                "shop.a is run by another app, but no queue says where that app finds it",
+                "another app runs shop.a, but the workload does not name the queue that it consumes",
                 "add `queue: NAME`",
             ),
         ],

@@ -7,33 +7,48 @@ from workloads import Found, after
 
 from policycompiler.policies.routing import queue_declarations
 
-UNASKED = "nothing asks for another type, and RabbitMQ refuses to change a queue that exists"
+UNASKED = "no other type is declared, and RabbitMQ cannot change the type of an existing queue"
 DECIDES = {
     "Redis has one kind": (
         "tasks: {shop.a: }",
         {
-            "queue:shop.standard.io/exchange": ("shop.standard.io", "an exchange of the queue's own name"),
-            "queue:shop.standard.io/exchange_type": ("direct", "this broker has one kind of queue"),
-            "queue:shop.standard.io/routing_key": ("shop.standard.io", "the queue's own name"),
+            "queue:shop.standard.io/exchange": (
+                "shop.standard.io",
+                ("the exchange has the name of the queue"),
+            ),
+            "queue:shop.standard.io/exchange_type": ("direct", "this broker has only one type of queue"),
+            "queue:shop.standard.io/routing_key": (
+                "shop.standard.io",
+                ("the routing key is the name of the queue"),
+            ),
             "queue:shop.standard.io/arguments.x-queue-type": None,
-            "queue:shop.standard.io/consumer_arguments": ({}, "none are needed"),
+            "queue:shop.standard.io/consumer_arguments": (
+                {},
+                ("the consumers of the queue need no arguments"),
+            ),
             "app/task_create_missing_queues": (
                 True,
-                "a task that nobody declared may name a queue of its own, and its sends must not fail",
+                "an undeclared task may name its own queue, and its sends must not fail",
             ),
-            "app/task_default_exchange": ("shop.standard.io", "as the default queue is declared"),
-            "app/task_default_exchange_type": ("direct", "as the default queue is declared"),
-            "app/task_default_routing_key": ("shop.standard.io", "as the default queue is declared"),
+            "app/task_default_exchange": ("shop.standard.io", "the default queue is declared with it"),
+            "app/task_default_exchange_type": ("direct", "the default queue is declared with it"),
+            "app/task_default_routing_key": ("shop.standard.io", "the default queue is declared with it"),
         },
     ),
     "a type that nobody declares stays what Celery makes of it": (
         "broker: {transport: rabbitmq, url: '${U}', version: '4.1'}\ntasks: {shop.a: }",
         {
             "queue:shop.standard.io/exchange_type": ("direct", UNASKED),
-            "queue:shop.standard.io/exchange": ("shop.standard.io", "an exchange of the queue's own name"),
-            "queue:shop.standard.io/routing_key": ("shop.standard.io", "the queue's own name"),
+            "queue:shop.standard.io/exchange": (
+                "shop.standard.io",
+                ("the exchange has the name of the queue"),
+            ),
+            "queue:shop.standard.io/routing_key": (
+                "shop.standard.io",
+                ("the routing key is the name of the queue"),
+            ),
             "queue:shop.standard.io/arguments.x-queue-type": None,
-            "app/task_default_exchange_type": ("direct", "as the default queue is declared"),
+            "app/task_default_exchange_type": ("direct", "the default queue is declared with it"),
         },
     ),
     "Celery's own setting for the default queue": (
@@ -46,15 +61,18 @@ DECIDES = {
         {
             "queue:shop.standard.io/exchange": (
                 "all",
-                "`task_default_exchange` says so of the default queue",
+                "`task_default_exchange` sets it for the default queue",
             ),
-            "queue:shop.standard.io/exchange_type": ("topic", "`task_default_exchange_type` says so"),
+            "queue:shop.standard.io/exchange_type": ("topic", "`task_default_exchange_type` sets it"),
             "queue:shop.standard.io/routing_key": (
                 "all.it",
-                "`task_default_routing_key` says so of the default queue",
+                "`task_default_routing_key` sets it for the default queue",
             ),
-            "queue:shop.standard.io/type": ("quorum", "`task_default_queue_type` says so"),
-            "queue:shop.standard.io/arguments.x-queue-type": ("quorum", "`task_default_queue_type` says so"),
+            "queue:shop.standard.io/type": ("quorum", "`task_default_queue_type` sets it"),
+            "queue:shop.standard.io/arguments.x-queue-type": (
+                "quorum",
+                ("`task_default_queue_type` sets it"),
+            ),
             "queue:shop.standard.io/arguments.x-delivery-limit": None,
         },
     ),
@@ -66,15 +84,15 @@ DECIDES = {
             "tasks: {shop.a: {queue: q}}"
         ),
         {
-            "queue:q/exchange_type": ("topic", "`task_create_missing_queue_exchange_type` says so"),
-            "queue:q/arguments.x-queue-type": ("quorum", "`task_create_missing_queue_type` says so"),
+            "queue:q/exchange_type": ("topic", "`task_create_missing_queue_exchange_type` sets it"),
+            "queue:q/arguments.x-queue-type": ("quorum", "`task_create_missing_queue_type` sets it"),
             "queue:shop.standard.io/arguments.x-queue-type": None,
         },
     ),
     "a key alone leaves the exchange as Celery makes it": (
         "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {default: {routing_key: 'default.#'}}",
         {
-            "queue:default/exchange": ("default", "an exchange of the queue's own name"),
+            "queue:default/exchange": ("default", "the exchange has the name of the queue"),
             "queue:default/exchange_type": ("direct", UNASKED),
             "queue:default/arguments.x-queue-type": None,
         },
@@ -85,14 +103,14 @@ DECIDES = {
             "queues: {q: {type: classic}, r: {type: quorum}}"
         ),
         {
-            "queue:q/exchange_type": ("direct", "the queue type is pinned"),
+            "queue:q/exchange_type": ("direct", "the workload pins the queue type"),
             "queue:q/arguments.x-queue-type": None,
         },
     ),
     "a classic queue among classic ones": (
         ("broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\nqueues: {q: {type: classic}}"),
         {
-            "queue:q/exchange_type": ("direct", "the queue type is pinned"),
+            "queue:q/exchange_type": ("direct", "the workload pins the queue type"),
         },
     ),
     "a type among the arguments": (
@@ -101,24 +119,24 @@ DECIDES = {
             "queues: {q: {arguments: {x-queue-type: quorum}}}"
         ),
         {
-            "queue:q/exchange_type": ("topic", "the queue type is pinned"),
-            "queue:q/type": ("quorum", "the queue type is pinned"),
-            "queue:q/arguments.x-queue-type": ("quorum", "pinned in the workload"),
+            "queue:q/exchange_type": ("topic", "the workload pins the queue type"),
+            "queue:q/type": ("quorum", "the workload pins the queue type"),
+            "queue:q/arguments.x-queue-type": ("quorum", "the workload pins it"),
             "queue:q/arguments.x-delivery-limit": (
                 3,
-                "a message that kills its worker must not come back for ever",
+                "a message that kills its worker must not return without end",
             ),
         },
     ),
     "pinned to quorum": (
         ("broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\nqueues: {q: {type: quorum}}"),
         {
-            "queue:q/exchange_type": ("topic", "the queue type is pinned"),
-            "queue:q/type": ("quorum", "the queue type is pinned"),
-            "queue:q/arguments.x-queue-type": ("quorum", "the queue type is pinned"),
+            "queue:q/exchange_type": ("topic", "the workload pins the queue type"),
+            "queue:q/type": ("quorum", "the workload pins the queue type"),
+            "queue:q/arguments.x-queue-type": ("quorum", "the workload pins the queue type"),
             "queue:q/arguments.x-delivery-limit": (
                 3,
-                "a message that kills its worker must not come back for ever",
+                "a message that kills its worker must not return without end",
             ),
         },
     ),
@@ -128,11 +146,11 @@ DECIDES = {
             "queues: {q: {type: quorum, arguments: {x-message-ttl: 60000}}}"
         ),
         {
-            "queue:q/arguments.x-queue-type": ("quorum", "the queue type is pinned"),
-            "queue:q/arguments.x-message-ttl": (60000, "pinned in the workload"),
+            "queue:q/arguments.x-queue-type": ("quorum", "the workload pins the queue type"),
+            "queue:q/arguments.x-message-ttl": (60000, "the workload pins it"),
             "queue:q/arguments.x-delivery-limit": (
                 3,
-                "a message that kills its worker must not come back for ever",
+                "a message that kills its worker must not return without end",
             ),
         },
     ),
@@ -142,50 +160,59 @@ DECIDES = {
             "queues: {q: {type: quorum, arguments: {x-delivery-limit: 9}}}"
         ),
         {
-            "queue:q/arguments.x-queue-type": ("quorum", "the queue type is pinned"),
-            "queue:q/arguments.x-delivery-limit": (9, "pinned in the workload"),
+            "queue:q/arguments.x-queue-type": ("quorum", "the workload pins the queue type"),
+            "queue:q/arguments.x-delivery-limit": (9, "the workload pins it"),
         },
     ),
     "levels of priority are of classic queues": (
         "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {arguments: {x-max-priority: 10}}}",
         {
-            "queue:q/exchange_type": ("direct", "RabbitMQ refuses a quorum queue with levels of priority"),
-            "queue:q/type": ("classic", "RabbitMQ refuses a quorum queue with levels of priority"),
-            "queue:q/arguments.x-max-priority": (10, "pinned in the workload"),
+            "queue:q/exchange_type": ("direct", "RabbitMQ refuses a quorum queue with priority levels"),
+            "queue:q/type": ("classic", "RabbitMQ refuses a quorum queue with priority levels"),
+            "queue:q/arguments.x-max-priority": (10, "the workload pins it"),
         },
     ),
     "a broadcast is no quorum queue": (
         "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {broadcast: true}}",
         {
             "queue:q/arguments.x-queue-type": None,
-            "queue:q/exchange_type": ("fanout", "it copies each message to every queue behind it"),
+            "queue:q/exchange_type": (
+                "fanout",
+                ("a fanout exchange copies each message to every bound queue"),
+            ),
         },
     ),
     "a pattern for a key": (
         "queues: {q: {exchange: tasks, routing_key: task.#}}",
         {
-            "queue:q/exchange_type": ("topic", "its routing key is a pattern"),
+            "queue:q/exchange_type": (
+                "topic",
+                ("the routing key is a pattern, which needs a topic exchange"),
+            ),
         },
     ),
     "another app declares its own": (
         "broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {external: true}}",
         {
             "queue:q/arguments.x-queue-type": None,
-            "queue:q/exchange_type": ("direct", "the app that consumes it declares it; this one only sends"),
+            "queue:q/exchange_type": (
+                "direct",
+                ("another app consumes and declares the queue, and this app only publishes to it"),
+            ),
         },
     ),
     "a pinned type is RabbitMQ's": (
         "queues: {q: {type: quorum}}",
         {
-            "queue:q/exchange_type": ("direct", "this broker has one kind of queue"),
+            "queue:q/exchange_type": ("direct", "this broker has only one type of queue"),
             "queue:q/arguments.x-queue-type": None,
         },
     ),
     "the rest of one that is spelt out": (
         "queues: {q: {exchange: tasks}}",
         {
-            "queue:q/exchange_type": ("direct", "this broker has one kind of queue"),
-            "queue:q/routing_key": ("q", "the queue's own name"),
+            "queue:q/exchange_type": ("direct", "this broker has only one type of queue"),
+            "queue:q/routing_key": ("q", "the routing key is the name of the queue"),
         },
     ),
 }
@@ -248,8 +275,8 @@ REFUSES = {
             Found(
                 "queue-type-unused",
                 f"2:{column}",
-                f"filesystem knows no `{field}` of a queue; this changes nothing",
-                "remove it, or use RabbitMQ",
+                f"`{field}` of queue q has no effect on filesystem",
+                f"remove `{field}`, or use RabbitMQ",
             )
             for field, column in (("type", 14), ("arguments", 29), ("consumer_arguments", 56))
         ],
@@ -260,8 +287,8 @@ REFUSES = {
             Found(
                 "queue-type-unused",
                 "1:14",
-                "of a queue's `arguments` redis knows only x-expires",
-                "remove it, or use RabbitMQ",
+                "on redis only these queue arguments have an effect: x-expires",
+                "remove the other arguments, or use RabbitMQ",
             ),
         ],
     ),
@@ -272,10 +299,10 @@ REFUSES = {
                 "broadcast-not-fanout",
                 "1:46",
                 (
-                    "queue q is a broadcast, but only a fanout exchange copies a message to every worker; "
-                    "a topic exchange brings it to those that happen to match"
+                    "queue q is a broadcast, but only a fanout exchange copies each message to every "
+                    "worker: a topic exchange does not"
                 ),
-                "remove the exchange type",
+                "remove `exchange_type`",
             ),
         ],
     ),
@@ -286,10 +313,10 @@ REFUSES = {
                 "topic-on-direct",
                 "1:67",
                 (
-                    "to a direct exchange `task.*` is no pattern: messages that others send to exchange "
-                    "tasks with a key that would match never reach queue q"
+                    "a direct exchange does not read `task.*` as a pattern: other publishers' messages to "
+                    "exchange tasks with a matching key do not reach queue q"
                 ),
-                "remove the exchange type, or write a key without `*` and `#`",
+                "remove `exchange_type`, or write a key without `*` and `#`",
             ),
         ],
     ),
@@ -302,8 +329,8 @@ REFUSES = {
             Found(
                 "queue-type-twice",
                 "2:55",
-                "queue q has `type: classic`, but its argument says quorum",
-                "keep `type`, and remove the argument",
+                "queue q has `type: classic`, but its `x-queue-type` is quorum",
+                "keep `type`, and remove `x-queue-type`",
             ),
         ],
     ),
@@ -318,10 +345,10 @@ REFUSES = {
                 "delivery-limit-missing",
                 "2:58",
                 (
-                    "nothing ends it when a message of queue q kills every worker that takes it, for "
-                    "instance one of shop.a: the delivery limit is -1"
+                    "with the delivery limit -1, queue q redelivers a message that kills its worker "
+                    "without end, for instance one of shop.a"
                 ),
-                "remove it (the compiler then sets one), or write a limit of 1 or more",
+                "remove the limit (the compiler then sets one), or write a limit of 1 or more",
             ),
         ],
     ),
@@ -369,7 +396,7 @@ def test_it_accepts(fragment):
     assert after(queue_declarations, fragment).findings == []
 
 
-ASKED = "the policy file asks for quorum queues"
+ASKED = "the policy file sets quorum queues"
 
 
 @pytest.mark.parametrize(
@@ -395,7 +422,7 @@ def test_a_policy_file_asks_for_quorum_queues_where_the_versions_can_have_them(v
     queue = "queue:shop.standard.io"
     assert decided[f"{queue}/type"][0] == type_
     declared = {key: value for key, value in decided.items() if key.startswith(f"{queue}/arguments.")}
-    limit = (3, "a message that kills its worker must not come back for ever")
+    limit = (3, "a message that kills its worker must not return without end")
     quorum = {
         f"{queue}/arguments.x-queue-type": ("quorum", ASKED),
         f"{queue}/arguments.x-delivery-limit": limit,

@@ -11,27 +11,30 @@ DECIDES = {
     "the most urgent task counts": (
         ("tasks: {shop.a: {latency: batch, queue: q}, shop.b: {latency: interactive, queue: q}}"),
         {
-            "queue:q/latency": ("interactive", "the most urgent of its tasks"),
+            "queue:q/latency": ("interactive", "shop.b is the most urgent task of the queue"),
             "queue:q/queue_wait_seconds": (
                 1,
-                "the promise of class `interactive`: 99 of 100 tasks start within it",
+                ("the latency target of class `interactive` is that 99 of 100 tasks start within this time"),
             ),
         },
     ),
     "nothing is sent to it": (
         "queues: {q: {}}",
         {
-            "queue:q/latency": ("standard", "no declared task is sent to it"),
+            "queue:q/latency": (
+                "standard",
+                ("no declared task is sent to the queue, so the middle class applies"),
+            ),
             "queue:q/queue_wait_seconds": (
                 30,
-                "the promise of class `standard`: 99 of 100 tasks start within it",
+                "the latency target of class `standard` is that 99 of 100 tasks start within this time",
             ),
         },
     ),
     "one owner": (
         "tasks: {shop.a: {queue: q, owner: team}, shop.b: {queue: q, owner: team}}",
         {
-            "queue:q/owner": ("team", "all its tasks are theirs"),
+            "queue:q/owner": ("team", "this team owns all tasks of the queue"),
         },
     ),
     "another app's queue": (
@@ -39,7 +42,7 @@ DECIDES = {
         {
             "queue:q/queue_wait_seconds": (
                 900,
-                "the promise of class `batch`: 99 of 100 tasks start within it",
+                "the latency target of class `batch` is that 99 of 100 tasks start within this time",
             ),
         },
     ),

@@ -7,7 +7,7 @@ from workloads import Found, after
 
 from policycompiler.policies.routing import renames
 
-BECAUSE = "messages that name it so may still be in flight"
+BECAUSE = "messages with these earlier names may still be in queues"
 DECIDES = {
     "in order, each once": (
         "tasks: {shop.new: {renamed_from: [shop.b, shop.a, shop.b]}}",
@@ -35,7 +35,7 @@ REFUSES = {
         Found(
             "earlier-name-declared",
             "1:33",
-            "`shop.b` is said to be an earlier name of shop.a, and is a task of its own",
+            "`shop.b` is declared as an earlier name of shop.a and as a task",
             "remove one of the two",
         ),
     ),
@@ -44,8 +44,8 @@ REFUSES = {
         Found(
             "earlier-name-of-two",
             "1:33",
-            "`shop.old` is said to be an earlier name of shop.a and of shop.b",
-            "keep it at the task that its messages are for",
+            "`shop.old` is declared as an earlier name of shop.a and of shop.b",
+            "keep the name in the task that its messages are for",
         ),
     ),
     "of a pattern": (
@@ -53,21 +53,26 @@ REFUSES = {
         Found(
             "pattern-renamed",
             "1:18",
-            "`shop.*` stands for many tasks, and an earlier name leads to one",
-            "declare the one task by its name, and its earlier names there",
+            "`shop.*` stands for many tasks, but an earlier name must belong to one task",
+            "declare the renamed task by its own name, with its earlier names",
         ),
     ),
     "itself": (
         "tasks: {shop.a: {renamed_from: [shop.a]}}",
-        Found("renamed-from-itself", "1:33", "shop.a is called so now", "remove it"),
+        Found(
+            "renamed-from-itself",
+            "1:33",
+            ("`shop.a` is the current name of the task, not an earlier name"),
+            "remove `shop.a`",
+        ),
     ),
     "another app's": (
         "tasks: {shop.a: {external: true, queue: theirs, renamed_from: [shop.b]}}",
         Found(
             "renamed-elsewhere",
             "1:49",
-            "another app runs shop.a; what its workers make of an earlier name is said there",
-            "remove it here, and say it where that app's workers are declared",
+            "another app runs shop.a, so `renamed_from` has no effect here",
+            "remove it here, and declare the earlier names in the app that runs the task",
         ),
     ),
 }

@@ -13,11 +13,14 @@ DECIDES = {
         {
             "beat/scheduler": (
                 "celery.beat:PersistentScheduler",
-                "keeps its state in one file, needs nothing else",
+                "this scheduler keeps its state in one file and needs nothing else",
             ),
-            "beat/max_interval_seconds": (30, "a monitor can tell a slow beat from a dead one"),
-            "beat/stop_timeout_seconds": (10, "it has nothing to finish but its state file"),
-            "beat/log_level": ("INFO", "one line a task that it sends"),
+            "beat/max_interval_seconds": (
+                30,
+                ("with this interval a monitor can distinguish a slow beat from a dead one"),
+            ),
+            "beat/stop_timeout_seconds": (10, "at a stop, beat only writes its state file"),
+            "beat/log_level": ("INFO", "INFO logs one line for each sent task"),
         },
     ),
     "pinned": (
@@ -27,8 +30,8 @@ DECIDES = {
             "beat: {scheduler: 'shop.beat:Scheduler', host: worker-1}"
         ),
         {
-            "beat/scheduler": ("shop.beat:Scheduler", "pinned in the workload"),
-            "beat/host": ("worker-1", "declared"),
+            "beat/scheduler": ("shop.beat:Scheduler", "the workload pins it"),
+            "beat/host": ("worker-1", "the workload declares `beat.host`"),
         },
     ),
 }
@@ -52,7 +55,7 @@ LEADS_TO = {
         ["MAX_INTERVAL_SECONDS"],
     ),
 }
-OWN_PROCESS = "remove `beat: true`; beat gets a process of its own"
+OWN_PROCESS = "remove `beat: true`; beat has its own process"
 HOURLY = "tasks: {shop.a: {queue: q}}\nschedules: {s: {task: shop.a, every: 1h}}\n"
 REFUSES = {
     "a worker with a beat": (
@@ -62,8 +65,8 @@ REFUSES = {
                 "beat-in-worker",
                 "3:31",
                 (
-                    "worker q is to run beat inside: it would stop with each restart of the worker, and a "
-                    "second process would send every schedule twice"
+                    "worker q runs beat: beat stops with each restart of the worker, and a second worker "
+                    "process would send every task twice"
                 ),
                 OWN_PROCESS,
             ),
@@ -76,10 +79,10 @@ REFUSES = {
                 "beat-in-worker",
                 "2:31",
                 (
-                    "worker q is to run beat inside: it would stop with each restart of the worker, and a "
-                    "second process would send every schedule twice"
+                    "worker q runs beat: beat stops with each restart of the worker, and a second worker "
+                    "process would send every task twice"
                 ),
-                "write `beat: {}` instead; beat gets a process of its own",
+                "remove `beat: true`, and add the section `beat: {}`; beat has its own process",
             ),
         ],
     ),
@@ -89,7 +92,7 @@ REFUSES = {
             Found(
                 "beat-multiple",
                 "3:44",
-                "2 processes of worker q are to run a beat each: every schedule would be sent that often",
+                "2 processes of worker q run one beat each, so each scheduled task is sent 2 times",
                 OWN_PROCESS,
             ),
         ],
@@ -100,13 +103,13 @@ REFUSES = {
             Found(
                 "beat-multiple",
                 "3:31",
-                "worker q is to run a second beat: every schedule would be sent that often",
+                "worker q runs a second beat, so each scheduled task is sent more than once",
                 OWN_PROCESS,
             ),
             Found(
                 "beat-multiple",
                 "3:72",
-                "worker r is to run a second beat: every schedule would be sent that often",
+                "worker r runs a second beat, so each scheduled task is sent more than once",
                 OWN_PROCESS,
             ),
         ],
@@ -117,7 +120,7 @@ REFUSES = {
             Found(
                 "beat-embedded-green",
                 "3:45",
-                "worker q is to run a beat inside, but with the pool gevent it would not start",
+                "worker q runs beat, but a worker with pool gevent and beat does not start",
                 OWN_PROCESS,
             ),
         ],
@@ -128,8 +131,11 @@ REFUSES = {
             Found(
                 "beat-schedule-path",
                 "1:21",
-                "the command of beat names its file, on a disk that outlives it; this changes nothing",
-                "remove it",
+                (
+                    "`beat_schedule_filename` has no effect: the command of beat names its file, on a "
+                    "persistent disk"
+                ),
+                "remove `beat_schedule_filename`",
             ),
         ],
     ),

@@ -7,7 +7,7 @@ from workloads import Found, after
 
 from policycompiler.policies.schedules import schedule_options
 
-FOLLOWED = "a run that has waited for its whole interval is followed by the next one"
+FOLLOWED = "the next run replaces a run that has waited for a whole interval"
 
 
 def schedule(fields: str, task: str = "") -> str:
@@ -22,20 +22,23 @@ DECIDES = {
     "a crontab of nearly even gaps": (schedule("cron: '*/7 * * * *'"), ({"expires": 216}, FOLLOWED)),
     "options": (
         schedule("every: 10m, options: {queue: q, priority: 5, expires: 60}"),
-        ({"expires": 60, "priority": 5, "queue": "q"}, "declared"),
+        ({"expires": 60, "priority": 5, "queue": "q"}, "the schedule declares its options"),
     ),
     "options beside an interval": (
         schedule("every: 10m, options: {queue: q}"),
         ({"expires": 540, "queue": "q"}, FOLLOWED),
     ),
-    "an expiry": (schedule("cron: '0 3 * * *', expires: 1h"), ({"expires": 3600}, "declared")),
+    "an expiry": (
+        schedule("cron: '0 3 * * *', expires: 1h"),
+        ({"expires": 3600}, ("the schedule declares its options")),
+    ),
     "an expiry wins over the option": (
         schedule("every: 10m, expires: 1m, options: {expires: 5}"),
-        ({"expires": 60}, "declared"),
+        ({"expires": 60}, "the schedule declares its options"),
     ),
     "the task expires sooner": (
         schedule("every: 10m", "expires: 1m"),
-        ({"expires": 60}, "its task is useless after this"),
+        ({"expires": 60}, "the task declares this expiry"),
     ),
     "the task expires later": (schedule("every: 10m", "expires: 1h"), ({"expires": 540}, FOLLOWED)),
 }
@@ -75,22 +78,24 @@ REFUSES = {
         Found(
             "schedule-limit-above-task",
             "2:64",
-            "a time_limit of 60 s, but stops and timeouts count on runs of at most 21 s",
-            "lower it, or declare the longer run time with the task",
+            "`time_limit` is 1 min, but stops and timeouts assume runs of 21 s at most",
+            "lower `time_limit`, or declare the longer run time for shop.*",
         ),
     ),
     "two expiries": (
         schedule("every: 1h, expires: 5m, options: {expires: 60}"),
-        Found("expires-twice", "2:74", "the expiry is given twice", "keep one of them"),
+        Found("expires-twice", "2:74", "schedule s sets `expires` twice", "remove one of the two expiries"),
     ),
     "frequent, with a gap at night": (
         schedule("cron: '*/5 9-17 * * *'"),
         Found(
             "beat-expires",
             "2:37",
-            "runs are 300 s to 54300 s apart and none expires: after an outage all of them run one after the "
-            "other",
-            "add `expires:`, after which a run is useless",
+            (
+                "runs are 5 min to 15 h 5 min apart and never expire: after an outage, all waiting "
+                "runs follow one another"
+            ),
+            "add `expires:`, the time after which a run is useless",
         ),
     ),
     "kept for longer than to the next": (
@@ -98,9 +103,11 @@ REFUSES = {
         Found(
             "expires-over-interval",
             "2:51",
-            "a run expires after 3600 s, but the next one is due within 300 s: after an outage up to 13 of "
-            "them run one after the other",
-            "expire it before the next one, such as after 270 s",
+            (
+                "a run expires after 1 h, but the next one is due within 5 min: after an outage, up to "
+                "13 runs follow one another"
+            ),
+            "let a run expire before the next one, for instance after 4 min 30 s",
         ),
     ),
     "as an option": (
@@ -108,9 +115,11 @@ REFUSES = {
         Found(
             "expires-over-interval",
             "2:69",
-            "a run expires after 3601 s, but the next one is due within 3600 s: after an outage up to 2 of "
-            "them run one after the other",
-            "expire it before the next one, such as after 3240 s",
+            (
+                "a run expires after 1 h 1 s, but the next one is due within 1 h: after an outage, up "
+                "to 2 runs follow one another"
+            ),
+            "let a run expire before the next one, for instance after 54 min",
         ),
     ),
 }

@@ -7,9 +7,9 @@ from workloads import Found, after
 
 from policycompiler.policies.schedules import schedule_times
 
-LOCK = "let the task hold a lock that expires after its hard limit"
-UTC = "`timezone: UTC` has no such day; or bear it"
-EITHER = "write `*` for one of the two; for either of them, write two schedules"
+LOCK = "let the task hold a lock that expires after its hard time limit"
+UTC = "write `timezone: UTC` if the schedule must not change on that day"
+EITHER = "write `*` in one of the two fields; to match either, write two schedules"
 
 
 def schedule(fields: str, task: str = "") -> str:
@@ -21,13 +21,16 @@ def in_zone(cron: str, zone: str) -> str:
 
 
 def skipped(zone: str, span: str, due: str, sent: str) -> str:
-    return f"the clocks of {zone} skip the time {span} once a year: on that day {due} is sent at {sent}"
+    return (
+        f"the clocks of {zone} skip the time {span} once a year: on that day beat sends "
+        f"the run of {due} at {sent}"
+    )
 
 
 def repeated(zone: str, span: str) -> str:
     return (
-        f"the hour {span} comes twice when the clocks of {zone} go back, and nothing is sent in its second "
-        "pass: for 60 min more than usual"
+        f"when the clocks of {zone} go back, the time {span} repeats: beat sends nothing in the second pass, "
+        "so the gap is 60 min longer"
     )
 
 
@@ -37,8 +40,8 @@ REFUSES = {
         Found(
             "beat-overlap",
             "2:38",
-            "a run may take 90 s (p99), but the next one is sent after 60 s: two run at a time",
-            f"send it at most every 90 s, or {LOCK}",
+            ("a run may take 1 min 30 s (p99), but beat sends the next one after 1 min: two runs overlap"),
+            f"send it at most every 1 min 30 s, or {LOCK}",
         ),
     ),
     "longer than the shortest gap of a crontab": (
@@ -46,8 +49,8 @@ REFUSES = {
         Found(
             "beat-overlap",
             "2:37",
-            "a run may take 900 s (p99), but the next one is sent after 600 s: two run at a time",
-            f"send it at most every 900 s, or {LOCK}",
+            ("a run may take 15 min (p99), but beat sends the next one after 10 min: two runs overlap"),
+            f"send it at most every 15 min, or {LOCK}",
         ),
     ),
     "a time that is skipped": (
@@ -73,8 +76,10 @@ REFUSES = {
         Found(
             "beat-cron-dom-dow",
             "2:37",
-            "day-of-month `1,15` and day-of-week `5`: Celery runs it on days that match both, Unix cron on "
-            "days that match either",
+            (
+                "day-of-month `1,15` and day-of-week `5` are both set: Celery runs the task on days "
+                "that match both, Unix cron on days that match either"
+            ),
             EITHER,
         ),
     ),
@@ -83,8 +88,8 @@ REFUSES = {
         Found(
             "schedule-duplicate",
             "4:3",
-            "s sends shop.a at the same times with the same arguments: it runs twice",
-            "remove one of the two",
+            "schedules s and t send shop.a at the same times with the same arguments: it runs twice",
+            "remove one of the two schedules",
         ),
     ),
 }

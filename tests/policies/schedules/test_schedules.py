@@ -17,20 +17,23 @@ DECIDES = {
         {
             "schedule:s/cron": (
                 {"minute": "0", "hour": "3", "day_of_month": "*", "month_of_year": "*", "day_of_week": "1-5"},
-                "declared",
+                "the schedule declares it",
             ),
-            "schedule:s/task": ("shop.a", "declared"),
-            "schedule:s/args": ([1], "declared"),
-            "schedule:s/kwargs": ({"full": True}, "declared"),
-            "schedule:s/timezone": ("UTC", "no zone is declared, so the app's"),
-            "app/timezone": ("UTC", "has no daylight saving; a schedule may name its own zone"),
-            "app/enable_utc": (True, "machines in two zones agree"),
+            "schedule:s/task": ("shop.a", "the schedule declares it"),
+            "schedule:s/args": ([1], "the schedule declares it"),
+            "schedule:s/kwargs": ({"full": True}, "the schedule declares it"),
+            "schedule:s/timezone": ("UTC", ("the schedule declares no time zone, and the app has this one")),
+            "app/timezone": (
+                "UTC",
+                ("UTC has no daylight saving time, and a schedule may declare its own zone"),
+            ),
+            "app/enable_utc": (True, "machines in different time zones must agree on times"),
         },
     ),
     "a zone of its own": (
         ("tasks: {shop.a: }\nschedules: {s: {task: shop.a, cron: '0 3 * * *', timezone: Europe/Paris}}"),
         {
-            "schedule:s/timezone": ("Europe/Paris", "declared"),
+            "schedule:s/timezone": ("Europe/Paris", "the schedule declares it"),
         },
     ),
     "the app's zone": (
@@ -40,21 +43,24 @@ DECIDES = {
             "schedules: {s: {task: shop.a, cron: '0 3 * * *'}}"
         ),
         {
-            "schedule:s/timezone": ("Europe/Paris", "no zone is declared, so the app's"),
+            "schedule:s/timezone": (
+                "Europe/Paris",
+                ("the schedule declares no time zone, and the app has this one"),
+            ),
         },
     ),
     "an interval": (
         "tasks: {shop.a: }\nschedules: {s: {task: shop.a, every: 10m, description: Sweeps., owner: team}}",
         {
-            "schedule:s/every_seconds": (600, "declared"),
-            "schedule:s/description": ("Sweeps.", "declared"),
-            "schedule:s/owner": ("team", "declared"),
+            "schedule:s/every_seconds": (600, "the schedule declares it"),
+            "schedule:s/description": ("Sweeps.", "the schedule declares it"),
+            "schedule:s/owner": ("team", "the schedule declares it"),
         },
     ),
     "a task that nobody declared": (
         "schedules: {s: {task: other.x, every: 1m}}",
         {
-            "schedule:s/task": ("other.x", "declared"),
+            "schedule:s/task": ("other.x", "the schedule declares it"),
         },
     ),
     "the sun": (
@@ -64,7 +70,10 @@ DECIDES = {
             "2}}}"
         ),
         {
-            "schedule:s/solar": ({"event": "sunset", "latitude": 48.9, "longitude": 2.0}, "declared"),
+            "schedule:s/solar": (
+                {"event": "sunset", "latitude": 48.9, "longitude": 2.0},
+                ("the schedule declares it"),
+            ),
         },
     ),
     "a day that some years have": (
@@ -72,20 +81,20 @@ DECIDES = {
         {
             "schedule:s/cron": (
                 {"minute": "0", "hour": "0", "day_of_month": "29", "month_of_year": "2", "day_of_week": "*"},
-                "declared",
+                "the schedule declares it",
             ),
         },
     ),
     "a task of a glob": (
         "tasks: {shop.*: }\nschedules: {s: {task: shop.b, every: 1s}}",
         {
-            "schedule:s/task": ("shop.b", "declared"),
+            "schedule:s/task": ("shop.b", "the schedule declares it"),
         },
     ),
     "a task of Celery's own": (
         "schedules: {s: {task: celery.backend_cleanup, every: 1d}}",
         {
-            "schedule:s/task": ("celery.backend_cleanup", "declared"),
+            "schedule:s/task": ("celery.backend_cleanup", "the schedule declares it"),
         },
     ),
 }
@@ -119,8 +128,8 @@ REFUSES = {
             Found(
                 "timezone-unused",
                 "2:52",
-                "only a cron is read in a zone; here it changes nothing",
-                "remove it",
+                "`timezone` has no effect here: it applies only to `cron`",
+                "remove `timezone`",
             )
         ],
     ),
@@ -130,7 +139,7 @@ REFUSES = {
             Found(
                 "beat-unknown-task",
                 "2:23",
-                "no task `shop.mail.sent` is declared; beat would send it all the same",
+                "task `shop.mail.sent` is not declared, but beat would send it anyway",
                 "did you mean `shop.mail.send`?",
             ),
         ],
@@ -141,8 +150,8 @@ REFUSES = {
             Found(
                 "beat-unknown-task",
                 "2:23",
-                "no task `shop.old` is declared; beat would send it all the same",
-                "it is called `shop.new` now",
+                "task `shop.old` is not declared, but beat would send it anyway",
+                "write `shop.new`, its new name",
             ),
         ],
     ),
@@ -152,7 +161,7 @@ REFUSES = {
             Found(
                 "beat-unknown-task",
                 "1:23",
-                "no task `other.x` is declared; beat would send it all the same",
+                "task `other.x` is not declared, but beat would send it anyway",
                 "declare it under `tasks:`",
             ),
         ],
@@ -163,7 +172,7 @@ REFUSES = {
             Found(
                 "beat-unknown-task",
                 "1:23",
-                "no task `other.x` is declared; beat would send it all the same",
+                "task `other.x` is not declared, but beat would send it anyway",
                 "declare it under `tasks:`",
             ),
         ],
@@ -174,7 +183,7 @@ REFUSES = {
             Found(
                 "schedule-kind",
                 "2:16",
-                "a schedule has exactly one of cron, every and solar; found none of them",
+                ("a schedule must have exactly one of `cron`, `every` and `solar`; found none of them"),
                 "add one of them",
             ),
         ],
@@ -185,7 +194,7 @@ REFUSES = {
             Found(
                 "schedule-kind",
                 "2:57",
-                "a schedule has exactly one of cron, every and solar; found cron and every",
+                ("a schedule must have exactly one of `cron`, `every` and `solar`; found cron and every"),
                 "keep one of them",
             ),
         ],
@@ -196,7 +205,7 @@ REFUSES = {
             Found(
                 "schedule-cron",
                 "2:37",
-                "a crontab has 5 fields; found 4",
+                "a crontab must have 5 fields; found 4",
                 "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`",
             ),
         ],
@@ -208,8 +217,8 @@ REFUSES = {
                 "schedule-cron",
                 "2:37",
                 (
-                    "the field hour is `25`; allowed are numbers from 0 to 23, `*`, ranges (`1-5`), "
-                    "lists (`1,5`) and steps (`*/2`)"
+                    "the hour field is `25`; it may have numbers from 0 to 23, `*`, ranges (`1-5`), lists "
+                    "(`1,5`) and steps (`*/2`)"
                 ),
                 "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`",
             ),
@@ -222,8 +231,8 @@ REFUSES = {
                 "schedule-cron",
                 "2:37",
                 (
-                    "the field day-of-week is `noday`; allowed are numbers from 0 to 6, `*`, ranges (`1-5`), "
-                    "lists (`1,5`) and steps (`*/2`)"
+                    "the day-of-week field is `noday`; it may have numbers from 0 to 6, `*`, ranges "
+                    "(`1-5`), lists (`1,5`) and steps (`*/2`)"
                 ),
                 "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`",
             ),
@@ -236,7 +245,7 @@ REFUSES = {
                 "schedule-cron",
                 "2:37",
                 (
-                    "the field minute is `*/0`; allowed are numbers from 0 to 59, `*`, ranges (`1-5`), "
+                    "the minute field is `*/0`; it may have numbers from 0 to 59, `*`, ranges (`1-5`), "
                     "lists (`1,5`) and steps (`*/2`)"
                 ),
                 "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`",
@@ -249,7 +258,7 @@ REFUSES = {
             Found(
                 "schedule-cron",
                 "2:37",
-                "no year has a day 31 in month 2,4",
+                "day 31 does not exist in month 2,4",
                 "write `minute hour day-of-month month day-of-week`, such as `0 3 * * *`",
             ),
         ],
@@ -260,8 +269,8 @@ REFUSES = {
             Found(
                 "schedule-timezone",
                 "2:60",
-                "no time zone `Europe/Pariss`",
-                "write one such as Europe/Paris or UTC",
+                "`Europe/Pariss` is not a known time zone",
+                "write an IANA time zone, such as Europe/Paris or UTC",
             ),
         ],
     ),
@@ -269,7 +278,10 @@ REFUSES = {
         ("tasks: {shop.a: }\nschedules: {s: {task: shop.a, cron: '0 3 * * *', timezone: Europe}}"),
         [
             Found(
-                "schedule-timezone", "2:60", "no time zone `Europe`", "write one such as Europe/Paris or UTC"
+                "schedule-timezone",
+                "2:60",
+                "`Europe` is not a known time zone",
+                ("write an IANA time zone, such as Europe/Paris or UTC"),
             ),
         ],
     ),
@@ -277,7 +289,10 @@ REFUSES = {
         "celery: {settings: {timezone: Nowhere}}",
         [
             Found(
-                "schedule-timezone", "1:31", "no time zone `Nowhere`", "write one such as Europe/Paris or UTC"
+                "schedule-timezone",
+                "1:31",
+                "`Nowhere` is not a known time zone",
+                ("write an IANA time zone, such as Europe/Paris or UTC"),
             ),
         ],
     ),
@@ -291,7 +306,7 @@ REFUSES = {
                 "schedule-solar",
                 "2:46",
                 (
-                    "no event of the sun `sunup`; there are: dawn_astronomical, dawn_civil, "
+                    "`sunup` is not a solar event; Celery supports: dawn_astronomical, dawn_civil, "
                     "dawn_nautical, dusk_astronomical, dusk_civil, dusk_nautical, solar_noon, sunrise, "
                     "sunset"
                 ),

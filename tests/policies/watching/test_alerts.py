@@ -121,15 +121,16 @@ def test_there_are_no_alerts_where_the_exporter_sees_nothing(transport):
     assert decisions(scopes) == []
     (finding,) = proposals(scopes)
     assert (finding.name, finding.path) == ("alert-missing", ("broker", "transport"))
-    assert finding.message == f"no queue has an alert: celery-exporter measures nothing on {transport}"
+    assert finding.message == f"no queue has an alert: celery-exporter does not support {transport}"
 
 
 EVENTS_OFF = {
     "worker_send_task_events": (
-        "workers tell of no start and no failure: no alert says that tasks stand still or fail"
+        "workers send no events when runs start or fail: no alert fires when queues stall or runs fail"
     ),
     "task_send_sent_event": (
-        "nobody tells which queue a task was sent to: no alert says that tasks stand still or fail"
+        "publishers send no events that name the queue of a task: no alert fires when queues "
+        "stall or runs fail"
     ),
 }
 
@@ -137,13 +138,13 @@ EVENTS_OFF = {
 @pytest.mark.parametrize(("key", "message"), EVENTS_OFF.items(), ids=EVENTS_OFF)
 def test_events_that_are_pinned_off_are_missed(key, message):
     found = after(alerts, f"celery: {{settings: {{{key}: false}}}}\ntasks: {{shop.a: }}").findings
-    assert found == [Found("events-off-monitored", "1:21", message, "remove it")]
+    assert found == [Found("events-off-monitored", "1:21", message, f"remove `{key}`")]
 
 
 def test_events_of_a_task_that_are_pinned_off_are_missed():
     found = after(alerts, "tasks: {shop.a: {options: {send_events: false}}}").findings
-    message = "nothing is told of shop.a: no alert counts its starts and failures"
-    assert found == [Found("events-off-monitored", "1:28", message, "remove it")]
+    message = "workers send no events about shop.a: no alert counts its started and failed runs"
+    assert found == [Found("events-off-monitored", "1:28", message, "remove `send_events`")]
 
 
 def test_events_of_another_apps_task_are_its_own_affair():
@@ -205,7 +206,7 @@ def test_a_backlog_is_what_the_slots_start_within_the_promise_with_its_reason_an
         Scope("alert", "CeleryQueueBacklog:mail"),
         "threshold",
         120,
-        "36 slots with runs of 0.3 s start about 120 in the promised 1 s",
+        "36 slots with runs of about 0.3 s start 120 messages within the latency target of 1 s",
         (
             Derived(MAIL, "queue_wait_seconds"),
             Derived(MAILER, "concurrency"),

@@ -9,7 +9,7 @@ from policycompiler.policies.watching import critical_tasks
 
 CRITICAL = "tasks: {shop.a: {critical: true, queue: q, owner: payments}}"
 SCOPE = "alert:CeleryTaskNewFailure:shop.a"
-SIGNAL = "watch it in the task itself, such as by a task_failure signal"
+SIGNAL = "report failures in the application, for instance with a task_failure signal handler"
 
 
 def test_it_decides_an_alert_whole():
@@ -17,8 +17,9 @@ def test_it_decides_an_alert_whole():
     assert decided == {
         f"{SCOPE}/alert": "CeleryTaskNewFailure",
         f"{SCOPE}/description": (
-            "A run of shop.a has failed for good within the last 15 min; each of its failures matters. "
-            "First: journalctl --unit=shop-worker-q@1.service --since=-1h --priority=warning."
+            "A run of shop.a failed within the last 15 min and is not retried. The "
+            "workload declares this task critical: each failure matters. First: "
+            "journalctl --unit=shop-worker-q@1.service --since=-1h --priority=warning."
         ),
         f"{SCOPE}/for_seconds": 0,
         f"{SCOPE}/queue": "q",
@@ -64,7 +65,10 @@ REFUSES = {
         Found(
             "critical-unwatched",
             "2:28",
-            "each failure of shop.a matters, but nobody is told: celery-exporter counts nothing on sqs",
+            (
+                "each failure of shop.a matters, but no alert can see one: celery-exporter "
+                "does not support sqs"
+            ),
             SIGNAL,
         ),
     ),
@@ -73,7 +77,7 @@ REFUSES = {
         Found(
             "critical-unwatched",
             "2:28",
-            "each failure of shop.a matters, but nobody is told: worker q sends no task events",
+            ("each failure of shop.a matters, but no alert can see one: worker q sends no task events"),
             SIGNAL,
         ),
     ),

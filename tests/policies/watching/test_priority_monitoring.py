@@ -15,12 +15,12 @@ REFUSES = {
                 "priority-monitoring",
                 "1:41",
                 (
-                    "the backlog alert of queue mail counts only its most urgent messages: "
-                    "celery-exporter does not see what waits in step 7 of its priorities"
+                    "the backlog alert of queue mail counts only the most urgent messages: "
+                    "celery-exporter does not count messages of priority step 7"
                 ),
                 (
-                    "watch the lengths of those lists too (redis_exporter measures the keys it is "
-                    "given), use RabbitMQ, or a queue of its own for what is urgent"
+                    "monitor the lengths of those lists with redis_exporter (it measures listed "
+                    "keys), use RabbitMQ, or give urgent tasks a separate queue"
                 ),
             )
         ],
@@ -35,12 +35,12 @@ REFUSES = {
                 "priority-monitoring",
                 "2:29",
                 (
-                    "the backlog alert of queue mail counts only its most urgent messages: "
-                    "celery-exporter does not see what waits in step 1 of its priorities"
+                    "the backlog alert of queue mail counts only the most urgent messages: "
+                    "celery-exporter does not count messages of priority step 1"
                 ),
                 (
-                    "watch the lengths of those lists too (redis_exporter measures the keys it is "
-                    "given), use RabbitMQ, or a queue of its own for what is urgent"
+                    "monitor the lengths of those lists with redis_exporter (it measures listed "
+                    "keys), use RabbitMQ, or give urgent tasks a separate queue"
                 ),
             )
         ],
@@ -52,12 +52,12 @@ REFUSES = {
                 "priority-monitoring",
                 "1:38",
                 (
-                    "the backlog alert of queue shop.standard.io counts only its most urgent "
-                    "messages: celery-exporter does not see what waits in step 6 of its priorities"
+                    "the backlog alert of queue shop.standard.io counts only the most urgent "
+                    "messages: celery-exporter does not count messages of priority step 6"
                 ),
                 (
-                    "watch the lengths of those lists too (redis_exporter measures the keys it is "
-                    "given), use RabbitMQ, or a queue of its own for what is urgent"
+                    "monitor the lengths of those lists with redis_exporter (it measures listed "
+                    "keys), use RabbitMQ, or give urgent tasks a separate queue"
                 ),
             )
         ],

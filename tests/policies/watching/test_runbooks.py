@@ -12,18 +12,21 @@ OF_QUEUE = "alert:CeleryQueueBacklog:q/runbook"
 DECIDES = {
     "the only task": (
         f"tasks: {{shop.a: {{queue: q, runbook: '{A}'}}}}",
-        {OF_QUEUE: (A, "the only one of the queue's tasks")},
+        {OF_QUEUE: (A, "the tasks of this queue declare no other runbook")},
     ),
     "the only runbook": (
         f"tasks: {{shop.a: {{queue: q, runbook: '{A}'}}, shop.b: {{queue: q}}}}",
-        {OF_QUEUE: (A, "the only one of the queue's tasks")},
+        {OF_QUEUE: (A, "the tasks of this queue declare no other runbook")},
     ),
     "two of a queue, one of a task": (
         (
             f"tasks: {{shop.a: {{queue: q, runbook: '{A}', critical: true}}, "
             f"shop.b: {{queue: q, runbook: '{B}'}}}}"
         ),
-        {OF_QUEUE: None, "alert:CeleryTaskNewFailure:shop.a/runbook": (A, "that of the task")},
+        {
+            OF_QUEUE: None,
+            "alert:CeleryTaskNewFailure:shop.a/runbook": (A, ("the task declares this runbook")),
+        },
     ),
     "none": ("tasks: {shop.a: {queue: q, critical: true}}", {OF_QUEUE: None}),
     "what is about no queue": (

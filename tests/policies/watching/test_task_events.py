@@ -11,24 +11,30 @@ DECIDES = {
     "Redis": (
         "tasks: {shop.a: }",
         {
-            "app/worker_send_task_events": (True, "exporters and Flower live on them"),
-            "app/task_send_sent_event": (True, "exporters and Flower live on them"),
-            "worker:shop.standard.io/task_events": (True, "exporters and Flower live on them"),
-            "worker:shop.standard.io/without_gossip": (True, "nothing here uses it"),
+            "app/worker_send_task_events": (True, "celery-exporter and Flower require task events"),
+            "app/task_send_sent_event": (True, "celery-exporter and Flower require task events"),
+            "worker:shop.standard.io/task_events": (True, ("celery-exporter and Flower require task events")),
+            "worker:shop.standard.io/without_gossip": (True, "no generated file uses gossip"),
             "worker:shop.standard.io/without_mingle": (
                 False,
-                "a starting worker learns which tasks were revoked",
+                "a starting worker asks the other workers which tasks were revoked",
             ),
-            "worker:shop.standard.io/without_heartbeat": (False, "monitors know it is alive"),
-            "worker:shop.standard.io/log_level": ("INFO", "one line a task"),
+            "worker:shop.standard.io/without_heartbeat": (
+                False,
+                ("heartbeats show monitors that the worker is alive"),
+            ),
+            "worker:shop.standard.io/log_level": ("INFO", "INFO logs one line for each run"),
         },
     ),
     "SQS carries none": (
         "broker: {transport: sqs, url: '${U}'}\ntasks: {shop.a: }",
         {
-            "app/worker_send_task_events": (False, "this broker cannot carry them"),
-            "app/task_send_sent_event": (False, "this broker cannot carry them"),
-            "worker:shop-standard-io/task_events": (False, "as the app's setting says"),
+            "app/worker_send_task_events": (False, "this broker does not transport task events"),
+            "app/task_send_sent_event": (False, "this broker does not transport task events"),
+            "worker:shop-standard-io/task_events": (
+                False,
+                ("`worker_send_task_events` is false for the whole app"),
+            ),
         },
     ),
     "gevent on RabbitMQ is slow with them": (
@@ -39,12 +45,15 @@ DECIDES = {
             "workers: {q: {pool: gevent}}"
         ),
         {
-            "worker:q/task_events": (False, "with any events this pool is held to ten tasks a second"),
-            "worker:q/without_heartbeat": (True, "with any events this pool is held to ten tasks a second"),
-            "worker:shop.standard.io/task_events": (True, "exporters and Flower live on them"),
+            "worker:q/task_events": (False, ("events would limit this pool to about ten tasks a second")),
+            "worker:q/without_heartbeat": (
+                True,
+                ("events would limit this pool to about ten tasks a second"),
+            ),
+            "worker:shop.standard.io/task_events": (True, ("celery-exporter and Flower require task events")),
             "app/worker_send_task_events": (
                 False,
-                "each worker's own flag says so, as one of them must not send any",
+                "at least one worker must not send events, so each worker has its own flag",
             ),
         },
     ),
@@ -55,7 +64,7 @@ DECIDES = {
             "queues: {q: {}}\n"
             "workers: {q: {pool: gevent}}"
         ),
-        {"worker:q/task_events": (True, "exporters and Flower live on them")},
+        {"worker:q/task_events": (True, "celery-exporter and Flower require task events")},
     ),
     "Celery 5.6 was not": (
         (
@@ -65,19 +74,22 @@ DECIDES = {
             "workers: {q: {pool: gevent}}"
         ),
         {
-            "worker:q/without_heartbeat": (False, "monitors know it is alive"),
+            "worker:q/without_heartbeat": (False, ("heartbeats show monitors that the worker is alive")),
         },
     ),
     "threads are not": (
         ("broker: {transport: rabbitmq, url: '${U}'}\nqueues: {q: {}}\nworkers: {q: {pool: threads}}"),
         {
-            "worker:q/without_heartbeat": (False, "monitors know it is alive"),
+            "worker:q/without_heartbeat": (False, ("heartbeats show monitors that the worker is alive")),
         },
     ),
     "switched off for all": (
         "celery: {settings: {worker_send_task_events: false}}\ntasks: {shop.a: }",
         {
-            "worker:shop.standard.io/task_events": (False, "as the app's setting says"),
+            "worker:shop.standard.io/task_events": (
+                False,
+                ("`worker_send_task_events` is false for the whole app"),
+            ),
         },
     ),
 }

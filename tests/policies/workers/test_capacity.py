@@ -15,8 +15,8 @@ REFUSES = {
                 "capacity-short",
                 "2:28",
                 (
-                    "the declared work keeps 6 slots busy on average (rate times mean run time), and "
-                    "worker q has 8: 75% busy, so waits grow faster than load"
+                    "the declared load keeps 6 slots busy on average (rate times mean run time), and "
+                    "worker q has 8 slots: 75% busy, so waits grow faster than the load"
                 ),
                 "pin 9 slots or more, or remove the pin",
             ),
@@ -33,8 +33,8 @@ REFUSES = {
                 "capacity-short",
                 "2:28",
                 (
-                    "the declared work keeps 6.5 slots busy on average (rate times mean run time), and "
-                    "worker q has 4: 162% busy, so the queue grows for ever"
+                    "the declared load keeps 6.5 slots busy on average (rate times mean run time), and "
+                    "worker q has 4 slots: 162% busy, so the backlog grows without end"
                 ),
                 "pin 10 slots or more, or remove the pin",
             ),
@@ -50,8 +50,8 @@ REFUSES = {
                 "capacity-short",
                 "2:28",
                 (
-                    "the declared work keeps 6 slots busy on average (rate times mean run time), and the 2 "
-                    "workers of its queues have 4: 150% busy, so the queue grows for ever"
+                    "the declared load keeps 6 slots busy on average (rate times mean run time), and the 2 "
+                    "workers of these queues have 4 slots: 150% busy, so the backlog grows without end"
                 ),
                 "pin 9 slots or more, or remove the pin",
             ),
@@ -67,8 +67,8 @@ REFUSES = {
                 "capacity-short",
                 "1:41",
                 (
-                    "the declared work keeps 6 slots busy on average (rate times mean run time), and "
-                    "worker q has 2: 300% busy, so the queue grows for ever"
+                    "the declared load keeps 6 slots busy on average (rate times mean run time), and "
+                    "worker q has 2 slots: 300% busy, so the backlog grows without end"
                 ),
                 "pin 9 slots or more, or remove the pin",
             ),
@@ -81,10 +81,10 @@ REFUSES = {
                 "memory-budget",
                 "2:39",
                 (
-                    "4 runs of shop.a take 2400 MiB, and a process of worker q has 2048 MiB: the kernel "
-                    "kills a run or all of them"
+                    "4 runs of shop.a take 2.34 GiB, but a process of worker q has a budget of 2 GiB: the "
+                    "kernel kills a child process or the whole worker process"
                 ),
-                "raise the budget, or pin 3 slots",
+                "raise the memory budget, or pin 3 slots",
             ),
         ],
     ),
@@ -95,10 +95,10 @@ REFUSES = {
                 "memory-budget",
                 "2:23",
                 (
-                    "a run of shop.a takes 3072 MiB, and a process of worker q has 2048 MiB: the kernel "
-                    "kills a run or all of them"
+                    "a run of shop.a takes 3 GiB, but a process of worker q has a budget of 2 GiB: the "
+                    "kernel kills a child process or the whole worker process"
                 ),
-                "raise the budget",
+                "raise the memory budget",
             ),
         ],
     ),

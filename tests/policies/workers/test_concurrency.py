@@ -16,34 +16,46 @@ DECIDES = {
         {
             "worker:q/concurrency": (
                 2,
-                "a modest number for tasks that wait for others: not all rates are declared",
+                (
+                    "not all rates are declared, and 4 slots are a safe number for tasks that wait for "
+                    "other systems"
+                ),
             ),
-            "worker:q/replicas": (2, "4 slots, at most 3 into its memory beside each other, 600 MiB each"),
+            "worker:q/replicas": (
+                2,
+                ("the load needs 4 slots, and the memory of one process, at 600 MiB a run, fits 3 slots"),
+            ),
         },
     ),
     "what fits into the memory of the processes that are pinned": (
         "tasks: {shop.a: {queue: q, memory: 600MiB}}\nworkers: {q: {memory: 2GiB, replicas: 1}}",
         {
-            "worker:q/concurrency": (3, "no more fit into its memory beside each other, 600 MiB each"),
+            "worker:q/concurrency": (3, "the memory of one process, at 600 MiB a run, fits 3 slots"),
         },
     ),
     "at least one slot, whatever its memory": (
         "tasks: {shop.a: {queue: q, memory: 4GiB}}\nworkers: {q: {memory: 2GiB, replicas: 1}}",
         {
-            "worker:q/concurrency": (1, "no more fit into its memory beside each other, 4096 MiB each"),
+            "worker:q/concurrency": (1, "the memory of one process, at 4 GiB a run, fits 1 slot"),
         },
     ),
     "what is known of the peak": (
         "tasks: {shop.a: {runtime: {p50: 300ms, p99: 300ms}, rate: {mean: 5/s, peak: 40/s}}}",
         {
-            "worker:shop.standard.io/concurrency": (18, "12 busy slots at the peak, kept below 70% busy"),
-            "worker:shop.standard.io/replicas": (1, "one process is enough"),
+            "worker:shop.standard.io/concurrency": (
+                18,
+                ("the load keeps 12 slots busy at peak, and at most 70% of all slots may be busy"),
+            ),
+            "worker:shop.standard.io/replicas": (1, "one worker process has enough slots"),
         },
     ),
     "the mean stands for the peak": (
         "tasks: {shop.a: {runtime: {p50: 1s, p99: 1s}, rate: 7/s}}",
         {
-            "worker:shop.standard.io/concurrency": (10, "7 busy slots at the peak, kept below 70% busy"),
+            "worker:shop.standard.io/concurrency": (
+                10,
+                ("the load keeps 7 slots busy at peak, and at most 70% of all slots may be busy"),
+            ),
         },
     ),
     "hardly anything to do": (
@@ -51,7 +63,7 @@ DECIDES = {
         {
             "worker:shop.standard.io/concurrency": (
                 2,
-                "hardly anything to do, but one slow run must not stop a queue",
+                "the load is small, and with 2 slots one slow run does not block a queue",
             ),
         },
     ),
@@ -60,9 +72,12 @@ DECIDES = {
         {
             "worker:shop.standard.io/concurrency": (
                 4,
-                "a modest number for tasks that wait for others: not all rates are declared",
+                (
+                    "not all rates are declared, and 4 slots are a safe number for tasks that wait for "
+                    "other systems"
+                ),
             ),
-            "worker:shop.standard.io/replicas": (1, "one process is enough"),
+            "worker:shop.standard.io/replicas": (1, "one worker process has enough slots"),
         },
     ),
     "tasks that compute": (
@@ -70,7 +85,7 @@ DECIDES = {
         {
             "worker:shop.standard.cpu/concurrency": (
                 2,
-                "a modest number for tasks that compute: not all rates are declared",
+                "not all rates are declared, and 2 slots are a safe number for tasks that compute",
             ),
         },
     ),
@@ -79,27 +94,42 @@ DECIDES = {
         {
             "worker:q/concurrency": (
                 4,
-                "a modest number for tasks that wait for others: not all rates are declared",
+                (
+                    "not all rates are declared, and 4 slots are a safe number for tasks that wait for "
+                    "other systems"
+                ),
             ),
         },
     ),
     "one of two is not known": (
         "tasks: {shop.a: {runtime: {p50: 1s, p99: 1s}, rate: 7/s}, shop.b: }",
         {
-            "worker:shop.standard.io/concurrency": (10, "7 busy slots at the peak, kept below 70% busy"),
+            "worker:shop.standard.io/concurrency": (
+                10,
+                ("the load keeps 7 slots busy at peak, and at most 70% of all slots may be busy"),
+            ),
         },
     ),
     "more than one process holds": (
         "tasks: {shop.a: {runtime: {p50: 1s, p99: 1s}, rate: 70/s}}",
         {
-            "worker:shop.standard.io/concurrency": (25, "70 busy slots at the peak, kept below 70% busy"),
-            "worker:shop.standard.io/replicas": (4, "100 slots, at most 32 in a process"),
+            "worker:shop.standard.io/concurrency": (
+                25,
+                ("the load keeps 70 slots busy at peak, and at most 70% of all slots may be busy"),
+            ),
+            "worker:shop.standard.io/replicas": (
+                4,
+                ("the load needs 100 slots, and one process has at most 32 slots"),
+            ),
         },
     ),
     "replicas are pinned": (
         "tasks: {shop.a: {queue: q, runtime: {p50: 1s, p99: 1s}, rate: 70/s}}\nworkers: {q: {replicas: 5}}",
         {
-            "worker:q/concurrency": (20, "70 busy slots at the peak, kept below 70% busy"),
+            "worker:q/concurrency": (
+                20,
+                ("the load keeps 70 slots busy at peak, and at most 70% of all slots may be busy"),
+            ),
         },
     ),
     "no replica runs": (
@@ -107,7 +137,10 @@ DECIDES = {
         {
             "worker:q/concurrency": (
                 4,
-                "a modest number for tasks that wait for others: not all rates are declared",
+                (
+                    "not all rates are declared, and 4 slots are a safe number for tasks that wait for "
+                    "other systems"
+                ),
             ),
         },
     ),
@@ -115,19 +148,19 @@ DECIDES = {
         "tasks: {shop.a: {queue: q, runtime: 1s, rate: 70/s}}\nworkers: {q: {pool: solo}}",
         {
             "worker:q/concurrency": (1, "a solo pool has one slot"),
-            "worker:q/replicas": (1, "one process is enough"),
+            "worker:q/replicas": (1, "one worker process has enough slots"),
         },
     ),
     "slots are pinned": (
         "tasks: {shop.a: {queue: q}}\nworkers: {q: {concurrency: 8}}",
         {
-            "worker:q/replicas": (1, "one process"),
+            "worker:q/replicas": (1, "one worker process has all slots"),
         },
     ),
     "autoscale": (
         "tasks: {shop.a: {queue: q}}\nworkers: {q: {concurrency: {min: 2, max: 9}}}",
         {
-            "worker:q/replicas": (1, "one process"),
+            "worker:q/replicas": (1, "one worker process has all slots"),
         },
     ),
 }
@@ -176,8 +209,8 @@ REFUSES = {
             Found(
                 "autoscale-order",
                 "2:34",
-                "the pool shrinks to 5 slots and grows to 2: min is at most max",
-                "swap them",
+                "autoscale `min` is 5 slots, more than `max` with 2",
+                "swap `min` and `max`",
             ),
         ],
     ),
@@ -188,8 +221,8 @@ REFUSES = {
                 "autoscale-off-prefork",
                 "2:43",
                 (
-                    "a pool of threads cannot grow from 2 slots to 8: its worker ends with an error as "
-                    "soon as it should"
+                    "a threads pool cannot grow from 2 slots to 8: the worker exits with an error when it "
+                    "tries"
                 ),
                 "write `concurrency: 8`, or use `pool: prefork`",
             ),
@@ -201,7 +234,7 @@ REFUSES = {
             Found(
                 "autoscale-off-prefork",
                 "2:40",
-                "a pool of solo cannot grow from 0 slots to 8: it has one slot",
+                "a solo pool cannot grow from 0 slots to 8: it has one slot",
                 "write `concurrency: 1`, or use `pool: prefork`",
             ),
         ],
@@ -243,14 +276,17 @@ def test_it_accepts(fragment):
 @pytest.mark.parametrize(
     ("fragment", "needs"),
     [
-        ("tasks: {shop.a: {rate: 12000/s, runtime: {p50: 3s, p99: 3s}}}", "1,608 processes of 32 slots"),
+        (
+            "tasks: {shop.a: {rate: 12000/s, runtime: {p50: 3s, p99: 3s}}}",
+            ("1,608 processes with 32 slots each"),
+        ),
         ("tasks: {shop.a: {rate: 1000000000/s, runtime: {p50: 3h, p99: 3h}}}", "a plan has at most 10,000"),
         (
             (
                 "tasks: {shop.a: {queue: q, rate: 12000/s, runtime: {p50: 3s, p99: 3s}}}\n"
                 "workers: {q: {replicas: 2}}"
             ),
-            "25,715 slots in each of its processes",
+            "25,715 slots in each process",
         ),
     ],
 )

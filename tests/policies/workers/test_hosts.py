@@ -18,7 +18,7 @@ REFUSES = {
             Found(
                 "host-worker-unknown",
                 "3:33",
-                "host one runs worker al, which does not exist; there are: all",
+                "host one runs worker al, which does not exist; workers: all",
                 "did you mean `all`?",
             ),
         ],
@@ -33,8 +33,8 @@ REFUSES = {
             Found(
                 "host-memory-short",
                 "3:23",
-                "the workers of host one may take 6144 MiB, and it has 4096 MiB",
-                "place fewer processes there, or lower their budgets",
+                "the workers of host one may take 6 GiB, but the host has 4 GiB of memory",
+                "place fewer worker processes on host one, or lower their memory budgets",
             ),
         ],
     ),
@@ -48,8 +48,8 @@ REFUSES = {
             Found(
                 "host-cores-short",
                 "3:22",
-                "8 slots of host one compute at once (all), and it has 4 cores",
-                "place fewer processes there, or give them fewer slots",
+                "8 slots compute at once on host one (all), but the host has 4 cores",
+                "place fewer worker processes on host one, or give them fewer slots",
             ),
         ],
     ),
@@ -63,8 +63,8 @@ REFUSES = {
             Found(
                 "host-replicas-differ",
                 "3:30",
-                "worker all has 2 processes, and hosts run 1 (one)",
-                "place as many as there are, or pin `replicas`",
+                "worker all has 2 processes, but the hosts run 1 (on one)",
+                "place 2 processes on the hosts, or pin `replicas: 1`",
             ),
         ],
     ),
@@ -78,8 +78,8 @@ REFUSES = {
             Found(
                 "host-worker-unplaced",
                 "3:8",
-                "no host runs worker rest, of 1 process, which consumes shop.standard.io",
-                "place it, where this list is to be whole",
+                "no host runs worker rest (1 process), which consumes shop.standard.io",
+                "add worker rest to a host if `hosts:` should list every worker",
             ),
         ],
     ),
@@ -94,7 +94,7 @@ REFUSES = {
             Found(
                 "beat-host-unknown",
                 "3:14",
-                "beat runs on onne, which is no host; there are: one",
+                "beat runs on onne, which `hosts:` does not list; hosts: one",
                 "did you mean `one`?",
             ),
         ],

@@ -13,14 +13,14 @@ DECIDES = {
         {
             "worker:shop.standard.io/node_name": (
                 "worker@shop.standard.io",
-                "the worker's name, where exporters look for it",
+                "exporters read the worker's name after the @",
             ),
         },
     ),
     "pinned": (
         "queues: {q: {}}\nworkers: {q: {node_name: finder}}",
         {
-            "worker:q/node_name": ("worker@finder", "pinned in the workload"),
+            "worker:q/node_name": ("worker@finder", "the workload pins `node_name`"),
         },
     ),
 }
@@ -35,8 +35,8 @@ REFUSES = {
             Found(
                 "node-name-collision",
                 "2:45",
-                "two workers would be called N; node and file names must differ, also in lower case",
-                "give each a name of its own",
+                "two workers have the node name N; node and file names must differ, ignoring case",
+                "give each worker a different name",
             ),
         ],
     ),
@@ -46,8 +46,8 @@ REFUSES = {
             Found(
                 "node-name-collision",
                 "2:33",
-                "two workers would be called r; node and file names must differ, also in lower case",
-                "give each a name of its own",
+                "two workers have the node name r; node and file names must differ, ignoring case",
+                "give each worker a different name",
             ),
         ],
     ),
@@ -57,8 +57,8 @@ REFUSES = {
             Found(
                 "node-name-collision",
                 "1:13",
-                "two workers would be called q; node and file names must differ, also in lower case",
-                "give each a name of its own",
+                "two workers have the node name q; node and file names must differ, ignoring case",
+                "give each worker a different name",
             ),
         ],
     ),
@@ -68,8 +68,8 @@ REFUSES = {
             Found(
                 "reserved-worker-name",
                 "2:17",
-                "a worker may not be called beat: generated files of that name mean another process",
-                "choose another name",
+                "worker beat has a reserved name: generated files with this name start beat",
+                "rename the worker",
             ),
         ],
     ),

@@ -13,7 +13,7 @@ DECIDES = {
         {
             "worker:shop.standard.io/pool": (
                 "prefork",
-                "the only pool that keeps time limits and survives a task that kills its process",
+                "only prefork enforces both time limits and survives a task that kills its process",
             ),
         },
     ),
@@ -22,7 +22,7 @@ DECIDES = {
         {
             "worker:q/pool": (
                 "prefork",
-                "the only pool that keeps time limits and survives a task that kills its process",
+                "only prefork enforces both time limits and survives a task that kills its process",
             ),
         },
     ),
@@ -40,8 +40,8 @@ REFUSES = {
             Found(
                 "pool-time-limit-unkept",
                 "2:21",
-                "the pool threads keeps no time limit: a stuck shop.a holds its slot for ever",
-                "use `pool: prefork`, or give the calls inside the task timeouts of their own",
+                "pool threads applies no time limit: a stuck shop.a keeps its slot without end",
+                "use `pool: prefork`, or set timeouts for the calls inside the task",
             ),
         ],
     ),
@@ -55,10 +55,10 @@ REFUSES = {
                 "pool-time-limit-unkept",
                 "2:21",
                 (
-                    "the pool threads keeps no time limit: a stuck shop.a (or one of 2 more) holds its "
-                    "slot for ever"
+                    "pool threads applies no time limit: a stuck shop.a (or one of 2 more) keeps its slot "
+                    "without end"
                 ),
-                "use `pool: prefork`, or give the calls inside the task timeouts of their own",
+                "use `pool: prefork`, or set timeouts for the calls inside the task",
             ),
         ],
     ),
@@ -71,8 +71,8 @@ REFUSES = {
             Found(
                 "pool-time-limit-inert",
                 "1:70",
-                "shop.a pins time_limit (and 1 more pinned limit), which the pool threads does not keep",
-                "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
+                "shop.a pins `time_limit` (and 1 more pinned limit), but pool threads ignores it",
+                ("use `pool: prefork`, or remove the limit and set timeouts for the calls inside the task"),
             ),
         ],
     ),
@@ -82,14 +82,14 @@ REFUSES = {
             Found(
                 "pool-time-limit-inert",
                 "1:61",
-                "shop.a pins time_limit, which the pool threads does not keep",
-                "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
+                "shop.a pins `time_limit`, but pool threads ignores it",
+                ("use `pool: prefork`, or remove the limit and set timeouts for the calls inside the task"),
             ),
             Found(
                 "pool-cpu-green",
                 "1:34",
-                "shop.a computes, and the pool threads runs all tasks in one process",
-                "use `pool: prefork`, or another worker for this task",
+                "shop.a is CPU-bound (`work: cpu`), but pool threads runs all tasks in one process",
+                "use `pool: prefork`, or give this task another worker",
             ),
         ],
     ),
@@ -99,8 +99,8 @@ REFUSES = {
             Found(
                 "pool-time-limit-unkept",
                 "2:38",
-                "the pool solo keeps no time limit: a stuck shop.* holds its slot for ever",
-                "use `pool: prefork`, or give the calls inside the task timeouts of their own",
+                "pool solo applies no time limit: a stuck shop.* keeps its slot without end",
+                "use `pool: prefork`, or set timeouts for the calls inside the task",
             ),
         ],
     ),
@@ -113,8 +113,11 @@ REFUSES = {
             Found(
                 "pool-gevent-soft",
                 "1:55",
-                "shop.a pins soft_time_limit, which the pool gevent ignores: only the hard limit ends a run",
-                "use `pool: prefork`, or remove the limit and give the task's calls timeouts",
+                (
+                    "shop.a pins `soft_time_limit`, but pool gevent ignores it: only the hard time limit "
+                    "stops a run"
+                ),
+                ("use `pool: prefork`, or remove the limit and set timeouts for the calls inside the task"),
             ),
         ],
     ),
@@ -124,7 +127,7 @@ REFUSES = {
             Found(
                 "pool-eventlet",
                 "2:21",
-                "eventlet is no longer developed, and `celery[eventlet]` does not install it",
+                "eventlet is no longer developed, and `celery[eventlet]` no longer installs it",
                 "use `pool: gevent`, or `pool: threads`",
             ),
         ],
@@ -135,8 +138,11 @@ REFUSES = {
             Found(
                 "pool-in-config",
                 "1:34",
-                "a setting is read too late for the pool gevent: it patches what is imported before",
-                "give each worker `pool: gevent` instead",
+                (
+                    "Celery reads `worker_pool` too late for the gevent pool, which must patch the "
+                    "standard library before other imports"
+                ),
+                "remove it, and give each worker `pool: gevent`",
             ),
         ],
     ),
@@ -146,7 +152,7 @@ REFUSES = {
             Found(
                 "pool-eventlet",
                 "1:34",
-                "eventlet is no longer developed, and `celery[eventlet]` does not install it",
+                "eventlet is no longer developed, and `celery[eventlet]` no longer installs it",
                 "use `pool: gevent`, or `pool: threads`",
             ),
         ],

@@ -14,8 +14,8 @@ DECIDES = {
             "worker:q/disable_prefetch": (
                 True,
                 (
-                    "shop.a may run 20 s and is acknowledged early: what a worker holds behind it would wait "
-                    "while another process is idle"
+                    "shop.a may run 20 s and is acknowledged early, so a message prefetched behind it "
+                    "would wait while another worker process is idle"
                 ),
             ),
         },
@@ -25,7 +25,7 @@ DECIDES = {
         {
             "worker:shop.standard.io/prefetch_multiplier": (
                 1,
-                "a message held in reserve waits behind running tasks while another worker may be idle",
+                ("a prefetched message waits for the runs of its worker while another worker may be idle"),
             ),
         },
     ),
@@ -35,8 +35,8 @@ DECIDES = {
             "worker:shop.standard.io/prefetch_multiplier": (
                 4,
                 (
-                    "all its tasks are short: the trip to the broker costs more than a reserve, "
-                    "which is done within the promised 30 s"
+                    "all tasks of this worker run 0.5 s at most, and prefetched messages start within the "
+                    "latency target of 30 s"
                 ),
             ),
         },
@@ -47,8 +47,8 @@ DECIDES = {
             "worker:shop.interactive.io/prefetch_multiplier": (
                 4,
                 (
-                    "all its tasks are short: the trip to the broker costs more than a reserve, "
-                    "which is done within the promised 1 s"
+                    "all tasks of this worker run 0.25 s at most, and prefetched messages start within the "
+                    "latency target of 1 s"
                 ),
             ),
         },
@@ -58,7 +58,7 @@ DECIDES = {
         {
             "worker:shop.interactive.io/prefetch_multiplier": (
                 1,
-                "a message held in reserve waits behind running tasks while another worker may be idle",
+                ("a prefetched message waits for the runs of its worker while another worker may be idle"),
             ),
         },
     ),
@@ -70,7 +70,7 @@ DECIDES = {
         {
             "worker:both/prefetch_multiplier": (
                 1,
-                "a message held in reserve waits behind running tasks while another worker may be idle",
+                ("a prefetched message waits for the runs of its worker while another worker may be idle"),
             ),
         },
     ),
@@ -79,7 +79,7 @@ DECIDES = {
         {
             "worker:shop.standard.io/prefetch_multiplier": (
                 1,
-                "a message held in reserve waits behind running tasks while another worker may be idle",
+                ("a prefetched message waits for the runs of its worker while another worker may be idle"),
             ),
         },
     ),
@@ -88,7 +88,7 @@ DECIDES = {
         {
             "worker:shop.standard.io/prefetch_multiplier": (
                 1,
-                "a message held in reserve waits behind running tasks while another worker may be idle",
+                ("a prefetched message waits for the runs of its worker while another worker may be idle"),
             ),
         },
     ),
@@ -97,7 +97,7 @@ DECIDES = {
         {
             "worker:q/prefetch_multiplier": (
                 1,
-                "a message held in reserve waits behind running tasks while another worker may be idle",
+                ("a prefetched message waits for the runs of its worker while another worker may be idle"),
             ),
         },
     ),
@@ -154,8 +154,8 @@ REFUSES = {
             Found(
                 "prefetch-unlimited",
                 "2:46",
-                "worker q takes every message there is into its memory, and other workers get none",
-                "set a number, 1 where in doubt",
+                "worker q prefetches all messages into its memory, and other workers get none",
+                "set a prefetch multiplier above 0, such as 1",
             ),
         ],
     ),
@@ -169,10 +169,10 @@ REFUSES = {
                 "prefetch-long",
                 "2:46",
                 (
-                    "worker q holds 4 messages a slot, and shop.a may run 20 s: the last may wait 80 s "
-                    "there while another worker is idle"
+                    "worker q prefetches 4 messages a slot, and shop.a may run 20 s: the last message may "
+                    "wait 1 min 20 s while another worker is idle"
                 ),
-                "remove the pin (the compiler then sets 1), or give the long task a worker of its own",
+                "remove the pin (the compiler then sets 1), or give the long task a separate worker",
             ),
         ],
     ),
@@ -183,10 +183,10 @@ REFUSES = {
                 "prefetch-long",
                 "1:49",
                 (
-                    "worker q holds 8 messages a slot, and shop.a may run 60 s: the last may wait 480 s "
-                    "there while another worker is idle"
+                    "worker q prefetches 8 messages a slot, and shop.a may run 1 min: the last message may "
+                    "wait 8 min while another worker is idle"
                 ),
-                "remove the pin (the compiler then sets 1), or give the long task a worker of its own",
+                "remove the pin (the compiler then sets 1), or give the long task a separate worker",
             ),
         ],
     ),
@@ -200,10 +200,10 @@ REFUSES = {
                 "prefetch-mixed-worker",
                 "2:23",
                 (
-                    "one reserve serves the short tasks of q and the long ones of r: it is one message a "
-                    "slot, which costs q a trip to the broker for each task"
+                    "worker w prefetches one message a slot for the long tasks in r: each task "
+                    "in q waits for a round trip to the broker"
                 ),
-                "give q a worker of its own",
+                "give q a separate worker",
             ),
         ],
     ),
@@ -214,10 +214,10 @@ REFUSES = {
                 "prefetch-short",
                 "2:46",
                 (
-                    "all tasks of worker q are done within 0.1 s, and with one message a slot each waits "
-                    "for a trip to the broker"
+                    "all tasks of worker q run 0.1 s at most; with one prefetched message a slot, each run "
+                    "waits for a round trip to the broker"
                 ),
-                "remove the pin; the compiler then sets 4",
+                "remove the pin (the compiler then sets 4)",
             ),
         ],
     ),
@@ -231,8 +231,8 @@ REFUSES = {
             Found(
                 "disable-prefetch-rabbit",
                 "2:43",
-                "`disable_prefetch` works on Redis only; on rabbitmq it does nothing",
-                "remove it; one message a slot and late acknowledgement leave no reserve",
+                "`disable_prefetch` works only on Redis and has no effect on rabbitmq",
+                "remove it; one message a slot with late acknowledgement prefetches nothing",
             ),
         ],
     ),
@@ -246,8 +246,8 @@ REFUSES = {
             Found(
                 "disable-prefetch-rabbit",
                 "1:46",
-                "`disable_prefetch` works on Redis only; on sqs it does nothing",
-                "remove it; one message a slot and late acknowledgement leave no reserve",
+                "`disable_prefetch` works only on Redis and has no effect on sqs",
+                "remove it; one message a slot with late acknowledgement prefetches nothing",
             ),
         ],
     ),

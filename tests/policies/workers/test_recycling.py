@@ -13,7 +13,7 @@ DECIDES = {
         {
             "worker:shop.standard.io/max_tasks_per_child": (
                 1000,
-                "rare enough to cost nothing, often enough to end a slow leak",
+                "a new child process ends slow memory leaks and is rare enough to cost little",
             ),
         },
     ),
@@ -22,7 +22,7 @@ DECIDES = {
         {
             "worker:shop.standard.io/max_memory_per_child": (
                 998400,
-                "the declared peak and a quarter, on top of an idle child",
+                "an idle child plus the declared peak memory and a quarter bounds a healthy child",
             ),
         },
     ),
@@ -68,14 +68,20 @@ REFUSES = {
             Found(
                 "pool-recycle-inert",
                 "2:58",
-                "the pool solo of worker q replaces no processes; `max_tasks_per_child` does nothing",
-                "remove it, or use `pool: prefork`",
+                (
+                    "the solo pool of worker q has no child processes to replace, so Celery ignores "
+                    "`max_tasks_per_child`"
+                ),
+                "remove `max_tasks_per_child`, or use `pool: prefork`",
             ),
             Found(
                 "pool-recycle-inert",
                 "2:83",
-                "the pool solo of worker q replaces no processes; `max_memory_per_child` does nothing",
-                "remove it, or use `pool: prefork`",
+                (
+                    "the solo pool of worker q has no child processes to replace, so Celery ignores "
+                    "`max_memory_per_child`"
+                ),
+                "remove `max_memory_per_child`, or use `pool: prefork`",
             ),
         ],
     ),
@@ -85,8 +91,11 @@ REFUSES = {
             Found(
                 "pool-recycle-inert",
                 "1:71",
-                "the pool threads of worker q replaces no processes; `max_tasks_per_child` does nothing",
-                "remove it, or use `pool: prefork`",
+                (
+                    "the threads pool of worker q has no child processes to replace, so Celery ignores "
+                    "`max_tasks_per_child`"
+                ),
+                "remove `max_tasks_per_child`, or use `pool: prefork`",
             ),
         ],
     ),
@@ -97,8 +106,8 @@ REFUSES = {
                 "memory-per-child-low",
                 "2:47",
                 (
-                    "50000 KiB is 49 MiB, which an idle process with an application loaded may already "
-                    "have: then every run costs a new process"
+                    "the limit of 50000 KiB is 48.8 MiB; an idle child process with an application loaded "
+                    "may already take more, so each run may cost a new process"
                 ),
                 "write 150000 or more, or remove it",
             ),
@@ -114,10 +123,10 @@ REFUSES = {
                 "memory-per-child-low",
                 "2:47",
                 (
-                    "shop.a alone takes 614400 KiB, and a process of worker q is replaced above 500000 "
-                    "KiB: every such run costs a new process"
+                    "a run of shop.a takes 600 MiB, but worker q replaces a child process above 488 MiB: "
+                    "each run of shop.a costs a new process"
                 ),
-                "raise it, or remove it",
+                "raise `max_memory_per_child` (in KiB), or remove it",
             ),
         ],
     ),

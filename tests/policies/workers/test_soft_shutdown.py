@@ -15,12 +15,12 @@ REFUSES = {
                 "soft-shutdown-missing",
                 "2:29",
                 (
-                    "a stop of q kills it after 60 s, but shop.a may run 189 s: redis gives it to another "
-                    "worker only 3600 s after it was taken"
+                    "a stop of q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker "
+                    "redelivers it only 1 h after its delivery"
                 ),
                 (
-                    "wait at least 199 s, or set `environment: {REMAP_SIGTERM: SIGQUIT}` and "
-                    "`worker_soft_shutdown_timeout: 50`"
+                    "write a stop timeout of at least 3 min 19 s, or set `environment: {REMAP_SIGTERM: "
+                    "SIGQUIT}` and `worker_soft_shutdown_timeout: 50`"
                 ),
             ),
         ],
@@ -36,12 +36,12 @@ REFUSES = {
                 "soft-shutdown-missing",
                 "3:29",
                 (
-                    "a stop of q kills it after 60 s, but shop.a may run 189 s: redis gives it to another "
-                    "worker only 3600 s after it was taken"
+                    "a stop of q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker "
+                    "redelivers it only 1 h after its delivery"
                 ),
                 (
-                    "wait at least 199 s, or move to Celery 5.5 and set `environment: {REMAP_SIGTERM: "
-                    "SIGQUIT}` and `worker_soft_shutdown_timeout: 50`"
+                    "write a stop timeout of at least 3 min 19 s, or run Celery 5.5 or newer and set "
+                    "`environment: {REMAP_SIGTERM: SIGQUIT}` and `worker_soft_shutdown_timeout: 50`"
                 ),
             ),
         ],
@@ -53,10 +53,10 @@ REFUSES = {
                 "cold-stop-early-ack",
                 "2:44",
                 (
-                    "REMAP_SIGTERM makes a stop of q end its tasks at once; shop.a may run 189 s, is "
+                    "with REMAP_SIGTERM a stop of q kills its tasks at once: shop.a may run 3 min 9 s, is "
                     "acknowledged early and is lost"
                 ),
-                "remove it, or set `worker_soft_shutdown_timeout` to 189 or more",
+                "remove `REMAP_SIGTERM`, or set `worker_soft_shutdown_timeout` to 189 or more",
             ),
         ],
     ),
@@ -71,10 +71,10 @@ REFUSES = {
                 "cold-stop-early-ack",
                 "2:44",
                 (
-                    "REMAP_SIGTERM makes a stop of q end its tasks after 60 s; shop.a may run 189 s, is "
-                    "acknowledged early and is lost"
+                    "with REMAP_SIGTERM a stop of q kills its tasks after 1 min: shop.a may run 3 min 9 s, "
+                    "is acknowledged early and is lost"
                 ),
-                "remove it, or set `worker_soft_shutdown_timeout` to 189 or more",
+                "remove `REMAP_SIGTERM`, or set `worker_soft_shutdown_timeout` to 189 or more",
             ),
         ],
     ),
@@ -89,19 +89,25 @@ REFUSES = {
                 "soft-shutdown-inert",
                 "2:51",
                 (
-                    "`worker_soft_shutdown_timeout` changes what QUIT does, and the generated units stop "
-                    "workers with TERM: nothing follows from it"
+                    "`worker_soft_shutdown_timeout` has no effect: it applies only to QUIT, and the "
+                    "generated units stop workers with TERM"
                 ),
-                "remove it, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker",
+                (
+                    "remove `worker_soft_shutdown_timeout`, or add `environment: {REMAP_SIGTERM: SIGQUIT}` "
+                    "to a worker"
+                ),
             ),
             Found(
                 "soft-shutdown-inert",
                 "2:92",
                 (
-                    "`worker_enable_soft_shutdown_on_idle` changes what QUIT does, and the generated units "
-                    "stop workers with TERM: nothing follows from it"
+                    "`worker_enable_soft_shutdown_on_idle` has no effect: it applies only to QUIT, and the "
+                    "generated units stop workers with TERM"
                 ),
-                "remove it, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker",
+                (
+                    "remove `worker_enable_soft_shutdown_on_idle`, or add `environment: {REMAP_SIGTERM: "
+                    "SIGQUIT}` to a worker"
+                ),
             ),
         ],
     ),
@@ -116,10 +122,13 @@ REFUSES = {
                 "soft-shutdown-inert",
                 "3:58",
                 (
-                    "`worker_enable_soft_shutdown_on_idle` changes what QUIT does, and no timeout says how "
-                    "long: nothing follows from it"
+                    "`worker_enable_soft_shutdown_on_idle` has no effect: it applies only to QUIT, and "
+                    "`worker_soft_shutdown_timeout` is not set"
                 ),
-                "remove it, or add `environment: {REMAP_SIGTERM: SIGQUIT}` to a worker",
+                (
+                    "remove `worker_enable_soft_shutdown_on_idle`, or add `environment: {REMAP_SIGTERM: "
+                    "SIGQUIT}` to a worker"
+                ),
             ),
         ],
     ),
@@ -134,8 +143,8 @@ REFUSES = {
                 "soft-shutdown-over-stop",
                 "3:51",
                 (
-                    "a stop of q lets tasks run for 60 s and KILL comes after 60 s: no time is left to put "
-                    "back what still runs"
+                    "the soft shutdown of worker q takes 1 min and KILL follows after 1 min: no time is "
+                    "left to return unfinished messages"
                 ),
                 "lower it to 50 s, or raise `stop_timeout`",
             ),

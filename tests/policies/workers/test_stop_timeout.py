@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, compiled, workload
 
 from policycompiler.policies.workers import stop_timeout
 
@@ -11,7 +11,10 @@ DECIDES = {
     "the longest run": (
         "tasks: {shop.a: {queue: q, runtime: 100s}, shop.b: {queue: q, runtime: 200s}}",
         {
-            "worker:q/stop_timeout_seconds": (400, "the longest run of its tasks, and time to leave"),
+            "worker:q/stop_timeout_seconds": (
+                400,
+                ("the stop must wait for the longest run, plus time to exit"),
+            ),
         },
     ),
     "undeclared tasks may come": (
@@ -19,14 +22,17 @@ DECIDES = {
         {
             "worker:shop.standard.io/stop_timeout_seconds": (
                 472,
-                "the longest run of its tasks, and time to leave",
+                "the stop must wait for the longest run, plus time to exit",
             ),
         },
     ),
     "no task": (
         "queues: {q: {}}",
         {
-            "worker:q/stop_timeout_seconds": (472, "the longest run of its tasks, and time to leave"),
+            "worker:q/stop_timeout_seconds": (
+                472,
+                ("the stop must wait for the longest run, plus time to exit"),
+            ),
         },
     ),
 }
@@ -55,8 +61,8 @@ REFUSES = {
             Found(
                 "stop-timeout-short",
                 "2:29",
-                "a stop of q waits 198 s, but shop.a may run 189 s and is lost when it is killed",
-                "wait at least 199 s, or shorten the task's limit",
+                ("a stop of q waits 3 min 18 s, but shop.a may run 3 min 9 s and is lost when it is killed"),
+                "write a stop timeout of at least 3 min 19 s, or shorten the task's limit",
             ),
         ],
     ),
@@ -67,10 +73,10 @@ REFUSES = {
                 "stop-timeout-short",
                 "2:29",
                 (
-                    "a stop of q waits 60 s, but a task that nobody declared may run 432 s and is lost "
-                    "when it is killed"
+                    "a stop of q waits 1 min, but an undeclared task may run 7 min 12 s and is lost when "
+                    "it is killed"
                 ),
-                "wait at least 442 s, or shorten the task's limit",
+                "write a stop timeout of at least 7 min 22 s, or shorten the task's limit",
             ),
         ],
     ),
@@ -107,3 +113,16 @@ def test_it_refuses(fragment, findings):
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
     assert after(stop_timeout, fragment).findings == []
+
+
+@pytest.mark.parametrize(
+    ("late", "name"), [("true", "soft-shutdown-missing"), ("false", "stop-timeout-short")]
+)
+def test_a_kill_loses_an_undeclared_task_only_where_it_is_acknowledged_early(late, name):
+    fragment = f"""
+        celery: {{settings: {{task_acks_late: {late}}}}}
+        tasks: {{shop.a: {{idempotent: true, runtime: 1s}}}}
+        workers: {{w: {{queues: [shop.standard.io], stop_timeout: 30s}}}}
+    """
+    found = {each.finding.name for each in compiled(workload(fragment)).diagnostics}
+    assert found & {"soft-shutdown-missing", "stop-timeout-short"} == {name}

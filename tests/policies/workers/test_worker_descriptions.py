@@ -11,15 +11,18 @@ DECIDES = {
     "one task": (
         "tasks: {shop.a: {latency: batch, work: cpu}}",
         {
-            "worker:shop.batch.cpu/description": ("batch tasks that compute (1 task)", "for its readers"),
+            "worker:shop.batch.cpu/description": (
+                "batch tasks that compute (1 task)",
+                ("readers of a unit or a launch script see which tasks the worker runs"),
+            ),
         },
     ),
     "a mixture": (
         "tasks: {shop.a: {queue: q, work: cpu, latency: batch}, shop.b: {queue: q}}",
         {
             "worker:q/description": (
-                "batch and standard tasks that compute or wait for others (2 tasks)",
-                "for its readers",
+                "batch and standard tasks that compute or wait for other systems (2 tasks)",
+                "readers of a unit or a launch script see which tasks the worker runs",
             ),
         },
     ),
@@ -27,15 +30,18 @@ DECIDES = {
         "tasks: {shop.a: , shop.b: }",
         {
             "worker:shop.standard.io/description": (
-                "standard tasks that wait for others (2 tasks)",
-                "for its readers",
+                "standard tasks that wait for other systems (2 tasks)",
+                "readers of a unit or a launch script see which tasks the worker runs",
             ),
         },
     ),
     "no task": (
         "queues: {q: {}}",
         {
-            "worker:q/description": ("no declared task", "for its readers"),
+            "worker:q/description": (
+                "no declared task",
+                ("readers of a unit or a launch script see which tasks the worker runs"),
+            ),
         },
     ),
 }

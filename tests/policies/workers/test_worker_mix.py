@@ -15,10 +15,10 @@ REFUSES = {
                 "latency-mix",
                 "3:35",
                 (
-                    "queue q serves shop.a, which is promised a start within 1 s, and shop.b, which may "
-                    "wait 900 s: a backlog of the one is the wait of the other"
+                    "queue q serves shop.a with a latency target of 1 s and shop.b with a target of 15 "
+                    "min: a backlog of shop.b delays shop.a"
                 ),
-                "give shop.b a queue of its own",
+                "give shop.b a separate queue",
             ),
         ],
     ),
@@ -34,10 +34,10 @@ REFUSES = {
                 "latency-mix",
                 "4:23",
                 (
-                    "worker w serves shop.a, which is promised a start within 1 s, and shop.b, which may "
-                    "wait 900 s: a backlog of the one is the wait of the other"
+                    "worker w serves shop.a with a latency target of 1 s and shop.b with a target of 15 "
+                    "min: a backlog of shop.b delays shop.a"
                 ),
-                "give shop.b a queue of its own",
+                "give shop.b a separate queue",
             ),
         ],
     ),
@@ -54,10 +54,10 @@ REFUSES = {
                 "latency-mix",
                 "3:35",
                 (
-                    "queue q serves shop.a, which is promised a start within 1 s, and shop.b, which may "
-                    "wait 900 s: a backlog of the one is the wait of the other"
+                    "queue q serves shop.a with a latency target of 1 s and shop.b with a target of 15 "
+                    "min: a backlog of shop.b delays shop.a"
                 ),
-                "give shop.b a queue of its own",
+                "give shop.b a separate queue",
             ),
         ],
     ),
@@ -68,10 +68,10 @@ REFUSES = {
                 "slow-with-fast",
                 "3:19",
                 (
-                    "queue q serves shop.b, which may hold a slot for 600 s, and shop.a, whose class "
-                    "`standard` bears runs of 300 s beside it"
+                    "queue q serves shop.b, which may hold a slot for 10 min, and shop.a, whose latency "
+                    "class `standard` allows 5 min"
                 ),
-                "give shop.b a queue of its own",
+                "give shop.b a separate queue",
             ),
         ],
     ),
@@ -82,10 +82,10 @@ REFUSES = {
                 "slow-with-fast",
                 "4:23",
                 (
-                    "worker w serves shop.b, which may hold a slot for 600 s, and shop.a, whose class "
-                    "`standard` bears runs of 300 s beside it"
+                    "worker w serves shop.b, which may hold a slot for 10 min, and shop.a, whose latency "
+                    "class `standard` allows 5 min"
                 ),
-                "give shop.b a queue of its own",
+                "give shop.b a separate queue",
             ),
         ],
     ),
@@ -96,10 +96,10 @@ REFUSES = {
                 "cpu-io-mix",
                 "3:19",
                 (
-                    "worker q runs shop.b, which computes, and shop.a, which waits: no number of slots "
-                    "suits both, and those that wait go hungry for processor time"
+                    "worker q runs shop.b (`work: cpu`) and shop.a (`work: io`). "
+                    "No number of slots suits both, and tasks that compute take CPU time from tasks that wait"
                 ),
-                "give shop.b a queue and a worker of its own",
+                "give shop.b a separate queue and worker",
             ),
         ],
     ),
@@ -110,10 +110,10 @@ REFUSES = {
                 "cpu-io-mix",
                 "4:23",
                 (
-                    "worker w runs shop.b, which computes, and shop.a, which waits: no number of slots "
-                    "suits both, and those that wait go hungry for processor time"
+                    "worker w runs shop.b (`work: cpu`) and shop.a (`work: io`). "
+                    "No number of slots suits both, and tasks that compute take CPU time from tasks that wait"
                 ),
-                "give shop.b a queue and a worker of its own",
+                "give shop.b a separate queue and worker",
             ),
         ],
     ),
@@ -127,10 +127,10 @@ REFUSES = {
                 "one-worker-for-all",
                 "2:23",
                 (
-                    "one worker consumes all 3 queues, so the queues keep nothing apart: each waits for "
-                    "the slots that another fills"
+                    "worker w consumes all 3 queues, so messages in one queue wait for slots that tasks of "
+                    "other queues hold"
                 ),
-                "give the most urgent queue a worker of its own",
+                "give the most urgent queue a separate worker",
             ),
         ],
     ),

@@ -18,8 +18,8 @@ REFUSES = {
             Found(
                 "app-wide-pin-unused",
                 "1:41",
-                "each of the 2 workers pins its own, so `worker_concurrency` holds for none",
-                "remove it",
+                "`worker_concurrency` has no effect: each of the 2 workers pins its own value",
+                "remove `worker_concurrency`",
             ),
         ],
     ),
@@ -32,8 +32,8 @@ REFUSES = {
             Found(
                 "app-wide-pin-unused",
                 "1:49",
-                "the one worker pins its own, so `worker_prefetch_multiplier` holds for none",
-                "remove it",
+                "`worker_prefetch_multiplier` has no effect: worker w pins its own value",
+                "remove `worker_prefetch_multiplier`",
             ),
         ],
     ),
@@ -43,8 +43,11 @@ REFUSES = {
             Found(
                 "concurrency-implicit",
                 "1:41",
-                "0 is no number of slots: Celery counts the machine's processors, also in a container",
-                "write a number, or remove it and leave it to the compiler",
+                (
+                    "with `worker_concurrency: 0` Celery uses the number of the machine's processors, even "
+                    "in a container"
+                ),
+                "write a positive number, or remove it: the compiler then sets the slots",
             ),
         ],
     ),

@@ -11,11 +11,14 @@ DECIDES = {
     "identity": (
         "tasks: {}",
         {
-            "app/service": ("shop", "declared"),
-            "app/app": ("shop.celery_app:app", "declared"),
-            "app/broker_transport": ("redis", "declared"),
-            "app/broker_url_variable": ("CELERY_BROKER_URL", "declared"),
-            "app/celery_version": ("5.7", "the newest Celery known"),
+            "app/service": ("shop", "the workload declares it"),
+            "app/app": ("shop.celery_app:app", "the workload declares it"),
+            "app/broker_transport": ("redis", "the workload declares it"),
+            "app/broker_url_variable": ("CELERY_BROKER_URL", "the workload declares it"),
+            "app/celery_version": (
+                "5.7",
+                ("the workload declares no Celery version, and this is the newest known one"),
+            ),
         },
     ),
     "a URL without credentials": (
@@ -25,11 +28,11 @@ DECIDES = {
             "celery: {version: '5.6', namespace: CELERY}"
         ),
         {
-            "app/broker_url": ("redis://127.0.0.1:6379/0", "declared"),
-            "app/broker_version": ("7.2", "declared"),
-            "app/result_backend_variable": ("R", "declared"),
-            "app/celery_version": ("5.6", "declared"),
-            "app/namespace": ("CELERY", "declared"),
+            "app/broker_url": ("redis://127.0.0.1:6379/0", "the workload declares it"),
+            "app/broker_version": ("7.2", "the workload declares it"),
+            "app/result_backend_variable": ("R", "the workload declares it"),
+            "app/celery_version": ("5.6", "the workload declares it"),
+            "app/namespace": ("CELERY", "the workload declares it"),
         },
     ),
     "settings": (
@@ -38,10 +41,10 @@ DECIDES = {
             "result_expires: null, accept_content: [json, yaml]}}"
         ),
         {
-            "app/worker_proc_alive_timeout": (20, "pinned in the workload"),
-            "app/task_acks_late": (True, "pinned in the workload"),
-            "app/result_expires": (None, "pinned in the workload"),
-            "app/accept_content": (["json", "yaml"], "pinned in the workload"),
+            "app/worker_proc_alive_timeout": (20, "the workload pins it"),
+            "app/task_acks_late": (True, "the workload pins it"),
+            "app/result_expires": (None, "the workload pins it"),
+            "app/accept_content": (["json", "yaml"], "the workload pins it"),
         },
     ),
     "task options and queue": (
@@ -50,35 +53,35 @@ DECIDES = {
             "acks_late: false, throws: [KeyError]}}}"
         ),
         {
-            "task:shop.a/queue": ("search", "pinned in the workload"),
-            "task:shop.a/options.rate_limit": ("10/m", "pinned in the workload"),
-            "task:shop.a/options.time_limit": (5, "pinned in the workload"),
-            "task:shop.a/options.acks_late": (False, "pinned in the workload"),
-            "task:shop.a/options.throws": (["KeyError"], "pinned in the workload"),
+            "task:shop.a/queue": ("search", "the workload pins it"),
+            "task:shop.a/options.rate_limit": ("10/m", "the workload pins it"),
+            "task:shop.a/options.time_limit": (5, "the workload pins it"),
+            "task:shop.a/options.acks_late": (False, "the workload pins it"),
+            "task:shop.a/options.throws": (["KeyError"], "the workload pins it"),
         },
     ),
     "retries without end, and the shortest backoff": (
         "tasks: {shop.a: {options: {max_retries: null, retry_backoff: true, time_limit: null}}}",
         {
-            "task:shop.a/options.max_retries": (None, "pinned in the workload"),
-            "task:shop.a/options.retry_backoff": (1, "pinned in the workload"),
-            "task:shop.a/options.time_limit": (None, "pinned in the workload"),
+            "task:shop.a/options.max_retries": (None, "the workload pins it"),
+            "task:shop.a/options.retry_backoff": (1, "the workload pins it"),
+            "task:shop.a/options.time_limit": (None, "the workload pins it"),
         },
     ),
     "options of another app's task": (
         "tasks: {shop.a: {external: true, queue: partner, options: {expires: 5}}}",
         {
-            "task:shop.a/options.expires": (5, "pinned in the workload"),
+            "task:shop.a/options.expires": (5, "the workload pins it"),
         },
     ),
     "a setting that this Celery does not have yet": (
         "celery: {version: '5.4', settings: {worker_soft_shutdown_timeout: 10}}",
-        {"app/worker_soft_shutdown_timeout": (10, "pinned in the workload")},
+        {"app/worker_soft_shutdown_timeout": (10, "the workload pins it")},
     ),
     "a glob": (
         "tasks: {shop.*: {queue: search}}",
         {
-            "task:shop.*/queue": ("search", "pinned in the workload"),
+            "task:shop.*/queue": ("search", "the workload pins it"),
         },
     ),
     "a queue spelt out": (
@@ -87,12 +90,12 @@ DECIDES = {
             "consumer_arguments: {x-priority: 5}, broadcast: true, external: false}}"
         ),
         {
-            "queue:legacy/exchange": ("tasks", "pinned in the workload"),
-            "queue:legacy/exchange_type": ("topic", "pinned in the workload"),
-            "queue:legacy/routing_key": ("task.#", "pinned in the workload"),
-            "queue:legacy/consumer_arguments": ({"x-priority": 5}, "pinned in the workload"),
-            "queue:legacy/broadcast": (True, "pinned in the workload"),
-            "queue:legacy/external": (False, "pinned in the workload"),
+            "queue:legacy/exchange": ("tasks", "the workload pins it"),
+            "queue:legacy/exchange_type": ("topic", "the workload pins it"),
+            "queue:legacy/routing_key": ("task.#", "the workload pins it"),
+            "queue:legacy/consumer_arguments": ({"x-priority": 5}, "the workload pins it"),
+            "queue:legacy/broadcast": (True, "the workload pins it"),
+            "queue:legacy/external": (False, "the workload pins it"),
         },
     ),
     "a worker with everything": (
@@ -105,35 +108,35 @@ DECIDES = {
             "DEBUG}}}"
         ),
         {
-            "worker:w/pool": ("threads", "pinned in the workload"),
-            "worker:w/concurrency": (8, "pinned in the workload"),
-            "worker:w/replicas": (0, "pinned in the workload"),
-            "worker:w/memory_bytes": (2147483648, "pinned in the workload"),
-            "worker:w/stop_timeout_seconds": (600, "pinned in the workload"),
-            "worker:w/command_prefix": (["nice", "celery"], "pinned in the workload"),
-            "worker:w/environment": ({"A": "b"}, "pinned in the workload"),
-            "worker:w/prefetch_multiplier": (2, "pinned in the workload"),
-            "worker:w/max_tasks_per_child": (5, "pinned in the workload"),
-            "worker:w/max_memory_per_child": (9, "pinned in the workload"),
-            "worker:w/without_gossip": (False, "pinned in the workload"),
-            "worker:w/without_mingle": (True, "pinned in the workload"),
-            "worker:w/without_heartbeat": (True, "pinned in the workload"),
-            "worker:w/heartbeat_interval": (3, "pinned in the workload"),
-            "worker:w/optimization": ("fair", "pinned in the workload"),
-            "worker:w/disable_prefetch": (True, "pinned in the workload"),
-            "worker:w/log_level": ("DEBUG", "pinned in the workload"),
+            "worker:w/pool": ("threads", "the workload pins it"),
+            "worker:w/concurrency": (8, "the workload pins it"),
+            "worker:w/replicas": (0, "the workload pins it"),
+            "worker:w/memory_bytes": (2147483648, "the workload pins it"),
+            "worker:w/stop_timeout_seconds": (600, "the workload pins it"),
+            "worker:w/command_prefix": (["nice", "celery"], "the workload pins it"),
+            "worker:w/environment": ({"A": "b"}, "the workload pins it"),
+            "worker:w/prefetch_multiplier": (2, "the workload pins it"),
+            "worker:w/max_tasks_per_child": (5, "the workload pins it"),
+            "worker:w/max_memory_per_child": (9, "the workload pins it"),
+            "worker:w/without_gossip": (False, "the workload pins it"),
+            "worker:w/without_mingle": (True, "the workload pins it"),
+            "worker:w/without_heartbeat": (True, "the workload pins it"),
+            "worker:w/heartbeat_interval": (3, "the workload pins it"),
+            "worker:w/optimization": ("fair", "the workload pins it"),
+            "worker:w/disable_prefetch": (True, "the workload pins it"),
+            "worker:w/log_level": ("DEBUG", "the workload pins it"),
         },
     ),
     "autoscale": (
         "workers: {w: {concurrency: {min: 2, max: 10}}}",
         {
-            "worker:w/autoscale": ({"min": 2, "max": 10}, "pinned in the workload"),
+            "worker:w/autoscale": ({"min": 2, "max": 10}, "the workload pins it"),
         },
     ),
     "bounds that agree are no autoscale": (
         "workers: {w: {concurrency: {min: 4, max: 4}}}",
         {
-            "worker:w/concurrency": (4, "pinned in the workload"),
+            "worker:w/concurrency": (4, "the workload pins it"),
         },
     ),
 }
@@ -188,5 +191,5 @@ def test_its_origins_lead_to(fragment, address, places):
 def test_a_setting_that_an_extension_reads_is_decided_too():
     fragment = "celery: {settings: {redbeat_lock_timeout: 60, beat_dburi: 'sqlite:///b'}}"
     decided = after(as_written, fragment).decided
-    assert decided["app/redbeat_lock_timeout"] == (60, "pinned in the workload")
-    assert decided["app/beat_dburi"] == ("sqlite:///b", "pinned in the workload")
+    assert decided["app/redbeat_lock_timeout"] == (60, "the workload pins it")
+    assert decided["app/beat_dburi"] == ("sqlite:///b", "the workload pins it")

@@ -14,20 +14,29 @@ DECIDES = {
             "runbook: 'https://wiki.example.com/a'}}"
         ),
         {
-            "task:shop.a/critical": (True, "declared"),
-            "task:shop.a/burst": (50, "declared"),
-            "task:shop.a/payload_bytes": (2048, "declared"),
-            "task:shop.a/canvas": (["chord"], "declared"),
-            "task:shop.a/runbook": ("https://wiki.example.com/a", "declared"),
+            "task:shop.a/critical": (True, "the workload declares it"),
+            "task:shop.a/burst": (50, "the workload declares it"),
+            "task:shop.a/payload_bytes": (2048, "the workload declares it"),
+            "task:shop.a/canvas": (["chord"], "the workload declares it"),
+            "task:shop.a/runbook": ("https://wiki.example.com/a", "the workload declares it"),
         },
     ),
     "nothing but a name": (
         "tasks: {shop.a: }",
         {
-            "task:shop.a/latency": ("standard", "nothing is declared, so the middle class"),
-            "task:shop.a/work": ("io", "nothing is declared, and most tasks wait for others"),
-            "task:shop.a/idempotent": (False, "nobody declared that it may run twice without harm"),
-            "task:shop.a/external": (False, "it is run here"),
+            "task:shop.a/latency": (
+                "standard",
+                ("the workload declares no latency class, so the middle one applies"),
+            ),
+            "task:shop.a/work": (
+                "io",
+                ("the workload declares no kind of work, and most tasks wait for other services"),
+            ),
+            "task:shop.a/idempotent": (
+                False,
+                ("the workload does not declare that the task is safe to run twice"),
+            ),
+            "task:shop.a/external": (False, "this app runs the task"),
         },
     ),
     "everything": (
@@ -37,32 +46,32 @@ DECIDES = {
             "peak: 2/s}, max_countdown: 1h}}"
         ),
         {
-            "task:shop.a/latency": ("batch", "declared"),
-            "task:shop.a/work": ("cpu", "declared"),
-            "task:shop.a/idempotent": (True, "declared"),
-            "task:shop.a/external": (False, "declared"),
-            "task:shop.a/owner": ("team", "declared"),
-            "task:shop.a/description": ("A.", "declared"),
-            "task:shop.a/runtime_p50_seconds": (1, "declared"),
-            "task:shop.a/runtime_p99_seconds": (10, "declared"),
+            "task:shop.a/latency": ("batch", "the workload declares it"),
+            "task:shop.a/work": ("cpu", "the workload declares it"),
+            "task:shop.a/idempotent": (True, "the workload declares it"),
+            "task:shop.a/external": (False, "the workload declares it"),
+            "task:shop.a/owner": ("team", "the workload declares it"),
+            "task:shop.a/description": ("A.", "the workload declares it"),
+            "task:shop.a/runtime_p50_seconds": (1, "the workload declares it"),
+            "task:shop.a/runtime_p99_seconds": (10, "the workload declares it"),
             "task:shop.a/runtime_mean_seconds": (
                 1.632051,
-                "the mean of the log-normal distribution through p50 and p99",
+                "the log-normal distribution through p50 and p99 has this mean",
             ),
-            "task:shop.a/rate_mean_per_second": (0.1, "declared"),
-            "task:shop.a/rate_peak_per_second": (2, "declared"),
-            "task:shop.a/max_countdown_seconds": (3600, "declared"),
+            "task:shop.a/rate_mean_per_second": (0.1, "the workload declares it"),
+            "task:shop.a/rate_peak_per_second": (2, "the workload declares it"),
+            "task:shop.a/max_countdown_seconds": (3600, "the workload declares it"),
         },
     ),
     "one duration, one rate": (
         "tasks: {shop.a: {runtime: 20s, rate: 1/s}}",
         {
-            "task:shop.a/runtime_p99_seconds": (20, "declared"),
+            "task:shop.a/runtime_p99_seconds": (20, "the workload declares it"),
             "task:shop.a/runtime_mean_seconds": (
                 10.0,
-                "only the longest is declared; most runs are much shorter",
+                "only the 99th percentile is declared, and most runs are much shorter",
             ),
-            "task:shop.a/rate_mean_per_second": (1, "declared"),
+            "task:shop.a/rate_mean_per_second": (1, "the workload declares it"),
         },
     ),
     "a constant run time": (
@@ -70,7 +79,7 @@ DECIDES = {
         {
             "task:shop.a/runtime_mean_seconds": (
                 2.0,
-                "the mean of the log-normal distribution through p50 and p99",
+                "the log-normal distribution through p50 and p99 has this mean",
             ),
         },
     ),
@@ -79,14 +88,14 @@ DECIDES = {
         {
             "task:shop.a/runtime_mean_seconds": (
                 31536000,
-                "the mean of the log-normal distribution through p50 and p99",
+                "the log-normal distribution through p50 and p99 has this mean",
             ),
         },
     ),
     "a glob": (
         "tasks: {shop.*: {latency: interactive}}",
         {
-            "task:shop.*/latency": ("interactive", "declared"),
+            "task:shop.*/latency": ("interactive", "the workload declares it"),
         },
     ),
 }
@@ -135,7 +144,7 @@ REFUSES = {
             Found(
                 "unknown-latency-class",
                 "1:27",
-                "no latency class `interactiv`; there are: interactive, standard, batch",
+                "no latency class is called `interactiv`; known classes: interactive, standard, batch",
                 "did you mean `interactive`?",
             ),
         ],
@@ -146,7 +155,7 @@ REFUSES = {
             Found(
                 "unknown-latency-class",
                 "1:27",
-                "no latency class `gold`; there are: interactive, standard, batch",
+                "no latency class is called `gold`; known classes: interactive, standard, batch",
                 "",
             ),
         ],
@@ -157,15 +166,20 @@ REFUSES = {
             Found(
                 "runtime-order",
                 "1:33",
-                "p50 is 3 s and p99 0.3 s: half of the runs cannot be longer",
-                "swap them",
+                "p50 is 3 s, longer than p99, 0.3 s",
+                "swap `p50` and `p99`",
             ),
         ],
     ),
     "the mean is above the peak": (
         "tasks: {shop.a: {rate: {mean: 10/s, peak: 5/s}}}",
         [
-            Found("rate-order", "1:31", "the mean rate 10/s is above the peak 5/s", "swap them"),
+            Found(
+                "rate-order",
+                "1:31",
+                "the mean rate of 10/s is above the peak of 5/s",
+                ("swap `mean` and `peak`"),
+            ),
         ],
     ),
 }

@@ -7,14 +7,14 @@ from workloads import Found, after
 
 from policycompiler.policies.written import given_twice
 
-KEEP_ONE = "keep one of the two"
+KEEP_ONE = "remove one of the two"
 REFUSES = {
     "an expiry": (
         "tasks: {shop.a: {expires: 1h, options: {expires: 60}}}",
         Found(
             "given-twice",
             "1:50",
-            "`expires: 3600` (seconds) and `expires: 60` say two things of one; Celery reads the second",
+            "`expires: 3600` (seconds) and `expires: 60` contradict each other; Celery uses the pin",
             KEEP_ONE,
         ),
     ),
@@ -23,7 +23,7 @@ REFUSES = {
         Found(
             "given-twice",
             "1:57",
-            "`result: keep` and `ignore_result: true` say two things of one; Celery reads the second",
+            "`result: keep` and `ignore_result: true` contradict each other; Celery uses the pin",
             KEEP_ONE,
         ),
     ),
@@ -32,7 +32,7 @@ REFUSES = {
         Found(
             "given-twice",
             "2:37",
-            "`keep: 3600` (seconds) and `result_expires: 60` say two things of one; Celery reads the second",
+            "`keep: 3600` (seconds) and `result_expires: 60` contradict each other; Celery uses the pin",
             KEEP_ONE,
         ),
     ),
@@ -41,8 +41,8 @@ REFUSES = {
         Found(
             "external-retry",
             "1:49",
-            "another app runs shop.a, and retries it as that app says; this changes nothing",
-            "declare it where the task is run",
+            "another app runs shop.a and decides its retries, so this `retry` has no effect",
+            "declare the retry in the app that runs the task",
         ),
     ),
 }

@@ -15,10 +15,10 @@ REFUSES = {
                 "setting-unused",
                 "2:21",
                 (
-                    "`redis_max_connections` changes nothing: only the redis backend reads it, and "
-                    "results go to database"
+                    "`redis_max_connections` has no effect: only the redis backend reads it, and results "
+                    "are stored in database"
                 ),
-                "remove it",
+                "remove `redis_max_connections`",
             ),
         ],
     ),
@@ -29,10 +29,10 @@ REFUSES = {
                 "setting-unused",
                 "2:21",
                 (
-                    "`database_short_lived_sessions` changes nothing: only the database backend "
-                    "reads it, and no results are kept"
+                    "`database_short_lived_sessions` has no effect: only the database backend reads it, "
+                    "and the workload stores no results"
                 ),
-                "remove it",
+                "remove `database_short_lived_sessions`",
             ),
         ],
     ),
@@ -42,8 +42,11 @@ REFUSES = {
             Found(
                 "setting-unused",
                 "1:21",
-                "`s3_bucket` changes nothing: only the s3 backend reads it, and no results are kept",
-                "remove it",
+                (
+                    "`s3_bucket` has no effect: only the s3 backend reads it, and the workload stores no "
+                    "results"
+                ),
+                "remove `s3_bucket`",
             ),
         ],
     ),
@@ -53,17 +56,17 @@ REFUSES = {
             Found(
                 "setting-unused",
                 "1:21",
-                "`broker_heartbeat` changes nothing: only RabbitMQ reads it, and the broker is redis",
-                "remove it",
+                "`broker_heartbeat` has no effect: only RabbitMQ reads it, and the broker is redis",
+                "remove `broker_heartbeat`",
             ),
             Found(
                 "setting-unused",
                 "1:43",
                 (
-                    "`worker_detect_quorum_queues` changes nothing: only RabbitMQ reads it, and the "
-                    "broker is redis"
+                    "`worker_detect_quorum_queues` has no effect: only RabbitMQ reads it, and the broker "
+                    "is redis"
                 ),
-                "remove it",
+                "remove `worker_detect_quorum_queues`",
             ),
         ],
     ),
@@ -73,8 +76,11 @@ REFUSES = {
             Found(
                 "setting-unused",
                 "1:21",
-                "`worker_lost_wait` changes nothing: only the prefork pool reads it, and no worker has one",
-                "remove it",
+                (
+                    "`worker_lost_wait` has no effect: only the prefork pool reads it, and no worker uses "
+                    "prefork"
+                ),
+                "remove `worker_lost_wait`",
             ),
         ],
     ),

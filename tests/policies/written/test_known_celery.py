@@ -14,7 +14,7 @@ REFUSES = {
             Found(
                 "unknown-celery-version",
                 "1:19",
-                "Celery 5.2 is older than 5.3, the oldest that the policies know",
+                "Celery 5.2 is older than 5.3, the oldest version that the policies know",
                 "run Celery 5.3 or newer",
             ),
         ],
@@ -25,7 +25,7 @@ REFUSES = {
             Found(
                 "unknown-celery-version",
                 "1:19",
-                "Celery 4.4.7 is older than 5.3, the oldest that the policies know",
+                "Celery 4.4.7 is older than 5.3, the oldest version that the policies know",
                 "run Celery 5.3 or newer",
             ),
         ],
@@ -36,8 +36,8 @@ REFUSES = {
             Found(
                 "unknown-celery-version",
                 "1:19",
-                "Celery 5 may be any of its minor versions, and they differ",
-                'write which one, such as "5.7"',
+                "`5` does not name a minor version of Celery, and minor versions differ",
+                'write the minor version too, such as "5.7"',
             ),
         ],
     ),
@@ -47,8 +47,8 @@ REFUSES = {
             Found(
                 "celery-newer-than-known",
                 "1:19",
-                "Celery 6.0 is newer than 5.7, and compiled for as if it were that",
-                "read its change log, or use a newer policycompiler",
+                ("Celery 6.0 is newer than 5.7, the newest known version: the output is made for Celery 5.7"),
+                "read the change log of Celery 6.0, or use a newer policycompiler",
             ),
         ],
     ),
@@ -58,8 +58,8 @@ REFUSES = {
             Found(
                 "celery-newer-than-known",
                 "1:19",
-                "Celery 5.8 is newer than 5.7, and compiled for as if it were that",
-                "read its change log, or use a newer policycompiler",
+                ("Celery 5.8 is newer than 5.7, the newest known version: the output is made for Celery 5.7"),
+                "read the change log of Celery 5.8, or use a newer policycompiler",
             ),
         ],
     ),

@@ -11,26 +11,26 @@ NOTHING_SAID = [
     Found(
         "missing-owner",
         "1:9",
-        "nobody is declared the owner of shop.a: its alerts go to no team",
-        "add `owner:`, here or once for the file",
+        "shop.a declares no owner: its alerts go to no team",
+        "add `owner:` to the task, or once for the whole file",
     ),
     Found(
         "missing-idempotency",
         "1:9",
-        "whether shop.a may run twice is not declared: it is lost with a worker",
-        "add `idempotent: true` or `false`",
+        "shop.a does not declare `idempotent`: a run is lost when its worker dies",
+        "add `idempotent: true` or `idempotent: false`",
     ),
     Found(
         "missing-runtime",
         "1:9",
-        "how long shop.a runs is not declared: nothing ends a run that hangs",
-        "add `runtime:` with p50 and p99, as measured",
+        "shop.a does not declare `runtime`: nothing ends a run that hangs",
+        "add `runtime:` with the measured p50 and p99",
     ),
     Found(
         "missing-rate",
         "1:9",
-        "how often shop.a is sent is not declared: no worker is sized for it",
-        "add `rate:`, mean and peak",
+        "shop.a does not declare `rate`: the size of its worker does not account for it",
+        "add `rate:` with mean and peak",
     ),
 ]
 ACCEPTS = {

@@ -11,7 +11,7 @@ REFUSES = {
     "machines": (
         "hosts: {h: {cores: 8}}",
         [
-            Found("not-yet-honoured", "1:1", "`hosts` is checked, and no output follows it yet", ""),
+            Found("not-yet-honoured", "1:1", "`hosts` is checked, but no output uses it yet", ""),
         ],
     ),
 }

@@ -17,8 +17,8 @@ REFUSES = {
             Found(
                 "option-newer-than-target",
                 "2:28",
-                "`retry_on_worker_lost` is new in Celery 5.7; Celery 5.6 would ignore it in silence",
-                "remove it, or run Celery 5.7 or newer",
+                "`retry_on_worker_lost` is new in Celery 5.7: Celery 5.6 silently ignores it",
+                "remove `retry_on_worker_lost`, or run Celery 5.7 or newer",
             ),
         ],
     ),
@@ -31,14 +31,14 @@ REFUSES = {
             Found(
                 "option-newer-than-target",
                 "2:52",
-                "`acks_on_failure` is new in Celery 5.7; Celery 5.5 would ignore it in silence",
-                "remove it, or run Celery 5.7 or newer",
+                "`acks_on_failure` is new in Celery 5.7: Celery 5.5 silently ignores it",
+                "remove `acks_on_failure`, or run Celery 5.7 or newer",
             ),
             Found(
                 "option-newer-than-target",
                 "2:28",
-                "`acks_on_timeout` is new in Celery 5.7; Celery 5.5 would ignore it in silence",
-                "remove it, or run Celery 5.7 or newer",
+                "`acks_on_timeout` is new in Celery 5.7: Celery 5.5 silently ignores it",
+                "remove `acks_on_timeout`, or run Celery 5.7 or newer",
             ),
         ],
     ),
@@ -48,8 +48,8 @@ REFUSES = {
             Found(
                 "option-newer-than-target",
                 "2:25",
-                "`disable_prefetch` is new in Celery 5.6; Celery 5.5.3 would refuse to start with it",
-                "remove it, or run Celery 5.6 or newer",
+                "`disable_prefetch` is new in Celery 5.6: Celery 5.5.3 does not start a worker with it",
+                "remove `disable_prefetch`, or run Celery 5.6 or newer",
             ),
         ],
     ),
@@ -59,8 +59,8 @@ REFUSES = {
             Found(
                 "option-newer-than-target",
                 "2:25",
-                "`disable_prefetch` is new in Celery 5.6; Celery 4.4 would refuse to start with it",
-                "remove it, or run Celery 5.6 or newer",
+                "`disable_prefetch` is new in Celery 5.6: Celery 4.4 does not start a worker with it",
+                "remove `disable_prefetch`, or run Celery 5.6 or newer",
             ),
         ],
     ),
@@ -73,8 +73,8 @@ REFUSES = {
             Found(
                 "schedule-zone-newer-than-target",
                 "3:58",
-                "Celery 5.6 reads every cron in the app's zone, UTC, and this one is meant in Europe/Paris",
-                "write it in UTC, pin `celery.settings.timezone` for all, or run Celery 5.7",
+                ("Celery 5.6 reads every cron in the app's zone, UTC, but this one is meant in Europe/Paris"),
+                ("write the times in UTC, pin `celery.settings.timezone` for all, or run Celery 5.7"),
             ),
         ],
     ),
@@ -87,8 +87,11 @@ REFUSES = {
             Found(
                 "schedule-zone-newer-than-target",
                 "3:58",
-                "Celery 5.6 reads every cron in the app's zone, Europe/Paris, and this one is meant in UTC",
-                "write it in Europe/Paris, pin `celery.settings.timezone` for all, or run Celery 5.7",
+                ("Celery 5.6 reads every cron in the app's zone, Europe/Paris, but this one is meant in UTC"),
+                (
+                    "write the times in Europe/Paris, pin `celery.settings.timezone` for all, or run "
+                    "Celery 5.7"
+                ),
             ),
         ],
     ),

@@ -16,7 +16,7 @@ REFUSES = {
             Found(
                 "unknown-setting",
                 "1:21",
-                "`task_ack_late` is no Celery setting; Celery would ignore it in silence",
+                "`task_ack_late` is not a Celery setting: Celery silently ignores it",
                 "did you mean `task_acks_late`?",
             ),
         ],
@@ -27,7 +27,7 @@ REFUSES = {
             Found(
                 "unknown-setting",
                 "1:21",
-                "`zzzzzz` is no Celery setting; Celery would ignore it in silence",
+                "`zzzzzz` is not a Celery setting: Celery silently ignores it",
                 "Celery has no setting of a similar name",
             ),
         ],
@@ -38,10 +38,7 @@ REFUSES = {
             Found(
                 "wrong-setting-type",
                 "1:49",
-                (
-                    "`worker_prefetch_multiplier` is a whole number; Celery would keep the wrong type "
-                    "in silence"
-                ),
+                ("`worker_prefetch_multiplier` must be a whole number: Celery silently keeps a wrong type"),
                 "write it without quotes",
             ),
         ],
@@ -52,7 +49,7 @@ REFUSES = {
             Found(
                 "wrong-setting-type",
                 "1:37",
-                "`task_acks_late` is true or false; Celery would keep the wrong type in silence",
+                "`task_acks_late` must be true or false: Celery silently keeps a wrong type",
                 "write true or false",
             ),
         ],
@@ -63,7 +60,7 @@ REFUSES = {
             Found(
                 "wrong-setting-type",
                 "1:38",
-                "`task_serializer` is text; Celery would keep the wrong type in silence",
+                "`task_serializer` must be text: Celery silently keeps a wrong type",
                 "write text",
             ),
         ],
@@ -74,7 +71,7 @@ REFUSES = {
             Found(
                 "wrong-setting-type",
                 "1:37",
-                "`accept_content` is a list; Celery would keep the wrong type in silence",
+                "`accept_content` must be a list: Celery silently keeps a wrong type",
                 "write a list",
             ),
         ],
@@ -85,10 +82,7 @@ REFUSES = {
             Found(
                 "wrong-setting-type",
                 "1:55",
-                (
-                    "`result_backend_transport_options` is a mapping; Celery would keep the wrong type "
-                    "in silence"
-                ),
+                ("`result_backend_transport_options` must be a mapping: Celery silently keeps a wrong type"),
                 "write a mapping",
             ),
         ],
@@ -99,7 +93,7 @@ REFUSES = {
             Found(
                 "wrong-setting-type",
                 "1:38",
-                "`task_serializer` is text; Celery would keep the wrong type in silence",
+                "`task_serializer` must be text: Celery silently keeps a wrong type",
                 "write text",
             ),
         ],
@@ -110,7 +104,7 @@ REFUSES = {
             Found(
                 "wrong-setting-type",
                 "1:37",
-                "`task_acks_late` is true or false; Celery would keep the wrong type in silence",
+                "`task_acks_late` must be true or false: Celery silently keeps a wrong type",
                 "write true or false",
             ),
         ],
@@ -121,7 +115,7 @@ REFUSES = {
             Found(
                 "wrong-setting-type",
                 "1:41",
-                "`task_default_queue` is the name of a queue",
+                "`task_default_queue` must be the name of a queue",
                 "write a queue's name",
             ),
         ],
@@ -132,8 +126,8 @@ REFUSES = {
             Found(
                 "setting-has-a-section",
                 "1:21",
-                "`task_routes` is decided from `tasks.NAME.queue`",
-                "say it in `tasks.NAME.queue`",
+                "`task_routes` cannot be pinned: `tasks.NAME.queue` decides it",
+                "declare it in `tasks.NAME.queue`",
             ),
         ],
     ),
@@ -143,8 +137,8 @@ REFUSES = {
             Found(
                 "setting-has-a-section",
                 "1:21",
-                "`broker_url` is decided from `broker.url`",
-                "say it in `broker.url`",
+                "`broker_url` cannot be pinned: `broker.url` decides it",
+                "declare it in `broker.url`",
             ),
         ],
     ),
@@ -154,8 +148,8 @@ REFUSES = {
             Found(
                 "setting-has-a-section",
                 "1:21",
-                "`beat_schedule` is decided from `schedules:`",
-                "say it in `schedules:`",
+                "`beat_schedule` cannot be pinned: `schedules:` decides it",
+                "declare it in `schedules:`",
             ),
         ],
     ),
@@ -165,8 +159,8 @@ REFUSES = {
             Found(
                 "unknown-setting",
                 "1:21",
-                "`CELERY_TASK_ACKS_LATE` is no Celery setting; Celery would ignore it in silence",
-                "write `task_acks_late`; a namespace is said in `celery.namespace`",
+                "`CELERY_TASK_ACKS_LATE` is not a Celery setting: Celery silently ignores it",
+                "write `task_acks_late`, and declare a namespace in `celery.namespace`",
             ),
         ],
     ),
@@ -177,8 +171,8 @@ REFUSES = {
                 "mixed-setting-names",
                 "1:21",
                 (
-                    "before Celery 4 `worker_concurrency` was called `CELERYD_CONCURRENCY`; beside today's "
-                    "names Celery refuses it at the start"
+                    "`CELERYD_CONCURRENCY` is the name of `worker_concurrency` before Celery 4: mixed with "
+                    "today's names, it stops Celery at the start"
                 ),
                 "write `worker_concurrency`",
             ),
@@ -191,8 +185,8 @@ REFUSES = {
                 "mixed-setting-names",
                 "1:21",
                 (
-                    "before Celery 4 `task_acks_late` was called `CELERY_ACKS_LATE`; Celery would ignore "
-                    "`celery_acks_late` in silence"
+                    "`CELERY_ACKS_LATE` was the name of `task_acks_late` before Celery 4; Celery silently "
+                    "ignores `celery_acks_late`"
                 ),
                 "write `task_acks_late`",
             ),
@@ -204,8 +198,8 @@ REFUSES = {
             Found(
                 "setting-has-a-section",
                 "1:21",
-                "`CELERY_ROUTES` is decided from `tasks.NAME.queue`",
-                "say it in `tasks.NAME.queue`",
+                "`CELERY_ROUTES` cannot be pinned: `tasks.NAME.queue` decides it",
+                "declare it in `tasks.NAME.queue`",
             ),
         ],
     ),
@@ -215,8 +209,8 @@ REFUSES = {
             Found(
                 "setting-has-a-section",
                 "1:21",
-                "`BROKER_URL` is decided from `broker.url`",
-                "say it in `broker.url`",
+                "`BROKER_URL` cannot be pinned: `broker.url` decides it",
+                "declare it in `broker.url`",
             ),
         ],
     ),
@@ -226,8 +220,8 @@ REFUSES = {
             Found(
                 "setting-newer-than-target",
                 "1:37",
-                "`worker_eta_task_limit` is new in Celery 5.6; Celery 5.5 would ignore it in silence",
-                "remove it, or run Celery 5.6 or newer",
+                "`worker_eta_task_limit` is new in Celery 5.6: Celery 5.5 silently ignores it",
+                "remove `worker_eta_task_limit`, or run Celery 5.6 or newer",
             ),
         ],
     ),
@@ -237,8 +231,8 @@ REFUSES = {
             Found(
                 "setting-newer-than-target",
                 "1:37",
-                "`redis_client_name` is new in Celery 5.6; Celery 5.5 would ignore it in silence",
-                "remove it, or run Celery 5.6 or newer",
+                "`redis_client_name` is new in Celery 5.6: Celery 5.5 silently ignores it",
+                "remove `redis_client_name`, or run Celery 5.6 or newer",
             ),
         ],
     ),
@@ -248,10 +242,7 @@ REFUSES = {
             Found(
                 "setting-deprecated",
                 "1:21",
-                (
-                    "`task_acks_on_failure_or_timeout` is deprecated in Celery 5.7; Celery 7.0 will not have "
-                    "it"
-                ),
+                ("`task_acks_on_failure_or_timeout` is deprecated in Celery 5.7; Celery 7.0 removes it"),
                 "use task_acks_on_failure and task_acks_on_timeout",
             ),
         ],
@@ -262,7 +253,7 @@ REFUSES = {
             Found(
                 "unknown-setting",
                 "1:49",
-                "`max_retry` is no part of a retry policy; publishing would fail with a TypeError",
+                "`max_retry` is not a key of a retry policy: every publish fails with a TypeError",
                 "did you mean `max_retries`?",
             ),
         ],
@@ -273,10 +264,10 @@ REFUSES = {
             Found(
                 "unknown-setting",
                 "1:49",
-                "`zzzzzz` is no part of a retry policy; publishing would fail with a TypeError",
+                "`zzzzzz` is not a key of a retry policy: every publish fails with a TypeError",
                 (
-                    "known are errback, interval_max, interval_start, interval_step, max_retries, "
-                    "on_revive, retry_errors"
+                    "use one of the known keys: errback, interval_max, interval_start, interval_step, "
+                    "max_retries, on_revive, retry_errors"
                 ),
             ),
         ],
@@ -287,7 +278,7 @@ REFUSES = {
             Found(
                 "wrong-setting-type",
                 "1:41",
-                "`worker_concurrency` is a whole number; Celery would keep the wrong type in silence",
+                "`worker_concurrency` must be a whole number: Celery silently keeps a wrong type",
                 "write a whole number",
             ),
         ],
@@ -347,8 +338,11 @@ def test_a_setting_that_a_newer_celery_has_dropped_is_none(monkeypatch):
         Found(
             "unknown-setting",
             "1:21",
-            "`worker_proc_alive_timeout` went after Celery 5.4; Celery 5.7 would ignore it in silence",
-            "remove it",
+            (
+                "Celery 5.4 is the last version with `worker_proc_alive_timeout`: Celery 5.7 silently "
+                "ignores it"
+            ),
+            "remove `worker_proc_alive_timeout`",
         )
     ]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from places import PACKAGE
 from review_of import RABBITMQ, plan_of, reviewed
 
 from policycompiler.review.order import need
 from policycompiler.review.order.need import Kind, Need
-from policycompiler.review.order.needs import needs
+from policycompiler.review.order.needs import _FINDERS, needs
 
 KINDS = [each for each in vars(need).values() if isinstance(each, Kind)]
 
@@ -143,3 +146,13 @@ def test_what_covers_two_is_told_of_the_one_that_changed():
     assert "`shop.b`, `shop.c`" in step.why
     assert "`shop.c`" not in told["task:shop.b"]
     assert told["task:shop.c"] == step.why.replace("`shop.b`, `shop.c`", "`shop.c`")
+
+
+def test_each_kind_is_looked_for_and_answered_by_a_rule():
+    """One that no rule answers asks for a step of a change that is called safe."""
+    assert [kind for kind, _ in _FINDERS] == KINDS
+    risks = (PACKAGE / "review" / "risks").glob("*.py")
+    answered = {name for path in risks for name in re.findall(r"need\.([A-Z_]+)", path.read_text("utf-8"))}
+    kinds = {name for name, kind in vars(need).items() if isinstance(kind, Kind)}
+    # The tasks that desert a queue go to another one, which NEW_QUEUE and LEAVING answer.
+    assert kinds - answered == {"DESERTED"}

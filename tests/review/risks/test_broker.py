@@ -98,7 +98,7 @@ def test_who_hears_what_is_sent_to_all_changes_by_hand(transport):
     assert "broadcasts" in change.because
 
 
-GIVEN_UP = {"redis": ("ack_emulation", "killed"), "rabbitmq": ("confirm_publish", "never learns")}
+GIVEN_UP = {"redis": ("ack_emulation", "killed"), "rabbitmq": ("confirm_publish", "confirmation")}
 
 
 @pytest.mark.parametrize("transport", GIVEN_UP)

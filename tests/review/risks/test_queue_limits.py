@@ -22,10 +22,10 @@ def queue(arguments: str, broker: str = RABBITMQ) -> str:
     [
         ("", "x-max-length: 5", "`x-max-length`: a full queue drops its oldest"),
         ("", "x-max-length-bytes: 500", "`x-max-length-bytes`: a full queue drops its oldest"),
-        ("", "x-message-ttl: 500", "`x-message-ttl`: what waits for longer"),
-        ("", "x-expires: 500", "`x-expires`: a queue that has no worker"),
+        ("", "x-message-ttl: 500", "`x-message-ttl`: messages that wait longer"),
+        ("", "x-expires: 500", "`x-expires`: a queue without a worker"),
         ("x-max-length: 6", "x-max-length: 5", "drops its oldest"),
-        ("x-expires: 501", "x-expires: 500", "no worker"),
+        ("x-expires: 501", "x-expires: 500", "without a worker"),
         (REFUSES, DROPS, "drops its oldest"),
         (DROPS, REFUSES, "the call raises an error"),
         ("", REFUSES, "a retry, a firing of beat"),

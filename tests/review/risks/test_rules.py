@@ -335,7 +335,7 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
     "environment": (
         worker(""),
         worker(", environment: {PLAIN: b}"),
-        {"safe worker-options worker:w/environment"},
+        {"manual worker-options worker:w/environment"},
     ),
     "loglevel": (
         worker(""),
@@ -714,7 +714,7 @@ def test_an_exchange_that_rabbitmq_refuses_is_not_safe(way):
 
 
 @pytest.mark.parametrize(
-    ("serializer", "because"), [("json", "lets nobody read them"), ("msgpack", "in the old form")]
+    ("serializer", "because"), [("json", "no client can read them"), ("msgpack", "in the old form")]
 )
 def test_results_that_are_read_no_more_are_told_from_those_that_are_not_read_at_all(serializer, because):
     accepted, sent = "accept_content: [{}]", f"task_serializer: msgpack, result_serializer: {serializer}"

@@ -1,19 +1,21 @@
-"""The organisation's own findings: expressions of the policy file over the workload and the plan.
+"""Custom findings of an organization: expressions in the policy file over the workload and the plan.
 
 Decides:
     Nothing.
 
 Because:
-    What an organisation asks of its services is not for a compiler to know. An expression is in CEL, the
-    Common Expression Language (https://cel.dev), and is checked when the policy file is read: a misspelt name
-    or a comparison of a text with a number is found before any workload is.
+    A compiler cannot know the rules of an organization. Expressions use CEL, the Common Expression Language
+    (https://cel.dev). The compiler checks them when it reads the policy file. It finds a misspelled name,
+    or a comparison of text with a number, before it reads any workload.
 
-    Names are those that `explain` shows, below `task`, `queue`, `worker`, `schedule` and `app`:
-    `task.owner`, `task.options.acks_late`, `queue.type`, `worker.concurrency`; this page lists them all. An
-    expression about `task` and `queue` looks at each task and the queue that it is sent to; `worker` then is
-    each worker of that queue. A text that nobody declared is empty, a flag false, a list empty; a comparison
-    with a number that nobody declared is not true. Numbers are decimal, so that 3 s and 300 ms are of one
-    kind.
+    The names are the keys that `explain` shows, below `task`, `queue`, `worker`, `schedule` and `app`:
+    `task.owner`, `task.options.acks_late`, `queue.type`, `worker.concurrency`. This page lists all of them.
+    An expression about `task` and `queue` checks each task with its queue. With `worker` it also checks
+    each worker of that queue.
+
+    Text that is not declared is empty. A flag that is not declared is false, and a list is empty. A
+    comparison with an undeclared number is never true. All numbers are decimal, so 3 s and 300 ms have the
+    same type.
 
 Example:
     tasks: {shop.mail.send: {idempotent: true}}
@@ -22,13 +24,13 @@ Example:
 
 Refuses:
     PC721 invalid-expression: correct the expression; `policycompiler policy custom-findings` lists the names.
-        when: the policy file declares a finding whose `when` is not CEL, or is neither true nor false.
-    PC723 expression-unanswered: calculate with decimal numbers, and ask only for what there is.
+        when: the policy file declares a finding whose `when` is not valid CEL, or not true or false.
+    PC723 expression-unanswered: use decimal numbers, and only keys that exist.
         policy: custom: [{name: x, severity: error, when: "task.runtime_p99_seconds * 2 > 1", message: m}]
         fires: tasks: {shop.a: {idempotent: true, runtime: 3s}}
         silent: tasks: {shop.a: {idempotent: true}}
-    PC722 finding-name-taken: give it a name that no other finding has.
-        when: the policy file declares a finding by the name of another one.
+    PC722 finding-name-taken: choose a name that no other finding has.
+        when: the policy file declares a finding with the name of another finding.
 
 Parameters:
     None.
@@ -65,15 +67,15 @@ _ALONG = {
 """From one kind to the next: the key that names it, and its kind."""
 
 NAMES = tuple(listed())
-"""What the manual page shows of the names: kind, type, and the names themselves."""
-NAMES_HELP = "`policycompiler policy custom-findings` lists the names that there are"
+"""The names on the manual page: kind, type, and the names themselves."""
+NAMES_HELP = "run `policycompiler policy custom-findings` for a list of the names"
 
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
 _STRING = re.compile(r"""r?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
 
 
 class _Subject(NamedTuple):
-    """One combination that an expression is asked about, and where its finding stands."""
+    """One combination of values for an expression, and the path of its finding."""
 
     values: Mapping[str, Value]
     path: SpecPath
@@ -81,20 +83,20 @@ class _Subject(NamedTuple):
 
 
 def refused(policy: PolicyFile, taken: frozenset[str]) -> Iterator[Diagnostic]:
-    """What is wrong with the expressions of a policy file; paths are the policy file's own."""
+    """Findings about the expressions of a policy file, with paths in the policy file."""
     names: set[str] = set()
     for index, custom in enumerate(policy.custom):
         if custom.name in taken | names:
             path: SpecPath = ("custom", index, "name")
-            message = f"there is a finding `{custom.name}` already"
-            yield FINDING_NAME_TAKEN.at(path, message, help="give it another name")
+            message = f"another finding has the name `{custom.name}`"
+            yield FINDING_NAME_TAKEN.at(path, message, help="choose another name")
         names.add(custom.name)
         for problem, help_text in _problems(custom.when):
             yield INVALID_EXPRESSION.at(("custom", index, "when"), problem, help=help_text)
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Ask each expression about everything that it speaks of."""
+    """Evaluate each expression for everything that it names."""
     for custom in spec.platform.custom:
         expression = _environment().compile(custom.when)
         roots = _roots(custom.when)
@@ -102,8 +104,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             result, problem = _asked(expression, subject.values)
             about = f"{subject.name}: " if subject.name else ""
             if problem:
-                message = f"{about}`{custom.name}` has no answer: {problem}"
-                help_text = "numbers are decimal here: calculate with `2.0`, compare as you like"
+                message = f"{about}the expression of `{custom.name}` has no result: {problem}"
+                help_text = "calculate with decimal numbers, such as `2.0`; comparisons need none"
                 yield UNANSWERED.at(subject.path, message, help=help_text, at_key=True)
             elif result:
                 message = f"{about}{custom.message}"
@@ -111,7 +113,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _asked(expression: cel.Expression, values: Mapping[str, Value]) -> tuple[bool, str]:
-    """The answer, or why there is none; what hangs on a number that nobody declared is not so."""
+    """The result, or why there is none; an expression that needs an undeclared number is false."""
     try:
         answer = expression.eval(data=dict(values)).value()
     except RuntimeError as problem:
@@ -126,7 +128,7 @@ def _asked(expression: cel.Expression, values: Mapping[str, Value]) -> tuple[boo
 
 @cache
 def _environment() -> cel.Env:
-    # Only a policy file with expressions pays for the library.
+    # The library is slow to import, and only expressions need it.
     from cel_expr_python import cel  # noqa: PLC0415
 
     kinds: Mapping[Kind, cel.Type] = {
@@ -145,21 +147,21 @@ def _names() -> dict[str, Kind]:
 
 
 def _problems(when: str) -> Iterator[tuple[str, str]]:
-    """Why an expression cannot be used, each with what to do; nothing when it can."""
+    """The problems of an expression, each with a help."""
     try:
         kind = str(_environment().compile(when).return_type())
     except RuntimeError as problem:
         yield from _in_words(str(problem))
         return
     if kind not in {"BOOL", "DYN"}:
-        told = f"the expression is neither true nor false, but of type {kind.lower()}"
-        yield told, "compare it with something"
+        told = f"the expression must be true or false, but has type {kind.lower()}"
+        yield told, "compare it with a value"
     elif not _roots(when):
-        yield "the expression is about none of task, queue, worker, schedule and app", NAMES_HELP
+        yield "the expression names none of task, queue, worker, schedule and app", NAMES_HELP
 
 
 def _in_words(refused: str) -> Iterator[tuple[str, str]]:
-    """What the library says, one problem each; an unknown name with the name that is most like it."""
+    """The messages of the library, one problem each; an unknown name with the most similar name."""
     found = [line.partition("ERROR: <input>:")[2] for line in refused.splitlines()]
     for problem in filter(None, found):
         place, _, words = problem.partition(": ")
@@ -172,13 +174,13 @@ def _in_words(refused: str) -> Iterator[tuple[str, str]]:
 
 
 def _roots(when: str) -> frozenset[str]:
-    """What an expression speaks of."""
+    """The subjects that an expression names."""
     words = _STRING.sub('""', when)
     return frozenset(kind for kind in SUBJECTS if re.search(rf"(?<![\w.]){kind}\s*\.", words))
 
 
 def _subjects(spec: Workload, plan: Plan, roots: frozenset[str]) -> Iterator[_Subject]:
-    """Each thing of the first kind that an expression speaks of, with what it leads to."""
+    """Each subject of the first kind in an expression, with the subjects that it leads to."""
     app = _values(plan, APP)
     first = next((kind for kind in _ALONG if kind in roots), None)
     if first is None:
@@ -194,7 +196,7 @@ def _subjects(spec: Workload, plan: Plan, roots: frozenset[str]) -> Iterator[_Su
 
 
 def _place(spec: Workload, plan: Plan, scope: Scope) -> SpecPath:
-    """Where it is declared; of a queue or worker that policies made, the first of its tasks."""
+    """The place of its declaration; for a queue or worker that policies made, its first task."""
     section = f"{scope.kind}s"
     if scope.name in getattr(spec, section):
         return (section, scope.name)
@@ -203,7 +205,7 @@ def _place(spec: Workload, plan: Plan, scope: Scope) -> SpecPath:
 
 
 def _chains(plan: Plan, chain: list[Scope], wanted: frozenset[str]) -> Iterator[list[Scope]]:
-    """A schedule's task, the task's queue, each worker of the queue: as far as is wanted."""
+    """A schedule's task, the task's queue, each worker of the queue, as far as needed."""
     if not wanted:
         yield chain
         return
@@ -215,7 +217,7 @@ def _chains(plan: Plan, chain: list[Scope], wanted: frozenset[str]) -> Iterator[
 
 
 def _values(plan: Plan, scope: Scope) -> dict[str, Value]:
-    """Every name of a scope: what the plan says, or what stands for it where nobody decided."""
+    """Every name of a scope with its value in the plan, or its default."""
     typed = names(scope.kind)
     values = {name: _UNDECIDED[kind] for name, kind in typed.items() if kind in _UNDECIDED}
     if scope.name:
@@ -229,9 +231,9 @@ def _values(plan: Plan, scope: Scope) -> dict[str, Value]:
 
 
 _UNDECIDED: Mapping[Kind, Value] = {Kind.TEXT: "", Kind.FLAG: False, Kind.LIST: [], Kind.MAPPING: {}}
-"""A number that nobody declared has no stand-in: no comparison with it is true."""
+"""An undeclared number has no default: no comparison with it is true."""
 
 
 def _decimal(value: Value) -> Value:
-    """3 s and 300 ms are numbers of one kind: an expression does not hang on which of them is whole."""
+    """3 s and 300 ms have the same type: an expression does not depend on whether a number is whole."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

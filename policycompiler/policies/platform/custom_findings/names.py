@@ -1,4 +1,4 @@
-"""The names that an expression may use, by the kind of thing that has them and the type of their value."""
+"""The names that an expression may use, by subject and type of value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from policycompiler.plan.vocabulary import Type
 
 
 class Kind(StrEnum):
-    """What an expression may do with a value."""
+    """The type of a value in an expression."""
 
     TEXT = "text"
     FLAG = "flag"
@@ -20,9 +20,9 @@ class Kind(StrEnum):
 
 
 SUBJECTS = ("task", "queue", "worker", "schedule", "app")
-"""What an expression may speak of."""
+"""The subjects of an expression."""
 NAME = "name"
-"""Of each but the app, beside the keys of its plan."""
+"""A key of each subject except the app, besides the keys in the plan."""
 
 _KINDS = {
     Type.TEXT: Kind.TEXT,
@@ -34,12 +34,12 @@ _KINDS = {
     Type.NUMBER: Kind.NUMBER,
     Type.COUNT: Kind.NUMBER,
 }
-"""What is of any type has no name."""
+"""A key of any other type has no name."""
 
 
 @cache
 def names(subject: str) -> dict[str, Kind]:
-    """The names of a kind of thing, such as `task.critical`, each with the type of its value."""
+    """The names of a subject, such as `task.critical`, each with the type of its value."""
     found = {} if subject == "app" else {f"{subject}.{NAME}": Kind.TEXT}
     keys = [key for key in vocabulary.declared(subject) if not key.is_prefix and key.type in _KINDS]
     found |= {f"{subject}.{key.name}": _KINDS[key.type] for key in keys}
@@ -48,7 +48,7 @@ def names(subject: str) -> dict[str, Kind]:
 
 @cache
 def mappings(subject: str) -> tuple[str, ...]:
-    """Names of settings that belong together, none of which is declared by a name of its own."""
+    """Names of groups of settings that have no names of their own."""
     keys = list(vocabulary.declared(subject))
     return tuple(
         key.name.removesuffix(".")
@@ -58,7 +58,7 @@ def mappings(subject: str) -> tuple[str, ...]:
 
 
 def listed() -> list[tuple[str, str, str]]:
-    """For the manual: a kind, a type, and the names that it has of them."""
+    """For the manual page: a subject, a type, and the names of this type."""
     return [
         (subject, str(kind), ", ".join(found))
         for subject in SUBJECTS

@@ -1,18 +1,20 @@
-"""Which workers there are and which queues each consumes.
+"""The workers, and the queues that each of them consumes.
 
 Decides:
     `worker:NAME/queues` and `worker:NAME/tasks`; `queue:NAME/workers`, `tasks`, `external` and
     `broadcast`; `task:NAME/workers`.
 
 Because:
-    A queue that nobody consumes swallows work without a sound. Each queue that no `workers:` entry
-    consumes gets a worker of its own name; a queue of another app gets none. A worker that names no queue
-    would consume all that are declared, dead letters included, so each names its own.
+    If no worker consumes a queue, its messages are never processed, and no error shows it. So each queue that
+    no `workers:` entry consumes gets a worker with the queue's name. A queue of another app gets none. A
+    worker that names no queue would consume all declared queues, including dead-letter queues, so each worker
+    names its queues.
 
-    One worker has one prefetch and one pool for all its queues. Where the policy file asks for few workers,
-    queues of one kind of work share one, the closest promises first: never where a run is longer than the
-    most urgent of their classes bears, and never where promises are as far apart as `worker-mix` warns of. A
-    task of undeclared run time counts with the longest that its class allows.
+    One worker has one prefetch and one pool for all its queues. If the policy file allows only a few workers,
+    queues of the same kind of work share a worker, closest latency targets first. Queues do not share a
+    worker if a run is longer than the most urgent of their classes allows. They also do not share one if
+    their latency targets differ so much that `worker-mix` warns. A task without a declared run time counts
+    with the longest run that its class allows.
 
 Example:
     tasks:
@@ -24,21 +26,21 @@ Example:
     task:shop.search.reindex/workers = ["finder"]
 
 Refuses:
-    PC402 queue-unconsumed: let a worker consume it, or say that another app does.
+    PC402 queue-unconsumed: let a worker consume the queue, or declare that another app does.
         fires:
             tasks: {shop.a: {queue: q}}
             workers: {w: {queues: [q], replicas: 0}}
         silent:
             tasks: {shop.a: {queue: q}}
             workers: {w: {queues: [q], replicas: 1}}
-    PC403 queue-pattern-unmatched: correct the glob, or remove it.
+    PC403 queue-pattern-unmatched: correct the pattern, or remove it.
         fires:
             tasks: {shop.a: {queue: mail-in}}
             workers: {w: {queues: [mail-in, "post-*"]}}
         silent:
             tasks: {shop.a: {queue: mail-in}}
             workers: {w: {queues: ["mail-*"]}}
-    PC404 worker-without-queues: name its queues.
+    PC404 worker-without-queues: name the queues of the worker.
         fires: workers: {w: {}}
         silent:
             tasks: {shop.a: {queue: w}}
@@ -51,13 +53,13 @@ Refuses:
             tasks: {shop.a: {queue: search}}
             queues: {serach: {}}
             workers: {w: {queues: [search, serach]}}
-    PC436 too-many-workers: allow more of them, or let tasks declare shorter run times and one kind of work.
+    PC436 too-many-workers: allow more workers, or declare shorter run times and the same kind of work.
         policy: parameters: {consumers: {max_workers: 1}}
         fires: tasks: {shop.a: {work: io, runtime: 1s}, shop.b: {work: cpu, runtime: 1s}}
         silent: tasks: {shop.a: {work: io, runtime: 1s}, shop.b: {latency: interactive, runtime: 1s}}
 
 Parameters:
-    `max_workers`: the most workers that there should be, those of the workload counted in; 1000.
+    `max_workers`: the largest number of workers, including those that the workload declares; 1000.
 """
 
 from __future__ import annotations
@@ -86,14 +88,14 @@ QUEUE_UNKNOWN = warning("PC413", "queue-unknown")
 TOO_MANY_WORKERS = info("PC436", "too-many-workers")
 
 ONE_WORKER_A_QUEUE = True
-"""One worker has one prefetch and one pool for all its queues, so each promise has its own."""
+"""One worker has one prefetch and one pool for all its queues, so each latency target has its own worker."""
 
 
 class Parameters(PolicyParameters):
     """What a policy file may set."""
 
     max_workers: Annotated[int, Field(ge=1, le=1000)] = Field(
-        1000, description="a small service would rather run few processes; 1000 is without bound"
+        1000, description="a small service may prefer few processes; 1000 means no limit"
     )
 
 
@@ -147,7 +149,7 @@ def _all_external(plan: Plan, tasks: list[str]) -> bool:
 def _matched(
     name: str, patterns: list[str] | None, known: list[str], ours: list[str]
 ) -> tuple[dict[str, Origin], list[Diagnostic]]:
-    """The queues of one `workers:` entry, each with its origin. No glob takes another app's queue."""
+    """The queues of one `workers:` entry, each with its origin. No pattern matches another app's queue."""
     path: SpecPath = ("workers", name)
     if patterns is None and name in known:
         return {name: Written(path)}, []
@@ -157,10 +159,10 @@ def _matched(
         where = (*path, "queues", index)
         names = [queue for queue in ours if fnmatchcase(queue, pattern)] if "*" in pattern else [pattern]
         if "*" not in pattern and pattern not in known:
-            message = f"nothing is sent to queue {pattern}, and no `queues:` entry declares it"
+            message = f"no task is sent to queue {pattern}, and no `queues:` entry declares it"
             findings.append(QUEUE_UNKNOWN.at(where, message, help=did_you_mean(pattern, known)))
         if not names:
-            message = f"no queue matches `{pattern}`; there are: {', '.join(ours)}"
+            message = f"no queue matches `{pattern}`; known queues: {', '.join(ours)}"
             findings.append(QUEUE_PATTERN_UNMATCHED.at(where, message))
         for queue in names:
             matched.setdefault(queue, Written(where))
@@ -171,14 +173,14 @@ def _matched(
 
 
 def _too_many(groups: Sequence[Group], written: int, most: int) -> Iterator[Diagnostic]:
-    """That there are more workers than asked for, though no more queues go together."""
+    """More workers than the policy file allows, because no more queues can share a worker."""
     needed = len(groups) + written
     if needed <= most or not groups:
         return
     names = ", ".join(sorted(group.queues[0] for group in groups))
     message = (
-        f"the policy file asks for at most {most} worker{'s' if most > 1 else ''}, but {needed} are needed: "
-        f"these do not go together with any other: {names}"
+        f"the policy file allows {most} worker{'s' if most > 1 else ''}, but the workload needs {needed}: "
+        f"these queues cannot share a worker: {names}"
     )
-    help_text = "allow more of them, or let tasks declare shorter run times and one kind of work"
+    help_text = "allow more workers, or declare shorter run times and the same kind of work"
     yield TOO_MANY_WORKERS.at(("service",), message, help=help_text)

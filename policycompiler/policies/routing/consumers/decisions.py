@@ -1,4 +1,4 @@
-"""Who consumes what, put down for each queue, worker and task."""
+"""The consumers of each queue, the queues of each worker, and the workers of each task, as decisions."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from policycompiler.model import Workload
 from policycompiler.plan import Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
 
 BROADCAST = False
-"""A task runs once unless its queue is declared a broadcast."""
+"""A task runs once unless its queue is declared as a broadcast."""
 
 
 def of_queue(
     plan: Plan, scope: Scope, workers: list[str], tasks: list[str], place: SpecPath, *, external: bool
 ) -> Iterator[Decision]:
-    """Who consumes a queue, what is sent to it, and of which kind it is."""
+    """The consumers of a queue, its tasks, and its kind."""
     from_workers: tuple[Origin, ...] = tuple(Derived(Scope("worker", name), "queues") for name in workers)
-    because = "these workers list it" if workers else "another app consumes it"
+    because = "these workers consume it" if workers else "another app consumes the queue"
     yield Decision(scope, "workers", [*workers], because, from_workers or (Written(place),))
     routed = [Scope("task", name) for name in tasks if plan.value(Scope("task", name), "queue") == scope.name]
     from_tasks: tuple[Origin, ...] = tuple(Derived(task, "queue") for task in routed)
     because = (
-        "they are routed to it" if len(routed) == len(tasks) else "routed to it, or sent to it by choice"
+        "these tasks are routed to the queue"
+        if len(routed) == len(tasks)
+        else "these tasks are routed to the queue, or a publisher may choose it"
     )
     yield Decision(scope, "tasks", [*tasks], because, from_tasks or (Written(place),))
     yield from _kind(plan, scope, place, external=external)
@@ -31,7 +33,7 @@ def of_queue(
 def of_workers(
     spec: Workload, plan: Plan, consumed: dict[str, dict[str, Origin]], sent: dict[str, list[str]]
 ) -> Iterator[Decision]:
-    """What each worker consumes, and the tasks that it runs thereby."""
+    """The queues of each worker, and the tasks that it runs because of them."""
     queues_of: dict[str, dict[str, Origin]] = {name: {} for name in spec.workers}
     for queue, workers in consumed.items():
         for worker, origin in workers.items():
@@ -40,33 +42,34 @@ def of_workers(
         scope = Scope("worker", worker)
         origins = tuple(dict.fromkeys(queues[queue] for queue in sorted(queues)))
         origins = origins or (Written(("workers", worker)),)
-        because = "as the workload lists them"
+        because = "the workload lists these queues"
         if isinstance(origins[0], Constant):
             because = "no other worker consumes this queue"
         elif isinstance(origins[0], Parameter):
-            because = "no other worker consumes these queues, and few workers are asked for"
+            because = "no other worker consumes these queues, and the policy file allows only a few workers"
         yield Decision(scope, "queues", [*sorted(queues)], because, origins)
         brought = {name for queue in queues for name in sent.get(queue, [])}
         tasks = sorted(name for name in brought if not plan.value(Scope("task", name), "external"))
-        yield Decision(scope, "tasks", [*tasks], "its queues bring them", (Derived(scope, "queues"),))
+        because = "these tasks are sent to the queues of the worker"
+        yield Decision(scope, "tasks", [*tasks], because, (Derived(scope, "queues"),))
 
 
 def of_tasks(plan: Plan, tasks: Iterable[str], consumed: Mapping[str, Iterable[str]]) -> Iterator[Decision]:
-    """Who runs each task."""
+    """The workers that run each task."""
     by_queue = {queue: sorted(workers) for queue, workers in consumed.items()}
     for name in tasks:
         task = Scope("task", name)
         queue = plan.text(task, "queue")
         workers = [] if plan.value(task, "external") else by_queue.get(queue, [])
         origins = (Derived(task, "queue"), Derived(Scope("queue", queue), "workers"))
-        because = "they consume its queue" if workers else "another app runs it"
+        because = "these workers consume its queue" if workers else "another app runs the task"
         yield Decision(task, "workers", [*workers], because, origins)
 
 
 def _kind(plan: Plan, scope: Scope, place: SpecPath, *, external: bool) -> Iterator[Decision]:
-    """Whose queue it is and who gets its messages, where that is not written."""
+    """Which app owns the queue, and whether it is a broadcast, if the workload does not declare it."""
     if plan.find(scope, "external") is None:
-        because = "another app consumes it" if external else "it is consumed here"
+        because = "another app consumes the queue" if external else "this app consumes the queue"
         yield Decision(scope, "external", external, because, (Written(place),))
     if plan.find(scope, "broadcast") is None:
         because = "each message goes to one worker"

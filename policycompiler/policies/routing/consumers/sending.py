@@ -1,4 +1,4 @@
-"""What is sent to which queue, and which line of the workload says so."""
+"""The tasks that are sent to each queue, and the line of the workload that declares it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from policycompiler.plan import APP, Plan, Scope
 
 
 def sent_tasks(spec: Workload, plan: Plan) -> dict[str, list[str]]:
-    """Tasks by the queue that brings them: their own, one a producer may choose, one of a schedule."""
+    """Tasks by the queue they are sent to: their own, one that a publisher may choose, one of a schedule."""
     ways = {(plan.text(Scope("task", name), "queue"), name) for name in spec.tasks}
     for name, task in spec.tasks.items():
         ways.update((queue, name) for queue in task.call_time_queues or ())
@@ -22,7 +22,7 @@ def sent_tasks(spec: Workload, plan: Plan) -> dict[str, list[str]]:
 
 
 def sent_to(spec: Workload, plan: Plan) -> dict[str, SpecPath]:
-    """Queues that something is sent to, each with a place in the workload that says so."""
+    """Queues that tasks are sent to, each with a place in the workload that declares it."""
     places: dict[str, SpecPath] = {}
     for name, task in sorted(spec.tasks.items()):
         places.setdefault(plan.text(Scope("task", name), "queue"), ("tasks", name))

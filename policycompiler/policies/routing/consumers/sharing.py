@@ -1,4 +1,4 @@
-"""Fewer workers than queues: which queues share one, where no `workers:` entry consumes them."""
+"""Fewer workers than queues: which queues share a worker if no `workers:` entry consumes them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from policycompiler.model.classes import DEFAULT_CLASS
 from policycompiler.plan import Plan, Scope
 
 DEFAULT_WORK = "io"
-"""Of a queue that no declared task is sent to."""
+"""For a queue that no declared task is sent to."""
 
 
 class Group(NamedTuple):
-    """Queues that one worker consumes, the most urgent first, and what their tasks ask of it.
+    """Queues that one worker consumes, the most urgent first, and the needs of their tasks.
 
-    `wait` and `patient` are the shortest and the longest promised wait, `bears` is the longest run that goes
-    with the shortest one.
+    `wait` and `patient` are the shortest and the longest latency target. `bears` is the longest run that the
+    most urgent class allows.
     """
 
     queues: tuple[str, ...]
@@ -32,21 +32,21 @@ class Group(NamedTuple):
 def shared(
     spec: Workload, plan: Plan, queues: Iterable[str], sent: Mapping[str, list[str]], most: int
 ) -> list[Group]:
-    """The queues of each worker: one each, or as many together as it takes to need at most so many workers.
+    """The queues of each worker: one each, or several, so that at most `most` workers are needed.
 
-    There are more than `most` where too few queues go together.
+    There are more than `most` if too few queues can share a worker.
     """
     groups = [_group(spec, plan, queue, sent.get(queue, [])) for queue in queues]
     return joined(groups, most, spec.platform.promises_apart)
 
 
 def joined(groups: Sequence[Group], most: int, apart: float) -> list[Group]:
-    """At most so many groups, the most urgent first; more where too few go together.
+    """At most `most` groups, the most urgent first; more if too few can share a worker.
 
-    Two are joined at a time: the closest promises, and of equally close ones those whose queues come first.
-    One pass over the pairs finds what a search after each join would: a join changes neither wait nor first
-    queue of the group that stays, and two groups that do not go together never will, as no join makes a
-    group easier to join.
+    Two groups are joined at a time: the closest latency targets first, then by the name of their queues. One
+    pass over the pairs finds the same as a search after each join. A join changes neither the wait nor the
+    first queue of the group that stays. Two groups that cannot be joined now cannot be joined later, because
+    no join makes a group easier to join.
     """
     left = {group.queues[0]: group for group in groups}
     waits = sorted({group.wait for group in groups})
@@ -59,7 +59,7 @@ def joined(groups: Sequence[Group], most: int, apart: float) -> list[Group]:
 
 
 def _join(left: dict[str, Group], partners: Mapping[float, list[float]], most: int, apart: float) -> None:
-    """Join groups whose waits are partners. `left` has them by first queue and loses what is joined."""
+    """Join groups whose waits are partners. `left` has the groups by first queue and loses joined ones."""
     names = sorted(left)
     seconds = _seconds(left, names, partners, apart)
     for name in names:
@@ -71,7 +71,7 @@ def _join(left: dict[str, Group], partners: Mapping[float, list[float]], most: i
         unjoined = []
         for other in seconds.get((first.work, first.wait), ()):
             second = left.get(other)
-            # Of equally urgent groups the first by name is the first one; later ones have greater names yet.
+            # Of two equally urgent groups, the one with the smaller name is the first.
             if second is None or (second.wait == first.wait and other <= name):
                 continue
             if len(left) > most and _go_together(left[name], second, apart):
@@ -85,7 +85,7 @@ def _join(left: dict[str, Group], partners: Mapping[float, list[float]], most: i
 def _seconds(
     left: Mapping[str, Group], names: Iterable[str], partners: Mapping[float, list[float]], apart: float
 ) -> dict[tuple[frozenset[str], float], list[str]]:
-    """By work and wait of the first one, those that may be second: what no first one bears is left out."""
+    """By work and wait of the first group: the groups with runs short enough to be second."""
     borne: dict[tuple[frozenset[str], float], float] = {}
     for group in left.values():
         if group.wait in partners and _can_be_first(group, apart):
@@ -103,7 +103,7 @@ def _seconds(
 
 
 def _merged(first: Group, second: Group) -> Group:
-    """Of two groups, the more urgent one first."""
+    """Join two groups, the more urgent one first."""
     return first._replace(
         queues=first.queues + second.queues,
         patient=max(first.patient, second.patient),
@@ -140,12 +140,12 @@ def _group(spec: Workload, plan: Plan, queue: str, names: list[str]) -> Group:
 
 
 def _can_be_first(group: Group, apart: float) -> bool:
-    """Whether there can be a group that goes with this one, which is the more urgent."""
+    """Whether any less urgent group can share a worker with this one."""
     return group.longest <= group.bears and group.patient < group.wait * apart
 
 
 def _go_together(first: Group, second: Group, apart: float) -> bool:
-    """Of two groups, the more urgent one first: no finding of `worker-mix` may come of it."""
+    """Whether two groups, the more urgent one first, share a worker without a finding of `worker-mix`."""
     return (
         first.work == second.work
         and max(first.longest, second.longest) <= _bears(first, second)

@@ -1,29 +1,35 @@
-"""When somebody is told that tasks are late, failing, or not running at all.
+"""Alerts for tasks that are late, fail, or do not run.
 
 Decides:
     The scopes `alert:CeleryExporterDown`, `alert:CeleryBrokerDown`, and for each queue that runs here
     `alert:NAME:QUEUE` of `CeleryQueueNoConsumer`, `CeleryQueueBacklog`, `CeleryQueueStalled`,
     `CeleryWorkersBelowMinimum` and `CeleryTaskFailureRate`; with schedules `alert:CeleryBeatDown` and for
     each of them `alert:CeleryScheduleMissed:SCHEDULE`. Keys: `alert`, `queue`, `team`, `severity`,
-    `for_seconds`, `summary`, `description`, and where its expression has them `threshold`,
+    `for_seconds`, `summary`, `description`, and if its expression uses them `threshold`,
     `window_seconds`, `minimum`, `tasks`, `task`, `schedule`, `matchers`.
 
 Because:
-    A queue's promise says when waiting is trouble: more messages than its workers start within the promise
-    will break it; a burst that a task declares is no trouble either. A worker that stops waits for its
-    tasks and answers nobody meanwhile, so a restart is not mistaken for a loss; and a slot that the
-    longest task holds is not stalled, so the window is longer than that task. A batch queue may thus stall
-    for hours before it says so, but its backlog tells sooner. No alert exists where celery-exporter sees
-    nothing: it measures queues on Redis and RabbitMQ only, a broadcast queue or another app's has no place
-    in its figures, and without task events it knows of no start and no failure.
+    A queue has a backlog when it holds more messages than its workers can start within its latency target. A
+    declared burst does not count as a backlog.
 
-    Nothing measures beat itself. That it has ended shows when no task of any schedule is sent for longer than
-    the most frequent one allows; a task that others send as well hides it. A schedule is missed when its task
-    has not started within its longest gap, the promise of its queue, and some slack; where the gap is more
-    than eight days no alert watches it, as Prometheus may not look back so far.
+    A worker that stops waits for its runs and does not answer celery-exporter. The alerts wait longer than
+    a restart, so a restart is not a lost worker. A queue has stalled when no run starts for longer than its
+    longest task may take. A queue for batch tasks can be stalled for hours before that alert fires. Its
+    backlog alert fires sooner.
 
-    Labels let Alertmanager make one page of one dead worker: what a rule with `inhibits: worker` explains has
-    `inhibited_by: worker` and the same `worker`. The rules file begins with the rules for it.
+    A queue has no alert where celery-exporter cannot measure it. celery-exporter supports queues on Redis and
+    RabbitMQ. It cannot measure broadcast queues and queues of other apps. Without task events it counts no
+    started and no failed runs.
+
+    No exporter measures beat. The alert fires when no scheduled task was sent for longer than the most
+    frequent schedule allows. Other publishers of these tasks can hide a stopped beat. A schedule is missed
+    when its task has not started within its longest gap, plus the latency target of its queue and
+    `schedule_slack`. A schedule with a gap of more than eight days has no alert, because Prometheus may not
+    keep data for so long.
+
+    Labels let Alertmanager send one page for one lost worker. A rule with the label `inhibits: worker`
+    inhibits the rules with `inhibited_by: worker` and the same label `worker`. The Alertmanager
+    configuration for it is at the top of the rules file.
 
 Example:
     tasks:
@@ -38,12 +44,12 @@ Example:
     alert:CeleryWorkersBelowMinimum:mail/minimum = 2
 
 Refuses:
-    PC530 alert-missing: watch the broker's own metrics; celery-exporter counts on Redis and RabbitMQ only.
+    PC530 alert-missing: monitor the broker's own metrics; celery-exporter supports only Redis and RabbitMQ.
         fires:
             broker: {transport: sqs, url: "${B}"}
             tasks: {shop.a: {}}
         silent: tasks: {shop.a: {}}
-    PC532 events-off-monitored: remove the pin, so that workers and producers tell of their tasks.
+    PC532 events-off-monitored: remove the pin, so that workers and publishers send task events.
         fires:
             celery: {settings: {worker_send_task_events: false}}
             tasks: {shop.a: {}}
@@ -52,15 +58,15 @@ Refuses:
             tasks: {shop.a: {}}
 
 Parameters:
-    `exporter_matchers`: labels of this service's celery-exporter, besides its job; {}.
-    `broker_matchers`: labels of this service's broker, besides the job of its exporter; {}.
-    `severities`: by alert, instead of its own; {}.
-    `urgent_wait`: a queue that promises a start within it calls somebody; 60.
-    `patience`: the shortest that trouble has to last; 300.
-    `backlog_floor`: fewer messages are no backlog; 10.
-    `failed_share`: of the runs of a queue; 0.05.
-    `least_runs`: a share of fewer says nothing; 20.
-    `schedule_slack`: how late a periodic task may be before it is missed; 600.
+    `exporter_matchers`: labels that select this service's celery-exporter, besides its job; {}.
+    `broker_matchers`: labels that select this service's broker, besides the job of its exporter; {}.
+    `severities`: severities that replace the default ones, by alert name; {}.
+    `urgent_wait`: a queue with a latency target up to this pages a person when it has stopped; 60.
+    `patience`: the shortest time that a problem must last before its alert fires; 300.
+    `backlog_floor`: a queue with fewer messages has no backlog; 10.
+    `failed_share`: the share of failed runs of a queue above which an alert fires; 0.05.
+    `least_runs`: the alert on failed runs needs at least this many runs; 20.
+    `schedule_slack`: how late a scheduled task may be before its schedule is missed; 600.
 """
 
 from __future__ import annotations
@@ -86,12 +92,12 @@ EVENTS_OFF_MONITORED = warning("PC532", "events-off-monitored")
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters = DEFAULTS) -> Iterator[Decision | Diagnostic]:
-    """Watch the exporter, the broker, and each queue that runs here."""
+    """Decide alerts on the exporter, the broker, and each queue that runs here."""
     del spec
     transport = plan.text(APP, "broker_transport")
     if broker(transport).metrics is None:
-        message = f"no queue has an alert: celery-exporter measures nothing on {transport}"
-        help_text = "watch the broker's own metrics, such as the age of its oldest message"
+        message = f"no queue has an alert: celery-exporter does not support {transport}"
+        help_text = "monitor the broker's own metrics, such as the age of its oldest message"
         yield ALERT_MISSING.at(("broker", "transport"), message, help=help_text)
         return
     yield from exporter_down(plan, tuned)
@@ -117,16 +123,16 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters = DEFAULTS) -> Iterator[
 
 def _events_off(plan: Plan) -> Iterator[Diagnostic]:
     for key, whose in (
-        ("worker_send_task_events", "workers tell of no start and no failure"),
-        ("task_send_sent_event", "nobody tells which queue a task was sent to"),
+        ("worker_send_task_events", "workers send no events when runs start or fail"),
+        ("task_send_sent_event", "publishers send no events that name the queue of a task"),
     ):
         pin = plan.find(APP, key)
         if pin is not None and pin.policy == "as-written" and not pin.value:
-            message = f"{whose}: no alert says that tasks stand still or fail"
+            message = f"{whose}: no alert fires when queues stall or runs fail"
             path = ("celery", "settings", key)
-            yield EVENTS_OFF_MONITORED.at(path, message, help="remove it", at_key=True)
+            yield EVENTS_OFF_MONITORED.at(path, message, help=f"remove `{key}`", at_key=True)
     for task in plan.scopes("task"):
         if plan.get(task, "options.send_events") is False and plan.texts(task, "workers"):
-            message = f"nothing is told of {task.name}: no alert counts its starts and failures"
+            message = f"workers send no events about {task.name}: no alert counts its started and failed runs"
             where = ("tasks", task.name, "options", "send_events")
-            yield EVENTS_OFF_MONITORED.at(where, message, help="remove it", at_key=True)
+            yield EVENTS_OFF_MONITORED.at(where, message, help="remove `send_events`", at_key=True)

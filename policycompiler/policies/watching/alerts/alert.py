@@ -1,4 +1,4 @@
-"""What the alerts have in common: how bad each is, who is told, and how it is put down, whole."""
+"""Parts that all alerts have: severity, team, and the decisions of one alert."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Value
 from policycompiler.policies.watching.alerts.tuned import NAME, Parameters, origin
+from policycompiler.quantities import duration
 
 SCRAPE_INTERVAL_SECONDS = 30
-"""Each scrape of celery-exporter asks the workers for at least 2 s, so it is scraped no oftener."""
+"""Each scrape of celery-exporter waits at least 2 s for workers, so Prometheus scrapes at this interval."""
 PAGE = "critical"
-"""Somebody is called."""
+"""The alert pages a person."""
 TICKET = "warning"
-"""Somebody looks at it in office hours."""
+"""A person looks at the alert in office hours."""
 NO_TEAM = None
-"""Of an alert of a service that names no owner."""
+"""Neither the queue nor the service declares an owner."""
 
 
 class Choice(NamedTuple):
@@ -33,17 +34,25 @@ def constant(name: str, value: Value, because: str) -> Choice:
 
 
 def patience(tuned: Parameters, because: str) -> Choice:
-    """The shortest that trouble has to last."""
+    """The shortest time that a problem must last."""
     return Choice(minutes(tuned.patience), because, (origin(tuned, "patience"),))
 
 
 def severity(plan: Plan, queue: Scope, tuned: Parameters) -> Choice:
-    """How bad it is that nothing of a queue runs: as bad as somebody's wait for it."""
+    """The severity of a stopped queue, by its latency target."""
     promise = plan.number(queue, "queue_wait_seconds")
     origins = (Derived(queue, "queue_wait_seconds"), origin(tuned, "urgent_wait"))
     if promise <= tuned.urgent_wait:
-        return Choice(PAGE, f"somebody waits who was promised a start within {promise:g} s", origins)
-    return Choice(TICKET, f"a start was promised within {promise:g} s only", origins)
+        because = (
+            f"the queue's latency target is {duration(promise)}, "
+            f"and targets up to {duration(tuned.urgent_wait)} page a person"
+        )
+        return Choice(PAGE, because, origins)
+    because = (
+        f"the queue's latency target is {duration(promise)}, "
+        f"and only targets up to {duration(tuned.urgent_wait)} page a person"
+    )
+    return Choice(TICKET, because, origins)
 
 
 def minutes(seconds: float) -> int:
@@ -52,9 +61,9 @@ def minutes(seconds: float) -> int:
 
 
 def span(choice: Choice) -> str:
-    """A choice of whole minutes, which is in seconds, in words."""
+    """The seconds of a choice for people."""
     assert isinstance(choice.value, int)
-    return f"{choice.value // 60} min"
+    return duration(choice.value)
 
 
 def decide(
@@ -68,13 +77,13 @@ def decide(
     *,
     named: str = "",
 ) -> Iterator[Decision]:
-    """One alert, whole; `queue` is None where it is about the service."""
+    """All decisions of one alert; `queue` is None for an alert on the whole service."""
     if queue is None:
         scope, cause = Scope("alert", alert), Derived(APP, "broker_transport")
-        because = "it can be watched on this transport"
+        because = "celery-exporter supports this transport"
     else:
         scope, cause = Scope("alert", named or f"{alert}:{queue.name}"), Derived(queue, "workers")
-        because = "it runs here"
+        because = "a worker of this service consumes the queue"
     choices = {**choices, **_told(tuned, alert)}
     team, whose, of_team = _team(plan, queue)
     numbers = tuple(Derived(scope, key) for key in choices)
@@ -83,29 +92,36 @@ def decide(
     yield Decision(scope, "team", team, whose, of_team)
     for key, (value, why, origins) in choices.items():
         yield Decision(scope, key, value, why, origins)
-    yield Decision(scope, "summary", summary, "says what is wrong", (cause,))
-    yield Decision(scope, "description", description, "says by how much, from the alert's numbers", numbers)
+    yield Decision(scope, "summary", summary, "the summary names the problem", (cause,))
+    because = "the description gives the alert's numbers and the first step"
+    yield Decision(scope, "description", description, because, numbers)
 
 
 def _told(tuned: Parameters, alert: str) -> dict[str, Choice]:
-    """What the policy file says of an alert: another severity, and which series are this service's."""
+    """What the policy file sets for an alert: its severity, and labels that select this service."""
     told = {}
     if alert in tuned.severities:
         path = ("parameters", NAME, "severities", alert)
         found: Value = tuned.severities[alert]
-        told["severity"] = Choice(found, "the policy file says so", (Parameter(path, found),))
+        told["severity"] = Choice(found, "the policy file sets this severity", (Parameter(path, found),))
     key = "broker_matchers" if alert == "CeleryBrokerDown" else "exporter_matchers"
     matchers: Value = dict(getattr(tuned, key))
     if matchers:
-        whose = "labels of what is this service's own"
+        whose = "these labels select the metrics of this service"
         told["matchers"] = Choice(matchers, whose, (Parameter(("parameters", NAME, key), matchers),))
     return told
 
 
 def _team(plan: Plan, queue: Scope | None) -> tuple[Value, str, tuple[Origin, ...]]:
-    """Who is told: the queue's owner, else the service's."""
+    """The team of an alert: the queue's owner, else the service's."""
     if queue is not None and plan.find(queue, "owner"):
-        return plan.value(queue, "owner"), "the queue's owner", (Derived(queue, "owner"),)
+        return plan.value(queue, "owner"), "this team owns the queue", (Derived(queue, "owner"),)
     if plan.find(APP, "owner"):
-        return plan.value(APP, "owner"), "no single owner, so the service's", (Derived(APP, "owner"),)
-    return NO_TEAM, "nobody is declared its owner", (Constant("NO_TEAM", NO_TEAM),)
+        because = "this team owns the service"
+        if queue is not None:
+            because = "the queue has no single owner, and this team owns the service"
+        return plan.value(APP, "owner"), because, (Derived(APP, "owner"),)
+    because = "the service declares no owner"
+    if queue is not None:
+        because = "the queue has no single owner, and the service declares none"
+    return NO_TEAM, because, (Constant("NO_TEAM", NO_TEAM),)

@@ -1,4 +1,4 @@
-"""The alert on a backlog: more messages wait than the workers start within the queue's promise."""
+"""The backlog alert: a queue holds more messages than its workers start within its latency target."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from policycompiler.policies.watching.alerts.alert import TICKET, Choice, consta
 from policycompiler.policies.watching.alerts.first_steps import look
 from policycompiler.policies.watching.alerts.queues import Queue, positive
 from policycompiler.policies.watching.alerts.tuned import Parameters, origin
+from policycompiler.quantities import duration
 
 ASSUMED_RUN_SECONDS = 10
-"""Of a task that declares no run time, for the backlog alone. Most are shorter: better too early a ticket."""
+"""For tasks without a declared run time, in this alert only. Most runs are shorter: tickets come early."""
 
 _ASSUMED_RUN = Constant("ASSUMED_RUN_SECONDS", ASSUMED_RUN_SECONDS)
 
 
 def backlog(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
-    """What waits cannot be started within the promise."""
+    """The workers cannot start the waiting messages within the latency target."""
     promise = plan.number(queue.scope, "queue_wait_seconds")
     slots, slot_origins = _slots(plan, queue)
     threshold = _threshold(plan, queue, slots, slot_origins, tuned)
     choices = {
-        "severity": constant("TICKET", TICKET, "late, and still moving"),
+        "severity": constant("TICKET", TICKET, "the queue is late, but its workers still start runs"),
         "for_seconds": _patience(plan, queue, tuned),
         "threshold": threshold,
     }
     description = (
-        f"More than {threshold.value} messages have waited for {span(choices['for_seconds'])}. "
-        f"{slots:g} slots cannot start them within the promised {promise:g} s. {look(plan)}"
+        f"Queue {queue.scope.name} has held more than {threshold.value} messages for "
+        f"{span(choices['for_seconds'])}. Its {slots:g} slots cannot start them within the latency target "
+        f"of {duration(promise)}. {look(plan)}"
     )
-    summary = f"Queue {queue.scope.name} is behind its promise"
+    summary = f"Queue {queue.scope.name} misses its latency target"
     yield from decide(plan, "CeleryQueueBacklog", queue.scope, choices, summary, description, tuned)
 
 
@@ -39,13 +41,13 @@ def _patience(plan: Plan, queue: Queue, tuned: Parameters) -> Choice:
     wait = Derived(queue.scope, "queue_wait_seconds")
     patience = max(minutes(tuned.patience), minutes(plan.number(wait.scope, wait.key)))
     least = origin(tuned, "patience")
-    return Choice(patience, "a burst that is gone within the promise is none", (wait, least))
+    return Choice(patience, "a burst that ends within the latency target is no backlog", (wait, least))
 
 
 def _threshold(
     plan: Plan, queue: Queue, slots: float, slot_origins: list[Origin], tuned: Parameters
 ) -> Choice:
-    """As many as these slots start within the promise, or as may arrive at once."""
+    """The number of messages that the slots start within the latency target, or a larger burst."""
     wait = Derived(queue.scope, "queue_wait_seconds")
     promise = plan.number(wait.scope, wait.key)
     run, run_origins = _mean_run(plan, queue)
@@ -54,17 +56,20 @@ def _threshold(
     burst = max((int(plan.number(each.scope, each.key)) for each in bursts), default=0)
     floor = tuned.backlog_floor
     threshold = max(floor, drained, burst)
-    because = f"{slots:g} slots with runs of {run:g} s start about {drained} in the promised {promise:g} s"
+    because = (
+        f"{slots:g} slots with runs of about {duration(float(f'{run:.2g}'))} start {drained} messages "
+        f"within the latency target of {duration(promise)}"
+    )
     if drained < floor:
-        because += f", and fewer than {floor} come and go anyway"
+        because += f", and fewer than {floor} messages are no backlog"
     if threshold == burst > drained:
-        because += f", and {burst} may arrive at once"
+        because += f", and a declared burst is {burst} messages"
     origins = (wait, *slot_origins, *run_origins, *bursts, origin(tuned, "backlog_floor"))
     return Choice(threshold, because, origins)
 
 
 def _slots(plan: Plan, queue: Queue) -> tuple[float, list[Origin]]:
-    """Runs at a time that this queue gets: a worker serves its queues in turn, and scales up if it can."""
+    """Slots of this queue: each worker divides its slots among its queues; `max` of an autoscale counts."""
     slots, origins = 0.0, list[Origin]()
     for worker in queue.workers:
         key = "autoscale" if plan.find(worker, "autoscale") else "concurrency"
@@ -78,7 +83,7 @@ def _slots(plan: Plan, queue: Queue) -> tuple[float, list[Origin]]:
 
 
 def _mean_run(plan: Plan, queue: Queue) -> tuple[float, list[Origin]]:
-    """Seconds of a run: the tasks' means, each as often as it is sent if all of them say how often."""
+    """Mean seconds of a run, weighted by rate if all tasks declare one."""
     weighted = all(positive(plan, task, "rate_mean_per_second") for task in queue.tasks)
     seconds, weights, origins = 0.0, 0.0, dict[Origin, None]()
     for task in queue.tasks:
@@ -100,7 +105,7 @@ def _run(plan: Plan, task: Scope) -> tuple[float, Origin]:
 
 
 def _two_digits_up(number: float) -> int:
-    """1234.5 as 1300: a threshold that does not pretend to more than it knows."""
+    """1234.5 as 1300: the threshold is an estimate, so two digits are enough."""
     whole = math.ceil(round(number, 6))
     step: int = 10 ** max(0, len(str(whole)) - 2)
     return math.ceil(whole / step) * step

@@ -1,4 +1,4 @@
-"""What to type first: the units of workers and beat, and the commands that look into them."""
+"""The first commands to run: they start or inspect the units of workers and beat."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ _MOST_NAMED = 3
 
 
 def start(plan: Plan, workers: Sequence[Scope]) -> str:
-    """How to start the workers of a queue, and where to read why one has ended."""
+    """How to start the workers of a queue, and where to read why one has stopped."""
     units = [_unit(plan, worker) for worker in workers[:_MOST_NAMED]]
     return (
-        f"First: systemctl start {' '.join(units)} (one instance @1, @2, … for each process), "
+        f"First: systemctl start {' '.join(units)} (one instance for each replica: @1, @2, …), "
         f"then journalctl --unit={units[0]} --lines=100."
     )
 
 
 def look(plan: Plan) -> str:
-    """How to see what the workers do at the moment."""
+    """How to see which tasks the workers run now."""
     return f"First: {_celery(plan)} inspect active."
 
 
 def restart(plan: Plan, workers: Sequence[Scope]) -> str:
-    """How to find a worker that hangs, and to restart it."""
+    """How to find a worker that hangs, and how to restart it."""
     units = [_unit(plan, worker) for worker in workers[:_MOST_NAMED]]
-    return f"{look(plan)} Restart what does not answer: systemctl restart {' '.join(units)}."
+    return f"{look(plan)} Restart workers that do not answer: systemctl restart {' '.join(units)}."
 
 
 def read_log(plan: Plan, workers: Sequence[Scope]) -> str:
-    """Where the errors of runs are."""
+    """Where the logs show why runs fail."""
     units = " ".join(f"--unit={_unit(plan, worker)}" for worker in workers[:_MOST_NAMED])
     return f"First: journalctl {units} --since=-1h --priority=warning."
 
 
 def start_beat(plan: Plan) -> str:
-    """How to start beat, and where to read why it has ended."""
+    """How to start beat, and where to read why it has stopped."""
     unit = f"{plan.get(APP, 'service', 'SERVICE')}-beat.service"
-    return f"First: systemctl start {unit} on its one host, then journalctl --unit={unit} --lines=100."
+    return f"First: systemctl start {unit} on the host of beat, then journalctl --unit={unit} --lines=100."
 
 
 def ask_broker(transport: str) -> str:

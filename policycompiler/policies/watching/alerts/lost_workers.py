@@ -1,6 +1,6 @@
-"""Alerts on workers that are gone: none is left of a queue, or fewer than there should be.
+"""Alerts on lost workers: a queue has no worker, or fewer worker processes than expected.
 
-A worker that stops waits for its tasks and answers nobody meanwhile, so both wait for a restart.
+A worker that stops waits for its runs and does not answer celery-exporter, so both alerts wait for a restart.
 """
 
 from __future__ import annotations
@@ -21,45 +21,49 @@ from policycompiler.policies.watching.alerts.alert import (
 from policycompiler.policies.watching.alerts.first_steps import start
 from policycompiler.policies.watching.alerts.queues import Queue, longest_run, own_longest_run
 from policycompiler.policies.watching.alerts.tuned import Parameters
+from policycompiler.quantities import duration
 
 RESTART_SECONDS = 300
-"""A worker that starts imports the app, connects, and is seen by one scrape or two."""
+"""A starting worker imports the app, connects, and answers one or two scrapes."""
 LONGEST_SILENCE_SECONDS = 900
-"""Of a worker that waits for its last tasks: after this long its queue breaks the most patient promise."""
+"""For a worker that waits for its last runs: after this, its queue misses even the longest latency target."""
 WORKERS_SEEN_WITHIN_SECONDS = 180
-"""A worker that misses the exporter's question is counted again within six scrapes."""
+"""A worker that misses one query of celery-exporter is counted again within six scrapes."""
 
 
 def no_consumer(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
-    """Nobody consumes it."""
+    """No worker consumes the queue."""
     choices = {
         "severity": severity(plan, queue.scope, tuned),
         "for_seconds": _stop_and_restart(plan, queue),
     }
     description = (
-        f"No worker has consumed {queue.scope.name} for {span(choices['for_seconds'])}. "
-        f"Expected: {', '.join(worker.name for worker in queue.workers)}. {start(plan, queue.workers)}"
+        f"No worker has consumed queue {queue.scope.name} for {span(choices['for_seconds'])}. "
+        f"Expected workers: {', '.join(worker.name for worker in queue.workers)}. "
+        f"{start(plan, queue.workers)}"
     )
-    summary = f"Queue {queue.scope.name} has no worker"
+    summary = f"No worker consumes queue {queue.scope.name}"
     yield from decide(plan, "CeleryQueueNoConsumer", queue.scope, choices, summary, description, tuned)
 
 
 def below_minimum(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
-    """Fewer processes consume it than its workers have."""
+    """Fewer worker processes consume the queue than its workers have replicas."""
     origins = tuple(Derived(worker, "replicas") for worker in queue.workers)
     choices = {
-        "severity": constant("TICKET", TICKET, "slower, and still running unless another alert says so"),
+        "severity": constant("TICKET", TICKET, "the remaining worker processes still start runs"),
         "for_seconds": _stop_and_restart(plan, queue),
-        "minimum": Choice(queue.replicas, "as many processes as its workers have", origins),
+        "minimum": Choice(queue.replicas, "the queue's workers have this many replicas in total", origins),
         "window_seconds": constant(
-            "WORKERS_SEEN_WITHIN_SECONDS", WORKERS_SEEN_WITHIN_SECONDS, "a worker may miss a question"
+            "WORKERS_SEEN_WITHIN_SECONDS",
+            WORKERS_SEEN_WITHIN_SECONDS,
+            "a worker may miss one query of celery-exporter",
         ),
     }
     description = (
-        f"Fewer processes than the expected {queue.replicas} have consumed {queue.scope.name} for "
+        f"Queue {queue.scope.name} has had fewer worker processes than the expected {queue.replicas} for "
         f"{span(choices['for_seconds'])}. {start(plan, queue.workers)}"
     )
-    summary = f"Queue {queue.scope.name} lacks workers"
+    summary = f"Queue {queue.scope.name} has too few worker processes"
     yield from decide(plan, "CeleryWorkersBelowMinimum", queue.scope, choices, summary, description, tuned)
 
 
@@ -70,14 +74,18 @@ def _waits_for_runs(plan: Plan, stop: Derived) -> bool:
 
 
 def _stop_and_restart(plan: Plan, queue: Queue) -> Choice:
-    """For how long a worker may be silent without being lost."""
+    """How long a worker may be silent before it counts as lost."""
     stops = [Derived(worker, "stop_timeout_seconds") for worker in queue.workers]
     longest = max(plan.number(stop.scope, stop.key) for stop in stops)
     run, own = own_longest_run(plan, queue)
     if all(_waits_for_runs(plan, stop) for stop in stops):
         longest = min(longest, run)
     silence = min(longest, LONGEST_SILENCE_SECONDS)
-    because = f"a worker that stops may be silent for {longest:g} s, of which {silence:g} s are borne"
+    waited = f", the alert waits {duration(silence)} of that" if silence < longest else ""
+    because = (
+        f"a stopping worker may be silent for {duration(longest)}{waited}, "
+        f"and a restart takes {duration(RESTART_SECONDS)}"
+    )
     origins: tuple[Origin, ...] = (
         *stops,
         *own,
@@ -92,6 +100,6 @@ def _stop_and_restart(plan: Plan, queue: Queue) -> Choice:
     if solo:
         run, origin = longest_run(plan, queue)
         silence = max(silence, run)
-        because = f"a solo worker is silent while it runs a task, for up to {run:g} s"
+        because = f"a solo worker is silent while it runs a task, for up to {duration(run)}"
         origins += (*solo, origin)
     return Choice(minutes(silence + RESTART_SECONDS), because, origins)

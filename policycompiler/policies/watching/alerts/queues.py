@@ -1,4 +1,4 @@
-"""What is read of a queue from the plan."""
+"""The facts of a queue that the alerts read from the plan."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from policycompiler.plan import APP, Constant, Derived, Origin, Plan, Scope
 
 ASSUMED_LONGEST_RUN_SECONDS = 3600
-"""Where neither a task nor the app has a hard limit."""
+"""If neither a task nor the app has a hard time limit."""
 
 
 class Queue(NamedTuple):
-    """A queue with workers that run. `tasks` are its own, `neighbours` all that these workers run."""
+    """A queue with workers that run. `tasks` are its own; `neighbours` are all tasks of these workers."""
 
     scope: Scope
     workers: list[Scope]
@@ -22,7 +22,7 @@ class Queue(NamedTuple):
 
 
 def watched_queues(plan: Plan) -> Iterator[Queue]:
-    """Those that run here; a broadcast queue or another app's has no place in the exporter's figures."""
+    """Queues that run here. celery-exporter does not measure broadcast queues and queues of other apps."""
     tasks_of: dict[str, list[Scope]] = {}
     for task in plan.scopes("task"):
         tasks_of.setdefault(plan.text(task, "queue"), []).append(task)
@@ -39,9 +39,9 @@ def watched_queues(plan: Plan) -> Iterator[Queue]:
 
 
 def own_longest_run(plan: Plan, queue: Queue) -> tuple[float, tuple[Origin, ...]]:
-    """Seconds for which a task may hold a slot of its workers, as far as somebody says how long it runs.
+    """Seconds for which a task may hold a slot of its workers, from declared run times and limits only.
 
-    What is assumed of the others would make the alert wait for runs that nobody knows of.
+    With assumed run times of other tasks, the alert would wait for runs that may not exist.
     """
     said = (task for task in queue.neighbours if _says_how_long(plan, task))
     runs = [Derived(task, "longest_run_seconds") for task in said]
@@ -55,9 +55,9 @@ def _says_how_long(plan: Plan, task: Scope) -> bool:
 
 
 def longest_run(plan: Plan, queue: Queue) -> tuple[float, Origin]:
-    """Seconds for which a slot of its workers may be busy, with whatever else they consume."""
+    """Seconds for which a slot of its workers may be busy, with tasks of any queue that they consume."""
     limits = [Derived(task, "longest_run_seconds") for task in queue.neighbours]
-    # A task that nobody declared may come to any queue.
+    # A task that the workload does not declare may be sent to any queue.
     limits.append(Derived(APP, "longest_run_seconds"))
     longest = max(limits, key=lambda limit: positive(plan, limit.scope, limit.key))
     if seconds := positive(plan, longest.scope, longest.key):

@@ -1,10 +1,9 @@
-"""Alerts on what runs periodically: beat has sent nothing, or a schedule's task has not run."""
+"""Alerts on schedules: beat has sent no task, or the task of a schedule has not started."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -21,19 +20,20 @@ from policycompiler.policies.watching.alerts.alert import (
 )
 from policycompiler.policies.watching.alerts.first_steps import read_log, start_beat
 from policycompiler.policies.watching.alerts.tuned import Parameters, origin
+from policycompiler.quantities import duration
 
 LOOK_BACK_SECONDS = 600
-"""A send shows for so long. The alert waits from its first evaluation on, so a new schedule has its time."""
+"""A sent task counts for this long. `for` starts with the first evaluation, so a new schedule has time."""
 DST_SECONDS = 3600
-"""A day has an hour more when the clocks of a zone go back."""
+"""A day has one more hour when the clocks of a zone go back."""
 LONGEST_GAP_SECONDS = 8 * 86400
-"""A week and a day: Prometheus keeps no more than two weeks unless it is told to."""
+"""A week and a day: by default, Prometheus keeps two weeks of data."""
 
 _FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 
 class Watched(NamedTuple):
-    """A schedule, the task that it sends by name and by entry, and the longest seconds between two sends."""
+    """A schedule, the name and the entry of its task, and the longest time between two sends in seconds."""
 
     scope: Scope
     name: str
@@ -43,11 +43,11 @@ class Watched(NamedTuple):
 
 
 def watched_schedules(plan: Plan) -> list[Watched]:
-    """Those whose sends an exporter hears of, by name; not by the sun, and none that waits for a month."""
+    """Schedules whose sends celery-exporter sees: not solar, and with gaps of eight days at most."""
     found = []
     for scope in plan.scopes("schedule"):
         name = plan.text(scope, "task")
-        task = _entry(plan, name)
+        task = plan.entry(name)
         if task is None:
             continue
         key = next((key for key in ("cron", "every_seconds") if plan.find(scope, key)), None)
@@ -56,14 +56,6 @@ def watched_schedules(plan: Plan) -> list[Watched]:
         if key is not None and gap is not None and gap <= LONGEST_GAP_SECONDS and heard:
             found.append(Watched(scope, name, task, gap, Derived(scope, key)))
     return found
-
-
-def _entry(plan: Plan, name: str) -> Scope | None:
-    """The entry of a task, its own or that of the most specific pattern."""
-    if plan.keys(Scope("task", name)):
-        return Scope("task", name)
-    patterns = [each for each in plan.scopes("task") if "*" in each.name and fnmatchcase(name, each.name)]
-    return min(patterns, key=lambda each: (-len(each.name.replace("*", "")), each.name), default=None)
 
 
 def _gap(plan: Plan, schedule: Scope) -> float | None:
@@ -83,24 +75,33 @@ def _changes_clocks(zone: str) -> bool:
 
 
 def beat_down(plan: Plan, schedules: list[Watched], tuned: Parameters) -> Iterator[Decision]:
-    """Nothing of any schedule was sent for longer than the most frequent one allows."""
+    """No scheduled task was sent for longer than the most frequent schedule allows."""
     soonest = min(schedules, key=lambda each: (each.gap, each.scope))
     slack = (soonest.timing, origin(tuned, "schedule_slack"))
     silence = minutes(soonest.gap + tuned.schedule_slack)
     names = sorted({each.name for each in schedules})
     choices = {
-        "severity": constant("PAGE", PAGE, "nothing periodic is sent any more"),
-        "for_seconds": Choice(silence, f"{soonest.scope.name} is sent every {soonest.gap:g} s", slack),
+        "severity": constant("PAGE", PAGE, "beat no longer sends any scheduled task"),
+        "for_seconds": Choice(
+            silence,
+            (
+                f"schedule {soonest.scope.name} is due at least every {duration(soonest.gap)}, "
+                f"and may be {duration(tuned.schedule_slack)} late"
+            ),
+            slack,
+        ),
         "window_seconds": _look_back(),
         "tasks": Choice(
-            [*names], "what is sent on a schedule", tuple(Derived(each.scope, "task") for each in schedules)
+            [*names],
+            "beat sends these tasks on a schedule",
+            tuple(Derived(each.scope, "task") for each in schedules),
         ),
     }
     description = (
-        f"No periodic task has been sent for {span(choices['for_seconds'])}, and schedule "
-        f"{soonest.scope.name} is due every {minutes(soonest.gap) // 60} min. {start_beat(plan)}"
+        f"No scheduled task was sent for {span(choices['for_seconds'])}, but schedule "
+        f"{soonest.scope.name} is due every {duration(minutes(soonest.gap))}. {start_beat(plan)}"
     )
-    summary = f"{plan.text(APP, 'service')}: beat sends nothing"
+    summary = f"{plan.text(APP, 'service')}: beat sends no tasks"
     yield from decide(plan, "CeleryBeatDown", None, choices, summary, description, tuned)
 
 
@@ -114,15 +115,17 @@ def missed(plan: Plan, each: Watched, tuned: Parameters) -> Iterator[Decision]:
     wait = Derived(queue, "queue_wait_seconds")
     silence = Choice(
         minutes(each.gap + late),
-        f"it is sent every {each.gap:g} s at the latest, and starts within {late:g} s",
+        f"beat sends the task at least every {duration(each.gap)}, and a run starts within {duration(late)}",
         (each.timing, wait, origin(tuned, "schedule_slack")),
     )
     choices = {
-        "severity": constant("TICKET", TICKET, "one periodic task is late"),
+        "severity": constant("TICKET", TICKET, "only one scheduled task is late"),
         "for_seconds": silence,
         "window_seconds": _look_back(),
-        "task": Choice(each.name, "what the schedule sends", (Derived(each.scope, "task"),)),
-        "schedule": Choice(each.scope.name, "what is watched", (Derived(each.scope, "task"),)),
+        "task": Choice(each.name, "the schedule sends this task", (Derived(each.scope, "task"),)),
+        "schedule": Choice(
+            each.scope.name, "the alert is about this schedule", (Derived(each.scope, "task"),)
+        ),
     }
     workers = [Scope("worker", name) for name in plan.texts(queue, "workers")]
     where = read_log(plan, workers).replace("First:", "Then:") if workers else ""
@@ -136,9 +139,11 @@ def missed(plan: Plan, each: Watched, tuned: Parameters) -> Iterator[Decision]:
 
 
 def _look_back() -> Choice:
-    return constant("LOOK_BACK_SECONDS", LOOK_BACK_SECONDS, "several scrapes, so that no send is overlooked")
+    return constant(
+        "LOOK_BACK_SECONDS", LOOK_BACK_SECONDS, "several scrapes fit in it, so no sent task is missed"
+    )
 
 
 def has_beat(plan: Plan) -> bool:
-    """Whether a beat of this service sends schedules, and events tell of it."""
+    """Whether beat of this service sends schedules, and events report it."""
     return bool(plan.keys(BEAT)) and plan.get(APP, "task_send_sent_event") is True

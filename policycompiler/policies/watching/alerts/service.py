@@ -1,4 +1,4 @@
-"""Alerts of the whole service: nobody watches it, or it has no broker."""
+"""Alerts on the whole service: celery-exporter or the broker is down."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from policycompiler.policies.watching.alerts.first_steps import ask_broker
 from policycompiler.policies.watching.alerts.tuned import Parameters
 
 BROKER_PATIENCE_SECONDS = 60
-"""Two scrapes: without a broker nothing runs and nothing can be sent."""
+"""Two scrapes: without a broker no task is sent and no task runs."""
 
 
 def exporter_down(plan: Plan, tuned: Parameters) -> Iterator[Decision]:
-    """Nothing is measured, so that no other alert can fire."""
+    """Without metrics no other alert can fire."""
     choices = {
-        "severity": constant("PAGE", PAGE, "no other Celery alert can fire meanwhile"),
-        "for_seconds": patience(tuned, "longer than a restart of the exporter"),
+        "severity": constant("PAGE", PAGE, "no other Celery alert can fire while celery-exporter is down"),
+        "for_seconds": patience(tuned, "a restart of celery-exporter is over by then"),
     }
     description = (
-        "celery-exporter cannot be scraped, or nobody scrapes it: no other Celery alert can fire. "
-        "It also answers with an error while the broker is down. "
+        "Prometheus cannot scrape celery-exporter, or has no target for it. No other Celery alert can fire. "
+        "celery-exporter also returns an error while the broker is down. "
         "First: curl the /metrics of celery-exporter, then restart its unit."
     )
-    summary = f"{plan.text(APP, 'service')}: nobody watches Celery"
+    summary = f"{plan.text(APP, 'service')}: Celery is not monitored"
     yield from decide(plan, "CeleryExporterDown", None, choices, summary, description, tuned)
 
 
 def broker_down(plan: Plan, tuned: Parameters) -> Iterator[Decision]:
-    """Nothing is sent and nothing runs."""
+    """No task is sent and no task runs."""
     choices = {
-        "severity": constant("PAGE", PAGE, "without a broker nothing is sent and nothing runs"),
+        "severity": constant("PAGE", PAGE, "without a broker no task is sent and no task runs"),
         "for_seconds": constant(
-            "BROKER_PATIENCE_SECONDS", BROKER_PATIENCE_SECONDS, "one failed scrape is no outage"
+            "BROKER_PATIENCE_SECONDS", BROKER_PATIENCE_SECONDS, "a single failed scrape is not an outage"
         ),
     }
     transport = plan.text(APP, "broker_transport")
     description = (
-        f"{transport} or its metrics cannot be reached. Tasks are neither sent nor run. "
+        f"{transport} or its metrics exporter is unreachable. Without the broker no task is sent or run. "
         f"{ask_broker(transport)}"
     )
     summary = f"{plan.text(APP, 'service')}: the broker is down"

@@ -1,4 +1,4 @@
-"""What a policy file may set of the alerts, and that a number comes from there."""
+"""The parameters of the alerts that a policy file may set."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ AlertName = Literal[
 
 
 class Parameters(PolicyParameters):
-    """What a policy file may set."""
+    """The parameters of the policy."""
 
     exporter_matchers: dict[LabelName, Text] = Field(
         default_factory=dict,
-        description="labels that tell this service's celery-exporter from others; by default its job alone",
+        description="labels that select this service's celery-exporter; the default is its job only",
     )
     broker_matchers: dict[LabelName, Text] = Field(
         default_factory=dict,
-        description="labels that tell this service's broker from others; by default its exporter's job alone",
+        description="labels that select this service's broker; the default is the job of its exporter only",
     )
     severities: dict[AlertName, AlertSeverity] = Field(
-        default_factory=dict, description="by alert; the others keep theirs"
+        default_factory=dict, description="the severity of each named alert; other alerts keep their own"
     )
     urgent_wait: PositiveDuration = Field(
-        60, description="a queue that promises a start within it calls somebody when nothing of it runs"
+        60, description="a queue with a latency target up to this pages a person when its tasks do not run"
     )
     patience: PositiveDuration = Field(
-        300, description="the shortest that trouble has to last; a restart or a burst is over by then"
+        300, description="how long a problem must last before its alert fires; a restart is over by then"
     )
     backlog_floor: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
-        10, description="fewer messages than this come and go in any queue"
+        10, description="a queue with fewer messages has no backlog"
     )
     failed_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.05, description="of the runs of a queue; more than accidents, fewer than an outage"
+        0.05, description="an alert fires when a larger share of a queue's runs fails"
     )
     least_runs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        20, description="a share of fewer runs says nothing"
+        20, description="the alert on failed runs needs at least this many runs"
     )
     schedule_slack: PositiveDuration = Field(
-        600, description="how much later than planned a periodic task may run before it is missed"
+        600, description="how late a scheduled task may start before its schedule is missed"
     )
 
 

@@ -26,60 +26,60 @@ broker_url = environ["CELERY_BROKER_URL"]
 result_backend = environ["CELERY_RESULT_BACKEND"]
 
 # Broker -------------------------------------------------------------------------------
-# broker-connection: a worker that gives up needs a person
+# broker-connection: a worker that stops reconnecting needs a manual restart
 broker_connection_max_retries = None
 # broker-connection: workers and broker start in any order
 broker_connection_retry_on_startup = True
-# broker-connection: enough for a process with few threads
+# broker-connection: 10 connections are enough for a process with few threads
 broker_pool_limit = 10
-# broker-connection: longer than anything that holds a message; a dead connection is noticed
+# broker-connection: the visibility timeout is longer than a worker holds any message; `socket_timeout` detects dead connections
 broker_transport_options = {
     "socket_timeout": 30.0,
     "visibility_timeout": 5466,
 }
 
 # Delivery: safe for a task nobody declared; declared tasks have their own below -------
-# late-acknowledgement: nobody said that an undeclared task may run twice
+# late-acknowledgement: the workload does not declare that an undeclared task is safe to run twice
 task_acks_late = False
-# queue-declarations: a task that nobody declared may name a queue of its own, and its sends must not fail
+# queue-declarations: an undeclared task may name its own queue, and its sends must not fail
 task_create_missing_queues = True
-# queue-declarations: as the default queue is declared
+# queue-declarations: the default queue is declared with it
 task_default_exchange = "shop.standard.io"
-# queue-declarations: as the default queue is declared
+# queue-declarations: the default queue is declared with it
 task_default_exchange_type = "direct"
-# placement: tasks that nobody declared join those of class `standard`
+# placement: undeclared tasks share the queue of class `standard`
 task_default_queue = "shop.standard.io"
-# queue-declarations: as the default queue is declared
+# queue-declarations: the default queue is declared with it
 task_default_routing_key = "shop.standard.io"
-# results: somebody may wait for the result of a task that nobody declared
+# results: a client may wait for the result of an undeclared task
 task_ignore_result = False
-# worker-lost: an undeclared task that kills its worker would do so for ever
+# worker-lost: an undeclared task that kills its process would do so without end
 task_reject_on_worker_lost = False
-# task-events: exporters and Flower live on them
+# task-events: celery-exporter and Flower require task events
 task_send_sent_event = True
-# serialization: every client reads it, and reading it runs no code
+# serialization: every client reads JSON, and reading it runs no code
 task_serializer = "json"
 
 # Results ------------------------------------------------------------------------------
-# results: declared
+# results: the workload declares it
 result_expires = 3600
-# serialization: every client reads it, and reading it runs no code
+# serialization: every client reads JSON, and reading it runs no code
 result_serializer = "json"
 
 # Messages -----------------------------------------------------------------------------
-# serialization: what is sent, and Celery's control messages
+# serialization: tasks, results and Celery's control messages use these serializers
 accept_content = ["json"]
 
 # Workers ------------------------------------------------------------------------------
-# broker-connection: the broker has given the message to another worker already
+# broker-connection: the broker has already redelivered the message to another worker
 worker_cancel_long_running_tasks_on_connection_loss = True
-# task-events: exporters and Flower live on them
+# task-events: celery-exporter and Flower require task events
 worker_send_task_events = True
 
 # Everything else ----------------------------------------------------------------------
-# schedules: machines in two zones agree
+# schedules: machines in different time zones must agree on times
 enable_utc = True
-# schedules: has no daylight saving; a schedule may name its own zone
+# schedules: UTC has no daylight saving time, and a schedule may declare its own zone
 timezone = "UTC"
 
 # Every queue that a worker of this service consumes or that a task of it is sent to.

@@ -1,4 +1,4 @@
-"""Queues to which RabbitMQ brings what it has delayed for another one."""
+"""Queues to which RabbitMQ also delivers delayed messages of another queue."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Related, SpecPath
-from policycompiler.model import Workload
-from policycompiler.plan import Plan, Scope
-from policycompiler.policies.broker.broker_delays.delays import SHORTEST_SECONDS, Delay
+from policycompiler.hazards.delays.delays import SHORTEST_SECONDS, Delay
+from policycompiler.plan import Plan, Scope, Written
+from policycompiler.quantities import duration
 
 DELAY_WORDS = 28
-"""The bits of a delay, which stand before the routing key (kombu/transport/native_delayed_delivery.py)."""
+"""The bits of a delay, which precede the routing key (kombu/transport/native_delayed_delivery.py)."""
 
 
 class Overlap(NamedTuple):
-    """What a user reads of a queue that gets what is sent to another one, `queue`, and where."""
+    """The text and the place for a queue that also receives messages of another queue, `queue`."""
 
     queue: str
     path: SpecPath
@@ -25,7 +25,7 @@ class Overlap(NamedTuple):
 
 
 class _Link(NamedTuple):
-    """How a queue is bound to its exchange, and how Celery sends to it."""
+    """The binding of a queue to its exchange, through which Celery publishes to it."""
 
     exchange: str
     kind: str
@@ -35,14 +35,14 @@ class _Link(NamedTuple):
 
 @dataclass(slots=True)
 class _Ends:
-    """Bindings by the words of their keys, the last one first; those of this node have no further word."""
+    """Bindings by the words of their keys, last word first; `links` are the bindings that end here."""
 
     longer: dict[str, _Ends] = field(default_factory=dict)
     links: dict[tuple[str, str], _Link] = field(default_factory=dict)
 
 
-def overlaps(spec: Workload, plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Iterator[Overlap]:
-    """Queues whose messages come to another one too; of several others the first is told."""
+def overlaps(plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Iterator[Overlap]:
+    """Queues whose messages also reach another queue; only the first other queue is reported."""
     links = [*_links(plan)]
     ends = _ends(links)
     for sent in links:
@@ -51,11 +51,11 @@ def overlaps(spec: Workload, plan: Plan, delays: Mapping[Scope, Sequence[Delay]]
         longest = max(own, key=lambda delay: delay.seconds, default=None)
         other = next(_also_reached(ends, sent, delayed=longest is not None), None) if tasks else None
         if other is not None:
-            yield _overlap(spec, plan, sent, other, longest)
+            yield _overlap(plan, sent, other, longest)
 
 
 def _links(plan: Plan) -> Iterator[_Link]:
-    """Of the queues that Celery binds for delays."""
+    """The bindings of the queues that Celery binds for delays."""
     for scope in plan.scopes("queue"):
         exchange, kind, key = (
             plan.text(scope, each) for each in ("exchange", "exchange_type", "routing_key")
@@ -75,7 +75,7 @@ def _ends(links: list[_Link]) -> _Ends:
 
 
 def _also_reached(ends: _Ends, sent: _Link, *, delayed: bool) -> Iterator[_Link]:
-    """The queues that get what is meant for another one, but for those that the workload binds so."""
+    """The queues that also receive messages of another queue, unless the workload binds them so."""
     key = sent.key.split(".")[::-1]
     words = [*key, *[""] * (DELAY_WORDS if delayed else 0)]
     reached: dict[tuple[int, int], _Ends] = {}
@@ -102,23 +102,30 @@ def _also_reached(ends: _Ends, sent: _Link, *, delayed: bool) -> Iterator[_Link]
                 yield link
 
 
-def _overlap(spec: Workload, plan: Plan, sent: _Link, other: _Link, delay: Delay | None) -> Overlap:
+def _overlap(plan: Plan, sent: _Link, other: _Link, delay: Delay | None) -> Overlap:
     name, key = other.queue.name, other.key
     related = tuple(
-        Related(("queues", link.queue.name), f"its routing key is `{link.key}`")
+        Related(("queues", link.queue.name), f"routing key `{link.key}`")
         for link in (other, sent)
-        if link.queue.name in spec.queues
+        if _is_declared(plan, link.queue)
     )
     if delay is None or sent.exchange == other.exchange:
         message = (
-            f"what is sent to queue {sent.queue.name} comes to queue {name} too and runs twice: beside a "
-            f"quorum queue Celery binds that one to exchange {sent.exchange} by `#.{key}`, which matches "
-            f"`{sent.key}`"
+            f"messages for queue {sent.queue.name} also reach queue {name} and run twice: Celery binds "
+            f"{name} to exchange {sent.exchange} by `#.{key}`, which matches `{sent.key}` "
+            "(with a quorum queue)"
         )
         path = plan.written(sent.queue, "exchange") or plan.written(other.queue, "exchange") or ("queues",)
         return Overlap(sent.queue.name, path, message, related)
     message = (
-        f"{delay.what} {delay.seconds:g} s, and then comes to queue {name} as well as to {sent.queue.name} "
-        f"and runs twice: the routing key `{key}` of the one matches the end of `{sent.key}`"
+        f"{delay.what} {duration(delay.seconds)}; RabbitMQ then delivers it to queues {sent.queue.name} and "
+        f"{name}, so it runs twice: routing key `{key}` matches the end of `{sent.key}`"
     )
     return Overlap(sent.queue.name, delay.path, message, related)
+
+
+def _is_declared(plan: Plan, queue: Scope) -> bool:
+    """Whether the workload has an entry for a queue."""
+    entry = ("queues", queue.name)
+    origins = (origin for setting in plan.keys(queue).values() for origin in setting.origins)
+    return any(isinstance(origin, Written) and origin.path[:2] == entry for origin in origins)

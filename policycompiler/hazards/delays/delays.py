@@ -1,4 +1,4 @@
-"""How long the messages of a task may have to wait, by what is declared."""
+"""How long messages of a task may be delayed, from declared values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from policycompiler.diagnostics import SpecPath
 from policycompiler.plan import Plan, Scope, Written
 
 SHORTEST_SECONDS = 1
-"""Of a delay in the broker."""
+"""The shortest delay in the broker."""
 
 
 class Delay(NamedTuple):
-    """How long a message of a task may have to wait, in words, and who says so."""
+    """How long a message of a task may be delayed, the words for it, and its place in the workload."""
 
     seconds: float
     what: str
@@ -21,7 +21,7 @@ class Delay(NamedTuple):
 
 
 def delays_of(plan: Plan, task: Scope) -> Iterator[Delay]:
-    """Its countdown and its retries, each where it says them."""
+    """The declared countdown of a task and its declared waits before retries."""
     words = {
         "max_countdown_seconds": f"{task.name} may be sent with a countdown of",
         "options.retry_backoff_max": f"a retry of {task.name} may wait",
