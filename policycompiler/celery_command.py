@@ -1,6 +1,7 @@
-"""`celery policy …`: every command once more, below Celery's own.
+"""`celery policy …`: all commands as subcommands of Celery.
 
-Celery imports this whenever it starts, a worker too: the compiler is imported when somebody asks for it.
+Celery imports this module at every start, even for a worker. So the compiler is imported only when a command
+needs it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The whole way: load → model → policies → plan → emit.
+"""The whole pipeline: load → model → policies → plan → emit.
 
-Text becomes a checked model of what a team wrote (`load`, `model`); an ordered list of policies turns it
-into a plan in which every setting knows who decided it and why (`policies`, `plan`); what was found is judged
-by the policy file, the waivers and the baseline (`judge`); emitters lay the plan out as files (`emitters`);
-`output` alone writes them, and `report` alone formats for people. Every command is this same pipe with
-another tap at its end.
+`load` and `model` turn text into a checked model of the workload. An ordered list of policies turns the model
+into a plan: every setting has its policy and its reason (`policies`, `plan`). The policy file, the waivers
+and the baseline judge the findings (`judge`). Emitters turn the plan into files (`emitters`). Only `output`
+writes them, and only `report` formats text for people. Every command uses this pipeline and shows a different
+result.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from policycompiler.plan import Plan
 
 
 class Compilation(NamedTuple):
-    """What came of a compile. There is no plan where the text is not a workload, and no file after an error.
+    """The result of a compile. An invalid workload has no plan, and an error prevents files.
 
     `sources` maps each file to the sha256 of its text, by a name that is the same on every machine. `hidden`
-    counts the findings that a baseline hides. `misruled` says that the policy file or the baseline could not
-    be read: nothing has been looked at. `policy` is the policy file, the silent one where there is none, and
-    `waivers` are those of the workload, as they were written.
+    counts the findings that a baseline hides. `misruled` says that the policy file or the baseline is
+    invalid, so nothing was checked. `policy` is the policy file, or an empty one, and `waivers` are those of
+    the workload, as written.
     """
 
     document: load.Document
@@ -44,17 +44,17 @@ class Compilation(NamedTuple):
 
     @property
     def nothing_read(self) -> bool:
-        """Whether no file matched the sources: there is nothing to say, and nothing is right either."""
+        """Whether no file matched the sources, which is not a success."""
         return not self.document.per_file and not self.diagnostics
 
     @property
     def failed(self) -> bool:
-        """Whether a finding is an error that nobody answers for."""
+        """Whether a finding is an error without a waiver."""
         return any(each.severity is Severity.ERROR and each.waived is None for each in self.diagnostics)
 
 
 class _Decided(NamedTuple):
-    """What a document says, and what the policies made of it; no plan where it is not a workload."""
+    """The waivers, the plan and the findings of a document; no plan if it is not a workload."""
 
     waivers: Sequence[load.Data]
     plan: Plan | None
@@ -75,10 +75,10 @@ def compile_workload(
     """Compile workload files and folders, in memory; nothing is written.
 
     `environment` names the overlay of `environments:` to apply, `policy` the policy file and `baseline` the
-    findings to hide. `targets` are the kinds of output wanted, by default those of the policy file; an empty
-    one stops after the plan and makes no file. `today` decides which waivers have expired. `root` is the
-    folder that the names of sources and policy file are relative to, which findings show. Everything a user
-    can get wrong is a diagnostic; an exception is a bug.
+    findings to hide. `targets` are the wanted kinds of output, by default those of the policy file; an empty
+    list stops after the plan. `today` decides which waivers have expired. The names of sources and policy
+    file, which findings show, are relative to `root`. Every mistake of a user is a diagnostic; an exception
+    is a bug.
     """
     paths = load.find_sources(sources, leave_out=policy, root=root)
     rules = read_rules(policy, baseline, root)
@@ -88,10 +88,10 @@ def compile_workload(
     if rules.refused:
         nothing = load.load([])[0].beside(rules.file)
         return Compilation(nothing, None, [], rules.refused, hashes, misruled=True)
-    # Of no file at all, nothing can be said: not even what it lacks.
+    # Without any file there are no findings, not even about missing keys.
     readable = bool(paths) and not any(finding.severity is Severity.ERROR for finding in unread)
     waivers, plan, found = _decide(document, rules) if readable else _Decided((), None, [])
-    # A waiver ends with the day of whoever reads it.
+    # A waiver ends with the local day.
     day = today or date.today()  # noqa: DTZ011
     heeded = waivers if heed_waivers else ()
     judged = judge([*unread, *found], heeded, rules.policy, day, rules.baseline, FINDINGS)

@@ -1,4 +1,4 @@
-"""Findings: everything a user can get wrong, as data.
+"""Findings: all possible mistakes of a user, as data.
 
 Policies and the model speak in symbolic paths (`("tasks", "shop.mail.send", "retry", "max")`);
 only `report` turns a path into a line and a column.
@@ -17,7 +17,7 @@ SpecPath = tuple[str | int, ...]
 
 
 class Severity(StrEnum):
-    """How bad a finding is; ordered from worst to mildest by `rank`."""
+    """The severity of a finding; `rank` orders them from worst to mildest."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -25,12 +25,12 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for an error, growing as it gets milder."""
+        """0 for an error, and higher for milder severities."""
         return list(Severity).index(self)
 
 
 class Profile(StrEnum):
-    """How much a policy file asks for; each holds the findings of those before it, ordered by `rank`."""
+    """How strict a policy file is; each profile includes the findings of the profiles before it."""
 
     MINIMAL = "minimal"
     STANDARD = "standard"
@@ -38,7 +38,7 @@ class Profile(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for the one that asks least."""
+        """0 for the least strict profile."""
         return list(Profile).index(self)
 
 
@@ -51,7 +51,7 @@ class Place(NamedTuple):
 
 
 class Related(NamedTuple):
-    """A second place that a finding talks about, with a few words."""
+    """A second place of a finding, with a short note."""
 
     path: SpecPath
     note: str
@@ -59,31 +59,31 @@ class Related(NamedTuple):
 
 
 class Remove(NamedTuple):
-    """An edit: take a key with its value, or an item of a list, out of the workload."""
+    """An edit: remove a key with its value, or an item of a list."""
 
     path: SpecPath
 
 
 class Rename(NamedTuple):
-    """An edit: the key at a path gets another name."""
+    """An edit: rename the key at a path."""
 
     path: SpecPath
     key: str
 
 
 class Replace(NamedTuple):
-    """An edit: the scalar at a path gets another value."""
+    """An edit: replace the scalar at a path."""
 
     path: SpecPath
     value: str | int | float | bool
 
 
 Fix: TypeAlias = tuple[Remove | Rename | Replace, ...]
-"""Edits of the workload that mend a finding and cannot change its meaning for the worse."""
+"""Safe edits of the workload that fix a finding."""
 
 
 class Waived(NamedTuple):
-    """Who answers for a finding, why, and the last day of it, as 2027-03-31."""
+    """A waiver: its reason, its owner, and its last day, such as 2027-03-31."""
 
     reason: str
     owner: str
@@ -94,8 +94,8 @@ class Waived(NamedTuple):
 class Finding:
     """The fixed part of a diagnostic: a stable code, a name that reads well after "allow", a severity.
 
-    Profiles that ask for less than `profile` do not have it. `fatal` says that no output can be made: such
-    a finding keeps its severity whatever a policy file says, and cannot be waived.
+    Profiles below `profile` do not report it. A `fatal` finding prevents output: a policy file cannot change
+    its severity, and no waiver applies.
     """
 
     code: str
@@ -123,11 +123,10 @@ class Finding:
 class Diagnostic:
     """One finding at one place.
 
-    `message` says what was found and what is allowed, `help` what to do. `path` leads to the value;
-    `place` is set only where no path can exist (a file that does not parse). `at_key` says that the
-    key itself is at fault rather than its value. `severity` is the finding's own until the policy file has
-    been heard; `waived` says who answers for it, if anybody does, and `notes` why a waiver or a baseline
-    does not count.
+    `message` says what was found and what is allowed, and `help` what to do. `path` leads to the value;
+    `place` is set only if no path can exist (a file that does not parse). `at_key` marks a problem of the key
+    and not of its value. `severity` is the finding's own until the policy file is applied. `waived` is the
+    waiver, if any, and `notes` say why a waiver or a baseline does not apply.
     """
 
     finding: Finding
@@ -154,22 +153,22 @@ class Diagnostic:
 
     @property
     def told(self) -> str:
-        """The message, and the notes in parentheses behind it."""
+        """The message, followed by the notes in parentheses."""
         return " ".join([self.message, *(f"({note})" for note in self.notes)])
 
 
 def fatal(code: str, name: str) -> Finding:
-    """A finding that no output can be made from."""
+    """A finding that prevents output."""
     return Finding(code, name, Severity.ERROR, Profile.MINIMAL, fatal=True)
 
 
 def error(code: str, name: str) -> Finding:
-    """A finding that stops the compile unless the policy file says less: work lost, doubled or stuck."""
+    """A finding that stops the compile by default: lost, repeated or stuck work."""
     return Finding(code, name, Severity.ERROR, Profile.MINIMAL)
 
 
 def warning(code: str, name: str, profile: Profile = Profile.STANDARD) -> Finding:
-    """A finding that is printed and lets the compile go on."""
+    """A finding that is printed and does not stop the compile."""
     return Finding(code, name, Severity.WARNING, profile)
 
 
@@ -179,7 +178,7 @@ def info(code: str, name: str, profile: Profile = Profile.STANDARD) -> Finding:
 
 
 def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
-    """A question that names the known word most like a wrong one; empty when none is like enough.
+    """A question with the known word most similar to a wrong word; empty if no word is similar enough.
 
     `likeness` is from 0 to 1, as `difflib` measures it.
     """
@@ -188,22 +187,22 @@ def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> s
 
 
 TYPO = 0.85
-"""As like as this, as `difflib` measures it, a word is a misspelling of the other."""
+"""From this likeness on, as `difflib` measures it, a word is a misspelling of another."""
 SHORTEST_PART = 4
-"""Letters of a word that names another one by a part of it; shorter ones are in too many."""
+"""The shortest word that counts as a part of a name; shorter words are in too many names."""
 _APART = re.compile(r"[^a-z0-9]+")
 
 
 def misspelt(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a wrong one is a misspelling of; capitals, dashes and blanks tell none apart."""
+    """The known word of a misspelling; capitals, dashes and blanks do not matter."""
     return _like(_plain(word), {_plain(name): name for name in _in_order(known)}, TYPO)
 
 
 def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
-    """The known word that a wrong one most likely stands for.
+    """The known word that a wrong word most likely means.
 
-    A misspelling comes first, then a name that begins or ends with the word, such as
-    `worker_prefetch_multiplier` for `worker_prefetch`: of names that differ in whole words, letters tell
+    A misspelling comes first. Then a name that starts or ends with the word, such as
+    `worker_prefetch_multiplier` for `worker_prefetch`: if names differ in whole words, similar letters mean
     little.
     """
     plain = {_plain(name): name for name in _in_order(known)}
@@ -216,7 +215,7 @@ def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | 
 
 
 def _in_order(known: Iterable[str]) -> list[str]:
-    """The longest first, so that of twins the shortest one is kept."""
+    """The longest first, so that the shortest of equal names is kept."""
     return sorted(known, key=lambda name: (-len(name), name))
 
 
@@ -238,4 +237,4 @@ def _plain(word: str) -> str:
 
 
 SECRET_WORDS = r"password|passwd|passphrase|secret|(?:secret|api|access)[_-]?key|credentials?|token"  # noqa: S105
-"""What the name of a secret ends with, as a regular expression: model refuses one, report masks its value."""
+"""The ends of secret names, as a regular expression: `model` refuses them, `report` masks values."""

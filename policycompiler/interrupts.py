@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 EXIT_INTERRUPTED = 130
-"""As shells have it: 128 and the number of the signal."""
+"""As in shells: 128 plus the number of the signal."""
 
 
 def end_at_once() -> None:
-    """From now on an interrupt ends the process where it is: for imports, and when all is written.
+    """Let an interrupt end the process immediately: during imports, and after all output is written.
 
-    It is no exception: raised in the middle of an import, one can be swallowed or become another.
+    It does not raise: an exception in the middle of an import can be swallowed or replaced.
     """
     signal.signal(signal.SIGINT, lambda *_: end())
 
 
 def raise_once() -> None:
-    """From now on the first interrupt is a KeyboardInterrupt, so that what has begun is cleaned up."""
+    """Let the first interrupt raise KeyboardInterrupt, so that started work is cleaned up."""
     signal.signal(signal.SIGINT, _once)
 
 
@@ -36,8 +36,8 @@ def _once(*_: object) -> None:
 
 
 def importing(load: Callable[[], T]) -> T:
-    """What `load` gives, which imports: meanwhile an interrupt ends the process, where it would be raised."""
-    # Below Celery, or called by another program, interrupts are not ours.
+    """The result of `load`, which imports; meanwhile an interrupt ends the process instead of raising."""
+    # Under Celery or another program, interrupts are not ours.
     if signal.getsignal(signal.SIGINT) is not _once:
         return load()
     end_at_once()
@@ -48,7 +48,7 @@ def importing(load: Callable[[], T]) -> T:
 
 
 def end() -> NoReturn:
-    """End the process as an interrupt does."""
+    """End the process like an interrupt."""
     try:
         os.write(2, b"Interrupted.\n")
     finally:

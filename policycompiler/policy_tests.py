@@ -1,4 +1,4 @@
-"""An organisation's policy file, held against workloads with known findings."""
+"""Tests a policy file of an organization against workloads with expected findings."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from policycompiler.model.policy_tests import Case, Expected, PolicyTests
 
 
 class Outcome(NamedTuple):
-    """What a case shows and what is wrong with it, in words; nothing when it holds."""
+    """The name of a case and its problems in words; no problems if it passes."""
 
     name: str
     problems: list[str]
 
 
 class Report(NamedTuple):
-    """What came of a file of tests; `refused` says why it could not be read, and `document` is its text."""
+    """The result of a file of tests; `refused` says why it is unreadable, and `document` has its text."""
 
     outcomes: list[Outcome]
     refused: list[Diagnostic]
@@ -56,7 +56,7 @@ def _problems(case: Case, policy: Path, folder: Path) -> Iterator[str]:
         [folder / source for source in workload], environment=case.env, policy=policy, targets=(), today=today
     )
     if not compilation.document.per_file and not compilation.diagnostics:
-        yield f"there is no workload at {', '.join(workload)}"
+        yield f"no workload found at {', '.join(workload)}"
     left = list(compilation.diagnostics)
     for expected in case.expect:
         match = next((each for each in left if _is(expected, each)), None)

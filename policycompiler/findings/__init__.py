@@ -1,1 +1,1 @@
-"""What is made of findings: the catalogue of all there are; judged, waived, hidden, fixed."""
+"""Findings: their catalog, and how they are judged, waived, hidden and fixed."""

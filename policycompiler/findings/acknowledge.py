@@ -1,4 +1,4 @@
-"""Changes as findings, so that they are shown where findings are, and acknowledged as findings are waived."""
+"""Changes as findings: reports show them with other findings, and waivers acknowledge them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FINDINGS: Mapping[Class, Finding] = {
     Class.ORDERED: ORDERED_CHANGE,
 }
 _HELP: Mapping[Class, str] = {
-    Class.LOSSY: "keep what was, or accept the loss",
-    Class.MANUAL: "do what the change asks for",
-    Class.ORDERED: "take the steps that `policycompiler diff` prints, in their order",
+    Class.LOSSY: "keep the old value, or accept the loss",
+    Class.MANUAL: "do by hand what the change requires",
+    Class.ORDERED: "follow the steps of `policycompiler diff` in order",
 }
 _SECTIONS = {
     "task": "tasks",
@@ -28,7 +28,7 @@ _SECTIONS = {
     "schedule": "schedules",
     "alert": "alerts",
 }
-"""Where the workload describes what a scope is about."""
+"""The section of the workload for each kind of scope."""
 
 
 def findings(
@@ -36,8 +36,8 @@ def findings(
 ) -> list[Diagnostic]:
     """A finding for each change that is not safe, in their order.
 
-    Of what stood in the `old` sources only, it says where, and stands nearest to it in the `new` ones; where
-    there are none, in the old. `title` says a change in words.
+    A removed entry has its old place in the message, and the nearest place in the `new` sources. Without new
+    sources, it has the place in the `old` sources. `title` gives the words of a change.
     """
     return [
         _finding(change, old, new, title(change)) for change in review.changes if change.risk in _FINDINGS
@@ -52,12 +52,13 @@ def _finding(change: Change, old: Document | None, new: Document | None, title: 
         if new:
             message += f" (was {place.file}:{place.line})" if place.file else ""
             place = None
-    help_text = f"{_HELP[change.risk]}; a waiver in the new workload acknowledges it: {waiver_of(change)}"
+    to_acknowledge = f"to acknowledge the change, add a waiver to the new workload: {waiver_of(change)}"
+    help_text = f"{_HELP[change.risk]}; {to_acknowledge}"
     return _FINDINGS[change.risk].at(path, message, help=help_text, place=place, at_key=is_entry(path))
 
 
 def waiver_of(change: Change) -> str:
-    """What a waiver says to acknowledge a change that is not safe."""
+    """The fields of a waiver that acknowledges a change that is not safe."""
     return f"`finding: {_FINDINGS[change.risk].name}`, `at: {glob_of(_path(change))}`"
 
 
@@ -66,24 +67,24 @@ def _path(change: Change) -> SpecPath:
 
 
 def is_entry(path: SpecPath) -> bool:
-    """Whether a path leads to a section or an entry of one: a reader looks for its name."""
+    """Whether a path leads to a section or an entry, so that the place is its name."""
     return len(path) <= 2  # noqa: PLR2004 - `tasks`, `shop.a`
 
 
 def _path_of(scope: Scope) -> SpecPath:
-    """Where a waiver can name what nobody wrote."""
+    """The path for a waiver of a scope without an entry in the workload."""
     return (_SECTIONS.get(scope.kind, scope.kind), scope.name) if scope.name else (scope.kind,)
 
 
 class Answer(NamedTuple):
-    """Who answers for a change, if anybody does; `note` says why a waiver of it does not count."""
+    """The waiver of a change, if any; `note` says why a waiver does not apply."""
 
     waived: Waived | None = None
     note: str = ""
 
 
 def acknowledged(review: Review, found: Sequence[Diagnostic], answers: Answers) -> list[Answer]:
-    """The answer to each change of the review, whose `findings` are given; a safe change needs none."""
+    """The waiver of each change of the review with these `findings`; a safe change needs none."""
     assert len(found) == len(answers.answered)
     answered = iter(answers.answered)
     return [_answer(next(answered)) if change.risk in _FINDINGS else Answer() for change in review.changes]

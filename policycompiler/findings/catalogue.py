@@ -1,6 +1,6 @@
-"""Every finding there is, named here one by one or by the policy that finds it.
+"""All findings, listed here or by the policy that finds them.
 
-What a waiver or a policy file may name must not depend on which modules a program happens to have imported.
+The names that a waiver or a policy file may use must not depend on the imported modules.
 """
 
 from __future__ import annotations

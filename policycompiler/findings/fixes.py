@@ -1,7 +1,7 @@
 """Fix workload files where a finding says how: the text around an edit, comments included, stays as it is.
 
-A person has to make the edits that change more than they name: below an anchor, for other tasks too
-(`defaults:`), or where an environment does not have the same finding.
+A person must make edits that have other effects: below an anchor, or in `defaults:`. The same is true where
+an environment does not have the finding.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Fixed(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """Text to put in place of what stands from `start` to `end`."""
+    """Text that replaces the text from `start` to `end`."""
 
     start: int
     end: int
@@ -40,7 +40,7 @@ class _Span(NamedTuple):
 
 
 class _Target(NamedTuple):
-    """A node with its key, if it has one, what holds it, and its path in its own file."""
+    """A node with its key, if any, its parent, and its path in its own file."""
 
     node: yaml.Node
     key: yaml.Node | None
@@ -59,7 +59,7 @@ def fixed(
 ) -> Fixed:
     """The files with every safe fix applied.
 
-    `elsewhere` are the findings of each environment: a fix that one of them lacks may break it.
+    `elsewhere` has the findings of each environment: a fix that one of them does not have may break it.
     """
     texts: dict[str, str] = {}
     count = 0
@@ -86,7 +86,7 @@ def diff(document: Document, fixed_files: Fixed) -> str:
 
 
 def write(fixed_files: Fixed) -> None:
-    """Replace each file as a whole; raises OSError where that cannot be done."""
+    """Replace each file completely; raises OSError if that fails."""
     for name, text in sorted(fixed_files.texts.items()):
         path = Path(name).resolve()
         mark = b"\xef\xbb\xbf" if path.read_bytes().startswith(b"\xef\xbb\xbf") else b""
@@ -102,7 +102,7 @@ def write(fixed_files: Fixed) -> None:
 
 
 def _apply(document: Document, edit: Edit, texts: dict[str, str]) -> bool:
-    """Whether an edit could be made; an earlier one may have made it superfluous."""
+    """Whether an edit is made; an earlier edit may have made it unnecessary."""
     mark: Mark | None = document.marks
     for part in edit.path:
         mark = None if mark is None else mark.children.get(part)
@@ -165,7 +165,7 @@ def _span(edit: Edit, target: _Target, text: str) -> _Span | None:
 
 
 def _flow_removal(target: _Target, text: str) -> _Span:
-    """With the comma and the blank behind it, or those before it where it is the last."""
+    """The item with the comma and the blank after it, or before it if it is the last item."""
     start = (target.key or target.node).start_mark.index
     end = target.node.end_mark.index
     behind = text[end:]
@@ -181,7 +181,7 @@ def _flow_removal(target: _Target, text: str) -> _Span:
 
 
 def _block_removal(target: _Target, text: str) -> _Span | None:
-    """Its whole lines; nothing where something else stands on them, or where nothing would be left."""
+    """The lines of an item; None if they contain something else, or if nothing would be left."""
     if len(target.parent.value) == 1:
         return None
     start = text.rfind("\n", 0, (target.key or target.node).start_mark.index) + 1
@@ -197,7 +197,7 @@ def _block_removal(target: _Target, text: str) -> _Span | None:
 
 
 def _end(node: yaml.Node) -> int:
-    """Where its last text ends: a block goes on to what comes next, whose comments are not its own."""
+    """The end of the last text of a node: a block includes comments that belong to the next item."""
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         node = last[1] if isinstance(last, tuple) else last
@@ -218,8 +218,8 @@ def _data(text: str) -> Data:
 
 
 def _edited(data: Any, edit: Edit, path: SpecPath) -> Any:  # noqa: ANN401 - JSON
-    """What an edit means, done to the data; None where that cannot be."""
-    # Written out and read again, an alias is no longer the same thing as what it refers to.
+    """The data after an edit; None if the edit is impossible."""
+    # After a round trip, an alias no longer shares the object of its anchor.
     result = json.loads(json.dumps(data))
     holder = result
     for part in path[:-1]:

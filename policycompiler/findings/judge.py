@@ -1,24 +1,24 @@
-"""What becomes of each finding: its severity, who answers for it, and what a baseline hides.
+"""Judges each finding: its severity, its waiver, and whether a baseline hides it.
 
-Every command judges here, and nowhere else.
+Every command judges here.
 
 Refuses:
-    PC701 waiver-not-allowed: remove the waiver and mend what it waives, or ask whoever owns the policy file.
-        when: a waiver names a locked finding, one that no output can be made from, or expires too late.
-    PC702 waiver-unused: remove it.
-        when: nothing is found of what a waiver names, where it names it.
-    PC703 unknown-finding: correct the name; `policycompiler finding` lists them.
+    PC701 waiver-not-allowed: remove the waiver and fix the finding, or ask the owner of the policy file.
+        when: a waiver names a locked finding or a finding that prevents output, or it expires too late.
+    PC702 waiver-unused: remove the waiver.
+        when: the finding of a waiver does not exist at its path.
+    PC703 unknown-finding: correct the name; `policycompiler finding` lists all findings.
         when: a waiver or a policy file names a finding that does not exist.
-    PC704 severity-fixed: leave it out.
-        when: a policy file lowers a finding that no output can be made from.
-    PC708 unknown-target: correct the name; `policycompiler compile --help` lists them.
-        when: a policy file names a target that there is not.
-    PC751 lossy-change: keep the old behaviour, or acknowledge the change with a waiver in the new workload.
-        when: `diff` or `compile --rollout` finds a change by which work can be lost or repeated.
-    PC752 manual-change: do what the change asks for, then acknowledge it with a waiver in the new workload.
-        when: `diff` or `compile --rollout` finds a change that a person has to do or to decide something for.
-    PC753 ordered-change: take the steps of the rollout, in their order; `compile --rollout` writes them.
-        when: `diff` or `compile --rollout` finds a change that is safe in the order of the steps only.
+    PC704 severity-fixed: remove the severity.
+        when: a policy file lowers the severity of a finding that prevents output.
+    PC708 unknown-target: correct the name; `policycompiler compile --help` lists all targets.
+        when: a policy file names a target that does not exist.
+    PC751 lossy-change: keep the old behavior, or acknowledge the change with a waiver in the new workload.
+        when: `diff` or `compile --rollout` finds a change that can lose or repeat work.
+    PC752 manual-change: do what the change requires, then acknowledge it with a waiver in the new workload.
+        when: `diff` or `compile --rollout` finds a change that needs an action or a decision of a person.
+    PC753 ordered-change: follow the steps of the rollout in order; `compile --rollout` writes them.
+        when: `diff` or `compile --rollout` finds a change that is safe only in the order of the steps.
 """
 
 from __future__ import annotations
@@ -62,39 +62,39 @@ _OF_CHANGES: Mapping[str, Finding] = {
     for found in (LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE)
     for word in (found.code, found.name)
 }
-"""What is found by comparing two plans only; a waiver of it is an acknowledgement."""
+"""Findings about two plans; a waiver of such a finding is an acknowledgment."""
 
 
 MOST_NAMED = 5
 
 
 class Verdict(NamedTuple):
-    """The findings that remain, and how many a baseline hides."""
+    """The remaining findings, and the number of findings that a baseline hides."""
 
     diagnostics: list[Diagnostic]
     hidden: int
 
 
 class Answers(NamedTuple):
-    """The findings about changes as they were given, with the waivers that answer for them; and judged."""
+    """The findings about changes with their waivers, in the given order; and judged."""
 
     answered: list[Diagnostic]
     judged: list[Diagnostic]
 
 
 class _Why(StrEnum):
-    """Why a waiver counts as absent."""
+    """Why a waiver does not apply."""
 
     MALFORMED = "malformed"
     REFUSED = "refused"
-    """It may not waive this, or not so."""
+    """The waiver is not allowed."""
     EXPIRED = "expired"
     EARLIER = "earlier"
-    """It is of a change that was made before."""
+    """The waiver belongs to an earlier change."""
 
 
 class _Void(NamedTuple):
-    """Why a waiver counts as absent: with a note for what it names, and an objection to itself."""
+    """Why a waiver does not apply: a note for its finding, and an objection to the waiver."""
 
     why: _Why
     note: str
@@ -102,7 +102,7 @@ class _Void(NamedTuple):
 
 
 class _Heard(NamedTuple):
-    """A waiver as far as it can be read; `void` where it counts as absent."""
+    """The readable parts of a waiver; `void` if the waiver does not apply."""
 
     finding: str
     at: str
@@ -114,21 +114,21 @@ class _Heard(NamedTuple):
 def rules_refused(
     policy: PolicyFile, catalogue: Mapping[str, Finding], targets: Sequence[str]
 ) -> Iterator[Diagnostic]:
-    """Findings about the findings and targets that a policy file names; paths are the policy file's own."""
+    """Findings about the findings and targets of a policy file; paths are in the policy file."""
     known = _with_own(catalogue, policy)
     for word in policy.severities:
         if word != "*":
             path: SpecPath = ("severities", word)
             yield from _unknown(word, path, known, at_key=True)
             if word in known and known[word].fatal and policy.severities[word] != "error":
-                message = f"no output can be made where `{word}` is found; it stays an error"
-                yield SEVERITY_FIXED.at(path, message, help="leave it out", at_key=True)
+                message = f"`{word}` prevents output, so it is always an error"
+                yield SEVERITY_FIXED.at(path, message, help="remove the severity", at_key=True)
     for index, word in enumerate(policy.locked):
         yield from _unknown(word, ("locked", index), known)
     for index, target in enumerate(policy.targets or ()):
         if target not in targets:
-            help_text = did_you_mean(target, targets) or f"there are: {', '.join(targets)}"
-            yield UNKNOWN_TARGET.at(("targets", index), f"there is no target `{target}`", help=help_text)
+            help_text = did_you_mean(target, targets) or f"use one of {', '.join(targets)}"
+            yield UNKNOWN_TARGET.at(("targets", index), f"target `{target}` does not exist", help=help_text)
 
 
 def _with_own(catalogue: Mapping[str, Finding], policy: PolicyFile) -> dict[str, Finding]:
@@ -143,11 +143,11 @@ def judge(
     baseline: Baseline,
     catalogue: Mapping[str, Finding],
 ) -> Verdict:
-    """Severities first, then waivers, then the baseline, which hides what nobody answers for yet.
+    """Apply severities, then waivers, then the baseline, which hides findings without a waiver.
 
-    `catalogue` are the findings that a waiver may name, besides the policy file's own. `today` decides which
-    waivers have expired; it is the only clock of the program. A waiver of a change is checked here, and used
-    by `judge_changes`.
+    `catalogue` has the findings that a waiver may name, in addition to those of the policy file. `today`
+    decides which waivers have expired; it is the only clock of the program. A waiver of a change is checked
+    here, and used by `judge_changes`.
     """
     known = _with_own(catalogue, policy)
     judged = [each for diagnostic in found for each in _with_severity(diagnostic, policy)]
@@ -160,7 +160,9 @@ def judge(
     used: set[SpecPath] = set()
     judged = [_with_waiver(diagnostic, heard, used) for diagnostic in judged]
     own += [
-        WAIVER_UNUSED.at(waiver.path, f"no `{waiver.finding}` is found at `{waiver.at}`", help="remove it")
+        WAIVER_UNUSED.at(
+            waiver.path, f"there is no finding `{waiver.finding}` at `{waiver.at}`", help="remove the waiver"
+        )
         for waiver in heard
         if waiver.path not in used
         and waiver.finding in known.keys() - _OF_CHANGES
@@ -177,11 +179,11 @@ def judge_changes(
     today: date,
     earlier: Sequence[Data] = (),
 ) -> Answers:
-    """The same for the findings about changes. What is wrong with a waiver itself, `judge` says.
+    """The same for findings about changes. `judge` reports problems of a waiver itself.
 
-    A waiver stays in the workload for a while after its change is merged. So one that is among the `earlier`
-    ones, those of the old side, answers for no change of today, and one that matches nothing is reported only
-    while a change of its kind waits for one: then its place is wrong.
+    A waiver stays in the workload for a while after its change is merged. So a waiver among the `earlier`
+    ones of the old side does not apply to a change of today. An unused waiver is reported only while a change
+    of its kind has no waiver, because then its path is wrong.
     """
     heard = [
         each._replace(void=each.void or (_EARLIER if waiver in earlier else None))
@@ -196,14 +198,14 @@ def judge_changes(
     for waiver in heard:
         at = [glob_of(each.path) for each in waiting if waiver.finding in (each.code, each.name)]
         if at and waiver.path not in used and not waiver.void:
-            message = f"no `{waiver.finding}` is found at `{waiver.at}`"
-            unused.append(WAIVER_UNUSED.at(waiver.path, message, help=f"mend `at`; {_waiting(at)}"))
+            message = f"there is no finding `{waiver.finding}` at `{waiver.at}`"
+            unused.append(WAIVER_UNUSED.at(waiver.path, message, help=f"correct `at`: {_waiting(at)}"))
     judged = [each for diagnostic in (*answered, *unused) for each in _with_severity(diagnostic, policy)]
     return Answers(answered, judged)
 
 
 def _with_severity(diagnostic: Diagnostic, policy: PolicyFile) -> list[Diagnostic]:
-    """With the severity that the policy file gives it; nothing where that is off."""
+    """The finding with the severity of the policy file; nothing if that is `off`."""
     finding = diagnostic.finding
     if finding.fatal:
         return [diagnostic]
@@ -227,30 +229,30 @@ def _hear(
         if not readable or not isinstance(given, dict):
             return [], refused
         nobody = Waived("", "", "")
-        void = _Void(_Why.MALFORMED, "its waiver is malformed and does not count")
+        void = _Void(_Why.MALFORMED, "its waiver does not apply: it is malformed")
         return [_Heard(str(given["finding"]), str(given["at"]), path, nobody, void)], refused
     refused = list(_unknown(waiver.finding, (*path, "finding"), known))
     absent = _void(waiver, policy, known.get(waiver.finding), today)
     if absent is not None and absent.objection:
         refused.append(
-            WAIVER_NOT_ALLOWED.at(path, absent.objection, help="remove it and mend what it waives")
+            WAIVER_NOT_ALLOWED.at(path, absent.objection, help="remove the waiver and fix the finding")
         )
     waived = Waived(waiver.reason, waiver.owner, waiver.expires)
     return [_Heard(waiver.finding, waiver.at, path, waived, absent)], refused
 
 
 def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: date) -> _Void | None:
-    """Why a waiver counts as absent; None when it counts."""
+    """Why a waiver does not apply; None if it applies."""
     expires = date.fromisoformat(waiver.expires)
     if finding is not None and finding.fatal:
-        why = "no output can be made where it is found"
+        why = "it prevents output"
     elif finding is not None and is_locked(finding, policy):
         why = "the policy file locks it"
     elif not waiver.reason.strip():
         why = "it gives no reason"
-        return _refused(why, "a waiver gives a reason")
+        return _refused(why, "the waiver gives no reason")
     elif expires < today:
-        return _Void(_Why.EXPIRED, f"its waiver has expired on {waiver.expires} and does not count")
+        return _Void(_Why.EXPIRED, f"its waiver does not apply: it expired on {waiver.expires}")
     elif (
         policy.waivers
         and policy.waivers.longest
@@ -258,10 +260,14 @@ def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: da
     ):
         days = policy.waivers.longest / 86400
         latest = today + timedelta(days)
-        why = f"a waiver expires at most {days:g} days ahead, and this one on {waiver.expires}"
-        return _refused(why, f"{why}; the latest day is {latest}")
+        why = f"it expires on {waiver.expires}, more than {days:g} days ahead"
+        allowed = f"the policy file allows {days:g} days, until {latest}"
+        return _refused(
+            why,
+            f"the waiver expires on {waiver.expires}; {allowed}",
+        )
     elif policy.owners is not None and waiver.owner not in policy.owners:
-        why = f"the policy file knows no owner `{waiver.owner}`"
+        why = f"`{waiver.owner}` is not among the `owners` of the policy file"
         return _refused(why, why)
     else:
         return None
@@ -269,18 +275,20 @@ def _void(waiver: Waiver, policy: PolicyFile, finding: Finding | None, today: da
 
 
 def _refused(why: str, objection: str) -> _Void:
-    return _Void(_Why.REFUSED, f"its waiver does not count: {why}", objection)
+    return _Void(_Why.REFUSED, f"its waiver does not apply: {why}", objection)
 
 
-_EARLIER = _Void(_Why.EARLIER, "its waiver is of an earlier change: the old side has it, too")
+_EARLIER = _Void(
+    _Why.EARLIER, "its waiver does not apply: the old side has it too, so it belongs to an earlier change"
+)
 
 
 def _unknown(
     word: str, path: SpecPath, known: Collection[str], *, at_key: bool = False
 ) -> Iterator[Diagnostic]:
     if word not in known:
-        help_text = did_you_mean(word, known) or "`policycompiler finding` lists them"
-        yield UNKNOWN_FINDING.at(path, f"there is no finding `{word}`", help=help_text, at_key=at_key)
+        help_text = did_you_mean(word, known) or "run `policycompiler finding` to list all findings"
+        yield UNKNOWN_FINDING.at(path, f"finding `{word}` does not exist", help=help_text, at_key=at_key)
 
 
 def _with_waiver(diagnostic: Diagnostic, waivers: Sequence[_Heard], used: set[SpecPath]) -> Diagnostic:
@@ -302,43 +310,43 @@ def _with_waiver(diagnostic: Diagnostic, waivers: Sequence[_Heard], used: set[Sp
 
 
 def glob_of(path: SpecPath) -> str:
-    """What `at` of a waiver says to name this path."""
+    """The value of `at` in a waiver for this path."""
     return ".".join(str(part) for part in path).replace("[", "[[]")
 
 
 def _waiting(globs: Sequence[str]) -> str:
     told = [f"`{glob}`" for glob in dict.fromkeys(globs)]
     more = [f"{len(told) - MOST_NAMED} more"] if len(told) > MOST_NAMED else []
-    return f"what waits is at {', '.join([*told[:MOST_NAMED], *more])}"
+    return f"changes without a waiver are at {', '.join([*told[:MOST_NAMED], *more])}"
 
 
 def covers(glob: str, path: SpecPath) -> bool:
-    """Whether a glob names a path or something that holds it; `*` goes on across dots."""
+    """Whether a glob matches a path or a parent of it; `*` matches dots too."""
     parts = [str(part) for part in path]
     return any(fnmatchcase(".".join(parts[:length]), glob) for length in range(1, len(parts) + 1))
 
 
 def is_locked(finding: Finding, policy: PolicyFile) -> bool:
-    """Whether the policy file lets nobody hide it."""
+    """Whether the policy file locks a finding."""
     return not {finding.name, finding.code}.isdisjoint(policy.locked)
 
 
 def can_be_hidden(diagnostic: Diagnostic, policy: PolicyFile) -> bool:
-    """Whether a baseline may hide it: output can be made, nobody answers for it, and it is not locked."""
+    """Whether a baseline may hide a finding: it allows output, has no waiver, and is not locked."""
     fatal_or_waived = diagnostic.finding.fatal or diagnostic.waived is not None
     return not fatal_or_waived and not is_locked(diagnostic.finding, policy)
 
 
 def _without_known(judged: list[Diagnostic], baseline: Baseline, policy: PolicyFile) -> Verdict:
-    """Each entry of a baseline hides one finding, however its line moves."""
+    """Each entry of a baseline hides one finding, at any line."""
     left = dict(baseline.entries)
     kept = []
     for diagnostic in judged:
         mark: Fingerprint = fingerprint(diagnostic)
         if left.get(mark) and is_locked(diagnostic.finding, policy) and diagnostic.waived is None:
-            # It is still found, so the entry is no old one; it only hides nothing.
+            # The finding still exists, so the entry is not outdated; it only hides nothing.
             left[mark] -= 1
-            note = "the baseline cannot hide it: the policy file locks it"
+            note = "the baseline cannot hide this finding: the policy file locks it"
             kept.append(replace(diagnostic, notes=(*diagnostic.notes, note)))
         elif left.get(mark) and can_be_hidden(diagnostic, policy):
             left[mark] -= 1

@@ -1,4 +1,4 @@
-"""What a platform says about findings and decisions, read: its policy file, and a team's baseline."""
+"""Reads the policy file of a platform, and the baseline of a team."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from policycompiler.findings.judge import rules_refused
 
 
 class Rules(NamedTuple):
-    """A policy file and a baseline, read; those that say nothing where there are none.
+    """A policy file and a baseline; empty ones if there are none.
 
-    `file` is the text of the policy file, None where there is none or it cannot be read. `refused` is what is
-    wrong with either of them: nothing can be judged by rules that are refused.
+    `file` is the text of the policy file; None without one, or if it is unreadable. `refused` has the
+    problems of both files: refused rules cannot judge anything.
     """
 
     policy: model.PolicyFile
@@ -40,7 +40,7 @@ def read_rules(policy: Path | None, baseline: Path | None, root: Path) -> Rules:
     if read is None:
         return nothing._replace(file=file, refused=[*refused, *unread])
     tuning, untyped = policies.tune(read)
-    # Of a wrong file, too: all of its mistakes are found at once.
+    # In an invalid file too, so that one run finds all its mistakes.
     refused += [
         finding if finding.place else _placed(finding, file)
         for finding in (*untyped, *rules_refused(read, FINDINGS, emitters.TARGETS))

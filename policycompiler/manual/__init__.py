@@ -1,8 +1,8 @@
 """The manual pages: a page for each policy and each finding, read from the docstrings that define them.
 
-Below `Refuses:` a docstring has an entry for each finding of its module: code, name and what to do; then the
-nearest texts that fire and do not (`fires:`, `silent:`; under a policy file with the lines of `policy:`, if
-there are any), or the words for what no text can show (`when:`).
+Below `Refuses:` a docstring has an entry for each finding of its module: code, name and what to do. Two
+similar workloads follow, one that fires and one that does not (`fires:`, `silent:`), with lines of a policy
+file if needed (`policy:`). If no workload can show the finding, `when:` describes it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HEAD: Mapping[str, str] = {
     "app": "shop.celery_app:app",
     "broker": "{transport: redis, url: '${CELERY_BROKER_URL}'}",
 }
-"""What every workload needs; an example that can be read gets what it lacks of it."""
+"""The head of every workload; examples get the missing parts."""
 
 _CHAPTERS_OF_ROOMS = {
     "load": "sources",
@@ -45,7 +45,7 @@ CHAPTERS = (
     "rules",
     "output",
 )
-"""What the manual is divided into: the way from text to files, with the chapters of the policies in it."""
+"""The chapters of the manual, from text to files, with the chapters of the policies."""
 
 _PROGRAM = __name__.partition(".")[0]
 _HEADING = re.compile(r"(?m)^([A-Z][a-z]+):\n")
@@ -55,7 +55,7 @@ _PARTS = ("mend", "policy", "fires", "silent", "when")
 
 
 class Parameter(NamedTuple):
-    """What a policy file can set of a policy; `default` as the file would say it."""
+    """A parameter of a policy; `default` in the form of a policy file."""
 
     name: str
     kind: str
@@ -64,10 +64,10 @@ class Parameter(NamedTuple):
 
 
 class FindingPage(NamedTuple):
-    """A finding, what to do about it, and a text that has it beside the nearest that has not.
+    """A finding, what to do about it, and two similar workloads: one with the finding, one without.
 
-    `policy` are lines of the policy file that both texts need. Where no text can show it, `when` says in
-    words when it is found.
+    `policy` has lines of the policy file that both workloads need. If no workload can show the finding,
+    `when` describes it.
     """
 
     finding: Finding
@@ -79,16 +79,16 @@ class FindingPage(NamedTuple):
 
     @property
     def levels(self) -> dict[Profile, Severity | None]:
-        """How bad it is in each profile; None where it is not looked at."""
+        """The severity in each profile; None if the profile does not report it."""
         own = self.finding
         return {profile: own.severity if profile.rank >= own.profile.rank else None for profile in Profile}
 
 
 class Page(NamedTuple):
-    """A policy, or another module that defines findings; texts are empty where it has none.
+    """A policy, or another module that defines findings; missing texts are empty.
 
-    `chapter` is the policies' own, or the part of the way that finds something, one of `CHAPTERS`.
-    `names` are those that a policy file may use in expressions: a kind, a type, and the names of both.
+    `chapter` is one of `CHAPTERS`. `names` are the names for expressions in a policy file: a kind, a type,
+    and the names of both.
     """
 
     name: str
@@ -104,11 +104,13 @@ class Page(NamedTuple):
 
 
 class UnknownPageError(LookupError):
-    """There is no page of that name; the message asks for the nearest one."""
+    """There is no page of that name; the message has the most similar name."""
 
     def __init__(self, kind: str, word: str, known: Sequence[str]) -> None:
         asked = did_you_mean(word.lower(), known) or did_you_mean(word.upper(), known)
-        super().__init__(f"there is no {kind} `{word}`; {asked or f'`policycompiler {kind}` lists them'}")
+        super().__init__(
+            f"{kind} `{word}` does not exist; {asked or f'run `policycompiler {kind}` for the list'}"
+        )
 
 
 @cache
@@ -119,7 +121,7 @@ def policy_pages() -> tuple[Page, ...]:
 
 @cache
 def finding_pages() -> tuple[Page, ...]:
-    """Everything that defines findings, by the first code of each."""
+    """All modules that define findings, by the first code of each."""
     ours = {id(policy) for policy in policies.POLICIES}
     others = [_page(_room(module), module) for module in modules() if id(module) not in ours]
     return tuple(
@@ -132,7 +134,7 @@ def finding_pages() -> tuple[Page, ...]:
 
 @cache
 def all_findings() -> tuple[tuple[Page, FindingPage], ...]:
-    """Each finding below the page that it stands on, by code."""
+    """Each finding with its page, by code."""
     found = [(page, entry) for page in finding_pages() for entry in page.findings]
     return tuple(sorted(found, key=lambda pair: pair[1].finding.code))
 
@@ -147,7 +149,7 @@ def policy_page(word: str) -> Page:
 
 
 def finding_page(word: str) -> tuple[Page, FindingPage]:
-    """A finding's page by code or name, below the page that it stands on. Raises UnknownPageError."""
+    """A finding with its page, by code or name. Raises UnknownPageError."""
     known = {
         name: (page, entry)
         for page, entry in all_findings()
@@ -160,14 +162,14 @@ def finding_page(word: str) -> tuple[Page, FindingPage]:
 
 
 def modules() -> Iterator[ModuleType]:
-    """Every module of the program but the one that runs it."""
+    """Every module of the program except `__main__`."""
     for found in walk_packages(import_module(_PROGRAM).__path__, f"{_PROGRAM}."):
         if not found.name.endswith(".__main__"):
             yield import_module(found.name)
 
 
 def sections(module: ModuleType) -> dict[str, str]:
-    """What stands under each heading of a docstring, in order; before the first one as `Summary`."""
+    """The text below each heading of a docstring, in order; the text before the first as `Summary`."""
     summary, *parts = _HEADING.split(cleandoc(module.__doc__ or ""))
     below = (dedent(text).strip("\n") for text in parts[1::2])
     return {"Summary": summary.partition("\n\n")[0].strip(), **dict(zip(parts[::2], below, strict=True))}
@@ -184,7 +186,7 @@ def entries(refuses: str) -> Iterator[tuple[str, str, dict[str, str]]]:
 
 
 def _block(body: str) -> str:
-    """One line beside the word, or the lines below it."""
+    """The text on the line of the word, or the lines below it."""
     first, _, rest = body.partition("\n")
     return "\n".join(filter(None, [first.strip(), dedent(rest).strip("\n")]))
 
@@ -221,13 +223,13 @@ def _chapter(module: ModuleType) -> str:
 
 
 def _module(policy: Policy) -> ModuleType:
-    """A policy is a module, which a protocol cannot say."""
+    """A policy is a module, which a protocol cannot express."""
     assert isinstance(policy, ModuleType)
     return policy
 
 
 def parameters_of(kind: type[PolicyParameters]) -> tuple[Parameter, ...]:
-    """What a policy file can set, in the order of the class."""
+    """The parameters of a policy, in the order of the class."""
     defaults = kind().model_dump(mode="json")
     shapes = kind.model_json_schema()["properties"]
     return tuple(
@@ -249,7 +251,7 @@ _KINDS = {
 
 
 def _in_words(shape: Mapping[str, Any]) -> str:
-    """What a JSON Schema takes."""
+    """The values that a JSON Schema accepts, in words."""
     options = [option for option in shape.get("anyOf", ()) if option != {"type": "null"}]
     examples = _examples(shape)
     if examples:
@@ -264,7 +266,7 @@ def _in_words(shape: Mapping[str, Any]) -> str:
 
 
 def _examples(shape: Mapping[str, Any]) -> list[str]:
-    """Of a quantity with a unit; of anything else none."""
+    """The examples of a quantity with a unit; none for other values."""
     found = [option["examples"] for option in (shape, *shape.get("anyOf", ())) if "examples" in option]
     return found[0] if found else []
 
@@ -273,7 +275,7 @@ _SIZES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
 
 
 def _as_written(value: Any, shape: Mapping[str, Any]) -> str:  # noqa: ANN401 - JSON
-    """A value as the policy file takes it; a size and a rate need their units there."""
+    """A value in the form of a policy file, where a size and a rate need their units."""
     examples = _examples(shape)
     if examples and isinstance(value, int | float):
         if examples[0].endswith("B"):
@@ -287,12 +289,12 @@ def _as_written(value: Any, shape: Mapping[str, Any]) -> str:  # noqa: ANN401 - 
 def _bounds(shape: Mapping[str, Any]) -> str:
     if {"minimum", "maximum"} <= shape.keys():
         return f"from {shape['minimum']:.15g} to {shape['maximum']:.15g}"
-    words = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above"}
+    words = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
     return " and ".join(f"{word} {shape[key]:.15g}" for key, word in words.items() if key in shape)
 
 
 def whole(example: str) -> str:
-    """An example as a workload: with what it lacks of the head, where it can be read at all."""
+    """An example as a workload, with the missing parts of the head if it is readable."""
     refused: list[Diagnostic] = []
     data, _ = load.parse(example, "", refused)
     if refused:
@@ -302,19 +304,19 @@ def whole(example: str) -> str:
 
 @cache
 def said(page: FindingPage) -> Diagnostic | None:
-    """What the program says about the example that fires; None where there is none."""
+    """The finding of the example that fires; None without an example."""
     found = findings_of(whole(page.fires), page.policy) if page.fires else []
     return next((each for each in found if each.code == page.finding.code), None)
 
 
 def can_be_waived(page: FindingPage) -> bool:
-    """Whether a waiver can name it: output can be made, and it stands at a path of the workload."""
+    """Whether a waiver can name a finding: it allows output and has a path in the workload."""
     example = said(page)
     return not page.finding.fatal and (example is None or bool(example.path))
 
 
 def findings_of(text: str, platform: str) -> list[Diagnostic]:
-    """What is found in a text under a policy file, of which `platform` is the text."""
+    """The findings of a workload under a policy file; `platform` is the text of that file."""
     findings: list[Diagnostic] = []
     parsed = [load.parse(text, "workload.yaml", findings)]
     data, marks = merged(parsed, findings)

@@ -1,4 +1,4 @@
-"""What the vocabulary says of plans: the manual page of their keys, and the schema of `plan.json`."""
+"""The manual page of the plan keys, and the schema of `plan.json`, from the vocabulary."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from policycompiler.plan.vocabulary import Key, Reader, Type
 _HEAD = """\
 # The plan: its scopes and keys
 
-`plan.json` holds every setting of a deployment: value, the policy that decided it, why, and its origins.
-`policycompiler explain SOURCE SCOPE/KEY` walks them back to the workload. What nobody decided is absent.
-A key that is Celery's own name has Celery's own unit. Made from the vocabulary by `make docs`.
+`plan.json` has every setting of a deployment: its value, the policy that decided it, the reason, and its
+origins. `policycompiler explain SOURCE SCOPE/KEY` follows the origins back to the workload. Undecided keys
+are absent. A key with the name of a Celery setting has the unit of that setting. This page is generated from
+the vocabulary by `make docs`.
 
-Who reads a key has to restart when it changes. `celeryconfig.py` is the configuration of every process and
-producer; it holds the annotations of tasks, and the part that only beat reads. Workers and beat have commands
-and units besides, and Prometheus has alerts. What only people read changes no process: it is shown in tables
-and comments, or other settings are derived from it.
+When a key changes, its readers must restart. `celeryconfig.py` is the configuration of every process and
+producer. It contains the annotations of tasks, and a part that only beat reads. Workers and beat also have
+commands and units, and Prometheus has alerts. A key that only people read changes no process: it appears in
+tables and comments, or other settings are derived from it.
 """
 _TAIL = """\
 The name of a task may be a glob with `*`. The plans between two deployments, which `compile --rollout`
-writes, have one key more of a task, `sent_as`. What they hold and neither of the two plans does, the policy
-`rollout` decides.
+writes, have one more task key, `sent_as`. The policy `rollout` decides the values that neither of the two
+plans has.
 
 ## The file
 
@@ -47,26 +48,29 @@ writes, have one key more of a task, `sent_as`. What they hold and neither of th
 }}
 ```
 
-- `settings` has scopes, and each scope its keys. A setting is one line: its value, and the name of its
-  reason.
-- `reasons` says each reason once, on one line: the policy that decided, a sentence, and the origins. The name
-  is the policy and the beginning of the reason's SHA-256, so it changes only with the reason.
-- An origin is a `field` of the scope's own entry in the workload (the path below that entry), any other place
-  of the workload (`spec`, the whole path), another setting of the same scope (`own`, its key), a `setting` of
-  another scope, a `parameter` of the policy file, or a named `constant` of the policy. The last two have
-  their `value`.
-- Scopes, keys and reasons are sorted. The file holds no date, host or absolute path: equal sources give equal
+- `settings` has the scopes, and each scope has its keys. A setting is one line: its value, and the name of
+  its reason.
+- `reasons` has each reason once, on one line: the deciding policy, a sentence, and the origins. The name is
+  the policy and the start of the SHA-256 of the reason, so it changes only with the reason.
+- An origin is one of these:
+  - a `field` of the scope's entry in the workload: the path below that entry
+  - another path of the workload (`spec`): the whole path
+  - another setting of the same scope (`own`): its key
+  - a `setting` of another scope
+  - a `parameter` of the policy file, with its `value`
+  - a named `constant` of the policy, with its `value`
+- Scopes, keys and reasons are sorted. The file has no date, host or absolute path: equal sources give equal
   bytes.
 
-Format 1, which says the reason with each setting, is still read, by `diff` and by `compile --rollout`.
+`diff` and `compile --rollout` still read format 1, which has the reason in each setting.
 """
 
 _TITLES = {
-    "alert": "`alert:NAME`, with `:QUEUE` behind the name of one of a queue",
+    "alert": "`alert:NAME`, or `alert:NAME:QUEUE` for an alert about a queue",
     "beat": "`beat`, absent without schedules",
-    "disabled_schedule": "`disabled_schedule:NAME`, not sent; for schedulers that keep rows in a database",
+    "disabled_schedule": "`disabled_schedule:NAME`, not sent; for schedulers with rows in a database",
 }
-_SETTING = "any other setting of Celery's own, by its lowercase name; emitted as it is"
+_SETTING = "any other Celery setting, by its lowercase name; emitted unchanged"
 
 _JSON: Mapping[Type, Mapping[str, object]] = {
     Type.TEXT: {"type": "string"},
@@ -120,7 +124,7 @@ def plan_schema() -> str:
         "properties": {
             "format": {"const": FORMAT},
             "reasons": {
-                "description": "Each reason once, by a name that says the policy.",
+                "description": "Each reason once, by a name that starts with the policy.",
                 "type": "object",
                 "propertyNames": {"pattern": "^[a-z0-9-]+ [0-9a-f]{8,}$"},
                 "additionalProperties": {"$ref": "#/$defs/reason"},
@@ -137,7 +141,7 @@ def _scope_pattern(kind: str) -> str:
 
 
 def _keys(kind: str) -> dict[str, object]:
-    """The settings of a kind of scope; of the app also what else Celery has."""
+    """The settings of a kind of scope; for the app, all other Celery settings too."""
     keys = list(vocabulary.declared(kind))
     setting = {"$ref": "#/$defs/setting"}
     return {
@@ -176,7 +180,7 @@ _DEFINITIONS: Mapping[str, object] = {
         "required": ["value", "why"],
         "properties": {
             "value": {},
-            "why": {"description": "The name of its reason.", "type": "string"},
+            "why": {"description": "Name of the reason.", "type": "string"},
         },
     },
     "reason": {
@@ -184,10 +188,14 @@ _DEFINITIONS: Mapping[str, object] = {
         "additionalProperties": False,
         "required": ["policy", "because", "origins"],
         "properties": {
-            "policy": {"description": "Who decided it.", "type": "string", "pattern": "^[a-z0-9-]+$"},
-            "because": {"description": "Why, in a sentence.", "type": "string"},
+            "policy": {
+                "description": "Policy that decided the setting.",
+                "type": "string",
+                "pattern": "^[a-z0-9-]+$",
+            },
+            "because": {"description": "Reason, in one sentence.", "type": "string"},
             "origins": {
-                "description": "From what.",
+                "description": "Sources of the value.",
                 "type": "array",
                 "minItems": 1,
                 "items": {"$ref": "#/$defs/origin"},
@@ -196,15 +204,15 @@ _DEFINITIONS: Mapping[str, object] = {
     },
     "origin": {
         "oneOf": [
-            _origin("Something that the workload says: the path to it.", spec=_PATH),
+            _origin("A path in the workload.", spec=_PATH),
             _origin(
-                "A field of the workload's own entry of the scope: the path below that entry.",
+                "A field of the scope's entry in the workload: the path below that entry.",
                 field={**_PATH, "minItems": 0},
             ),
             _origin("Another setting of the same scope: its key.", own={"type": "string"}),
             _origin("Another setting: its scope and key.", setting={"type": "string"}),
             _origin(
-                "A number or word that a policy file can set: its path there, and its value.",
+                "A parameter of the policy file: its path and its value.",
                 parameter=_PATH,
                 value={},
             ),

@@ -23,12 +23,12 @@ _MARGIN = "    "
 
 
 def policy_list() -> str:
-    """A line a policy."""
+    """One line for each policy."""
     return _lines((page.name, page.summary) for page in policy_pages())
 
 
 def finding_list() -> str:
-    """A line a finding, by code."""
+    """One line for each finding, by code."""
     return _lines(
         (own.code, own.name, "fatal" if own.fatal else own.severity, own.profile, entry.mend)
         for _, entry in all_findings()
@@ -60,25 +60,25 @@ def finding_text(page: Page, entry: FindingPage) -> str:
     told = fill(example.message, WIDTH - len(_MARGIN)) if example else ""
     blocks = [
         f"{own.code} {own.name}: {severity_words(entry)}",
-        _block("Says", told),
+        _block("Message", told),
         _block("To do", _filled(mend_words(entry))),
         _block("Found when", entry.when and _filled(entry.when)),
         _block("Under the policy file", entry.policy),
         _block("Fires", entry.fires),
-        _block("Stays silent", entry.silent),
+        _block("Does not fire", entry.silent),
         _block("Because", page.because),
         _block("Policy", f"{page.name}: {page.summary}" if page.is_policy else ""),
         _block("Parameters", parameters_text(page)),
-        _block("If it has to stay", if_it_stays(entry)),
+        _block("If you accept it", if_it_stays(entry)),
     ]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def severity_words(entry: FindingPage) -> str:
-    """How bad a finding is, and in which profiles."""
+    """The severity of a finding, and its profiles."""
     own = entry.finding
     if own.fatal:
-        return "error, whatever the policy file says"
+        return "error; a policy file cannot change it"
     where = {
         Profile.MINIMAL: "in every profile",
         Profile.STANDARD: "in the profiles standard and strict",
@@ -88,22 +88,22 @@ def severity_words(entry: FindingPage) -> str:
 
 
 def mend_words(entry: FindingPage) -> str:
-    """What to do, and whether the program can do it."""
+    """What to do, and whether `check --fix` can do it."""
     example = said(entry)
-    by_itself = " `policycompiler check --fix` does it here." if example and example.fix else ""
+    by_itself = " `policycompiler check --fix` can do this." if example and example.fix else ""
     return f"{entry.mend}{by_itself}"
 
 
 def if_it_stays(entry: FindingPage) -> str:
-    """How to live with a finding: the waiver and the policy file's line, or why there is none."""
+    """How to accept a finding: the waiver and the line of the policy file, or why neither is possible."""
     own = entry.finding
     if own.fatal:
-        return "No output can be made where it is found: it cannot be waived, and its severity is fixed."
-    by_workload = ["Waived by the workload, until a day:", "", indent(waiver(entry), _MARGIN), ""]
+        return "The finding prevents output: it cannot be waived, and its severity is fixed."
+    by_workload = ["Waive it in the workload until a date:", "", indent(waiver(entry), _MARGIN), ""]
     return "\n".join(
         [
             *(by_workload if can_be_waived(entry) else ()),
-            "Judged otherwise for every workload, by the policy file:",
+            "Change its severity for every workload in the policy file:",
             "",
             indent(severity_line(own), _MARGIN),
         ]
@@ -111,7 +111,7 @@ def if_it_stays(entry: FindingPage) -> str:
 
 
 def waiver(entry: FindingPage) -> str:
-    """The entry for a workload, but for what only a person can say."""
+    """The entry for a workload, with placeholders for reason, owner and date."""
     example = said(entry)
     path = ".".join(map(str, example.path)) if example else ""
     return "\n".join(
@@ -127,12 +127,12 @@ def waiver(entry: FindingPage) -> str:
 
 
 def severity_line(finding: Finding) -> str:
-    """What a policy file says to hear less of it."""
+    """The line of a policy file that lowers the severity of a finding."""
     return f"severities: {{{finding.name}: {'warning' if finding.severity == 'error' else 'off'}}}"
 
 
 def parameters_text(page: Page) -> str:
-    """Each parameter, and how a policy file sets them; empty where there is none."""
+    """Each parameter, and how a policy file sets it; empty without parameters."""
     if not page.parameters:
         return ""
     told = [
@@ -143,7 +143,7 @@ def parameters_text(page: Page) -> str:
 
 
 def parameters_line(page: Page) -> str:
-    """The defaults as a policy file would say them."""
+    """The defaults in the form of a policy file."""
     values = "".join(f"\n    {each.name}: {each.default}" for each in page.parameters)
     return f"parameters:\n  {page.name}:{values}"
 
@@ -216,7 +216,7 @@ def _filled(text: str) -> str:
 
 
 def _lines(rows: Iterable[Sequence[str]]) -> str:
-    """Columns that line up, but for the last, which is as long as it is."""
+    """Aligned columns, except the last one."""
     found = [tuple(map(str, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*found, strict=True)][:-1]
     return "".join(

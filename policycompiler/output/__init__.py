@@ -1,26 +1,27 @@
-"""The only room that touches the output folder: compare it with what was compiled, show, write.
+"""The only package that touches the output folder: compares it with the compiled files, and writes it.
 
-A write builds the whole new folder beside the old one and swaps the two names, so a kill at any moment
-leaves the old tree or the new one. The manifest in the folder says which files are ours. What is not
-ours is carried over as it is: hard links for files, and links of any kind are never followed.
+A write builds the complete new folder next to the old one and swaps the two names. A kill at any moment
+leaves the old tree or the new tree. The manifest in the folder lists the compiled files. All other files are
+kept unchanged: files as hard links, and links are never followed.
 
-A process that stands in the folder keeps standing in the old one, which is then deleted. Where the system
-cannot swap two names at one stroke, a kill may leave the old tree under a name that the next write restores.
-Writes into folders of one parent take turns, by a lock on the parent that leaves nothing behind.
+A process whose working folder is the output folder stays in the old folder, which is then deleted. Some
+systems cannot swap two names atomically. There, a kill may leave the old tree under a name that the next
+write restores. Writes into folders of the same parent wait for each other, with a lock on the parent that
+leaves no file.
 
 Because:
-    What was changed by hand in the folder is gone after the next compile, and whoever changed it in an
-    incident would meet that incident again. What is not ours may be all that somebody has of it.
+    The next compile would overwrite a manual change in the folder, and an incident that the change fixed
+    would return. A file that no compile wrote may be the only copy.
 
 Refuses:
     PC901 edited-by-hand: change the workload and compile again; `--force` overwrites the edit.
-        when: a file that an earlier compile wrote has been changed or replaced since.
-    PC902 not-ours: move it away, or choose another folder; `--force` overwrites a file.
-        when: a file, a folder or a link that no compile wrote stands where one has to be written.
-    PC903 unwritable-output: give the folder the room and the permissions that the message names.
-        when: the folder cannot be read, made or written, or another compile holds it for too long.
-    PC904 unreadable-manifest: restore `manifest.json`, or write over the compiled files with `--force`.
-        when: the folder's manifest is damaged, so that nobody knows which of its files are ours.
+        when: a file of an earlier compile was changed or replaced.
+    PC902 not-ours: move the file away, or choose another folder; `--force` overwrites a file.
+        when: a file, folder or link that no compile wrote has the path of a compiled file or folder.
+    PC903 unwritable-output: fix the space or the permissions that the message names.
+        when: the folder cannot be read, created or written, or another compile locks it for too long.
+    PC904 unreadable-manifest: restore `manifest.json`, or overwrite the compiled files with `--force`.
+        when: the manifest of the folder is damaged, so it is unknown which files a compile wrote.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ Difference = Literal["stale", "missing", "orphaned", "edited", "foreign"]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How the folder differs from what was compiled, by relative path in order, and what forbids a write.
+    """The differences between the folder and the compiled files, and what prevents a write.
 
-    A `stale` file is as we wrote it and no longer right, in text or mode; an `orphaned` one we would not
-    write again; an `edited` one we wrote and somebody changed; a `foreign` thing is not ours and stands
-    where a file or a folder of ours has to be.
+    A `stale` file is unchanged since the last compile, but its text or mode is outdated. An `orphaned` file
+    is no longer compiled. An `edited` file was changed after a compile. A `foreign` file or folder, which no
+    compile wrote, has the path of a compiled file or folder.
     """
 
     differences: Mapping[str, Difference]
@@ -67,16 +68,16 @@ class Comparison:
 
     @property
     def fresh(self) -> bool:
-        """Whether the folder is as a write would leave it."""
+        """Whether a write would change nothing."""
         return not self.differences and not self.problems
 
 
 class _View(NamedTuple):
-    """The folder on disk beside what is wanted.
+    """The folder on disk, compared with the wanted files.
 
-    `folder` is the real one. `seen` has everything by relative path, the folder itself as `.`; `compared` the
-    regular files that are ours or wanted; `carried` and `standing` are the files and the folders that a write
-    keeps.
+    `folder` is the path without links. `seen` has everything by relative path, with the folder as `.`.
+    `compared` has the regular files that are ours or wanted. A write keeps the files in `carried` and the
+    folders in `standing`.
     """
 
     folder: Path
@@ -100,7 +101,7 @@ def manifest_file(files: Iterable[OutputFile], sources: Mapping[str, str], versi
 
 
 def compare(folder: Path, files: Sequence[OutputFile]) -> Comparison:
-    """Hold the folder against the files, manifest included; `problems` are those of a write without force."""
+    """Compare the folder with the files and the manifest; `problems` are those of a write without force."""
     wanted = _by_path(files)
     try:
         view = _look(_real_folder(folder), wanted)
@@ -110,7 +111,7 @@ def compare(folder: Path, files: Sequence[OutputFile]) -> Comparison:
 
 
 def unified_diff(folder: Path, files: Sequence[OutputFile]) -> str:
-    """What a write would change, as `git apply` takes it; empty of a folder that `compare` cannot read."""
+    """The changes of a write as a patch for `git apply`; empty for a folder that `compare` cannot read."""
     wanted = _by_path(files)
     try:
         view = _look(_real_folder(folder), wanted)
@@ -121,10 +122,10 @@ def unified_diff(folder: Path, files: Sequence[OutputFile]) -> str:
 
 
 def write(folder: Path, files: Sequence[OutputFile], *, force: bool = False) -> Comparison:
-    """Make the folder hold these files, manifest included, and say what differed.
+    """Write these files, including the manifest, into the folder, and return the differences.
 
-    With `problems` in the answer nothing was written. `force` overwrites files that were edited by hand or
-    are not ours, and a manifest that cannot be read; it never deletes a folder that is not ours.
+    With `problems` in the result nothing was written. `force` overwrites edited files, files that no compile
+    wrote, and an unreadable manifest. It never deletes a folder that no compile wrote.
     """
     wanted = _by_path(files)
     try:
@@ -143,22 +144,22 @@ def write(folder: Path, files: Sequence[OutputFile], *, force: bool = False) -> 
 
 
 def _by_path(files: Sequence[OutputFile]) -> dict[str, OutputFile]:
-    """The files by path; a ValueError for paths that could not share one folder, manifest included."""
+    """The files by path, including the manifest; a ValueError for paths that cannot be in one folder."""
     wanted = {file.path: file for file in files}
     names = [*(file.path for file in files), *tree.ancestors(wanted)]
     if len({name.casefold() for name in names}) < len(names):
-        message = f"output paths differ in case only, or are files and folders at once: {sorted(names)}"
+        message = f"output paths differ only in case, or are both files and folders: {sorted(names)}"
         raise ValueError(message)
     if outside := [path for path in wanted if not _is_inside(path)]:
         message = f"output paths are not plain and relative: {outside}"
         raise ValueError(message)
     if MANIFEST not in wanted:
-        raise ValueError("the manifest is missing among the output files")
+        raise ValueError("the output files have no manifest")
     return wanted
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path names something below the folder, in its one canonical spelling."""
+    """Whether a path is below the folder, in canonical form."""
     pure = PurePosixPath(path)
     return (
         path.isprintable() and path == str(pure) != "." and not pure.is_absolute() and ".." not in pure.parts
@@ -173,26 +174,26 @@ def _sha256(*parts: bytes) -> str:
 
 
 def _holds(stream: io.BufferedReader, parts: Iterable[bytes]) -> bool:
-    """Whether a file is these parts, one after the other: a large one need not be in memory twice."""
+    """Whether a file consists of these parts, without reading a large file into memory twice."""
     return all(stream.read(len(part)) == part for part in parts) and not stream.read(1)
 
 
 def _real_folder(folder: Path) -> Path:
-    """The folder behind any links; an OSError for one that no compile may replace."""
+    """The folder without links; an OSError for a folder that a compile must not replace."""
     real = Path(os.path.realpath(folder))
-    # Path.home() raises for a user without a home; this stays a name that nothing has.
+    # Path.home() raises for a user without a home; this returns a name that does not exist.
     home = Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111
     for precious, name in ((Path.cwd(), "current"), (home, "home")):
         if precious.is_relative_to(real):
-            raise OSError(errno.EBUSY, f"it is the {name} folder, or the {name} folder is inside it")
+            raise OSError(errno.EBUSY, f"it is the {name} folder or contains it")
     if real.exists() and not real.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "it is a file")
     return real
 
 
 def _unwritable(folder: Path, fault: OSError) -> Comparison:
-    message = f"the output folder {folder} cannot be used: {fault.strerror or fault}"
-    advice = "make it a folder that you may replace, or name another with `-o DIR`"
+    message = f"cannot use the output folder {folder}: {fault.strerror or fault}"
+    advice = "choose a folder that you may replace with `-o DIR`, or change its permissions"
     if fault.errno == errno.EAGAIN:
         advice = "compile again"
     place = Place(str(folder), 1, 1)
@@ -224,7 +225,7 @@ def _look(folder: Path, wanted: Mapping[str, OutputFile]) -> _View:
 
 
 def _owned(folder: Path, seen: Mapping[str, os.stat_result]) -> tuple[dict[str, str], str]:
-    """The sha256 of each file that the manifest says is ours, itself too; else what is wrong with it."""
+    """The sha256 of each file in the manifest, and of the manifest; or the problem with the manifest."""
     if MANIFEST not in seen or not S_ISREG(seen[MANIFEST].st_mode):
         return {}, ""
     data = (folder / MANIFEST).read_bytes()
@@ -237,7 +238,7 @@ def _owned(folder: Path, seen: Mapping[str, os.stat_result]) -> tuple[dict[str, 
             isinstance(digest, str) for digest in files.values()
         ):
             if outside := sorted(path for path in files if not _is_inside(path)):
-                return {}, f"it lists {outside[0]!r}, which is no path inside the folder"
+                return {}, f"it lists {outside[0]!r}, which is not a path inside the folder"
             return {**files, MANIFEST: _sha256(data)}, ""
     return {}, f"it is not a manifest of format {MANIFEST_FORMAT}"
 
@@ -245,7 +246,7 @@ def _owned(folder: Path, seen: Mapping[str, os.stat_result]) -> tuple[dict[str, 
 def _difference(
     stream: io.BufferedReader, mode: int, written: str | None, file: OutputFile | None
 ) -> Difference | None:
-    """How a regular file on disk differs, by its bytes, the hash we wrote it with and what is wanted."""
+    """How a regular file on disk differs, by its bytes, its hash in the manifest and the wanted file."""
     if file is not None and _holds(stream, file.parts):
         return "stale" if _drifted(mode, file.mode) else None
     if written is None:
@@ -257,35 +258,35 @@ def _difference(
 
 
 def _drifted(mode: int, wanted: int) -> bool:
-    """Whether a mode matters: executable or not, and private or not. A checkout's umask is no drift."""
+    """Whether a mode differs in being executable or private. A different umask does not count."""
     private = not wanted & 0o077
     return bool((mode ^ wanted) & 0o100) or (private and bool(mode & 0o077))
 
 
 def _problems(folder: Path, view: _View, *, force: bool) -> Iterator[Diagnostic]:
-    """What forbids a write. A manifest that cannot be read makes everything foreign, so it is said alone."""
+    """What prevents a write. An unreadable manifest makes every file foreign, so it is reported alone."""
     if view.manifest_fault and not force:
         place = Place(str(folder / MANIFEST), 1, 1)
-        message = f"{place.file} does not say which files are ours: {view.manifest_fault}"
-        advice = "restore it, or write over the compiled files with `--force`; orphans then stay"
+        message = f"{place.file} does not list the compiled files: {view.manifest_fault}"
+        advice = "restore it, or overwrite the compiled files with `--force`, which keeps orphaned files"
         yield UNREADABLE_MANIFEST.at((), message, help=advice, place=place)
         return
     for path, difference in view.differences.items():
         place = Place(str(folder / path), 1, 1)
         if difference == "edited" and not force:
-            message = f"{place.file} was edited by hand after it was compiled"
-            advice = "say it in the workload instead, or write over the edit with `--force`"
+            message = f"{place.file} was edited by hand after the last compile"
+            advice = "change the workload instead, or overwrite the edit with `--force`"
             yield EDITED_BY_HAND.at((), message, help=advice, place=place)
         elif difference == "foreign" and (path in view.standing or not force):
-            message = f"{place.file} is not ours and stands where a compiled file or folder has to be"
+            message = f"no compile wrote {place.file}, which has the path of a compiled file or folder"
             advice = "move it away, or choose another folder with `-o DIR`"
             if path not in view.standing:
-                advice += ", or write over it with `--force`"
+                advice += ", or overwrite it with `--force`"
             yield NOT_OURS.at((), message, help=advice, place=place)
 
 
 def _file_diff(path: str, view: _View, file: OutputFile | None) -> str:
-    """One file's difference under git's header, which also shows modes, empty files and binary ones."""
+    """The diff of one file with a git header, which also shows modes, empty files and binary files."""
     data = (view.folder / path).read_bytes() if path in view.compared else None
     header = f"diff --git a/{path} b/{path}\n"
     before = "/dev/null" if data is None else f"a/{path}"

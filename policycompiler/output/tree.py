@@ -1,6 +1,6 @@
-"""The folder as a tree of the file system: looked at, locked, built anew beside itself, swapped.
+"""The folder as a file tree: read, locked, built next to the old folder, and swapped.
 
-Nothing here knows what the files mean.
+This module does not know the meaning of the files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 def survey(folder: Path) -> dict[str, os.stat_result]:
-    """Everything on the folder's file system below it, and itself as `.`; nothing where it is absent."""
+    """Everything below the folder on its file system, and the folder as `.`; empty if it does not exist."""
     try:
         seen = {".": folder.lstat()}
     except FileNotFoundError:
@@ -53,7 +53,7 @@ def ancestors(paths: Iterable[str]) -> set[str]:
 
 @contextmanager
 def locked(parent: Path) -> Iterator[None]:
-    """Hold the one write lock of a parent folder; an OSError when another write keeps it for too long."""
+    """Hold the write lock of a parent folder; an OSError if another write holds it for too long."""
     descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
@@ -63,7 +63,9 @@ def locked(parent: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise OSError(errno.EAGAIN, "another compile is writing beside it") from None
+                    raise OSError(
+                        errno.EAGAIN, "another compile is writing in the same parent folder"
+                    ) from None
                 time.sleep(0.05)
         yield
     finally:
@@ -71,12 +73,12 @@ def locked(parent: Path) -> Iterator[None]:
 
 
 def _prefix(target: Path, role: Literal["new", "old"]) -> str:
-    """How the names of our temporary folders beside a target begin."""
+    """The prefix of our temporary folders next to a target."""
     return f".{target.name}.policycompiler-{role}-"
 
 
 def clear_leftovers(target: Path) -> None:
-    """Undo what killed writes left: restore a tree that was set aside, delete the rest."""
+    """Clean up after killed writes: restore a tree that was moved aside, delete the rest."""
     for path in sorted(target.parent.iterdir()):
         if path.name.startswith(_prefix(target, "old")) and not target.exists():
             path.rename(target)
@@ -85,7 +87,7 @@ def clear_leftovers(target: Path) -> None:
 
 
 def _remove_tree(tree: Path) -> None:
-    """Delete a tree of ours as far as possible; what resists is tried again by the next write."""
+    """Delete one of our trees as far as possible; the next write deletes the rest."""
     with suppress(OSError):
         for _, _, _, descriptor in os.fwalk(tree):
             os.fchmod(descriptor, 0o700)
@@ -99,19 +101,19 @@ def replace(
     standing: frozenset[str],
     written: Sequence[OutputFile],
 ) -> None:
-    """Build the new tree beside the target and swap their names.
+    """Build the new tree next to the target and swap their names.
 
-    `seen` is the target as it was surveyed; what is `carried` over and the folders that stay `standing` are
-    paths of it. An OSError when the system or somebody else is in the way; the target is then as it was.
+    `seen` is the surveyed target. Paths in `carried` are copied, and folders in `standing` stay. Raises
+    OSError if the system or another process prevents it; the target is then unchanged.
     """
     parent = target.parent
     if {status.st_dev for status in seen.values()} - {parent.stat().st_dev}:
-        raise OSError(errno.EXDEV, "it is a mount point or has one inside; use a folder below it")
+        raise OSError(errno.EXDEV, "it is a mount point or contains one; use a folder below it")
     new = Path(tempfile.mkdtemp(prefix=_prefix(target, "new"), dir=parent))
     try:
         build(new, target, seen, carried, standing, written)
         if _marks(survey(target)) != _marks(seen):
-            raise OSError(errno.EAGAIN, "something else changed it during the write")
+            raise OSError(errno.EAGAIN, "another process changed it during the write")
         if not seen:
             new.rename(target)
         elif not swapped_at_once(new, target):
@@ -122,7 +124,7 @@ def replace(
 
 
 def _marks(seen: Mapping[str, os.stat_result]) -> dict[str, tuple[int, ...]]:
-    """What changes about a file when somebody replaces it, writes to it or changes its mode."""
+    """The attributes of a file that change when a process replaces, writes or chmods it."""
     return {
         path: (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns)
         for path, status in seen.items()
@@ -137,7 +139,7 @@ def build(
     standing: frozenset[str],
     written: Sequence[OutputFile],
 ) -> None:
-    """Fill the new folder: what is carried over, then what is written, then modes from the inside out."""
+    """Fill the new folder: carried files, then written files, then modes from the inside out."""
     folders = standing | ancestors(file.path for file in written)
     for path in sorted(folders):
         (new / path).mkdir(mode=0o700, exist_ok=True)
@@ -160,7 +162,7 @@ def build(
 
 
 def _carry(old: Path, new: Path, status: os.stat_result) -> None:
-    """Bring a file, link or pipe into the new tree unchanged: by a hard link, else as a copy."""
+    """Bring a file, link or pipe into the new tree unchanged, by a hard link or as a copy."""
     try:
         os.link(old, new, follow_symlinks=False)
     except OSError as fault:
@@ -173,7 +175,7 @@ def _carry(old: Path, new: Path, status: os.stat_result) -> None:
 
 
 def _dress(old: Path, new: Path, status: os.stat_result) -> None:
-    """Give the new one the old one's owner, mode, times and extended attributes."""
+    """Copy owner, mode, times and extended attributes from the old file to the new file."""
     made = new.lstat()
     if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
         os.chown(new, status.st_uid, status.st_gid, follow_symlinks=False)
@@ -189,7 +191,7 @@ def _sync(path: Path) -> None:
 
 
 def swapped_at_once(one: Path, other: Path) -> bool:
-    """Swap the names of two folders at one stroke; false where the system cannot."""
+    """Swap the names of two folders atomically; False if the system cannot."""
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "renameat2"):
         return False
@@ -203,7 +205,7 @@ def swapped_at_once(one: Path, other: Path) -> bool:
 
 
 def swap_in_three_steps(new: Path, target: Path) -> None:
-    """Swap by way of a third name, which `clear_leftovers` knows; the target is back when this fails."""
+    """Swap through a third name, which `clear_leftovers` knows; a failure restores the target."""
     aside = target.with_name(_prefix(target, "old") + new.name.removeprefix(_prefix(target, "new")))
     target.rename(aside)
     try:

@@ -1,4 +1,4 @@
-"""The plan: every setting of the deployment, each with who decided it, why, and from what.
+"""The plan: every setting of the deployment, each with its policy, its reason and its origins.
 
 Policies yield `Decision`s; the runner stamps the policy's name on them and they become `Setting`s of a
 `Plan`. Values are plain JSON data: `plan.file` writes a plan as canonical JSON and reads it back equal.
@@ -17,13 +17,13 @@ from policycompiler.plan import vocabulary
 from policycompiler.plan.entries import first_match, patterns_among
 
 MOST_PROCESSES = 10_000
-"""Of one worker in a plan: each is named in files, and nobody runs as many."""
+"""The limit for one worker in a plan: files name each process."""
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 
 
 class Scope(NamedTuple):
-    """What a setting is about: `app`, `beat`, or a kind with a name, such as `task:shop.mail.send`."""
+    """The scope of a setting: `app`, `beat`, or a kind with a name, such as `task:shop.mail.send`."""
 
     kind: str
     name: str = ""
@@ -63,7 +63,7 @@ class Constant(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """An origin that is a number or word of the policy file, or what stands for it there: its path."""
+    """An origin that is a parameter of the policy file, with its path and value."""
 
     path: SpecPath
     value: Value
@@ -73,7 +73,7 @@ Origin = Written | Derived | Constant | Parameter
 
 
 class Decision(NamedTuple):
-    """What a policy yields: a value for one setting, a sentence why, and where it comes from."""
+    """The result of a policy: a value for one setting, a reason, and the origins."""
 
     scope: Scope
     key: str
@@ -95,12 +95,12 @@ class Setting(NamedTuple):
 
     @property
     def address(self) -> str:
-        """How users name it: scope and key, `task:shop.mail.send/acks_late`."""
+        """The address for users: scope and key, `task:shop.mail.send/acks_late`."""
         return f"{self.scope}/{self.key}"
 
 
 class UndecidedError(LookupError):
-    """A setting was read that no policy has decided (yet): a policy stands too early in the order."""
+    """A policy read a setting that no policy has decided yet: it runs too early in the order."""
 
 
 class ConflictError(Exception):
@@ -116,7 +116,7 @@ _NUMBER = (int, float)
 
 
 class Plan:
-    """Settings by scope and key. Read-only for everybody but the policy runner."""
+    """Settings by scope and key. Only the policy runner may change them."""
 
     def __init__(self, settings: dict[Scope, dict[str, Setting]] | None = None) -> None:
         self._settings = {} if settings is None else settings
@@ -148,36 +148,36 @@ class Plan:
         return None if found is None else Scope("task", found)
 
     def keys(self, scope: Scope) -> Mapping[str, Setting]:
-        """The settings of a scope by key; empty when nothing is decided about it."""
+        """The settings of a scope by key; empty without any."""
         return self._settings.get(scope, _NOTHING)
 
     def find(self, scope: Scope, key: str) -> Setting | None:
-        """A setting, or None when nobody has decided it."""
+        """A setting, or None if it is not decided."""
         return self._settings.get(scope, _NOTHING).get(key)
 
     def setting(self, scope: Scope, key: str) -> Setting:
-        """A setting; raises `UndecidedError` when nobody has decided it."""
+        """A setting; raises `UndecidedError` if it is not decided."""
         found = self.find(scope, key)
         if found is None:
-            message = f"nobody has decided {scope}/{key}"
+            message = f"no policy has decided {scope}/{key}"
             raise UndecidedError(message)
         return found
 
     def value(self, scope: Scope, key: str) -> Value:
         """The value of a setting that must be decided."""
-        # Values are read a million times of a large plan; `find` would be one call more.
+        # A large plan needs a million reads; `find` would be one more call.
         try:
             return self._settings[scope][key].value
         except KeyError:
             return self.setting(scope, key).value
 
     def get(self, scope: Scope, key: str, default: Value = None) -> Value:
-        """The value of a setting, or `default` when nobody has decided it."""
+        """The value of a setting, or `default` if it is not decided."""
         found = self._settings.get(scope, _NOTHING).get(key)
         return default if found is None else found.value
 
     def below(self, scope: Scope, prefix: str) -> dict[str, Value]:
-        """The values of the settings whose keys begin so, by the rest of their keys: `arguments.`."""
+        """The values of the settings whose keys start with a prefix, by the rest of the keys."""
         keys = sorted(key for key in self.keys(scope) if key.startswith(prefix))
         return {key.removeprefix(prefix): self.value(scope, key) for key in keys}
 
@@ -188,7 +188,7 @@ class Plan:
         return value
 
     def number_if_any(self, scope: Scope, key: str) -> float | None:
-        """The value of a setting, or None when nobody has decided it or it is no number."""
+        """The value of a setting, or None if it is not decided or not a number."""
         value = self.get(scope, key)
         return value if isinstance(value, _NUMBER) else None
 
@@ -198,7 +198,7 @@ class Plan:
 
     @property
     def broker(self) -> Broker:
-        """What the broker of `broker_transport` can do."""
+        """The abilities of the broker of `broker_transport`."""
         return brokers.broker(self.text(APP, "broker_transport"))
 
     def text(self, scope: Scope, key: str) -> str:
@@ -214,7 +214,7 @@ class Plan:
         return [str(item) for item in value]
 
     def written(self, scope: Scope, key: str) -> SpecPath | None:
-        """Where the workload pins a setting, also one that is handed down; None where a policy decided."""
+        """The path of the pin of a setting, even an inherited one; None if a policy decided it."""
         found = self.find(scope, key)
         while found is not None:
             origin = found.origins[0]
@@ -257,20 +257,20 @@ class PlanDraft(Plan):
         if vocabulary.find(scope.kind, key) is None:
             message = f"{policy} decides {scope}/{key}, which no entry of the vocabulary declares"
             raise UndeclaredError(message)
-        # Each policy makes its own scopes, keys and sentences; one of each is kept.
+        # Policies create equal scopes, keys and sentences many times; one of each is kept.
         scope, keys = self._entries.get(scope) or self._entry(scope)
         if not origins:
             message = f"{policy} decides {scope}/{key} without an origin"
             raise ConflictError(message)
         earlier = keys.get(key)
         if earlier is not None and not overrides:
-            message = f"{policy} decides {scope}/{key}, which {earlier.policy} has decided"
+            message = f"{policy} decides {scope}/{key}, which {earlier.policy} has already decided"
             raise ConflictError(message)
         key, because = intern(key), self._sentences.setdefault(because, because)
         keys[key] = Setting(scope, key, value, because, origins, policy)
 
     def take(self, scope: Scope, settings: Mapping[str, Setting]) -> None:
-        """Let a scope be what it, or another one, is in another plan."""
+        """Copy the settings of a scope of another plan."""
         _, keys = self._entry(scope)
         keys.update({key: setting._replace(scope=scope) for key, setting in settings.items()})
 
@@ -279,7 +279,7 @@ class PlanDraft(Plan):
         self._settings.get(scope, {}).pop(key, None)
 
     def _entry(self, scope: Scope) -> tuple[Scope, dict[str, Setting]]:
-        """A scope that is empty from now on."""
+        """Create an empty scope."""
         keys = self._settings[scope] = {}
         self._sorted.pop(scope.kind, None)
         entry = self._entries[scope] = scope, keys

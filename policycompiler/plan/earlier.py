@@ -1,4 +1,4 @@
-"""Plans that earlier versions wrote, in the words of this one."""
+"""Plans of earlier versions, converted to the keys of this version."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 _ARGUMENTS, _TYPE = "arguments", "x-queue-type"
 _FORMER = ("task", "longest_delay_seconds")
-"""Nothing has read it for long."""
+"""A key that no current version reads."""
 
 
 def in_words_of_today(settings: dict[Scope, dict[str, Setting]]) -> dict[Scope, dict[str, Setting]]:
-    """Plans of format 1 may have one mapping of a queue's arguments, where its type stands alone."""
+    """The settings with today's keys: format 1 may have all arguments of a queue in one mapping."""
     return {scope: _keys(scope, keys) for scope, keys in settings.items()}
 
 

@@ -1,9 +1,9 @@
-"""A plan as a file: canonical JSON, what repeats said once, written and read a scope at a time.
+"""A plan as a file: canonical JSON without repetition, written and read one scope at a time.
 
-A setting is one line: its value, and the name of its reason. Reasons are said once: the deciding policy, the
-sentence, and the origins. Of origins that are settings of the same scope or fields of the same entry of the
-workload only the own part is said, so that tasks that are alike share their reasons. The name of a reason
-depends on nothing but the reason, so that a change of one is no change of others.
+A setting is one line: its value, and the name of its reason. Each reason is written once, with policy,
+sentence and origins. Origins in the same scope, or in the workload entry of the scope, are relative. So
+similar tasks share their reasons. The name of a reason depends only on the reason, so a change of one reason
+does not change others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from policycompiler.plan.earlier import in_words_of_today
 
 FORMAT = 2
 READ = (1, FORMAT)
-"""The formats that are read: every one that there has been."""
+"""The formats that this version reads: all so far."""
 
 _SECTIONS = {
     "task": "tasks",
@@ -44,7 +44,7 @@ _SECTIONS = {
     "schedule": "schedules",
     "disabled_schedule": "schedules",
 }
-"""Where the workload has the entry of a scope of each kind."""
+"""The section of the workload with the entries of each kind of scope."""
 
 _NAME_DIGITS = 8
 _COMMA = ",\n"
@@ -57,7 +57,7 @@ class _Own(NamedTuple):
 
 
 class _Field(NamedTuple):
-    """An origin that is in the workload's own entry of the scope: the path below it."""
+    """An origin in the workload entry of the scope: the path below that entry."""
 
     path: SpecPath
 
@@ -66,7 +66,7 @@ _Said: TypeAlias = "Origin | _Own | _Field"
 
 
 class _Reason(NamedTuple):
-    """What settings share: who decided them, why, and from what, as said of each."""
+    """The part that settings share: policy, reason and origins."""
 
     policy: str
     because: str
@@ -81,7 +81,7 @@ def to_json(plan: Plan) -> str:
 def lines(plan: Plan) -> Iterator[str]:
     """The canonical text in parts: the reasons, then each scope."""
     reasons = _Reasons()
-    # Of each setting, in the order of the plan.
+    # One name for each setting, in the order of the plan.
     names = iter([reasons.name(setting) for _, settings in plan.by_scope() for setting in settings])
     yield f'{{"format": {FORMAT},\n"reasons": {{\n'
     yield _COMMA.join([f"{name}: {text}" for name, text in sorted(reasons.texts.items())])
@@ -121,7 +121,7 @@ class _Reasons:
         text = f'{{"policy": {policy}, "because": {because}, "origins": [{origins}]}}'
         digest = sha256(text.encode()).hexdigest()
         digits = _NAME_DIGITS
-        # Settings come in their order, so which of two that begin alike has the longer name is settled, too.
+        # The order of settings also decides which of two equal prefixes gets the longer name.
         while self.texts.get(name := _json(f"{setting.policy} {digest[:digits]}"), text) != text:
             digits += 1
         self.texts[name] = text
@@ -129,7 +129,7 @@ class _Reasons:
 
 
 def _likeness(setting: Setting) -> tuple[object, ...]:
-    """What is equal for settings that share a reason, and for no others: a plan has a million to look up."""
+    """A key that is equal only for settings that share a reason; a plan needs a million lookups."""
     scope, _, _, because, origins, policy = setting
     kind, name = scope
     found: list[object] = [policy, because]
@@ -141,13 +141,13 @@ def _likeness(setting: Setting) -> tuple[object, ...]:
             own = path[1:2] == (name,) and path[0] == _SECTIONS.get(kind)
             found += (path[2:],) if own else (Written, path)
         else:
-            # Numbers of unlike types may be equal, and JSON tells them apart.
+            # Numbers of different types may be equal in Python, but not in JSON.
             found += (type(origin), origin, type(origin.value))
     return tuple(found)
 
 
 def _said(origin: Origin, scope: Scope) -> _Said:
-    """An origin as it is said of a scope."""
+    """An origin relative to a scope."""
     if isinstance(origin, Derived):
         return _Own(origin.key) if origin.scope == scope else origin
     if isinstance(origin, Written) and origin.path[:2] == (_SECTIONS.get(scope.kind), scope.name):
@@ -168,7 +168,7 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def _json(value: Value) -> str:
-    """As the encoder writes it; it takes a long way to most values, and a plan has a million."""
+    """The same text as from the encoder, but faster: a plan has a million values."""
     if isinstance(value, str):
         return encode_basestring_ascii(value)
     if value is None or isinstance(value, bool):
@@ -201,23 +201,23 @@ def _origin_to_json(origin: _Said) -> str:
 
 
 def from_json(text: str) -> Plan:
-    """The plan of a text, of any format that there has been. Raises `ValueError` on another one.
+    """The plan of a text of any known format. Raises `ValueError` for another format.
 
-    A text that is no plan raises that or a `LookupError`, a `TypeError`, an `AttributeError` or an
+    A text that is not a plan raises `ValueError`, a `LookupError`, a `TypeError`, an `AttributeError` or an
     `AssertionError`.
     """
     document: dict[str, Any] = {}
     settings: dict[Scope, dict[str, Setting]] | None = None
     cursor = _Cursor(text)
     for key in cursor.members():
-        # A large plan is read a scope at a time. Where the members were sorted otherwise, it is read at once.
+        # A large plan is read one scope at a time; with an unusual order of members, all at once.
         if key == "settings" and ("reasons" in document or document.get("format") == 1):
             settings = _settings(cursor.entries(), document)
         else:
             document[key] = cursor.value()
     cursor.end()
     if document.get("format") not in READ:
-        message = f"a plan of format {document.get('format')!r}; this version reads formats 1 and 2"
+        message = f"the plan has format {document.get('format')!r}; this version reads formats 1 and 2"
         raise ValueError(message)
     if settings is None:
         settings = _settings(document["settings"].items(), document)
@@ -231,14 +231,14 @@ def _settings(
     settings = {}
     for scope_text, entries in scopes:
         scope = scope_from_text(scope_text)
-        # The decoder makes the keys of each scope anew.
+        # The decoder creates new key strings for each scope.
         keys = {intern(key): entry for key, entry in entries.items()}
         settings[scope] = {key: _setting(scope, key, entry, reasons) for key, entry in keys.items()}
     return settings
 
 
 def _setting(scope: Scope, key: str, entry: Mapping[str, Any], reasons: Mapping[str, _Reason]) -> Setting:
-    # Format 1 says the reason of each setting with it.
+    # Format 1 has the reason in each setting.
     policy, because, said = reasons[entry["why"]] if "why" in entry else _reason(entry)
     value = entry["value"]
     value = intern(value) if isinstance(value, str) else value
@@ -274,7 +274,7 @@ _scope = lru_cache(maxsize=1 << 16)(scope_from_text)
 
 def _path(path: object) -> SpecPath:
     assert isinstance(path, list)
-    # As written: names and indices.
+    # Names and indices, as written.
     return tuple(path)
 
 
@@ -283,14 +283,14 @@ _decode = json.JSONDecoder().raw_decode
 
 
 class _Cursor:
-    """A place in a JSON text that is read a member of an object at a time, not all of it at once."""
+    """A position in a JSON text that is read one member at a time."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
 
     def members(self) -> Iterator[str]:
-        """The keys of the object here; the value of each is to be read before the next."""
+        """The keys of the object here; read the value of each before the next key."""
         self._take("{")
         if self._sign() != "}":
             yield self._key()
@@ -311,7 +311,7 @@ class _Cursor:
         return value
 
     def end(self) -> None:
-        """Raises `ValueError` where more follows."""
+        """Raises `ValueError` if more text follows."""
         if sign := self._sign():
             raise self._unexpected(sign)
 

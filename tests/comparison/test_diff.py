@@ -102,7 +102,7 @@ def test_an_acknowledgement_does_not_count_after_its_day_or_when_none_is_to(foun
     acknowledge(until="2026-11-20")
     late = diff("--policy", "policy.yaml")
     assert late.exit_code == 1
-    assert "its waiver has expired on 2026-11-20 and does not count" in late.stdout
+    assert "its waiver does not apply: it expired on 2026-11-20" in late.stdout
     acknowledge()
     assert diff("--policy", "policy.yaml", "--no-waivers").exit_code == 1
 
@@ -111,7 +111,7 @@ def test_a_quiet_run_says_why_an_acknowledgement_does_not_count(found: list[Chan
     found += [LOSSY, LOSSY._replace(**about("task:shop.b"), new_path=("tasks", "shop.b"))]
     acknowledge(until="2026-11-20")
     first, second = diff("--policy", "policy.yaml", "-q").stderr.splitlines()
-    late = "(its waiver has expired on 2026-11-20 and does not count)"
+    late = "(its waiver does not apply: it expired on 2026-11-20)"
     why = f"task `shop.%s` is removed: {GONE.because}"
     assert first.startswith(f"error[PC751] lossy-change: {why % 'a'} {late}; help: ")
     assert second.startswith(f"error[PC751] lossy-change: {why % 'b'}; help: ")
@@ -128,7 +128,7 @@ def test_what_has_to_be_acknowledged_says_how(found: list[Change]) -> None:
     acknowledge(at="tasks.shop.b")
     assert diff().stderr == (
         "warning[PC702] waiver-unused: no `lossy-change` is found at `tasks.shop.b`; "
-        "help: mend `at`; what waits is at `tasks.shop.a`\n"
+        "help: correct `at`: changes without a waiver are at `tasks.shop.a`\n"
     )
 
 
@@ -196,7 +196,7 @@ def test_a_merged_waiver_answers_for_no_later_change_and_counts_against_what_run
     put("new.yaml", workload(EXPIRES % "1m" + FOR_EVER))
     later = diff(*options)
     assert later.exit_code == 1
-    note = "its waiver is of an earlier change: the old side has it, too"
+    note = "its waiver does not apply: the old side has it too, so it belongs to an earlier change"
     assert f"  {note}\n" in later.stdout
     assert note in later.stderr
     # Where nothing needs one, it is not spoken of.

@@ -84,7 +84,7 @@ To do
 Fires
     tasks: {shop.a: {options: {soft_time_limit: 20, time_limit: 10}}}
 
-Stays silent
+Does not fire
     tasks: {shop.a: {options: {soft_time_limit: 8, time_limit: 10}}}
 
 Because
@@ -103,8 +103,8 @@ Parameters
           time-limits:
             hard_over_soft: 1.2
 
-If it has to stay
-    Waived by the workload, until a day:
+If you accept it
+    Waive it in the workload until a date:
 
         waivers:
           - finding: soft-over-hard
@@ -113,7 +113,7 @@ If it has to stay
             owner: team-that-answers
             expires: YYYY-MM-DD
 
-    Judged otherwise for every workload, by the policy file:
+    Change its severity for every workload in the policy file:
 
         severities: {soft-over-hard: warning}
 """
@@ -158,11 +158,11 @@ def test_what_cannot_be_shown_is_told_and_what_is_fatal_stays():
     )
     page = PAGE._replace(is_policy=False, because="", parameters=())
     assert finding_text(page, entry) == (
-        "PC901 edited-by-hand: error, whatever the policy file says\n\n"
+        "PC901 edited-by-hand: error; a policy file cannot change it\n\n"
         "To do\n    say it in the workload.\n\n"
         "Found when\n    it was changed.\n\n"
-        "If it has to stay\n"
-        "    No output can be made where it is found: it cannot be waived, and its severity is fixed.\n"
+        "If you accept it\n"
+        "    The finding prevents output: it cannot be waived, and its severity is fixed.\n"
     )
 
 
@@ -199,7 +199,7 @@ def test_parameters_are_told_as_the_policy_file_takes_them():
         ("longest", "a duration such as 300ms or 5s, or a number of seconds", "90"),
         ("largest", "a size such as 64KiB or 10MB", "2MiB"),
         ("rate", "a rate such as 10/s or 600/m", "0.5/s"),
-        ("count", "a whole number above 0", "3"),
+        ("count", "a whole number more than 0", "3"),
         ("kind", "one of a, b", '"a"'),
         ("names", "a list", '["x"]'),
         ("on", "true or false", "true"),
@@ -262,14 +262,14 @@ def test_the_policies_are_listed_in_the_order_in_which_they_decide():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("policy", "time-limit"), "there is no policy `time-limit`; did you mean `time-limits`?"),
-        (("policy", "x"), "there is no policy `x`; `policycompiler policy` lists them"),
+        (("policy", "time-limit"), "policy `time-limit` does not exist; did you mean `time-limits`?"),
+        (("policy", "x"), "policy `x` does not exist; run `policycompiler policy` for the list"),
         (
             ("finding", "soft-over-hrad"),
-            "there is no finding `soft-over-hrad`; did you mean `soft-over-hard`?",
+            "finding `soft-over-hrad` does not exist; did you mean `soft-over-hard`?",
         ),
-        (("finding", "pc30"), "there is no finding `pc30`; did you mean `PC"),
-        (("finding", "%"), "there is no finding `%`; `policycompiler finding` lists them"),
+        (("finding", "pc30"), "finding `pc30` does not exist; did you mean `PC"),
+        (("finding", "%"), "finding `%` does not exist; run `policycompiler finding` for the list"),
     ],
 )
 def test_an_unknown_name_is_wrong_use_and_names_the_nearest(arguments: tuple[str, str], message: str):

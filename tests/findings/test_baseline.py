@@ -119,7 +119,7 @@ def test_a_baseline_that_is_no_file_or_far_too_large_is_wrong_use(known):
     for name, message in (
         ("/dev/zero", "cannot be read: it is a device, not a file"),
         ("pipe", "cannot be read: it is a pipe, not a file"),
-        (known.name, "a baseline has at most 16777216 bytes"),
+        (known.name, "the baseline is larger than 16 MiB"),
     ):
         result = run("check", "workload.yaml", "--baseline", name)
         assert result.exit_code == 2
@@ -154,7 +154,7 @@ def test_an_older_baseline_does_not_hide_what_is_locked_since(known):
     Path("policy.yaml").write_text(LOCKED)
     result = run("check", "workload.yaml", "--policy", "policy.yaml", "--baseline", str(known))
     assert result.exit_code == 1
-    assert result.stdout.count("the baseline cannot hide it: the policy file locks it") == 2
+    assert result.stdout.count("the baseline cannot hide this finding: the policy file locks it") == 2
     assert "baseline-entry-gone" not in result.stdout
 
 

@@ -91,49 +91,49 @@ def test_no_waiver_counts_when_none_is_to(tmp_path):
             with_waiver(expires="2026-11-20"),
             "",
             [],
-            "its waiver has expired on 2026-11-20 and does not count",
+            "its waiver does not apply: it expired on 2026-11-20",
             id="expired yesterday",
         ),
         pytest.param(
             with_waiver(),
             "locked: [retry-non-idempotent]",
             ["error waiver-not-allowed"],
-            "its waiver does not count: the policy file locks it",
+            "its waiver does not apply: the policy file locks it",
             id="locked by name",
         ),
         pytest.param(
             with_waiver("retry-non-idempotent"),
             "locked: [PC204]",
             ["error waiver-not-allowed"],
-            "its waiver does not count: the policy file locks it",
+            "its waiver does not apply: the policy file locks it",
             id="locked by code",
         ),
         pytest.param(
             with_waiver(expires="2027-05-21"),
             "waivers: {longest: 180d}",
             ["error waiver-not-allowed"],
-            "its waiver does not count: a waiver expires at most 180 days ahead, and this one on 2027-05-21",
+            "its waiver does not apply: it expires on 2027-05-21, more than 180 days ahead",
             id="too far ahead",
         ),
         pytest.param(
             with_waiver(),
             "owners: [payments]",
             ["error unknown-owner", "error waiver-not-allowed"],
-            "its waiver does not count: the policy file knows no owner `shop`",
+            "its waiver does not apply: `shop` is not among the `owners` of the policy file",
             id="by nobody that there is",
         ),
         pytest.param(
             with_waiver(expires="soon"),
             "",
             ["error invalid-value"],
-            "its waiver is malformed and does not count",
+            "its waiver does not apply: it is malformed",
             id="until no date",
         ),
         pytest.param(
             with_waiver().replace("reason: r, ", ""),
             "",
             ["error missing-key"],
-            "its waiver is malformed and does not count",
+            "its waiver does not apply: it is malformed",
             id="without a reason",
         ),
     ],
@@ -226,7 +226,7 @@ def test_an_acknowledgement_at_the_wrong_place_is_told_while_its_change_waits():
         ("lossy-change", ("tasks", "shop.a", "queue")),
         ("waiver-unused", ("waivers", 0)),
     ]
-    assert answers.judged[1].help == "mend `at`; what waits is at `tasks.shop.a.queue`"
+    assert answers.judged[1].help == "correct `at`: changes without a waiver are at `tasks.shop.a.queue`"
     assert judge_changes([], waivers, PolicyFile.silent(), TODAY).judged == []
 
 
@@ -234,7 +234,7 @@ def test_an_acknowledgement_at_the_wrong_place_names_some_of_what_waits_and_coun
     found = [LOSSY_CHANGE.at(("tasks", f"t{number}"), "it moves") for number in range(8)]
     answers = judge_changes([*found, found[0]], [acknowledging("PC751", "x")], PolicyFile.silent(), TODAY)
     told = "`tasks.t0`, `tasks.t1`, `tasks.t2`, `tasks.t3`, `tasks.t4`, 3 more"
-    assert answers.judged[-1].help == f"mend `at`; what waits is at {told}"
+    assert answers.judged[-1].help == f"correct `at`: changes without a waiver are at {told}"
 
 
 def test_what_a_waiver_writes_for_a_path_names_that_path():
@@ -244,7 +244,7 @@ def test_what_a_waiver_writes_for_a_path_names_that_path():
     assert not covers(glob_of(("tasks", "a[b]")), ("tasks", "ab"))
 
 
-EARLIER = "it moves (its waiver is of an earlier change: the old side has it, too)"
+EARLIER = "it moves (its waiver does not apply: the old side has it too, so it belongs to an earlier change)"
 
 
 @pytest.mark.parametrize(
@@ -290,9 +290,9 @@ def test_changes_are_judged_in_every_profile_and_off_where_the_policy_file_says(
 @pytest.mark.parametrize(
     ("change", "note"),
     [
-        ({"expires": "2026-11-20"}, "its waiver has expired on 2026-11-20 and does not count"),
-        ({"expires": "soon"}, "its waiver is malformed and does not count"),
-        ({"reason": " "}, "its waiver does not count: it gives no reason"),
+        ({"expires": "2026-11-20"}, "its waiver does not apply: it expired on 2026-11-20"),
+        ({"expires": "soon"}, "its waiver does not apply: it is malformed"),
+        ({"reason": " "}, "its waiver does not apply: it gives no reason"),
     ],
 )
 def test_an_acknowledgement_that_does_not_count_says_so(change, note):

@@ -41,7 +41,7 @@ WRONG = {
         "2:44 PC103 wrong-type: expected a number, found text"
     ],
     "severities: {retry-non-idempotant: warning}": [
-        "2:14 PC703 unknown-finding: there is no finding `retry-non-idempotant`"
+        "2:14 PC703 unknown-finding: finding `retry-non-idempotant` does not exist"
     ],
     "severities: {PC204: fatal}": [
         "2:21 PC104 invalid-value: found `fatal`; allowed: error, warning, info, off"
@@ -50,8 +50,8 @@ WRONG = {
         "2:14 PC704 severity-fixed: no output can be made where `unknown-key` is found; it stays an error"
     ],
     "severities: {PC101: off}": ["2:14 PC704 severity-fixed"],
-    "locked: [nonsense]": ["2:10 PC703 unknown-finding: there is no finding `nonsense`"],
-    "targets: [celeryconf]": ["2:11 PC708 unknown-target: there is no target `celeryconf`"],
+    "locked: [nonsense]": ["2:10 PC703 unknown-finding: finding `nonsense` does not exist"],
+    "targets: [celeryconf]": ["2:11 PC708 unknown-target: target `celeryconf` does not exist"],
     "owners: [A B]": ["2:10 PC104 invalid-value"],
     "waivers: {longest: ever}": ["2:20 PC104 invalid-value: not a duration"],
     "custom: [{name: x, severity: error, when: task.critical}]": [

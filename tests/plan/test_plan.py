@@ -57,7 +57,7 @@ def test_a_decision_without_an_origin_is_refused() -> None:
 
 
 def test_reading_what_nobody_has_decided_names_the_setting() -> None:
-    with pytest.raises(UndecidedError, match=r"nobody has decided task:shop\.mail\.send/queue"):
+    with pytest.raises(UndecidedError, match=r"no policy has decided task:shop\.mail\.send/queue"):
         Plan().value(TASK, "queue")
 
 

@@ -58,7 +58,7 @@ def test_a_policy_reads_what_one_before_it_has_decided(monkeypatch):
 
 def test_a_policy_that_reads_what_is_decided_later_fails_and_is_named(monkeypatch):
     early, late = policy("early", reads="owner", decides="user"), policy("late", decides="owner")
-    with pytest.raises(UndecidedError, match=r"^nobody has decided app/owner\n") as caught:
+    with pytest.raises(UndecidedError, match=r"^no policy has decided app/owner\n") as caught:
         decide(monkeypatch, early, late)
     assert caught.value.__notes__ == ["while the policy early was deciding"]
 

@@ -1,7 +1,7 @@
 """The vocabulary: every key of a plan, declared once.
 
-The runner refuses a decision about another key; emitters emit what their reader may read. Reviews, the
-expressions of a policy file, the formatting of values, the manual and the schema of plans are made from it.
+The runner refuses a decision about an undeclared key. Emitters emit the keys of their reader. Reviews,
+expressions of a policy file, formatted values, the manual and the schema of plans use the vocabulary.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from policycompiler.plan.vocabulary.key import ChangeKind, Key, Reader, Type, Un
 __all__ = ["SCOPES", "ChangeKind", "Key", "Reader", "Type", "Unit", "declared", "find"]
 
 SCOPES = ("app", "task", "queue", "worker", "schedule", "disabled_schedule", "beat", "alert")
-"""The kinds of things that settings are about."""
+"""The kinds of scopes that settings belong to."""
 
 _ALL = (*app.KEYS, *task.KEYS, *queue.KEYS, *worker.KEYS, *schedule.KEYS, *alert.KEYS)
 _NAMED = {
@@ -28,7 +28,7 @@ _PREFIXES = {(each.scope, each.name): each for each in _ALL if each.is_prefix}
 
 
 def find(scope: str, name: str) -> Key | None:
-    """The declaration of a key of a kind of scope; None of one that there is not."""
+    """The declaration of a key of a kind of scope; None for an unknown key."""
     return _NAMED.get(scope, _NONE).get(name) or _unnamed(scope, name)
 
 
@@ -39,7 +39,7 @@ def declared(scope: str) -> Iterator[Key]:
 
 @cache
 def _unnamed(scope: str, name: str) -> Key | None:
-    """What has no declaration of its own: below a prefix, or a setting of Celery's."""
+    """A key without its own declaration: below a prefix, or a Celery setting."""
     beginning, dot, below = name.partition(".")
     if dot and below:
         return _PREFIXES.get((scope, beginning + dot))

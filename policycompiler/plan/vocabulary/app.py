@@ -1,4 +1,4 @@
-"""The keys of `app`: facts of the service, and settings of Celery's own."""
+"""The keys of `app`: facts about the service, and Celery settings."""
 
 from __future__ import annotations
 
@@ -22,18 +22,25 @@ FACTS = (
         Type.TEXT,
         _INSTALLATION,
         readers(Reader.WORKER, Reader.BEAT, Reader.ALERT, Reader.PEOPLE),
-        "the name everything is emitted under",
+        "name of the service, used in all emitted names",
     ),
-    _installed("app", "the value of `celery --app`"),
-    Key("app", "owner", Type.TEXT, ChangeKind.TASK_FACTS, _PEOPLE, "the team of what no team owns alone"),
-    Key("app", "celery_version", Type.TEXT, _BROKER, _PEOPLE, "the Celery that runs, `5.7`"),
+    _installed("app", "value of `celery --app`"),
+    Key(
+        "app",
+        "owner",
+        Type.TEXT,
+        ChangeKind.TASK_FACTS,
+        _PEOPLE,
+        "team that owns everything without an owner",
+    ),
+    Key("app", "celery_version", Type.TEXT, _BROKER, _PEOPLE, "version of Celery, such as `5.7`"),
     Key(
         "app",
         "namespace",
         Type.TEXT,
         _INSTALLATION,
         _CONFIGURATION,
-        "prefix of Django settings, where declared; may be empty",
+        "prefix of Django settings, if declared; may be empty",
     ),
     Key(
         "app",
@@ -41,7 +48,7 @@ FACTS = (
         Type.TEXT,
         _BROKER,
         readers(Reader.CONFIGURATION, Reader.ALERT),
-        f"the kind of broker: {', '.join(f'`{name}`' for name in BROKERS)}",
+        f"kind of broker: {', '.join(f'`{name}`' for name in BROKERS)}",
     ),
     Key(
         "app",
@@ -49,7 +56,7 @@ FACTS = (
         Type.VARIABLE,
         _BROKER,
         readers(Reader.CONFIGURATION, Reader.WORKER, Reader.BEAT),
-        "the environment variable that holds the URL; or",
+        "environment variable with the URL; or",
     ),
     Key(
         "app",
@@ -57,17 +64,17 @@ FACTS = (
         Type.TEXT,
         _BROKER,
         _CONFIGURATION,
-        "the URL, when the workload spells it out",
+        "URL, if the workload contains it",
         celerys=True,
     ),
-    Key("app", "broker_version", Type.TEXT, _BROKER, _PEOPLE, "the version of the broker, where declared"),
+    Key("app", "broker_version", Type.TEXT, _BROKER, _PEOPLE, "version of the broker, if declared"),
     Key(
         "app",
         "result_backend_variable",
         Type.VARIABLE,
         ChangeKind.RESULTS,
         readers(Reader.CONFIGURATION, Reader.WORKER, Reader.BEAT),
-        "the environment variable that holds the URL; or",
+        "environment variable with the URL; or",
     ),
     Key(
         "app",
@@ -75,7 +82,7 @@ FACTS = (
         Type.TEXT,
         ChangeKind.RESULTS,
         _CONFIGURATION,
-        "the URL, when the workload spells it out",
+        "URL, if the workload contains it",
         celerys=True,
     ),
     Key(
@@ -84,7 +91,7 @@ FACTS = (
         Type.TEXT,
         ChangeKind.RESULTS,
         _PEOPLE,
-        "where results are kept, as declared: `redis`, `database`, …",
+        "kind of result backend, as declared: `redis`, `database`, …",
     ),
     Key(
         "app",
@@ -92,7 +99,7 @@ FACTS = (
         Type.NUMBER,
         ChangeKind.VISIBILITY_TIMEOUT,
         _PEOPLE,
-        "Redis and SQS: after this an unacknowledged message is delivered again",
+        "Redis and SQS: time after which the broker redelivers an unacknowledged message",
         Unit.SECONDS,
     ),
     Key(
@@ -101,7 +108,7 @@ FACTS = (
         Type.NUMBER,
         ChangeKind.VISIBILITY_TIMEOUT,
         _PEOPLE,
-        "Redis and SQS: the longest that anything declared may hold a message; 0 where nothing does",
+        "Redis and SQS: longest time that a worker may hold a message of a declared task; 0 without tasks",
         Unit.SECONDS,
         mirror=True,
     ),
@@ -111,21 +118,21 @@ FACTS = (
         Type.NUMBER,
         ChangeKind.TASK_LIMITS,
         _PEOPLE,
-        "the run time that timeouts expect of a task that nobody declared",
+        "longest run of an undeclared task, for timeouts",
         Unit.SECONDS,
         mirror=True,
     ),
-    _installed("executable", "systemd: the path of `celery`"),
-    _installed("working_directory", "systemd: where processes run"),
-    _installed("environment_file", "systemd: the file with their environment"),
-    _installed("user", "systemd: the user that they run as"),
+    _installed("executable", "systemd: path of `celery`"),
+    _installed("working_directory", "systemd: working directory of the processes"),
+    _installed("environment_file", "systemd: file with the environment of the processes"),
+    _installed("user", "systemd: user of the processes"),
     Key(
         "app",
         "state_directory",
         Type.TEXT,
         _INSTALLATION,
         readers(Reader.BEAT),
-        "systemd's name of the folder in which beat keeps its schedule; with schedules only",
+        "systemd: state directory for the schedule file of beat; only with schedules",
     ),
 )
 
@@ -166,7 +173,7 @@ _LOCAL = frozenset(
     }.items()
     for rest in several.split()
 )
-"""Settings of one process alone, or that all processes take alike; of any other nothing is known."""
+"""Settings whose change needs no order: they affect one process, or all processes in the same way."""
 
 _OF_UNDECLARED_TASKS: dict[str, ChangeKind] = {
     f"task_{option.name.removeprefix('options.')}": option.change
@@ -176,7 +183,7 @@ _OF_UNDECLARED_TASKS: dict[str, ChangeKind] = {
 
 
 def celerys(name: str) -> Key:
-    """A setting of Celery's own; those of which more is known are declared below."""
+    """A Celery setting; those with a known type are declared below."""
     change = _OF_UNDECLARED_TASKS.get(name, ChangeKind.APP_SETTING)
     if name.startswith(("result_", "broker_")):
         change = ChangeKind.RESULTS if name.startswith("result_") else _BROKER
@@ -187,7 +194,7 @@ def celerys(name: str) -> Key:
         Type.ANY,
         change,
         readers(reader),
-        "Celery's own",
+        "Celery setting",
         nullable=True,
         celerys=True,
         local=name in _LOCAL,
@@ -219,6 +226,6 @@ SETTINGS = (
     _setting("task_soft_time_limit", Type.NUMBER, ChangeKind.TASK_LIMITS)._replace(unit=Unit.SECONDS),
     _setting("task_time_limit", Type.NUMBER, ChangeKind.TASK_LIMITS)._replace(unit=Unit.SECONDS),
 )
-"""Those that other rooms read, or of which a change is more than one of a setting."""
+"""Settings that other packages read, or whose change has a kind of its own."""
 
 KEYS = (*FACTS, *SETTINGS)

@@ -1,4 +1,4 @@
-"""What a declaration of a plan key says: type, unit, readers, and kind of change."""
+"""The declaration of a plan key: type, unit, readers, and kind of change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Type(StrEnum):
-    """What a value is."""
+    """The type of a value."""
 
     TEXT = "text"
     FLAG = "true or false"
@@ -18,12 +18,12 @@ class Type(StrEnum):
     LIST = "list"
     MAPPING = "mapping"
     VARIABLE = "environment variable"
-    """The name of one."""
+    """The name of an environment variable."""
     ANY = "any"
 
 
 class Unit(StrEnum):
-    """What a number counts."""
+    """The unit of a number."""
 
     SECONDS = "s"
     BYTES = "bytes"
@@ -32,25 +32,25 @@ class Unit(StrEnum):
 
 
 class Reader(StrEnum):
-    """Who acts on a value; what only people read changes no process."""
+    """The readers of a value; a value that only people read changes no process."""
 
     CONFIGURATION = "configuration"
-    """Every process and producer, by way of `celeryconfig.py`."""
+    """Every process and producer, through `celeryconfig.py`."""
     ANNOTATION = "task annotation"
     """An option of a task in `celeryconfig.py`, under its own name."""
     BEAT_CONFIGURATION = "configuration of beat"
-    """What beat alone looks at in `celeryconfig.py`."""
+    """A part of `celeryconfig.py` that only beat reads."""
     WORKER = "command of a worker"
-    """Or its unit."""
+    """The command, or its unit."""
     BEAT = "command of beat"
-    """Or its unit."""
+    """The command, or its unit."""
     ALERT = "alert"
     PEOPLE = "people"
-    """Tables, descriptions and comments; and what other settings are derived from."""
+    """Tables, descriptions and comments; and sources of other settings."""
 
 
 class ChangeKind(StrEnum):
-    """What a change of a setting is, in the words of a review."""
+    """The kind of a change of a setting in a review."""
 
     ALERT = "alert-changed"
     APP_SETTING = "app-setting"
@@ -112,14 +112,14 @@ class Key(NamedTuple):
 
     @property
     def is_prefix(self) -> bool:
-        """Whether it stands for each key that begins with its name."""
+        """Whether it stands for each key that starts with its name."""
         return self.name.endswith(".")
 
     def is_read_by(self, *readers: Reader) -> bool:
-        """Whether one of these acts on it."""
+        """Whether one of these readers uses it."""
         return not self.readers.isdisjoint(readers)
 
 
 def readers(*found: Reader) -> frozenset[Reader]:
-    """Those who act on a value."""
+    """The readers of a value."""
     return frozenset(found)

@@ -8,16 +8,16 @@ _PEOPLE = readers(Reader.PEOPLE)
 _ENTRY, _COMMAND = readers(Reader.BEAT_CONFIGURATION), readers(Reader.BEAT)
 
 _SENT = (
-    Key("schedule", "task", Type.TEXT, ChangeKind.SCHEDULE_OPTIONS, _ENTRY, "the task that beat sends"),
-    Key("schedule", "args", Type.LIST, ChangeKind.SCHEDULE_OPTIONS, _ENTRY, "arguments, where given"),
-    Key("schedule", "kwargs", Type.MAPPING, ChangeKind.SCHEDULE_OPTIONS, _ENTRY, "by name, where given"),
+    Key("schedule", "task", Type.TEXT, ChangeKind.SCHEDULE_OPTIONS, _ENTRY, "task that beat sends"),
+    Key("schedule", "args", Type.LIST, ChangeKind.SCHEDULE_OPTIONS, _ENTRY, "positional arguments, if any"),
+    Key("schedule", "kwargs", Type.MAPPING, ChangeKind.SCHEDULE_OPTIONS, _ENTRY, "keyword arguments, if any"),
     Key(
         "schedule",
         "cron",
         Type.MAPPING,
         ChangeKind.SCHEDULE_OPTIONS,
         _ENTRY,
-        '`{"minute", "hour", "day_of_month", "month_of_year", "day_of_week"}`; or',
+        'crontab, `{"minute", "hour", "day_of_month", "month_of_year", "day_of_week"}`; or',
     ),
     Key(
         "schedule",
@@ -25,7 +25,7 @@ _SENT = (
         Type.NUMBER,
         ChangeKind.SCHEDULE_OPTIONS,
         _ENTRY,
-        "interval; or",
+        "interval between two sends; or",
         Unit.SECONDS,
     ),
     Key(
@@ -34,7 +34,7 @@ _SENT = (
         Type.MAPPING,
         ChangeKind.SCHEDULE_OPTIONS,
         _ENTRY,
-        '`{"event", "latitude", "longitude"}`',
+        'solar event, `{"event", "latitude", "longitude"}`',
     ),
     Key(
         "schedule",
@@ -42,16 +42,23 @@ _SENT = (
         Type.TEXT,
         ChangeKind.SCHEDULE_OPTIONS,
         _ENTRY,
-        "the time zone of its cron; of no other kind",
+        "time zone of `cron`; not for other kinds",
     ),
-    Key("schedule", "owner", Type.TEXT, ChangeKind.SCHEDULE_OPTIONS, _PEOPLE, "the team, where declared"),
+    Key(
+        "schedule",
+        "owner",
+        Type.TEXT,
+        ChangeKind.SCHEDULE_OPTIONS,
+        _PEOPLE,
+        "team that owns the schedule, if declared",
+    ),
     Key(
         "schedule",
         "description",
         Type.TEXT,
         ChangeKind.SCHEDULE_OPTIONS,
         _PEOPLE,
-        "what it is for, where declared",
+        "purpose of the schedule, if declared",
         mirror=True,
     ),
 )
@@ -64,23 +71,23 @@ KEYS = (
         Type.MAPPING,
         ChangeKind.SCHEDULE_OPTIONS,
         _ENTRY,
-        "options of the send, named as those of a task",
+        "options of the send, with the names of task options",
         names_queues=True,
     ),
     *(
         each._replace(
-            scope="disabled_schedule", change=ChangeKind.DISABLED_SCHEDULE, says="as of `schedule:NAME`"
+            scope="disabled_schedule", change=ChangeKind.DISABLED_SCHEDULE, says="as for `schedule:NAME`"
         )
         for each in _SENT
     ),
-    Key("beat", "scheduler", Type.TEXT, ChangeKind.BEAT_OPTIONS, _COMMAND, "the class of the scheduler"),
+    Key("beat", "scheduler", Type.TEXT, ChangeKind.BEAT_OPTIONS, _COMMAND, "class of the scheduler"),
     Key(
         "beat",
         "stop_timeout_seconds",
         Type.NUMBER,
         ChangeKind.BEAT_OPTIONS,
         _COMMAND,
-        "how long a stop waits",
+        "longest wait of a stop",
         Unit.SECONDS,
     ),
     Key(
@@ -89,18 +96,18 @@ KEYS = (
         Type.NUMBER,
         ChangeKind.BEAT_OPTIONS,
         _COMMAND,
-        "the longest sleep between two looks at the schedule",
+        "longest sleep between two checks of the schedule",
         Unit.SECONDS,
     ),
-    Key("beat", "log_level", Type.TEXT, ChangeKind.BEAT_OPTIONS, _COMMAND, "`INFO`, …"),
-    Key("beat", "host", Type.TEXT, ChangeKind.BEAT_MOVED, _COMMAND, "where it runs, where declared"),
+    Key("beat", "log_level", Type.TEXT, ChangeKind.BEAT_OPTIONS, _COMMAND, "log level: `INFO`, …"),
+    Key("beat", "host", Type.TEXT, ChangeKind.BEAT_MOVED, _COMMAND, "host of beat, if declared"),
     Key(
         "beat",
         "store",
         Type.TEXT,
         ChangeKind.BEAT_OPTIONS,
         _COMMAND,
-        "where its scheduler keeps entries: `file`, `database` or `redis`; absent where unknown",
+        "where the scheduler stores entries: `file`, `database` or `redis`; absent if unknown",
     ),
     Key(
         "beat",
@@ -108,6 +115,6 @@ KEYS = (
         Type.TEXT,
         ChangeKind.BEAT_OPTIONS,
         _ENTRY,
-        "the option in which it reads the expiry of a run, where that is not `expires`",
+        "option from which the scheduler reads the expiry of a message, if not `expires`",
     ),
 )
