@@ -74,7 +74,7 @@ Parameters
 FINDING = """\
 PC301 soft-over-hard: error in every profile
 
-Says
+Message
     the soft time limit of 20 s is above the hard time limit of 10 s: Celery refuses to send the
     task
 
