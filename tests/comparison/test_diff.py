@@ -122,12 +122,13 @@ def test_what_has_to_be_acknowledged_says_how(found: list[Change]) -> None:
     told = diff("--policy", "policy.yaml").stderr
     assert told.startswith("error[PC751] lossy-change: task `shop.a` is removed: ")
     assert told.endswith(
-        "; help: keep what was, or accept the loss; a waiver in the new workload acknowledges it: "
+        "; help: keep the old value, or accept the loss; to acknowledge the change, add a waiver to the new "
+        "workload: "
         "`finding: lossy-change`, `at: tasks.shop.a`\n"
     )
     acknowledge(at="tasks.shop.b")
     assert diff().stderr == (
-        "warning[PC702] waiver-unused: no `lossy-change` is found at `tasks.shop.b`; "
+        "warning[PC702] waiver-unused: there is no finding `lossy-change` at `tasks.shop.b`; "
         "help: correct `at`: changes without a waiver are at `tasks.shop.a`\n"
     )
 

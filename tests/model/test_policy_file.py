@@ -47,7 +47,7 @@ WRONG = {
         "2:21 PC104 invalid-value: found `fatal`; allowed: error, warning, info, off"
     ],
     "severities: {unknown-key: warning}": [
-        "2:14 PC704 severity-fixed: no output can be made where `unknown-key` is found; it stays an error"
+        "2:14 PC704 severity-fixed: `unknown-key` prevents output, so it is always an error"
     ],
     "severities: {PC101: off}": ["2:14 PC704 severity-fixed"],
     "locked: [nonsense]": ["2:10 PC703 unknown-finding: finding `nonsense` does not exist"],

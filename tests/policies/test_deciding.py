@@ -65,7 +65,7 @@ def test_a_policy_that_reads_what_is_decided_later_fails_and_is_named(monkeypatc
 
 def test_a_policy_that_decides_what_is_decided_fails_and_both_are_named(monkeypatch):
     with pytest.raises(
-        ConflictError, match=r"^second decides app/owner, which first has decided\n"
+        ConflictError, match=r"^second decides app/owner, which first has already decided\n"
     ) as caught:
         decide(monkeypatch, policy("first", decides="owner"), policy("second", decides="owner"))
     assert caught.value.__notes__ == ["while the policy second was deciding"]

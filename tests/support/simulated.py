@@ -114,8 +114,8 @@ def broken(old: Plan, new: Plan, found: Review) -> list[Broken]:
 def _borne(found: Review) -> set[str]:
     """The tasks that go to another app of which a change says what becomes of what is left here."""
     told = {
-        Class.MANUAL: "see that none is left",
-        Class.LOSSY: "throw away what they do not run",
+        Class.MANUAL: "check that none is left",
+        Class.LOSSY: "and discard its messages",
     }
     return {
         change.scope.name

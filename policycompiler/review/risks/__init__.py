@@ -1,1 +1,1 @@
-"""How risky each difference is, and why: one file a subject, a rule a kind."""
+"""How risky each difference is, and why: one file for each subject, one rule for each kind."""

@@ -1,4 +1,4 @@
-"""How risky it is what changes about settings of the whole app, and why."""
+"""How risky changes of app-wide settings are, and why."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from policycompiler.hazards.chords import BACKEND
 from policycompiler.plan import APP, BEAT, Plan, Value
+from policycompiler.quantities import duration
 from policycompiler.review.facts import fleet
 from policycompiler.review.outcome import Class
 from policycompiler.review.risks.tasks import expiring, rate_limited
@@ -15,16 +16,18 @@ from policycompiler.review.risks.verdicts import UNKNOWN, At, Judged, Rule, is_l
 
 def _results(at: At) -> Judged:
     if at.key == BACKEND and at.was is None and any(at.old.get(APP, key) for key in _PLACES):
-        return manual("the old plan does not say which kind of backend it has: compile its sources again")
+        return manual(
+            "the old plan does not contain the kind of its result backend: compile its sources again"
+        )
     if at.key in _BACKEND and at.was is not None and not _keeps(at.old):
-        return safe("no task that is declared keeps a result there")
+        return safe("no declared task stores results in the old backend")
     if at.key in _BACKEND and at.was is not None:
-        return lossy("results in the old backend are not found any more, whoever waits for them")
+        return lossy("clients can no longer find results in the old backend")
     if all(map(_stores, (at.old, at.new))) and (lost := [*_results_lost(at)]):
         return lossy("; ".join(lost))
     shorter = isinstance(at.was, int | float) and isinstance(at.now, int | float) and at.now < at.was
     if at.key in {"result_expires", "result_failure_expires"} and shorter:
-        return manual("who fetches a result later than that finds none; the callers have to be looked at")
+        return manual("results expire sooner: check callers that fetch them later")
     return _OF_ONE_PROCESS if at.key in _BACKEND or is_local(at) else UNKNOWN
 
 
@@ -37,28 +40,28 @@ def _stores(plan: Plan) -> bool:
 
 
 def _keeps(plan: Plan) -> bool:
-    """Whether a task keeps its results."""
+    """Whether any task stores results."""
     usual = plan.get(APP, "task_ignore_result")
     return any(not plan.get(task, "options.ignore_result", usual) for task in plan.scopes("task"))
 
 
 def _results_lost(at: At) -> Iterator[str]:
-    """What is not found, or not read, of the results and the chords under way."""
+    """Existing results and chords that processes can no longer find or read."""
     if at.key in {"database_table_names", "database_table_schemas"}:
-        yield "results in the old tables are not found any more, whoever waits for them"
+        yield "clients can no longer find results in the old tables"
     if at.key == "result_backend_transport_options":
         if _differs(at, "global_keyprefix", "") or _differs(at, "master_name", None):
-            yield "old results and the counts of chords under way are found by nobody any more"
+            yield "processes can no longer find old results or the counters of chords in progress"
         chords = any("chord" in str(at.new.get(task, "canvas")) for task in at.new.scopes("task"))
         if chords and _differs(at, "result_chord_ordered", default=True):
             yield (
-                "old and new workers count a chord in keys of another type, and Redis refuses the one or the "
-                "other: the body of a chord under way may never run"
+                "old and new workers count a chord in Redis keys of different types, and Redis refuses "
+                "one of them; the body of a chord in progress may never run"
             )
 
 
 def _differs(at: At, option: str, default: Value) -> bool:
-    """Whether an option in a setting says something else."""
+    """Whether an option in a setting differs."""
     was, now = (
         value.get(option, default) if isinstance(value, dict) else default for value in (at.was, at.now)
     )
@@ -68,14 +71,14 @@ def _differs(at: At, option: str, default: Value) -> bool:
 def _installation(at: At) -> Judged:
     if at.key == "service":
         return manual(
-            "all units and programs have other names: to restart a process is to stop and disable its old "
-            "unit before the new one starts"
+            "all units and programs get new names: to restart a process, stop and disable its old unit "
+            "before the new unit starts"
         )
     if at.key == "state_directory" and at.was is not None and at.now is not None:
-        return manual("beat starts without its file of last runs, unless that is copied while it stands")
+        return manual("beat starts without its schedule file: copy the file while beat is stopped")
     if at.key in {"app", "namespace"}:
-        return manual("the application has to be changed with it")
-    return safe("it takes effect when a process starts")
+        return manual("the application code must change together with this setting")
+    return safe("each process uses the new value when it starts")
 
 
 def _app_setting(at: At) -> Judged:
@@ -85,7 +88,7 @@ def _app_setting(at: At) -> Judged:
     return _OF_ONE_PROCESS if is_local(at) else UNKNOWN
 
 
-_OF_ONE_PROCESS = safe("each process goes by it from its start on")
+_OF_ONE_PROCESS = safe("each process uses the new value when it starts")
 
 
 def _clock(at: At) -> Judged:
@@ -96,8 +99,8 @@ def _clock(at: At) -> Judged:
     if not kept:
         return _OF_ONE_PROCESS
     return manual(
-        "beat clears its file of last runs: each interval begins anew, and what falls due while beat is "
-        "restarted is not sent; restart it while nothing is due"
+        "beat clears its schedule file: each interval starts again, and schedules that are due during the "
+        "restart are not sent; restart beat while no schedule is due"
     )
 
 
@@ -105,36 +108,37 @@ def _deadline(at: At) -> Judged:
     crontabs = any(at.new.get(scope, "cron") is not None for scope in at.new.scopes("schedule"))
     if not crontabs or expiring(at.was, at.now).risk is Class.SAFE:
         return _OF_ONE_PROCESS
-    return lossy(f"a crontab for which beat is more than {at.now} s late is left out from now on")
+    assert isinstance(at.now, int | float)
+    return lossy(f"beat now skips a crontab run that is more than {duration(at.now)} late")
 
 
 def _deduplication(at: At) -> Judged:
     if at.was and not at.now:
-        return lossy("from now on a message that comes again after its run ended well is run again")
+        return lossy("a message that is redelivered after a successful run now runs again")
     return _OF_ONE_PROCESS
 
 
 def _control(at: At) -> Judged:
     del at
     return manual(
-        "old and new processes do not hear each other's remote control, so that a revoked task may run: send "
-        "none until the last of them has it"
+        "old and new processes do not receive each other's remote control commands, so a revoked task may "
+        "run; send none until all processes have the new value"
     )
 
 
 def _events(at: At) -> Judged:
     del at
-    return manual("a monitor hears one of the two exchanges only: restart it with the new one as well")
+    return manual("a monitor receives events of one exchange only: restart it with the new exchange too")
 
 
 def _modules(at: At) -> Judged:
     lost = [f"`{name}`" for name in _names(at.was) if name not in _names(at.now)]
     if not lost:
-        return safe("each process imports it when it starts: the code has to be there by then")
+        return safe("each process imports the module when it starts: the code must be installed by then")
     them = "it" if len(lost) == 1 else "them"
     return manual(
-        f"workers no longer import {', '.join(lost)}: they discard messages of tasks that only {them} "
-        "registers, so look that nothing sends such a task any more, and that none is left"
+        f"workers no longer import {', '.join(lost)}, and discard messages of tasks that only {them} "
+        "registers; check that no code sends these tasks and that no message of them is left"
     )
 
 
@@ -146,22 +150,21 @@ def _missing_queues(at: At) -> Judged:
     if at.now is not False:
         return _OF_ONE_PROCESS
     return manual(
-        "a send to a queue that the workload does not declare raises an error from now on: look that no call "
-        "names one"
+        "publishing to an undeclared queue now raises an error: check that no call names an undeclared queue"
     )
 
 
 def _publishing(at: At) -> Judged:
     if _attempts(at.new) < _attempts(at.old):
         return lossy(
-            "a send while the broker is away is given up sooner: the call raises an error, and what does not "
-            "send again is lost"
+            "while the broker is unavailable, publishing now fails sooner: the call raises an error, and "
+            "a message that is not sent again is lost"
         )
     return _OF_ONE_PROCESS
 
 
 _ATTEMPTS = 3
-"""How often Celery tries to send again where nothing says so."""
+"""Celery's default number of publishing retries."""
 
 
 def _attempts(plan: Plan) -> float:
@@ -176,19 +179,23 @@ def _rate_limits(at: At) -> Judged:
     limits = [at.new.get(task, "options.rate_limit") for task in at.new.scopes("task")]
     if not at.now or not any([*limits, at.new.get(APP, "task_default_rate_limit")]):
         return _OF_ONE_PROCESS
-    return manual("no rate limit holds from now on: see that what the tasks call takes as many calls at once")
+    return manual(
+        "rate limits no longer apply: check that the systems behind the tasks can handle more calls"
+    )
 
 
 def _direct(at: At) -> Judged:
     if at.was and not at.now:
-        return manual("no worker takes from the queue of its own any more: look that nothing is left there")
+        return manual(
+            "workers no longer consume their own direct queues: check that no message is left there"
+        )
     return _OF_ONE_PROCESS
 
 
 def _revoked(at: At) -> Judged:
     if at.was is None:
         return _OF_ONE_PROCESS
-    return manual("the tasks that were revoked stand in the old file: copy it, or they may run")
+    return manual("revoked tasks are recorded in the old file: copy it, or these tasks may run")
 
 
 _RULES_OF_SETTINGS: dict[str, Rule] = {
@@ -208,11 +215,11 @@ _RULES_OF_SETTINGS: dict[str, Rule] = {
     "worker_direct": _direct,
     "worker_state_db": _revoked,
 }
-"""Settings that ask for more than that each process goes by them."""
+"""Settings with a rule of their own."""
 
 RULES: dict[str, Rule] = {
     "results": _results,
     "installation": _installation,
     "app-setting": _app_setting,
 }
-"""How each kind is judged."""
+"""The rule of each kind."""

@@ -1,4 +1,4 @@
-"""How risky it is what changes about the broker and how it is talked to, and why."""
+"""How risky changes of the broker and of its connection are, and why."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from policycompiler.review.risks.verdicts import (
 
 def _broker(at: At) -> Judged:
     if at.key == "broker_version":
-        return safe("it says what runs; what follows from it stands on its own")
+        return safe("it only records the broker version; changes that follow from it are listed separately")
     if at.key == "celery_version":
-        return manual("the package is installed by hand, no later than the configuration made for it")
+        return manual("a person must install the package, at the latest with the configuration for it")
     if at.key == "broker_transport_options":
         return _options(at) or _OF_ONE_PROCESS
     return manual(_TWO_FLEETS) if at.facts.elsewhere else _setting(at)
 
 
 def _setting(at: At) -> Judged:
-    """What a setting means that leads to the same broker."""
+    """Judge a setting of a connection to the same broker."""
     if at.key == "broker_use_ssl":
-        return manual("every process connects in another way from now on: the broker has to accept both")
+        return manual("every process now connects differently: the broker must accept both ways")
     if at.key == "broker_native_delayed_delivery_queue_type" and at.new.broker.quorum_queues:
         return manual("RabbitMQ refuses another type while the queues exist in which it delays messages")
     return _OF_ONE_PROCESS if at.key in message_places.ADDRESS or is_local(at) else UNKNOWN
 
 
-_OF_ONE_PROCESS = safe("each process goes by it from its start on")
-_TWO_FLEETS = "neither fleet sees the messages of the other: both run until the old ones are gone"
+_OF_ONE_PROCESS = safe("each process uses the new value when it starts")
+_TWO_FLEETS = "old and new workers cannot see each other's messages: both run until the old messages are gone"
 
 
 def _options(at: At) -> Judged | None:
-    """What options of the transport lose, or ask of a person."""
+    """Judge options of the transport that lose messages, or that need a person."""
     lost = [_LOST[option.key] for option in message_places.given_up(at.old, at.new)]
     by_hand = [_TWO_FLEETS] if at.facts.elsewhere else [*_by_hand(at)]
     if unknown := [f"`{option}`" for option in _unknown(at)]:
@@ -57,17 +57,17 @@ def _options(at: At) -> Judged | None:
 
 
 _LOST = {
-    "ack_emulation": "from now on what a worker has taken is kept nowhere: if it is killed, that is lost",
+    "ack_emulation": "Redis no longer keeps messages that a worker has fetched: a killed worker loses them",
 }
 
 
 def _by_hand(at: At) -> Iterator[str]:
-    """What options ask of a person, of those that leave each message where it is."""
+    """What a person must do for options that do not move messages."""
     if held := [f"`{option.was}`" for option in message_places.held_elsewhere(at.old, at.new)]:
         yield (
-            f"what a worker that was killed had taken lies under {' and '.join(held)}, and no new worker "
-            "gives it back: once the old ones have ended, look that nothing is left there, or run one with "
-            "the old options until the visibility timeout is over"
+            f"messages of killed workers stay under {' and '.join(held)}, and no new worker redelivers "
+            "them; once the old workers have stopped, check that no message is left there, or run a "
+            "worker with the old options until the visibility timeout has passed"
         )
     if connecting := [f"`{option}`" for option in _differing(at) if option in _CONNECTING]:
         yield (
@@ -75,8 +75,8 @@ def _by_hand(at: At) -> Iterator[str]:
         )
     if heard := [f"`{option.key}`" for option in message_places.hear_otherwise(at.old, at.new)]:
         yield (
-            f"by another {' and '.join(heard)} old and new processes do not hear what the others send to "
-            "all, as broadcasts and remote control do: send none until the last of them has it"
+            f"with a different {' and '.join(heard)}, old and new processes do not receive each other's "
+            "broadcasts and remote control commands; send none until all processes have the new value"
         )
 
 
@@ -85,7 +85,7 @@ _CONNECTING = frozenset({"login_method", "password", "ssl", "userid"})
 
 
 def _unknown(at: At) -> list[str]:
-    """The options that differ and that nobody has looked at."""
+    """The differing options that this program does not know."""
     transport, version = at.new.text(APP, "broker_transport"), at.new.text(APP, "celery_version")
     known = celery_settings.known(f"transport:{transport}", version)
     return [key for key in _differing(at) if key not in known]
@@ -109,15 +109,15 @@ def _priorities(at: At) -> Judged:
 
 def _visibility(at: At) -> Judged:
     if at.key == "longest_hold_seconds":
-        return safe("it is what the visibility timeout is held against")
+        return safe("the visibility timeout is computed from it; no process reads it")
     kept = at.new.broker.redelivery is not None and not at.new.broker.shares_timeout
     if kept and not at.facts.elsewhere:
         return manual(
-            "queues of SQS that exist keep the timeout that they were made with: set `VisibilityTimeout` of "
-            "them, a longer one before the deploy, a shorter one once nothing is held for longer"
+            "existing SQS queues keep their timeout: set their `VisibilityTimeout`, a longer one before the "
+            "deployment, a shorter one once no message is held longer"
         )
     held = ordered(*(at.needs.find(kind) for kind in (need.LONGER_HOLD, need.SHORTER_HOLD)))
-    return held or safe("nothing is held for as long as the shorter of the two")
+    return held or safe("no worker holds a message as long as the shorter of the two timeouts")
 
 
 RULES: dict[str, Rule] = {
@@ -125,4 +125,4 @@ RULES: dict[str, Rule] = {
     "priorities": _priorities,
     "visibility-timeout": _visibility,
 }
-"""How each kind is judged."""
+"""The rule of each kind."""

@@ -1,4 +1,4 @@
-"""What the new plan does to work and the old one does not, told with the change that brings it."""
+"""New hazards of the new plan, reported with the change that causes them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _RISKS = {
 def alarmed(
     changes: Sequence[Change], old: Plan, new: Plan, renamed: Mapping[str, Sequence[str]]
 ) -> list[Change]:
-    """The changes, each no milder than the hazards that come with it.
+    """The changes, each at least as risky as its new hazards.
 
-    `renamed` are tasks of the new plan with the names that they had.
+    `renamed` has the tasks of the new plan with their earlier names.
     """
     known = [_known(hazard, renamed) for hazard in _of(old)]
     told = [*changes]
@@ -35,7 +35,7 @@ def alarmed(
 
 
 def _of(old: Plan) -> Iterator[Hazard]:
-    """All that an old plan does. What one of an earlier version does not say is no hazard that it has."""
+    """All hazards of an old plan. A value that an earlier version did not write is no hazard."""
     for chapter in BOOK:
         try:
             yield from chapter(old)
@@ -44,13 +44,13 @@ def _of(old: Plan) -> Iterator[Hazard]:
 
 
 def _known(hazard: Hazard, renamed: Mapping[str, Sequence[str]]) -> tuple[str, frozenset[Scope]]:
-    """A hazard by its name, and by what it is about as the new plan calls that."""
+    """A hazard by its name and its subject, with the names of the new plan."""
     now = {Scope("task", old): Scope("task", name) for name, names in renamed.items() for old in names}
     return hazard.name, frozenset(now.get(scope, scope) for scope in hazard.subject)
 
 
 def _brought_by(changes: Sequence[Change], hazard: Hazard) -> int:
-    """Where the most telling of the changes stands that make the hazard; else the first."""
+    """The index of the change that explains the hazard best; else the first."""
     places = {(change.scope, change.key): place for place, change in enumerate(changes)}
     by_scope = {change.scope: place for place, change in reversed([*enumerate(changes)])}
     scopes = [scope for scope, _ in hazard.settings]
@@ -61,7 +61,7 @@ def _brought_by(changes: Sequence[Change], hazard: Hazard) -> int:
 
 
 def _with(change: Change, hazard: Hazard) -> Change:
-    """What was milder than the hazard is not worth its words any more."""
+    """The change with the hazard; a milder reason is replaced."""
     risk = _RISKS[hazard.effect]
     if risk.rank > change.risk.rank:
         return change._replace(risk=risk, because=hazard.message)

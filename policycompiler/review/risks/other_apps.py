@@ -1,4 +1,4 @@
-"""What it means that another app runs a task from now on, or ran it until now."""
+"""How risky it is that a task moves to another app, or from another app."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from policycompiler.review.risks.verdicts import At, Judged, lossy, manual, safe
 
 
 def handed(at: At) -> Judged:
-    """Another app runs a task from now on, or ran it until now."""
+    """Judge a task that moves to another app, or from another app."""
     name = at.scope.name
     before, after = at.facts.before.queue(name), at.facts.after.queue(name)
     if at.facts.after.runs(name):
-        until = f"nothing is left of {before}" if before != after else "the workers here answer"
-        return manual(f"this app runs it from now on: agree with the other one that it goes on until {until}")
-    whose = "another app runs it from now on"
+        until = f"no message is left in {before}" if before != after else "the workers of this app answer"
+        return manual(f"this app now runs the task: agree that the other app still runs it until {until}")
+    whose = "another app now runs the task"
     if after in fleet.consumed(at.new):
         return lossy(
-            f"{whose}, but workers here go on taking from {after}, and throw away what they do not run: "
-            "give it a queue of that app's own"
+            f"{whose}, but workers of this app still consume {after} and discard its messages: give the "
+            "task a queue of the other app"
         )
     if gone := sorted(each for each in at.needs.gone - {name} if at.facts.before.queue(each) == after):
         return lossy(
-            f"{whose}, and throws away what is left of {', '.join(gone)} in {after}: give it a queue of that "
-            "app's own"
+            f"{whose}, and discards the remaining messages of {', '.join(gone)} in {after}: give the task "
+            "a queue of the other app"
         )
-    first = f"{whose}: that has to know it and to consume {after} before"
+    first = f"{whose}: it must know the task and consume {after} before"
     if before != after:
-        # The steps wait for an entry that goes, not for one among those of a pattern that stays.
+        # The steps wait for a removed entry, not for one task of a pattern that stays.
         left = (
-            "" if name in at.needs.gone else f"; see that none is left in {before} before the workers go over"
+            ""
+            if name in at.needs.gone
+            else f"; check that none is left in {before} before you deploy the workers"
         )
-        return manual(f"{first} anything is sent there{left}")
-    return manual(f"{first} the workers here stop, and runs what is left")
+        return manual(f"{first} messages are sent there{left}")
+    return manual(f"{first} the workers of this app stop; it runs the remaining messages")
 
 
-GOES_ALONG = safe("it goes with who runs the task")
+GOES_ALONG = safe("the change follows from which app runs the task")
 
 
 def goes_along(at: At, kind: str) -> Judged | None:
-    """What follows of a setting that goes with who runs a task; None of any other."""
+    """Judge a setting that follows from the app that runs a task; None for other settings."""
     if at.scope.kind == "queue":
         return GOES_ALONG if _changes_hands(at) else None
     if at.scope.kind != "task" or at.scope.name not in at.facts.handed or at.key == "external":
@@ -48,9 +50,9 @@ def goes_along(at: At, kind: str) -> Judged | None:
 
 
 def _changes_hands(at: At) -> bool:
-    """Whether a setting of a queue changes because its tasks change hands.
+    """Whether a setting of a queue changes because its tasks move between apps.
 
-    What this app declares from now on is not among those: it may be refused.
+    A new declaration of this app does not count: the broker may refuse it.
     """
     before, after = at.old.get(at.before, "external"), at.new.get(at.scope, "external")
     tasks = {*at.old.texts(at.before, "tasks"), *at.new.texts(at.scope, "tasks")}
@@ -58,4 +60,4 @@ def _changes_hands(at: At) -> bool:
 
 
 _OF_SENDERS = frozenset({"task-moved", "task-renamed", "task-expiry", "task-priority", "serialization"})
-"""What a message says by itself, whoever runs it."""
+"""Kinds of settings that a message carries, independent of the app that runs it."""

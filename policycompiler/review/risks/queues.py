@@ -1,4 +1,4 @@
-"""How risky it is what changes about queues, and why."""
+"""How risky changes of queues are, and why."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from policycompiler.review.outcome import Class
 from policycompiler.review.risks.verdicts import At, Judged, Rule, lossy, manual, ordered, safe
 
 ARGUMENTS = "arguments."
-"""How the keys of the arguments of a queue begin."""
+"""The prefix of the keys of queue arguments."""
 
 
 def unattended(at: At) -> Judged | None:
-    """What it means that a worker does no more for queues to which tasks go on being sent."""
+    """Judge a worker that no longer consumes queues to which tasks are still sent."""
     if at.old.get(at.before, "replicas", 1) == 0:
         return None
     left = sorted(at.facts.unattended.intersection(at.old.texts(at.before, "queues")))
@@ -26,14 +26,14 @@ def unattended(at: At) -> Judged | None:
         return None
     names = ", ".join(left)
     return manual(
-        f"tasks go on being sent to {names}, and no worker takes from there any more: what is sent waits "
-        "until one runs again, or expires; decide who runs it, or stop sending it first"
+        f"tasks are still sent to {names}, but no worker consumes {names}: messages wait until a worker runs "
+        "again, or expire; decide which worker runs them, or stop sending first"
     )
 
 
 def _queue_arguments(at: At) -> Judged:
     if at.key == "type":
-        return safe("its arguments say it to the broker")
+        return safe("the queue arguments already contain the type")
     if not at.key.startswith(ARGUMENTS):
         return _declared(at)
     argument = at.key.removeprefix(ARGUMENTS)
@@ -47,15 +47,15 @@ def _delivered_less(at: At, argument: str) -> Iterator[str]:
 
 
 def _of_unknown(argument: str) -> Judged | None:
-    """What nobody knows of is for a person to look at."""
+    """A person must check an unknown argument."""
     return None if argument in KNOWN else manual(f"it is unknown what queue argument `{argument}` does")
 
 
 def _declared(at: At) -> Judged:
-    """What comes of another declaration of a queue that exists."""
+    """Judge a different declaration of an existing queue."""
     clash = _clash(at) if at.key == "exchange_type" else None
     if not at.new.broker.declarations:
-        return clash or safe("this broker does not keep it")
+        return clash or safe("this broker does not store queue declarations")
     if (by_hand := _declared_by_another(at) or _of_a_broadcast(at) or clash) is not None:
         return by_hand
     if at.key == "dead_letter_arguments" and at.was is not None and at.now is not None:
@@ -64,25 +64,25 @@ def _declared(at: At) -> Judged:
         return replaced if at.key == _main_argument(at) else _ALONG
     if _is_refused(at):
         return manual(
-            f"RabbitMQ refuses it while queue {at.scope.name} exists, to whoever sends there too, and the "
-            "steps make no queue anew that has not a worker before and after: stop sending to it, empty it "
-            "or save what is in it, delete it, then deploy"
+            f"RabbitMQ refuses the new declaration while queue {at.scope.name} exists, and publishers fail "
+            "too; the steps do not replace a queue without a worker in both plans; stop sending to the "
+            "queue, empty it or save its messages, delete it, then deploy"
         )
-    return safe("each process declares it as it is")
+    return safe("each process declares the queue as it exists")
 
 
-_ALONG = safe("the queue is made anew for its arguments, and takes this with it")
+_ALONG = safe("the change takes effect when the queue is declared again for its arguments")
 
 
 def _is_refused(at: At) -> bool:
-    """Whether RabbitMQ refuses this of the queue, which is declared by this app before and after."""
+    """Whether RabbitMQ refuses the new declaration of a queue that this app declares in both plans."""
     if at.facts.elsewhere or at.new.get(at.scope, "broadcast"):
         return False
     return at.key.startswith(ARGUMENTS) or (at.key == "exchange_type" and _is_exchange_refused(at))
 
 
 def _or_lossy(judged: Judged, thrown_away: Iterator[str]) -> Judged:
-    """As judged, unless arguments of the queue throw away what those of before kept."""
+    """The given result, unless new arguments of the queue discard messages that the old ones kept."""
     lost = list(thrown_away)
     if not lost:
         return judged
@@ -91,9 +91,9 @@ def _or_lossy(judged: Judged, thrown_away: Iterator[str]) -> Judged:
 
 
 def _thrown_away(at: At, before: list[dict[str, Value]], changed: str = "") -> Iterator[str]:
-    """What the new arguments of a queue throw away, and one of those of before does not.
+    """What the new arguments of a queue discard, unlike one of the old arguments.
 
-    Of a `changed` argument, what comes of it.
+    With a `changed` argument, only its effects.
     """
     expiring = at.new.broker.expiring
     if at.new.get(at.scope, "external"):
@@ -118,13 +118,13 @@ def _thrown_away(at: At, before: list[dict[str, Value]], changed: str = "") -> I
 
 
 def _refusing(at: At) -> str:
-    """What becomes of what a full queue refuses."""
+    """What happens to messages that a full queue refuses."""
     if fleet.transport_option(at.new, "confirm_publish"):
         return (
-            "a full queue refuses what is sent: the call raises an error, and a retry, a firing of beat or "
-            "whatever does not send again is lost"
+            "a full queue refuses new messages: the call raises an error; a message that is not sent "
+            "again, such as a retry or a schedule, is lost"
         )
-    return "a full queue refuses what is sent, which without `confirm_publish` nobody notices"
+    return "a full queue refuses new messages, which are lost silently without `confirm_publish`"
 
 
 def _is_less(limit: Value, before: Value) -> bool:
@@ -132,15 +132,15 @@ def _is_less(limit: Value, before: Value) -> bool:
 
 
 def _clash(at: At) -> Judged | None:
-    """What the exchanges of old and new queues do to this one."""
+    """Judge the effects of the exchanges of old and new queues on this queue."""
     found, name = at.facts.clashes, at.scope.name
-    # Of queues that are made anew, or go, the exchange is deleted.
+    # The exchanges of replaced and removed queues are deleted.
     deleted = {*at.facts.replaced, *at.needs.names(need.LEAVING)} if name in at.facts.replaced else set()
     if at.new.broker.declarations and found.retyped.get(name, frozenset()) - deleted:
         exchange = at.new.text(at.scope, "exchange")
         return manual(
-            f"RabbitMQ refuses another type while exchange {exchange} exists: choose another name, or delete "
-            "it by hand first, while nothing is sent to it"
+            f"RabbitMQ refuses another type while exchange {exchange} exists: choose another name, or "
+            "delete the exchange by hand first, while no process publishes to it"
         )
     crossed = found.crossed.get(name)
     return None if crossed is None else manual(_crossed(at, crossed))
@@ -152,45 +152,51 @@ def _crossed(at: At, crossed: binding_clashes.Crossed) -> str:
     if crossed.any_key or exchange == binding_clashes.DELAYS:
         other = "exchange" if crossed.any_key else "routing key"
     another = f"choose another {other} for {crossed.new}"
-    what = "what is delayed" if exchange == binding_clashes.DELAYS else "what is sent"
-    told = f"{what} for {crossed.meant_for} comes to {at.scope.name} too, and runs twice"
+    what = "delayed messages" if exchange == binding_clashes.DELAYS else "messages"
+    told = f"{what} for {crossed.meant_for} also reach {at.scope.name} and run twice"
     kept = at.new.broker.bindings
     if kept is Bindings.NONE:
-        return f"{told}, where both bindings to exchange {exchange} are known: {another}"
+        return f"{told} if a process knows both bindings to exchange {exchange}: {another}"
     if kept is Bindings.BROKER:
-        removed = f"the one of before is deleted from exchange {exchange} (`rabbitmqadmin`, management pages)"
+        removed = (
+            f"the old binding is deleted from exchange {exchange} (with `rabbitmqadmin` or the management UI)"
+        )
     elif kept is Bindings.FILE:
-        removed = f"its entry is removed from the file `{exchange}.exchange` of the control folder"
+        removed = f"its entry is removed from the file `{exchange}.exchange` in the control folder"
     else:
         prefix = fleet.transport_option(at.new, "global_keyprefix") or ""
         removed = f"its member is removed from the set `{prefix}_kombu.binding.{exchange}`"
     return (
-        f"{told}, as bindings outlive what made them: {another}, or send nothing until no old "
+        f"{told}, because bindings outlive their processes: {another}, or send nothing until no old "
         f"process runs and {removed}"
     )
 
 
 def _declared_by_another(at: At) -> Judged | None:
-    """What another app's declaration asks for."""
+    """Judge a queue that another app declares."""
     before, after = at.old.get(at.before, "external"), at.new.get(at.scope, "external")
     if before and after:
-        return manual("the app that consumes the queue declares it; both have to say the same")
+        return manual("the app that consumes the queue declares it; both apps must declare the same")
     if after:
-        return safe("the app that consumes the queue declares it from now on")
+        return safe("the app that consumes the queue now declares it")
     if before:
-        return manual("RabbitMQ refuses it unless the queue exists as it is declared here from now on")
+        return manual(
+            "this app now declares the queue, and RabbitMQ refuses a declaration that differs from the "
+            "existing queue"
+        )
     return None
 
 
 def _of_a_broadcast(at: At) -> Judged | None:
-    """What becomes of a declaration with a queue that becomes a broadcast, or is one no more."""
+    """Judge the declaration of a queue that becomes a broadcast, or stops being one."""
     if at.old.get(at.before, "broadcast") == at.new.get(at.scope, "broadcast"):
         return None
     if at.key == "exchange_type" and _is_exchange_refused(at):
         return manual(
-            f"RabbitMQ refuses another type while exchange {_exchange(at)} exists: delete it by hand first"
+            f"RabbitMQ refuses another type while exchange {_exchange(at)} exists: delete the exchange by "
+            "hand first"
         )
-    return safe("a broadcast is a queue of each process: none is declared otherwise than it exists")
+    return safe("each process has its own queue of a broadcast, so no existing queue is declared differently")
 
 
 def _is_exchange_refused(at: At) -> bool:
@@ -200,25 +206,26 @@ def _is_exchange_refused(at: At) -> bool:
 
 
 def _dead_letter_arguments(at: At) -> Judged:
-    """A person decides what becomes of the letters; where the queue itself is made anew, at a step."""
+    """A person decides about the dead letters; for a replaced queue, in a step."""
     if at.facts.elsewhere:
-        return safe("each process declares it as it is")
+        return safe("each process declares the queue as it exists")
     dead = at.old.text(at.before, "dead_letter_queue")
     refused = f"RabbitMQ refuses other arguments while {dead} exists"
     if at.scope.name in at.facts.replaced:
         return manual(
-            f"{refused}: a step says when to run again or save what is in it and to delete it; until then "
-            f"{at.facts.replaced[at.scope.name]} has a queue of its own for dead letters"
+            f"{refused}: a step says when to rerun or save its dead letters and delete it; until then "
+            f"{at.facts.replaced[at.scope.name]} has its own dead-letter queue"
         )
     return manual(
-        f"{refused}: right before the first step, run again or save what is in it, and delete it; an old "
-        "process that starts before a new one makes it anew as it was, so that it has to be deleted again; "
-        "one that starts after a new one is refused; what fails while it does not exist may be dropped"
+        f"{refused}: right before the first step, rerun or save its dead letters and delete it; if an old "
+        "process starts before a new one, it declares the old queue again, and you must delete it again; "
+        "if an old process starts later, RabbitMQ refuses it; tasks that fail meanwhile may leave no dead "
+        "letter"
     )
 
 
 def _main_argument(at: At) -> str:
-    """The setting of a queue that is made anew which says so."""
+    """The setting of a replaced queue that reports the replacement."""
     was, now = arguments_of(at.old, at.before), arguments_of(at.new, at.scope)
     names = sorted({*was, *now}, key=lambda name: (name != TYPE, name))
     differing = (each for each in names if each not in was or each not in now or was[each] != now[each])
@@ -233,9 +240,9 @@ def _queue_binding(at: At) -> Judged:
     shared = exchange != at.before.name and kind != "direct"
     if at.new.broker.bindings is not Bindings.NONE and shared and not at.facts.elsewhere:
         return manual(
-            "the old binding stays, and goes on bringing what it matches, until somebody removes it"
+            "the old binding stays and still routes matching messages to the queue until a person removes it"
         )
-    return safe("the new binding is made beside the old one, and both lead to the queue")
+    return safe("the new binding is added to the old one, and both lead to the queue")
 
 
 def _queue_removed(at: At) -> Judged:
@@ -247,8 +254,8 @@ def _queue_removed(at: At) -> Judged:
 
 def _queue_added(at: At) -> Judged:
     if at.new.get(at.scope, "external"):
-        return manual("another app consumes it, and has to be ready before anything is sent")
-    judged = _clash(at) or safe("nothing is sent to it before somebody is told to")
+        return manual("another app consumes the queue and must be ready before messages are sent")
+    judged = _clash(at) or safe("no process sends to the queue before its deployment")
     known = (at.facts.before.entry(task) for task in at.new.texts(at.scope, "tasks"))
     queues = {at.old.text(task, "queue") for task in known if task is not None}
     before = [arguments_of(at.old, Scope("queue", name)) for name in sorted(queues)]
@@ -257,29 +264,29 @@ def _queue_added(at: At) -> Judged:
 
 def _queue_options(at: At) -> Judged:
     if at.key == "external":
-        return manual("who consumes the queue changes: the two apps have to agree when")
+        return manual("another app consumes the queue, or no longer does: agree with its team when to switch")
     if at.key == "broadcast":
         return manual(_to_a_broadcast(at) if at.now else _from_a_broadcast(at))
-    return safe("each process goes by it from its start on")
+    return safe("each process uses the new value when it starts")
 
 
 def _to_a_broadcast(at: At) -> str:
     name = at.scope.name
-    wait = f"no new worker takes what is left in {name}: stop sending to it and wait until it is empty"
+    wait = f"no new worker consumes the messages left in {name}: stop sending to it, wait until it is empty"
     if not at.new.broker.declarations:
         return f"{wait}, then deploy"
     exchange = f" and exchange {_exchange(at)}" if _is_exchange_refused(at) else ""
-    refused = ", which RabbitMQ refuses to declare otherwise" if exchange else ""
+    refused = ", which RabbitMQ refuses to declare differently" if exchange else ""
     return f"{wait}, stop its workers, delete queue {name}{exchange}{refused}, then deploy"
 
 
 def _from_a_broadcast(at: At) -> str:
-    stop = f"old and new workers do not hear the same: stop sending to {at.scope.name}"
+    stop = f"old and new workers do not receive the same messages: stop sending to {at.scope.name}"
     if not _is_exchange_refused(at):
         return f"{stop} until every process has the new configuration"
     return (
-        f"{stop}, stop its workers, whose own queues go with them, delete exchange {_exchange(at)}, which "
-        "RabbitMQ refuses to declare otherwise, then deploy"
+        f"{stop}, stop its workers (which deletes their queues), delete exchange {_exchange(at)}, which "
+        "RabbitMQ refuses to declare differently, then deploy"
     )
 
 
@@ -294,4 +301,4 @@ RULES: dict[str, Rule] = {
     "queue-binding": _queue_binding,
     "queue-options": _queue_options,
 }
-"""How each kind is judged."""
+"""The rule of each kind."""

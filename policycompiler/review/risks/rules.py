@@ -37,7 +37,7 @@ def _task_added(at: At) -> Judged:
         return unknown
     before = at.facts.before.entry(name)
     if before is None:
-        return safe("another app runs it; nothing is sent before somebody calls it")
+        return safe("another app runs the task; no message is sent before code calls the task")
     return _under_another_entry(at._replace(before=before), before.name)
 
 
@@ -49,12 +49,12 @@ def _task_removed(at: At) -> Judged:
         return gone
     after = at.facts.after.entry(name)
     if after is None:
-        return safe("another app runs it")
+        return safe("another app runs the task")
     return _under_another_entry(at._replace(scope=after), after.name)
 
 
 def _under_another_entry(at: At, other: str) -> Judged:
-    """What it means for a name that it gets an entry of its own, or goes on under that of a pattern."""
+    """Judge a name that gets an entry of its own, or that now matches a pattern."""
     judged = [
         moved(at, at.old.text(at.before, "queue"), at.new.text(at.scope, "queue")),
         *_differing(at, other),
@@ -64,35 +64,33 @@ def _under_another_entry(at: At, other: str) -> Judged:
 
 
 def _differing(at: At, other: str) -> Iterator[Judged]:
-    """What each setting but the queue means that differs between two entries, where it is not safe."""
+    """Judge each setting except the queue that differs between two entries; without safe ones."""
     for key in sorted({*at.old.keys(at.before), *at.new.keys(at.scope)} - {"queue", "renamed_from"}):
         if not fleet.same(at.old.get(at.before, key), at.new.get(at.scope, key)):
             judged = risk_of(at._replace(key=key), kind_of(at.scope, key))
             name = key.removeprefix("options.")
             if judged.risk is not Class.SAFE:
-                yield judged._replace(because=f"`{name}` is another than that of `{other}`: {judged.because}")
+                yield judged._replace(because=f"`{name}` differs from that of `{other}`: {judged.because}")
 
 
 def _pool(at: At) -> Judged:
     was, now = pools.pool(str(at.was)), pools.pool(str(at.now))
     if was.soft and not now.soft:
-        return manual(f"pool {at.now} keeps no time limits as prefork does: nothing ends a run that hangs")
+        return manual(f"pool {at.now} does not enforce time limits like prefork, so a hanging run never ends")
     if was.cancels and not now.cancels:
         return manual(
-            f"pool {at.now} keeps no hard limit, as {at.was} does where a run waits: nothing ends a run that "
-            "hangs"
+            f"pool {at.now} does not enforce hard time limits like {at.was}, which ends waiting runs; a "
+            "hanging run never ends"
         )
-    return safe("it runs so from its start on")
+    return safe("a worker uses the new pool when it starts")
 
 
 def _worker_removed(at: At) -> Judged:
-    return unattended(at) or safe(
-        "it ends its runs when it is stopped, and others take what its queues bring"
-    )
+    return unattended(at) or safe("a stop waits for runs in progress, and other workers consume its queues")
 
 
 def _worker_queues(at: At) -> Judged:
-    return unattended(at) or safe("what one worker leaves another takes")
+    return unattended(at) or safe("other workers consume the queues that it no longer consumes")
 
 
 def _capacity(at: At) -> Judged:
@@ -101,17 +99,17 @@ def _capacity(at: At) -> Judged:
     grown = Resized(at.scope.name, size(at.old, at.before), size(at.new, at.scope))
     before, after = grown.before.slots, grown.after.slots
     if after < before:
-        return safe(f"nothing is lost by it; its slots go from {before} to {after}, and queues may grow")
+        return safe(f"no work is lost; its slots go from {before} to {after}, and queues may grow")
     if grown.factor >= GROWS_TWOFOLD and not _asked_for(at):
         return manual(
-            f"nobody pinned it, and its slots go from {before} to {after}: see that its machines have room, "
-            "and that what its tasks call takes so many calls at once"
+            f"its slots go from {before} to {after} without a pin; check that its hosts have enough room, "
+            "and that the systems behind its tasks can handle the extra concurrent calls"
         )
     return safe(f"its slots go from {before} to {after}")
 
 
 def _asked_for(at: At) -> bool:
-    """Whether the workload itself says a size of the worker that it did not say before."""
+    """Whether the workload now pins a size of the worker."""
     return any(
         at.new.written(at.scope, key) is not None
         and not fleet.same(at.old.get(at.before, key), at.new.get(at.scope, key))
@@ -122,7 +120,7 @@ def _asked_for(at: At) -> bool:
 def _worker_grace(at: At) -> Judged:
     kinds = (need.LASTING, need.HURRIED, need.LONGER_RUN)
     hasty = ordered(*(at.needs.find(kind, at.scope.name) for kind in kinds))
-    return hasty or safe("a stop waits long enough for whatever is sent")
+    return hasty or safe("a stop still waits long enough for every run")
 
 
 def _worker_options(at: At) -> Judged:
@@ -132,25 +130,25 @@ def _worker_options(at: At) -> Judged:
 
 
 _ANYTHING = frozenset({"command_prefix", "environment"})
-"""Settings of a worker that can change what its processes are, in ways that nobody can list."""
-_START = "it takes effect in each process when that starts with it"
-_ALERT = "Prometheus goes by it once its rules are loaded"
+"""Settings of a worker that can change its processes in any way."""
+_START = "each worker process uses the new value when it starts"
+_ALERT = "Prometheus uses the alert once it loads the new rules"
 
 
 _HARMLESS_KINDS = {
     **dict.fromkeys(("alert-added", "alert-removed", "alert-changed"), _ALERT),
     "worker-prefetch": _START,
-    "worker-added": "it takes messages from its start on",
-    "disabled_schedule-added": "beat is told not to send it",
-    "disabled_schedule-changed": "beat does not send it",
-    "disabled_schedule-removed": "beat did not send it",
-    "task-facts": "it is what settings are reckoned from; no process reads it",
-    "task-priority": "it is the order in which messages are taken, and loses none",
-    "queue-promise": "it is what alerts and sizes are reckoned from",
-    "beat-added": "nothing is sent before beat starts",
-    "beat-removed": "nothing is sent by schedule any more",
+    "worker-added": "the worker consumes messages when it starts",
+    "disabled_schedule-added": "beat does not send a disabled schedule",
+    "disabled_schedule-changed": "beat does not send a disabled schedule",
+    "disabled_schedule-removed": "beat did not send the disabled schedule",
+    "task-facts": "other settings are computed from it; no process reads it",
+    "task-priority": "a priority changes the order of messages and loses none",
+    "queue-promise": "alerts and sizes are computed from it; no process reads it",
+    "beat-added": "no schedule is sent before beat starts",
+    "beat-removed": "no schedule is sent any longer",
 }
-"""Why the kinds that have no rule are safe."""
+"""Why the kinds without a rule are safe."""
 
 
 _RULES: dict[str, Rule] = {
@@ -168,4 +166,4 @@ _RULES: dict[str, Rule] = {
     "worker-grace": _worker_grace,
     "worker-options": _worker_options,
 }
-"""How each kind is judged; the others change nothing that old and new processes share."""
+"""The rule of each kind; other kinds change nothing that old and new processes share."""

@@ -1,4 +1,4 @@
-"""How risky it is what changes about schedules and beat, and why."""
+"""How risky changes of schedules and beat are, and why."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from policycompiler.review.risks.verdicts import At, Judged, Rule, manual, order
 
 def _shifted(at: At) -> Judged:
     if at.new.get(at.scope, "every_seconds") is not None:
-        return safe("beat reckons from the last run under this name: a whole interval lies in between")
+        return safe("beat counts from the last run of this schedule, so a whole interval passes first")
     task = at.facts.after.entry(str(at.new.get(at.scope, "task")))
     if task is not None and at.new.get(task, "idempotent"):
-        return safe("by the new times beat may send it once more, which does this task no harm")
+        return safe("beat may send the schedule once more at the new time, and its task is safe to run twice")
     return manual(
-        "beat reckons from the last run under this name, and may send it once more by the new times: rename "
-        "the schedule in the workload, and deploy that while neither an old nor a new time is near"
+        "beat counts from the last run of this schedule and may send it once more at the new time; rename "
+        "the schedule in the workload, and deploy when neither an old nor a new time is near"
     )
 
 
@@ -29,15 +29,15 @@ def _options(at: At) -> Judged:
     if called is not None and at.key in {"args", "kwargs"}:
         return called
     if at.key != "options":
-        return safe("beat goes by it from its start on")
+        return safe("beat uses the new value when it starts")
     judged = _sent_otherwise(at)
     return max(judged, key=lambda each: each.risk.rank)
 
 
 def _sent_otherwise(at: At) -> Iterator[Judged]:
-    """What each option of a message means that beat sends with it."""
+    """Judge each differing option of a message that beat sends."""
     before, after = (value if isinstance(value, dict) else {} for value in (at.was, at.now))
-    yield safe("beat goes by it from its start on")
+    yield safe("beat uses the new value when it starts")
     if (refused := ordered(_new_form(at))) is not None:
         yield refused
     was, now = (str(options.get("queue") or "") for options in (before, after))
@@ -53,7 +53,7 @@ def _sent_otherwise(at: At) -> Iterator[Judged]:
 
 
 def _limited(at: At, limit: str, was: Value, now: Value) -> Judged:
-    """What it means that runs of a schedule have another limit; without one they have that of their task."""
+    """Judge another limit for runs of a schedule; the default is the limit of the task."""
     key, name = f"options.{limit}", str(at.new.get(at.scope, "task"))
     before, task = at.facts.before.entry(name), at.facts.after.entry(name)
     if was is None and before is not None:
@@ -65,24 +65,24 @@ def _limited(at: At, limit: str, was: Value, now: Value) -> Judged:
 
 
 def _differs(before: dict[str, Value], after: dict[str, Value], key: str) -> bool:
-    """Whether an option says something else."""
+    """Whether an option differs."""
     return not fleet.same(before.get(key), after.get(key))
 
 
 def _is_reckoned(at: At) -> bool:
-    """Whether the expiry is that of the task, which is told there, or comes of when the next run follows."""
+    """Whether the expiry comes from the task, or from the time of the next run."""
     setting, before = at.new.find(at.scope, at.key), at.old.find(at.before, at.key)
     if setting is None:
         return False
     if any(isinstance(origin, Derived) and origin.key == "options.expires" for origin in setting.origins):
         return True
     shares = [_shares(each) for each in (before, setting) if each is not None]
-    # A run that the next one replaces is no loss; one that expires sooner beside the same times is.
+    # A run that the next run replaces is no loss; a shorter expiry with unchanged times is.
     return bool(shares[-1]) and all(each in ([], shares[-1]) for each in shares) and _is_retimed(at)
 
 
 def _shares(setting: Setting) -> list[Value]:
-    """What share of the time to the next run an expiry is; nothing of one that is declared."""
+    """The share of the time to the next run that an expiry is; empty for a declared expiry."""
     return [
         origin.value
         for origin in setting.origins
@@ -99,27 +99,26 @@ def _is_retimed(at: At) -> bool:
 def _added(at: At) -> Judged:
     if gone := [f"`{scope.name}`" for scope in at.old.scopes("schedule") if _takes_over(at, scope)]:
         return manual(
-            f"{' and '.join(gone)} of the same task {'goes' if len(gone) == 1 else 'go'}: deploy while "
-            "neither an old nor a new time is near, or a run comes twice or is left out"
+            f"{' and '.join(gone)} of the same task {'is' if len(gone) == 1 else 'are'} removed; deploy "
+            "when neither an old nor a new time is near, or a run may be repeated or skipped"
         )
-    return ordered(_new_form(at)) or safe("nothing is sent before it is due")
+    return ordered(_new_form(at)) or safe("beat sends nothing before the schedule is due")
 
 
 def _removed(at: At) -> Judged:
     if (left := ordered(at.needs.find(need.LEFT_ROW, at.scope.name))) is not None:
         return left
     if at.new.keys(Scope("disabled_schedule", at.scope.name)):
-        return safe("beat is told not to send it")
+        return safe("beat does not send a disabled schedule")
     if unknown := schedule_rows.unknown_scheduler(at.old, at.new):
         return manual(
-            f"it is unknown whether {unknown} still sends a schedule that has left the workload: look, and "
-            "declare `beat.store`"
+            f"it is unknown whether {unknown} still sends a removed schedule: check, and declare `beat.store`"
         )
-    return safe("beat no longer sends it")
+    return safe("beat no longer sends the schedule")
 
 
 def _takes_over(at: At, gone: Scope) -> bool:
-    """Whether a new schedule may stand for one that goes: of the same task, and not both are intervals."""
+    """Whether a new schedule may replace a removed one: same task, and not both intervals."""
     task = str(at.old.get(gone, "task"))
     same = at.facts.after.earlier.get(task, task) == at.new.get(at.scope, "task")
     times = (at.old.get(gone, "every_seconds"), at.new.get(at.scope, "every_seconds"))
@@ -128,7 +127,7 @@ def _takes_over(at: At, gone: Scope) -> bool:
 
 
 def _new_form(at: At) -> Need | None:
-    """What it asks for that beat sends a schedule in a form that old workers cannot read."""
+    """The need of a schedule with a content type that old workers reject."""
     options = at.new.get(at.scope, "options")
     serializer = options.get("serializer") if isinstance(options, dict) else None
     if serializer is None:
@@ -142,8 +141,8 @@ def _beat_moved(at: At) -> Judged:
 
 def _beat_options(at: At) -> Judged:
     if at.key == "scheduler":
-        return manual("the new scheduler does not know when each entry ran last")
-    return safe("beat goes by it from its start on")
+        return manual("the new scheduler does not know when each entry last ran")
+    return safe("beat uses the new value when it starts")
 
 
 RULES: dict[str, Rule] = {
@@ -154,4 +153,4 @@ RULES: dict[str, Rule] = {
     "beat-moved": _beat_moved,
     "beat-options": _beat_options,
 }
-"""How each kind is judged."""
+"""The rule of each kind."""

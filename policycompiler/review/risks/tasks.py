@@ -1,4 +1,4 @@
-"""How risky it is what changes about tasks and their messages, and why."""
+"""How risky changes of tasks and their messages are, and why."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeGuard
 from policycompiler.hazards.time_limits import is_seconds
 from policycompiler.knowledge.rate_limits import seconds_apart
 from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.quantities import duration
 from policycompiler.review.facts import fleet
 from policycompiler.review.order import need
 from policycompiler.review.order.need import Need
@@ -20,8 +21,8 @@ def _task_renamed(at: At) -> Judged:
     if at.key == "renamed_from" and at.scope.name not in at.facts.renamed:
         names = [str(name) for name in _list(at.was)]
         gone = ordered(at.needs.find(need.GONE, *names)) if names else None
-        return gone or safe("no process has sent by another name")
-    return ordered(at.needs.find(need.NEW_NAME, at.scope.name)) or safe("no process sends by the new name")
+        return gone or safe("no process has sent another name")
+    return ordered(at.needs.find(need.NEW_NAME, at.scope.name)) or safe("no process sends the new name")
 
 
 def _task_moved(at: At) -> Judged:
@@ -33,11 +34,13 @@ def _task_moved(at: At) -> Judged:
 
 
 def moved(at: At, queue: str, target: str) -> Judged:
-    """Messages that go to another queue from now on."""
+    """Judge messages that now go to another queue."""
     if queue == target:
-        return safe(f"its messages go on to queue {target}")
+        return safe(f"its messages still go to queue {target}")
     if at.new.get(Scope("queue", target), "external"):
-        return manual(f"queue {target} is another app's: that has to consume it first, and to know the task")
+        return manual(
+            f"queue {target} belongs to another app, which must know the task and consume the queue first"
+        )
     asked = (at.needs.find(need.NEW_QUEUE, target), at.needs.find(need.LEAVING, queue))
     return ordered(*asked) or safe("old and new workers consume both queues")
 
@@ -47,27 +50,27 @@ def _delivery(at: At) -> Judged:
     if option == "delivery_mode":
         if at.now in (1, "transient"):
             return lossy("a restart of the broker loses its messages")
-        return safe("each message says it for itself")
+        return safe("each message carries its own delivery mode")
     if option in _OF_FAILURES and _keeps_fewer_failures(at):
-        return lossy("from now on a run that fails is acknowledged, and leaves no dead letter")
+        return lossy("a failed run is now acknowledged and leaves no dead letter")
     if option in {"acks_late", "retry_on_worker_lost", "reject_on_worker_lost"} and at.was and not at.now:
         early = at.key.replace(option, "acks_late")
         if option != "acks_late" and at.old.get(at.before, early) and not at.new.get(at.scope, early):
-            return safe("it goes with late acknowledgement")
+            return safe("the change follows from late acknowledgement")
         others = ("retry_on_worker_lost", "reject_on_worker_lost")
         if option == "acks_late" or not any(
             at.new.get(at.scope, at.key.replace(option, other)) for other in others
         ):
-            return lossy("from now on a run whose worker is killed is lost")
-    return safe("each worker does so from its start on")
+            return lossy("a run is now lost if its worker process is killed")
+    return safe("each worker uses the new value when it starts")
 
 
 _OF_FAILURES = ("acks_on_failure", "acks_on_failure_or_timeout")
-"""The later one, where nothing says the first."""
+"""The second applies if the first is not set."""
 
 
 def _keeps_fewer_failures(at: At) -> bool:
-    """Whether the failures of a task, or of any that the app's setting is about, are kept no more."""
+    """Whether failed runs of a task, or of any task under the app's setting, leave no dead letter now."""
     pairs = [(at.before, at.scope)]
     if at.scope == APP:
         tasks = [(at.facts.before.entry(scope.name), scope) for scope in at.new.scopes("task")]
@@ -78,7 +81,7 @@ def _keeps_fewer_failures(at: At) -> bool:
 
 
 def _keeps_failures(plan: Plan, task: Scope) -> bool:
-    """Whether what fails is left as a dead letter; by the app's own settings, of what nobody declared."""
+    """Whether a failed run leaves a dead letter; for the app, of an undeclared task."""
     queue = plan.get(APP, "task_default_queue") if task == APP else plan.get(task, "queue")
     said = [_option(plan, task, option) for option in _OF_FAILURES]
     acknowledged = next((value for value in said if value is not None), True)
@@ -87,7 +90,7 @@ def _keeps_failures(plan: Plan, task: Scope) -> bool:
 
 
 def _option(plan: Plan, task: Scope, option: str) -> Value:
-    """What holds for a task: what it says itself, or else what the app does."""
+    """The value for a task: its own, or that of the app."""
     own = plan.get(task, f"options.{option}")
     return plan.get(APP, f"task_{option}") if own is None else own
 
@@ -97,50 +100,52 @@ def _expiry(at: At) -> Judged:
 
 
 def expiring(was: Value, now: Value) -> Judged:
-    """Messages that expire after so many seconds from now on; None is never."""
+    """Judge messages that now expire after a number of seconds; None means never."""
     if isinstance(now, int | float) and not (isinstance(was, int | float) and was <= now):
-        return lossy(f"what waits for more than {now:g} s is thrown away from now on")
-    return safe("messages wait longer than before")
+        return lossy(f"workers now discard messages that wait longer than {duration(now)}")
+    return safe("messages may wait longer than before")
 
 
 def _results(at: At) -> Judged:
     if at.key.endswith("ignore_result") and at.now and not at.was:
-        return manual("who still waits for a result waits for ever; the callers have to be looked at")
-    return safe("each worker does so from its start on")
+        return manual("callers that still wait for a result never get one: check the callers")
+    return safe("each worker uses the new value when it starts")
 
 
 def _limits(at: At) -> Judged:
     if at.key in {"longest_run_seconds", "limits_assumed"}:
-        return safe("it is what stops and timeouts count on")
+        return safe("stops and timeouts are computed from it; no process reads it")
     if _is_lower(at.now, at.was) and not _is_measured(at):
         return _unmeasured(at.key, at.now)
     if (hasty := ordered(*_hasty(at))) is not None:
         return hasty
     if _is_lower(at.now, at.was):
-        return safe("messages carry their limit: what old producers sent may still run as long as before")
-    return safe("each run has the limit of its sender: code that needs longer comes once producers have this")
+        return safe("messages carry their limit: tasks of old producers may still run as long as before")
+    return safe("each run has the limit of its producer: deploy code that needs longer after the producers")
 
 
 def limited(key: str, was: Value, now: Value, p99: float | None) -> Judged:
-    """A limit that a message has from now on; `p99` is how long its run may take, where that is declared."""
+    """Judge a new limit of a message; `p99` is the declared run time, if any."""
     if not _is_lower(now, was):
         return safe("each run has the limit of its message")
     if p99 is None:
         return _unmeasured(key, now)
     if now >= p99:
-        return safe("runs take less than the new limit")
-    return lossy(f"a run that takes longer than {now:g} s {_end(key)} from now on, and may take {p99:g} s")
+        return safe("runs take less time than the new limit")
+    return lossy(
+        f"a run that takes longer than {duration(now)} is now {_end(key)}, and p99 is {duration(p99)}"
+    )
 
 
 def _unmeasured(key: str, limit: float) -> Judged:
     return manual(
-        f"nobody declared how long a run takes: one that takes longer than {limit:g} s {_end(key)} from "
-        "now on, so look how long runs take first"
+        f"the workload does not declare a run time, and a run that takes longer than {duration(limit)} is "
+        f"now {_end(key)}: check how long runs take first"
     )
 
 
 def _is_lower(limit: Value, than: Value) -> TypeGuard[int | float]:
-    """Whether a limit is lower than another; what is no number above 0 is no limit."""
+    """Whether a limit is lower than another; only a number above 0 is a limit."""
     now, was = (each if is_seconds(each) else math.inf for each in (limit, than))
     assert isinstance(now, int | float)
     assert isinstance(was, int | float)
@@ -148,18 +153,18 @@ def _is_lower(limit: Value, than: Value) -> TypeGuard[int | float]:
 
 
 def _is_measured(at: At) -> bool:
-    """Whether the run time of a task is declared: then a limit below it is a hazard, and others are none."""
+    """Whether the run time of a task is declared: then only a limit below it is a hazard."""
     return at.scope != APP and at.new.get(at.scope, "runtime_p99_seconds") is not None
 
 
 def _end(key: str) -> str:
-    return "is told to stop" if "soft" in key else "is killed"
+    return "interrupted" if "soft" in key else "killed"
 
 
 def _hasty(at: At) -> list[Need | None]:
-    """What is asked by workers of a task whose stop does not wait for its longer limit.
+    """The needs of workers whose stop does not wait for the longer limit of a task.
 
-    Of those only that have no change of their own to say so.
+    Only of workers without a change of their own.
     """
     if not at.key.endswith(".time_limit"):
         return []
@@ -183,45 +188,45 @@ def _serialization(at: At) -> Judged:
     if (refused := ordered(*(at.needs.find(kind) for kind in kinds))) is not None:
         return refused
     if at.facts.elsewhere:
-        return safe("neither fleet sees the messages of the other")
-    return safe("old and new processes read both")
+        return safe("old and new workers cannot see each other's messages")
+    return safe("old and new processes accept both")
 
 
 def _accepting(at: At) -> Judged:
     if fleet.result_content(at.old) not in fleet.accepted_results(at.new):
-        return lossy("stored results in the old form are read by nobody any more, whoever waits for them")
+        return lossy("clients can no longer read stored results of the old content type")
     refused = ordered(at.needs.find(need.OLD_FORM))
-    return refused or safe("all that is sent is read on both sides, as soon as it is")
+    return refused or safe("every content type in use is accepted on both sides")
 
 
 def compressed(method: Value) -> Judged:
-    """Messages in another compression; None is none."""
+    """Judge messages with another compression; None means no compression."""
     if method is None or method in {"gzip", "zlib", "bzip2", "bzip", "lzma", "xz"}:
-        return safe("each message says it, and Python itself reads it")
-    return manual("its package has to be installed with every worker first, or each message is lost")
+        return safe("each message names its compression, which Python can read")
+    return manual("every worker needs the package of this compression first, or each message is lost")
 
 
 def _options(at: At) -> Judged:
     option = at.key.removeprefix("options.")
     if option == "rate_limit":
         return rate_limited(at)
-    return safe("each worker does so from its start on") if option in _OF_EACH_WORKER else UNKNOWN
+    return safe("each worker uses the new value when it starts") if option in _OF_EACH_WORKER else UNKNOWN
 
 
 _OF_EACH_WORKER = frozenset({"send_events", "throws", "trail"})
-"""The options of a task of which more is known; those of other kinds have rules of their own."""
+"""Task options that affect each worker alone; other kinds have rules of their own."""
 
 
 def rate_limited(at: At) -> Judged:
-    """Starts of a task that are held back from now on; None, and 0, is no limit."""
+    """Judge a new rate limit of a task; None and 0 mean no limit."""
     was, now = (seconds_apart(value) or 0.0 for value in (at.was, at.now))
     rate = None if at.scope == APP else at.new.get(at.scope, "rate_mean_per_second")
     if now <= was or rate is not None:
-        # More than may start is a hazard.
-        return safe("each worker starts as many from its start on")
+        # A rate above the limit is a hazard.
+        return safe("each worker uses the new limit when it starts")
     return manual(
-        f"nobody declared how many arrive: where it is more than {at.now} in each process, they wait without "
-        "end, so look how many there are first"
+        f"the workload does not declare a rate, and messages above {at.now} for each worker process wait "
+        "without end: check the rate first"
     )
 
 
@@ -241,4 +246,4 @@ RULES: dict[str, Rule] = {
     "task-options": _options,
     "serialization": _serialization,
 }
-"""How each kind is judged."""
+"""The rule of each kind."""

@@ -1,4 +1,4 @@
-"""What a rule that judges changes is given, and what it answers."""
+"""The input and the result of a rule that judges changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Judged(NamedTuple):
 
 
 class At(NamedTuple):
-    """A change to be judged; `before` is what `scope` is in the old plan, which differs in a renamed task."""
+    """A change to judge; `before` is the scope in the old plan, which differs for a renamed task."""
 
     old: Plan
     new: Plan
@@ -31,47 +31,47 @@ class At(NamedTuple):
 
     @property
     def facts(self) -> BothPlans:
-        """What is known of the two plans."""
+        """The facts about the two plans."""
         return self.needs.facts
 
     @property
     def was(self) -> Value:
-        """The old value; None where there is none."""
+        """The old value; None without one."""
         return self.old.get(self.before, self.key)
 
     @property
     def now(self) -> Value:
-        """The new value; None where there is none."""
+        """The new value; None without one."""
         return self.new.get(self.scope, self.key)
 
 
 def safe(because: str) -> Judged:
-    """In any order."""
+    """Safe in any order."""
     return Judged(Class.SAFE, because)
 
 
 def ordered(*needs: Need | None) -> Judged | None:
-    """In the order of the steps only, which these ask for; None where none of them is there."""
+    """Safe only in the order of the steps that these needs require; None without needs."""
     found = [need for need in needs if need is not None]
     return Judged(Class.ORDERED, reason(found)) if found else None
 
 
 def manual(because: str) -> Judged:
-    """After somebody has seen to it."""
+    """Safe after an action or a decision of a person."""
     return Judged(Class.MANUAL, because)
 
 
 def lossy(because: str) -> Judged:
-    """Whatever anybody does."""
+    """Loses or repeats work in any order."""
     return Judged(Class.LOSSY, because)
 
 
 UNKNOWN = manual("it is unknown whether old and new processes are compatible with this change")
-"""Of what nobody has looked at; unknown is never safe."""
+"""For changes without a rule; unknown is never safe."""
 
 
 def is_local(at: At) -> bool:
-    """Whether a setting concerns one process at a time, whatever the others have."""
+    """Whether a setting affects each process alone, independently of the others."""
     declared = vocabulary.find(at.scope.kind, at.key)
     return declared is not None and declared.local
 

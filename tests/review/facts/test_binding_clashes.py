@@ -127,7 +127,7 @@ def test_what_rabbitmq_delays_comes_by_the_end_of_its_key():
     assert crossed(old, new) == {"mail": "shop.mail"}
     change = at(reviewed(old, new), "queue:mail")
     assert change.risk is Class.MANUAL
-    for told in ("what is delayed for shop.mail", "another routing key", "celery_delayed_delivery"):
+    for told in ("delayed messages for shop.mail", "another routing key", "celery_delayed_delivery"):
         assert told in change.because
     assert crossed(*(text.replace(later, "") for text in (old, new))) == {}
 
@@ -147,7 +147,7 @@ def test_the_bits_of_a_delay_are_words_that_a_pattern_may_ask_for():
             "`p._kombu.binding.x`",
         ),
         (CLASSIC, "deleted from exchange x"),
-        (SQS, "where both bindings to exchange x are known"),
+        (SQS, "if a process knows both bindings to exchange x"),
     ],
 )
 def test_a_queue_that_is_crossed_is_settled_by_hand(broker, told):
@@ -161,7 +161,7 @@ def test_a_queue_that_is_crossed_is_settled_by_hand(broker, told):
         for address in addresses:
             change = at(found, address)
             assert change.risk is Class.MANUAL, address
-            assert "comes to" in change.because
+            assert "also reach" in change.because
             assert told in change.because
 
 
@@ -170,7 +170,7 @@ def test_a_type_that_changes_on_redis_asks_for_another_exchange():
     for address, other in (("queue:a/exchange_type", "b"), ("queue:b/exchange_type", "a")):
         change = at(found, address)
         assert change.risk is Class.MANUAL
-        assert f"what is sent for {other} comes to" in change.because
+        assert f"messages for {other} also reach" in change.because
         assert f"choose another exchange for {other}, or" in change.because
 
 

@@ -58,7 +58,7 @@ def test_what_a_step_says_about_dead_letters_is_not_to_be_settled_before():
     found = to_quorum()
     change = at(found, "queue:q/dead_letter_arguments")
     assert change.risk is Class.MANUAL
-    assert "q.v2 has a queue of its own" in change.because
+    assert "q.v2 has its own dead-letter queue" in change.because
     assert not any(step.by_hand for step in found.steps)
 
 
@@ -98,7 +98,12 @@ def test_where_only_dead_letters_are_declared_otherwise_it_is_said_when_to_delet
     found = review(old, shorter(old), TODAY)
     change = at(found, "queue:q/dead_letter_arguments")
     assert change.risk is Class.MANUAL
-    for told in ("right before the first step", "as it was", "refused", "dropped"):
+    for told in (
+        "right before the first step",
+        "declares the old queue again",
+        "RabbitMQ refuses it",
+        "no dead letter",
+    ):
         assert told in change.because
     by_hand, *others = found.steps
     assert by_hand.why == change.because

@@ -45,7 +45,7 @@ def test_on_another_place_two_fleets_run(case):
     transport, old, new = MOVED[case]
     found = reviewed(on(transport, old), on(transport, new))
     assert at(found, OPTIONS).risk is Class.MANUAL
-    assert "neither fleet" in at(found, OPTIONS).because
+    assert "cannot see each other's messages" in at(found, OPTIONS).because
     assert "until no message is left under the old broker options" in " ".join(
         step.action for step in found.steps
     )
@@ -117,7 +117,7 @@ def test_an_option_that_keeps_messages_is_not_given_up_without_a_loss(transport)
     [
         ("priority_steps: [0, 5]", "priority levels"),
         ("unacked_key: x", "`unacked`"),
-        ("sep: x", "neither fleet"),
+        ("sep: x", "cannot see each other's messages"),
     ],
 )
 def test_what_is_lost_does_not_hide_what_else_has_to_be_done(more, because):

@@ -30,7 +30,7 @@ def test_who_runs_it_is_the_one_change_that_matters(broker, old, new):
     (change,) = (change for change in found.changes if change.risk is not Class.SAFE)
     assert (change.risk, change.kind) == (Class.MANUAL, "task-external")
     assert change.address == "task:shop.mail/external"
-    assert "to consume mail before the workers here stop" in change.because
+    assert "consume mail before the workers of this app stop" in change.because
     assert [each.address for each in found.changes if not each.follows] == [change.address]
 
 
@@ -48,7 +48,7 @@ def test_in_a_queue_that_stays_nothing_is_waited_for(broker, old, new):
 def test_the_way_back_asks_the_other_app_to_go_on(broker):
     change = at(reviewed(broker + THEIRS, broker + OURS), "task:shop.mail/external")
     assert change.risk is Class.MANUAL
-    assert "goes on until the workers here answer" in change.because
+    assert "still runs it until the workers of this app answer" in change.because
 
 
 def test_what_this_app_declares_from_now_on_may_be_refused():
@@ -75,7 +75,7 @@ def test_in_another_queue_what_is_left_is_run_here_first(broker):
 def test_the_way_back_from_another_queue(broker):
     plans = plan_of(broker + FURTHER), plan_of(broker + OURS)
     found = review(*plans, TODAY)
-    assert "until nothing is left of theirs" in at(found, "task:shop.mail/external").because
+    assert "until no message is left in theirs" in at(found, "task:shop.mail/external").because
     assert at(found, "task:shop.mail/queue").risk is Class.ORDERED
     assert broken(*plans, found) == []
 
@@ -108,7 +108,7 @@ def test_what_a_pattern_that_goes_stood_for_is_run_here_until_none_is_left():
     old = plan_of("tasks: {shop.*: {queue: mail}}\n")
     new = plan_of("tasks: {shop.pay: {queue: theirs, external: true}}\n")
     found = review(old, new, TODAY)
-    assert "see that none is left" not in at(found, "task:shop.pay").because
+    assert "check that none is left" not in at(found, "task:shop.pay").because
     (both,) = found.phases.values()
     # The workers send it the new way meanwhile, so that the wait has an end.
     task = Scope("task", "shop.pay")
@@ -135,4 +135,4 @@ def test_what_goes_with_a_queue_that_another_app_takes_over_is_lost():
     )
     change = at(found, "task:shop.pay/external")
     assert change.risk is Class.LOSSY
-    assert "throws away what is left of shop.mail in q" in change.because
+    assert "discards the remaining messages of shop.mail in q" in change.because

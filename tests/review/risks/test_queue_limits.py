@@ -28,7 +28,7 @@ def queue(arguments: str, broker: str = RABBITMQ) -> str:
         ("x-expires: 501", "x-expires: 500", "without a worker"),
         (REFUSES, DROPS, "drops its oldest"),
         (DROPS, REFUSES, "the call raises an error"),
-        ("", REFUSES, "a retry, a firing of beat"),
+        ("", REFUSES, "such as a retry or a schedule"),
     ],
 )
 def test_a_limit_that_is_new_or_lower_or_acts_otherwise_is_lossy(before, after, told):
@@ -55,7 +55,7 @@ def test_what_a_full_queue_refuses_vanishes_where_publishes_are_not_confirmed():
     found = reviewed(queue("", UNCONFIRMED), queue(REFUSES, UNCONFIRMED))
     change = arguments_of(found, "queue:q")
     assert change.risk is Class.LOSSY
-    assert "nobody notices" in change.because
+    assert "lost silently" in change.because
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def test_a_task_that_says_nothing_is_tried_again_as_often_as_celery_does(most, r
 
 def test_what_the_code_itself_retries_is_said_so():
     change = at(reviewed(task(""), task("max_retries: 1")), "task:shop.a/options.max_retries")
-    assert "Celery's own default 3 times" in change.because
-    assert change.because.endswith("after 1 retry")
+    assert "3 times by Celery's default" in change.because
+    assert change.because.endswith("at most 1 retry")
 
 
 COUNTS = [(5, 3, "lossy"), (5, 0, "lossy"), (3, 5, "safe"), (0, 5, "safe")]
@@ -77,7 +77,7 @@ def test_the_first_retries_that_a_workload_asks_for_are_no_loss():
     old, new = (f"{head}{more}}}}}\n" for more in ("", FIRST))
     change = at(reviewed(old, new), "task:shop.a/options.max_retries")
     assert change.risk is Class.SAFE
-    assert change.because.endswith("what the code itself retries, once at most")
+    assert change.because.endswith("retries by the task's own code happen at most once")
 
 
 FIRST = ", retry: {on: [OSError], max: 1}"

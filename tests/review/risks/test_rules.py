@@ -714,7 +714,7 @@ def test_an_exchange_that_rabbitmq_refuses_is_not_safe(way):
 
 
 @pytest.mark.parametrize(
-    ("serializer", "because"), [("json", "no client can read them"), ("msgpack", "in the old form")]
+    ("serializer", "because"), [("json", "no client can read them"), ("msgpack", "of the old content type")]
 )
 def test_results_that_are_read_no_more_are_told_from_those_that_are_not_read_at_all(serializer, because):
     accepted, sent = "accept_content: [{}]", f"task_serializer: msgpack, result_serializer: {serializer}"
@@ -730,8 +730,8 @@ def test_results_that_are_read_no_more_are_told_from_those_that_are_not_read_at_
     ("slots", "told"),
     [
         (("4", "{min: 1, max: 8}"), "its slots go from 4 to 8"),
-        (("{min: 4, max: 8}", "2"), "nothing is lost by it; its slots go from 8 to 2, and queues may grow"),
-        (("{min: 1, max: 8}", "{min: 1, max: 2}"), "nothing is lost by it; its slots go from 8 to 2, and "),
+        (("{min: 4, max: 8}", "2"), "no work is lost; its slots go from 8 to 2, and queues may grow"),
+        (("{min: 1, max: 8}", "{min: 1, max: 2}"), "no work is lost; its slots go from 8 to 2, and "),
     ],
 )
 def test_slots_are_those_that_a_worker_may_have_at_most(slots, told):
@@ -742,4 +742,4 @@ def test_slots_are_those_that_a_worker_may_have_at_most(slots, told):
 def test_nobody_meets_a_form_that_goes_to_another_broker():
     sends_yaml = pins("accept_content: [json, yaml], task_serializer: yaml") + PLAIN
     found = reviewed(PLAIN, "broker: {transport: redis, url: '${OTHER}'}\n" + sends_yaml)
-    assert at(found, "app/task_serializer").because == "neither fleet sees the messages of the other"
+    assert at(found, "app/task_serializer").because == "old and new workers cannot see each other's messages"

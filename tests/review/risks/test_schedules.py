@@ -123,7 +123,7 @@ def test_a_schedule_under_another_name_is_deployed_while_no_time_is_near(case):
     old, new, risk = RENAMED[case]
     change = at(renamed(old, new), "schedule:later")
     assert (change.kind, change.risk) == ("schedule-added", risk)
-    assert ("`nightly` of the same task goes" in change.because) == (risk is Class.MANUAL)
+    assert ("`nightly` of the same task is removed" in change.because) == (risk is Class.MANUAL)
 
 
 def test_the_times_of_both_names_are_given():
