@@ -41,11 +41,13 @@ constraints: ## record the newest versions in .ci/constraints.txt; run `make tes
 	{ echo '# What the tests pass with; made by `make constraints`.'; \
 	  .venv-newest/bin/pip freeze --all --exclude policycompiler; } > .ci/constraints.txt
 
-lint: $(VENV)/dev ## formatting, lint, types, import contracts
+lint: $(VENV)/dev ## formatting, lint, types, import contracts, spelling, prose
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python .ci/prose.py
 
 install: $(VENV)/dev ## build the wheel and install it over the old one
 	rm -rf dist

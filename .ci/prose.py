@@ -1,9 +1,10 @@
-"""The prose check: plain English in what people read, by the rules of CONTRIBUTING.md.
+"""The prose check: banned words, long sentences and placeholders in what people read.
 
-Reads the documents, the docstrings and strings of the package, the comments of the templates, and the
-words as they come out (`tests/data/words`). Spelling is codespell's, American; the banned words are in
-`.ci/prose.txt`, a line each: a regular expression, a tab, what to write instead. Prints each fault with file
-and line; exits 1 when there is one. `prose.py FILE…` checks these files only.
+It reads the documents, the docstrings and strings of the package, the lines of the templates, and the
+sentences as they come out (`tests/data/words`, `tests/data/golden`). codespell checks the spelling.
+`.ci/prose.txt` has the banned words, one per line: a regular expression, a tab, and what to write instead.
+The check prints each fault with file and line, and exits with 1 if there is one. `prose.py FILE…` checks
+only these files.
 """
 
 from __future__ import annotations
@@ -21,16 +22,26 @@ ROOT = Path(__file__).parent.parent
 LONGEST_WORDS = 25
 FEWEST_WORDS = 3
 """A shorter string is a name or a part of one."""
-DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md")
-SOURCES = ("policycompiler/**/*.py",)
-TEMPLATES = ("templates/**/*.j2", "policycompiler/**/*.tmpl")
-WORDS = ("tests/data/words/*.txt",)
+READ = (
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md"),
+    *("policycompiler/**/*.py", "templates/**/*"),
+    *("tests/data/words/*.txt", "tests/data/golden/**/*.md"),
+)
 
 _HOLE = "X"
-"""What stands for a value in a sentence."""
+"""The stand-in for a value in a sentence."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+(?=[\"'(A-Z`«])|\n\s*\n|\n\s*[-*] |;\s")
-_CODE = re.compile(r"``[^`]*``|`[^`]*`")
+_SENTENCE_END = re.compile(r"[.!?]\s+(?=[\"'(A-Z`X])|[:;]\s|\s[(–—]|\n\s*\n|\n\s*[-*] ")  # noqa: RUF001
+_CODE = re.compile(
+    r"``[^`]*``|`[^`]*`|\S*[/_.]\w\S*?(?=[).,;:]*(?:\s|$))"
+    r"|\d+(?: (?:d|h|min|s|KiB|MiB|GiB)\b(?: \d+(?= (?:h|min|s)\b))?)+"
+)
+"""Code, addresses, dotted names, and amounts such as `1 h 30 min`: each counts as one word."""
+_EXAMPLE = re.compile(
+    r"\n(?:Example:\n.*?(?=\n[A-Z]\w+:\n|$)|        +(?:fires|silent|when):.*?(?=\n {0,4}\S|$))", re.DOTALL
+)
+"""The parts of a manual page that are YAML."""
+_PLACEHOLDER = re.compile(r"\b(?:MILLISECONDS|SECONDS|NUMBER|STRING|VALUE|TODO|FIXME)\b")
 
 
 class Prose(NamedTuple):
@@ -73,8 +84,10 @@ def of_python(path: Path) -> Iterator[Prose]:
             text = node.value
         else:
             continue
-        if len(text.split()) >= FEWEST_WORDS:
-            yield Prose(path, node.lineno, text)
+        words = text.split()
+        names = sum("_" in word for word in words)
+        if len(words) >= FEWEST_WORDS and 2 * names < len(words):
+            yield Prose(path, node.lineno, _EXAMPLE.sub("\n\n", text))
 
 
 def of_lines(path: Path) -> Iterator[Prose]:
@@ -98,6 +111,8 @@ def banned() -> list[tuple[re.Pattern[str], str]]:
 def faults(prose: Prose, ban: list[tuple[re.Pattern[str], str]]) -> Iterator[Fault]:
     """What is wrong with it."""
     text = _CODE.sub(_HOLE, prose.text)
+    for found in _PLACEHOLDER.finditer(prose.text):
+        yield Fault(prose.path, prose.line, f"`{found.group()}`: write a number or a name")
     for pattern, instead in ban:
         for found in pattern.finditer(text):
             line = prose.line + text.count("\n", 0, found.start())
@@ -110,9 +125,8 @@ def faults(prose: Prose, ban: list[tuple[re.Pattern[str], str]]) -> Iterator[Fau
 
 def main(arguments: list[str]) -> int:
     """Check the files named, or all."""
-    patterns = (*DOCUMENTS, *SOURCES, *TEMPLATES, *WORDS)
     paths = [Path(name) for name in arguments] or sorted(
-        path for pattern in patterns for path in ROOT.glob(pattern)
+        path.relative_to(ROOT) for pattern in READ for path in ROOT.glob(pattern) if path.is_file()
     )
     ban = banned()
     found = [

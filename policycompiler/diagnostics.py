@@ -193,7 +193,7 @@ SHORTEST_PART = 4
 _APART = re.compile(r"[^a-z0-9]+")
 
 
-def misspelt(word: str, known: Iterable[str]) -> str | None:
+def misspelled(word: str, known: Iterable[str]) -> str | None:
     """The known word of a misspelling; capitals, dashes and blanks do not matter."""
     return _like(_plain(word), {_plain(name): name for name in _in_order(known)}, TYPO)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -43,7 +44,8 @@ def consumer_timeouts(plan: Plan) -> Iterator[Hazard]:
         for hold in _holds(plan, task, delays=delays):
             if hold.seconds >= limit:
                 message = f"{hold.what} {duration(hold.seconds)}, {_closes(queue.name, limit)}"
-                help_text = f"{hold.instead}, or raise the limit of the queue: {_higher(queue.name)}"
+                higher = _higher(queue.name, hold.seconds)
+                help_text = f"{hold.instead}, or raise the limit of the queue: {higher}"
                 settings: Makers = ((task, hold.key), (queue, "consumer_timeout_seconds"), (task, "queue"))
                 yield Hazard(
                     "unacked-over-consumer-timeout", settings, message, help_text, hold.path, about=(task,)
@@ -94,7 +96,7 @@ def _reserve(plan: Plan, worker: Scope, told: set[Scope], *, fixed: bool) -> Ite
     instead = "acknowledge the task late if it is safe to run twice"
     if plan.value(longest, "options.acks_late"):
         instead = "give the task its own queue and worker"
-    help_text = f"{instead}, or raise the limit of the queue: {_higher(queue.name)}"
+    help_text = f"{instead}, or raise the limit of the queue: {_higher(queue.name, held)}"
     path: SpecPath = ("tasks", longest.name, "runtime")
     settings = (
         (worker, "prefetch_multiplier"),
@@ -158,5 +160,7 @@ def _closes(queue: str, limit: float) -> str:
     )
 
 
-def _higher(queue: str) -> str:
-    return f"`queues: {{{queue}: {{arguments: {{{ARGUMENT}: MILLISECONDS}}}}}}` (RabbitMQ 3.12 and newer)"
+def _higher(queue: str, held: float) -> str:
+    """The limit for messages that are held for so many seconds, with a minute to spare."""
+    milliseconds = math.ceil(held / 60 + 1) * 60_000
+    return f"`queues: {{{queue}: {{arguments: {{{ARGUMENT}: {milliseconds}}}}}}}` (RabbitMQ 3.12 and newer)"

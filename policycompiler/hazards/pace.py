@@ -31,7 +31,7 @@ class Pace(NamedTuple):
     def waits(self, task: str) -> str:
         """What a user reads before the seconds."""
         prefetched = f"{self.messages} prefetched messages" if self.messages != 1 else "1 prefetched message"
-        return f"with a rate limit of {self.limit.value} and {prefetched}, a message of {task} may wait"
+        return f"at {self.limit.value} and with {prefetched}, a message of {task} may wait"
 
 
 def pace_of(plan: Plan, task: Scope, workers: list[str]) -> Pace | None:

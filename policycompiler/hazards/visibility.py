@@ -142,7 +142,7 @@ def _then(paced: float, one: float, limit: float) -> str:
     waiting = f"wait {duration(one)} for a slot" if one else ""
     running = f"run {duration(limit)}" if limit else ""
     parts = [part for part in (limiting, waiting, running) if part]
-    return "".join(f", then {part}" for part in parts) + ", in total" if parts else ""
+    return "".join(f", then {part}" for part in parts) + "; in total" if parts else ""
 
 
 def undeclared(plan: Plan) -> Iterator[Hold]:

@@ -8,8 +8,8 @@ Refuses:
     PC001 unreadable-file: name a readable regular file in UTF-8.
         when: a source is missing, unreadable, not a regular file, or not UTF-8.
     PC006 document-too-large: split the file, or split the workload into several services.
-        when: a file has more than 16 MiB, a list or mapping more than 20000 entries, or a document more than
-            a million values, 32 levels, 100 anchors, or 10000 values repeated by aliases.
+        when: a file has more than 16 MiB; a list or mapping has more than 20000 entries; a document has more
+            than a million values, 32 levels, 100 anchors, or 10000 values repeated by aliases.
 """
 
 from __future__ import annotations

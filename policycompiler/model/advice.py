@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from policycompiler.diagnostics import TYPO, SpecPath, did_you_mean, misspelt, nearest
+from policycompiler.diagnostics import TYPO, SpecPath, did_you_mean, misspelled, nearest
 from policycompiler.knowledge import celery_settings as celery
 from policycompiler.knowledge.brokers import BROKERS
 from policycompiler.model import words
@@ -36,7 +36,7 @@ def for_key(key: str, location: SpecPath, model: type[BaseModel]) -> str:
     meant = words.KEYS.get(where, {}).get(key) if isinstance(where, type) else None
     if meant:
         return meant
-    if near := misspelt(key, allowed):
+    if near := misspelled(key, allowed):
         return f"did you mean `{near}`?"
     return (
         _belongs(key, location, model, where)

@@ -1,12 +1,12 @@
 """The policies, in the order in which they decide, and the loop that applies them.
 
-The order is documentation: what the user wrote comes first, then who goes where, then how each task is
-delivered, then the processes that run it, then what follows from all of that.
+The order is documentation: the pins of the workload, routing, delivery of each task, the processes that run
+it, and everything that follows from these.
 
 Refuses:
     PC705 untunable-policy: correct the name; `policycompiler policy NAME` prints the parameters of each.
         when: a policy file sets parameters of a policy that has none, or that there is not.
-    PC706 too-many-errors: mend the first ones; they often have one cause.
+    PC706 too-many-errors: fix the first errors; they often have one cause.
         when: the policies have found 1000 errors.
 """
 
@@ -64,7 +64,7 @@ UNTUNABLE_POLICY = fatal("PC705", "untunable-policy")
 TOO_MANY_ERRORS = fatal("PC706", "too-many-errors")
 
 MOST_ERRORS = 1000
-"""More than anybody reads before mending the first ones; what comes after them is not looked for."""
+"""More than anybody reads before fixing the first ones; the policies stop after them."""
 
 
 def tune(policy: PolicyFile) -> tuple[Tuning, list[Diagnostic]]:

@@ -319,7 +319,7 @@ BOMBS: dict[str, Callable[[], str]] = {
     "twenty thousand wrong tasks": lambda: (
         f"{_WORKLOAD}tasks:\n" + "".join(f"  t{number}: {{latncy: x, work: x}}\n" for number in range(20_000))
     ),
-    "a thousand misspelt tasks in schedules": lambda: (
+    "a thousand misspelled tasks in schedules": lambda: (
         f"{_WORKLOAD}tasks:\n"
         + "".join(f"  t{number}:\n" for number in range(1000))
         + "schedules:\n"

@@ -355,7 +355,7 @@ DEVIATIONS: dict[str, dict[str, list[Finding | Decided | Variation | Unsaid]]] =
     },
     "kpi": {
         "schedule_missing_task": [Finding("beat-unknown-task")],
-        "misspelt_option": [
+        "misspelled_option": [
             Variation(
                 {"tasks": {"kobo.apps.project_ownership.tasks.async_task": {"options": {"max_retry": 5}}}},
                 "unknown-key",

@@ -64,7 +64,7 @@ def analyze(root: Path, *arguments: str, level: str = "info") -> subprocess.Comp
 
 
 def complaints(root: Path, unit: str) -> tuple[int, str]:
-    """What systemd says about a unit; it warns about misspelt keys and values, and still exits with 0."""
+    """What systemd says about a unit; it warns about misspelled keys and values, and still exits with 0."""
     found = analyze(root, "verify", "--man=no", unit)
     return found.returncode, found.stdout + found.stderr
 
@@ -119,7 +119,7 @@ def test_systemd_has_nothing_to_say_about_a_unit(root, unit):
     assert complaints(root, unit) == (0, "")
 
 
-def test_systemd_would_say_something_about_a_misspelt_key(root):
+def test_systemd_would_say_something_about_a_misspelled_key(root):
     put(root, everything())
     service = root / "etc/systemd/system" / BEAT
     service.write_text(service.read_text("utf-8").replace("KillMode=", "KilMode="), encoding="utf-8")

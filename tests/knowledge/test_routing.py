@@ -86,7 +86,7 @@ def test_by_name_the_route_counts_even_where_the_annotation_does_not(on_redis, d
     assert (database.llen("routed"), database.llen("annotated")) == (1, 0)
 
 
-def test_with_missing_queues_created_a_misspelt_queue_takes_messages_without_complaint(on_redis, database):
+def test_with_missing_queues_created_a_misspelled_queue_takes_messages_without_complaint(on_redis, database):
     lab = on_redis()
     lab.send("quick", queue="mispelt")
     assert database.llen("mispelt") == 1

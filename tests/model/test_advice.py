@@ -12,7 +12,7 @@ from workloads import HEAD
 from policycompiler.cli import cli
 from policycompiler.cli.init import FILES
 from policycompiler.compiler import compile_workload
-from policycompiler.diagnostics import misspelt, nearest
+from policycompiler.diagnostics import misspelled, nearest
 from policycompiler.knowledge import celery_settings as celery
 from policycompiler.model.shapes import NAME, paths_below
 from policycompiler.model.workload import Workload
@@ -116,7 +116,7 @@ def test_the_advice_says_what_to_write(text: str, code: str, advice: str) -> Non
 def test_a_key_below_a_section_is_pointed_to_from_the_top(path: tuple[str, ...]) -> None:
     if path[-1] in Workload.model_fields or celery.is_setting(path[-1]):
         pytest.skip("it is a key, or a setting of Celery, as well")
-    if misspelt(path[-1], Workload.model_fields):
+    if misspelled(path[-1], Workload.model_fields):
         pytest.skip("it may be a misspelling")
     [(_, said)] = [each for each in found(f"{path[-1]}: x") if each[0] == "PC101"]
     assert path[-1] in said

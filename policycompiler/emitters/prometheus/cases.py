@@ -183,7 +183,7 @@ def _no_event(alert: Alert, counters: Sequence[str], steps: int) -> Iterator[Cou
     heard = {_up(alert): _steady(1, steps)}
     window = max(1, alert.window_seconds // STEP_SECONDS - 2)
     ceased = {**heard, **dict.fromkeys(counters, f"4 {_steady(5, steps - 1)}")}
-    yield Course("fires when no event is counted any longer", ceased, {})
+    yield Course("fires when events stop", ceased, {})
     yield Course("fires when no event was ever counted", heard, {})
     yield Course(
         "stays silent while events come in time", {**ceased, counters[-1]: _rare_starts(steps, window)}

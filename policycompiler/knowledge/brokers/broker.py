@@ -131,9 +131,9 @@ class Broker:
     an answer. `disables_prefetch`: Celery's `worker_disable_prefetch` has an effect. `tls` is None if
     `broker_use_ssl` has no known form. `metrics` is None if celery-exporter does not support the broker.
 
-    `folders` are the transport options for the folder to read from and the one to write to, None where there
-    are none. `own_keys` are the defaults of the keys under which kombu keeps data of its own, beside those of
-    the queues, by the option that renames each.
+    `folders` are the transport options for the folder to read from and the one to write to, None if there
+    are none. `own_keys` are the keys under which kombu keeps its own data, beside the queues: the default key
+    by the option that renames it.
     """
 
     label: str

@@ -48,7 +48,7 @@ from policycompiler.diagnostics import (
     did_you_mean,
     error,
     fatal,
-    misspelt,
+    misspelled,
     warning,
 )
 from policycompiler.knowledge import celery_settings as celery
@@ -155,7 +155,7 @@ def _unknown(
     for option in options:
         if option not in known:
             message = f"`{option}` is {what} and would be silently ignored"
-            near = misspelt(option, known)
+            near = misspelled(option, known)
             help_text = (
                 (f"did you mean `{near}`?" if near else advice.elsewhere(option, where=Broker))
                 or did_you_mean(option, known)

@@ -214,7 +214,7 @@ def _decided(longest: Hold | None, needed: float, tuned: Parameters) -> Decision
             f"Celery's default is {duration(LEAST_SECONDS)}, and no declared task holds a message for longer"
         )
         return Decision(APP, key, needed, because, (Constant("LEAST_SECONDS", LEAST_SECONDS),))
-    because = f"{longest.what} {duration(longest.seconds)}, and the timeout is {tuned.margin:g} times that"
+    because = f"{longest.what} {duration(longest.seconds)}; the timeout is {tuned.margin:g} times that"
     margin = Parameter(("parameters", NAME, "margin"), tuned.margin)
     return Decision(APP, key, needed, because, (longest.origin, margin))
 
@@ -228,11 +228,8 @@ def _too_long(
     path = pin_path or (longest.path if longest and delayed else ())
     if timeout <= tuned.longest_seconds or not path:
         return
-    why = "" if pin_path or longest is None else f", because {longest.what} {duration(longest.seconds)}"
-    message = (
-        f"the broker redelivers messages of a killed worker, of all tasks, only after "
-        f"{duration(timeout)}{why}"
-    )
+    why = "" if pin_path or longest is None else f": {longest.what} {duration(longest.seconds)}"
+    message = f"the broker redelivers the messages of a killed worker only after {duration(timeout)}{why}"
     help_text = "keep due times in a database and poll it with a schedule"
     if pin_path:
         help_text = "lower or remove the pin"

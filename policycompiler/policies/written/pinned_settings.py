@@ -4,7 +4,7 @@ Decides:
     Nothing.
 
 Because:
-    Celery silently accepts any name and any value. A misspelt setting, a setting of a newer version, and
+    Celery silently accepts any name and any value. A misspelled setting, a setting of a newer version, and
     `"60"` for a number all look as if they worked. Celery refuses only a mixture of today's names and names
     from before Celery 4, when the worker starts
     (https://docs.celeryq.dev/en/stable/userguide/configuration.html#new-lowercase-settings). The known names
@@ -50,7 +50,7 @@ from policycompiler.diagnostics import (
     SpecPath,
     did_you_mean,
     error,
-    misspelt,
+    misspelled,
     warning,
 )
 from policycompiler.knowledge import celery_settings as celery
@@ -118,7 +118,7 @@ def _meant(key: str) -> str:
     known = celery.known_settings()
     if key in words.SETTINGS:
         return words.SETTINGS[key]
-    near = misspelt(key, known) or next((name for name in _with_section(key) if name in known), None)
+    near = misspelled(key, known) or next((name for name in _with_section(key) if name in known), None)
     if near in celery.SECTIONS:
         return f"declare it in `{celery.SECTIONS[near]}`"
     if near:

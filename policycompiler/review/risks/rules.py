@@ -146,7 +146,7 @@ _HARMLESS_KINDS = {
     "task-priority": "a priority changes the order of messages and loses none",
     "queue-promise": "alerts and sizes are computed from it; no process reads it",
     "beat-added": "no schedule is sent before beat starts",
-    "beat-removed": "no schedule is sent any longer",
+    "beat-removed": "beat no longer sends schedules",
 }
 """Why the kinds without a rule are safe."""
 

@@ -54,7 +54,7 @@ FROM_CELERY = {name: f"celery.exceptions.{name}" for name in ("SoftTimeLimitExce
 PERIODS = {"one_hour_in_seconds": 3600, "one_day_in_seconds": 86400, "thirty_days_in_seconds": 2592000}
 CRON_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 CODE = {"base", "bind", "max_retry", "on_failure"}
-"""Of a decorator: what is code, and one misspelt option that Celery ignores."""
+"""Of a decorator: what is code, and one misspelled option that Celery ignores."""
 DEFAULT = re.compile(
     r"(?:int\()?(?:os\.environ\.get|getenv|env(?:\.\w+)?|config)"
     r"\('\w+', (?:default=)?(?P<value>'[^']*'|\w+)(?:, cast=\w+)?\)\)?"

@@ -8,7 +8,7 @@ from workloads import Found, after
 from policycompiler.policies.broker import transport_options
 
 REFUSES = {
-    "misspelt": (
+    "misspelled": (
         "broker: {transport: redis, url: '${U}', options: {visibilty_timeout: 5}}",
         [
             Found(
@@ -19,7 +19,7 @@ REFUSES = {
             ),
         ],
     ),
-    "misspelt for RabbitMQ": (
+    "misspelled for RabbitMQ": (
         "broker: {transport: rabbitmq, url: '${U}', options: {confirm_publishes: true}}",
         [
             Found(
@@ -44,7 +44,7 @@ REFUSES = {
             ),
         ],
     ),
-    "misspelt in a predefined queue": (
+    "misspelled in a predefined queue": (
         "broker: {transport: sqs, url: '${U}', options: {predefined_queues: {a: {uri: x}}}}",
         [
             Found(
@@ -124,7 +124,7 @@ REFUSES = {
             ),
         ],
     ),
-    "misspelt for the results": (
+    "misspelled for the results": (
         (
             "results: {backend: redis, url: '${R}'}\n"
             "celery: {settings: {result_backend_transport_options: {global_key_prefix: a}}}"
@@ -138,7 +138,7 @@ REFUSES = {
             ),
         ],
     ),
-    "misspelt in the results' retry policy": (
+    "misspelled in the results' retry policy": (
         (
             "results: {backend: redis, url: '${R}'}\n"
             "celery: {settings: {result_backend_transport_options: {retry_policy: {timeouts: 5}}}}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from workloads import Found, after, for_its_rabbitmq
 
@@ -10,7 +12,7 @@ from policycompiler.policies.broker import unacked_messages
 QUORUM = "broker: {transport: rabbitmq, url: '${U}'}\n"
 CLASSIC = "broker: {transport: rabbitmq, url: '${U}', version: '3.13'}\n"
 HIGHER = (
-    "or raise the limit of the queue: `queues: {q: {arguments: {x-consumer-timeout: MILLISECONDS}}}` "
+    "or raise the limit of the queue: `queues: {q: {arguments: {x-consumer-timeout: ENOUGH}}}` "
     "(RabbitMQ 3.12 and newer)"
 )
 
@@ -99,9 +101,7 @@ REFUSES = {
             Found(
                 "unacked-over-consumer-timeout",
                 "2:50",
-                closes(
-                    "with a rate limit of 8/h and 4 prefetched messages, a message of shop.a may wait 30 min"
-                ),
+                closes("at 8/h and with 4 prefetched messages, a message of shop.a may wait 30 min"),
                 FEWER,
             ),
         ],
@@ -117,8 +117,7 @@ REFUSES = {
                 "unacked-over-consumer-timeout",
                 "2:46",
                 closes(
-                    "with a rate limit of 2/h and 1 prefetched message, a message of shop.a may wait 30 min "
-                    "and then run 7 s, in total 30 min 7 s"
+                    "at 2/h and with 1 prefetched message, a message of shop.a may wait 30 min and then run 7 s, in total 30 min 7 s"
                 ),
                 FEWER,
             ),
@@ -241,7 +240,20 @@ ACCEPTS = {
 
 @pytest.mark.parametrize(("fragment", "findings"), REFUSES.values(), ids=REFUSES)
 def test_it_refuses(fragment, findings):
-    assert after(unacked_messages, fragment, for_its_rabbitmq(fragment)).findings == findings
+    found = after(unacked_messages, fragment, for_its_rabbitmq(fragment)).findings
+    assert [each._replace(help=re.sub(r"\d{6,}", "ENOUGH", each.help)) for each in found] == findings
+
+
+def test_the_limit_that_it_proposes_is_enough():
+    told = (
+        "tasks: {shop.a: {queue: q, idempotent: true, runtime: 25m}}\nqueues: {q: {type: quorum%s}}\n"
+        + QUORUM
+    )
+    (found,) = after(unacked_messages, told % "").findings
+    (milliseconds,) = re.findall(r"x-consumer-timeout: (\d+)", found.help)
+    assert (
+        after(unacked_messages, told % f", arguments: {{x-consumer-timeout: {milliseconds}}}").findings == []
+    )
 
 
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)

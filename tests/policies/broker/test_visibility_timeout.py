@@ -27,7 +27,7 @@ DECIDES = {
             "app/longest_hold_seconds": (13492, "shop.a may run 3 h 44 min 52 s"),
             "app/visibility_timeout_seconds": (
                 20238,
-                ("shop.a may run 3 h 44 min 52 s, and the timeout is 1.5 times that"),
+                ("shop.a may run 3 h 44 min 52 s; the timeout is 1.5 times that"),
             ),
         },
     ),
@@ -37,8 +37,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 130248,
                 (
-                    "shop.a may be sent with a countdown of 1 d, then wait 7 min 12 s for a slot, in total "
-                    "1 d 7 min 12 s, and the timeout is 1.5 times that"
+                    "shop.a may be sent with a countdown of 1 d, then wait 7 min 12 s for a slot; in total "
+                    "1 d 7 min 12 s; the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -49,8 +49,7 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 12096,
                 (
-                    "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot, then run 7 min 12 s, "
-                    "in total 2 h 14 min 24 s, and the timeout is 1.5 times that"
+                    "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot, then run 7 min 12 s; in total 2 h 14 min 24 s; the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -61,8 +60,8 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 11448,
                 (
-                    "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot, in total 2 h 7 min "
-                    "12 s, and the timeout is 1.5 times that"
+                    "a retry of shop.a may wait 2 h, then wait 7 min 12 s for a slot; in total 2 h 7 min "
+                    "12 s; the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -76,8 +75,7 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 41838,
                 (
-                    "a message that worker q prefetches behind shop.a may wait 7 h 44 min 52 s, and the "
-                    "timeout is 1.5 times that"
+                    "a message that worker q prefetches behind shop.a may wait 7 h 44 min 52 s; the timeout is 1.5 times that"
                 ),
             ),
         },
@@ -91,15 +89,15 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 14414,
                 (
-                    "with a rate limit of 2/h and 8 prefetched messages, a message of shop.a may wait 4 h, "
-                    "then wait 7 s for a slot, then run 7 s, in total 4 h 14 s"
+                    "at 2/h and with 8 prefetched messages, a message of shop.a may wait 4 h, "
+                    "then wait 7 s for a slot, then run 7 s; in total 4 h 14 s"
                 ),
             ),
             "app/visibility_timeout_seconds": (
                 21621,
                 (
-                    "with a rate limit of 2/h and 8 prefetched messages, a message of shop.a may wait 4 h, "
-                    "then wait 7 s for a slot, then run 7 s, in total 4 h 14 s, and the timeout is 1.5 "
+                    "at 2/h and with 8 prefetched messages, a message of shop.a may wait 4 h, "
+                    "then wait 7 s for a slot, then run 7 s; in total 4 h 14 s; the timeout is 1.5 "
                     "times that"
                 ),
             ),
@@ -114,8 +112,8 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 25,
                 (
-                    "with a rate limit of 30/m and 9 prefetched messages, a message of shop.a may wait 18 "
-                    "s, then wait 7 s for a slot, in total 25 s"
+                    "at 30/m and with 9 prefetched messages, a message of shop.a may wait 18 "
+                    "s, then wait 7 s for a slot; in total 25 s"
                 ),
             ),
         },
@@ -130,7 +128,7 @@ DECIDES = {
                 3727,
                 (
                     "shop.a may be sent with a countdown of 1 h, then wait 2 min for its rate limit, then "
-                    "wait 7 s for a slot, in total 1 h 2 min 7 s"
+                    "wait 7 s for a slot; in total 1 h 2 min 7 s"
                 ),
             ),
         },
@@ -146,8 +144,7 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 3607,
                 (
-                    "with a rate limit of 1/h and 1 prefetched message, a message of shop.a may wait 1 h, "
-                    "then wait 7 s for a slot, in total 1 h 7 s"
+                    "at 1/h and with 1 prefetched message, a message of shop.a may wait 1 h, then wait 7 s for a slot; in total 1 h 7 s"
                 ),
             ),
         },
@@ -160,10 +157,7 @@ DECIDES = {
         {
             "app/longest_hold_seconds": (
                 7200,
-                (
-                    "with a rate limit of 1/h and 2 prefetched messages, a message of an undeclared task "
-                    "may wait 2 h"
-                ),
+                ("at 1/h and with 2 prefetched messages, a message of an undeclared task may wait 2 h"),
             ),
         },
     ),
@@ -173,7 +167,7 @@ DECIDES = {
             "app/longest_hold_seconds": (
                 607,
                 (
-                    "shop.a may be sent with a countdown of 10 min, then wait 7 s for a slot, in total 10 "
+                    "shop.a may be sent with a countdown of 10 min, then wait 7 s for a slot; in total 10 "
                     "min 7 s"
                 ),
             ),
@@ -185,7 +179,7 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 43200,
                 (
-                    "shop.a may be sent with a countdown of 8 h, then wait 7 min 12 s for a slot, in total "
+                    "shop.a may be sent with a countdown of 8 h, then wait 7 min 12 s for a slot; in total "
                     "8 h 7 min 12 s, and SQS allows at most 12 h"
                 ),
             ),
@@ -197,7 +191,7 @@ DECIDES = {
             "app/visibility_timeout_seconds": (
                 43200,
                 (
-                    "shop.a may be sent with a countdown of 9 h, then wait 7 min 12 s for a slot, in total "
+                    "shop.a may be sent with a countdown of 9 h, then wait 7 min 12 s for a slot; in total "
                     "9 h 7 min 12 s, and SQS allows at most 12 h"
                 ),
             ),
@@ -350,7 +344,7 @@ REFUSES = {
                 "1:61",
                 (
                     "the broker redelivers a message to another worker after 1 h, but a retry of shop.a "
-                    "may wait 2 h, then run 7 s, in total 2 h 7 s"
+                    "may wait 2 h, then run 7 s; in total 2 h 7 s"
                 ),
                 "remove the pin (the compiler then sets 3 h 21 s), or make the times shorter",
             ),
@@ -381,8 +375,7 @@ REFUSES = {
                 "rate-limit-over-visibility",
                 "1:61",
                 (
-                    "the broker redelivers a message to another worker after 20 s, but with a rate limit "
-                    "of 10/m and 8 prefetched messages, a message of shop.a may wait 48 s"
+                    "the broker redelivers a message to another worker after 20 s, but at 10/m and with 8 prefetched messages, a message of shop.a may wait 48 s"
                 ),
                 (
                     "remove the pin (the compiler then sets 1 h), or lower the worker's concurrency or "
@@ -420,9 +413,7 @@ REFUSES = {
                 "visibility-too-long",
                 "1:63",
                 (
-                    "the broker redelivers messages of a killed worker, of all tasks, only after 13 h 30 "
-                    "min 11 s, because with a rate limit of 1/h and 9 prefetched messages, a message of "
-                    "shop.a may wait 9 h, then wait 7 s for a slot, in total 9 h 7 s"
+                    "the broker redelivers the messages of a killed worker only after 13 h 30 min 11 s: at 1/h and with 9 prefetched messages, a message of shop.a may wait 9 h, then wait 7 s for a slot; in total 9 h 7 s"
                 ),
                 "lower the worker's concurrency or prefetch multiplier",
             ),
@@ -438,8 +429,7 @@ REFUSES = {
                 "rate-limit-over-visibility",
                 "1:21",
                 (
-                    "the broker redelivers a message to another worker after 12 h, but with a rate limit "
-                    "of 1/h and 13 prefetched messages, a message of shop.a may wait 13 h"
+                    "the broker redelivers a message to another worker after 12 h, but at 1/h and with 13 prefetched messages, a message of shop.a may wait 13 h"
                 ),
                 (
                     "stay below 12 h, the maximum of SQS: lower the worker's concurrency or prefetch "
@@ -503,9 +493,7 @@ REFUSES = {
                 "visibility-too-long",
                 "1:46",
                 (
-                    "the broker redelivers messages of a killed worker, of all tasks, only after 13 h 30 "
-                    "min 11 s, because shop.a may be sent with a countdown of 9 h, then wait 7 s for a "
-                    "slot, in total 9 h 7 s"
+                    "the broker redelivers the messages of a killed worker only after 13 h 30 min 11 s: shop.a may be sent with a countdown of 9 h, then wait 7 s for a slot; in total 9 h 7 s"
                 ),
                 "keep due times in a database and poll it with a schedule",
             ),
@@ -517,7 +505,7 @@ REFUSES = {
             Found(
                 "visibility-too-long",
                 "1:61",
-                ("the broker redelivers messages of a killed worker, of all tasks, only after 1 d"),
+                ("the broker redelivers the messages of a killed worker only after 1 d"),
                 "lower or remove the pin",
             ),
         ],

@@ -261,7 +261,7 @@ REFUSES = {
             ),
         ],
     ),
-    "a misspelt name": (
+    "a misspelled name": (
         "tasks: {shop.a: {idempotent: true, retry: {on: [ConectionError]}}}",
         [
             Found(

@@ -160,7 +160,7 @@ REFUSES = {
             ),
         ],
     ),
-    "misspelt": (
+    "misspelled": (
         "tasks: {shop.a: {options: {compression: bzib2, serializer: jason}}}",
         [
             Found(

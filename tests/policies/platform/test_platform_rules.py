@@ -34,7 +34,7 @@ REFUSES = {
             )
         ],
     ),
-    "a misspelt team": (
+    "a misspelled team": (
         "owners: [storefront, payments]",
         "tasks: {shop.a: {owner: storefrnt}}",
         [

@@ -133,7 +133,7 @@ REFUSES = {
             )
         ],
     ),
-    "a misspelt task": (
+    "a misspelled task": (
         "tasks: {shop.mail.send: }\nschedules: {s: {task: shop.mail.sent, every: 1m}}",
         [
             Found(

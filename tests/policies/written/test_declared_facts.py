@@ -138,7 +138,7 @@ LEADS_TO = {
     "the policy": ("tasks: {shop.a: {}}", "task:shop.a/idempotent", ["DEFAULT_IDEMPOTENT"]),
 }
 REFUSES = {
-    "a misspelt class": (
+    "a misspelled class": (
         "tasks: {shop.a: {latency: interactiv}}",
         [
             Found(

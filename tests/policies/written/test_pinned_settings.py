@@ -10,7 +10,7 @@ from policycompiler.knowledge import celery_settings
 from policycompiler.policies.written import pinned_settings
 
 REFUSES = {
-    "a misspelt setting": (
+    "a misspelled setting": (
         "celery: {settings: {task_ack_late: true}}",
         [
             Found(
@@ -247,7 +247,7 @@ REFUSES = {
             ),
         ],
     ),
-    "a misspelt word of a retry policy": (
+    "a misspelled word of a retry policy": (
         "celery: {settings: {task_publish_retry_policy: {max_retry: 3}}}",
         [
             Found(

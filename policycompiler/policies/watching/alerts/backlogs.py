@@ -30,7 +30,7 @@ def backlog(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
     }
     description = (
         f"Queue {queue.scope.name} has held more than {threshold.value} messages for "
-        f"{span(choices['for_seconds'])}. Its {slots:g} slots cannot start them within the latency target "
+        f"{span(choices['for_seconds'])}. Its {slots:.3g} slots cannot start them within the latency target "
         f"of {duration(promise)}. {look(plan)}"
     )
     summary = f"Queue {queue.scope.name} misses its latency target"
@@ -57,13 +57,13 @@ def _threshold(
     floor = tuned.backlog_floor
     threshold = max(floor, drained, burst)
     because = (
-        f"{slots:g} slots with runs of about {duration(float(f'{run:.2g}'))} start {drained} messages "
+        f"{slots:.3g} slots with runs of about {duration(float(f'{run:.2g}'))} start {drained} messages "
         f"within the latency target of {duration(promise)}"
     )
     if drained < floor:
-        because += f", and fewer than {floor} messages are no backlog"
+        because += f"; fewer than {floor} messages are no backlog"
     if threshold == burst > drained:
-        because += f", and a declared burst is {burst} messages"
+        because += f"; a declared burst is {burst} messages"
     origins = (wait, *slot_origins, *run_origins, *bursts, origin(tuned, "backlog_floor"))
     return Choice(threshold, because, origins)
 
