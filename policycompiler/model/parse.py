@@ -207,7 +207,7 @@ def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> 
     key = str(location[-1])
     help_text = advice.for_key(key, location, model)
     if len(location) == 1 and model in {Workload, WorkloadFile} and key in PolicyFile.model_fields:
-        help_text = "move it to the policy file, which is given with `--policy`"
+        help_text = "write it in a policy file, and pass that file with `--policy`"
     if len(location) == 1 and model is PolicyFile and key in WorkloadFile.model_fields:
         help_text = "move it to a workload file"
     return UNKNOWN_KEY.at(path, f"unknown key `{key}`", help=help_text, at_key=True)

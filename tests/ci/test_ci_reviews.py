@@ -181,7 +181,7 @@ def test_a_checkout_without_the_base_says_how_to_get_it(merge: Merge, tmp_path: 
     folder = clone(merge, "result", 1, tmp_path)
     refused = step(ours([each["run"] for each in REVIEW["steps"] if "run" in each])[-1], folder)
     assert refused.returncode == 2
-    assert "cut off by a shallow clone" in refused.stderr
+    assert "the clone is shallow" in refused.stderr
 
 
 @pytest.mark.parametrize("merged", [True, False])
@@ -225,7 +225,7 @@ def test_what_the_page_says_a_review_fails_on(merge: Merge, tmp_path: Path) -> N
     assert "no file has an environment `prod`" in deleted[1]
     (folder / "workloads").rename(folder / "jobs")
     moved = reviews(folder, "jobs")
-    assert "if it had another path then, `git:HEAD^1:PATH` names it" in moved[1]
+    assert "if it had another path then, write `git:HEAD^1:PATH`" in moved[1]
     assert (moved[0], moved[2]) == (2, "")
     gone = reviews(folder, "workloads")
     assert "there is no workloads" in gone[1]

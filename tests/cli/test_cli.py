@@ -271,7 +271,7 @@ class TestInit:
         assert found.exit_code == 0
         assert found.stdout.endswith("next: cd a/b; policycompiler compile\n")
         assert run("check", "a", "--policy", "a/b/policy.yaml").exit_code == 0
-        assert "name such a file with `--policy`" in run("check", "a").stdout
+        assert "pass that file with `--policy`" in run("check", "a").stdout
 
     def test_a_second_time_nothing_is_written(self):
         found = run("init")

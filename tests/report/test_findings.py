@@ -230,7 +230,11 @@ def load_text(text: str) -> tuple[Document, list[Diagnostic]]:
 @pytest.mark.parametrize("break_", ["\x85", "\u2028"])
 def test_a_line_ends_before_a_refused_line_break(break_: str) -> None:
     document, findings = load_text(f"a: 1{break_}b: 2\n")
-    assert full(document, *findings).splitlines()[2:] == ["1 | a: 1", "  |     ^", "  = help: remove it"]
+    assert full(document, *findings).splitlines()[2:] == [
+        "1 | a: 1",
+        "  |     ^",
+        "  = help: remove the character",
+    ]
 
 
 @pytest.mark.parametrize("break_", ["\n", "\r\n", "\r"])

@@ -114,7 +114,7 @@ def _results(at: At) -> Judged:
 
 def _limits(at: At) -> Judged:
     if at.key in {"longest_run_seconds", "limits_assumed"}:
-        return safe("stops and timeouts are computed from it; no process reads it")
+        return safe("stops and timeouts are computed from this value; no process reads the value itself")
     if _is_lower(at.now, at.was) and not _is_measured(at):
         return _unmeasured(at.key, at.now)
     if (hasty := ordered(*_hasty(at))) is not None:
