@@ -1,7 +1,7 @@
 """From data to the typed workload; refusals of pydantic become findings in the words of the workload.
 
 Because:
-    An unknown key, or text in place of a number, would silently have no effect: the team would rely on a
+    An unknown key, or text in place of a number, would silently have no effect. The team would rely on a
     promise that no setting keeps. So every value of a workload has one form. Any other form is refused
     at its line, with the most similar word.
 

@@ -228,7 +228,7 @@ def test_what_the_page_says_a_review_fails_on(merge: Merge, tmp_path: Path) -> N
     assert "if it had another path then, write `git:HEAD^1:PATH`" in moved[1]
     assert (moved[0], moved[2]) == (2, "")
     gone = reviews(folder, "workloads")
-    assert "there is no workloads" in gone[1]
+    assert "workloads does not exist" in gone[1]
     assert gone[0] == 2
     told = step("policycompiler diff git:HEAD^1:workloads jobs", folder)
     assert (told.returncode, "lossy" in told.stdout) == (0, True)

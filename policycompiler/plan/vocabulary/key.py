@@ -79,7 +79,7 @@ class ChangeKind(StrEnum):
     TASK_RESULTS = "task-results"
     TASK_RETRIES = "task-retries"
     UNKNOWN = "unknown"
-    """Of a key that this version does not know; whether it is safe, nobody can say."""
+    """A key that this version does not know, so it is unknown whether the change is safe."""
     VISIBILITY_TIMEOUT = "visibility-timeout"
     WORKER_GRACE = "worker-grace"
     WORKER_OPTIONS = "worker-options"

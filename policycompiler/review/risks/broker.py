@@ -66,8 +66,8 @@ def _by_hand(at: At) -> Iterator[str]:
     if held := [f"`{option.was}`" for option in message_places.held_elsewhere(at.old, at.new)]:
         yield (
             f"messages of killed workers stay under {' and '.join(held)}, and no new worker redelivers "
-            "them; once the old workers have stopped, check that no message is left there, or run a "
-            "worker with the old options until the visibility timeout has passed"
+            "them; after the old workers stop, check that no message is left there, or run a worker with "
+            "the old options for one visibility timeout"
         )
     if connecting := [f"`{option}`" for option in _differing(at) if option in _CONNECTING]:
         yield (
