@@ -1,4 +1,4 @@
-"""Numbers for people: in every sentence, whoever makes it."""
+"""Numbers for people, in every sentence, table and description; machines keep seconds and bytes."""
 
 from __future__ import annotations
 
@@ -31,5 +31,6 @@ def size(count: int) -> str:
     """Bytes for people: `1.5 GiB`."""
     for unit, least in _SIZES:
         if count >= least:
-            return f"{count / least:.3g} {unit}"
+            # Three digits, but never `1.02e+03`.
+            return f"{count / least:.{3 if count < 1000 * least else 4}g} {unit}"
     return f"{count} B"

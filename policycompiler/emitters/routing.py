@@ -143,14 +143,9 @@ def _fate(plan: Reading, task: Scope) -> str:
 
 
 def _row(plan: Reading, scope: Scope) -> _Row:
-    p50, p99 = plan.get(scope, "runtime_p50_seconds"), plan.get(scope, "runtime_p99_seconds")
-    runtime = (
-        "not declared"
-        if p99 is None
-        else duration(p99)
-        if p50 is None
-        else f"{duration(p50)} … {duration(p99)}"
-    )
+    declared = [plan.get(scope, f"runtime_{each}_seconds") for each in ("p50", "p99")]
+    runtimes = [duration(each) for each in declared if isinstance(each, int | float)]
+    runtime = " … ".join(runtimes) or "not declared"
     if plan.value(scope, "external"):
         delivery, limits = "another app", "another app"
     else:

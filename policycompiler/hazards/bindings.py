@@ -59,7 +59,7 @@ def _fanout(plan: Plan, bound: _Bound) -> Iterator[Hazard]:
         return
     message = (
         f"queue {name} has a fanout exchange, whose messages {transport} does not keep. Messages sent while "
-        "no worker runs are lost. Every worker process runs each other message"
+        "no worker runs are lost. Every worker process runs all other messages"
     )
     help_text = "remove `exchange_type: fanout`, or write `broadcast: true` if every process must run each"
     yield Hazard("fanout-unkept", settings, message, help_text, path)

@@ -57,7 +57,9 @@ def unchecked_queues(plan: Plan) -> Iterator[Hazard]:
             f"until another app declares queue {queue.name}, RabbitMQ confirms messages to it, such as "
             f"{unchecked.name}, and drops them"
         )
-        help_text = f"write `queue: {queue.name}` in the task and keep `confirm_publish`: sends then fail"
+        help_text = (
+            f"write `queue: {queue.name}` in the task and keep `confirm_publish`, so that such sends fail"
+        )
         settings = (
             (unchecked, "mandatory"),
             (queue, "external"),

@@ -37,7 +37,7 @@ def _levels_of_all(plan: Plan, own: list[Scope]) -> Iterator[Hazard]:
     if quorum is None:
         return
     message = (
-        f"`{OF_ALL}` adds `{LEVELS}` to every queue, but RabbitMQ refuses (406) it for the quorum queue "
+        f"`{OF_ALL}` adds `{LEVELS}` to every queue, but RabbitMQ refuses it (406) for the quorum queue "
         f"{quorum.name}: its workers do not start, and every send fails"
     )
     help_text = f"remove `{OF_ALL}`, and write `priorities` in the classic queues that need priority levels"
@@ -66,12 +66,12 @@ def _given_up(plan: Plan, queue: Scope) -> Iterator[Hazard]:
     if late is None or arguments_of(plan, queue).get(LIMIT) != 0:
         return
     message = (
-        f"queue {queue.name} has a delivery limit of 0: when a worker dies during a run of {late.name}, "
-        "RabbitMQ does not redeliver the message, although the task is acknowledged late"
+        f"queue {queue.name} has a delivery limit of 0: RabbitMQ does not redeliver a message of "
+        f"{late.name} when its worker dies, although the task is acknowledged late"
     )
     path: SpecPath = ("queues", queue.name, "arguments", LIMIT)
     settings = ((queue, f"arguments.{LIMIT}"), (late, "options.acks_late"))
-    help_text = "remove it (the compiler then sets a limit), or write 1 or more"
+    help_text = "remove the limit (the compiler then sets one), or write 1 or more"
     yield Hazard("delivery-limit-zero", settings, message, help_text, path, about=(queue,))
 
 

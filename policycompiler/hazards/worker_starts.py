@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import is_consumed, type_of
-from policycompiler.knowledge.celery_settings import LOG_LEVELS
+from policycompiler.knowledge.celery_settings import LOG_LEVELS, known
 from policycompiler.knowledge.queue_arguments import TYPE
 from policycompiler.plan import APP, Plan, Scope, Value
 
@@ -31,9 +31,15 @@ def worker_starts(plan: Plan) -> Iterator[Hazard]:
 def _queues_of_celery(plan: Plan) -> Iterator[Hazard]:
     for kind, who in (("control", "no worker starts"), ("event", "nothing can receive task events")):
         durable, exclusive = f"{kind}_queue_durable", f"{kind}_queue_exclusive"
-        if plan.get(APP, durable) is True and plan.get(APP, exclusive) is not False:
-            message = f"Celery refuses `{durable}` together with `{exclusive}`, which is on by default: {who}"
-            yield _refused(plan, durable, message, f"set `{exclusive}: false`, or remove `{durable}`")
+        pinned, version = plan.get(APP, exclusive), plan.text(APP, "celery_version")
+        on = known("settings", version).get(exclusive, {}).get("default") if pinned is None else pinned
+        if plan.get(APP, durable) is True and on:
+            why = f", which is on by default in Celery {version}" if pinned is None else ""
+            message = f"Celery refuses `{durable}` together with `{exclusive}`{why}: {who}"
+            help_text = f"set `{exclusive}: false`, or remove `{durable}`"
+            if plan.written(APP, "celery_version") is None:
+                help_text += "; if an older Celery runs, declare `celery.version`"
+            yield _refused(plan, durable, message, help_text)
 
 
 def _consumers(plan: Plan, queue: Scope) -> Iterator[Hazard]:
@@ -75,8 +81,8 @@ def delayed_starve(plan: Plan) -> Iterator[Hazard]:
         delay = plan.number_if_any(task, "max_countdown_seconds")
         if delay and not plan.get(task, "external"):
             message = (
-                f"a worker that holds {limit:g} delayed messages fetches no other message. {task.name} is "
-                "sent with a countdown, so messages that are due wait behind delayed ones"
+                f"a worker that holds {limit:g} delayed message{'s' * (limit != 1)} fetches no other. "
+                f"{task.name} is sent with a countdown, so messages that are due wait behind delayed ones"
             )
             settings = ((APP, "worker_eta_task_limit"), (task, "max_countdown_seconds"))
             path = place_of(plan, APP, "worker_eta_task_limit")

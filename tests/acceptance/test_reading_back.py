@@ -156,7 +156,7 @@ def test_a_namespace_prefixes_every_setting(tmp_path):
 def test_a_missing_url_is_an_error_that_names_the_variable(build, monkeypatch, missing):
     monkeypatch.delenv(missing, raising=False)
     given = {name: url for name, url in URLS.items() if name != missing}
-    with pytest.raises(ImproperlyConfigured, match=rf"environment; not set: {missing}$"):
+    with pytest.raises(ImproperlyConfigured, match=rf"environment variables; not set: {missing}$"):
         configured_app(build, given)
 
 

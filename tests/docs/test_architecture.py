@@ -15,17 +15,17 @@ NEW = {"crontab", "gcpubsub"}
 """What the how-tos make."""
 
 
-def test_the_floors_that_are_drawn_are_those_of_the_contract():
-    drawn = PAGE.partition("```text floors\n")[2].partition("```")[0].splitlines()
+def test_the_layers_of_the_page_are_those_of_the_contract():
+    drawn = PAGE.partition("```text layers\n")[2].partition("```")[0].splitlines()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     (contract,) = [each for each in project["tool"]["importlinter"]["contracts"] if each["type"] == "layers"]
     assert drawn == contract["layers"]
 
 
-def test_every_room_is_explained():
-    rooms = PAGE.partition("## The rooms")[2].partition("\n## ")[0]
+def test_every_package_is_explained():
+    packages = PAGE.partition("## The packages")[2].partition("\n## ")[0]
     folders = [path.name for path in (ROOT / "policycompiler").iterdir() if (path / "__init__.py").is_file()]
-    assert [name for name in folders if f"`{name}/`" not in rooms] == []
+    assert [name for name in folders if f"`{name}/`" not in packages] == []
 
 
 def named() -> list[str]:

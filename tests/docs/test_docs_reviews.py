@@ -76,13 +76,13 @@ CLASSES = {
         "tasks: {shop.a: {queue: q}}\nworkers: {w: {queues: [q], concurrency: 2}}\n",
         "tasks: {shop.a: {queue: q}}\nworkers: {w: {queues: [q], concurrency: 4}}\n",
     ),
-    "a task moves to a queue that nobody consumes yet": (
+    "a task moves to a queue that no worker consumes yet": (
         "ordered",
         "tasks: {shop.a: {queue: q}}\n",
         "tasks: {shop.a: {queue: r}}\n",
     ),
-    "a nightly job that may not run twice gets another time": ("manual", NIGHTLY % 3, NIGHTLY % 4),
-    "a task is acknowledged early from now on": (
+    "a nightly job that is not safe to run twice gets another time": ("manual", NIGHTLY % 3, NIGHTLY % 4),
+    "a task is now acknowledged early": (
         "lossy",
         "tasks: {shop.a: {idempotent: true}}\n",
         "tasks: {shop.a: {idempotent: false}}\n",

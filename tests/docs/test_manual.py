@@ -75,7 +75,8 @@ FINDING = """\
 PC301 soft-over-hard: error in every profile
 
 Message
-    the soft limit of 20 s is above the hard limit of 10 s: Celery refuses such a send
+    the soft time limit of 20 s is above the hard time limit of 10 s: Celery refuses to send the
+    task
 
 To do
     lower the soft limit or raise the hard one.

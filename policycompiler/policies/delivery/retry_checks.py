@@ -69,7 +69,7 @@ BACKOFF_KNOBS = ("retry_backoff_max", "retry_jitter")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Look at the retries of each task that is run here."""
+    """Check the retries of each task that runs here."""
     yield from as_findings(retried_without_end(plan), RETRY_UNBOUNDED)
     for name, task in spec.tasks.items():
         scope = Scope("task", name)

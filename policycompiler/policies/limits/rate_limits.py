@@ -32,7 +32,7 @@ Refuses:
             tasks: {shop.a: {queue: q, rate: 20/m, options: {rate_limit: 10/m}}}
         silent:
             tasks: {shop.a: {queue: q, rate: 20/m, options: {rate_limit: 30/m}}}
-    PC551 rate-limit-starves: give the task a queue of its own.
+    PC551 rate-limit-starves: give the task its own queue.
         fires:
             tasks:
               shop.a: {latency: standard, options: {rate_limit: 1/m}}

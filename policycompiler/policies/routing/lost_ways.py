@@ -5,8 +5,8 @@ Decides:
 
 Because:
     With the file system as broker, every process writes to `data_folder_out` and reads from
-    `data_folder_in`, and all processes share one configuration. kombu keeps unacknowledged messages in
-    Redis under keys of its own, so a queue of the same name fails. A topic exchange discards a message
+    `data_folder_in`, and all processes share one configuration. In Redis, kombu keeps unacknowledged
+    messages under its own keys, so a queue of the same name fails. A topic exchange discards a message
     whose routing key matches no binding
     (https://docs.celeryq.dev/en/stable/userguide/routing.html#topic-exchanges).
 

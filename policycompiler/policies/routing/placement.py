@@ -107,7 +107,7 @@ def _default_queue(spec: Workload, plan: Plan, service: str) -> Decision:
             if queue in own and queue in (table or own):
                 because = f"undeclared tasks share the queue of class `{latency}`"
                 if latency == order[-1]:
-                    because += ", because the app has no other"
+                    because += ", the only one of the app"
                 return Decision(APP, "task_default_queue", queue, because, (Derived(own[queue], "queue"),))
     if table:
         return _of_the_table(spec, plan, tasks, order, table)

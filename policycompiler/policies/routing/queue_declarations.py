@@ -33,8 +33,8 @@ Because:
     if they use a routing key and an exchange that is not named like the queue.
 
     For a broadcast, each process has its own queue, bound to a `fanout` exchange. Publishers declare the
-    exchange and no queue. kombu's own `Broadcast` leaves the exchange undeclared, and its messages are lost
-    on Redis. A broadcast message is not kept for a worker that is not running.
+    exchange and no queue. With kombu's own `Broadcast`, publishers do not declare the exchange, so messages
+    are lost on Redis. A broadcast message is not kept for a worker that is not running.
 
 Example:
     tasks:
@@ -289,8 +289,8 @@ def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterat
         late = next((task for task in tasks if plan.value(task, "idempotent")), None)
         if late is not None:
             message = (
-                f"with the delivery limit {limit}, queue {scope.name} redelivers a message that kills its "
-                f"worker without end, for instance one of {late.name}"
+                f"the delivery limit {limit} does not stop queue {scope.name} from redelivering a message "
+                f"that kills its worker, for instance one of {late.name}"
             )
             help_text = "remove the limit (the compiler then sets one), or write a limit of 1 or more"
             yield DELIVERY_LIMIT_MISSING.at((*path, LIMIT), message, help=help_text)
@@ -300,7 +300,7 @@ def _kind(plan: Plan, scope: Scope, written: Queue | None, tuned: Parameters) ->
     if not plan.broker.quorum_queues:
         return _Kind(quorum=False, because="this broker has only one type of queue", origin=_TRANSPORT)
     if plan.value(scope, "broadcast"):
-        because = "each process has its own queue of a broadcast, only while it runs"
+        because = "each process has its own broadcast queue while it runs"
         return _Kind(quorum=False, because=because, origin=Derived(scope, "broadcast"))
     pinned = None if written is None else _pinned(("queues", scope.name), written)
     if pinned is not None:

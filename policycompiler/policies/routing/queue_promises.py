@@ -44,7 +44,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
         if tasks:
             first = min(tasks, key=lambda task: urgency[plan.text(task, "latency")])
             latency = plan.text(first, "latency")
-            origin, because = Derived(first, "latency"), f"{first.name} is the most urgent task of the queue"
+            origin = Derived(first, "latency")
+            because = "the most urgent task of the queue has this latency class"
         else:
             latency = DEFAULT_CLASS
             origin = Constant("DEFAULT_CLASS", DEFAULT_CLASS)

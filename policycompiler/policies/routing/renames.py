@@ -66,7 +66,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             continue
         if plan.value(Scope("task", name), "external"):
             message = f"another app runs {name}, so `renamed_from` has no effect here"
-            help_text = "remove it here, and declare the earlier names in the app that runs the task"
+            help_text = "remove `renamed_from`, and declare the earlier names in the app that runs the task"
             yield RENAMED_ELSEWHERE.at(path, message, help=help_text, fix=(Remove(path),), at_key=True)
             continue
         taken = []
@@ -97,6 +97,6 @@ def _objection(
     if earlier is not None and earlier[1] != name:
         message = f"`{old}` is declared as an earlier name of {earlier[1]} and of {name}"
         help_text = "keep the name in the task that its messages are for"
-        related = (Related(earlier, f"of {earlier[1]}"),)
+        related = (Related(earlier, f"earlier name of {earlier[1]}"),)
         return EARLIER_NAME_OF_TWO.at(where, message, help=help_text, related=related)
     return None

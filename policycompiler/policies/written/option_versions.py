@@ -94,8 +94,6 @@ def _zones(spec: Workload, plan: Plan, version: str) -> Iterator[Diagnostic]:
             continue
         said = spec.schedules[scope.name].timezone is not None
         path: SpecPath = ("schedules", scope.name, "timezone" if said else "cron")
-        message = (
-            f"Celery {version} reads every cron in the app's zone, {of_all}, but this one is meant in {own}"
-        )
+        message = f"Celery {version} reads every cron in the app's zone, {of_all}, but this cron is in {own}"
         help_text = f"write the times in {of_all}, pin `celery.settings.timezone` for all, or run Celery 5.7"
         yield SCHEDULE_ZONE_NEWER_THAN_TARGET.at(path, message, help=help_text)

@@ -105,8 +105,8 @@ def _no_setting(key: str, settings: Mapping[str, Value]) -> Diagnostic:
         return UNKNOWN_SETTING.at(path, message, help=help_text, at_key=True, fix=fix)
     if key == key.upper():
         message = (
-            f"`{key}` is the name of `{old}` before Celery 4: mixed with today's names, it stops Celery at "
-            "the start"
+            f"`{key}` was the name of `{old}` before Celery 4: Celery does not start if both old and new "
+            "names are set"
         )
     else:
         message = f"`{key.upper()}` was the name of `{old}` before Celery 4; Celery silently ignores `{key}`"

@@ -94,8 +94,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     if kept and plan.get(APP, "worker_disable_rate_limits"):
         first, limit = next(iter(kept.items()))
         message = (
-            "`worker_disable_rate_limits` turns off every rate limit, but the workload sets "
-            f"{len(kept)}, for instance {limit}"
+            "`worker_disable_rate_limits` turns off every rate limit, but the workload sets rate limits, for "
+            f"instance {limit} ({len(kept)} in total)"
         )
         related = (Related(first, "a rate limit"),)
         help_text = "remove the pin, or remove the rate limits"
@@ -123,7 +123,7 @@ def _memory(plan: Plan) -> Iterator[Diagnostic]:
         told.add(path)
         beside = "" if budget is None else f", but worker {worker.name} has {size(int(budget))} of memory"
         message = (
-            f"`max_memory_per_child` of {kib:g} KiB allows a child process {size(int(kib * KIB))}{beside}: "
+            f"`max_memory_per_child` of {kib:.0f} KiB allows a child process {size(int(kib * KIB))}{beside}: "
             "no process reaches this limit"
         )
         help_text = "write a number of KiB below the memory of the worker"

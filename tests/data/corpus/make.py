@@ -67,6 +67,8 @@ class About(NamedTuple):
 
     broker: Facts
     results: Facts | None = None
+    celery: str = ""
+    """The Celery that runs; empty where nothing tells."""
     namespace: str = ""
     app: str = ""
     settings: Mapping[str, object] = {}
@@ -212,6 +214,8 @@ ABOUT = {
     ),
     "safe-transaction-service": About(
         broker={"transport": "rabbitmq", "url": BROKER_URL},
+        # Its durable control queues are new in 5.6, and stop every worker of 5.7.
+        celery="5.6",
         namespace="CELERY",
         settings={"task_default_queue": "celery"},
         # One row of the two indexers is for each kind of chain, and one is never on.
@@ -240,7 +244,8 @@ def workload(name: str, sheet: Facts) -> Facts:
     settings = {**_settings(sheet, about), **about.settings}
     queue = settings["task_default_queue"]
     workers = {worker["name"]: _worker(worker, about) for worker in sheet["workers"]}
-    celery = {"namespace": about.namespace} if about.namespace else {}
+    celery = {"version": about.celery} if about.celery else {}
+    celery |= {"namespace": about.namespace} if about.namespace else {}
     parts = {
         "version": 1,
         "service": name,

@@ -55,7 +55,7 @@ DECIDES = {
             ),
             "app/task_default_queue": (
                 "shop.interactive.io.long",
-                "undeclared tasks share the queue of class `interactive`, because the app has no other",
+                "undeclared tasks share the queue of class `interactive`, the only one of the app",
             ),
         },
     ),

@@ -345,8 +345,8 @@ REFUSES = {
                 "delivery-limit-missing",
                 "2:58",
                 (
-                    "with the delivery limit -1, queue q redelivers a message that kills its worker "
-                    "without end, for instance one of shop.a"
+                    "the delivery limit -1 does not stop queue q from redelivering a message that kills "
+                    "its worker, for instance one of shop.a"
                 ),
                 "remove the limit (the compiler then sets one), or write a limit of 1 or more",
             ),

@@ -11,7 +11,7 @@ DECIDES = {
     "the most urgent task counts": (
         ("tasks: {shop.a: {latency: batch, queue: q}, shop.b: {latency: interactive, queue: q}}"),
         {
-            "queue:q/latency": ("interactive", "shop.b is the most urgent task of the queue"),
+            "queue:q/latency": ("interactive", ("the most urgent task of the queue has this latency class")),
             "queue:q/queue_wait_seconds": (
                 1,
                 ("the latency target of class `interactive` is that 99 of 100 tasks start within this time"),

@@ -72,7 +72,7 @@ REFUSES = {
             "renamed-elsewhere",
             "1:49",
             "another app runs shop.a, so `renamed_from` has no effect here",
-            "remove it here, and declare the earlier names in the app that runs the task",
+            "remove `renamed_from`, and declare the earlier names in the app that runs the task",
         ),
     ),
 }

@@ -73,7 +73,7 @@ REFUSES = {
             Found(
                 "schedule-zone-newer-than-target",
                 "3:58",
-                ("Celery 5.6 reads every cron in the app's zone, UTC, but this one is meant in Europe/Paris"),
+                ("Celery 5.6 reads every cron in the app's zone, UTC, but this cron is in Europe/Paris"),
                 ("write the times in UTC, pin `celery.settings.timezone` for all, or run Celery 5.7"),
             ),
         ],
@@ -87,7 +87,7 @@ REFUSES = {
             Found(
                 "schedule-zone-newer-than-target",
                 "3:58",
-                ("Celery 5.6 reads every cron in the app's zone, Europe/Paris, but this one is meant in UTC"),
+                ("Celery 5.6 reads every cron in the app's zone, Europe/Paris, but this cron is in UTC"),
                 (
                     "write the times in Europe/Paris, pin `celery.settings.timezone` for all, or run "
                     "Celery 5.7"

@@ -171,8 +171,8 @@ REFUSES = {
                 "mixed-setting-names",
                 "1:21",
                 (
-                    "`CELERYD_CONCURRENCY` is the name of `worker_concurrency` before Celery 4: mixed with "
-                    "today's names, it stops Celery at the start"
+                    "`CELERYD_CONCURRENCY` was the name of `worker_concurrency` before Celery 4: Celery "
+                    "does not start if both old and new names are set"
                 ),
                 "write `worker_concurrency`",
             ),
