@@ -6,6 +6,9 @@ CONSTRAINTS := .ci/constraints.txt
 # Twice the cores of the smallest machine: half of the tests wait for servers.
 WORKERS ?= 4
 
+# What people read, for the spelling.
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md docs examples policycompiler templates tests/data/words
+
 # Rooms of tests that need no server, no other program, and little time.
 QUICK := tests/docs/test_docs.py tests/findings tests/model tests/plan tests/policies/delivery tests/policies/limits \
   tests/policies/test_manuals.py tests/records tests/report
@@ -46,7 +49,7 @@ lint: $(VENV)/dev ## formatting, lint, types, import contracts, spelling, prose
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell
+	$(BIN)/codespell $(PROSE)
 	$(BIN)/python .ci/prose.py
 
 install: $(VENV)/dev ## build the wheel and install it over the old one

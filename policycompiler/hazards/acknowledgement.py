@@ -61,13 +61,13 @@ def _lost(task: Scope) -> Hazard:
 
 
 def _goes_on(plan: Plan, late: list[Scope]) -> Iterator[Hazard]:
-    """A late run that is not cancelled although its message is redelivered to another worker."""
+    """A late run that is not canceled although its message is redelivered to another worker."""
     if late and plan.get(APP, CANCEL) is False and plan.written(APP, CANCEL) is not None:
         message = (
             f"when a worker loses its connection, {late[0].name} runs twice at the same time: the run "
             "continues, and the broker redelivers its message to another worker"
         )
         path: SpecPath = ("celery", "settings", CANCEL)
-        help_text = "remove the pin; only late-acknowledged runs are then cancelled, and they run again"
+        help_text = "remove the pin; only late-acknowledged runs are then canceled, and they run again"
         settings = ((APP, CANCEL), *((task, ACKS_LATE) for task in late))
         yield Hazard("cancel-on-loss", settings, message, help_text, path, fix=(Remove(path),), about=(APP,))

@@ -60,7 +60,7 @@ def _refused(plan: Plan, queue: Scope) -> Iterator[Hazard]:
 
 
 def _given_up(plan: Plan, queue: Scope) -> Iterator[Hazard]:
-    """A delivery limit of 0 undoes late acknowledgement."""
+    """A delivery limit of 0 undoes late acknowledgment."""
     tasks = [Scope("task", name) for name in plan.texts(queue, "tasks")]
     late = next((task for task in tasks if plan.get(task, "options.acks_late")), None)
     if late is None or arguments_of(plan, queue).get(LIMIT) != 0:

@@ -44,7 +44,7 @@ def runs_of(plan: Plan, worker: Scope) -> list[Run]:
 
 
 def _longest(plan: Plan, worker: Scope, *, late: bool) -> Run | None:
-    """The longest run with early acknowledgement, or with late."""
+    """The longest run with early acknowledgment, or with late."""
     return max((run for run in runs_of(plan, worker) if run.late is late), default=None)
 
 

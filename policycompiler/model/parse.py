@@ -1,7 +1,7 @@
 """From data to the typed workload; refusals of pydantic become findings in the words of the workload.
 
 Because:
-    An unknown key, or text in place of a number, would silently have no effect: the team would rely on a
+    An unknown key, or text in place of a number, would silently have no effect. The team would rely on a
     promise that no setting keeps. So every value of a workload has one form. Any other form is refused
     at its line, with the most similar word.
 
@@ -109,7 +109,7 @@ def checked(kind: type[_Kind], data: Data, path: SpecPath = ()) -> tuple[_Kind |
 def parse_policy_file(file: OneFile) -> tuple[PolicyFile | None, list[Diagnostic]]:
     """The typed policy file, and all problems of its form.
 
-    With problems, it is what is left, for a search for more mistakes and not for a judgement; None if nothing
+    With problems, it is what is left, for a search for more mistakes and not for a judgment; None if nothing
     is left.
     """
     refused = list(refused_anywhere(file.data))
@@ -207,7 +207,7 @@ def _unknown_key(path: SpecPath, location: SpecPath, model: type[BaseModel]) -> 
     key = str(location[-1])
     help_text = advice.for_key(key, location, model)
     if len(location) == 1 and model in {Workload, WorkloadFile} and key in PolicyFile.model_fields:
-        help_text = "move it to the policy file, which is given with `--policy`"
+        help_text = "write it in a policy file, and pass that file with `--policy`"
     if len(location) == 1 and model is PolicyFile and key in WorkloadFile.model_fields:
         help_text = "move it to a workload file"
     return UNKNOWN_KEY.at(path, f"unknown key `{key}`", help=help_text, at_key=True)

@@ -44,7 +44,7 @@ COMMANDS = ["check", "compile", "explain"]
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The current folder of a user without colours, with one workload in it."""
+    """The current folder of a user without colors, with one workload in it."""
     monkeypatch.chdir(tmp_path)
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
@@ -271,7 +271,7 @@ class TestInit:
         assert found.exit_code == 0
         assert found.stdout.endswith("next: cd a/b; policycompiler compile\n")
         assert run("check", "a", "--policy", "a/b/policy.yaml").exit_code == 0
-        assert "which is given with `--policy`" in run("check", "a").stdout
+        assert "pass that file with `--policy`" in run("check", "a").stdout
 
     def test_a_second_time_nothing_is_written(self):
         found = run("init")

@@ -85,7 +85,7 @@ def test_a_workload_that_is_not_there_fails_its_case():
     result = run(HEAD + "- {name: gone, workload: gone.yaml}\n- {name: empty, workload: empty}\n")
     assert result.exit_code == 1
     assert result.output.endswith("0 passed, 2 failed\n")
-    assert "  there is no workload at empty\n" in result.output
+    assert "  no workload found at empty\n" in result.output
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def put_neighbours(folder: Path) -> None:
     (folder / "data").chmod(0o550)
 
 
-NEIGHBOURS = {"README", "launch/local.sh", "link", "outside", "pipe", "systemd/empty", "data", "data/deep"}
+NEIGHBORS = {"README", "launch/local.sh", "link", "outside", "pipe", "systemd/empty", "data", "data/deep"}
 
 
 @contextmanager
@@ -291,9 +291,9 @@ def test_neighbours_are_carried_over_unchanged(
             written(build, NEW)
         assert (build / "README").stat().st_ino != inode
     after = snapshot(build)
-    kept = {path for path in before if path in NEIGHBOURS or path.startswith("data")}
+    kept = {path for path in before if path in NEIGHBORS or path.startswith("data")}
     assert {path: after[path] for path in kept} == {path: before[path] for path in kept}
-    assert kept >= NEIGHBOURS - {"pipe"}
+    assert kept >= NEIGHBORS - {"pipe"}
     assert after["systemd"] == before["systemd"]
     assert "systemd/mail.service" not in after
     assert (build / "data" / "deep").stat().st_mtime_ns == 7

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from policycompiler.emitters.prometheus.expressions import EXPORTER_JOB, Alert, labelled, metrics_of, selector
+from policycompiler.emitters.prometheus.expressions import EXPORTER_JOB, Alert, labeled, metrics_of, selector
 
 STEP_SECONDS = 60
 """Between two samples: coarser than scraping, and well within the five minutes that Prometheus looks back."""
@@ -60,7 +60,7 @@ def _exporter_down(alert: Alert, steps: int) -> Iterator[Course]:
     )
     yield Course("fires when Prometheus has no target for it", {}, of)
     if alert.matchers:
-        other = labelled("up", {"instance": _EXPORTER, "job": "another"})
+        other = labeled("up", {"instance": _EXPORTER, "job": "another"})
         yield Course(
             "stays silent when the exporter of another service is down",
             {up: _steady(1, steps), other: _steady(0, steps)},
@@ -72,13 +72,13 @@ def _broker_down(alert: Alert, steps: int) -> Iterator[Course]:
     metrics = metrics_of(alert)
     target = {"instance": "broker:9121", "job": metrics.job, **alert.matchers}
     up, down = _steady(1, steps), _steady(0, steps)
-    healthy = {labelled("up", target): up}
+    healthy = {labeled("up", target): up}
     if metrics.up is not None:
-        healthy[labelled(metrics.up, target)] = up
-        lost = {**healthy, labelled(metrics.up, target): down}
+        healthy[labeled(metrics.up, target)] = up
+        lost = {**healthy, labeled(metrics.up, target): down}
         yield Course("fires when the exporter cannot reach the broker", lost, target, "broker:9121")
     yield Course(
-        "fires when the target cannot be scraped", {labelled("up", target): down}, target, "broker:9121"
+        "fires when the target cannot be scraped", {labeled("up", target): down}, target, "broker:9121"
     )
     yield Course("stays silent while the target answers", healthy)
 
@@ -199,14 +199,14 @@ def _queue(alert: Alert) -> dict[str, str]:
 
 def _counter(alert: Alert, metric: str, **more: str) -> str:
     labels = {"queue_name": alert.queue, "hostname": "worker", "name": "some.task", **more}
-    return labelled(metric, {**alert.matchers, **labels})
+    return labeled(metric, {**alert.matchers, **labels})
 
 
 _EXPORTER = "exporter:9808"
 
 
 def _up(alert: Alert) -> str:
-    return labelled("up", {"instance": _EXPORTER, "job": EXPORTER_JOB, **alert.matchers})
+    return labeled("up", {"instance": _EXPORTER, "job": EXPORTER_JOB, **alert.matchers})
 
 
 def _steady(value: int, steps: int) -> str:

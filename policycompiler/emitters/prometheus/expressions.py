@@ -65,19 +65,19 @@ def expression(alert: Alert) -> str:
     return _EXPRESSIONS[alert.name](alert)
 
 
-def labelled(metric: str, labels: Mapping[str, str]) -> str:
+def labeled(metric: str, labels: Mapping[str, str]) -> str:
     """A metric with its labels, as a selector and as a series are written."""
     return f"{metric}{{{', '.join(f'{name}={promql_string(value)}' for name, value in labels.items())}}}"
 
 
 def selector(alert: Alert, metric: str) -> str:
     """One metric of the alert's queue: `celery_queue_length{queue_name="mail"}`."""
-    return labelled(metric, {**alert.matchers, "queue_name": alert.queue})
+    return labeled(metric, {**alert.matchers, "queue_name": alert.queue})
 
 
 def exporter(alert: Alert) -> str:
     """Whether the exporter answers; a matcher may replace its default job."""
-    return labelled("up", {"job": EXPORTER_JOB, **alert.matchers})
+    return labeled("up", {"job": EXPORTER_JOB, **alert.matchers})
 
 
 def _exporter_down(alert: Alert) -> str:
@@ -87,8 +87,8 @@ def _exporter_down(alert: Alert) -> str:
 def _broker_down(alert: Alert) -> str:
     metrics = metrics_of(alert)
     labels = {"job": metrics.job, **alert.matchers}
-    scraped = f"{labelled('up', labels)} == 0"
-    return scraped if metrics.up is None else f"{labelled(metrics.up, labels)} == 0 or {scraped}"
+    scraped = f"{labeled('up', labels)} == 0"
+    return scraped if metrics.up is None else f"{labeled(metrics.up, labels)} == 0 or {scraped}"
 
 
 def metrics_of(alert: Alert) -> Metrics:

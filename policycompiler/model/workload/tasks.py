@@ -75,10 +75,10 @@ class TaskOptions(Part):
 
     acks_late: bool | None = Field(None, description="acknowledge the message after the run, not before")
     acks_on_failure: bool | None = Field(
-        None, description="with late acknowledgement: acknowledge after a failure too"
+        None, description="with late acknowledgment: acknowledge after a failure too"
     )
     acks_on_timeout: bool | None = Field(
-        None, description="with late acknowledgement: acknowledge after a time limit too"
+        None, description="with late acknowledgment: acknowledge after a time limit too"
     )
     autoretry_for: list[DottedName] | None = Field(None, description="exception classes that are retried")
     compression: str | None = Field(None, description="compression of the message body: gzip, zstd, …")

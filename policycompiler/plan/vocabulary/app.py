@@ -56,7 +56,7 @@ FACTS = (
         Type.VARIABLE,
         _BROKER,
         readers(Reader.CONFIGURATION, Reader.WORKER, Reader.BEAT),
-        "environment variable with the URL; or",
+        "environment variable with the URL, instead of `broker_url`",
     ),
     Key(
         "app",
@@ -74,7 +74,7 @@ FACTS = (
         Type.VARIABLE,
         ChangeKind.RESULTS,
         readers(Reader.CONFIGURATION, Reader.WORKER, Reader.BEAT),
-        "environment variable with the URL; or",
+        "environment variable with the URL, instead of `result_backend`",
     ),
     Key(
         "app",

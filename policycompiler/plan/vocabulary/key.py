@@ -79,7 +79,7 @@ class ChangeKind(StrEnum):
     TASK_RESULTS = "task-results"
     TASK_RETRIES = "task-retries"
     UNKNOWN = "unknown"
-    """Of a key that this version does not know; whether it is safe, nobody can say."""
+    """A key that this version does not know, so it is unknown whether the change is safe."""
     VISIBILITY_TIMEOUT = "visibility-timeout"
     WORKER_GRACE = "worker-grace"
     WORKER_OPTIONS = "worker-options"
@@ -89,12 +89,12 @@ class ChangeKind(StrEnum):
 
 
 class Key(NamedTuple):
-    """A key of a plan; where its name ends in a dot, each key that begins so.
+    """A key of a plan; a name that ends in a dot stands for each key with that prefix.
 
-    `says` is what the manual says of it. A `nullable` one may be null. A `mirror` repeats what other settings
-    say, so that no change is its own. `names_queues`: its value is the name of a queue, holds such names, or
-    holds one below `queue`. `celerys`: a setting or option of Celery's own, emitted by that name. A `local`
-    one concerns one process at a time, whatever the others have.
+    `says` is its description in the manual. A `nullable` key may be null. A `mirror` key repeats other
+    settings, so it has no changes of its own. `names_queues`: its value is the name of a queue, contains such
+    names, or contains one below `queue`. `celerys`: a Celery setting or option, emitted by that name. A
+    `local` key affects each process alone, independently of the others.
     """
 
     scope: str

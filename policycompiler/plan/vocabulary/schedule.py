@@ -17,7 +17,7 @@ _SENT = (
         Type.MAPPING,
         ChangeKind.SCHEDULE_OPTIONS,
         _ENTRY,
-        'crontab, `{"minute", "hour", "day_of_month", "month_of_year", "day_of_week"}`; or',
+        'crontab, `{"minute", "hour", "day_of_month", "month_of_year", "day_of_week"}`',
     ),
     Key(
         "schedule",
@@ -25,7 +25,7 @@ _SENT = (
         Type.NUMBER,
         ChangeKind.SCHEDULE_OPTIONS,
         _ENTRY,
-        "interval between two sends; or",
+        "interval between two sends, instead of `cron` or `solar`",
         Unit.SECONDS,
     ),
     Key(

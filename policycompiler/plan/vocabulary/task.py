@@ -28,19 +28,19 @@ _DELIVERY, _RETRIES, _RESULTS = ChangeKind.TASK_DELIVERY, ChangeKind.TASK_RETRIE
 OPTIONS = (
     _option("acks_late", Type.FLAG, _DELIVERY, "acknowledge the message after the run, not before"),
     _option(
-        "acks_on_failure", Type.FLAG, _DELIVERY, "with late acknowledgement: acknowledge after a failure too"
+        "acks_on_failure", Type.FLAG, _DELIVERY, "with late acknowledgment: acknowledge after a failure too"
     ),
     _option(
         "acks_on_failure_or_timeout",
         Type.FLAG,
         _DELIVERY,
-        "with late acknowledgement: acknowledge after a failure or a time limit too",
+        "with late acknowledgment: acknowledge after a failure or a time limit too",
     ),
     _option(
         "acks_on_timeout",
         Type.FLAG,
         _DELIVERY,
-        "with late acknowledgement: acknowledge after a time limit too",
+        "with late acknowledgment: acknowledge after a time limit too",
     ),
     _option("autoretry_for", Type.TEXTS, _RETRIES, "exception classes that are retried"),
     _option(

@@ -36,7 +36,7 @@ KEYS = (
         mirror=True,
     ),
     _command("pool", Type.TEXT, ChangeKind.WORKER_POOL, "pool that runs tasks: `prefork`, `threads`, …"),
-    _sized("concurrency", Type.NUMBER, "slots of one worker process; or"),
+    _sized("concurrency", Type.NUMBER, "slots of one worker process, without `autoscale`"),
     _sized("autoscale", Type.MAPPING, 'bounds of the slots with autoscaling, `{"min": 2, "max": 10}`'),
     _sized("replicas", Type.COUNT, "number of worker processes"),
     _command(

@@ -5,7 +5,7 @@ Decides:
 
 Because:
     A task that is acknowledged early is lost when its worker dies. A task that is acknowledged late runs
-    again. Late acknowledgement is right exactly for tasks that are safe to run twice
+    again. Late acknowledgment is right exactly for tasks that are safe to run twice
     (https://docs.celeryq.dev/en/stable/faq.html#should-i-use-retry-or-acks-late). When a worker loses its
     connection, the broker redelivers its unacknowledged messages to other workers at once. If the first run
     continues, the task runs twice at the same time. The policy broker-connection makes Celery cancel these

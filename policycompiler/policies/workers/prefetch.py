@@ -42,7 +42,7 @@ Refuses:
         silent:
             tasks: {shop.a: {queue: q, runtime: 2s}}
             workers: {q: {options: {prefetch_multiplier: 1}}}
-    PC330 disable-prefetch-rabbit: remove it; one message a slot with late acknowledgement prefetches nothing.
+    PC330 disable-prefetch-rabbit: remove it; one message a slot with late acknowledgment prefetches nothing.
         fires:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
             queues: {q: {}}
@@ -88,7 +88,7 @@ DISABLE_PREFETCH_RABBIT = warning("PC330", "disable-prefetch-rabbit")
 PREFETCH_UNLIMITED = warning("PC412", "prefetch-unlimited")
 
 ONE_A_SLOT = 1
-"""The smallest multiplier. With late acknowledgement a worker then prefetches nothing."""
+"""The smallest multiplier. With late acknowledgment a worker then prefetches nothing."""
 FIRST_CELERY_WITHOUT_PREFETCH = (5, 6)
 """The first version with `--disable-prefetch`."""
 
@@ -249,7 +249,7 @@ def _does_nothing(plan: Plan, scope: Scope) -> Diagnostic:
     path = _place(plan, scope, "disable_prefetch")
     transport = plan.value(APP, "broker_transport")
     message = f"`disable_prefetch` works only on Redis and has no effect on {transport}"
-    help_text = "remove it; one message a slot with late acknowledgement prefetches nothing"
+    help_text = "remove it; one message a slot with late acknowledgment prefetches nothing"
     return DISABLE_PREFETCH_RABBIT.at(path, message, help=help_text, fix=(Remove(path),))
 
 

@@ -198,18 +198,18 @@ def _renamed(pair: Pair, scope: Scope) -> Iterator[Change]:
     names = pair.needs.facts.renamed[scope.name]
     entries = [pair.needs.facts.before.entry(name) for name in names]
     entries += [scope] if pair.old.keys(scope) else []
-    befores = list(dict.fromkeys(entry for entry in entries if entry is not None)) or [scope]
-    before = befores[0]
+    earlier_scopes = list(dict.fromkeys(entry for entry in entries if entry is not None)) or [scope]
+    before = earlier_scopes[0]
     judged = risk_of(At(pair.old, pair.new, pair.needs, before, scope, ""), "task-renamed")
     setting = pair.new.setting(scope, "renamed_from")
     old = pair.old.find(before, "queue")
     values: tuple[Value, Value] = ([*names], scope.name)
     yield _change(pair, judged, "task-renamed", (scope, ""), (old, setting), values)._replace(follows=False)
-    keys = {*pair.new.keys(scope), *(key for each in befores for key in pair.old.keys(each))}
+    keys = {*pair.new.keys(scope), *(key for each in earlier_scopes for key in pair.old.keys(each))}
     for key in sorted(keys - {"renamed_from"}):
         found = [
             _setting(pair, each, scope, key)
-            for each in befores
+            for each in earlier_scopes
             if not fleet.same(pair.old.get(each, key), pair.new.get(scope, key))
         ]
         if found:

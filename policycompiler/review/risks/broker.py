@@ -109,7 +109,7 @@ def _priorities(at: At) -> Judged:
 
 def _visibility(at: At) -> Judged:
     if at.key == "longest_hold_seconds":
-        return safe("the visibility timeout is computed from it; no process reads it")
+        return safe("the visibility timeout is computed from this value; no process reads the value itself")
     kept = at.new.broker.redelivery is not None and not at.new.broker.shares_timeout
     if kept and not at.facts.elsewhere:
         return manual(

@@ -255,7 +255,7 @@ def _queue_removed(at: At) -> Judged:
 def _queue_added(at: At) -> Judged:
     if at.new.get(at.scope, "external"):
         return manual("another app consumes the queue and must be ready before messages are sent")
-    judged = _clash(at) or safe("no process sends to the queue before its deployment")
+    judged = _clash(at) or safe("no process sends to the new queue until that process is deployed")
     known = (at.facts.before.entry(task) for task in at.new.texts(at.scope, "tasks"))
     queues = {at.old.text(task, "queue") for task in known if task is not None}
     before = [arguments_of(at.old, Scope("queue", name)) for name in sorted(queues)]

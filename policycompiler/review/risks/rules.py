@@ -90,7 +90,7 @@ def _worker_removed(at: At) -> Judged:
 
 
 def _worker_queues(at: At) -> Judged:
-    return unattended(at) or safe("other workers consume the queues that it no longer consumes")
+    return unattended(at) or safe("other workers consume the queues that this worker no longer consumes")
 
 
 def _capacity(at: At) -> Judged:
@@ -142,9 +142,9 @@ _HARMLESS_KINDS = {
     "disabled_schedule-added": "beat does not send a disabled schedule",
     "disabled_schedule-changed": "beat does not send a disabled schedule",
     "disabled_schedule-removed": "beat did not send the disabled schedule",
-    "task-facts": "other settings are computed from it; no process reads it",
+    "task-facts": "other settings are computed from this fact; no process reads the fact itself",
     "task-priority": "a priority changes the order of messages and loses none",
-    "queue-promise": "alerts and sizes are computed from it; no process reads it",
+    "queue-promise": "alerts and sizes are computed from this value; no process reads the value itself",
     "beat-added": "no schedule is sent before beat starts",
     "beat-removed": "beat no longer sends schedules",
 }

@@ -56,7 +56,7 @@ def _delivery(at: At) -> Judged:
     if option in {"acks_late", "retry_on_worker_lost", "reject_on_worker_lost"} and at.was and not at.now:
         early = at.key.replace(option, "acks_late")
         if option != "acks_late" and at.old.get(at.before, early) and not at.new.get(at.scope, early):
-            return safe("the change follows from late acknowledgement")
+            return safe("the change follows from late acknowledgment")
         others = ("retry_on_worker_lost", "reject_on_worker_lost")
         if option == "acks_late" or not any(
             at.new.get(at.scope, at.key.replace(option, other)) for other in others
@@ -114,7 +114,7 @@ def _results(at: At) -> Judged:
 
 def _limits(at: At) -> Judged:
     if at.key in {"longest_run_seconds", "limits_assumed"}:
-        return safe("stops and timeouts are computed from it; no process reads it")
+        return safe("stops and timeouts are computed from this value; no process reads the value itself")
     if _is_lower(at.now, at.was) and not _is_measured(at):
         return _unmeasured(at.key, at.now)
     if (hasty := ordered(*_hasty(at))) is not None:

@@ -151,7 +151,7 @@ REFUSES = {
                     "when a worker loses its connection, shop.a runs twice at the same time: the run "
                     "continues, and the broker redelivers its message to another worker"
                 ),
-                "remove the pin; only late-acknowledged runs are then cancelled, and they run again",
+                "remove the pin; only late-acknowledged runs are then canceled, and they run again",
             ),
         ],
     ),

@@ -1,4 +1,4 @@
-"""The organisation's own findings."""
+"""The organization's own findings."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ STAYS_SILENT = {
         "tasks: {shop.a: {queue: q, runtime: 20s}}",
         ["worker:q/disable_prefetch"],
     ),
-    "late acknowledgement leaves no reserve": (
+    "late acknowledgment leaves no reserve": (
         "tasks: {shop.a: {queue: q, runtime: 20s, idempotent: true}}\nworkers: {q: {replicas: 2}}",
         ["worker:q/disable_prefetch"],
     ),
@@ -232,7 +232,7 @@ REFUSES = {
                 "disable-prefetch-rabbit",
                 "2:43",
                 "`disable_prefetch` works only on Redis and has no effect on rabbitmq",
-                "remove it; one message a slot with late acknowledgement prefetches nothing",
+                "remove it; one message a slot with late acknowledgment prefetches nothing",
             ),
         ],
     ),
@@ -247,7 +247,7 @@ REFUSES = {
                 "disable-prefetch-rabbit",
                 "1:46",
                 "`disable_prefetch` works only on Redis and has no effect on sqs",
-                "remove it; one message a slot with late acknowledgement prefetches nothing",
+                "remove it; one message a slot with late acknowledgment prefetches nothing",
             ),
         ],
     ),

@@ -136,7 +136,7 @@ REFUSES = {
     ),
 }
 ACCEPTS = {
-    "neighbouring classes": "tasks: {shop.a: {latency: interactive, queue: q}, shop.b: {queue: q}}",
+    "neighboring classes": "tasks: {shop.a: {latency: interactive, queue: q}, shop.b: {queue: q}}",
     "long ones among themselves": (
         "tasks: {shop.a: {queue: q, runtime: 10m}, shop.b: {queue: q, runtime: 20m}}"
     ),

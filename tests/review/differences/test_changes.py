@@ -254,7 +254,7 @@ def test_tasks_come_and_go_by_patterns(case, broker):
 
 ENTRIES = {
     "an expiry": ("queue: q", "queue: q, expires: 3s", {"expires"}),
-    "early acknowledgement": ("queue: q, idempotent: true", "queue: q, idempotent: false", {"acks_late"}),
+    "early acknowledgment": ("queue: q, idempotent: true", "queue: q, idempotent: false", {"acks_late"}),
     "both": (
         "queue: q, idempotent: true",
         "queue: q, idempotent: false, expires: 3s",

@@ -81,14 +81,14 @@ def told(found: Review) -> set[str]:
 
 
 CASES: dict[str, tuple[str, str, set[str]]] = {
-    "late acknowledgement taken away": (
+    "late acknowledgment taken away": (
         options("acks_late: true"),
         options("acks_late: false"),
         {
             "lossy task-delivery task:shop.a/options.acks_late",
         },
     ),
-    "late acknowledgement given": (
+    "late acknowledgment given": (
         options("acks_late: false"),
         options("acks_late: true"),
         {"safe task-delivery task:shop.a/options.acks_late"},

@@ -12,12 +12,12 @@ ASSUMED_LONGEST_RUN_SECONDS = 3600
 
 
 class Queue(NamedTuple):
-    """A queue with workers that run. `tasks` are its own; `neighbours` are all tasks of these workers."""
+    """A queue with workers that run. `tasks` are its own; `neighbors` are all tasks of these workers."""
 
     scope: Scope
     workers: list[Scope]
     tasks: list[Scope]
-    neighbours: list[Scope]
+    neighbors: list[Scope]
     replicas: int
 
 
@@ -34,8 +34,8 @@ def watched_queues(plan: Plan) -> Iterator[Queue]:
         if workers:
             replicas = sum(int(plan.number(worker, "replicas")) for worker in workers)
             names = sorted({name for worker in workers for name in plan.texts(worker, "queues")})
-            neighbours = [task for name in names for task in tasks_of.get(name, [])]
-            yield Queue(scope, workers, tasks_of.get(scope.name, []), neighbours, replicas)
+            neighbors = [task for name in names for task in tasks_of.get(name, [])]
+            yield Queue(scope, workers, tasks_of.get(scope.name, []), neighbors, replicas)
 
 
 def own_longest_run(plan: Plan, queue: Queue) -> tuple[float, tuple[Origin, ...]]:
@@ -43,7 +43,7 @@ def own_longest_run(plan: Plan, queue: Queue) -> tuple[float, tuple[Origin, ...]
 
     With assumed run times of other tasks, the alert would wait for runs that may not exist.
     """
-    said = (task for task in queue.neighbours if _says_how_long(plan, task))
+    said = (task for task in queue.neighbors if _says_how_long(plan, task))
     runs = [Derived(task, "longest_run_seconds") for task in said]
     return max((positive(plan, run.scope, run.key) for run in runs), default=0), tuple(runs)
 
@@ -56,7 +56,7 @@ def _says_how_long(plan: Plan, task: Scope) -> bool:
 
 def longest_run(plan: Plan, queue: Queue) -> tuple[float, Origin]:
     """Seconds for which a slot of its workers may be busy, with tasks of any queue that they consume."""
-    limits = [Derived(task, "longest_run_seconds") for task in queue.neighbours]
+    limits = [Derived(task, "longest_run_seconds") for task in queue.neighbors]
     # A task that the workload does not declare may be sent to any queue.
     limits.append(Derived(APP, "longest_run_seconds"))
     longest = max(limits, key=lambda limit: positive(plan, limit.scope, limit.key))
