@@ -91,9 +91,10 @@ def of_python(path: Path) -> Iterator[Prose]:
 
 
 def of_lines(path: Path) -> Iterator[Prose]:
-    """Each line of a text as it came out."""
+    """Each line of a text; a record begins with the code of a finding, or with what the sentence is about."""
+    recorded = path.parent.name == "words"
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        yield Prose(path, number, line)
+        yield Prose(path, number, line.partition(" ")[2] if recorded else line)
 
 
 READERS = {".md": of_markdown, ".py": of_python}
