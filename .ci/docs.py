@@ -17,9 +17,9 @@ from policycompiler.manual.text import mend_words, severity_words
 INDEX = """\
 # The findings
 
-Everything that the program finds, with its own severity and the page that says more. The command
-`policycompiler finding CODE` prints the same. Each page shows the nearest workloads that have a finding and
-that do not. An example stands for a workload that also has what it lacks of this head:
+All findings, with their severity and a link to their page. The command `policycompiler finding CODE` prints
+the same page. For each finding, a page shows an example that has it and a similar one that does not. An
+example needs these lines too, unless it has its own:
 
 ```yaml
 {head}
@@ -36,10 +36,10 @@ waivers:
     expires: YYYY-MM-DD
 ```
 
-A severity in the policy file holds for every workload: `severities: {{retry-no-jitter: "off"}}`, or `warning`
-for what is an error. A profile that asks for less than a finding's own does not report it. Where a severity
-holds whatever the policy file says, no output can be made, and no waiver helps. Made from the docstrings by
-`make docs`.
+A severity in the policy file applies to every workload: `severities: {{retry-no-jitter: "off"}}`. Each
+finding belongs to a profile: `minimal`, `standard` or `strict`. A compile reports the findings of its profile
+and of the smaller ones. Some findings prevent output: neither a policy file nor a waiver can change them.
+Made from the docstrings by `make docs`.
 
 {contents}
 

@@ -30,6 +30,7 @@ broker: {transport: redis, url: "${CELERY_BROKER_URL}"}
 tasks:
   shop.payments.charge_card:
     idempotent: false
+    latency: interactive
     runtime: {p50: 800ms, p99: 8s}
     retry: {on: [TimeoutError], max: 3}
 """

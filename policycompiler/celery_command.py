@@ -22,6 +22,11 @@ class _Commands(click.Group):
 
         return cli.get_command(ctx, cmd_name)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from policycompiler.cli import cli  # noqa: PLC0415
+
+        cli.format_commands(ctx, formatter)
+
     def invoke(self, ctx: click.Context) -> object:
         from policycompiler.cli import own_exit_codes  # noqa: PLC0415
 
@@ -31,4 +36,9 @@ class _Commands(click.Group):
 
 @click.group("policy", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def policy() -> None:
-    """Compile and check the workload file of a deployment (policycompiler)."""
+    """Compile and check the workload of a deployment (policycompiler).
+
+    \b
+    Example:
+      celery policy check workloads
+    """

@@ -112,6 +112,8 @@ def _end_if_refused(
     """Print the findings and end the program where one of them fails the command."""
     if compilation.failed or running.exit_code((*compilation.diagnostics, *changes), run):
         running.print_findings(compilation, run, changes, aside=aside)
+        if not run.quiet:
+            running.tell("nothing was written")
         sys.exit(running.EXIT_FINDINGS)
 
 

@@ -37,9 +37,12 @@ def diff(*, old: str, new: str | None, exit_code: bool, run: options.Run) -> Non
       policycompiler diff build/plan.json workloads --output-format markdown
       policycompiler diff git:main workloads --exit-code
     """
-    after = _with_plan(comparing.side(new, run, run.project.sources, baseline=run.baseline), run)
-    # `diff git:main workloads` means the same folder on both sides.
+    # `diff git:main workloads` means the same folder on both sides, and so does the reverse.
     beside = (Path(new),) if new is not None and is_sources(new) else run.project.sources
+    sources = (Path(old),) if new is not None and is_sources(old) else run.project.sources
+    if new is None and not sources:
+        raise click.UsageError("no NEW side: name one, or set `sources` in policycompiler.toml")
+    after = _with_plan(comparing.side(new, run, sources, baseline=run.baseline), run)
     before = comparing.old_side(old if new is None else with_path_of(old, new), run, beside)
     if code := comparing.tell_no_plan(before, run):
         if text := _text_without_old(before, after, run):

@@ -125,9 +125,13 @@ def _size(plan: Reading, worker: Scope) -> str:
     slots = (
         f"{bounds['min']} to {bounds['max']} slots"
         if isinstance(bounds, dict)
-        else f"{plan.number(worker, 'concurrency'):g} slots"
+        else _counted(plan.number(worker, "concurrency"))
     )
     return f"{replicas} process{'es' if replicas != 1 else ''} with {slots}"
+
+
+def _counted(slots: float) -> str:
+    return f"{slots:g} slot{'s' if slots != 1 else ''}"
 
 
 def _external(plan: Reading, scope: Scope) -> _External:

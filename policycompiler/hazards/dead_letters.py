@@ -65,7 +65,7 @@ def _gap(plan: Plan, task: Scope, queue: Scope) -> Iterator[Hazard]:
     why = (
         "it has no soft time limit"
         if soft is None
-        else f"its soft time limit of {duration(soft)} comes no earlier"
+        else f"its soft time limit is {duration(soft)}, so no exception ends the run first"
     )
     if green:
         why = f"the pool {green[0]} ignores its soft time limit"

@@ -18,8 +18,8 @@ def remote_control(plan: Plan) -> Iterator[Hazard]:
     if not plan.broker.control:
         return
     message = (
-        "without remote control no worker answers: rollout steps that wait with `celery inspect` never end. "
-        "celery-exporter counts no workers, and tasks cannot be revoked"
+        f"with `{SETTING}: false` no worker answers: rollout steps that wait with `celery inspect` never "
+        "end. celery-exporter counts no workers, and tasks cannot be revoked"
     )
     help_text = f"remove `{SETTING}: false`"
     yield Hazard("remote-control-off", ((APP, SETTING),), message, help_text, pinned)

@@ -113,8 +113,9 @@ def late_redeliveries(plan: Plan) -> Iterator[Hazard]:
             continue
         after = plan.number(APP, "visibility_timeout_seconds")
         message = (
-            f"a stop of {worker.name} kills its runs after {duration(timeout)}, but {late.what} may run "
-            f"{duration(late.seconds)}: the broker redelivers it only {duration(after)} after its delivery"
+            f"a stop of worker {worker.name} kills its runs after {duration(timeout)}, but {late.what} may "
+            f"run {duration(late.seconds)}: the broker redelivers a killed run only {duration(after)} after "
+            "its delivery"
         )
         knows = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_SOFT_SHUTDOWN
         soft = f"`{SOFT_SHUTDOWN}: {before_kill(timeout):g}`"

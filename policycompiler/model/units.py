@@ -189,7 +189,7 @@ TaskName = _matching(
 )
 TaskNameOrGlob = _matching(
     r"[A-Za-z_*][A-Za-z0-9_.:/@*-]{0,254}",
-    f"a task name has {_TASK_LETTERS}, and starts with a letter or `_`; `*` makes it a glob",
+    f"a task name has 1 to 255 {_TASK_LETTERS}, and starts with a letter or `_`; `*` makes it a pattern",
     ["shop.mail.send_welcome_email", "shop.reports.*"],
 )
 DottedName = _matching(

@@ -165,7 +165,7 @@ def _both(key: str, change: Change) -> str:
 
 def _said(key: str, change: Change, value: Value) -> str:
     if value is None:
-        return "nothing"
+        return "not set"
     if change.kind == "task-renamed" and isinstance(value, list):
         return ", ".join(code(str(item)) for item in value)
     if change.kind == "schedule-shifted" and isinstance(value, dict):

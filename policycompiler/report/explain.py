@@ -23,6 +23,7 @@ from policycompiler.plan import (
     Written,
     scope_from_text,
 )
+from policycompiler.quantities import duration
 from policycompiler.report.colors import Style, painted
 from policycompiler.report.located import place_data
 from policycompiler.report.text import clean, clipped, table
@@ -174,7 +175,8 @@ def _origin_rows(
                 what, place = _written(document, setting.scope, path)
                 yield indent + what, f"{place.file}:{place.line}:{place.column}"
             case Parameter(path, value):
-                text = clipped(flow(value), LONGEST_VALUE)
+                promised = path[0] == "latency_classes" and isinstance(value, int | float)
+                text = duration(float(str(value))) if promised else clipped(flow(value), LONGEST_VALUE)
                 name = ".".join(str(part) for part in path).removeprefix("parameters.")
                 said = document.policy_place(path)
                 where = f"{said.file}:{said.line}:{said.column}" if said else "built in"

@@ -82,6 +82,9 @@ def _retries(plan: Plan, scope: Scope) -> str:
     if most == 0:
         return "none"
     count = "unlimited" if most is None else str(most)
+    if not plan.get(scope, "options.autoretry_for") and plan.get(scope, "options.retry_on_worker_lost"):
+        # Celery counts restarts after a lost process as retries.
+        return f"none; {count} restarts if its process dies"
     backs_off = plan.get(scope, "options.retry_backoff")
     longest = plan.get(scope, "options.retry_backoff_max", LONGEST_BACKOFF_SECONDS if backs_off else None)
     if longest is not None:

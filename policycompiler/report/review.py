@@ -173,7 +173,7 @@ def on_both_sides(reviewed: Reviewed, change: Change) -> str:
 def in_full(change: Change, value: Value) -> str:
     """A value of a change on a line, whatever its length."""
     if value is None:
-        return "nothing"
+        return "not set"
     if change.kind == "schedule-shifted" and isinstance(value, dict):
         return clean(when(value))
     return value_in_words(change.scope, change.key, value)

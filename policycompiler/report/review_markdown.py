@@ -106,7 +106,9 @@ def _risky_lines(risky: Sequence[Shown], reviewed: Reviewed) -> str:
     classes = dict.fromkeys(each.change.risk for each in risky[:MOST_RISKY])
     number = 0
     for risk in classes:
-        lines += ["", f"**{risk}** {_REMEDIES[risk]}", ""]
+        alike = [each for each in risky if each.change.risk is risk]
+        remedy = "Waivers acknowledge these changes." if all(map(_is_waived, alike)) else _REMEDIES[risk]
+        lines += ["", f"**{risk}** {remedy}", ""]
         for each in risky[:MOST_RISKY]:
             if each.change.risk is risk:
                 number += 1
@@ -114,6 +116,10 @@ def _risky_lines(risky: Sequence[Shown], reviewed: Reviewed) -> str:
     if len(risky) > MOST_RISKY:
         lines += ["", f"{_number(risky[MOST_RISKY:])} more below"]
     return "\n".join(lines).strip()
+
+
+def _is_waived(each: Shown) -> bool:
+    return each.answer.waived is not None
 
 
 def rollout_markdown(review: Review) -> str:
@@ -206,7 +212,7 @@ def _command(step: Step) -> str:
     if not commands:
         return ""
     if len(commands) == 1 and len(commands[0]) <= LONGEST_COMMAND and "`" not in commands[0]:
-        return f": `{clean(commands[0])}`"
+        return f"; then run `{clean(commands[0])}`"
     return " (commands below)"
 
 

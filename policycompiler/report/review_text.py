@@ -102,7 +102,7 @@ def _step(number: int, step: Step, *, color: bool) -> Iterator[str]:
     rows += [("run", painted(clean(command), Style.COMMAND, color=color)) for command in step.run]
     rows += _waits(step.wait_for, color=color)
     rows += [("why", clean(step.why)), ("undo", clean(step.undo))]
-    rows += _waits(step.undo_wait_for, color=color)
+    rows += [(f"  {label}", text) for label, text in _waits(step.undo_wait_for, color=color)]
     yield f"{painted(f'{number}. {clean(step.action)}', Style.HEADING, color=color)} ({step.phase})"
     for label, text in rows:
         yield f"{indent}{painted(f'{label:<7}', Style.CALM, color=color)}  {text}"

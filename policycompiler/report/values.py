@@ -17,7 +17,7 @@ def value_text(scope: Scope, key: str, value: Value) -> str:
         return flow(value)
     if unit is Unit.SECONDS:
         return duration(value)
-    return size(int(value * _BYTES[unit])) if unit in _BYTES else f"{number(value)} {unit}"
+    return size(int(value * _BYTES[unit])) if unit in _BYTES else f"{value:.3g} {unit}"
 
 
 def as_emitted(scope: Scope, key: str, value: Value) -> str:

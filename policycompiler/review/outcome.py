@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.plan import Plan, Scope, Value
+from policycompiler.quantities import duration
 from policycompiler.review.facts.sizes import Resized
 
 Phase: TypeAlias = Literal["expand", "switch", "drain", "contract"]
@@ -85,12 +86,16 @@ class WaitFor(NamedTuple):
 
 def nothing_left(command: str) -> WaitFor:
     """Repeat a command until it prints 0."""
-    return WaitFor(command, "it prints 0", Done.ZERO)
+    return WaitFor(command, "the command prints 0", Done.ZERO)
 
 
 def pause(seconds: float, because: str) -> WaitFor:
     """Wait for a number of seconds."""
-    return WaitFor(f"sleep {math.ceil(seconds)}", f"it ends: {because}", Done.ENDED)
+    return WaitFor(
+        f"sleep {math.ceil(seconds)}",
+        f"the command ends ({duration(math.ceil(seconds))}): {because}",
+        Done.ENDED,
+    )
 
 
 class Step(NamedTuple):

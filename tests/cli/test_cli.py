@@ -523,7 +523,7 @@ class TestCompile:
         before = tree("build")
         put(BROKEN)
         found = run("compile", "workload.yaml")
-        assert (found.exit_code, found.stderr) == (1, "")
+        assert (found.exit_code, found.stderr) == (1, "nothing was written\n")
         assert tree("build") == before
 
     def test_some_targets_can_be_chosen(self):

@@ -478,7 +478,7 @@ def test_a_comment_names_the_service_and_the_environment(found: list[Change]) ->
         (("no.json", "new.yaml"), 2, "no.json cannot be read"),
         (("git:no-such-revision", "new.yaml"), 2, "Error: "),
         (("old.yaml", "empty"), 3, "no workload files"),
-        (("old.yaml",), 3, "no workload files"),
+        (("old.yaml",), 2, "no NEW side: name one"),
         (("old.yaml", "new.yaml", "--policy", "none.yaml"), 2, ""),
         ((), 2, "Missing argument"),
     ],

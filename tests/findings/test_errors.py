@@ -142,5 +142,5 @@ def test_a_compile_of_a_bad_workload_writes_nothing_and_ends_with_1(case: Case, 
     found = CliRunner().invoke(cli, arguments)
     assert found.exit_code == 1, found.output
     assert f"error[{case.expected[0].code}] {case.expected[0].name}: " in found.stdout
-    assert found.stderr == ""
+    assert found.stderr == "nothing was written\n"
     assert sorted(tmp_path.rglob("*")) == before

@@ -340,8 +340,7 @@ REFUSED = [
             "invalid-value",
             "1:9",
             (
-                "a task name has letters, digits, `.`, `_`, `-`, `:`, `/` and `@`, and starts "
-                "with a letter or `_`; `*` makes it a glob"
+                "a task name has 1 to 255 letters, digits, `.`, `_`, `-`, `:`, `/` and `@`, and starts with a letter or `_`; `*` makes it a pattern"
             ),
             "",
         ),

@@ -35,45 +35,7 @@ def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_text_says_the_verdict_then_what_needs_care_then_the_steps() -> None:
     answers = [Answer(WAIVED), Answer(note="its waiver has expired on 2026-11-20"), Answer(), Answer()]
     assert review_text(reviewed(answers=answers)) == (
-        "lossy — work can be lost or repeated, in any order · 1 task removed, 1 task changes queue, "
-        "1 schedule fires at different times, 1 setting follows from these changes\n"
-        "git:main → workload\n"
-        "\n"
-        "lossy: task `shop.gone` is removed\n"
-        "  messages of it that wait are thrown away\n"
-        "  before: old/w.yaml:3:3\n"
-        "  acknowledged by storefront until 2027-03-31: nobody sends it\n"
-        "\n"
-        "new/w.yaml:3:12: ordered: `shop.search.reindex` moves from queue `standard` to `search`\n"
-        "  workers of `search` must run before any producer sends there\n"
-        "  before: old/w.yaml:2:32\n"
-        "  decided by policy placement\n"
-        "  its waiver has expired on 2026-11-20\n"
-        "\n"
-        "safe\n"
-        "  schedule `yearly` fires at different times: `0 3 * * * UTC` → `0 4 * * * UTC` — new/w.yaml:5:45\n"
-        "    next firings, before: 2027-01-01T03:00+00:00\n"
-        "    next firings, after: 2027-01-01T04:00+00:00\n"
-        "  1 setting follows from these changes\n"
-        "\n"
-        "rollout\n"
-        "1. start the workers of `search` (expand)\n"
-        "   deploy   `rollout/1-overlap`\n"
-        "   start    worker `search`\n"
-        "   restart  worker `standard`\n"
-        "   run      rabbitmqctl list_queues\n"
-        "   wait     celery --app shop inspect active_queues\n"
-        "            until every worker answers\n"
-        "   why      they have to be there first\n"
-        "   undo     stop them\n"
-        "2. wait for the old queue (drain)\n"
-        "   deploy   the output folder\n"
-        "   reload   worker `standard`\n"
-        "   stop     beat\n"
-        '   wait     redis-cli llen "standard"\n'
-        "            until it prints 0\n"
-        "   why      it is still consumed\n"
-        "   undo     nothing to undo\n"
+        'lossy — work can be lost or repeated, in any order · 1 task removed, 1 task changes queue, 1 schedule fires at different times, 1 setting follows from these changes\ngit:main → workload\n\nlossy: task `shop.gone` is removed\n  messages of it that wait are thrown away\n  before: old/w.yaml:3:3\n  acknowledged by storefront until 2027-03-31: nobody sends it\n\nnew/w.yaml:3:12: ordered: `shop.search.reindex` moves from queue `standard` to `search`\n  workers of `search` must run before any producer sends there\n  before: old/w.yaml:2:32\n  decided by policy placement\n  its waiver has expired on 2026-11-20\n\nsafe\n  schedule `yearly` fires at different times: `0 3 * * * UTC` → `0 4 * * * UTC` — new/w.yaml:5:45\n    next firings, before: 2027-01-01T03:00+00:00\n    next firings, after: 2027-01-01T04:00+00:00\n  1 setting follows from these changes\n\nrollout\n1. start the workers of `search` (expand)\n   deploy   `rollout/1-overlap`\n   start    worker `search`\n   restart  worker `standard`\n   run      rabbitmqctl list_queues\n   wait     celery --app shop inspect active_queues\n            until every worker answers\n   why      they have to be there first\n   undo     stop them\n2. wait for the old queue (drain)\n   deploy   the output folder\n   reload   worker `standard`\n   stop     beat\n   wait     redis-cli llen "standard"\n            until the command prints 0\n   why      it is still consumed\n   undo     nothing to undo\n'
     )
 
 
@@ -166,7 +128,7 @@ def test_a_comment_is_one_screen_with_the_rest_below_a_fold() -> None:
         "**policycompiler: lossy — work can be lost or repeated, in any order** "
         "Cause: task `shop.gone` is removed, and 1 more change.\n"
         "\n"
-        "**lossy** Revert the change, or accept the risk with a waiver for `lossy-change`.\n"
+        "**lossy** Waivers acknowledge these changes.\n"
         "\n"
         "1. ✓ task `shop.gone` is removed — was `old/w.yaml:3:3`\\\n"
         "   messages of it that wait are thrown away\\\n"
@@ -183,7 +145,7 @@ def test_a_comment_is_one_screen_with_the_rest_below_a_fold() -> None:
         "**Rollout**\n"
         "\n"
         "1. start the workers of `search` (commands below)\n"
-        '2. wait for the old queue: `redis-cli llen "standard"`\n'
+        '2. wait for the old queue; then run `redis-cli llen "standard"`\n'
         "\n"
     )
     assert "next firings, before: 2027-01-01T03:00+00:00" in folded

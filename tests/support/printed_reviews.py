@@ -102,7 +102,7 @@ STEPS = (
         OUTPUT,
         reload=("worker:standard",),
         stop=("beat",),
-        wait_for=(WaitFor('redis-cli llen "standard"', "it prints 0"),),
+        wait_for=(WaitFor('redis-cli llen "standard"', "the command prints 0"),),
     ),
 )
 REVIEW = Review((GONE, MOVED, SHIFTED, FOLLOWING), STEPS, {})

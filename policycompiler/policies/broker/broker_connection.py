@@ -158,7 +158,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         fixed["worker_cancel_long_running_tasks_on_connection_loss"] = (
             CANCEL_ON_LOSS,
             "CANCEL_ON_LOSS",
-            "the broker has already redelivered the message to another worker",
+            "after a lost connection the broker redelivers the messages of these runs to other workers",
         )
     for key, (value, constant, because) in fixed.items():
         if plan.find(APP, key) is None:

@@ -217,6 +217,10 @@ def _consumed(plan: Plan, scope: Scope, path: SpecPath) -> Iterator[Diagnostic]:
         origin = plan.setting(Scope("worker", str(worker)), "queues").origins[0]
         where = origin.path if isinstance(origin, Written) else ("queues", dead.name)
         help_text = f"let no worker consume {dead.name}, and read its messages with the broker's tools"
+        if tasks := plan.texts(dead, "tasks"):
+            help_text = f"send {tasks[0]} to another queue"
+        elif not isinstance(origin, Written):
+            help_text = f"write `external: true` for queue {dead.name}, so that it gets no worker"
         yield DLQ_CONSUMED.at(
             where, message, help=help_text, related=(Related(path, "dead letters are kept here"),)
         )

@@ -171,7 +171,7 @@ def _doubt(
 ) -> Iterator[Diagnostic]:
     # A MIME type is a registered serializer's content type.
     if name not in known and "/" not in name and (meant := did_you_mean(name, known)):
-        message = f"Celery does not know `{name}`: unless the app registers it, every send fails"
+        message = f"Celery does not know `{path[-1]}: {name}`: unless the app registers it, every send fails"
         yield UNKNOWN_ENCODING.at(path, message, help=meant)
     elif known.get(name):
         package = known[name]

@@ -87,7 +87,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             origins = (Derived(APP, "celery_version"), Derived(scope, "queue"))
             yield Decision(scope, "options.reject_on_worker_lost", bounded, because, origins)
     if plan.find(APP, "task_reject_on_worker_lost") is None:
-        because = "an undeclared task that kills its process would do so without end"
+        because = "otherwise an undeclared task that kills its process would kill one process after the other"
         origins_app = (Constant("PUT_BACK_UNDECLARED", PUT_BACK_UNDECLARED),)
         yield Decision(APP, "task_reject_on_worker_lost", PUT_BACK_UNDECLARED, because, origins_app)
     yield from as_findings(killed_again(plan), WORKER_LOST_LOOP)

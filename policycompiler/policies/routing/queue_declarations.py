@@ -162,7 +162,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     for key in ("exchange", "exchange_type", "routing_key"):
         name = f"task_default_{key}"
         if plan.find(APP, name) is None:
-            because = "the default queue is declared with it"
+            because = f"the declaration of the default queue has this {key.replace('_', ' ')}"
             yield Decision(APP, name, plan.value(default, key), because, (Derived(default, key),))
 
 
@@ -281,7 +281,9 @@ def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterat
     arguments = written.arguments or {}
     path: SpecPath = ("queues", scope.name, "arguments")
     if written.type is not None and arguments.get(TYPE, written.type) != written.type:
-        message = f"queue {scope.name} has `type: {written.type}`, but its `{TYPE}` is {arguments[TYPE]}"
+        message = (
+            f"queue {scope.name} has `type: {written.type}`, but `arguments` set `{TYPE}: {arguments[TYPE]}`"
+        )
         yield QUEUE_TYPE_TWICE.at((*path, TYPE), message, help=f"keep `type`, and remove `{TYPE}`")
     limit = arguments.get(LIMIT)
     if kind.quorum and LIMIT in arguments and not (isinstance(limit, int) and limit >= 0):

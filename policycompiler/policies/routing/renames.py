@@ -60,7 +60,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         if not task.renamed_from:
             continue
         if "*" in name:
-            message = f"`{name}` stands for many tasks, but an earlier name must belong to one task"
+            message = f"pattern `{name}` has `renamed_from`, but an earlier name must belong to one task"
             help_text = "declare the renamed task by its own name, with its earlier names"
             yield PATTERN_RENAMED.at(path, message, help=help_text, at_key=True)
             continue

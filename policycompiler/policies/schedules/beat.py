@@ -130,11 +130,11 @@ def _inside(plan: Plan, names: list[str], *, needed: bool) -> Iterator[Diagnosti
             message = f"worker {name} runs beat, but a worker with pool {pool} and beat does not start"
             yield BEAT_EMBEDDED_GREEN.at(path, message, help=help_text, fix=fix)
         elif replicas > 1 or len(names) > 1:
-            of = f"{replicas:g} processes of worker {name}" if replicas > 1 else f"worker {name}"
             message = (
-                f"{of} run one beat each, so each scheduled task is sent {replicas:g} times"
+                f"worker {name} has `beat: true` and `replicas: {replicas:g}`: each process runs a beat, so "
+                f"each scheduled task is sent {replicas:g} times"
                 if replicas > 1
-                else f"{of} runs a second beat, so each scheduled task is sent more than once"
+                else f"worker {name} runs a second beat, so each scheduled task is sent more than once"
             )
             others = tuple(
                 Related(("workers", other, "options", "beat"), "another beat")

@@ -37,7 +37,7 @@ Refuses:
         silent:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, cron: "30 3 * * *", timezone: Europe/Paris}}
-    PC514 beat-cron-dom-dow: restrict one of the two fields, or write two schedules.
+    PC514 beat-cron-dom-dow: write `*` in one of the two fields, or write two schedules.
         fires:
             tasks: {shop.a: {}}
             schedules: {s: {task: shop.a, cron: "0 3 1 * 1"}}
@@ -172,8 +172,8 @@ def _both_days(cron: str, path: SpecPath) -> Iterator[Diagnostic]:
         return
     _, _, day, _, weekday = cron.split()
     message = (
-        f"day-of-month `{day}` and day-of-week `{weekday}` are both set: Celery runs the task on days that "
-        "match both, Unix cron on days that match either"
+        f"day-of-month `{day}` and day-of-week `{weekday}` are both restricted: Celery runs the task on days "
+        "that match both, Unix cron on days that match either"
     )
     help_text = "write `*` in one of the two fields; to match either, write two schedules"
     yield BEAT_CRON_DOM_DOW.at(path, message, help=help_text)

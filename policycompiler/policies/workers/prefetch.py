@@ -224,8 +224,8 @@ def _objections(plan: Plan, scope: Scope, runs: _Runs, tuned: Parameters) -> Ite
         yield PREFETCH_LONG.at(path, message, help=help_text, related=related)
     elif multiplier == ONE_A_SLOT and _short(runs, tuned):
         message = (
-            f"all tasks of worker {scope.name} run {duration(runs.seconds)} at most; with one prefetched "
-            "message a slot, each run waits for a round trip to the broker"
+            f"all tasks of worker {scope.name} run {duration(runs.seconds)} at most; with the pinned "
+            "prefetch multiplier of 1, each run waits for a round trip to the broker"
         )
         help_text = f"remove the pin (the compiler then sets {tuned.short_tasks_a_slot})"
         yield PREFETCH_SHORT.at(path, message, help=help_text)

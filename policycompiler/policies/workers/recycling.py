@@ -151,10 +151,11 @@ def _low(plan: Plan, scope: Scope, memory: float, task: str, told: set[SpecPath]
     elif pinned < LEAST_KIB:
         told.add(path)
         message = (
-            f"the limit of {pinned:g} KiB is {size(int(pinned * 1024))}; an idle child process with an "
-            "application loaded may already take more, so each run may cost a new process"
+            f"worker {scope.name} replaces a child process above {size(int(pinned * 1024))}; an idle one "
+            "with an application loaded may already take more, so each run may cost a new process"
         )
-        yield MEMORY_PER_CHILD_LOW.at(path, message, help=f"write {LEAST_KIB} or more, or remove it")
+        help_text = f"write {LEAST_KIB} (KiB) or more, or remove `max_memory_per_child`"
+        yield MEMORY_PER_CHILD_LOW.at(path, message, help=help_text)
 
 
 def _parameter(key: str, value: float) -> Parameter:

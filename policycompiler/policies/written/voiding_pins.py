@@ -4,8 +4,8 @@ Decides:
     Nothing.
 
 Because:
-    With `task_always_eager` a task runs in the publishing process, so the queues, workers, limits and
-    retries of the plan have no effect. `worker_disable_rate_limits` turns off every rate limit. Celery reads
+    With `task_always_eager` a task runs in the publishing process, so queues, workers, time limits
+    and retry delays have no effect. `worker_disable_rate_limits` turns off every rate limit. Celery reads
     a rate limit of 0 as no limit. `max_memory_per_child` counts KiB: a value in bytes is a limit a thousand
     times too high. No process reaches it before the machine runs out of memory
     (https://docs.celeryq.dev/en/stable/userguide/workers.html#max-memory-per-child-setting).
@@ -76,7 +76,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     if plan.get(APP, "task_always_eager"):
         message = (
             "with `task_always_eager` every task runs in the publishing process: no message reaches a queue. "
-            "Workers, limits and retries of the plan have no effect"
+            "Workers, time limits and retry delays have no effect"
         )
         help_text = "remove the pin, and set it in the settings of the tests that need it"
         yield TASKS_ALWAYS_EAGER.at((*settings, "task_always_eager"), message, help=help_text)

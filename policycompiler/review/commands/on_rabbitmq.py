@@ -29,7 +29,7 @@ def until_empty(plan: Plan, queues: Sequence[str]) -> Iterator[WaitFor]:
     yield nothing_left(left(plan, queues))
     delayed = [task for queue in queues for task in _delayed_in_broker(plan, queue)]
     if seconds := fleet.longest_way_seconds(plan, delayed):
-        yield pause(seconds, "by then, every message delayed in the broker is back in its queue")
+        yield pause(seconds, "until then, the broker moves delayed messages back to their queues")
         yield nothing_left(left(plan, queues))
 
 

@@ -73,7 +73,7 @@ def until_empty(plan: Plan, queues: Iterable[str]) -> Iterator[WaitFor]:
 def until_old_is_gone(plan: Plan, queues: Iterable[str], seconds: float) -> Iterator[WaitFor]:
     """Until workers have fetched all messages of old producers, and had enough time to finish them."""
     yield from _on(plan).until_taken(plan, sorted(queues))
-    yield pause(seconds, "by then, all messages that workers have fetched are finished")
+    yield pause(seconds, "until then, workers finish all messages that they have fetched")
 
 
 def until_none_in_form(plan: Plan, queues: Iterable[str], content_types: Iterable[str]) -> Iterator[WaitFor]:
@@ -106,14 +106,14 @@ def until_workers_answer(plan: Plan) -> Iterator[WaitFor]:
     told = "; ".join(_answer(plan, scope) for scope in workers[:_MOST_TOLD])
     more = f"; and {len(workers) - _MOST_TOLD} more" if len(workers) > _MOST_TOLD else ""
     if answers(plan):
-        yield WaitFor(inspect(plan, "active_queues"), f"each worker answers: {told}{more}")
+        yield WaitFor(inspect(plan, "active_queues"), f"every worker process lists its queues: {told}{more}")
         return
     # Asking would never end.
     yield WaitFor("true", f"the log of each worker says `ready` (none answers remote control): {told}{more}")
 
 
 def _answer(plan: Plan, worker: Scope) -> str:
-    name = f"`{plan.get(worker, 'node_name', worker.name)}`"
+    name = f"`{plan.get(worker, 'node_name', worker.name)}.*`"
     replicas = plan.number_if_any(worker, "replicas") or 1
     times = f" {replicas:g} times" if replicas > 1 else ""
     return f"{name}{times} with {_coded(plan.texts(worker, 'queues'))}"

@@ -70,7 +70,7 @@ def at_once(way: Way, running: Stage) -> Iterator[Step]:
         if not is_moved(way.old, way.new):
             why = "only people and Prometheus read the differences; no process must restart"
             undo = f"put {way.start.called} in place"
-            yield Step("switch", "put the output in place", why, undo, OUTPUT)
+            yield Step("switch", "put the output folder in place", why, undo, OUTPUT)
         return
     undo = f"roll back to {way.start.called}, in any order"
     if running is not way.start:

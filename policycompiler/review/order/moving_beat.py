@@ -22,16 +22,16 @@ def moving(old: Plan, new: Plan, folder: str, called: str) -> Iterator[Step]:
     there, here = (str(plan.get(BEAT, "host") or "its host") for plan in (old, new))
     yield Step(
         "switch",
-        f"stop beat on {there}, disable it there, and copy its schedule file to {here}",
+        f"stop and disable beat on host {there}, and copy its schedule file to host {here}",
         BEAT_MOVED.says,
-        f"start beat on {there} again",
+        f"start beat on host {there} again",
         stop=(BEAT_PROCESS,),
     )
     yield Step(
         "switch",
-        f"start beat on {here} from {called}",
+        f"start beat on host {here} with {called}",
         "the old beat has stopped; the new beat sends overdue schedules at once",
-        f"stop beat on {here}, copy the schedule file back, and start beat on {there}",
+        f"stop beat on host {here}, copy the schedule file back, and start beat on host {there}",
         folder=folder,
         start=(BEAT_PROCESS,),
     )

@@ -37,7 +37,7 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
     )
     yield Step(
         "switch",
-        f"deploy the output, with the new {what}, to producers{' and beat' if beat else ''}"
+        f"deploy the output folder, with the new {what}, to producers{' and beat' if beat else ''}"
         f"{forth if starts or stops else ''}",
         f"every new message now uses the new {what}",
         f"roll producers{' and beat' if beat else ''} back to the previous output with the old {what}; "
@@ -49,7 +49,7 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
         stop=(BEAT_PROCESS,) if stops else (),
     )
     if moved:
-        yield from moving(old, new, OUTPUT, "the output")
+        yield from moving(old, new, OUTPUT, "the output folder")
     yield Step(
         "drain",
         "wait until the old broker is empty; run the commands with the old address"

@@ -56,7 +56,7 @@ def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
     if manual:
         yield Step(
             "expand",
-            f"resolve by hand: {told(change.address for change in manual)}",
+            f"decide or act by hand, as each change says: {told(change.address for change in manual)}",
             "; ".join(dict.fromkeys(change.because for change in manual)),
             "revert it by hand",
             by_hand=True,
@@ -115,7 +115,7 @@ def _end(way: Way, running: Stage) -> Iterator[Step]:
         )
     if running is not way.end:
         processes = moves(running.plan, way.new)
-        gone = f"; the code no longer needs {told(sorted(way.needs.gone))}" if way.needs.gone else ""
+        gone = f"; the code may now drop {told(sorted(way.needs.gone))}" if way.needs.gone else ""
         left = [*waits.until_levels_moved(way.old, way.new, fleet.consumed(way.new))]
         yield deploy(
             "contract",
@@ -141,7 +141,7 @@ def _deleted(way: Way) -> Iterator[Step]:
     if deleted:
         yield Step(
             "contract",
-            f"delete {told(gone)}",
+            f"delete {'queue' if len(gone) == 1 else 'queues'} {told(gone)}",
             "no process publishes to it or consumes it; the commands keep what is not empty or still in use",
             "nothing to undo: a worker that consumes the queue declares it again",
             run=tuple(deleted),

@@ -24,7 +24,7 @@ class Stage(NamedTuple):
     @property
     def called(self) -> str:
         """The folder in a sentence."""
-        return {"": "the previous output", OUTPUT: "the output"}.get(self.folder, f"`{self.folder}`")
+        return {"": "the previous output", OUTPUT: "the output folder"}.get(self.folder, f"`{self.folder}`")
 
     @property
     def with_code(self) -> str:
@@ -99,7 +99,7 @@ def names(processes: Iterable[str]) -> str:
 
 def none_left(queues: Iterable[str], tasks: Iterable[str] = ()) -> str:
     """That no message of these is left, in a sentence; empty without any."""
-    of_tasks = f"of {told(sorted(tasks))}" if tasks else ""
+    of_tasks = f"of task {told(sorted(tasks))}" if tasks else ""
     if not queues:
         return f"no message {of_tasks} is left" if tasks else ""
     return " or ".join(filter(None, (f"no message is left in {told(sorted(queues))}", of_tasks)))

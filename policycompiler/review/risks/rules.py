@@ -90,6 +90,9 @@ def _worker_removed(at: At) -> Judged:
 
 
 def _worker_queues(at: At) -> Judged:
+    dropped = set(at.old.texts(at.before, "queues")) - set(at.new.texts(at.scope, "queues"))
+    if at.needs.names(need.LEAVING) & dropped:
+        return safe("the worker itself changes safely; the removed queue has its own line")
     return unattended(at) or safe("other workers consume the queues that this worker no longer consumes")
 
 

@@ -18,7 +18,7 @@ DECIDES = {
             ),
             "app/worker_cancel_long_running_tasks_on_connection_loss": (
                 True,
-                "the broker has already redelivered the message to another worker",
+                "after a lost connection the broker redelivers the messages of these runs to other workers",
             ),
             "app/broker_pool_limit": (10, "10 connections are enough for a process with few threads"),
             "app/broker_transport_options": (

@@ -113,8 +113,7 @@ REFUSES = {
                 "dlq-hard-timeout-gap",
                 "3:17",
                 (
-                    "shop.a is killed after 9 s and leaves no dead letter: its soft time limit of 9 s "
-                    "comes no earlier"
+                    "shop.a is killed after 9 s and leaves no dead letter: its soft time limit is 9 s, so no exception ends the run first"
                 ),
                 ("set the soft time limit some seconds below the hard time limit, and use `pool: prefork`"),
             )

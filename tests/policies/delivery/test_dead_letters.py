@@ -235,7 +235,7 @@ REFUSES = {
                     "worker mail.dead consumes mail.dead, the dead-letter queue of queue mail: it would run the "
                     "failed tasks again"
                 ),
-                "let no worker consume mail.dead, and read its messages with the broker's tools",
+                "send shop.a to another queue",
             )
         ],
     ),

@@ -166,13 +166,13 @@ REFUSES = {
             Found(
                 "unknown-encoding",
                 "1:60",
-                "Celery does not know `jason`: unless the app registers it, every send fails",
+                "Celery does not know `serializer: jason`: unless the app registers it, every send fails",
                 "did you mean `json`?",
             ),
             Found(
                 "unknown-encoding",
                 "1:41",
-                "Celery does not know `bzib2`: unless the app registers it, every send fails",
+                "Celery does not know `compression: bzib2`: unless the app registers it, every send fails",
                 "did you mean `bzip2`?",
             ),
         ],

@@ -19,7 +19,7 @@ DECIDES = {
             "task:shop.a/options.default_retry_delay": None,
             "app/task_reject_on_worker_lost": (
                 False,
-                "an undeclared task that kills its process would do so without end",
+                "otherwise an undeclared task that kills its process would kill one process after the other",
             ),
         },
     ),

@@ -30,9 +30,18 @@ DECIDES = {
                 True,
                 "an undeclared task may name its own queue, and its sends must not fail",
             ),
-            "app/task_default_exchange": ("shop.standard.io", "the default queue is declared with it"),
-            "app/task_default_exchange_type": ("direct", "the default queue is declared with it"),
-            "app/task_default_routing_key": ("shop.standard.io", "the default queue is declared with it"),
+            "app/task_default_exchange": (
+                "shop.standard.io",
+                "the declaration of the default queue has this exchange",
+            ),
+            "app/task_default_exchange_type": (
+                "direct",
+                "the declaration of the default queue has this exchange type",
+            ),
+            "app/task_default_routing_key": (
+                "shop.standard.io",
+                "the declaration of the default queue has this routing key",
+            ),
         },
     ),
     "a type that nobody declares stays what Celery makes of it": (
@@ -48,7 +57,10 @@ DECIDES = {
                 ("the routing key is the name of the queue"),
             ),
             "queue:shop.standard.io/arguments.x-queue-type": None,
-            "app/task_default_exchange_type": ("direct", "the default queue is declared with it"),
+            "app/task_default_exchange_type": (
+                "direct",
+                "the declaration of the default queue has this exchange type",
+            ),
         },
     ),
     "Celery's own setting for the default queue": (
@@ -329,7 +341,7 @@ REFUSES = {
             Found(
                 "queue-type-twice",
                 "2:55",
-                "queue q has `type: classic`, but its `x-queue-type` is quorum",
+                "queue q has `type: classic`, but `arguments` set `x-queue-type: quorum`",
                 "keep `type`, and remove `x-queue-type`",
             ),
         ],

@@ -53,7 +53,7 @@ REFUSES = {
         Found(
             "pattern-renamed",
             "1:18",
-            "`shop.*` stands for many tasks, but an earlier name must belong to one task",
+            "pattern `shop.*` has `renamed_from`, but an earlier name must belong to one task",
             "declare the renamed task by its own name, with its earlier names",
         ),
     ),

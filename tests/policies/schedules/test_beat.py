@@ -92,7 +92,7 @@ REFUSES = {
             Found(
                 "beat-multiple",
                 "3:44",
-                "2 processes of worker q run one beat each, so each scheduled task is sent 2 times",
+                "worker q has `beat: true` and `replicas: 2`: each process runs a beat, so each scheduled task is sent 2 times",
                 OWN_PROCESS,
             ),
         ],

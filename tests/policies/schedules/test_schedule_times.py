@@ -77,8 +77,7 @@ REFUSES = {
             "beat-cron-dom-dow",
             "2:37",
             (
-                "day-of-month `1,15` and day-of-week `5` are both set: Celery runs the task on days "
-                "that match both, Unix cron on days that match either"
+                "day-of-month `1,15` and day-of-week `5` are both restricted: Celery runs the task on days that match both, Unix cron on days that match either"
             ),
             EITHER,
         ),

@@ -214,8 +214,7 @@ REFUSES = {
                 "prefetch-short",
                 "2:46",
                 (
-                    "all tasks of worker q run 0.1 s at most; with one prefetched message a slot, each run "
-                    "waits for a round trip to the broker"
+                    "all tasks of worker q run 0.1 s at most; with the pinned prefetch multiplier of 1, each run waits for a round trip to the broker"
                 ),
                 "remove the pin (the compiler then sets 4)",
             ),

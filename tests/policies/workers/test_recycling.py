@@ -106,10 +106,9 @@ REFUSES = {
                 "memory-per-child-low",
                 "2:47",
                 (
-                    "the limit of 50000 KiB is 48.8 MiB; an idle child process with an application loaded "
-                    "may already take more, so each run may cost a new process"
+                    "worker q replaces a child process above 48.8 MiB; an idle one with an application loaded may already take more, so each run may cost a new process"
                 ),
-                "write 150000 or more, or remove it",
+                "write 150000 (KiB) or more, or remove `max_memory_per_child`",
             ),
         ],
     ),

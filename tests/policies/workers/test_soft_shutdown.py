@@ -15,8 +15,7 @@ REFUSES = {
                 "soft-shutdown-missing",
                 "2:29",
                 (
-                    "a stop of q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker "
-                    "redelivers it only 1 h after its delivery"
+                    "a stop of worker q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker redelivers a killed run only 1 h after its delivery"
                 ),
                 (
                     "write a stop timeout of at least 3 min 19 s, or set `environment: {REMAP_SIGTERM: "
@@ -36,8 +35,7 @@ REFUSES = {
                 "soft-shutdown-missing",
                 "3:29",
                 (
-                    "a stop of q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker "
-                    "redelivers it only 1 h after its delivery"
+                    "a stop of worker q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker redelivers a killed run only 1 h after its delivery"
                 ),
                 (
                     "write a stop timeout of at least 3 min 19 s, or run Celery 5.5 or newer and set "

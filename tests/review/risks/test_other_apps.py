@@ -40,7 +40,10 @@ def test_in_a_queue_that_stays_nothing_is_waited_for(broker, old, new):
     plans = plan_of(broker + old), plan_of(broker + new)
     found = review(*plans, TODAY)
     assert [step.phase for step in found.steps] == ["expand", "switch"]
-    assert found.steps[0].action == "resolve by hand: `task:shop.mail/external`" or broker
+    assert (
+        found.steps[0].action == "decide or act by hand, as each change says: `task:shop.mail/external`"
+        or broker
+    )
     assert broken(*plans, found) == []
 
 

@@ -43,17 +43,17 @@ broker_transport_options = {
 task_acks_late = False
 # queue-declarations: an undeclared task may name its own queue, and its sends must not fail
 task_create_missing_queues = True
-# queue-declarations: the default queue is declared with it
+# queue-declarations: the declaration of the default queue has this exchange
 task_default_exchange = "shop.standard.io"
-# queue-declarations: the default queue is declared with it
+# queue-declarations: the declaration of the default queue has this exchange type
 task_default_exchange_type = "direct"
 # placement: undeclared tasks share the queue of class `standard`
 task_default_queue = "shop.standard.io"
-# queue-declarations: the default queue is declared with it
+# queue-declarations: the declaration of the default queue has this routing key
 task_default_routing_key = "shop.standard.io"
 # results: a client may wait for the result of an undeclared task
 task_ignore_result = False
-# worker-lost: an undeclared task that kills its process would do so without end
+# worker-lost: otherwise an undeclared task that kills its process would kill one process after the other
 task_reject_on_worker_lost = False
 # task-events: celery-exporter and Flower require task events
 task_send_sent_event = True
@@ -71,7 +71,7 @@ result_serializer = "json"
 accept_content = ["json"]
 
 # Workers ------------------------------------------------------------------------------
-# broker-connection: the broker has already redelivered the message to another worker
+# broker-connection: after a lost connection the broker redelivers the messages of these runs to other workers
 worker_cancel_long_running_tasks_on_connection_loss = True
 # task-events: celery-exporter and Flower require task events
 worker_send_task_events = True
