@@ -22,6 +22,13 @@ def duration(seconds: float) -> str:
     return " ".join(parts)
 
 
+def written(seconds: float) -> str:
+    """Seconds as a workload writes them: `300ms`, `90s`, `5m`, `1h 30m`."""
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    return duration(seconds).replace(" min", "m").replace(" h", "h").replace(" d", "d").replace(" s", "s")
+
+
 def number(value: float) -> str:
     """A number without a needless `.0`."""
     return str(int(value)) if value == int(value) else str(value)

@@ -20,6 +20,8 @@ from policycompiler.findings import fixes
 def check(*, sources: tuple[Path, ...], fix: bool, diff: bool, run: options.Run) -> None:
     """Check workload files and print the findings.
 
+    Without a SOURCE, the project file names the sources.
+
     \b
     Examples:
       policycompiler check workloads

@@ -59,6 +59,8 @@ def compile_(  # noqa: PLR0913 - an argument an option
 ) -> None:
     """Compile workload files into the output folder: the targets, the plan, and no stale files.
 
+    Without a SOURCE, the project file names the sources.
+
     \b
     Examples:
       policycompiler compile workloads

@@ -40,7 +40,7 @@ _SHARED = (
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
-sources = click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="SOURCE...")
+sources = click.argument("sources", nargs=-1, type=click.Path(path_type=Path), metavar="[SOURCE]...")
 
 _env = click.option("--env", metavar="NAME", help="Apply the overlay environments.NAME of each file.")
 _policy = click.option("--policy", type=_FILE, help="Policy file of the platform team.")

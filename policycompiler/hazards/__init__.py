@@ -15,7 +15,7 @@ from policycompiler.hazards.chords import chords
 from policycompiler.hazards.connections import connections
 from policycompiler.hazards.consumer_timeouts import consumer_timeouts
 from policycompiler.hazards.critical import critical_messages
-from policycompiler.hazards.dead_letters import acknowledged_early, killed
+from policycompiler.hazards.dead_letters import acknowledged_early, consumed, killed
 from policycompiler.hazards.delays import overlapping, refused, stalled
 from policycompiler.hazards.endless_runs import killed_again, put_back
 from policycompiler.hazards.expiries import expiries
@@ -24,7 +24,7 @@ from policycompiler.hazards.hazard import EFFECTS, Effect, Hazard
 from policycompiler.hazards.load import overloaded
 from policycompiler.hazards.lost_connections import lost_connections
 from policycompiler.hazards.lost_ways import lost_ways
-from policycompiler.hazards.pools import computing, unkept_limits
+from policycompiler.hazards.pools import computing, fixed_size, unkept_limits
 from policycompiler.hazards.prefetch import unlimited_prefetch
 from policycompiler.hazards.publishing import given_up, publishing
 from policycompiler.hazards.queue_arguments import queue_arguments
@@ -55,11 +55,13 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     cold_stops,
     computing,
     connections,
+    consumed,
     consumer_timeouts,
     critical_messages,
     delayed_starve,
     expiries,
     external_tasks,
+    fixed_size,
     given_up,
     held_too_long,
     hoarded,

@@ -23,6 +23,28 @@ def kept_queues(plan: Plan) -> Iterator[tuple[Scope, Scope]]:
             yield task, queue
 
 
+def consumed(plan: Plan) -> Iterator[Hazard]:
+    """Workers that consume a dead-letter queue, and so run failed tasks again."""
+    for queue in plan.scopes("queue"):
+        dead = Scope("queue", str(plan.get(queue, LETTERS)))
+        workers = plan.get(dead, "workers")
+        for worker in workers if isinstance(workers, list) else ():
+            message = (
+                f"worker {worker} consumes {dead.name}, the dead-letter queue of queue {queue.name}: "
+                "it would run the failed tasks again"
+            )
+            origin = plan.setting(Scope("worker", str(worker)), "queues").origins[0]
+            path: SpecPath = origin.path if isinstance(origin, Written) else ("queues", dead.name)
+            help_text = f"let no worker consume {dead.name}, and read its messages with the broker's tools"
+            if tasks := plan.texts(dead, "tasks"):
+                help_text = f"send {tasks[0]} to another queue"
+            elif not isinstance(origin, Written):
+                help_text = f"write `external: true` for queue {dead.name}, so that it gets no worker"
+            related = (Related(("queues", queue.name, "dead_letter"), "dead letters are kept here"),)
+            settings = ((Scope("worker", str(worker)), "queues"), (dead, "workers"), (queue, LETTERS))
+            yield Hazard("dlq-consumed", settings, message, help_text, path, related, about=(dead,))
+
+
 def acknowledged_early(plan: Plan) -> Iterator[Hazard]:
     """Tasks whose messages are acknowledged before they can fail."""
     for task, queue in kept_queues(plan):
@@ -65,12 +87,14 @@ def _gap(plan: Plan, task: Scope, queue: Scope) -> Iterator[Hazard]:
     why = (
         "it has no soft time limit"
         if soft is None
-        else f"its soft time limit is {duration(soft)}, so no exception ends the run first"
+        else f"its soft time limit of {duration(soft)} does not end it before that"
     )
     if green:
         why = f"the pool {green[0]} ignores its soft time limit"
-    message = f"{task.name} is killed after {duration(hard)} and leaves no dead letter: {why}"
-    help_text = "set the soft time limit some seconds below the hard time limit, and use `pool: prefork`"
+    message = f"a run of {task.name} killed after {duration(hard)} leaves no dead letter: {why}"
+    help_text = "set the soft time limit some seconds below the hard time limit"
+    if green:
+        help_text = "use `pool: prefork`"
     related = (Related(("queues", queue.name, "dead_letter"), "dead letters are kept here"),)
     own = tuple((task, key) for key in (SOFT, HARD, "options.acks_on_failure", "queue"))
     settings = (*own, *((worker, "pool") for worker in workers), (queue, LETTERS))

@@ -40,16 +40,11 @@ EFFECTS: Mapping[str, Effect] = {
     **dict.fromkeys(
         (
             *("binding-overlap", "broadcast-retried", "cancel-impossible"),
-            *("cancel-on-loss", "eta-over-visibility", "late-ack-non-idempotent"),
+            *("cancel-on-loss", "dlq-consumed", "eta-over-visibility", "late-ack-non-idempotent"),
             *("late-ack-run-over-visibility", "late-ack-undeclared", "legacy-ack-flag"),
             *("rate-limit-over-visibility", "reserve-over-visibility", "retry-delay-over-visibility"),
-            *(
-                "quorum-key-overlap",
-                "retry-non-idempotent",
-                "retry-undeclared",
-                "schedule-fraction-dropped",
-                "solo-heartbeat",
-            ),
+            *("quorum-key-overlap", "retry-non-idempotent", "retry-undeclared"),
+            *("schedule-fraction-dropped", "solo-heartbeat"),
             *("timeout-requeue-loop", "unacked-over-consumer-timeout", "reserve-over-consumer-timeout"),
             "worker-lost-loop",
         ),
@@ -57,7 +52,7 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     **dict.fromkeys(
         (
-            *("chord-backend", "connection-option-one-sided"),
+            *("autoscale-off-prefork", "chord-backend", "connection-option-one-sided"),
             *("connection-value-refused", "control-queues-refused", "exchange-type-twice"),
             *("predefined-queue-missing", "quorum-subsecond", "queue-argument-refused", "queue-name-invalid"),
             *("queue-name-reserved", "quorum-unsupported", "redbeat-without-redis", "schedule-solar-refused"),
@@ -84,7 +79,13 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     **dict.fromkeys(
         (
-            *("broker-connection-given-up", "chord-ignore", "hard-limit-missing", "publish-retry-unbounded"),
+            *(
+                "broker-connection-given-up",
+                "chord-ignore",
+                "delivery-limit-missing",
+                "hard-limit-missing",
+                "publish-retry-unbounded",
+            ),
             *("pool-gevent-soft", "pool-time-limit-inert", "pool-time-limit-unkept"),
             *("remote-control-off", "retry-unbounded"),
         ),

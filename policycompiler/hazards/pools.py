@@ -30,6 +30,24 @@ def unkept_limits(plan: Plan) -> Iterator[Hazard]:
             yield _unkept(plan, worker, unkept)
 
 
+def fixed_size(plan: Plan) -> Iterator[Hazard]:
+    """Workers with autoscale in a pool that cannot grow."""
+    for worker in plan.scopes("worker"):
+        name, bounds = plan.text(worker, "pool"), plan.get(worker, "autoscale")
+        if not isinstance(bounds, dict) or name not in pools.POOLS or pools.POOLS[name].autoscales:
+            continue
+        least, most = int(str(bounds["min"])), int(str(bounds["max"]))
+        if least >= most:
+            continue  # another finding
+        has_slots = pools.POOLS[name].slots
+        then = "the worker exits with an error when it tries" if has_slots else "it has one slot"
+        message = f"a {name} pool cannot grow from {least} slots to {most}: {then}"
+        help_text = f"write `concurrency: {most if has_slots else 1}`, or use `pool: prefork`"
+        path: SpecPath = ("workers", worker.name, "concurrency")
+        settings = ((worker, "autoscale"), (worker, "pool"))
+        yield Hazard("autoscale-off-prefork", settings, message, help_text, path)
+
+
 def computing(plan: Plan) -> Iterator[Hazard]:
     """CPU-bound tasks in a pool whose tasks all share a process."""
     for worker in plan.scopes("worker"):

@@ -28,6 +28,7 @@ def queue_arguments(plan: Plan) -> Iterator[Hazard]:
             yield from _deleted(plan, queue)
         if known.declarations and type_of(plan, queue) == "quorum":
             yield from _given_up(plan, queue)
+            yield from _endless(plan, queue)
 
 
 def _levels_of_all(plan: Plan, own: list[Scope]) -> Iterator[Hazard]:
@@ -57,6 +58,26 @@ def _refused(plan: Plan, queue: Scope) -> Iterator[Hazard]:
         settings = ((queue, f"arguments.{name}"),)
         help_text = f"remove `{name}`, or choose the other queue type"
         yield Hazard("queue-argument-refused", settings, message, help_text, path)
+
+
+def _endless(plan: Plan, queue: Scope) -> Iterator[Hazard]:
+    """A delivery limit that limits nothing."""
+    arguments = arguments_of(plan, queue)
+    limit = arguments.get(LIMIT)
+    if LIMIT not in arguments or (isinstance(limit, int) and limit >= 0):
+        return
+    tasks = [Scope("task", name) for name in plan.texts(queue, "tasks")]
+    late = next((task for task in tasks if plan.value(task, "idempotent")), None)
+    if late is None:
+        return
+    message = (
+        f"the delivery limit {limit} does not stop queue {queue.name} from redelivering a message "
+        f"that kills its worker, for instance one of {late.name}"
+    )
+    path: SpecPath = ("queues", queue.name, "arguments", LIMIT)
+    settings = ((queue, f"arguments.{LIMIT}"), (late, "idempotent"), (queue, "type"))
+    help_text = "remove the limit (the compiler then sets one), or write a limit of 1 or more"
+    yield Hazard("delivery-limit-missing", settings, message, help_text, path, about=(queue,))
 
 
 def _given_up(plan: Plan, queue: Scope) -> Iterator[Hazard]:

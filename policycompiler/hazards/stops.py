@@ -8,7 +8,7 @@ from typing import NamedTuple
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard, Makers
 from policycompiler.plan import APP, Plan, Scope
-from policycompiler.quantities import duration
+from policycompiler.quantities import duration, written
 
 PATIENCE, RUN, LATE = "stop_timeout_seconds", "longest_run_seconds", "options.acks_late"
 SOFT_SHUTDOWN = "worker_soft_shutdown_timeout"
@@ -67,7 +67,7 @@ def short_stops(plan: Plan) -> Iterator[Hazard]:
         related: tuple[Related, ...] = ()
         if longest.scope.name:
             related = (Related(("tasks", longest.scope.name), f"may run {run}"),)
-        help_text = f"write a stop timeout of at least {duration(needed)}, or shorten the task's limit"
+        help_text = f"write `stop_timeout: {written(needed)}` or more, or shorten the task's limit"
         path: SpecPath = ("workers", worker.name, "stop_timeout")
         settings: Makers = (
             (worker, PATIENCE),
@@ -119,10 +119,10 @@ def late_redeliveries(plan: Plan) -> Iterator[Hazard]:
         )
         knows = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_SOFT_SHUTDOWN
         soft = f"`{SOFT_SHUTDOWN}: {before_kill(timeout):g}`"
-        instead = f"set `environment: {{REMAP_SIGTERM: SIGQUIT}}` and {soft}"
+        instead = f"let a stop return unfinished runs: `environment: {{REMAP_SIGTERM: SIGQUIT}}` and {soft}"
         first = "" if knows else "run Celery 5.5 or newer and "
-        least = duration(late.seconds + LEAVE_SECONDS)
-        help_text = f"write a stop timeout of at least {least}, or {first}{instead}"
+        least = written(late.seconds + LEAVE_SECONDS)
+        help_text = f"write `stop_timeout: {least}` or more, or {first}{instead}"
         path: SpecPath = ("workers", worker.name, "stop_timeout")
         settings = ((worker, PATIENCE), (worker, "environment"), (worker, "tasks"))
         yield Hazard("soft-shutdown-missing", settings, message, help_text, path, about=(worker,))

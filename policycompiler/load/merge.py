@@ -149,8 +149,9 @@ def _defaults(data: Mapped, mark: Mark, findings: list[Diagnostic]) -> _Fields:
         return {}
     marks = mark.children["defaults"]
     if not data.get("tasks"):
-        message = "the file has `defaults` but declares no task: they have no effect"
-        findings.append(UNUSED_DEFAULTS.at((), message, place=marks.key_place))
+        message = "the file has `defaults` but declares no task: the defaults have no effect"
+        help_text = "remove `defaults`, or move them to the file that declares the tasks"
+        findings.append(UNUSED_DEFAULTS.at((), message, help=help_text, place=marks.key_place))
     return {key: (value, marks.children[key]) for key, value in defaults.items() if value is not None}
 
 

@@ -23,6 +23,7 @@ from policycompiler.diagnostics import Diagnostic, Finding, Profile, Severity, d
 from policycompiler.load.merge import merged
 from policycompiler.model import PolicyParameters
 from policycompiler.policies.policy import Policy
+from policycompiler.quantities import written
 
 HEAD: Mapping[str, str] = {
     "version": "1",
@@ -281,8 +282,7 @@ def _as_written(value: Any, shape: Mapping[str, Any]) -> str:  # noqa: ANN401 - 
         if examples[0].endswith("B"):
             unit, factor = next((unit, factor) for unit, factor in _SIZES if value % factor == 0)
             return f"{value // factor}{unit}"
-        if "/" in examples[0]:
-            return f"{value:.15g}/s"
+        return f"{value:.15g}/s" if "/" in examples[0] else written(value)
     return json.dumps(value)
 
 

@@ -28,12 +28,14 @@ def policy_list() -> str:
 
 
 def finding_list() -> str:
-    """One line for each finding, by code."""
-    return _lines(
+    """One line for each finding, by code, below a header."""
+    head = ("code", "finding", "severity", "profile", "remedy")
+    rows = (
         (own.code, own.name, "fatal" if own.fatal else own.severity, own.profile, entry.mend)
         for _, entry in all_findings()
         for own in [entry.finding]
     )
+    return _lines([head, *rows])
 
 
 def policy_text(page: Page) -> str:

@@ -14,6 +14,7 @@ from policycompiler.review import Change, Class
 
 LONGEST_VALUE = 80
 MOST_NAMED = 3
+MOST_KINDS = 6
 
 _CRONTAB = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 """The fields of a crontab, in the order of a line of one."""
@@ -203,7 +204,9 @@ def kinds_counted(changes: Iterable[Change]) -> str:
     found = list(changes)
     told = [change for change in found if not silent(change)]
     kinds = Counter(kind for kind, _ in dict.fromkeys(map(_subject, told)))
-    words = [_kind_counted(kind, number) for kind, number in kinds.items()]
+    words = [_kind_counted(kind, number) for kind, number in list(kinds.items())[:MOST_KINDS]]
+    if len(kinds) > MOST_KINDS:
+        words.append(f"{len(kinds) - MOST_KINDS} more kinds of changes")
     follow = len(found) - len(told)
     return ", ".join([*words, *([following(follow)] if follow else [])])
 

@@ -8,16 +8,33 @@ from policycompiler.quantities import duration, number, size
 from policycompiler.report.text import masked
 
 _BYTES = {Unit.BYTES: 1, Unit.KIB: 2**10}
+_MILLISECONDS = frozenset(
+    f"arguments.{name}" for name in ("x-consumer-timeout", "x-expires", "x-message-ttl")
+)
+"""Queue arguments that count milliseconds."""
+_SECONDS = frozenset({"countdown", "expires"})
+"""Options of a schedule that count seconds."""
 
 
 def value_text(scope: Scope, key: str, value: Value) -> str:
     """The value of a setting on one line, for people: `2 h 24 min`, `1.5 GiB`, `true`, `[a, b]`."""
+    if scope.kind == "schedule" and key == "options" and isinstance(value, dict):
+        return flow({name: _option(name, each) for name, each in value.items()})
     unit = _unit(scope, key)
-    if unit is None or isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return flow(value)
+    if key in _MILLISECONDS:
+        return duration(value / 1000)
+    if unit is None:
         return flow(value)
     if unit is Unit.SECONDS:
         return duration(value)
     return size(int(value * _BYTES[unit])) if unit in _BYTES else f"{value:.3g} {unit}"
+
+
+def _option(name: str, value: Value) -> Value:
+    counts = name in _SECONDS and isinstance(value, int | float) and not isinstance(value, bool)
+    return duration(value) if counts and isinstance(value, int | float) else value
 
 
 def as_emitted(scope: Scope, key: str, value: Value) -> str:

@@ -196,7 +196,7 @@ class Parameters(PolicyParameters):
 def test_parameters_are_told_as_the_policy_file_takes_them():
     assert [(each.name, each.kind, each.default) for each in parameters_of(Parameters)] == [
         ("share", "a number from 0 to 1", "0.5"),
-        ("longest", "a duration such as 300ms or 5s, or a number of seconds", "90"),
+        ("longest", "a duration such as 300ms or 5s, or a number of seconds", "1m 30s"),
         ("largest", "a size such as 64KiB or 10MB", "2MiB"),
         ("rate", "a rate such as 10/s or 600/m", "0.5/s"),
         ("count", "a whole number more than 0", "3"),
@@ -240,7 +240,8 @@ def test_a_finding_is_found_by_code_and_by_name_in_any_case():
 
 
 def test_every_finding_has_a_page_and_they_are_listed_by_code():
-    listed = run("finding").output.splitlines()
+    header, *listed = run("finding").output.splitlines()
+    assert header.split() == ["code", "finding", "severity", "profile", "remedy"]
     codes = [line.split()[0] for line in listed]
     assert codes == sorted(codes)
     data = json.loads(run("finding", "--output-format", "json").output)

@@ -74,7 +74,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, Profile, SpecPath, error, warning
+from policycompiler.hazards.dead_letters import consumed
+from policycompiler.hazards.hazard import as_findings
 from policycompiler.knowledge.brokers import DeadLetters, broker
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import (
@@ -134,10 +136,10 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
                 yield DEAD_LETTER_ELSEWHERE.at(path, message, help="remove `dead_letter`", at_key=True)
             else:
                 yield from _dead_letters(plan, scope, path, tuned)
-                yield from _consumed(plan, scope, path)
                 yield from _undeclared(plan, scope, queue.arguments or {})
         elif kept is DeadLetters.ARGUMENTS:
             yield from _undeclared(plan, scope, queue.arguments or {})
+    yield from as_findings(consumed(plan), DLQ_CONSUMED)
 
 
 def _elsewhere(plan: Plan, scope: Scope, transport: str) -> str:
@@ -204,26 +206,6 @@ def _dead_letters(plan: Plan, scope: Scope, path: SpecPath, tuned: Parameters) -
 def _knows_strategy(plan: Plan) -> bool:
     known = plan.find(APP, "broker_version") is None
     return known or plan.version(APP, "broker_version") >= FIRST_RABBITMQ_WITH_STRATEGY
-
-
-def _consumed(plan: Plan, scope: Scope, path: SpecPath) -> Iterator[Diagnostic]:
-    dead = Scope("queue", scope.name + DEAD_SUFFIX)
-    workers = plan.get(dead, "workers")
-    for worker in workers if isinstance(workers, list) else ():
-        message = (
-            f"worker {worker} consumes {dead.name}, the dead-letter queue of queue {scope.name}: "
-            "it would run the failed tasks again"
-        )
-        origin = plan.setting(Scope("worker", str(worker)), "queues").origins[0]
-        where = origin.path if isinstance(origin, Written) else ("queues", dead.name)
-        help_text = f"let no worker consume {dead.name}, and read its messages with the broker's tools"
-        if tasks := plan.texts(dead, "tasks"):
-            help_text = f"send {tasks[0]} to another queue"
-        elif not isinstance(origin, Written):
-            help_text = f"write `external: true` for queue {dead.name}, so that it gets no worker"
-        yield DLQ_CONSUMED.at(
-            where, message, help=help_text, related=(Related(path, "dead letters are kept here"),)
-        )
 
 
 def _undeclared(plan: Plan, scope: Scope, written: Mapping[str, Value]) -> Iterator[Diagnostic]:

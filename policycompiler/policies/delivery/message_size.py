@@ -47,6 +47,7 @@ PAYLOAD_TOO_LARGE = error("PC256", "payload-too-large")
 COMPRESSION = "gzip"
 """In Python's standard library, so every publisher and worker has it."""
 KIB = 1024
+MIB = 2**20
 
 
 class Parameters(PolicyParameters):
@@ -73,8 +74,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         finding: Finding = PAYLOAD_TOO_LARGE if too_large else PAYLOAD_LARGE
         most = tuned.largest if too_large else tuned.large
         message = (
-            f"a message of {name} may have {_kib(task.payload)}, more than {_kib(most)}: the broker keeps "
-            "every waiting message"
+            f"a message of {name} may have {_exact(task.payload)}, more than {_exact(most)}: the broker "
+            "keeps every waiting message"
         )
         help_text = "store the data elsewhere and send its key, or correct `payload` if it is smaller"
         yield finding.at(path, message, help=help_text)
@@ -82,9 +83,10 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         if task.payload > tuned.large and not pinned and not plan.value(scope, "external"):
             parameter = Parameter(("parameters", NAME, "large"), tuned.large)
             origins = (Derived(scope, "payload_bytes"), parameter, Constant("COMPRESSION", COMPRESSION))
-            because = f"its messages have up to {_kib(task.payload)}, more than {_kib(tuned.large)}"
+            because = f"its messages have up to {_exact(task.payload)}, more than {_exact(tuned.large)}"
             yield Decision(scope, key, COMPRESSION, because, origins)
 
 
-def _kib(size: int) -> str:
-    return f"{size / KIB:g} KiB"
+def _exact(size: int) -> str:
+    """A size without rounding, so that two that differ never read alike."""
+    return f"{size // MIB} MiB" if size % MIB == 0 else f"{size / KIB:g} KiB"

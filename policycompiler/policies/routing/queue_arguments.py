@@ -18,6 +18,15 @@ Example:
     refuses queue-expires
 
 Refuses:
+    PC417 delivery-limit-missing: remove the argument, or write a limit of 1 or more.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {idempotent: true, queue: q}}
+            queues: {q: {type: quorum, arguments: {x-delivery-limit: -1}}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            tasks: {shop.a: {idempotent: true, queue: q}}
+            queues: {q: {type: quorum, arguments: {x-delivery-limit: 10}}}
     PC463 queue-argument-refused: remove the argument or the setting, or choose the other queue type.
         fires:
             celery: {settings: {task_queue_max_priority: 3}}
@@ -60,6 +69,7 @@ from policycompiler.plan import Plan
 
 NAME = "queue-arguments"
 
+DELIVERY_LIMIT_MISSING = error("PC417", "delivery-limit-missing")
 QUEUE_ARGUMENT_REFUSED = error("PC463", "queue-argument-refused")
 QUEUE_EXPIRES = warning("PC467", "queue-expires")
 DELIVERY_LIMIT_ZERO = warning("PC558", "delivery-limit-zero")
@@ -68,4 +78,10 @@ DELIVERY_LIMIT_ZERO = warning("PC558", "delivery-limit-zero")
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Check the arguments of each queue."""
     del spec
-    return as_findings(queue_arguments(plan), QUEUE_ARGUMENT_REFUSED, QUEUE_EXPIRES, DELIVERY_LIMIT_ZERO)
+    return as_findings(
+        queue_arguments(plan),
+        QUEUE_ARGUMENT_REFUSED,
+        QUEUE_EXPIRES,
+        DELIVERY_LIMIT_ZERO,
+        DELIVERY_LIMIT_MISSING,
+    )

@@ -59,15 +59,6 @@ Refuses:
         silent:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {q: {type: quorum, arguments: {x-queue-type: quorum}}}
-    PC417 delivery-limit-missing: remove the argument, or write a limit of 1 or more.
-        fires:
-            broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {idempotent: true, queue: q}}
-            queues: {q: {type: quorum, arguments: {x-delivery-limit: -1}}}
-        silent:
-            broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {idempotent: true, queue: q}}
-            queues: {q: {type: quorum, arguments: {x-delivery-limit: 10}}}
     PC435 topic-on-direct: remove the exchange type, or write a key without `*` and `#`.
         fires: queues: {q: {exchange: tasks, exchange_type: direct, routing_key: task.#}}
         silent: queues: {q: {exchange_type: direct, routing_key: q.#}}
@@ -108,7 +99,6 @@ NAME = "queue-declarations"
 QUEUE_TYPE_UNUSED = warning("PC411", "queue-type-unused")
 BROADCAST_NOT_FANOUT = error("PC415", "broadcast-not-fanout")
 QUEUE_TYPE_TWICE = error("PC416", "queue-type-twice")
-DELIVERY_LIMIT_MISSING = error("PC417", "delivery-limit-missing")
 TOPIC_ON_DIRECT = warning("PC435", "topic-on-direct")
 
 LEVELS = "x-max-priority"
@@ -153,7 +143,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         yield from _queue(plan, scope, written, kind, tuned)
         yield from _exchange(plan, scope, kind)
         if written is not None and keeps_declarations:
-            yield from _objections(plan, scope, written, kind)
+            yield from _objections(scope, written)
     if plan.find(APP, "task_create_missing_queues") is None:
         because = "an undeclared task may name its own queue, and its sends must not fail"
         origins = (Constant("CREATE_MISSING_QUEUES", CREATE_MISSING_QUEUES),)
@@ -277,25 +267,18 @@ def _no_pattern(plan: Plan, scope: Scope) -> Diagnostic:
     return TOPIC_ON_DIRECT.at(path, message, help=help_text, related=related)
 
 
-def _objections(plan: Plan, scope: Scope, written: Queue, kind: _Kind) -> Iterator[Diagnostic]:
+def _objections(scope: Scope, written: Queue) -> Iterator[Diagnostic]:
     arguments = written.arguments or {}
     path: SpecPath = ("queues", scope.name, "arguments")
     if written.type is not None and arguments.get(TYPE, written.type) != written.type:
         message = (
             f"queue {scope.name} has `type: {written.type}`, but `arguments` set `{TYPE}: {arguments[TYPE]}`"
         )
-        yield QUEUE_TYPE_TWICE.at((*path, TYPE), message, help=f"keep `type`, and remove `{TYPE}`")
-    limit = arguments.get(LIMIT)
-    if kind.quorum and LIMIT in arguments and not (isinstance(limit, int) and limit >= 0):
-        tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
-        late = next((task for task in tasks if plan.value(task, "idempotent")), None)
-        if late is not None:
-            message = (
-                f"the delivery limit {limit} does not stop queue {scope.name} from redelivering a message "
-                f"that kills its worker, for instance one of {late.name}"
-            )
-            help_text = "remove the limit (the compiler then sets one), or write a limit of 1 or more"
-            yield DELIVERY_LIMIT_MISSING.at((*path, LIMIT), message, help=help_text)
+        yield QUEUE_TYPE_TWICE.at(
+            (*path, TYPE),
+            message,
+            help=f"remove `{TYPE}`, and write the `type` that the queue has on the broker",
+        )
 
 
 def _kind(plan: Plan, scope: Scope, written: Queue | None, tuned: Parameters) -> _Kind:

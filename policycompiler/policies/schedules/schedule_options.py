@@ -55,7 +55,7 @@ Refuses:
 
 Parameters:
     `expires_over_interval`: the expiry as a share of the time to the next run; 0.9.
-    `longest_crontab_gap`: a crontab with more seconds between runs gets no expiry; 3600.
+    `longest_crontab_gap`: a crontab with more time between runs gets no expiry; 1h.
 """
 
 from __future__ import annotations

@@ -57,6 +57,8 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, Related, SpecPath, error, warning
+from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.pools import fixed_size
 from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import (
@@ -143,17 +145,10 @@ def _autoscaling(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         slots, path = worker.concurrency, ("workers", name, "concurrency")
         if slots is None or slots.min == slots.max:
             continue
-        pool = plan.text(Scope("worker", name), "pool")
         if slots.min > slots.max:
             message = f"autoscale `min` is {slots.min} slots, more than `max` with {slots.max}"
             yield AUTOSCALE_ORDER.at((*path, "min"), message, help="swap `min` and `max`")
-        elif pool in pools.POOLS and not pools.POOLS[pool].autoscales:
-            has_slots = pools.POOLS[pool].slots
-            then = "the worker exits with an error when it tries" if has_slots else "it has one slot"
-            message = f"a {pool} pool cannot grow from {slots.min} slots to {slots.max}: {then}"
-            most = slots.max if has_slots else 1
-            help_text = f"write `concurrency: {most}`, or use `pool: prefork`"
-            yield AUTOSCALE_OFF_PREFORK.at(path, message, help=help_text)
+    yield from as_findings(fixed_size(plan), AUTOSCALE_OFF_PREFORK)
 
 
 def _slots(plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision | Diagnostic]:

@@ -227,7 +227,7 @@ def _objections(plan: Plan, scope: Scope, runs: _Runs, tuned: Parameters) -> Ite
             f"all tasks of worker {scope.name} run {duration(runs.seconds)} at most; with the pinned "
             "prefetch multiplier of 1, each run waits for a round trip to the broker"
         )
-        help_text = f"remove the pin (the compiler then sets {tuned.short_tasks_a_slot})"
+        help_text = f"remove `prefetch_multiplier: 1` (the compiler then sets {tuned.short_tasks_a_slot})"
         yield PREFETCH_SHORT.at(path, message, help=help_text)
 
 

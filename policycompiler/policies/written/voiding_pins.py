@@ -78,7 +78,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             "with `task_always_eager` every task runs in the publishing process: no message reaches a queue. "
             "Workers, time limits and retry delays have no effect"
         )
-        help_text = "remove the pin, and set it in the settings of the tests that need it"
+        help_text = "remove `task_always_eager`, and set it only in the settings of your tests"
         yield TASKS_ALWAYS_EAGER.at((*settings, "task_always_eager"), message, help=help_text)
     limits = {(*settings, DEFAULT_RATE): plan.get(APP, DEFAULT_RATE)}
     for task in plan.scopes("task"):

@@ -19,19 +19,20 @@ def is_moved(old: Plan, new: Plan) -> bool:
 
 def moving(old: Plan, new: Plan, folder: str, called: str) -> Iterator[Step]:
     """The old beat stops before the new beat starts from a folder and continues from its schedule file."""
-    there, here = (str(plan.get(BEAT, "host") or "its host") for plan in (old, new))
+    hosts = (plan.get(BEAT, "host") for plan in (old, new))
+    there, here = (f"host `{host}`" if host else "its host" for host in hosts)
     yield Step(
         "switch",
-        f"stop and disable beat on host {there}, and copy its schedule file to host {here}",
+        f"stop and disable beat on {there}, and copy its schedule file to {here}",
         BEAT_MOVED.says,
-        f"start beat on host {there} again",
+        f"start beat on {there} again",
         stop=(BEAT_PROCESS,),
     )
     yield Step(
         "switch",
-        f"start beat on host {here} with {called}",
+        f"start beat on {here} with {called}",
         "the old beat has stopped; the new beat sends overdue schedules at once",
-        f"stop beat on host {here}, copy the schedule file back, and start beat on host {there}",
+        f"stop beat on {here}, copy the schedule file back, and start beat on {there}",
         folder=folder,
         start=(BEAT_PROCESS,),
     )

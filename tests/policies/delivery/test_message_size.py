@@ -10,7 +10,7 @@ from policycompiler.policies.delivery import message_size
 ELSEWHERE = "store the data elsewhere and send its key, or correct `payload` if it is smaller"
 DECIDES = {
     "large": ("tasks: {shop.a: {payload: 100KiB}}", "its messages have up to 100 KiB, more than 64 KiB"),
-    "too large": ("tasks: {shop.a: {payload: 2MiB}}", ("its messages have up to 2048 KiB, more than 64 KiB")),
+    "too large": ("tasks: {shop.a: {payload: 2MiB}}", ("its messages have up to 2 MiB, more than 64 KiB")),
 }
 STAYS_SILENT = {
     "small": "tasks: {shop.a: {payload: 64KiB}}",
@@ -35,7 +35,7 @@ REFUSES = {
             "payload-too-large",
             "1:27",
             (
-                "a message of shop.a may have 1025 KiB, more than 1024 KiB: the broker keeps every waiting "
+                "a message of shop.a may have 1025 KiB, more than 1 MiB: the broker keeps every waiting "
                 "message"
             ),
             ELSEWHERE,

@@ -342,25 +342,7 @@ REFUSES = {
                 "queue-type-twice",
                 "2:55",
                 "queue q has `type: classic`, but `arguments` set `x-queue-type: quorum`",
-                "keep `type`, and remove `x-queue-type`",
-            ),
-        ],
-    ),
-    "no limit of deliveries": (
-        (
-            "broker: {transport: rabbitmq, url: '${U}'}\n"
-            "queues: {q: {type: quorum, arguments: {x-delivery-limit: -1}}}\n"
-            "tasks: {shop.a: {queue: q, idempotent: true}}"
-        ),
-        [
-            Found(
-                "delivery-limit-missing",
-                "2:58",
-                (
-                    "the delivery limit -1 does not stop queue q from redelivering a message that kills "
-                    "its worker, for instance one of shop.a"
-                ),
-                "remove the limit (the compiler then sets one), or write a limit of 1 or more",
+                "remove `x-queue-type`, and write the `type` that the queue has on the broker",
             ),
         ],
     ),

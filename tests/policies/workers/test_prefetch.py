@@ -216,7 +216,7 @@ REFUSES = {
                 (
                     "all tasks of worker q run 0.1 s at most; with the pinned prefetch multiplier of 1, each run waits for a round trip to the broker"
                 ),
-                "remove the pin (the compiler then sets 4)",
+                "remove `prefetch_multiplier: 1` (the compiler then sets 4)",
             ),
         ],
     ),

@@ -18,7 +18,7 @@ REFUSES = {
                     "a stop of worker q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker redelivers a killed run only 1 h after its delivery"
                 ),
                 (
-                    "write a stop timeout of at least 3 min 19 s, or set `environment: {REMAP_SIGTERM: "
+                    "write `stop_timeout: 3m 19s` or more, or let a stop return unfinished runs: `environment: {REMAP_SIGTERM: "
                     "SIGQUIT}` and `worker_soft_shutdown_timeout: 50`"
                 ),
             ),
@@ -38,7 +38,7 @@ REFUSES = {
                     "a stop of worker q kills its runs after 1 min, but shop.a may run 3 min 9 s: the broker redelivers a killed run only 1 h after its delivery"
                 ),
                 (
-                    "write a stop timeout of at least 3 min 19 s, or run Celery 5.5 or newer and set "
+                    "write `stop_timeout: 3m 19s` or more, or run Celery 5.5 or newer and let a stop return unfinished runs: "
                     "`environment: {REMAP_SIGTERM: SIGQUIT}` and `worker_soft_shutdown_timeout: 50`"
                 ),
             ),

@@ -62,7 +62,7 @@ REFUSES = {
                 "stop-timeout-short",
                 "2:29",
                 ("a stop of q waits 3 min 18 s, but shop.a may run 3 min 9 s and is lost when it is killed"),
-                "write a stop timeout of at least 3 min 19 s, or shorten the task's limit",
+                "write `stop_timeout: 3m 19s` or more, or shorten the task's limit",
             ),
         ],
     ),
@@ -76,7 +76,7 @@ REFUSES = {
                     "a stop of q waits 1 min, but an undeclared task may run 7 min 12 s and is lost when "
                     "it is killed"
                 ),
-                "write a stop timeout of at least 7 min 22 s, or shorten the task's limit",
+                "write `stop_timeout: 7m 22s` or more, or shorten the task's limit",
             ),
         ],
     ),

@@ -54,8 +54,8 @@ def test_a_beat_that_moves_ends_on_its_host_before_it_starts_on_the_other():
     expand, producers, stop, start, *_ = steps(TICKS + "beat: {host: one}\n", TICKS + "beat: {host: two}\n")
     assert (expand.phase, producers.restart) == ("expand", ("producers",))
     assert "beat" not in producers.action
-    assert stop.action.startswith("stop and disable beat on host one")
-    assert start.action == "start beat on host two with the output folder"
+    assert stop.action.startswith("stop and disable beat on host `one`")
+    assert start.action == "start beat on host `two` with the output folder"
     assert (stop.folder, start.folder) == ("", OUTPUT)
 
 

@@ -61,12 +61,12 @@ Parameters:
     `exporter_matchers`: labels that select this service's celery-exporter, besides its job; {}.
     `broker_matchers`: labels that select this service's broker, besides the job of its exporter; {}.
     `severities`: severities that replace the default ones, by alert name; {}.
-    `urgent_wait`: a queue with a latency target up to this pages a person when it has stopped; 60.
-    `patience`: the shortest time that a problem must last before its alert fires; 300.
+    `urgent_wait`: a queue with a latency target up to this pages a person when it has stopped; 1m.
+    `patience`: the shortest time that a problem must last before its alert fires; 5m.
     `backlog_floor`: a queue with fewer messages has no backlog; 10.
     `failed_share`: the share of failed runs of a queue above which an alert fires; 0.05.
     `least_runs`: the alert on failed runs needs at least this many runs; 20.
-    `schedule_slack`: how late a scheduled task may be before its schedule is missed; 600.
+    `schedule_slack`: how late a scheduled task may be before its schedule is missed; 10m.
 """
 
 from __future__ import annotations

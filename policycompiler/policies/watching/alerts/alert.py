@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Value
@@ -75,17 +75,24 @@ def decide(
     description: str,
     tuned: Parameters,
     *,
-    named: str = "",
+    about: Sequence[Scope] = (),
 ) -> Iterator[Decision]:
-    """All decisions of one alert; `queue` is None for an alert on the whole service."""
+    """All decisions of one alert; `queue` is None for an alert on the whole service.
+
+    The first of `about` names it instead of the queue. The owner of one of `about` gets it, else the owner of
+    the queue or of the service.
+    """
     if queue is None:
         scope, cause = Scope("alert", alert), Derived(APP, "broker_transport")
         because = "celery-exporter supports this transport"
     else:
-        scope, cause = Scope("alert", named or f"{alert}:{queue.name}"), Derived(queue, "workers")
+        scope, cause = (
+            Scope("alert", f"{alert}:{(about[0] if about else queue).name}"),
+            Derived(queue, "workers"),
+        )
         because = "a worker of this service consumes the queue"
     choices = {**choices, **_told(tuned, alert)}
-    team, whose, of_team = _team(plan, queue)
+    team, whose, of_team = _team(plan, queue, about)
     numbers = tuple(Derived(scope, key) for key in choices)
     yield Decision(scope, "alert", alert, because, (cause,))
     yield Decision(scope, "queue", queue.name if queue else None, because, (cause,))
@@ -112,8 +119,11 @@ def _told(tuned: Parameters, alert: str) -> dict[str, Choice]:
     return told
 
 
-def _team(plan: Plan, queue: Scope | None) -> tuple[Value, str, tuple[Origin, ...]]:
-    """The team of an alert: the queue's owner, else the service's."""
+def _team(plan: Plan, queue: Scope | None, about: Sequence[Scope]) -> tuple[Value, str, tuple[Origin, ...]]:
+    """The team of an alert: the owner of its subject, else of the queue, else of the service."""
+    for scope in about:
+        if plan.find(scope, "owner"):
+            return plan.value(scope, "owner"), f"this team owns the {scope.kind}", (Derived(scope, "owner"),)
     if queue is not None and plan.find(queue, "owner"):
         return plan.value(queue, "owner"), "this team owns the queue", (Derived(queue, "owner"),)
     if plan.find(APP, "owner"):

@@ -134,8 +134,16 @@ def missed(plan: Plan, each: Watched, tuned: Parameters) -> Iterator[Decision]:
         f"{start_beat(plan)} {where}"
     ).strip()
     summary = f"Schedule {each.scope.name} has not run"
-    named = f"CeleryScheduleMissed:{each.scope.name}"
-    yield from decide(plan, "CeleryScheduleMissed", queue, choices, summary, description, tuned, named=named)
+    yield from decide(
+        plan,
+        "CeleryScheduleMissed",
+        queue,
+        choices,
+        summary,
+        description,
+        tuned,
+        about=(each.scope, each.task),
+    )
 
 
 def _look_back() -> Choice:
