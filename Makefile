@@ -20,12 +20,12 @@ QUICK := tests/docs/test_docs.py tests/findings tests/model tests/plan tests/pol
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/product ## compile examples/shop into build/ and show what came out
+demo: $(VENV)/product ## compile examples/shop into build/ and show the result
 	$(BIN)/policycompiler compile examples/shop --output build
 	@find build -type f | LC_ALL=C sort
 	$(BIN)/policycompiler explain examples/shop
 
-test: lint install ## everything that CI runs, on the installed wheel and the recorded versions
+test: lint install ## everything that CI runs, on the installed wheel with the recorded versions
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 quick: lint ## lint, and the tests that start no process, on the checkout: under a minute
@@ -34,7 +34,7 @@ quick: lint ## lint, and the tests that start no process, on the checkout: under
 try: $(VENV)/dev ## one file or folder of tests on the checkout: make try T=tests/plan
 	PYTHONPATH=. $(BIN)/pytest -q $(T)
 
-test-newest: ## the same with the newest versions of everything, in an environment of its own
+test-newest: ## the same with the newest versions, in a separate environment
 	rm -rf .venv-newest
 	$(MAKE) test VENV=.venv-newest CONSTRAINTS=/dev/null
 
@@ -57,7 +57,7 @@ install: $(VENV)/dev ## build the wheel and install it over the old one
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	$(BIN)/pip install --quiet --force-reinstall --no-deps dist/*.whl
 
-fix: $(VENV)/dev ## mend formatting and what lint can mend
+fix: $(VENV)/dev ## fix formatting, and what lint can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -78,7 +78,7 @@ schema: install ## write the schemas of workload, policy file and plan from the 
 	$(BIN)/python -c 'from policycompiler.manual.plans import plan_schema as s; print(s(), end="")' \
 	  > schemas/plan.schema.json
 
-celery-versions: ## read anew from the packages what each Celery takes; then read `git diff`
+celery-versions: ## read the settings and options of each Celery from its package; then read `git diff`
 	$(PYTHON) .ci/celery_versions.py
 
 knowledge: ## run tests/knowledge on each of the last Celery versions; needs Redis and RabbitMQ
@@ -87,7 +87,7 @@ knowledge: ## run tests/knowledge on each of the last Celery versions; needs Red
 bench: install ## speed and memory of a compile, as ratios
 	$(BIN)/python tests/speed/bench.py
 
-clean: ## remove everything that can be made again
+clean: ## remove everything that can be generated again
 	rm -rf $(VENV) .venv-newest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/dev: pyproject.toml .ci/constraints.txt

@@ -1,6 +1,6 @@
 """The prose check: banned words, long sentences and placeholders in what people read.
 
-It reads the documents, the docstrings and strings of the package, the lines of the templates, and the
+It reads the documents, the docstrings and strings of the package, templates, schemas, examples, and the
 sentences as they come out (`tests/data/words`, `tests/data/golden`). codespell checks the spelling.
 `.ci/prose.txt` has the banned words, one per line: a regular expression, a tab, and what to write instead.
 The check prints each fault with file and line, and exits with 1 if there is one. `prose.py FILE…` checks
@@ -24,7 +24,7 @@ FEWEST_WORDS = 3
 """A shorter string is a name or a part of one."""
 READ = (
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md"),
-    *("policycompiler/**/*.py", "templates/**/*"),
+    *("policycompiler/**/*.py", "templates/**/*", "schemas/*.json", "examples/**/*.yaml"),
     *("tests/data/words/*.txt", "tests/data/golden/**/*.md"),
 )
 
@@ -41,6 +41,7 @@ _EXAMPLE = re.compile(
     r"\n(?:Example:\n.*?(?=\n[A-Z]\w+:\n|$)|        +(?:fires|silent|when):.*?(?=\n {0,4}\S|$))", re.DOTALL
 )
 """The parts of a manual page that are YAML."""
+_DESCRIPTION = re.compile(r'"description": "(.*)"')
 _PLACEHOLDER = re.compile(r"\b(?:MILLISECONDS|SECONDS|NUMBER|STRING|VALUE|TODO|FIXME)\b")
 
 
@@ -97,7 +98,20 @@ def of_lines(path: Path) -> Iterator[Prose]:
         yield Prose(path, number, line.partition(" ")[2] if recorded else line)
 
 
-READERS = {".md": of_markdown, ".py": of_python}
+def of_json(path: Path) -> Iterator[Prose]:
+    """The descriptions of a schema."""
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if found := _DESCRIPTION.search(line):
+            yield Prose(path, number, found[1])
+
+
+def of_comments(path: Path) -> Iterator[Prose]:
+    """The comments of a workload or a template."""
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        yield Prose(path, number, line.partition("#")[2])
+
+
+READERS = {".md": of_markdown, ".py": of_python, ".json": of_json, ".yaml": of_comments}
 
 
 def banned() -> list[tuple[re.Pattern[str], str]]:

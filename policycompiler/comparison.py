@@ -41,7 +41,7 @@ def compare(
     environment: str | None,
     today: date,
     tell_firings: bool = False,
-    heed_waivers: bool = True,
+    apply_waivers: bool = True,
 ) -> Compared:
     """Compare two sides that have a plan, in an `environment`. Raises `SideError` for an incomplete plan.
 
@@ -56,7 +56,7 @@ def compare(
     findings = acknowledge.findings(found, old.document, new.document, title)
     made = new.compilation
     rules = made.policy if made else PolicyFile.silent()
-    waivers = made.waivers if made and heed_waivers else ()
+    waivers = made.waivers if made and apply_waivers else ()
     earlier = old.compilation.waivers if old.compilation else ()
     answers = judge_changes(findings, waivers, rules, today, earlier)
     reviewed = Reviewed(

@@ -69,7 +69,7 @@ def compile_workload(
     baseline: Path | None = None,
     targets: Sequence[str] | None = None,
     today: date | None = None,
-    heed_waivers: bool = True,
+    apply_waivers: bool = True,
     root: Path = Path(),
 ) -> Compilation:
     """Compile workload files and folders, in memory; nothing is written.
@@ -93,8 +93,8 @@ def compile_workload(
     waivers, plan, found = _decide(document, rules) if readable else _Decided((), None, [])
     # A waiver ends with the local day.
     day = today or date.today()  # noqa: DTZ011
-    heeded = waivers if heed_waivers else ()
-    judged = judge([*unread, *found], heeded, rules.policy, day, rules.baseline, FINDINGS)
+    applied = waivers if apply_waivers else ()
+    judged = judge([*unread, *found], applied, rules.policy, day, rules.baseline, FINDINGS)
     compilation = Compilation(
         document, plan, [], judged.diagnostics, hashes, judged.hidden, policy=rules.policy, waivers=waivers
     )

@@ -77,7 +77,7 @@ def read_side(
     policy: Path | None = None,
     baseline: Path | None = None,
     today: date | None = None,
-    heed_waivers: bool = True,
+    apply_waivers: bool = True,
 ) -> Side:
     """Read the side that `text` names; without one, the sources at `default_paths`. Raises `SideError`.
 
@@ -95,7 +95,7 @@ def read_side(
             baseline=baseline,
             targets=(),
             today=today,
-            heed_waivers=heed_waivers,
+            apply_waivers=apply_waivers,
             root=root,
         )
         return Side(label, made.plan, made.document, made)

@@ -29,7 +29,7 @@ def side(text: str | None, run: Run, default_paths: Sequence[Path], *, baseline:
             policy=run.policy,
             baseline=baseline,
             today=run.today,
-            heed_waivers=run.heed_waivers,
+            apply_waivers=run.apply_waivers,
         )
     except SideError as problem:
         raise click.UsageError(str(problem)) from None
@@ -74,7 +74,7 @@ def compared(old: Side, new: Side, run: Run, *, tell_firings: bool = False) -> C
             environment=run.env,
             today=run.today or date.today(),  # noqa: DTZ011
             tell_firings=tell_firings,
-            heed_waivers=run.heed_waivers,
+            apply_waivers=run.apply_waivers,
         )
     except SideError as problem:
         raise click.UsageError(str(problem)) from None

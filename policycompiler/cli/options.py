@@ -30,7 +30,7 @@ class Run(NamedTuple):
     policy: Path | None
     baseline: Path | None
     today: date | None
-    heed_waivers: bool
+    apply_waivers: bool
 
 
 _SHARED = (
@@ -145,5 +145,5 @@ def _run(project: Project, given: Mapping[str, Any]) -> Run:
         policy=given["policy"] or project.policy,
         baseline=given["baseline"] or project.baseline,
         today=given["today"] and given["today"].date(),
-        heed_waivers=not given["no_waivers"],
+        apply_waivers=not given["no_waivers"],
     )

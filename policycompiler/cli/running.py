@@ -35,7 +35,7 @@ def compiled(
         baseline=run.baseline,
         targets=targets,
         today=run.today,
-        heed_waivers=run.heed_waivers,
+        apply_waivers=run.apply_waivers,
     )
     refuse_unread(compilation, run, aside=aside)
     return compilation

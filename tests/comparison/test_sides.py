@@ -399,7 +399,7 @@ def test_waivers_and_the_policy_file_of_a_side_are_kept() -> None:
     assert side.compilation is not None
     assert [each["finding"] for each in side.compilation.waivers] == ["PC999"]
     assert side.compilation.policy.parameters == {"time-limits": {"hard_over_soft": 2}}
-    silent = read_side("jobs", heed_waivers=False)
+    silent = read_side("jobs", apply_waivers=False)
     assert silent.compilation is not None
     assert silent.compilation.policy.parameters == {}
     assert len(silent.compilation.waivers) == 1

@@ -22,7 +22,7 @@ def judged(folder: Path, text: str, policy: str = "", *, heed: bool = True) -> C
     path, rules = folder / "workload.yaml", folder / "policy.yaml"
     path.write_text(workload(text))
     rules.write_text(f"version: 1\n{policy}")
-    return compile_workload([path], policy=rules, targets=(), today=TODAY, heed_waivers=heed)
+    return compile_workload([path], policy=rules, targets=(), today=TODAY, apply_waivers=heed)
 
 
 def seen(compilation: Compilation) -> list[str]:
