@@ -259,6 +259,6 @@ def test_tasks_that_the_workload_lacks_are_sent_and_run_as_their_decorators_say(
         assert done.returncode == 0, done.stderr + stage.log.read_text()
         hard, soft, both, queue = json.loads(done.stdout)
         assert (hard[0], both, queue) == (300, [1200, 900], "mine")
-        # A hard limit that is pinned for all ends a run all the same, and before such a soft one.
+        # A hard limit that is pinned for all still ends a run, and before such a soft one.
         assert soft[1] == (0 if "task_time_limit" in pins else 600)
     assert "neither task shop.tasks.elsewhere nor its queue mine is in the workload" in done.stderr

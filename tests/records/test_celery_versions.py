@@ -175,7 +175,7 @@ def emitted_settings(text: str) -> set[str]:
 def test_nothing_is_emitted_that_this_celery_does_not_have(source, version, tmp_path):
     compilation = compiled_for(source, version, tmp_path)
     plan, files = compilation.plan, {file.path: file.text for file in compilation.files}
-    # What the user pinned all the same is in, and said so.
+    # A pin of the user is in anyway, and said so.
     said = {str(found.path[-1]) for found in compilation.diagnostics if found.name in NEWER}
     settings = emitted_settings(files["celeryconfig.py"])
     assert "task_default_queue" in settings

@@ -53,7 +53,7 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
     assert tags == {"p", "strong", "ul", "li", "br", "code", "details", "summary"}
     assert shown.count("<ul>") == 2
     assert shown.count("<li>") == 2
-    # Nobody is called and no issue or address is linked, whoever renders it.
+    # Nobody is called and no issue or address is linked, in any renderer.
     assert not re.search(r"@[A-Za-z]|(?<![&;])#\d", text)
     assert not re.search(r"https?:|www\.|(?<!\\):tada:|(?<!\\)\$", re.sub("`[^`]*`", "", text))
     words = unescape(re.sub(r"<[^>]*>", "", shown))

@@ -25,7 +25,7 @@ from rollout.outputs import beat_host, processes
 INSTANCES = (1, 2)
 # How many further tasks make a traffic: some of each call.
 SOME = 8
-# So many that each worker meets some of each call, whoever takes what.
+# So many that each worker meets some of each call, in any order.
 MANY = 40
 DEADLINE_SECONDS = 45
 

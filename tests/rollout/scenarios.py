@@ -204,7 +204,7 @@ def _priority_steps() -> Scenario:
 
 
 def _serializer(transport: str) -> Scenario:
-    # Old workers throw away what new producers send: they refuse its content type.
+    # Old workers discard what new producers send: they refuse its content type.
     body = tasks(mail="stays", pay="stays") + workers(main=["stays"])
     new = Side(body, USUAL, celery=", settings: {task_serializer: msgpack}")
     return Scenario("json-to-msgpack", transport, Side(body, USUAL), new, ("lost",), ONCE)
@@ -238,7 +238,7 @@ def _removal(transport: str) -> Scenario:
 
 
 def _removed_task(transport: str) -> Scenario:
-    # New workers throw away what old producers still send, to its queue and to one that calls choose.
+    # New workers discard what old producers still send, to its queue and to one that calls choose.
     running = workers(main=["stays"], side=["other"])
     old = tasks(mail="stays", print="other", pay="stays, call_time_queues: [other]") + running
     new = tasks(mail="stays", print="other") + running

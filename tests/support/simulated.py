@@ -150,7 +150,7 @@ def _played(old: Plan, new: Plan, found: Review) -> Iterator[Broken]:
             yield from _results(before, after)
         yield from _killed(started, step, plan, pending)
         deployed = _declarations(plan) if plan is not None else ()
-        # Whoever starts again at any moment declares what it uses.
+        # A process that starts again at any moment declares what it uses.
         for name, declaration in (*_declared(now), *deployed, *_declared(over), *_declared(then)):
             if declared.setdefault(name, declaration) != declaration:
                 yield Broken("a declaration is refused", name)
@@ -373,7 +373,7 @@ def _words(old: Plan, new: Plan) -> Words:
     found = declared | set(_names(old).earlier) | set(_names(new).earlier)
     renamed = {name for name in found if _names(new).entry(name) in _renamed(old, new)}
     both = {name for name in found if all(_names(plan).entry(name) for plan in (old, new))}
-    # What this app runs from now on is new to it.
+    # What this app now runs is new to it.
     both -= {name for name in both if _names(new).runs(name) and not _names(old).runs(name)}
     return Words(frozenset(found), frozenset(both | renamed))
 
@@ -418,9 +418,9 @@ def _sends_of(plan: Plan, words: frozenset[str]) -> Iterator[Sent]:
     names = _names(plan)
     for word in words - names.earlier.keys():
         task = names.entry(word)
-        # What another app runs is sent all the same, and may meet workers of this one.
+        # What another app runs is sent anyway, and may meet workers of this one.
         if task is not None:
-            # Whoever sends by the earlier name has its route.
+            # A producer that sends by the earlier name has its route.
             name = str(plan.get(task, "sent_as") or word)
             yield from _message(plan, task, name, plan.text(task, "queue"), None)
 

@@ -144,7 +144,7 @@ def _pattern(names: fleet.Names, name: str) -> str | None:
 
 def _all_gone(old: Plan, facts: BothPlans) -> set[str]:
     aliases = facts.before.earlier.keys() - facts.after.earlier.keys()
-    # No process sends an earlier name any longer, so it does not matter that another app has it now.
+    # No process sends an earlier name now, so it does not matter that another app has it now.
     forgotten = {name for name in aliases if not facts.after.runs(name)} - facts.handed
     return _no_more_known(old, facts) | (forgotten - _earlier(facts))
 

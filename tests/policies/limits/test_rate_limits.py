@@ -132,7 +132,7 @@ BESIDE = "tasks:\n  shop.a: {latency: standard, %soptions: {rate_limit: %s}}\n  
         (BESIDE % ("rate: 1/m, burst: 50, ", "1/m", "standard"), True),
         # No more arrive than may start.
         (BESIDE % ("rate: 1/m, ", "1/m", "standard"), False),
-        # Whoever waits behind all of a burst waits less than promised.
+        # A task that waits behind all of a burst waits less than promised.
         (BESIDE % ("burst: 50, ", "10/s", "standard"), False),
         (BESIDE % ("burst: 30, ", "10/m", "standard"), True),
         (BESIDE % ("", "10/m", "standard"), True),
