@@ -101,7 +101,8 @@ from policycompiler.knowledge import pools
 from policycompiler.knowledge.brokers import Fanout
 from policycompiler.knowledge.clients import KEEPALIVE_NAMES
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Value, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Value, Written
+from policycompiler.policies.policy import parameter
 
 NAME = "broker-connection"
 
@@ -214,9 +215,7 @@ def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterato
     if known.socket_timeout:
         if "socket_timeout" not in written:
             options["socket_timeout"] = tuned.socket_timeout_seconds
-            origins += (
-                Parameter(("parameters", NAME, "socket_timeout_seconds"), tuned.socket_timeout_seconds),
-            )
+            origins += (parameter(NAME, "socket_timeout_seconds", tuned.socket_timeout_seconds),)
             reasons.append("`socket_timeout` detects dead connections")
         yield from _sockets(written)
     if written:

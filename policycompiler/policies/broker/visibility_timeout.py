@@ -105,7 +105,8 @@ from policycompiler.hazards.visibility import (
     task_holds,
 )
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Parameter, Plan, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Written
+from policycompiler.policies.policy import parameter
 from policycompiler.quantities import duration
 
 NAME = "visibility-timeout"
@@ -215,7 +216,7 @@ def _decided(longest: Hold | None, needed: float, tuned: Parameters) -> Decision
         )
         return Decision(APP, key, needed, because, (Constant("LEAST_SECONDS", LEAST_SECONDS),))
     because = f"{longest.what} {duration(longest.seconds)}; the timeout is {tuned.margin:g} times that"
-    margin = Parameter(("parameters", NAME, "margin"), tuned.margin)
+    margin = parameter(NAME, "margin", tuned.margin)
     return Decision(APP, key, needed, because, (longest.origin, margin))
 
 

@@ -85,12 +85,12 @@ from policycompiler.plan import (
     Decision,
     Derived,
     Origin,
-    Parameter,
     Plan,
     Scope,
     Value,
     Written,
 )
+from policycompiler.policies.policy import parameter
 
 NAME = "dead-letters"
 
@@ -168,7 +168,7 @@ def _dead_letters(plan: Plan, scope: Scope, path: SpecPath, tuned: Parameters) -
 
     quorum = plan.text(scope, "type") == "quorum"
     of_queue = Derived(scope, "type")
-    bound = Parameter(("parameters", NAME, "most_messages"), tuned.most_messages)
+    bound = parameter(NAME, "most_messages", tuned.most_messages)
     limits: dict[str, Value] = {"x-max-length": tuned.most_messages}
     if quorum:
         limits["x-queue-type"] = "quorum"

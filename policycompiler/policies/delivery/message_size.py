@@ -37,7 +37,8 @@ from pydantic import Field
 from policycompiler.diagnostics import Diagnostic, Finding, error, warning
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.units import Size
-from policycompiler.plan import APP, Constant, Decision, Derived, Parameter, Plan, Scope
+from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Scope
+from policycompiler.policies.policy import parameter
 
 NAME = "message-size"
 
@@ -81,8 +82,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         yield finding.at(path, message, help=help_text)
         pinned = plan.find(scope, key) or plan.get(APP, "task_compression")
         if task.payload > tuned.large and not pinned and not plan.value(scope, "external"):
-            parameter = Parameter(("parameters", NAME, "large"), tuned.large)
-            origins = (Derived(scope, "payload_bytes"), parameter, Constant("COMPRESSION", COMPRESSION))
+            large = parameter(NAME, "large", tuned.large)
+            origins = (Derived(scope, "payload_bytes"), large, Constant("COMPRESSION", COMPRESSION))
             because = f"its messages have up to {_exact(task.payload)}, more than {_exact(tuned.large)}"
             yield Decision(scope, key, COMPRESSION, because, origins)
 

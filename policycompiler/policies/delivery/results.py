@@ -75,6 +75,7 @@ KEEP_UNDECLARED = True
 """A client may wait for the result of an undeclared task."""
 STORE_ERRORS = True
 """They are few, and people need them."""
+_STORE_ERRORS = Constant("STORE_ERRORS", STORE_ERRORS)
 IGNORE_WITHOUT_BACKEND = True
 """There is no result backend."""
 IGNORED_ELSEWHERE = False
@@ -130,7 +131,7 @@ def _of_task(
     key = "options.store_errors_even_if_ignored"
     if ignored and stores and plan.find(scope, key) is None:
         because = "errors are few, and people need them"
-        origins = (Constant("STORE_ERRORS", STORE_ERRORS), Written(("results",)))
+        origins = (_STORE_ERRORS, Written(("results",)))
         yield Decision(scope, key, STORE_ERRORS, because, origins)
 
 

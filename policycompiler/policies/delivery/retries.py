@@ -81,6 +81,10 @@ LONGEST_DELAY_SECONDS = 600
 """Celery's own default for retry_backoff_max."""
 JITTER = True
 """Tasks that failed together must not be retried together."""
+_MAX_RETRIES = Constant("MAX_RETRIES", MAX_RETRIES)
+_FIRST_DELAY = Constant("FIRST_DELAY_SECONDS", FIRST_DELAY_SECONDS)
+_LONGEST_DELAY = Constant("LONGEST_DELAY_SECONDS", LONGEST_DELAY_SECONDS)
+_JITTER = Constant("JITTER", JITTER)
 EXCEPTION_OPTIONS = ("autoretry_for", "dont_autoretry_for", "throws")
 
 
@@ -146,9 +150,8 @@ def _longest(plan: Plan, scope: Scope) -> Iterator[Decision]:
     """A pinned backoff without a longest wait gets Celery's default, which broker timeouts must allow for."""
     pinned = plan.setting(scope, "options.retry_backoff")
     if plan.find(scope, "options.retry_backoff_max") is None and plan.get(scope, "options.max_retries") != 0:
-        constant = Constant("LONGEST_DELAY_SECONDS", LONGEST_DELAY_SECONDS)
         because = "the pinned backoff has no longest wait, so Celery's default applies"
-        origins = (*pinned.origins, constant)
+        origins = (*pinned.origins, _LONGEST_DELAY)
         yield Decision(scope, "options.retry_backoff_max", LONGEST_DELAY_SECONDS, because, origins)
 
 
@@ -166,7 +169,7 @@ def _decided(
         return value, because, constant if getattr(retry, field) is None else Written((*base, field))
 
     most = MAX_RETRIES if retry.max is None else retry.max
-    yield "max_retries", choice("max", most, _why_so_many(retry), Constant("MAX_RETRIES", MAX_RETRIES))
+    yield "max_retries", choice("max", most, _why_so_many(retry), _MAX_RETRIES)
     if not automatic:
         if retry.delay is not None:
             because = "the workload declares this wait for the task's own retry calls"
@@ -178,19 +181,15 @@ def _decided(
         yield "autoretry_for", ([*retry.on], "the workload declares it", Written((*base, "on")))
     first = max(1, math.ceil(retry.delay or FIRST_DELAY_SECONDS))
     because = "the first retry waits this long, and each later one twice as long as the one before"
-    yield (
-        "retry_backoff",
-        choice("delay", first, because, Constant("FIRST_DELAY_SECONDS", FIRST_DELAY_SECONDS)),
-    )
+    yield "retry_backoff", choice("delay", first, because, _FIRST_DELAY)
     longest = max(first, math.ceil(retry.max_delay or LONGEST_DELAY_SECONDS))
     because = "no retry waits longer than this"
-    constant = Constant("LONGEST_DELAY_SECONDS", LONGEST_DELAY_SECONDS)
-    yield "retry_backoff_max", choice("max_delay", longest, because, constant)
+    yield "retry_backoff_max", choice("max_delay", longest, because, _LONGEST_DELAY)
     jitter = JITTER if retry.jitter is None else retry.jitter
     because = (
         "tasks that failed together must not be retried together" if jitter else "the workload declares it"
     )
-    yield "retry_jitter", choice("jitter", jitter, because, Constant("JITTER", JITTER))
+    yield "retry_jitter", choice("jitter", jitter, because, _JITTER)
 
 
 def _why_so_many(retry: Retry) -> str:

@@ -59,6 +59,7 @@ RESTARTS = 3
 """How often a task may kill its process before it counts as failed."""
 RESTART_DELAY_SECONDS = 5
 """Time for the cause (mostly a lack of memory) to pass; Celery's default of 3 min would be an outage."""
+_RESTART_DELAY = (Constant("RESTART_DELAY_SECONDS", RESTART_DELAY_SECONDS),)
 PUT_BACK_UNDECLARED = False
 """An undeclared task that kills its process would kill the next one too, without end."""
 
@@ -118,5 +119,4 @@ def _retry(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
     declared = task.retry is not None and (automatic or task.retry.max == 0)
     if declared and plan.find(scope, "options.default_retry_delay") is None:
         because = "Celery would wait 3 min before it restarts a run whose process died"
-        delay = (Constant("RESTART_DELAY_SECONDS", RESTART_DELAY_SECONDS),)
-        yield Decision(scope, "options.default_retry_delay", RESTART_DELAY_SECONDS, because, delay)
+        yield Decision(scope, "options.default_retry_delay", RESTART_DELAY_SECONDS, because, _RESTART_DELAY)

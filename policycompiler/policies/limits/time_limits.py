@@ -62,12 +62,12 @@ from policycompiler.plan import (
     Decision,
     Derived,
     Origin,
-    Parameter,
     Plan,
     Scope,
     Value,
     Written,
 )
+from policycompiler.policies.policy import class_bound, parameter
 from policycompiler.quantities import duration
 from policycompiler.runs import run_times
 
@@ -76,6 +76,7 @@ NAME = "time-limits"
 
 SHORTEST_CLEANUP_SECONDS = 5
 """A rollback and a log line need a few seconds, even in a short task."""
+_SHORTEST_CLEANUP = Constant("SHORTEST_CLEANUP_SECONDS", SHORTEST_CLEANUP_SECONDS)
 LEAST_SOFT_OVER_P99 = 1.2
 """For runs that all take about equally long: a busy machine is slower by a fifth."""
 NO_LIMIT = 0
@@ -166,12 +167,12 @@ def _of_runs(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> _Li
     if tuned.soft_over_p99 is not None:
         soft = math.ceil(p99 * tuned.soft_over_p99)
         because = "a run far beyond the 99th percentile hangs"
-        origins += (_parameter("soft_over_p99", tuned.soft_over_p99),)
+        origins += (parameter(NAME, "soft_over_p99", tuned.soft_over_p99),)
     else:
         latency = plan.text(scope, "latency")
         allowed = spec.latency_classes[latency].runtime_p99_limit_seconds
         why = f"latency class `{latency}` allows runs of {duration(allowed)}"
-        bounds: tuple[Origin, ...] = (Parameter(("latency_classes", latency, "runtime_p99_limit"), allowed),)
+        bounds: tuple[Origin, ...] = (class_bound(latency, "runtime_p99_limit", allowed),)
         patience, least = _patience(spec, plan, scope), p99 * LEAST_SOFT_OVER_P99
         if patience is not None and least <= _below(patience.seconds, tuned) < allowed:
             allowed, why = _below(patience.seconds, tuned), patience.because
@@ -182,7 +183,7 @@ def _of_runs(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> _Li
         if tail > max(least, allowed):
             because = why
         # Also bounds that do not apply now: with another run time they may.
-        origins += (_parameter("killed_healthy_runs", tuned.killed_healthy_runs), *bounds)
+        origins += (parameter(NAME, "killed_healthy_runs", tuned.killed_healthy_runs), *bounds)
         if soft == math.ceil(least):
             origins += (Constant("LEAST_SOFT_OVER_P99", LEAST_SOFT_OVER_P99),)
     rate = _rate(runs.share_over(soft), tuned)
@@ -224,9 +225,9 @@ def _of_class(spec: Workload, latency: str, tuned: Parameters) -> _Limit:
     margin: Origin = Constant("LEAST_SOFT_OVER_P99", LEAST_SOFT_OVER_P99)
     over = LEAST_SOFT_OVER_P99
     if tuned.soft_over_p99 is not None:
-        over, margin = tuned.soft_over_p99, _parameter("soft_over_p99", tuned.soft_over_p99)
+        over, margin = tuned.soft_over_p99, parameter(NAME, "soft_over_p99", tuned.soft_over_p99)
     because = f"no run time is declared, so the longest run of class `{latency}` plus a margin applies"
-    origin = Parameter(("latency_classes", latency, "runtime_p99_limit"), allowed)
+    origin = class_bound(latency, "runtime_p99_limit", allowed)
     return _Limit(math.ceil(allowed * over), because, (origin, margin))
 
 
@@ -234,22 +235,20 @@ def _below_hard(
     plan: Plan, scope: Scope, hard: float, expected: _Limit, tuned: Parameters, *, measured: bool
 ) -> _Limit:
     """A pinned hard limit changes the soft limit only where that would be too late."""
-    parameter = _parameter("hard_over_soft", tuned.hard_over_soft)
+    margin = parameter(NAME, "hard_over_soft", tuned.hard_over_soft)
     origin = Derived(scope, HARD)
     below = min(hard, max(1, math.floor(hard / tuned.hard_over_soft)))
     if measured and expected.seconds <= below and expected.seconds < hard:
         return expected
     if below == hard:
         return _Limit(
-            below, "the pinned hard time limit is too short to leave time to clean up", (origin, parameter)
+            below, "the pinned hard time limit is too short to leave time to clean up", (origin, margin)
         )
     p99 = plan.number_if_any(scope, "runtime_p99_seconds")
     if p99 is not None and below < p99 < hard:
         because = "a healthy run may take its 99th percentile, which is below the pinned hard time limit"
         return _Limit(p99, because, (origin, Derived(scope, "runtime_p99_seconds")))
-    return _Limit(
-        below, "this leaves time to clean up before the pinned hard time limit", (origin, parameter)
-    )
+    return _Limit(below, "this leaves time to clean up before the pinned hard time limit", (origin, margin))
 
 
 def _highest(scope: Scope, expected: _Limit, soft: float | None, tuned: Parameters) -> _Limit:
@@ -265,8 +264,8 @@ def _highest(scope: Scope, expected: _Limit, soft: float | None, tuned: Paramete
 def _hard_above(soft: float, tuned: Parameters) -> tuple[float, Origin]:
     by_share, by_floor = math.ceil(soft * tuned.hard_over_soft), soft + SHORTEST_CLEANUP_SECONDS
     if by_floor > by_share:
-        return by_floor, Constant("SHORTEST_CLEANUP_SECONDS", SHORTEST_CLEANUP_SECONDS)
-    return by_share, _parameter("hard_over_soft", tuned.hard_over_soft)
+        return by_floor, _SHORTEST_CLEANUP
+    return by_share, parameter(NAME, "hard_over_soft", tuned.hard_over_soft)
 
 
 def _longest_run(plan: Plan, scope: Scope, hard_key: str, hard: float | None, assumed: _Limit) -> Decision:
@@ -291,10 +290,6 @@ def _of_app(spec: Workload, plan: Plan, tuned: Parameters) -> Decision:
     hard, margin = _hard_above(max(soft, expected.seconds), tuned)
     assumed = _Limit(hard, "", (*origins, margin))
     return _longest_run(plan, APP, APP_HARD, _seconds(plan, APP, APP_HARD), assumed)
-
-
-def _parameter(key: str, value: float) -> Parameter:
-    return Parameter(("parameters", NAME, key), value)
 
 
 def _seconds(plan: Plan, scope: Scope, key: str) -> float | None:

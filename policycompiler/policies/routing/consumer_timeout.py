@@ -32,7 +32,8 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Decision, Derived, Parameter, Plan, Scope
+from policycompiler.plan import APP, Decision, Derived, Plan, Scope
+from policycompiler.policies.policy import parameter
 
 NAME = "consumer-timeout"
 
@@ -73,6 +74,6 @@ def _of_queue(plan: Plan, queue: Scope, tuned: Parameters) -> Decision:
             if isinstance(declared, int) and declared > 0:
                 because = f"the argument `{ARGUMENT}` sets it for this queue"
                 return Decision(queue, key, declared / 1000, because, (Derived(queue, where),))
-    limit = Parameter(("parameters", NAME, "limit_seconds"), tuned.limit_seconds)
+    limit = parameter(NAME, "limit_seconds", tuned.limit_seconds)
     because = "RabbitMQ closes the channel of a worker that holds a message longer"
     return Decision(queue, key, tuned.limit_seconds, because, (limit,))

@@ -46,7 +46,8 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.model import Workload
 from policycompiler.model.classes import DEFAULT_CLASS
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Written
+from policycompiler.policies.policy import class_bound
 from policycompiler.quantities import duration
 
 NAME = "placement"
@@ -88,7 +89,7 @@ def _own_class(spec: Workload, plan: Plan, scope: Scope, service: str) -> Decisi
     )
     origins += (
         Derived(scope, "runtime_p99_seconds"),
-        Parameter(("latency_classes", latency, "runtime_p99_limit"), limit),
+        class_bound(latency, "runtime_p99_limit", limit),
     )
     return Decision(scope, "queue", _name(plan, queue, "long"), because, origins)
 

@@ -87,12 +87,12 @@ from policycompiler.plan import (
     Decision,
     Derived,
     Origin,
-    Parameter,
     Plan,
     Scope,
     Value,
     Written,
 )
+from policycompiler.policies.policy import parameter
 
 NAME = "queue-declarations"
 
@@ -209,7 +209,7 @@ def _arguments(
         yield Decision(scope, f"arguments.{TYPE}", QUORUM, kind.because, (Derived(scope, "type"),))
     if kind.quorum and not kind.as_celery_makes_it and LIMIT not in written:
         because = "a message that kills its worker must not return without end"
-        limit = Parameter(("parameters", NAME, "redeliveries"), tuned.redeliveries)
+        limit = parameter(NAME, "redeliveries", tuned.redeliveries)
         origins = (Derived(scope, "type"), limit)
         yield Decision(scope, f"arguments.{LIMIT}", tuned.redeliveries, because, origins)
 
@@ -323,7 +323,7 @@ def _of_celery(plan: Plan, scope: Scope) -> _Kind | None:
 
 
 def _of_policy_file(plan: Plan, tuned: Parameters) -> _Kind:
-    asked = Parameter(("parameters", NAME, "queue_type"), tuned.queue_type)
+    asked = parameter(NAME, "queue_type", tuned.queue_type)
     if tuned.queue_type == "classic":
         because = "no other type is declared, and RabbitMQ cannot change the type of an existing queue"
         return _Kind(quorum=False, because=because, origin=asked)

@@ -30,7 +30,8 @@ from collections.abc import Iterator
 
 from policycompiler.model import Workload
 from policycompiler.model.classes import DEFAULT_CLASS
-from policycompiler.plan import Constant, Decision, Derived, Origin, Parameter, Plan, Scope
+from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope
+from policycompiler.policies.policy import class_bound
 
 NAME = "queue-promises"
 
@@ -52,7 +53,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
             because = "no declared task is sent to the queue, so the middle class applies"
         yield Decision(scope, "latency", latency, because, (origin,))
         wait = spec.latency_classes[latency].queue_wait_p99_seconds
-        bound = Parameter(("latency_classes", latency, "queue_wait_p99"), wait)
+        bound = class_bound(latency, "queue_wait_p99", wait)
         why = f"the latency target of class `{latency}` is that 99 of 100 tasks start within this time"
         yield Decision(scope, "queue_wait_seconds", wait, why, (Derived(scope, "latency"), bound))
         owners = {plan.get(task, "owner") for task in tasks}

@@ -70,7 +70,8 @@ from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, war
 from policycompiler.knowledge.crontab import Gaps, gaps, is_flood
 from policycompiler.model import PolicyParameters, Schedule, Workload
 from policycompiler.model.units import PositiveDuration
-from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope, Value, Written
+from policycompiler.plan import Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.policies.policy import parameter
 from policycompiler.quantities import duration
 
 NAME = "schedule-options"
@@ -248,7 +249,10 @@ def _expiry(
     if schedule.cron is not None:
         if apart.shortest > tuned.longest_crontab_gap:
             return None
-        origins = (Written((*path, "cron")), _parameter("longest_crontab_gap", tuned.longest_crontab_gap))
+        origins = (
+            Written((*path, "cron")),
+            parameter(NAME, "longest_crontab_gap", tuned.longest_crontab_gap),
+        )
     else:
         origins = (Written((*path, "every")),)
     seconds: int | float = _before(apart.shortest, tuned)
@@ -259,7 +263,7 @@ def _expiry(
         own = plan.number(of_task.scope, of_task.key)
         return _Expiry(own, "the task declares this expiry", (of_task,))
     because = "the next run replaces a run that has waited for a whole interval"
-    origins += (_parameter("expires_over_interval", tuned.expires_over_interval),)
+    origins += (parameter(NAME, "expires_over_interval", tuned.expires_over_interval),)
     if wait is not None and plan.number(wait.scope, wait.key) > seconds:
         seconds = plan.number(wait.scope, wait.key)
         because = f"the queue's latency target lets a run wait {duration(seconds)}"
@@ -282,7 +286,3 @@ def _is_even(apart: Gaps) -> bool:
 
 def _before(seconds: int, tuned: Parameters) -> int:
     return max(SHORTEST_EXPIRY_SECONDS, math.floor(seconds * tuned.expires_over_interval))
-
-
-def _parameter(key: str, value: float) -> Parameter:
-    return Parameter(("parameters", NAME, key), value)

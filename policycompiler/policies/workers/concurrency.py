@@ -67,10 +67,10 @@ from policycompiler.plan import (
     Decision,
     Derived,
     Origin,
-    Parameter,
     Plan,
     Scope,
 )
+from policycompiler.policies.policy import parameter
 from policycompiler.quantities import size as size_text
 
 NAME = "concurrency"
@@ -157,7 +157,9 @@ def _slots(plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision | D
         wanted = _Slots(1, f"a {kind} pool has one slot", (Derived(scope, "pool"),))
     else:
         wanted = _wanted(plan, [Scope("task", name) for name in plan.texts(scope, "tasks")], tuned)
-    bound = _Slots(tuned.most_slots, "one process has at most", (_parameter("most_slots", tuned.most_slots),))
+    bound = _Slots(
+        tuned.most_slots, "one process has at most", (parameter(NAME, "most_slots", tuned.most_slots),)
+    )
     fitting = _fitting(plan, scope)
     if fitting is not None and fitting.number < bound.number:
         bound = fitting
@@ -245,12 +247,8 @@ def _wanted(plan: Plan, tasks: list[Scope], tuned: Parameters) -> _Slots:
             if load > fewest * busy
             else f"the load is small, and with {fewest} slots one slow run does not block a queue"
         )
-        bounds = (_parameter("busy_at_peak", busy), _parameter("fewest_slots", fewest))
+        bounds = (parameter(NAME, "busy_at_peak", busy), parameter(NAME, "fewest_slots", fewest))
         return _Slots(needed, because, (*origins, *bounds))
     verb = "compute" if computes else "wait for other systems"
     because = f"not all rates are declared, and {modest} slots are a safe number for tasks that {verb}"
-    return _Slots(modest, because, (_parameter("slots_cpu" if computes else "slots_io", modest),))
-
-
-def _parameter(key: str, value: float) -> Parameter:
-    return Parameter(("parameters", NAME, key), value)
+    return _Slots(modest, because, (parameter(NAME, "slots_cpu" if computes else "slots_io", modest),))

@@ -76,7 +76,8 @@ from policycompiler.diagnostics import Diagnostic, Profile, Related, Remove, Spe
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.prefetch import unlimited_prefetch
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope
+from policycompiler.policies.policy import parameter
 from policycompiler.quantities import duration
 
 NAME = "prefetch"
@@ -135,8 +136,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             origins: tuple[Origin, ...] = (
                 Derived(runs.task, "runtime_p99_seconds"),
                 Derived(runs.queue, "queue_wait_seconds"),
-                _parameter("short_run_seconds", tuned.short_run_seconds),
-                _parameter("short_tasks_a_slot", tuned.short_tasks_a_slot),
+                parameter(NAME, "short_run_seconds", tuned.short_run_seconds),
+                parameter(NAME, "short_tasks_a_slot", tuned.short_tasks_a_slot),
             )
             yield Decision(scope, "prefetch_multiplier", tuned.short_tasks_a_slot, because, origins)
         else:
@@ -198,7 +199,7 @@ def _without_reserve(plan: Plan, scope: Scope, processes: int, tuned: Parameters
             Derived(task, "options.acks_late"),
             Derived(APP, "broker_transport"),
             Derived(APP, "celery_version"),
-            _parameter("long_run_seconds", tuned.long_run_seconds),
+            parameter(NAME, "long_run_seconds", tuned.long_run_seconds),
         )
         yield Decision(scope, "disable_prefetch", value=True, because=because, origins=origins)
 
@@ -263,7 +264,3 @@ def _once(told: set[tuple[str, SpecPath]], findings: Iterable[Diagnostic]) -> It
 
 def _place(plan: Plan, scope: Scope, key: str) -> SpecPath:
     return plan.written(scope, key) or ("workers", scope.name)
-
-
-def _parameter(key: str, value: float) -> Parameter:
-    return Parameter(("parameters", NAME, key), value)

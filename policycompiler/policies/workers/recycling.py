@@ -49,7 +49,8 @@ from pydantic import Field
 from policycompiler.diagnostics import Diagnostic, Related, Remove, SpecPath, warning
 from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import Decision, Derived, Origin, Parameter, Plan, Scope
+from policycompiler.plan import Decision, Derived, Origin, Plan, Scope
+from policycompiler.policies.policy import parameter
 from policycompiler.quantities import size
 
 NAME = "recycling"
@@ -88,7 +89,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         if plan.find(scope, "max_tasks_per_child") is None:
             because = "a new child process ends slow memory leaks and is rare enough to cost little"
             runs = tuned.tasks_per_child
-            origins: tuple[Origin, ...] = (_parameter("tasks_per_child", runs), Derived(scope, "pool"))
+            origins: tuple[Origin, ...] = (parameter(NAME, "tasks_per_child", runs), Derived(scope, "pool"))
             yield Decision(scope, "max_tasks_per_child", runs, because, origins)
         tasks = plan.texts(scope, "tasks")
         declared = [
@@ -101,8 +102,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             kib = math.ceil(memory / 1024 * tuned.memory_margin) + tuned.idle_child_kib
             origins = (
                 Derived(Scope("task", task_name), MEMORY),
-                _parameter("memory_margin", tuned.memory_margin),
-                _parameter("idle_child_kib", tuned.idle_child_kib),
+                parameter(NAME, "memory_margin", tuned.memory_margin),
+                parameter(NAME, "idle_child_kib", tuned.idle_child_kib),
             )
             because = "an idle child plus the declared peak memory and a quarter bounds a healthy child"
             if tuned.memory_margin != Parameters().memory_margin:
@@ -156,7 +157,3 @@ def _low(plan: Plan, scope: Scope, memory: float, task: str, told: set[SpecPath]
         )
         help_text = f"write {LEAST_KIB} (KiB) or more, or remove `max_memory_per_child`"
         yield MEMORY_PER_CHILD_LOW.at(path, message, help=help_text)
-
-
-def _parameter(key: str, value: float) -> Parameter:
-    return Parameter(("parameters", NAME, key), value)

@@ -39,7 +39,8 @@ from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.stops import runs_of, short_stops
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import Decision, Derived, Parameter, Plan
+from policycompiler.plan import Decision, Derived, Plan
+from policycompiler.policies.policy import parameter
 
 NAME = "stop-timeout"
 
@@ -64,7 +65,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             because = "the stop must wait for the longest run, plus time to exit"
             origins = (
                 Derived(longest.scope, longest.key),
-                Parameter(("parameters", NAME, "margin_seconds"), margin),
+                parameter(NAME, "margin_seconds", margin),
             )
             timeout = longest.seconds + margin
             yield Decision(scope, "stop_timeout_seconds", timeout, because, origins)

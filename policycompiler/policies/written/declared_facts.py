@@ -81,6 +81,7 @@ _DEFAULTS = {
     key: (value, because, (Constant(constant, value),))
     for key, (value, because, constant) in _UNDECLARED.items()
 }
+_Z99 = Constant("Z99", Z99)
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -126,7 +127,7 @@ def _mean(scope: Scope, runtime: Runtime) -> Decision:
         origins: tuple[Origin, ...] = (p99, Constant("MEAN_OF_P99", MEAN_OF_P99))
         because = "only the 99th percentile is declared, and most runs are much shorter"
     else:
-        origins = (Derived(scope, "runtime_p50_seconds"), p99, Constant("Z99", Z99))
+        origins = (Derived(scope, "runtime_p50_seconds"), p99, _Z99)
         because = "the log-normal distribution through p50 and p99 has this mean"
     mean = round(run_times(runtime.p50, runtime.p99).mean, 6)
     return Decision(scope, "runtime_mean_seconds", mean, because, origins)

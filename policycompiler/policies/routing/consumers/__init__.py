@@ -74,7 +74,8 @@ from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.unconsumed import unconsumed
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import Constant, Decision, Origin, Parameter, Plan, Scope, Written
+from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Written
+from policycompiler.policies.policy import parameter
 from policycompiler.policies.routing.consumers.decisions import of_queue, of_tasks, of_workers
 from policycompiler.policies.routing.consumers.sending import sent_tasks, sent_to
 from policycompiler.policies.routing.consumers.sharing import Group, shared
@@ -118,7 +119,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     groups = shared(spec, plan, lonely, sent, tuned.max_workers - len(spec.workers))
     yield from _too_many(groups, len(spec.workers), tuned.max_workers)
     for group in groups:
-        few = Parameter(("parameters", NAME, "max_workers"), tuned.max_workers)
+        few = parameter(NAME, "max_workers", tuned.max_workers)
         one = Constant("ONE_WORKER_A_QUEUE", ONE_WORKER_A_QUEUE)
         for queue in group.queues:
             consumed[queue] = {group.queues[0]: one if len(group.queues) == 1 else few}
