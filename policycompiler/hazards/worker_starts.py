@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policycompiler.diagnostics import Related
+from policycompiler.hazards.delays import held_by_workers
 from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import is_consumed, type_of
 from policycompiler.knowledge.celery_settings import LOG_LEVELS, known
 from policycompiler.knowledge.queue_arguments import TYPE
 from policycompiler.plan import APP, Plan, Scope, Value
+from policycompiler.quantities import duration
 
 _LEVEL = "worker_redirect_stdouts_level"
 _PRIORITY = "x-priority"
@@ -78,14 +81,15 @@ def delayed_starve(plan: Plan) -> Iterator[Hazard]:
     if not limit:
         return
     for task in plan.scopes("task"):
-        delay = plan.number_if_any(task, "max_countdown_seconds")
-        if delay and not plan.get(task, "external"):
+        if delay := held_by_workers(plan, task):
             message = (
-                f"a worker that holds {limit:g} delayed message{'s' * (limit != 1)} fetches no other. "
-                f"{task.name} is sent with a countdown, so messages that are due wait behind delayed ones"
+                f"{delay.what} {duration(delay.seconds)}, but a worker that holds {limit:g} delayed "
+                f"message{'s' * (limit != 1)} fetches no other: messages that are due wait behind "
+                "delayed ones"
             )
-            settings = ((APP, "worker_eta_task_limit"), (task, "max_countdown_seconds"))
+            settings = ((APP, "worker_eta_task_limit"), (task, delay.key))
             path = place_of(plan, APP, "worker_eta_task_limit")
-            help_text = "remove the limit, or give tasks with a countdown their own worker"
-            yield Hazard("eta-limit-starves", settings, message, help_text, path, about=(APP,))
+            related = (Related(delay.path, "delayed in the worker"),)
+            help_text = "remove the limit"
+            yield Hazard("eta-limit-starves", settings, message, help_text, path, related, about=(APP,))
             return

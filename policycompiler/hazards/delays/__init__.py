@@ -28,10 +28,11 @@ def is_quorum(plan: Plan, queue: Scope) -> bool:
     return plan.text(queue, "type") == "quorum"
 
 
-def held_by_workers(plan: Plan, task: Scope) -> bool:
-    """Whether workers hold the delayed messages of a task, because the broker does not."""
-    longest = max((delay.seconds for delay in delays_of(plan, task)), default=0)
-    return longest > 0 and not _is_native(plan, task, quorum_queues(plan))
+def held_by_workers(plan: Plan, task: Scope) -> Delay | None:
+    """The longest delay of a task's messages, if workers hold them because the broker does not."""
+    longest = max(delays_of(plan, task), key=lambda delay: delay.seconds, default=None)
+    held = longest is not None and longest.seconds > 0 and not plan.value(task, "external")
+    return longest if held and not _is_native(plan, task, quorum_queues(plan)) else None
 
 
 def _is_native(plan: Plan, task: Scope, quorum: Sequence[Scope]) -> bool:
@@ -43,8 +44,8 @@ def _all_delays(plan: Plan) -> dict[Scope, list[Delay]]:
     return {task: list(delays_of(plan, task)) for task in plan.scopes("task")}
 
 
-def _makers(task: Scope) -> Makers:
-    return ((task, "max_countdown_seconds"), (task, "queue"))
+def _makers(task: Scope, delay: Delay) -> Makers:
+    return ((task, delay.key), (task, "queue"))
 
 
 def stalled(plan: Plan) -> Iterator[Hazard]:
@@ -52,10 +53,8 @@ def stalled(plan: Plan) -> Iterator[Hazard]:
     if not plan.broker.quorum_queues:
         return
     quorum, delays = quorum_queues(plan), _all_delays(plan)
-    for task, own in delays.items():
-        longest = max(own, key=lambda delay: delay.seconds, default=None)
-        held = longest is not None and longest.seconds > 0 and not plan.value(task, "external")
-        if longest is not None and held and not _is_native(plan, task, quorum):
+    for task in delays:
+        if longest := held_by_workers(plan, task):
             yield from _stall(plan, task, Scope("queue", plan.text(task, "queue")), longest, quorum)
     if plan.find(APP, "broker_version") is None and not quorum:
         yield from _unknown_version(plan, delays)
@@ -79,7 +78,7 @@ def _stall(plan: Plan, task: Scope, queue: Scope, delay: Delay, quorum: list[Sco
                 f"write `exchange_type: topic` for queue {queue.name}, so the broker holds delayed messages; "
                 "if the queue exists, `policycompiler diff` prints the steps"
             )
-        settings = ((queue, "exchange_type"), *_makers(task))
+        settings = ((queue, "exchange_type"), *_makers(task, delay))
         yield Hazard("quorum-direct", settings, message, help_text, delay.path, related, about=(task,))
         return
     celery, version = plan.text(APP, "celery_version"), plan.get(APP, "broker_version")
@@ -90,7 +89,7 @@ def _stall(plan: Plan, task: Scope, queue: Scope, delay: Delay, quorum: list[Sco
             f"write `queues: {{{queue.name}: {{type: quorum}}}}` (from Celery 5.5; `policycompiler diff` "
             f"prints the steps), or send {task.name} without a delay and store its due time in a database"
         )
-        settings = ((APP, "broker_version"), (queue, "type"), *_makers(task))
+        settings = ((APP, "broker_version"), (queue, "type"), *_makers(task, delay))
         yield Hazard("eta-classic-rabbit4", settings, message, help_text, delay.path, related, about=(task,))
 
 
@@ -105,7 +104,7 @@ def _unknown_version(plan: Plan, delays: Mapping[Scope, Sequence[Delay]]) -> Ite
                 "worker can hold only a few such messages, and then runs nothing"
             )
             help_text = "declare `broker.version`; from RabbitMQ 4, use quorum queues for delayed tasks"
-            settings = ((APP, "broker_version"), *_makers(task))
+            settings = ((APP, "broker_version"), *_makers(task, delay))
             yield Hazard("rabbitmq-version-unknown", settings, message, help_text, ("broker",), about=(APP,))
             return
 
@@ -127,14 +126,16 @@ def refused(plan: Plan) -> Iterator[Hazard]:
                 continue
             if 0 < countdown < SHORTEST_SECONDS:
                 what = f"schedule {schedule.name} sends {task.name} with a countdown of"
-                short.append(Delay(countdown, what, path))
+                short.append(Delay(countdown, what, path, "max_countdown_seconds"))
         for delay in short:
             message = (
                 f"{delay.what} {duration(delay.seconds)}, but the broker delays in whole seconds: "
                 "Celery refuses to send it"
             )
             help_text = "write 0, or 1 s or more"
-            yield Hazard("quorum-subsecond", _makers(task), message, help_text, delay.path, about=(task,))
+            yield Hazard(
+                "quorum-subsecond", _makers(task, delay), message, help_text, delay.path, about=(task,)
+            )
 
 
 def overlapping(plan: Plan) -> Iterator[Hazard]:

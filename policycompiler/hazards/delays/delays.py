@@ -13,11 +13,12 @@ SHORTEST_SECONDS = 1
 
 
 class Delay(NamedTuple):
-    """How long a message of a task may be delayed, the words for it, and its place in the workload."""
+    """How long a message of a task may be delayed: the words for it, its place in the workload, its key."""
 
     seconds: float
     what: str
     path: SpecPath
+    key: str
 
 
 def delays_of(plan: Plan, task: Scope) -> Iterator[Delay]:
@@ -32,4 +33,4 @@ def delays_of(plan: Plan, task: Scope) -> Iterator[Delay]:
         if setting is not None and isinstance(setting.value, int | float):
             written = [origin.path for origin in setting.origins if isinstance(origin, Written)]
             if written:
-                yield Delay(setting.value, what, written[0])
+                yield Delay(setting.value, what, written[0], key)

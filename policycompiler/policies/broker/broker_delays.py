@@ -155,7 +155,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Diagnostic]
     yield from as_findings(refused(plan), QUORUM_SUBSECOND)
     yield from as_findings(overlapping(plan), QUORUM_KEY_OVERLAP)
     for task in plan.scopes("task"):
-        if not plan.value(task, "external") and held_by_workers(plan, task):
+        if held_by_workers(plan, task):
             yield from _hoard(plan, task, tuned)
     quorum = quorum_queues(plan)
     if quorum:

@@ -20,7 +20,7 @@ Refuses:
     PC553 worker-start-refused: write a value that Celery and the broker accept.
         fires: celery: {settings: {control_queue_durable: true}}
         silent: celery: {settings: {control_queue_durable: true, control_queue_exclusive: false}}
-    PC554 eta-limit-starves: remove the limit, or separate tasks with a countdown.
+    PC554 eta-limit-starves: remove the limit.
         fires:
             celery: {settings: {worker_eta_task_limit: 1}}
             tasks: {shop.a: {max_countdown: 10m}}

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from policycompiler.model import PolicyParameters
 from policycompiler.model.units import AlertSeverity, LabelName, PositiveDuration, Text
-from policycompiler.plan import Origin, Parameter
+from policycompiler.plan import Origin
+from policycompiler.policies.policy import parameter
 
 NAME = "alerts"
 
@@ -64,4 +65,4 @@ DEFAULTS = Parameters.model_construct()
 
 def origin(tuned: Parameters, key: str) -> Origin:
     """Where a number comes from."""
-    return Parameter(("parameters", NAME, key), getattr(tuned, key))
+    return parameter(NAME, key, getattr(tuned, key))
