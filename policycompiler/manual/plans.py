@@ -59,6 +59,7 @@ plans has.
   - a `setting` of another scope
   - a `parameter` of the policy file, with its `value`
   - a named `constant` of the policy, with its `value`
+  - a place in a running system (`observed`): the kind of look, and the `place`
 - Scopes, keys and reasons are sorted. The file has no date, host or absolute path: equal sources give equal
   bytes.
 
@@ -217,6 +218,11 @@ _DEFINITIONS: Mapping[str, object] = {
                 value={},
             ),
             _origin("A named constant of the deciding policy.", constant={"type": "string"}, value={}),
+            _origin(
+                "A look at a running or written system, and the place where it showed the value.",
+                observed={"enum": ["code", "command", "worker", "broker", "beat"]},
+                place={"type": "string"},
+            ),
         ]
     },
 }

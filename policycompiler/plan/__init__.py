@@ -69,7 +69,18 @@ class Parameter(NamedTuple):
     value: Value
 
 
-Origin = Written | Derived | Constant | Parameter
+class Observed(NamedTuple):
+    """An origin that a look at a running or written system showed.
+
+    `source` is the kind of look: `code`, `command`, `worker`, `broker` or `beat`. `place` is where: a file
+    with a line, a node name, the name of a queue. It contains no secret.
+    """
+
+    source: str
+    place: str
+
+
+Origin = Written | Derived | Constant | Parameter | Observed
 
 
 class Decision(NamedTuple):

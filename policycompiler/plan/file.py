@@ -22,6 +22,7 @@ from policycompiler.diagnostics import SpecPath
 from policycompiler.plan import (
     Constant,
     Derived,
+    Observed,
     Origin,
     Parameter,
     Plan,
@@ -140,6 +141,8 @@ def _likeness(setting: Setting) -> tuple[object, ...]:
             path = origin.path
             own = path[1:2] == (name,) and path[0] == _SECTIONS.get(kind)
             found += (path[2:],) if own else (Written, path)
+        elif isinstance(origin, Observed):
+            found.append(origin)
         else:
             # Numbers of different types may be equal in Python, but not in JSON.
             found += (type(origin), origin, type(origin.value))
@@ -180,24 +183,24 @@ def _json(value: Value) -> str:
     return _encode(value)
 
 
-def _path_to_json(path: SpecPath) -> str:
-    return f"[{', '.join([_json(part) for part in path])}]"
-
-
 def _origin_to_json(origin: _Said) -> str:
+    members: tuple[tuple[str, Any], ...]
     match origin:
-        case _Own():
-            return f'{{"own": {_json(origin.key)}}}'
-        case _Field():
-            return f'{{"field": {_path_to_json(origin.path)}}}'
-        case Written():
-            return f'{{"spec": {_path_to_json(origin.path)}}}'
-        case Derived():
-            return f'{{"setting": {_json(f"{origin.scope}/{origin.key}")}}}'
-        case Parameter():
-            return f'{{"parameter": {_path_to_json(origin.path)}, "value": {_json(origin.value)}}}'
-        case Constant():
-            return f'{{"constant": {_json(origin.name)}, "value": {_json(origin.value)}}}'
+        case _Own(key):
+            members = (("own", key),)
+        case _Field(path):
+            members = (("field", [*path]),)
+        case Written(path):
+            members = (("spec", [*path]),)
+        case Derived(scope, key):
+            members = (("setting", f"{scope}/{key}"),)
+        case Parameter(path, value):
+            members = (("parameter", [*path]), ("value", value))
+        case Constant(name, value):
+            members = (("constant", name), ("value", value))
+        case Observed(look, place):
+            members = (("observed", look), ("place", place))
+    return f"{{{', '.join([f'{_json(name)}: {_json(value)}' for name, value in members])}}}"
 
 
 def from_json(text: str) -> Plan:
@@ -263,8 +266,15 @@ def _said_in(data: Mapping[str, Any]) -> _Said:
         return Derived(_scope(scope), key)
     if "spec" in data:
         return Written(_path(data["spec"]))
+    return _outside(data)
+
+
+def _outside(data: Mapping[str, Any]) -> Origin:
+    """An origin that is neither in the plan nor in the workload."""
     if "parameter" in data:
         return Parameter(_path(data["parameter"]), data["value"])
+    if "observed" in data:
+        return Observed(str(data["observed"]), str(data["place"]))
     return Constant(str(data["constant"]), data["value"])
 
 

@@ -14,6 +14,7 @@ from policycompiler.load import Data, Document
 from policycompiler.plan import (
     Constant,
     Derived,
+    Observed,
     Origin,
     Parameter,
     Plan,
@@ -184,6 +185,8 @@ def _origin_rows(
             case Constant(name, value):
                 text = clipped(flow(value), LONGEST_VALUE)
                 yield f"{indent}constant {name} = {text}", f"policy {setting.policy}"
+            case Observed(look, seen_at):
+                yield f"{indent}seen in the {look}", seen_at
             case Derived(scope, key):
                 source = plan.find(scope, key)
                 if source is None:
@@ -301,5 +304,7 @@ def _origin_data(document: Document, origin: Origin) -> dict[str, Value]:
             said = document.policy_place(path)
             where = {} if said is None else place_data(said)
             return {"parameter": list(path), "value": masked_data(value), **where}
+        case Observed(source, place):
+            return {"observed": source, "place": place}
         case Constant(name, value):
             return {"constant": name, "value": masked_data(value)}

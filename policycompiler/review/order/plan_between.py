@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from policycompiler.plan import (
-    Constant,
     Decision,
-    Derived,
     Origin,
-    Parameter,
     Plan,
     PlanDraft,
     Scope,
     Setting,
     Value,
-    Written,
 )
 
 POLICY = "rollout"
@@ -37,7 +33,7 @@ class PlanBetween(PlanDraft):
         """
         origins: list[Origin] = []
         for source in sources:
-            if isinstance(source, Written | Derived | Constant | Parameter):
+            if isinstance(source, Origin):
                 origins.append(source)
             elif source is not None:
                 origins += [origin for origin in source.origins if origin not in origins]
