@@ -220,7 +220,7 @@ _DEFINITIONS: Mapping[str, object] = {
             _origin("A named constant of the deciding policy.", constant={"type": "string"}, value={}),
             _origin(
                 "A look at a running or written system, and the place where it showed the value.",
-                observed={"enum": ["code", "command", "worker", "broker", "beat"]},
+                observed={"enum": ["code", "command", "worker", "broker", "beat", "measurement"]},
                 place={"type": "string"},
             ),
         ]

@@ -72,8 +72,8 @@ class Parameter(NamedTuple):
 class Observed(NamedTuple):
     """An origin that a look at a running or written system showed.
 
-    `source` is the kind of look: `code`, `command`, `worker`, `broker` or `beat`. `place` is where: a file
-    with a line, a node name, the name of a queue. It contains no secret.
+    `source` is the kind of look: `code`, `command`, `worker`, `broker`, `beat` or `measurement`.
+    `place` is where: a file with a line, a node name, the name of a queue. It contains no secret.
     """
 
     source: str

@@ -12,3 +12,5 @@ CORPUS = DATA / "corpus"
 ROOT = TESTS.parent
 EXAMPLES = ROOT / "examples"
 PACKAGE = ROOT / "policycompiler"
+APPS = DATA / "apps"
+"""Applications written for the tests, each in a folder of its own: code, and the commands that start it."""

@@ -1,0 +1,1 @@
+"""Books lent to readers."""

@@ -1,0 +1,1 @@
+"""Several apps that share tasks and a broker."""
