@@ -1,0 +1,130 @@
+"""Commands in the words of a shell: scripts, Procfiles, and the command lines of other files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+
+from policycompiler.reality.commands.invocation import Environment, Invocation, Unread
+
+_ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?[-=?+])([^{}]*))?\}|(\w+))")
+_OPERATORS = frozenset({"&&", "||", ";", "|", "&", "(", ")", "{", "}", ";;"})
+_MOST_EXPANSIONS = 10
+
+
+def words_of(text: str, variables: Environment) -> list[str]:
+    """The words of one command line, with the values of known variables. Raises `ValueError`."""
+    return shlex.split(expanded(text, variables))
+
+
+def expanded(text: str, variables: Environment) -> str:
+    """A text with the values of known variables; others stay, with their default."""
+    for _ in range(_MOST_EXPANSIONS):
+        found = _VARIABLE.sub(lambda match: _value(match, variables), text)
+        if found == text:
+            break
+        text = found
+    return text
+
+
+def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
+    name = match[1] or match[4]
+    if name in variables and variables[name] != match[0]:
+        return variables[name]
+    default = f":-{match[3]}" if match[3] and (match[2] or "").endswith(("-", "=")) else ""
+    return f"${{{name}{default}}}"
+
+
+def commands_in(
+    text: str, variables: Environment, place: str, name: str = ""
+) -> Iterator[Invocation | Unread]:
+    """The Celery commands of a script or of one command line, which may use operators and assignments."""
+    own = dict(variables)
+    several = "\n" in text.strip()
+    for number, line in _lines(text):
+        where = f"{place}:{number}" if several else place
+        if _ASSIGNMENT.fullmatch(line) and not _mentions(line):
+            _assign(line, own)
+            continue
+        if not _mentions(expanded(line, own)):
+            continue
+        try:
+            parts = list(_simple_commands(expanded(line, own)))
+        except ValueError as problem:
+            yield Unread(where, f"not a shell command: {problem}")
+            continue
+        for words in parts:
+            yield from _of_words(words, own, where, name)
+
+
+def _of_words(
+    words: list[str], variables: Environment, place: str, name: str
+) -> Iterator[Invocation | Unread]:
+    environment: dict[str, str] = {}
+    while words and (found := _ASSIGNMENT.fullmatch(words[0])):
+        environment[found[1]] = found[2]
+        words = words[1:]
+    if not words:
+        return
+    for index, word in enumerate(words):
+        # `sh -c 'celery …'`: the script is one word.
+        if word == "-c" and index and words[index - 1].rpartition("/")[2] in ("sh", "bash", "dash", "ash"):
+            yield from commands_in(words[index + 1], variables, place, name)
+            return
+    if _mentions(" ".join(words)):
+        yield Invocation(tuple(words), place, name, environment)
+
+
+def _mentions(text: str) -> bool:
+    """Whether a text may call Celery."""
+    return re.search(r"(^|[\s/'\"=])(celery|celeryd)(\s|$|['\"])", text) is not None or "-m celery" in text
+
+
+def _simple_commands(line: str) -> Iterator[list[str]]:
+    """The simple commands of a line, each as words."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = "#"
+    words: list[str] = []
+    for word in lexer:
+        if word in _OPERATORS or word in ("then", "do", "else", "if", "exec", "time", "nohup", "!"):
+            if words:
+                yield words
+            words = []
+        elif word.startswith((">", "<")):
+            # A redirection; its target is the next word, which no command reads.
+            words.append("\0redirection")
+        else:
+            words.append(word)
+    if words:
+        yield words
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines with their first numbers; those that end in a backslash are joined."""
+    joined, first = "", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        first = first or number
+        if line.rstrip().endswith("\\"):
+            joined += line.rstrip()[:-1] + " "
+            continue
+        whole = (joined + line).strip()
+        if whole and not whole.startswith("#"):
+            yield first, whole
+        joined, first = "", 0
+    if joined.strip():
+        yield first, joined.strip()
+
+
+def _assign(line: str, variables: dict[str, str]) -> None:
+    found = _ASSIGNMENT.fullmatch(line)
+    assert found is not None
+    try:
+        words = shlex.split(found[2], comments=True)
+    except ValueError:
+        return
+    value = words[0] if len(words) == 1 else "" if not words else None
+    if value is not None and "$(" not in value and "`" not in value:
+        variables[found[1]] = expanded(value, variables)

@@ -1,0 +1,182 @@
+"""The settings of the plan of today that commands show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from policycompiler.plan import BEAT, Scope, Setting, Value
+from policycompiler.reality.commands.celery_words import Command
+from policycompiler.reality.observed import observed
+
+COMMAND = "command"
+_NOT_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_VARIABLE = re.compile(r"\$\{\w+(?::-([^}]*))?\}")
+
+_seen = partial(observed, source=COMMAND)
+
+
+class Unsayable(NamedTuple):
+    """A part of a command that a workload does not say, and why."""
+
+    place: str
+    what: str
+    why: str
+
+
+def _whole(text: str) -> int:
+    return int(_VARIABLE.sub(lambda found: found[1] or "", text))
+
+
+def _number(text: str) -> float:
+    found = float(_VARIABLE.sub(lambda found: found[1] or "", text))
+    return int(found) if found.is_integer() else found
+
+
+def _level(text: str) -> str:
+    return _VARIABLE.sub(lambda found: found[1] or "", text).upper()
+
+
+_FLAGS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "pool": ("pool", str),
+    "prefetch_multiplier": ("prefetch_multiplier", _whole),
+    "disable_prefetch": ("disable_prefetch", bool),
+    "max_tasks_per_child": ("max_tasks_per_child", _whole),
+    "max_memory_per_child": ("max_memory_per_child", _whole),
+    "without_gossip": ("without_gossip", bool),
+    "without_mingle": ("without_mingle", bool),
+    "without_heartbeat": ("without_heartbeat", bool),
+    "heartbeat_interval": ("heartbeat_interval", _whole),
+    "optimization": ("optimization", str),
+    "task_events": ("task_events", bool),
+    "loglevel": ("log_level", _level),
+    "hostname": ("node_name", str),
+}
+"""Options of `celery worker` with the keys of the plan, and how their text becomes a value."""
+_OF_BEAT: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "scheduler": ("scheduler", str),
+    "max_interval": ("max_interval_seconds", _number),
+    "loglevel": ("log_level", _level),
+}
+_OF_THE_MANAGER = frozenset(
+    {"detach", "executable", "gid", "logfile", "pidfile", "schedule", "schedule_filename", "uid", "umask"}
+)
+"""Options that belong to the process manager, and say nothing about tasks."""
+
+
+class Workers(NamedTuple):
+    """The settings of commands, and what they say that a workload cannot."""
+
+    settings: tuple[Setting, ...]
+    unsayable: tuple[Unsayable, ...]
+
+
+def workers_of(commands: Iterable[Command], all_queues: Iterable[str]) -> Workers:
+    """The settings of workers and of beat. A worker without `-Q` consumes `all_queues`."""
+    settings: list[Setting] = []
+    unsayable: list[Unsayable] = []
+    taken: set[str] = set()
+    for command in commands:
+        if command.kind == "worker":
+            scope = Scope("worker", _free_name(command, taken))
+            settings += _worker(scope, command, sorted(all_queues))
+        elif command.kind == "beat":
+            scope = BEAT
+            settings += _options(BEAT, command, _OF_BEAT)
+        else:
+            unsayable.append(Unsayable(command.place, f"`celery {command.kind}`", "a monitor stays as it is"))
+            continue
+        unsayable += _left(command)
+    return Workers(tuple(settings), tuple(unsayable))
+
+
+def _free_name(command: Command, taken: set[str]) -> str:
+    """A name for a worker: that of its process, of its node, or of its queues; numbered if it is taken."""
+    node = str(command.options.get("hostname") or "")
+    queues = str(command.options.get("queues") or "")
+    wanted = command.name or node.partition("@")[0] or queues.partition(",")[0] or "worker"
+    plain = _NOT_A_NAME.sub("-", wanted).strip("-.") or "worker"
+    name, number = plain, 1
+    while name in taken:
+        number += 1
+        name = f"{plain}-{number}"
+    taken.add(name)
+    return name
+
+
+def _worker(scope: Scope, command: Command, all_queues: list[str]) -> Iterator[Setting]:
+    place, options = command.place, command.options
+    left_out = _names(options.get("exclude_queues"))
+    queues: list[Value] = [*_names(options.get("queues"))] or [
+        each for each in all_queues if each not in left_out
+    ]
+    yield _seen(scope, "queues", queues, place=place)
+    if command.app:
+        yield _seen(scope, "app", command.app, place=place)
+    yield from _options(scope, command, _FLAGS)
+    yield from _slots(scope, command)
+    if options.get("beat"):
+        yield _seen(scope, "beat", value=True, place=place)
+    if command.replicas is not None:
+        yield _seen(scope, "replicas", command.replicas, place=place)
+    if command.stop_seconds is not None:
+        yield _seen(scope, "stop_timeout_seconds", command.stop_seconds, place=place)
+    if command.prefix:
+        yield _seen(scope, "command_prefix", list(command.prefix), place=place)
+
+
+def _names(text: object) -> list[str]:
+    return [each.strip() for each in str(text or "").split(",") if each.strip()]
+
+
+def _options(
+    scope: Scope, command: Command, known: Mapping[str, tuple[str, Callable[[str], Any]]]
+) -> Iterator[Setting]:
+    for option, (key, value_of) in known.items():
+        given = command.options.get(option)
+        if given is None:
+            continue
+        try:
+            value = given if isinstance(given, bool) else value_of(given)
+        except ValueError:
+            continue
+        yield _seen(scope, key, value, place=command.place)
+
+
+def _slots(scope: Scope, command: Command) -> Iterator[Setting]:
+    """The slots: a number, bounds, the cores, or a variable, as `${NAME}`."""
+    bounds, slots = command.options.get("autoscale"), command.options.get("concurrency")
+    if bounds:
+        numbers = sorted(int(each) for each in _names(bounds) if each.isdigit())
+        if numbers:
+            low = numbers[0] if len(numbers) > 1 else 0
+            yield _seen(scope, "autoscale", {"min": low, "max": numbers[-1]}, place=command.place)
+    elif slots is None or slots == "auto":
+        yield _seen(scope, "concurrency", "auto", place=command.place)
+    elif str(slots).isdigit():
+        yield _seen(scope, "concurrency", int(str(slots)), place=command.place)
+    else:
+        yield _seen(scope, "concurrency", str(slots), place=command.place)
+
+
+def _left(command: Command) -> Iterator[Unsayable]:
+    """What a command says that has no form in a workload."""
+    known = {
+        *_FLAGS,
+        *_OF_BEAT,
+        *_OF_THE_MANAGER,
+        "queues",
+        "exclude_queues",
+        "concurrency",
+        "autoscale",
+        "beat",
+    }
+    for option in sorted(set(command.options) - known):
+        yield Unsayable(
+            command.place, f"`--{option.replace('_', '-')}`", "the workload language has no form for it"
+        )
+    if command.environment:
+        names = ", ".join(sorted(command.environment))
+        yield Unsayable(command.place, f"environment variables {names}", "set them for the new processes too")
