@@ -1,0 +1,1 @@
+"""Compares a plan with reality: each module yields findings about one kind of look."""

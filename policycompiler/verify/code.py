@@ -1,0 +1,174 @@
+"""Where the code of an application and the plan differ.
+
+Refuses:
+    PC820 task-undeclared: declare the task in the workload.
+        when: `verify --app` finds a task that the app registers and the plan does not declare.
+    PC821 task-queue-unknown: declare the task and its queue in the workload.
+        when: an undeclared task names a queue that the plan does not have, so sending it fails.
+    PC822 task-unregistered: import the module of the task in the app, or remove the task from the workload.
+        when: `verify --app` finds a declared task that the app does not register.
+    PC823 schedule-task-unregistered: import the module of the task, or correct the schedule.
+        when: a schedule sends a task that the app does not register.
+    PC824 decorator-beats-plan: remove the option from the decorator.
+        when: Celery reads an option from the decorator first, and the plan has another value.
+    PC825 decorator-contradicts-plan: remove the option from the decorator, or pin it.
+        when: a decorator and the plan differ; where celeryconfig.py is loaded, the plan counts.
+    PC826 setting-beaten: remove the setting from the code.
+        when: the code sets a setting on the app, so celeryconfig.py cannot change it.
+    PC827 configuration-not-loaded: load celeryconfig.py with `app.config_from_object("celeryconfig")`.
+        when: the app runs with other settings than the plan.
+    PC828 schedule-arguments-refused: correct the arguments of the schedule.
+        when: the arguments of a schedule do not fit the signature of its task.
+    PC829 configuration-unimportable: compile for the Celery of the application, or install what is missing.
+        when: the interpreter of the application cannot import celeryconfig.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from policycompiler.diagnostics import Diagnostic, Profile, did_you_mean, error, info, warning
+from policycompiler.knowledge import celery_settings
+from policycompiler.plan import APP, Plan, Scope, Setting
+from policycompiler.reality.code import Code
+from policycompiler.reality.code import today as code_today
+from policycompiler.reality.today import place_of
+from policycompiler.verify.telling import at_place, listed
+
+TASK_UNDECLARED = warning("PC820", "task-undeclared", Profile.MINIMAL)
+TASK_QUEUE_UNKNOWN = error("PC821", "task-queue-unknown")
+TASK_UNREGISTERED = error("PC822", "task-unregistered")
+SCHEDULE_TASK_UNREGISTERED = error("PC823", "schedule-task-unregistered")
+DECORATOR_BEATS_PLAN = error("PC824", "decorator-beats-plan")
+DECORATOR_CONTRADICTS_PLAN = info("PC825", "decorator-contradicts-plan")
+SETTING_BEATEN = error("PC826", "setting-beaten")
+CONFIGURATION_NOT_LOADED = error("PC827", "configuration-not-loaded")
+SCHEDULE_ARGUMENTS_REFUSED = error("PC828", "schedule-arguments-refused")
+CONFIGURATION_UNIMPORTABLE = error("PC829", "configuration-unimportable")
+
+FINDINGS = (
+    TASK_UNDECLARED,
+    TASK_QUEUE_UNKNOWN,
+    TASK_UNREGISTERED,
+    SCHEDULE_TASK_UNREGISTERED,
+    DECORATOR_BEATS_PLAN,
+    DECORATOR_CONTRADICTS_PLAN,
+    SETTING_BEATEN,
+    CONFIGURATION_NOT_LOADED,
+    SCHEDULE_ARGUMENTS_REFUSED,
+    CONFIGURATION_UNIMPORTABLE,
+)
+
+DECORATOR_WINS = frozenset(
+    f"options.{each}"
+    for each in (
+        *("autoretry_for", "dont_autoretry_for", "retry_backoff", "retry_backoff_max", "retry_jitter"),
+        "retry_kwargs",
+    )
+)
+"""Options that Celery reads from the decorator first (celery.app.autoretry)."""
+
+
+def against(plan: Plan, codes: Sequence[Code]) -> Iterator[Diagnostic]:
+    """Where the code of all apps and the plan differ."""
+    registered = {name: task for code in codes for name, task in code.facts["tasks"].items()}
+    yield from _undeclared(plan, registered)
+    yield from _unregistered(plan, registered)
+    for code in codes:
+        yield from _decorators(plan, code)
+        yield from _settings(plan, code)
+        for misfit in code.facts["misfits"]:
+            path = ("schedules", misfit["name"])
+            message = f"schedule `{misfit['name']}`: its task refuses the arguments: {misfit['why']}"
+            yield SCHEDULE_ARGUMENTS_REFUSED.at(path, message, help="correct `args` and `kwargs`")
+
+
+def _undeclared(plan: Plan, registered: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    for name, task in registered.items():
+        if plan.entry(name) is not None:
+            continue
+        queue = task["options"].get("queue", {}).get("value")
+        strict = plan.get(APP, "task_create_missing_queues") is False
+        if queue and strict and not plan.keys(Scope("queue", queue)):
+            message = f"`{name}` is sent to queue `{queue}`, which the plan does not have: sending it fails"
+            yield at_place(TASK_QUEUE_UNKNOWN, task["place"], message, "declare the task in the workload")
+        else:
+            message = f"the app registers `{name}`, which the workload does not declare"
+            yield at_place(
+                TASK_UNDECLARED, task["place"], message, "declare it; its name alone is enough to route it"
+            )
+
+
+def _unregistered(plan: Plan, registered: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    for scope in plan.scopes("task"):
+        if "*" not in scope.name and not plan.get(scope, "external") and scope.name not in registered:
+            likely = did_you_mean(scope.name, registered)
+            message = f"no app registers `{scope.name}`, so a worker discards its messages"
+            yield TASK_UNREGISTERED.at(
+                ("tasks", scope.name), message, help=likely or "import its module in the app", at_key=True
+            )
+    for scope in plan.scopes("schedule"):
+        task = str(plan.get(scope, "task"))
+        entry = plan.entry(task)
+        ours = entry is None or not plan.get(entry, "external")
+        if ours and task not in registered and not task.startswith("celery."):
+            message = f"schedule `{scope.name}` sends `{task}`, which no app registers"
+            path = ("schedules", scope.name, "task")
+            yield SCHEDULE_TASK_UNREGISTERED.at(
+                path, message, help=did_you_mean(task, registered) or "correct it"
+            )
+
+
+def _decorators(plan: Plan, code: Code) -> Iterator[Diagnostic]:
+    """Options of decorators and base classes that differ from those of the plan."""
+    for setting in code_today.settings(code):
+        if setting.scope.kind != "task" or not setting.key.startswith("options."):
+            continue
+        planned = plan.find(setting.scope, setting.key)
+        source = code.facts["tasks"].get(setting.scope.name, {}).get("options", {})
+        given = source.get(setting.key.removeprefix("options."))
+        if given is None or given["from"] == "annotation" or planned is None or _same(planned, setting):
+            continue
+        yield _contradiction(planned, setting, str(given["from"]))
+
+
+def _same(planned: Setting, seen: Setting) -> bool:
+    return planned.value == seen.value and type(planned.value) is type(seen.value)
+
+
+def _contradiction(planned: Setting, seen: Setting, source: str) -> Diagnostic:
+    option, task = seen.key.removeprefix("options."), seen.scope.name
+    place = place_of(seen)
+    both = f"`{task}`: `{option}` is {seen.value!r} in its {source} and {planned.value!r} in the plan"
+    if seen.key in DECORATOR_WINS and source == "decorator":
+        message = f"{both}; Celery takes the one of the decorator"
+        return at_place(DECORATOR_BEATS_PLAN, place, message, f"remove `{option}` from the decorator")
+    message = f"{both}; the plan counts where celeryconfig.py is loaded"
+    return at_place(DECORATOR_CONTRADICTS_PLAN, place, message, f"remove `{option}` from the code, or pin it")
+
+
+def _settings(plan: Plan, code: Code) -> Iterator[Diagnostic]:
+    """Settings of the plan that the app does not have: those that its code beats, and all others together."""
+    facts, beaten, others = code.facts, frozenset(code.facts["in_code"]), list[str]()
+    for key, setting in plan.keys(APP).items():
+        if not celery_settings.is_setting(key) or key in celery_settings.SECTIONS:
+            continue
+        has = facts["settings"].get(key, celery_settings.default_of(key))
+        if has == setting.value:
+            continue
+        if key in beaten:
+            message = (
+                f"the code sets `{key}` to {has!r}, so celeryconfig.py cannot set it to {setting.value!r}"
+            )
+            yield at_place(SETTING_BEATEN, facts["place"], message, f"remove `{key}` from the code")
+        elif key not in facts["unsayable_settings"]:
+            others.append(key)
+    if others:
+        message = f"the app runs with other settings than the plan: {listed(sorted(others))}"
+        yield at_place(
+            CONFIGURATION_NOT_LOADED,
+            facts["place"],
+            message,
+            'load the compiled file: `app.config_from_object("celeryconfig")`',
+        )

@@ -1,0 +1,66 @@
+"""What the real readers of a compiled folder say about its files.
+
+Refuses:
+    PC800 file-refused: compile again; if the file is as it was compiled, report a bug.
+        when: the real reader of a file refuses it, or warns about it.
+    PC801 checker-missing: install the program, so that it can judge the files.
+        when: a program that judges files is not installed; with `--require-all` it is an error.
+    PC802 file-changed: compile again, or move the change into the workload.
+        when: a file of a compiled folder is not as it was compiled.
+    PC803 file-missing: compile again.
+        when: a file of a compiled folder is gone.
+    PC804 checker-required: install the program.
+        when: `--require-all` is set, and a program that judges files is not installed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from policycompiler.diagnostics import Diagnostic, Place, error, info
+from policycompiler.plan import APP, Plan
+from policycompiler.reality import checkers
+from policycompiler.verify.telling import listed
+
+FILE_REFUSED = error("PC800", "file-refused")
+CHECKER_MISSING = info("PC801", "checker-missing")
+FILE_CHANGED = error("PC802", "file-changed")
+FILE_MISSING = error("PC803", "file-missing")
+CHECKER_REQUIRED = error("PC804", "checker-required")
+
+FINDINGS = (FILE_REFUSED, CHECKER_MISSING, FILE_CHANGED, FILE_MISSING, CHECKER_REQUIRED)
+
+MANIFEST = "manifest.json"
+_PLACEHOLDERS = {"broker_url_variable": "memory://", "result_backend_variable": "cache+memory://"}
+"""Addresses for the variables that the settings read: nothing connects to them."""
+
+
+def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator[Diagnostic]:
+    """What is wrong with a compiled folder. Raises `OSError` or `ValueError` without a manifest."""
+    hashes: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
+    there = [name for name in sorted(hashes) if (folder / name).is_file()]
+    for name in sorted(hashes):
+        place = Place((folder / name).as_posix(), 1, 1)
+        if name not in there:
+            yield FILE_MISSING.at(
+                (), f"`{name}` is in the manifest and not on disk", help="compile again", place=place
+            )
+        elif sha256((folder / name).read_bytes()).hexdigest() != hashes[name]:
+            message = f"`{name}` is not as it was compiled"
+            help_text = "compile again, or move the change into the workload"
+            yield FILE_CHANGED.at((), message, help=help_text, place=place)
+    variables = {str(plan.value(APP, key)): url for key, url in _PLACEHOLDERS.items() if plan.find(APP, key)}
+    variables["POLICYCOMPILER_NAMESPACE"] = str(plan.get(APP, "namespace") or "")
+    report = checkers.check(folder, there, variables)
+    for problem in report.problems:
+        place = Place((folder / problem.file).as_posix(), problem.line, 1)
+        yield FILE_REFUSED.at(
+            (), problem.text, help="compile again; if that does not help, report a bug", place=place
+        )
+    for program, files in sorted(report.missing.items()):
+        kind = CHECKER_REQUIRED if require_all else CHECKER_MISSING
+        message = f"`{program}` is not installed, so nothing judged {listed(dict.fromkeys(files))}"
+        yield kind.at((), message, help=f"install `{program}`", place=Place(folder.as_posix(), 1, 1))
