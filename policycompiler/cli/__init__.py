@@ -30,8 +30,10 @@ COMMANDS = {
     "diff": "diff:diff",
     "explain": "explain:explain",
     "finding": "finding:finding",
+    "import": "import_:import_",
     "init": "init:init",
     "policy": "policy:policy",
+    "rehearse": "rehearse:rehearse",
     "schema": "schema:schema",
     "test-policy": "test_policy:test_policy",
 }

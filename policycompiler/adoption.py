@@ -1,0 +1,158 @@
+"""Adopts a running application: looks at it, says what it has as a workload, and compiles that."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from policycompiler.adopt.folder import POLICY, WORKLOADS, Draft, service_name
+from policycompiler.adopt.sections import CELERYS_QUEUE
+from policycompiler.compiler import Compilation, compile_workload
+from policycompiler.findings.catalogue import FINDINGS
+from policycompiler.findings.judge import judge
+from policycompiler.findings.rules import read_rules
+from policycompiler.plan import APP, Plan, Scope, Setting
+from policycompiler.reality import code as codes
+from policycompiler.reality import commands, measured
+from policycompiler.reality.code import Code, SourceCode
+from policycompiler.reality.code import today as code_today
+from policycompiler.reality.commands.today import Workers, workers_of
+from policycompiler.reality.observed import observed
+from policycompiler.reality.today import plan_of_today
+from policycompiler.verify.audit import audit
+
+_MOST_ROUNDS = 5
+"""How often refused values are dropped; a second value of the same field shows only in the next round."""
+
+
+class Sources(NamedTuple):
+    """Where to look: apps as for `celery -A`, the interpreter that has them, files with commands, source.
+
+    `rows`: whether the app reads the schedules in its database. `measured` are files with run times and
+    rates. `folder` is where the interpreter runs, and the root of all places.
+    """
+
+    apps: Sequence[str]
+    python: str
+    django: bool
+    rows: bool
+    commands: Sequence[Path]
+    source: Sequence[Path]
+    measured: Sequence[Path]
+    folder: Path
+
+
+class Left(NamedTuple):
+    """Something of today that the workload does not say: where it was seen, what it is, and why."""
+
+    place: str
+    what: str
+    why: str
+
+
+class Adopted(NamedTuple):
+    """An adopted application: its files by path, the compiled workload, and what it leaves out."""
+
+    files: dict[str, str]
+    compilation: Compilation
+    today: Plan
+    left: tuple[Left, ...]
+    codes: tuple[Code, ...]
+    source: SourceCode | None
+
+
+def adopt(sources: Sources, service: str | None) -> Adopted:
+    """Look at all sources and adopt what they show.
+
+    Raises `CodeError` if an app cannot be loaded, and `MeasuredError` for a file without measurements.
+    """
+    found = [
+        codes.look(app, sources.python, folder=sources.folder, django=sources.django, rows=sources.rows)
+        for app in sources.apps
+    ]
+    source = (
+        codes.read_source(sources.source, sources.python, folder=sources.folder) if sources.source else None
+    )
+    started = commands.read(sources.commands, root=sources.folder)
+    queues = {each["name"] for code in found for each in code.facts["queues"] if each["declared"]}
+    workers = workers_of(started.commands, queues or {CELERYS_QUEUE})
+    plan = plan_of_today(
+        (
+            *measured.settings(sources.measured),
+            *(setting for each in found for setting in code_today.settings(each)),
+            *(() if found else _app_of(workers)),
+            *workers.settings,
+            *(_of_source(source) if source else ()),
+        )
+    )
+    left = [Left(code.app, each.what, each.why) for code in found for each in code.unsaid]
+    left += [Left(each.place, "a command", each.why) for each in started.unread]
+    left += [Left(each.place, each.what, each.why) for each in workers.unsayable]
+    name = service or service_name(str(plan.get(APP, "app", "service")))
+    files, compilation, refused = _compiled(Draft(plan, name))
+    return Adopted(files, compilation, plan, (*left, *refused), tuple(found), source)
+
+
+def judged(found: Adopted, policy: Path | None, today: date | None) -> Compilation:
+    """The compiled workload with all findings: those of the workload, and those of the code."""
+    rules = read_rules(policy, None, Path())
+    day = today or date.today()  # noqa: DTZ011 - as everywhere: a waiver ends with the local day
+    told = judge([*audit(found.codes, found.source)], (), rules.policy, day, rules.baseline, FINDINGS)
+    return found.compilation._replace(diagnostics=[*found.compilation.diagnostics, *told.diagnostics])
+
+
+def sizes(found: Adopted) -> dict[str, int]:
+    """The number of tasks, queues, workers and schedules, by noun."""
+    return {kind: len(found.today.scopes(kind)) for kind in ("task", "queue", "worker", "schedule")}
+
+
+def write(found: Adopted, folder: Path) -> list[str]:
+    """Write the files into a new folder; their names. Raises `OSError`."""
+    for name, text in found.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return sorted(found.files)
+
+
+def _app_of(workers: Workers) -> Iterator[Setting]:
+    """Without a look at the code: the app of the first command."""
+    for each in workers.settings:
+        if each.key == "app":
+            yield each._replace(scope=APP)
+            return
+
+
+def _of_source(source: SourceCode) -> Iterator[Setting]:
+    """The tasks of the source, for those that no process registers."""
+    for task in source.tasks:
+        if task.named:
+            scope = Scope("task", task.name)
+            for option, value in task.options.items():
+                key = option if option == "queue" else f"options.{option}"
+                yield observed(scope, key, value, source="code", place=task.place)
+
+
+def _compiled(draft: Draft) -> tuple[dict[str, str], Compilation, list[Left]]:
+    """Compile a draft; values that the language refuses are dropped until it is a workload."""
+    refused: list[Left] = []
+    with tempfile.TemporaryDirectory(prefix="policycompiler-") as aside:
+        folder = Path(aside)
+        for _ in range(_MOST_ROUNDS):
+            files = draft.files()
+            for name, text in files.items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_text(text, encoding="utf-8")
+            compilation = compile_workload(
+                [folder / WORKLOADS], policy=folder / POLICY, targets=[], root=folder
+            )
+            if compilation.plan is not None:
+                break
+            dropped = list(draft.drop(compilation.diagnostics))
+            refused += [Left(".".join(map(str, each.path)), "a value", each.why) for each in dropped]
+            if not dropped:
+                break
+    return files, compilation, refused

@@ -1,0 +1,92 @@
+"""`policycompiler import`: a running application as a workload that changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from policycompiler import adoption, report
+from policycompiler.cli import options, running
+from policycompiler.cli.looking import Application, application
+from policycompiler.reality.code import CodeError
+from policycompiler.reality.measured import MeasuredError
+from policycompiler.report.adoption import counts, left_lines, written
+
+
+def _files(name: str, help_text: str, *, dir_okay: bool = False) -> Callable[[Any], Any]:
+    kind = click.Path(path_type=Path, exists=True, dir_okay=dir_okay)
+    return click.option(name, type=kind, multiple=True, help=f"{help_text}; repeatable.")
+
+
+@click.command("import")
+@application
+@click.option(
+    "--stored-schedules",
+    is_flag=True,
+    help="Read the schedules of django-celery-beat; the application connects to its database for that.",
+)
+@_files("--commands", "A file that starts workers: supervisor, systemd, Procfile, shell, compose, Kubernetes")
+@_files("--source", "A folder of source code to read without importing it", dir_okay=True)
+@_files("--measured", "Measured run times and rates: answers of Prometheus or Flower")
+@click.option("--service", metavar="NAME", help="The name of the service  [default: from the app].")
+@click.option("--report-only", is_flag=True, help="Print the findings, and write nothing.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("adopted"),
+    show_default=True,
+    help="The new folder to write.",
+)
+@options.common
+def import_(
+    *,
+    application: Application,
+    service: str | None,
+    report_only: bool,
+    output: Path,
+    run: options.Run,
+    **looks: Any,  # noqa: ANN401 - files and a flag, as `Sources` has them
+) -> None:
+    """Write a workload that compiles to what an application does today, and print what is wrong with it.
+
+    The application is loaded in its own interpreter, in the current folder, as a worker loads it. Nothing is
+    changed, and no connection to a broker is opened.
+
+    \b
+    Examples:
+      policycompiler import --app shop.celery_app --commands supervisor/shop.conf
+      policycompiler import --app shop --python .venv/bin/python --django --source shop
+      policycompiler import --app shop --source . --report-only
+    """
+    sources = adoption.Sources(
+        *application,
+        rows=looks["stored_schedules"],
+        commands=looks["commands"],
+        source=looks["source"],
+        measured=looks["measured"],
+        folder=Path(),
+    )
+    if not (sources.apps or sources.commands or sources.source):
+        raise click.UsageError("name at least one of --app, --commands and --source")
+    if not report_only and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        message = f"{output} exists already; nothing was written"
+        raise click.UsageError(message)
+    try:
+        found = adoption.adopt(sources, service)
+        paths = [] if report_only else adoption.write(found, output)
+    except (CodeError, MeasuredError) as problem:
+        raise click.UsageError(report.clean(str(problem))) from None
+    except OSError as problem:
+        message = f"{problem.filename}: {problem.strerror}"
+        raise click.UsageError(message) from None
+    judged = adoption.judged(found, run.policy, run.today)
+    running.print_findings(judged, run)
+    if not run.quiet:
+        running.tell(*left_lines(found.left), f"found {counts(adoption.sizes(found))}")
+        running.tell(written(paths, str(output)) if paths else "")
+    sys.exit(running.exit_code(judged.diagnostics, run))
