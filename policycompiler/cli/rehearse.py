@@ -1,0 +1,56 @@
+"""`policycompiler rehearse`: run what would be deployed, on a private broker."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from policycompiler import rehearse as stage
+from policycompiler import report
+from policycompiler.cli import options, running
+from policycompiler.rehearse import Application, RehearsalError
+from policycompiler.report.rehearsal import rehearsal_json, rehearsal_text
+
+_TARGETS = ("celeryconfig", "launch")
+
+
+@click.command()
+@options.sources
+@click.option("--app", metavar="APP", help="The real app, as for `celery -A`, in the current folder.")
+@click.option(
+    "--python",
+    default=sys.executable,
+    show_default="that of policycompiler",
+    metavar="PATH",
+    help="The interpreter of the application.",
+)
+@click.option("--broker", metavar="URL", help="A broker to use instead of a private one; it must be empty.")
+@options.for_answers
+def rehearse(
+    *, sources: tuple[Path, ...], app: str | None, python: str, broker: str | None, run: options.Run
+) -> None:
+    """Compile into a temporary folder, start the workers there, and send a probe through every way.
+
+    Without --app, a stand-in with the declared tasks runs. With it, the real app is loaded, and the code of
+    no task runs. The private broker is Redis if it is installed, else the file system. Nothing is left.
+
+    \b
+    Examples:
+      policycompiler rehearse workloads
+      policycompiler rehearse workloads --output-format json
+    """
+    compilation = running.compiled(sources, run, _TARGETS)
+    if compilation.plan is None or compilation.failed:
+        running.print_findings(compilation, run._replace(output_format="full"))
+        sys.exit(running.EXIT_FINDINGS)
+    real = Application(app, python, Path()) if app else None
+    try:
+        found = stage.rehearse(compilation.plan, compilation.files, real, broker)
+    except RehearsalError as problem:
+        raise click.UsageError(report.clean(str(problem))) from None
+    as_json = run.output_format == "json"
+    text = rehearsal_json(found) if as_json else rehearsal_text(found, color=running.wants_color(run))
+    running.print_text(text, run)
+    sys.exit(0 if found.succeeded else running.EXIT_FINDINGS)

@@ -1,0 +1,257 @@
+"""Runs what was compiled on a private broker: its workers, its beat, and a probe through every way.
+
+The compiled launch scripts start real workers with the real settings, one process of each. A probe goes
+through every route and every entry of the schedule, then a burst for each latency class. Then the workers
+stop, and what was sent is compared with what ran.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from policycompiler.emitters.base import OutputFile
+from policycompiler.knowledge import pools
+from policycompiler.plan import APP, BEAT, Plan, Scope
+from policycompiler.rehearse import brokers, probes, scenery
+from policycompiler.rehearse.brokers import PrivateBroker
+from policycompiler.rehearse.outcome import Arrival, Outcome, Waits
+from policycompiler.rehearse.probes import Burst, Probe
+from policycompiler.rehearse.processes import Stage, stage, until
+
+_MOST_SLOTS = 4
+"""Slots of a pool of processes: a rehearsal must fit into a laptop."""
+_READY_SECONDS, _RUN_SECONDS, _STOP_SECONDS = 40.0, 20.0, 20.0
+_HERE = Path(__file__).parent
+_VARIABLES = ("broker_url_variable", "result_backend_variable")
+
+
+class Application(NamedTuple):
+    """The real app: its name, its interpreter, and the folder that has it. Without one, a stand-in runs."""
+
+    app: str
+    python: str
+    folder: Path
+
+
+class RehearsalError(Exception):
+    """A rehearsal that cannot begin; the text says why."""
+
+
+def rehearse(plan: Plan, files: Sequence[OutputFile], real: Application | None, url: str | None) -> Outcome:
+    """Run what was compiled, and return what it showed. Raises `RehearsalError`."""
+    with stage() as found:
+        try:
+            broker = brokers.own(url, found) if url else brokers.private(found)
+            show = _Show(plan, found, broker, real)
+            show.set_up(files)
+            return show.run()
+        except OSError as problem:
+            raise RehearsalError(str(problem)) from None
+
+
+class _Show:
+    """One rehearsal on its stage."""
+
+    def __init__(self, plan: Plan, on: Stage, broker: PrivateBroker, real: Application | None) -> None:
+        self._plan, self._stage, self._broker, self._real = plan, on, broker, real
+        self._records = on.folder / "records.jsonl"
+        self._workers = [each for each in plan.scopes("worker") if plan.number(each, "replicas")]
+        self._slots = {each.name: _slots(plan, each) for each in self._workers}
+        self._notes = list(_notes(plan, broker, real, self._slots))
+        self._problems: list[str] = []
+
+    def set_up(self, files: Sequence[OutputFile]) -> None:
+        """Write the compiled files, and what the rehearsal adds."""
+        scenery.write(self._plan, files, self._broker, self._stage.folder, self._python)
+        if self._real is None:
+            scenery.write_stand_in(self._plan, self._stage.folder)
+
+    def run(self) -> Outcome:
+        """Start, send, wait, stop, compare."""
+        started = self._start_workers()
+        self._start_beat()
+        route = list(probes.routes(self._plan, self._names()))
+        entries = list(probes.schedules(self._plan, start=1.0)) if started else []
+        bursts = list(probes.bursts(self._plan, self._share(), start=2.0)) if started else []
+        sent = [*route, *entries, *(each for burst in bursts for each in burst.probes)]
+        if started:
+            self._send(sent)
+        self._stop()
+        records = _read(self._records)
+        ran = {each["id"]: each for each in records if each["event"] == "run"}
+        refused = {each["id"]: each["why"] for each in records if each["event"] == "refused"}
+        times = {each["id"]: each["at"] for each in records if each["event"] == "sent"}
+        done = {each["id"] for each in records if each["event"] == "done"}
+        return Outcome(
+            self._broker.kind,
+            {name: self._slots[name] for name in sorted(started)},
+            [self._arrival(probe, ran, refused) for probe in (*route, *entries)],
+            [_waits(burst, ran, times) for burst in bursts],
+            len(set(times) - done),
+            self._problems,
+            self._notes,
+        )
+
+    def _share(self) -> float:
+        """The part of the planned slots that the rehearsal has."""
+        here = sum(here for here, _ in self._slots.values())
+        planned = sum(planned for _, planned in self._slots.values())
+        return min(1.0, here / max(1, planned))
+
+    @property
+    def _python(self) -> str:
+        return self._real.python if self._real else sys.executable
+
+    # The processes -----------------------------------------------------------------------------------------
+
+    def _environment(self) -> dict[str, str]:
+        folder = self._stage.folder
+        modules = [str(folder), *([str(self._real.folder.resolve())] if self._real else [])]
+        urls = {"CELERY_BROKER_URL": self._broker.url, "CELERY_RESULT_BACKEND": self._broker.results}
+        for key, value in zip(_VARIABLES, (self._broker.url, self._broker.results), strict=True):
+            if variable := self._plan.get(APP, key):
+                urls[str(variable)] = value
+        return {
+            **os.environ,
+            "PATH": os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)]),
+            "PYTHONPATH": os.pathsep.join(modules),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "REHEARSAL_RECORDS": str(self._records),
+            **urls,
+        }
+
+    def _start_workers(self) -> set[str]:
+        """Start one process of each worker; the names of those that consume."""
+        for worker in self._workers:
+            here, _ = self._slots[worker.name]
+            words = ["sh", f"launch/{worker.name}.sh", "--include", scenery.RECORDER]
+            if not self._plan.find(worker, "autoscale"):
+                words += ["--concurrency", str(here)]
+            self._stage.start(f"worker-{worker.name}", words, self._environment())
+        names = {worker.name for worker in self._workers}
+
+        def all_ready() -> bool:
+            return names <= self._ready() or any(self._ended(name) for name in names - self._ready())
+
+        until(all_ready, _READY_SECONDS)
+        ready = self._ready()
+        for name in sorted(names - ready):
+            self._problems.append(f"worker `{name}` did not start: {self._stage.log(f'worker-{name}')}")
+        return ready
+
+    def _ended(self, worker: str) -> bool:
+        return self._stage.processes[f"worker-{worker}"].poll() is not None
+
+    def _ready(self) -> set[str]:
+        nodes = [str(each["worker"]) for each in _read(self._records) if each["event"] == "ready"]
+        return {name for name in map(self._worker_of, nodes) if name}
+
+    def _worker_of(self, node: str) -> str:
+        """The worker of a node name."""
+        for worker in self._workers:
+            if node.startswith(f"{self._plan.text(worker, 'node_name').partition('%')[0].rstrip('.')}"):
+                return worker.name
+        return ""
+
+    def _start_beat(self) -> None:
+        if not self._plan.scopes("beat"):
+            return
+        if self._plan.get(BEAT, "store", "file") != "file":
+            self._notes.append("beat was not started: its scheduler needs the application's store")
+            return
+        self._stage.start("beat", ["sh", "launch/beat.sh"], self._environment())
+
+    def _names(self) -> list[str]:
+        """The names that patterns may declare: those of other entries are their own."""
+        return [str(self._plan.get(each, "task")) for each in self._plan.scopes("schedule")]
+
+    def _send(self, sent: Sequence[Probe]) -> None:
+        lines = self._stage.folder / "probes.jsonl"
+        lines.write_text(
+            "".join(each.line() for each in sorted(sent, key=lambda each: each.after)), encoding="utf-8"
+        )
+        app = self._real.app if self._real else scenery.APP
+        driver = self._stage.start(
+            "driver", [self._python, str(_HERE / "driver.py"), app, str(lines)], self._environment()
+        )
+
+        def all_over() -> bool:
+            records = _read(self._records)
+            over = {each["id"] for each in records if each["event"] in ("done", "refused")}
+            return driver.poll() is not None and (len(over) >= len(sent) or driver.returncode != 0)
+
+        until(all_over, _RUN_SECONDS)
+        if driver.poll() != 0:
+            self._problems.append(f"the probes were not sent: {self._stage.log('driver')}")
+
+    def _stop(self) -> None:
+        """Stop beat, then the workers, as a deployment does."""
+        if "beat" in self._stage.processes:
+            ended = self._stage.processes["beat"].poll()
+            if ended is not None:
+                self._problems.append(f"beat ended with {ended}: {self._stage.log('beat')}")
+            self._stage.stop(["beat"], _STOP_SECONDS)
+        names = [name for name in self._stage.processes if name.startswith("worker-")]
+        for name in self._stage.stop(names, _STOP_SECONDS):
+            self._problems.append(f"{name.removeprefix('worker-')} did not stop within {_STOP_SECONDS:g} s")
+
+    # What it showed ----------------------------------------------------------------------------------------
+
+    def _arrival(self, probe: Probe, ran: Mapping[str, Any], refused: Mapping[str, str]) -> Arrival:
+        entry = self._plan.entry(probe.task)
+        queue = str(self._plan.get(entry, "queue")) if entry else ""
+        record = ran.get(probe.id)
+        name = probe.schedule or probe.task
+        if record is None:
+            problem = refused.get(probe.id) or "no worker ran it"
+            return Arrival(probe.kind, name, probe.task, "", queue, (None, None), problem)
+        worker = self._worker_of(str(record["worker"]))
+        hard, soft = record["limits"]
+        planned = self._plan.texts(entry, "workers") if entry else []
+        astray = probe.kind == "route" and planned and worker not in planned
+        problem = f"planned for {', '.join(planned)}" if astray else ""
+        return Arrival(probe.kind, name, probe.task, worker, queue, (soft, hard), problem)
+
+
+def _slots(plan: Plan, worker: Scope) -> tuple[int, int]:
+    """The slots of a worker here, and in the plan."""
+    scale = plan.get(worker, "autoscale")
+    planned = int(scale["max"]) if isinstance(scale, dict) else int(plan.number(worker, "concurrency"))  # type: ignore[arg-type]
+    processes = pools.pool(plan.text(worker, "pool")).processes
+    return (min(planned, _MOST_SLOTS) if processes else planned), planned * int(
+        plan.number(worker, "replicas")
+    )
+
+
+def _notes(
+    plan: Plan, broker: PrivateBroker, real: Application | None, slots: Mapping[str, tuple[int, int]]
+) -> Iterator[str]:
+    if plan.broker.server not in broker.url:
+        yield f"the plan is for {plan.broker.label}; this was rehearsed on {broker.kind}"
+    fewer = sorted(name for name, (here, planned) in slots.items() if here < planned)
+    if fewer:
+        yield f"fewer slots than planned, and as much less load: {', '.join(fewer)}"
+    yield (
+        "the code of no task ran" if real else "a stand-in ran instead of the application; name it with --app"
+    )
+
+
+def _read(records: Path) -> list[dict[str, Any]]:
+    if not records.exists():
+        return []
+    # The last line may be half written.
+    whole = records.read_text("utf-8").rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _waits(burst: Burst, ran: Mapping[str, Any], sent: Mapping[str, float]) -> Waits:
+    ids = [probe.id for probe in burst.probes]
+    waits = sorted(max(0.0, ran[each]["at"] - sent[each]) for each in ids if each in ran and each in sent)
+    p50, p99 = (waits[ceil(share * len(waits)) - 1] if waits else 0.0 for share in (0.5, 0.99))
+    return Waits(burst.latency, len(ids), len(waits), p50, p99, burst.promise_seconds)

@@ -1,0 +1,78 @@
+"""The private broker of a rehearsal: Redis where it is installed, else files."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from policycompiler.plan import Value
+from policycompiler.rehearse.processes import Stage, until
+
+_HOST = "127.0.0.1"
+_START_SECONDS = 10.0
+
+
+class PrivateBroker(NamedTuple):
+    """A broker for one rehearsal: its addresses, and the transport options that it needs.
+
+    `kind` is its name for people. `settings` replace those of the compiled configuration.
+    """
+
+    kind: str
+    url: str
+    results: str
+    options: Mapping[str, Value]
+
+
+def own(url: str, stage: Stage) -> PrivateBroker:
+    """The broker of the user, with results in files of the stage."""
+    return PrivateBroker("the broker of --broker", url, _results(stage), {})
+
+
+def private(stage: Stage) -> PrivateBroker:
+    """A new broker on the stage. Raises `OSError` if an installed Redis does not start."""
+    program = shutil.which("redis-server")
+    return _files(stage) if program is None else _redis(stage, program)
+
+
+def _redis(stage: Stage, program: str) -> PrivateBroker:
+    with socket.socket() as free:
+        free.bind((_HOST, 0))
+        port = free.getsockname()[1]
+    words = [program, "--port", str(port), "--bind", _HOST, "--save", "", "--appendonly", "no"]
+    stage.start("redis", [*words, "--dir", str(stage.folder), "--daemonize", "no"], {})
+    if not until(lambda: _answers(port), _START_SECONDS):
+        message = f"redis-server did not start: {stage.log('redis')}"
+        raise OSError(message)
+    url = f"redis://{_HOST}:{port}"
+    return PrivateBroker("a private Redis", f"{url}/0", f"{url}/1", {})
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection((_HOST, port), timeout=1) as client:
+            client.sendall(b"PING\r\n")
+            return client.recv(5) == b"+PONG"
+    except OSError:
+        return False
+
+
+def _files(stage: Stage) -> PrivateBroker:
+    folder = stage.folder / "messages"
+    folder.mkdir()
+    control = stage.folder / "control"
+    control.mkdir()
+    options: Mapping[str, Value] = {
+        "data_folder_in": str(folder),
+        "data_folder_out": str(folder),
+        "control_folder": str(control),
+    }
+    return PrivateBroker("kombu's file system transport", "filesystem://", _results(stage), options)
+
+
+def _results(stage: Stage) -> str:
+    folder = stage.folder / "results"
+    folder.mkdir(exist_ok=True)
+    return f"file://{folder}"

@@ -1,0 +1,67 @@
+"""Runs inside the workers of a rehearsal: notes each run, and replaces what a task would do.
+
+It is copied beside the compiled settings and included by each worker, in the interpreter of the application.
+It imports Celery and the standard library only. The code of no task runs: a probe of a real task must not
+send a real mail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from celery import signals
+
+
+def note(**fields: object) -> None:
+    """Append a line to the file of records; one write, so that processes do not mix their lines."""
+    line = json.dumps({"at": time.time(), **fields}) + "\n"
+    file = os.open(os.environ["REHEARSAL_RECORDS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+def replace_all(sender: object = None, instance: object = None, **_: object) -> None:
+    """Before the worker makes the tracers of its tasks."""
+    del sender
+    for name, task in instance.app.tasks.items():  # type: ignore[attr-defined]
+        if not name.startswith("celery."):
+            task.run = _stand_in(task)
+
+
+def ready(sender: object = None, **_: object) -> None:
+    """The worker consumes."""
+    note(event="ready", worker=sender.hostname)  # type: ignore[attr-defined]
+
+
+def _seconds(identifier: str) -> float:
+    """How long a run takes: the identifier of a probe ends with milliseconds."""
+    kind, _, rest = identifier.partition("-")
+    return int(rest.rpartition("-")[2]) / 1000 if kind in ("route", "schedule", "burst") else 0.0
+
+
+def _stand_in(task: object) -> object:
+    def run(*args: object, **kwargs: object) -> None:
+        del args, kwargs
+        request = task.request  # type: ignore[attr-defined]
+        way = request.delivery_info or {}
+        note(
+            event="run",
+            id=request.id,
+            task=request.task,
+            worker=request.hostname,
+            routing_key=way.get("routing_key"),
+            limits=list(request.timelimit or (None, None)),
+            redelivered=bool(way.get("redelivered")),
+        )
+        time.sleep(_seconds(request.id))
+        note(event="done", id=request.id)
+
+    return run
+
+
+signals.celeryd_after_setup.connect(replace_all, weak=False)
+signals.worker_ready.connect(ready, weak=False)

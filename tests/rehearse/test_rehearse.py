@@ -1,0 +1,133 @@
+"""Rehearsals with real workers on real private brokers, and what is left of them: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from places import EXAMPLES
+from processes import wait_until
+from tools import needs
+
+from policycompiler import compiler, rehearse
+from policycompiler.rehearse import Application
+
+pytestmark = pytest.mark.server
+
+HEAD = "version: 1\nservice: tried\napp: tried.app:app\nbroker: {transport: redis, url: '${TRIED_BROKER}'}\n"
+
+
+def compiled(folder: Path, text: str) -> compiler.Compilation:
+    source = folder / "workload.yaml"
+    source.write_text(HEAD + text, encoding="utf-8")
+    return compiler.compile_workload([source], targets=["celeryconfig", "launch"])
+
+
+def rehearsed(made: compiler.Compilation, real: Application | None = None, url: str | None = None):
+    return rehearse.rehearse(made.plan, made.files, real, url)
+
+
+def command(*words: str | Path, **more) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "policycompiler", "rehearse", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
+
+
+def test_each_way_of_the_shop_is_probed_and_nothing_is_left():
+    needs("redis-server")
+    process = command(EXAMPLES / "shop", "--output-format", "json")
+    out, _ = process.communicate(timeout=120)
+    found = json.loads(out)
+    assert process.returncode == 0, found
+    assert found["succeeded"] is True
+    ran = {each["name"]: (each["worker"], each["limits"]) for each in found["probes"]}
+    # As ROUTING.md of the example has it.
+    assert ran["shop.search.reindex"] == ("search", [35, 42])
+    assert ran["daily-sales"] == ("shop.batch.cpu", [3036, 3644])
+    assert {each["latency"] for each in found["waits"]} == {"interactive", "standard"}
+    assert all(each["ran"] == each["sent"] > 0 for each in found["waits"])
+    assert found["left"] == 0
+
+
+def test_without_redis_the_messages_are_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("policycompiler.rehearse.brokers.shutil.which", lambda _: None)
+    found = rehearsed(compiled(tmp_path, "tasks: {tried.a: {queue: one}, tried.b: {queue: two}}\n"))
+    assert found.succeeded, found
+    assert found.broker == "kombu's file system transport"
+    assert {each.task: each.worker for each in found.arrivals} == {"tried.a": "one", "tried.b": "two"}
+    assert any("the plan is for Redis" in note for note in found.notes)
+
+
+def test_the_code_of_a_real_task_does_not_run(tmp_path):
+    needs("redis-server")
+    project = tmp_path / "project"
+    (project / "tried").mkdir(parents=True)
+    (project / "tried" / "__init__.py").touch()
+    harm = tmp_path / "harm"
+    (project / "tried" / "app.py").write_text(
+        "from celery import Celery, shared_task\n"
+        "app = Celery('tried')\napp.config_from_object('celeryconfig')\n"
+        f"@shared_task(name='tried.a')\ndef a(): open({str(harm)!r}, 'w')\n"
+        f"@shared_task(name='tried.b', bind=True, autoretry_for=(OSError,))\n"
+        f"def b(self, x): open({str(harm)!r}, 'w')\n",
+        encoding="utf-8",
+    )
+    made = compiled(
+        tmp_path,
+        "tasks: {tried.a: {}, tried.b: {}}\n"
+        "schedules:\n  good: {task: tried.b, every: 1h, args: [1]}\n  bad: {task: tried.b, every: 1h}\n",
+    )
+    found = rehearsed(made, Application("tried.app", sys.executable, project))
+    assert not harm.exists()
+    problems = {each.name: each.problem for each in found.arrivals}
+    assert problems["tried.a"] == problems["tried.b"] == problems["good"] == ""
+    assert "missing 1 required positional argument: 'x'" in problems["bad"]
+
+
+def test_a_worker_that_cannot_start_is_a_problem_and_no_hang(tmp_path):
+    made = compiled(tmp_path, "tasks: {tried.a: {}}\n")
+    found = rehearsed(made, Application("nowhere.app", sys.executable, tmp_path))
+    assert not found.succeeded
+    (problem,) = found.problems
+    assert "did not start" in problem
+    assert "No module named 'tried'" in problem
+
+
+def test_a_broker_of_ones_own_that_is_down_is_a_problem(tmp_path):
+    made = compiled(
+        tmp_path, "celery: {settings: {broker_connection_retry_on_startup: false}}\ntasks: {tried.a: {}}\n"
+    )
+    found = rehearsed(made, url="redis://:hunter2@127.0.0.1:1/0")
+    assert not found.succeeded
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name
+)
+def test_a_rehearsal_that_is_ended_leaves_nothing(tmp_path, number):
+    needs("redis-server")
+    there = tmp_path / "tmp"
+    there.mkdir()
+    process = command(EXAMPLES / "shop", env={**os.environ, "TMPDIR": str(there)})
+    started: list[psutil.Process] = []
+
+    def workers_run() -> bool:
+        started[:] = psutil.Process(process.pid).children(recursive=True)
+        return any("worker" in " ".join(each.cmdline()) for each in started if each.is_running())
+
+    wait_until(workers_run, "workers", seconds=60)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    wait_until(lambda: not any(each.is_running() for each in started), "the end of all", seconds=60)
+    wait_until(lambda: not list(there.iterdir()), "an empty folder", seconds=60)
