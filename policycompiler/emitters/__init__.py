@@ -25,7 +25,7 @@ TARGETS = ("celeryconfig", "routing", "launch", "systemd", "supervisor", "promet
 """Each is the emitter's module and its ID."""
 
 PLAN_FILE = "plan_file"
-_FOR_PEOPLE = frozenset({"routing", PLAN_FILE})
+_FOR_PEOPLE = frozenset({"routing", "plan"})
 """Targets that also show what is left to Celery; all others tell processes what to do."""
 
 

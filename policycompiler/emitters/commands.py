@@ -120,7 +120,7 @@ def worker_command(plan: Plan, worker: Scope, celery: str, target: Target) -> li
     lines = [
         [*map(str, prefix), celery, "--app", _app(plan, worker), "worker"],
         _hostname(plan, worker, target),
-        _queues(plan, worker),
+        [*_queues(plan, worker, "queues"), *_queues(plan, worker, "exclude_queues")],
         [
             *_pool(plan, worker),
             *_slots(plan, worker, target),
@@ -131,6 +131,9 @@ def worker_command(plan: Plan, worker: Scope, celery: str, target: Target) -> li
         [
             *_option(plan, worker, "max_tasks_per_child"),
             *_option(plan, worker, "max_memory_per_child"),
+            *_option(plan, worker, "time_limit"),
+            *_option(plan, worker, "soft_time_limit"),
+            *_option(plan, worker, "statedb"),
         ],
         [
             *_flag(plan, worker, "without_gossip"),
@@ -163,8 +166,8 @@ def _hostname(plan: Plan, worker: Scope, target: Target) -> list[str]:
     return ["--hostname", Raw(target.numbered(before, after))]
 
 
-def _queues(plan: Plan, worker: Scope) -> list[str]:
-    return [] if plan.find(worker, "queues") is None else ["--queues", ",".join(plan.texts(worker, "queues"))]
+def _queues(plan: Plan, worker: Scope, key: str) -> list[str]:
+    return [] if plan.find(worker, key) is None else [_option_name(key), ",".join(plan.texts(worker, key))]
 
 
 def _pool(plan: Plan, worker: Scope) -> list[str]:

@@ -50,6 +50,7 @@ WORKER: Mapping[str, tuple[str, JsonValue]] = MappingProxyType(
         "without_heartbeat": ("", False),
         "log_level": ("", "WARNING"),
         "node_name": ("", "celery@%h"),
+        "node_name_is_whole": ("", True),
     }
 )
 """Options of a worker with the setting that applies without the option, and the effect of neither."""

@@ -13,9 +13,12 @@ from policycompiler.model.units import (
     NodeName,
     ObjectPath,
     Pool,
+    Positive,
     PositiveDuration,
+    QueueName,
     QueueOrGlob,
     Size,
+    Text,
     VariableName,
     refuse,
 )
@@ -63,6 +66,19 @@ class WorkerOptions(Part):
     )
     optimization: Literal["default", "fair"] | None = Field(
         None, description="fair: assign a task only to a free child process"
+    )
+    time_limit: Positive | None = Field(
+        None, description="hard time limit, in seconds, of tasks that have none and neither has the app"
+    )
+    soft_time_limit: Positive | None = Field(
+        None, description="soft time limit, in seconds, of tasks that have none and neither has the app"
+    )
+    statedb: Text | None = Field(
+        None,
+        description="file with revoked tasks, kept over restarts; Celery replaces `%n` and `%h`",
+    )
+    exclude_queues: list[QueueName] | None = Field(
+        None, description="queues that the worker does not consume (-X), of those that it would consume"
     )
     disable_prefetch: bool | None = Field(None, description="true: fetch a message only when a slot is free")
     loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = Field(

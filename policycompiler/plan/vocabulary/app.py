@@ -37,7 +37,7 @@ FACTS = (
         "app",
         "policies",
         Type.TEXT,
-        ChangeKind.TASK_FACTS,
+        ChangeKind.POLICIES,
         _PEOPLE,
         "`as-is` if values that the workload does not set are left to Celery; absent otherwise",
     ),

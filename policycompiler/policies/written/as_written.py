@@ -9,7 +9,7 @@ Decides:
     `replicas`, `memory_bytes`, `stop_timeout_seconds`, `command_prefix`, `environment`,
     `prefetch_multiplier`, `max_tasks_per_child`, `max_memory_per_child`, `without_gossip`,
     `without_mingle`, `without_heartbeat`, `heartbeat_interval`, `optimization`, `disable_prefetch`,
-    `log_level`.
+    `log_level`, `time_limit`, `soft_time_limit`, `statedb`, `app`, `concurrency_source`; `beat/app`.
 
 Because:
     A user who knows better than the policies pins a value under Celery's own name and must be able to rely
@@ -74,6 +74,9 @@ _WORKER_OPTIONS = {
     "heartbeat_interval": "heartbeat_interval",
     "optimization": "optimization",
     "disable_prefetch": "disable_prefetch",
+    "time_limit": "time_limit",
+    "soft_time_limit": "soft_time_limit",
+    "statedb": "statedb",
     "loglevel": "log_level",
 }
 

@@ -176,7 +176,7 @@ def _declared(plan: Plan, scope: Scope, queue: Queue, version: str) -> Iterator[
 def _of_worker(plan: Plan, scope: Scope, worker: Worker, version: str) -> Iterator[Decision]:
     for key, (setting, value) in WORKER.items():
         known = not setting or has_setting(setting, version)
-        said = key == "node_name" and worker.node_name is not None
+        said = key.startswith("node_name") and worker.node_name is not None
         if plan.find(scope, key) is None and known and not said:
             yield _of_setting(plan, scope, key, setting or key, value, version)
 
