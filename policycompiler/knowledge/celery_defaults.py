@@ -60,9 +60,20 @@ EXCHANGE_TYPE = "direct"
 QUEUE_TYPE = "classic"
 
 
+EFFECTS: Mapping[str, JsonValue] = MappingProxyType(
+    {
+        "broker_connection_retry_on_startup": True,
+        "task_reject_on_worker_lost": False,
+        "timezone": "UTC",
+    }
+)
+"""What Celery does with a setting whose default is null."""
+
+
 def of_setting(name: str, version: str) -> JsonValue:
-    """The default of a setting in a version of Celery."""
-    return celery_settings.known("settings", version).get(name, {}).get("default")
+    """The effect of a setting that nobody sets, in a version of Celery."""
+    found = celery_settings.known("settings", version).get(name, {}).get("default")
+    return EFFECTS.get(name) if found is None else found
 
 
 def has_setting(name: str, version: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from celery import Celery, Task
 from celery.app.defaults import SETTING_KEYS
-from places import EVERYTHING, TESTS
+from places import EVERYTHING, EXAMPLES, TESTS
 from workloads import workload
 
 from policycompiler import __version__, output
@@ -155,3 +155,12 @@ def test_no_worker_is_made_up_for_a_queue_that_nobody_consumes(tmp_path):
     assert found.plan.scopes("worker") == (Scope("worker", "w"),)
     told = {(each.name, each.severity) for each in found.diagnostics}
     assert ("queue-unconsumed", Severity.WARNING) in told
+
+
+def test_the_example_compiles_under_its_policy_file_without_a_finding():
+    folder = EXAMPLES / "as-is"
+    found = compile_workload([folder], policy=folder / "policy.yaml")
+    assert found.diagnostics == []
+    text = {file.path: file.text for file in found.files}["celeryconfig.py"]
+    assert "helpdesk.mail.send" not in text
+    assert '"helpdesk.reports.nightly"' in text

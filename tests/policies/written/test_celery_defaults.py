@@ -41,7 +41,7 @@ FACTS = "{idempotent: true, latency: batch, runtime: 3s, payload: 100KiB}"
         ("app/broker_connection_max_retries", 100),
         ("app/visibility_timeout_seconds", 3600),
         ("app/worker_send_task_events", False),
-        ("app/timezone", None),
+        ("app/timezone", "UTC"),
         ("worker:w/pool", "prefork"),
         ("worker:w/prefetch_multiplier", 4),
         ("worker:w/max_tasks_per_child", None),
