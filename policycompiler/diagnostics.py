@@ -30,16 +30,23 @@ class Severity(StrEnum):
 
 
 class Profile(StrEnum):
-    """How strict a policy file is; each profile includes the findings of the profiles before it."""
+    """How strict a policy file is; `minimal`, `standard` and `strict` include the findings before them.
 
+    `as-is` reports the findings of `standard`, but no more than a warning for what runs today.
+    """
+
+    AS_IS = "as-is"
     MINIMAL = "minimal"
     STANDARD = "standard"
     STRICT = "strict"
 
     @property
     def rank(self) -> int:
-        """0 for the least strict profile."""
-        return list(Profile).index(self)
+        """A higher number reports more findings."""
+        return _RANKS[self]
+
+
+_RANKS = {Profile.MINIMAL: 0, Profile.AS_IS: 1, Profile.STANDARD: 1, Profile.STRICT: 2}
 
 
 class Place(NamedTuple):
@@ -103,6 +110,13 @@ class Finding:
     severity: Severity
     profile: Profile = Profile.STANDARD
     fatal: bool = False
+
+    def severity_in(self, profile: Profile) -> Severity | None:
+        """Its severity in a profile; None if the profile does not report it."""
+        if profile.rank < self.profile.rank:
+            return None
+        runs_today = profile is Profile.AS_IS and not self.fatal
+        return Severity.WARNING if runs_today and self.severity is Severity.ERROR else self.severity
 
     def at(
         self,

@@ -25,6 +25,8 @@ TARGETS = ("celeryconfig", "routing", "launch", "systemd", "supervisor", "promet
 """Each is the emitter's module and its ID."""
 
 PLAN_FILE = "plan_file"
+_FOR_PEOPLE = frozenset({"routing", "plan"})
+"""Targets that also show what is left to Celery; all others tell processes what to do."""
 
 
 def emitter(name: str) -> Emitter:
@@ -36,10 +38,11 @@ def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:
     """The files of these targets and the plan, by path. An exception names the emitter that raised it."""
     files: dict[str, OutputFile] = {}
     makers: dict[str, str] = {}
+    told = plan.told()
     wanted = (*(target for target in TARGETS if target in targets), PLAN_FILE)
     for each in interrupts.importing(lambda: [emitter(name) for name in wanted]):
         try:
-            for file in each.emit(plan):
+            for file in each.emit(plan if each.ID in _FOR_PEOPLE else told):
                 # Some file systems do not distinguish `procfile` from `Procfile`.
                 other = makers.setdefault(file.path.casefold(), each.ID)
                 assert other == each.ID, f"{other} writes {file.path} as well"

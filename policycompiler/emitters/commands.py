@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from policycompiler.emitters.base import Raw, one_line
 from policycompiler.plan import APP, BEAT, Plan, Scope, Setting
 from policycompiler.quantities import duration
+
+FIRST_CELERY_WITH_AUTO = (5, 7)
 
 
 class RequiredVariable(NamedTuple):
@@ -92,25 +95,35 @@ def worker_environment(plan: Plan, worker: Scope) -> list[tuple[Raw, str]]:
     written = plan.get(worker, "environment", {})
     assert isinstance(written, dict)
     values = {key: str(value) for key, value in written.items()}
-    pool = plan.text(worker, "pool")
+    pool = str(plan.get(worker, "pool"))
     if _is_custom(pool):
         # With `--pool custom` Celery reads the class only from this variable.
         values["CELERY_CUSTOM_WORKER_POOL"] = pool
     return [(variable(key), values[key]) for key in sorted(values)]
 
 
-def worker_command(plan: Plan, worker: Scope, celery: str, hostname: str) -> list[list[str]]:
-    """The command of one worker process; `celery` is the executable, `hostname` the node name."""
+class Target(NamedTuple):
+    """How a target writes words that it completes when a process starts.
+
+    `numbered`: two texts with the number of the process between them. `variable`: the value of an
+    environment variable.
+    """
+
+    numbered: Callable[[str, str], str]
+    variable: Callable[[str], str]
+
+
+def worker_command(plan: Plan, worker: Scope, celery: str, target: Target) -> list[list[str]]:
+    """The command of one worker process; `celery` is the executable."""
     prefix = plan.get(worker, "command_prefix", [])
     assert isinstance(prefix, list)
-    pool = plan.text(worker, "pool")
     lines = [
-        [*map(str, prefix), celery, "--app", plan.text(APP, "app"), "worker"],
-        ["--hostname", hostname],
-        ["--queues", ",".join(plan.texts(worker, "queues"))],
+        [*map(str, prefix), celery, "--app", _app(plan, worker), "worker"],
+        _hostname(plan, worker, target),
+        [*_queues(plan, worker, "queues"), *_queues(plan, worker, "exclude_queues")],
         [
-            *("--pool", "custom" if _is_custom(pool) else pool),
-            *_slots(plan, worker),
+            *_pool(plan, worker),
+            *_slots(plan, worker, target),
             *_option(plan, worker, "prefetch_multiplier"),
             *_option(plan, worker, "optimization"),
             *_flag(plan, worker, "disable_prefetch"),
@@ -118,6 +131,9 @@ def worker_command(plan: Plan, worker: Scope, celery: str, hostname: str) -> lis
         [
             *_option(plan, worker, "max_tasks_per_child"),
             *_option(plan, worker, "max_memory_per_child"),
+            *_option(plan, worker, "time_limit"),
+            *_option(plan, worker, "soft_time_limit"),
+            *_option(plan, worker, "statedb"),
         ],
         [
             *_flag(plan, worker, "without_gossip"),
@@ -130,17 +146,47 @@ def worker_command(plan: Plan, worker: Scope, celery: str, hostname: str) -> lis
     return [line for line in lines if line]
 
 
+def _app(plan: Plan, scope: Scope) -> str:
+    """The app of a process: its own, or that of the workload."""
+    own = plan.get(scope, "app")
+    return plan.text(APP, "app") if own is None else str(own)
+
+
+def _hostname(plan: Plan, worker: Scope, target: Target) -> list[str]:
+    """The node name, with the number of the process where several may share a host; none by default."""
+    found = plan.get(worker, "node_name")
+    if found is None:
+        return []
+    before, after = f"{found}.", ".%h"
+    if plan.get(worker, "node_name_is_whole"):
+        if plan.number(worker, "replicas") <= 1:
+            return ["--hostname", str(found)]
+        name_, _, host = str(found).partition("@")
+        before, after = f"{name_}.", f"@{host}"
+    return ["--hostname", Raw(target.numbered(before, after))]
+
+
+def _queues(plan: Plan, worker: Scope, key: str) -> list[str]:
+    return [] if plan.find(worker, key) is None else [_option_name(key), ",".join(plan.texts(worker, key))]
+
+
+def _pool(plan: Plan, worker: Scope) -> list[str]:
+    pool = plan.get(worker, "pool")
+    return [] if pool is None else ["--pool", "custom" if _is_custom(str(pool)) else str(pool)]
+
+
 def beat_command(plan: Plan, celery: str, schedule: str) -> list[list[str]]:
     """The command of beat; `schedule` is the file in which it stores the time of each last run."""
-    return [
-        [celery, "--app", plan.text(APP, "app"), "beat"],
+    lines = [
+        [celery, "--app", _app(plan, BEAT), "beat"],
         # An empty pidfile means none: the process manager ensures that only one beat runs.
-        ["--scheduler", plan.text(BEAT, "scheduler"), *_schedule_file(plan, schedule), "--pidfile="],
+        [*_option(plan, BEAT, "scheduler"), *_schedule_file(plan, schedule), "--pidfile="],
         [
             *_max_interval(plan),
             *_option(plan, BEAT, "log_level", "--loglevel"),
         ],
     ]
+    return [line for line in lines if line]
 
 
 def _schedule_file(plan: Plan, schedule: str) -> list[str]:
@@ -153,7 +199,14 @@ def _is_custom(pool: str) -> bool:
     return ":" in pool or "." in pool
 
 
-def _slots(plan: Plan, worker: Scope) -> list[str]:
+def _slots(plan: Plan, worker: Scope, target: Target) -> list[str]:
+    source = plan.get(worker, "concurrency_source")
+    if source == "auto":
+        # Older versions count the cores only without the option.
+        knows = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_AUTO
+        return ["--concurrency", "auto"] if knows else []
+    if source is not None:
+        return ["--concurrency", Raw(target.variable(variable(str(source))))]
     autoscale = plan.get(worker, "autoscale")
     if isinstance(autoscale, dict):
         return ["--autoscale", f"{autoscale['max']},{autoscale['min']}"]

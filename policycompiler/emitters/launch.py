@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from policycompiler.emitters.base import MODE_SCRIPT, OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
+    Target,
     beat_command,
     beat_facts,
     name,
@@ -42,9 +43,7 @@ def quote(value: object) -> str:
 
 
 def _worker(plan: Reading, worker: Scope) -> OutputFile:
-    node_name = quote(plan.text(worker, "node_name") + ".")
-    hostname = Raw(f'{node_name}"${{INSTANCE:-1}}".%h')
-    command, *options = worker_command(plan, worker, "celery", hostname)
+    command, *options = worker_command(plan, worker, "celery", Target(_numbered, _variable))
     replicas = int(plan.number(worker, "replicas"))
     text = render(
         "launch/worker.sh",
@@ -62,6 +61,14 @@ def _worker(plan: Reading, worker: Scope) -> OutputFile:
         },
     )
     return plan.file(f"launch/{name(worker.name)}.sh", text, MODE_SCRIPT)
+
+
+def _numbered(before: str, after: str) -> str:
+    return f'{quote(before)}"${{INSTANCE:-1}}"{quote(after)}'
+
+
+def _variable(found: str) -> str:
+    return f'"${{{found}:?must hold the number of slots}}"'
 
 
 def _beat(plan: Reading) -> OutputFile:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
+    Target,
     beat_command,
     beat_facts,
     name,
@@ -68,10 +69,17 @@ def quote(value: object) -> str:
     return '"' + re.sub(r"(?=[;#(])", '""', text) + '"'
 
 
+def _numbered(before: str, after: str) -> str:
+    return f"{quote(before)[:-1]}%(process_num)d{quote(after)[1:]}"
+
+
+def _variable(found: str) -> str:
+    """The value of a variable of supervisord; it does not start without the variable."""
+    return f'"%(ENV_{found})s"'
+
+
 def _worker(plan: Plan, service: str, worker: Scope) -> dict[str, object]:
-    node_name = quote(plan.text(worker, "node_name"))
-    hostname = Raw(f'{node_name[:-1]}.%(process_num)d.%%h"')
-    lines = worker_command(plan, worker, "celery", hostname)
+    lines = worker_command(plan, worker, "celery", Target(_numbered, _variable))
     variables = [f"{key}={value}" for key, value in worker_environment(plan, worker)]
     if variables:
         lines.insert(0, ["env", *variables])

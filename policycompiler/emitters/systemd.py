@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
+    Target,
     beat_command,
     beat_facts,
     name,
@@ -69,11 +70,19 @@ def _executable(path: str) -> Raw:
     return Raw(_quote(path))
 
 
+def _numbered(before: str, after: str) -> str:
+    return f"{quote(before)[:-1]}%i{quote(after)[1:]}"
+
+
+def _variable(found: str) -> str:
+    """The value of a variable as one argument; systemd reads it from the environment file."""
+    return f'"${{{found}}}"'
+
+
 def _worker(plan: Reading, worker: Scope) -> OutputFile:
     service = name(plan.text(APP, "service"))
-    node_name = quote(plan.text(worker, "node_name"))
-    hostname = Raw(f'{node_name[:-1]}.%i.%%h"')
-    command, *options = worker_command(plan, worker, plan.text(APP, "executable"), hostname)
+    target = Target(_numbered, _variable)
+    command, *options = worker_command(plan, worker, plan.text(APP, "executable"), target)
     environment: list[tuple[str, str]] = [*worker_environment(plan, worker)]
     if "/" not in command[0]:
         # systemd searches a plain name in its own folders, but the prefix comes from the app's folder.

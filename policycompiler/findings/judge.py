@@ -168,6 +168,8 @@ def judge(
         and waiver.finding in known.keys() - _OF_CHANGES
         and (waiver.void is None or waiver.void.why is _Why.EXPIRED)
     ]
+    profile = Profile(policy.extends)
+    own = [replace(each, severity=each.finding.severity_in(profile) or each.severity) for each in own]
     own = [each for diagnostic in own for each in _with_severity(diagnostic, policy)]
     return _without_known(judged + own, baseline, policy)
 

@@ -1,4 +1,4 @@
-"""Queue names that SQS does not accept or does not have."""
+"""Queue names that the broker does not accept or does not have."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def sqs_queues(plan: Plan) -> Iterator[Hazard]:
     """Check each queue that a process of this app opens."""
     transport = plan.broker
     if not transport.letters:
+        yield from _refused(plan)
         return
     options = plan.get(APP, OPTIONS)
     options = options if isinstance(options, dict) else {}
@@ -27,16 +28,42 @@ def sqs_queues(plan: Plan) -> Iterator[Hazard]:
             if {queue.name, name} <= table.keys():
                 continue
             yield _undefined(queue, name, set(table))
-        elif len(name) > transport.longest_name:
+        elif len(name.encode()) > transport.longest_name:
             most = transport.longest_name
             message = (
                 f"queue {queue.name} is called {name} on SQS: {len(name)} characters, but SQS allows {most}"
             )
             yield _invalid(plan, queue, message, "choose a shorter name")
+        elif strange := _strange(plan, name):
+            message = f"queue {queue.name} is called {name} on SQS, which does not accept {strange} in a name"
+            yield _invalid(plan, queue, message, "use only letters, digits, `-`, `_` and `.`")
         elif name in named:
             message = f"queues {named[name].name} and {queue.name} are one queue on SQS ({name}): tasks mix"
             yield _invalid(plan, queue, message, "choose names that differ in more than `.` and `-`")
         named.setdefault(name, queue)
+
+
+def _strange(plan: Plan, name: str) -> str:
+    """The first character that the broker does not accept; empty if there is none."""
+    ours = name.removesuffix(".fifo")
+    allowed = (
+        each for each in ours if not (each.isascii() and each.isalnum()) and each not in plan.broker.letters
+    )
+    return next((f"`{each}`" for each in allowed), "")
+
+
+def _refused(plan: Plan) -> Iterator[Hazard]:
+    """Names that are too long for the broker or have a character that it cannot store."""
+    label, most = plan.broker.label, plan.broker.longest_name
+    for queue in plan.scopes("queue"):
+        length = len(queue.name.encode())
+        refused = [each for each in plan.broker.refused if each in queue.name]
+        if refused:
+            message = f"queue {queue.name} has `{refused[0]}` in its name, which {label} cannot store"
+            yield _invalid(plan, queue, message, "choose another name")
+        elif length > most:
+            message = f"the name of queue {queue.name} has {length} bytes, but {label} allows {most}"
+            yield _invalid(plan, queue, message, "choose a shorter name")
 
 
 def _undefined(queue: Scope, name: str, table: set[str]) -> Hazard:

@@ -58,8 +58,8 @@ AMQP_TLS = Tls(_AMQP, "cert_reqs", frozenset(), needed=False, true="")
 NUMBERS = (0, 1, 2)
 """`ssl.CERT_NONE`, `CERT_OPTIONAL` and `CERT_REQUIRED`."""
 
-KEEPALIVE_NAMES = frozenset({"TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT"})
-"""Constants of Python's `socket` on Linux; a socket needs the constants, not their names."""
+KEEPALIVE_NAMES = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 6, "TCP_USER_TIMEOUT": 18}
+"""Constants of Python's `socket` with their numbers on Linux; a socket needs the numbers, not the names."""
 
 ALIKE = ("global_keyprefix", "master_name")
 """Options of Redis that must be equal for a broker and a result backend on one server."""

@@ -83,8 +83,7 @@ class FindingPage(NamedTuple):
     @property
     def levels(self) -> dict[Profile, Severity | None]:
         """The severity in each profile; None if the profile does not report it."""
-        own = self.finding
-        return {profile: own.severity if profile.rank >= own.profile.rank else None for profile in Profile}
+        return {profile: self.finding.severity_in(profile) for profile in Profile}
 
 
 class Page(NamedTuple):

@@ -60,6 +60,7 @@ plans has.
   - a `parameter` of the policy file, with its `value`
   - a named `constant` of the policy, with its `value`
   - a place in a running system (`observed`): the kind of look, and the `place`
+  - Celery's own `default`, by its name, and the version of `celery`; no file sets such a setting
 - Scopes, keys and reasons are sorted. The file has no date, host or absolute path: equal sources give equal
   bytes.
 
@@ -222,6 +223,11 @@ _DEFINITIONS: Mapping[str, object] = {
                 "A look at a running or written system, and the place where it showed the value.",
                 observed={"enum": ["code", "command", "worker", "broker", "beat", "measurement"]},
                 place={"type": "string"},
+            ),
+            _origin(
+                "A default of Celery, by Celery's name for it, and the version; no file sets the value.",
+                default={"type": "string"},
+                celery={"type": "string"},
             ),
         ]
     },

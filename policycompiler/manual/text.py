@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from textwrap import fill, indent
 
-from policycompiler.diagnostics import Finding, Profile
+from policycompiler.diagnostics import Finding, Profile, Severity
 from policycompiler.manual import (
     FindingPage,
     Page,
@@ -83,10 +83,11 @@ def severity_words(entry: FindingPage) -> str:
         return "error; a policy file cannot change it"
     where = {
         Profile.MINIMAL: "in every profile",
-        Profile.STANDARD: "in the profiles standard and strict",
+        Profile.STANDARD: "in the profiles as-is, standard and strict",
         Profile.STRICT: "in the profile strict",
     }
-    return f"{own.severity} {where[own.profile]}"
+    milder = "" if own.severity is not Severity.ERROR else "; a warning in the profile as-is"
+    return f"{own.severity} {where[own.profile]}{milder}"
 
 
 def mend_words(entry: FindingPage) -> str:

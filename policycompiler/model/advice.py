@@ -28,6 +28,13 @@ _PREFIX_OF = {Broker: "broker_", Results: "result_", Worker: "worker_", TaskFiel
 _DJANGO_RESULTS = frozenset({"django-db", "django-cache"})
 
 
+def for_missing(location: SpecPath, model: type[BaseModel]) -> str:
+    """Help for a missing key at this location."""
+    part, key = form_at(model, location[:-1]), str(location[-1])
+    said = words.MISSING.get(part, {}).get(key) if isinstance(part, type) else None
+    return said or f"add `{key}:`"
+
+
 def for_key(key: str, location: SpecPath, model: type[BaseModel]) -> str:
     """What to do about an unknown key; `location` ends with the key."""
     where = form_at(model, location[:-1])

@@ -190,7 +190,7 @@ def _findings(
         elif kind == "missing":
             where = ".".join(str(part) for part in (*base, *location[:-1]))
             message = f"`{location[-1]}` is missing" + (f" in `{where}`" if where else "")
-            yield MISSING_KEY.at(location[:-1], message, help=f"add `{location[-1]}:`")
+            yield MISSING_KEY.at(location[:-1], message, help=advice.for_missing(location, model))
         elif kind == "literal_error":
             yield _not_one_of(path, problem["input"], str(context["expected"]))
         elif kind in _EXPECTED:

@@ -73,8 +73,10 @@ class PolicyFile(Part):
     """The rules of a platform team for every workload."""
 
     version: Annotated[Literal[1], WholeNumber] = Field(description="version of the file format")
-    extends: Literal["minimal", "standard", "strict"] = Field(
-        "standard", description="profile whose findings are reported"
+    extends: Literal["as-is", "minimal", "standard", "strict"] = Field(
+        "standard",
+        description="profile whose findings are reported; as-is also leaves to Celery what the workload does "
+        "not set",
     )
     celery: VersionRange | None = Field(None, description="Celery versions that the platform allows")
     latency_classes: dict[Name, Promise] = Field(

@@ -177,10 +177,46 @@ Name = _matching(
     f"a name has 1 to 100 {_LETTERS}, and does not start with `.`, `-`, `amq.` or `celery_delayed`",
     ["search"],
 )
-NameOrGlob = _matching(
-    r"(?!amq\.|celery_delayed)[A-Za-z0-9_*][A-Za-z0-9._*-]{0,99}",
-    f"write the name of a queue ({_LETTERS}), or a glob with `*`",
-    ["search", "shop.batch.*"],
+_QUEUE = r"(?!amq\.|celery_delayed)[^\s,*`|]([^\n\r\t,*`|]{0,253}[^\s,*`|])?"
+_QUEUE_OR_GLOB = _QUEUE.replace("*", "")
+_LONGEST_QUEUE = 255
+"""Bytes, the limit of AMQP."""
+_NO_QUEUE = (
+    "a queue name has 1 to 255 bytes of visible characters, without `,`, `*`, `|` and backticks, and does "
+    "not start with `amq.` or `celery_delayed`"
+)
+
+
+def _queue_text(value: object, pattern: str) -> object:
+    if isinstance(value, str):
+        short = len(value.encode("utf-8", "surrogatepass")) <= _LONGEST_QUEUE
+        if not (short and value.isprintable() and re.fullmatch(pattern, value)):
+            raise refuse(_NO_QUEUE)
+    return value
+
+
+def is_queue_name(text: str) -> bool:
+    """Whether a text is a valid name of a queue."""
+    try:
+        return _queue_text(text, _QUEUE) == text
+    except PydanticCustomError:
+        return False
+
+
+QueueName = Annotated[
+    str,
+    BeforeValidator(lambda value: _queue_text(value, _QUEUE)),
+    Field(json_schema_extra={"pattern": f"^{_QUEUE}$", "examples": ["search", "high priority"]}),
+]
+QueueOrGlob = Annotated[
+    str,
+    BeforeValidator(lambda value: _queue_text(value, _QUEUE_OR_GLOB)),
+    Field(json_schema_extra={"pattern": f"^{_QUEUE_OR_GLOB}$", "examples": ["search", "shop.batch.*"]}),
+]
+NodeName = _matching(
+    _NAME + r"|([A-Za-z0-9._:+-]|%[hndiI%]){1,100}@([A-Za-z0-9._:-]|%[hndiI%]){1,255}",
+    f"write a name ({_LETTERS}), or a whole node name such as `search@%h`, with Celery's %h, %n, %d and %i",
+    ["search", "search@%h"],
 )
 TaskName = _matching(
     r"[A-Za-z_][A-Za-z0-9_.:/@-]{0,254}",
@@ -302,18 +338,23 @@ NotNegative = _number(0, above=False)
 _ADDRESS = r"\$\{[A-Za-z_][A-Za-z0-9_]{0,99}\}|[a-z][a-z0-9+]*://[^\s\"'\\`${}@]{0,500}"
 
 
+BY_THE_APP = "app"
+"""In place of a URL: the application sets it itself, and no file has it."""
 _SHELL_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]{0,99})(.*)", re.ASCII | re.DOTALL)
 
 
 def _broker_address(value: object) -> object:
     if isinstance(value, str):
-        if re.fullmatch(_ADDRESS, value):
+        if value == BY_THE_APP or re.fullmatch(_ADDRESS, value):
             return value
         if found := _SHELL_VARIABLE.fullmatch(value):
             raise refuse(_one_variable(found[1], found[2]))
         if "@" in value:
             raise refuse("a URL in a workload must not contain credentials; write `${CELERY_BROKER_URL}`")
-        raise refuse("write one environment variable, `${CELERY_BROKER_URL}`, or a URL without credentials")
+        raise refuse(
+            "write one environment variable, `${CELERY_BROKER_URL}`, a URL without credentials, or `app` if "
+            "the application sets the URL itself"
+        )
     return value
 
 
@@ -329,7 +370,7 @@ Address = Annotated[
     str,
     BeforeValidator(_broker_address),
     Field(
-        examples=["${CELERY_BROKER_URL}", "redis://redis.internal:6379/0"],
-        json_schema_extra={"pattern": f"^({_ADDRESS})$"},
+        examples=["${CELERY_BROKER_URL}", "redis://redis.internal:6379/0", BY_THE_APP],
+        json_schema_extra={"pattern": f"^({BY_THE_APP}|{_ADDRESS})$"},
     ),
 ]

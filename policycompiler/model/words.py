@@ -129,6 +129,11 @@ SETTINGS: Mapping[str, str] = {
 }
 """Words that people write in place of Celery settings."""
 
+MISSING: Mapping[type, Mapping[str, str]] = {
+    Broker: {"url": "add `url: ${CELERY_BROKER_URL}`, or `url: app` if the application sets the URL itself"},
+}
+"""What to write for a missing key, by the part that needs it, where the name of the key is not enough."""
+
 VALUES: Mapping[str, Mapping[str, str]] = {
     "extends": {"normal": "standard", "default": "standard", "all": "strict", "none": "minimal"},
     "transport": {alias: name for name, known in BROKERS.items() for alias in known.aliases},

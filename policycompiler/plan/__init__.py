@@ -16,6 +16,8 @@ from policycompiler.knowledge.brokers import Broker
 from policycompiler.plan import vocabulary
 from policycompiler.plan.entries import first_match, patterns_among
 
+AS_IS = "as-is"
+"""The value of `policies` where Celery's own defaults stay."""
 MOST_PROCESSES = 10_000
 """The limit for one worker in a plan: files name each process."""
 
@@ -80,7 +82,18 @@ class Observed(NamedTuple):
     place: str
 
 
-Origin = Written | Derived | Constant | Parameter | Observed
+class Default(NamedTuple):
+    """An origin that is the default of Celery itself, by Celery's name for it, such as `task_acks_late`.
+
+    A setting with this origin first is left to Celery: no file sets it. Code that the workload does not show,
+    such as a decorator, may therefore still change it.
+    """
+
+    name: str
+    version: str
+
+
+Origin = Written | Derived | Constant | Parameter | Observed | Default
 
 
 class Decision(NamedTuple):
@@ -108,6 +121,11 @@ class Setting(NamedTuple):
     def address(self) -> str:
         """The address for users: scope and key, `task:shop.mail.send/acks_late`."""
         return f"{self.scope}/{self.key}"
+
+    @property
+    def is_left_to_celery(self) -> bool:
+        """Whether no file sets it, because Celery's own default applies."""
+        return isinstance(self.origins[0], Default)
 
 
 class UndecidedError(LookupError):
@@ -186,6 +204,24 @@ class Plan:
         """The value of a setting, or `default` if it is not decided."""
         found = self._settings.get(scope, _NOTHING).get(key)
         return default if found is None else found.value
+
+    def as_is(self, scope: Scope) -> bool:
+        """Whether a value that the workload does not set stays Celery's own, for this task or for the app."""
+        found = self._settings.get(scope if scope.kind == "task" else APP, _NOTHING).get("policies")
+        return found is not None and found.value == AS_IS
+
+    def told(self) -> Plan:
+        """The plan without the settings that are left to Celery: what files tell processes."""
+        if not any(
+            setting.is_left_to_celery for keys in self._settings.values() for setting in keys.values()
+        ):
+            return self
+        return Plan(
+            {
+                scope: {key: setting for key, setting in keys.items() if not setting.is_left_to_celery}
+                for scope, keys in self._settings.items()
+            }
+        )
 
     def below(self, scope: Scope, prefix: str) -> dict[str, Value]:
         """The values of the settings whose keys start with a prefix, by the rest of the keys."""

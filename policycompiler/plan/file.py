@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 from policycompiler.diagnostics import SpecPath
 from policycompiler.plan import (
     Constant,
+    Default,
     Derived,
     Observed,
     Origin,
@@ -141,8 +142,8 @@ def _likeness(setting: Setting) -> tuple[object, ...]:
             path = origin.path
             own = path[1:2] == (name,) and path[0] == _SECTIONS.get(kind)
             found += (path[2:],) if own else (Written, path)
-        elif isinstance(origin, Observed):
-            found.append(origin)
+        elif isinstance(origin, Observed | Default):
+            found += (type(origin), origin)
         else:
             # Numbers of different types may be equal in Python, but not in JSON.
             found += (type(origin), origin, type(origin.value))
@@ -200,6 +201,8 @@ def _origin_to_json(origin: _Said) -> str:
             members = (("constant", name), ("value", value))
         case Observed(look, place):
             members = (("observed", look), ("place", place))
+        case Default(name, version):
+            members = (("default", name), ("celery", version))
     return f"{{{', '.join([f'{_json(name)}: {_json(value)}' for name, value in members])}}}"
 
 
@@ -275,6 +278,8 @@ def _outside(data: Mapping[str, Any]) -> Origin:
         return Parameter(_path(data["parameter"]), data["value"])
     if "observed" in data:
         return Observed(str(data["observed"]), str(data["place"]))
+    if "default" in data:
+        return Default(str(data["default"]), str(data["celery"]))
     return Constant(str(data["constant"]), data["value"])
 
 

@@ -13,14 +13,24 @@ Refuses:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from pydantic import create_model
 
-from policycompiler.diagnostics import Diagnostic, Finding, Severity, SpecPath, did_you_mean, fatal
+from policycompiler.diagnostics import (
+    Diagnostic,
+    Finding,
+    Profile,
+    Severity,
+    SpecPath,
+    did_you_mean,
+    fatal,
+)
 from policycompiler.model import PolicyFile, PolicyParameters, Workload, checked, schema_text
-from policycompiler.plan import Decision, Plan, PlanDraft
+from policycompiler.model.policy_file import CUSTOM_CODE
+from policycompiler.plan import APP, Decision, Plan, PlanDraft, Scope
 from policycompiler.policies import (
     broker,
     delivery,
@@ -121,6 +131,15 @@ def proposals(
     return policy.apply(spec, plan, tuning.get(policy.NAME) or parameters.model_construct())
 
 
+def _as_reported(found: Diagnostic, plan: Plan) -> Diagnostic:
+    """No error for what runs today: the plan leaves the task or the app to Celery."""
+    section, *names = found.path or ("",)
+    subject = Scope("task", str(names[0])) if section == "tasks" and names else APP
+    if found.severity is not Severity.ERROR or found.code == CUSTOM_CODE or not plan.as_is(subject):
+        return found
+    return replace(found, severity=found.finding.severity_in(Profile.AS_IS) or found.severity)
+
+
 def decide(spec: Workload, tuning: Tuning = UNTUNED) -> tuple[Plan, list[Diagnostic]]:
     """Apply every policy in order. An exception in one goes up with a note that names it."""
     draft = PlanDraft()
@@ -132,8 +151,9 @@ def decide(spec: Workload, tuning: Tuning = UNTUNED) -> tuple[Plan, list[Diagnos
                 if isinstance(item, Decision):
                     draft.settle(item, policy.NAME)
                 else:
-                    findings.append(item)
-                    errors += item.severity is Severity.ERROR
+                    found = _as_reported(item, draft)
+                    findings.append(found)
+                    errors += found.severity is Severity.ERROR
                 if errors >= MOST_ERRORS:
                     message = f"{MOST_ERRORS} errors were found; what comes after them was not looked for"
                     return draft.finished(), [*findings, TOO_MANY_ERRORS.at((), message)]

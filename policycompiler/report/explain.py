@@ -13,6 +13,7 @@ from policycompiler.diagnostics import Place, SpecPath
 from policycompiler.load import Data, Document
 from policycompiler.plan import (
     Constant,
+    Default,
     Derived,
     Observed,
     Origin,
@@ -185,6 +186,8 @@ def _origin_rows(
             case Constant(name, value):
                 text = clipped(flow(value), LONGEST_VALUE)
                 yield f"{indent}constant {name} = {text}", f"policy {setting.policy}"
+            case Default(name, version):
+                yield f"{indent}Celery's default for {name}", f"Celery {version}"
             case Observed(look, seen_at):
                 yield f"{indent}seen in the {look}", seen_at
             case Derived(scope, key):
@@ -304,6 +307,8 @@ def _origin_data(document: Document, origin: Origin) -> dict[str, Value]:
             said = document.policy_place(path)
             where = {} if said is None else place_data(said)
             return {"parameter": list(path), "value": masked_data(value), **where}
+        case Default(name, version):
+            return {"default": name, "celery": version}
         case Observed(source, place):
             return {"observed": source, "place": place}
         case Constant(name, value):

@@ -57,7 +57,7 @@ Example
     app/task_time_limit = 432
 
 Finds
-    PC301 soft-over-hard: error in every profile
+    PC301 soft-over-hard: error in every profile; a warning in the profile as-is
         lower the soft limit or raise the hard one.
 
 Parameters
@@ -72,7 +72,7 @@ Parameters
 """
 
 FINDING = """\
-PC301 soft-over-hard: error in every profile
+PC301 soft-over-hard: error in every profile; a warning in the profile as-is
 
 Message
     the soft time limit of 20 s is above the hard time limit of 10 s: Celery refuses to send the
@@ -169,8 +169,8 @@ def test_what_cannot_be_shown_is_told_and_what_is_fatal_stays():
 @pytest.mark.parametrize(
     ("finding", "words"),
     [
-        (error("PC301", "a"), "error in every profile"),
-        (warning("PC301", "a"), "warning in the profiles standard and strict"),
+        (error("PC301", "a"), "error in every profile; a warning in the profile as-is"),
+        (warning("PC301", "a"), "warning in the profiles as-is, standard and strict"),
         (info("PC301", "a", Profile.STRICT), "info in the profile strict"),
     ],
 )

@@ -14,6 +14,7 @@ from plans import plan_of
 
 from policycompiler.emitters import launch, supervisor, systemd
 from policycompiler.emitters.commands import (
+    Target,
     beat_command,
     comment,
     name,
@@ -29,7 +30,7 @@ WORKER = Scope("worker", "shop.batch.cpu")
 
 
 def words(plan: Plan) -> list[str]:
-    lines = worker_command(plan, WORKER, "celery", "worker@shop.batch.cpu.1.%h")
+    lines = worker_command(plan, WORKER, "celery", Target("{}1{}".format, "${{{}}}".format))
     return [word for line in lines for word in line]
 
 

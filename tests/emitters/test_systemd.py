@@ -81,17 +81,22 @@ def property_of(dump: str, name: str) -> str:
     return value
 
 
+def unexpanded(dump: str) -> list[str]:
+    """The words of the command, before systemd expands `$`."""
+    (line,) = re.findall(r"-> ExecStart:\n\s*Command Line: (.*)$", dump, re.MULTILINE)
+    shell = subprocess.run(
+        ["sh", "-c", f"set -- {line}; printf '%s\\0' \"$@\""], capture_output=True, text=True, check=True
+    )
+    return shell.stdout.split("\0")[:-1]
+
+
 def arguments(dump: str) -> list[str]:
     """What systemd would execute.
 
     It prints the words quoted for a shell, with `$` still to be expanded. That last step is done here by the
     manual's rule for `$$`; a single `$`, which would name a variable, must not occur.
     """
-    (line,) = re.findall(r"-> ExecStart:\n\s*Command Line: (.*)$", dump, re.MULTILINE)
-    shell = subprocess.run(
-        ["sh", "-c", f"set -- {line}; printf '%s\\0' \"$@\""], capture_output=True, text=True, check=True
-    )
-    words = shell.stdout.split("\0")[:-1]
+    words = unexpanded(dump)
     assert not [word for word in words if "$" in word.replace("$$", "")]
     return [word.replace("$$", "$") for word in words]
 
@@ -283,3 +288,14 @@ def test_a_unit_shows_the_settings_of_its_own_worker():
         "worker:shop.batch.cpu/replicas",
         "worker:shop.interactive.io/replicas",
     }
+
+
+def test_slots_come_from_the_environment_file_and_names_are_as_they_are(root):
+    own = {"concurrency_source": "SLOTS", "node_name": "w-%n@%h", "node_name_is_whole": True, "app": "o:app"}
+    put(root, fleet(worker={**own, "replicas": 1, "queues": ["high priority", "größe", "$HOME"]}))
+    dump = loaded(root, BATCH)
+    words = unexpanded(dump)
+    assert words[words.index("--concurrency") + 1] == "${SLOTS}"
+    assert words[words.index("--hostname") + 1] == "w-%n@%h"
+    assert words[words.index("--queues") + 1] == "high priority,größe,$$HOME"
+    assert words[words.index("--app") + 1] == "o:app"

@@ -23,18 +23,18 @@ FIELDS = {
     "Results": "backend url keep",
     "TaskFields": "latency work idempotent runtime rate burst memory retry result payload expires priority "
     "queue call_time_queues max_countdown external canvas owner critical renamed_from description runbook "
-    "options",
+    "policies options",
     "Runtime": "p50 p99",
     "Arrivals": "mean peak",
     "Retry": "on max delay max_delay jitter",
     "Queue": "type dead_letter priorities broadcast external exchange exchange_type routing_key arguments "
     "consumer_arguments",
-    "Worker": "queues pool concurrency replicas memory stop_timeout options node_name command_prefix "
+    "Worker": "queues pool concurrency replicas memory stop_timeout options node_name app command_prefix "
     "environment",
     "Autoscale": "min max",
     "Schedule": "task cron every solar timezone args kwargs expires enabled options owner description",
     "Solar": "event latitude longitude",
-    "Beat": "scheduler store host",
+    "Beat": "app scheduler store host",
     "Host": "cores memory workers",
     "Waiver": "finding at reason owner expires",
 }
@@ -101,7 +101,7 @@ REFUSED = [
             (
                 "allowed: burst, call_time_queues, canvas, critical, description, expires, "
                 "external, idempotent, latency, max_countdown, memory, options, owner, payload, "
-                "priority, queue, rate, renamed_from, result, retry, runbook, runtime, work"
+                "policies, priority, queue, rate, renamed_from, result, retry, runbook, runtime, work"
             ),
         ),
     ),
@@ -271,20 +271,20 @@ REFUSED = [
             "invalid-value",
             "1:25",
             (
-                "a name has 1 to 100 letters, digits, `.`, `_` and `-`, and does not start with `.`, "
-                "`-`, `amq.` or `celery_delayed`"
+                "a queue name has 1 to 255 bytes of visible characters, without `,`, `*`, `|` and backticks, "
+                "and does not start with `amq.` or `celery_delayed`"
             ),
             "",
         ),
     ),
     (
-        'tasks: {shop.a: {queue: "a b"}}',
+        'tasks: {shop.a: {queue: "a,b"}}',
         Found(
             "invalid-value",
             "1:25",
             (
-                "a name has 1 to 100 letters, digits, `.`, `_` and `-`, and does not start with `.`, "
-                "`-`, `amq.` or `celery_delayed`"
+                "a queue name has 1 to 255 bytes of visible characters, without `,`, `*`, `|` and backticks, "
+                "and does not start with `amq.` or `celery_delayed`"
             ),
             "",
         ),
@@ -391,7 +391,15 @@ REFUSED = [
             "invalid-value", "1:21", "found `kafka`; allowed: redis, rabbitmq, sqs, filesystem, memory", ""
         ),
     ),
-    ("broker: {transport: redis}", Found("missing-key", "1:9", "`url` is missing in `broker`", "add `url:`")),
+    (
+        "broker: {transport: redis}",
+        Found(
+            "missing-key",
+            "1:9",
+            "`url` is missing in `broker`",
+            "add `url: ${CELERY_BROKER_URL}`, or `url: app` if the application sets the URL itself",
+        ),
+    ),
     (
         'broker: {url: "${U}"}',
         Found("missing-key", "1:9", "`transport` is missing in `broker`", "add `transport:`"),
@@ -450,8 +458,8 @@ REFUSED = [
             "invalid-value",
             "1:10",
             (
-                "a name has 1 to 100 letters, digits, `.`, `_` and `-`, and does not start with `.`, "
-                "`-`, `amq.` or `celery_delayed`"
+                "a queue name has 1 to 255 bytes of visible characters, without `,`, `*`, `|` and backticks, "
+                "and does not start with `amq.` or `celery_delayed`"
             ),
             "",
         ),
@@ -478,7 +486,13 @@ REFUSED = [
     (
         "workers: {w: {concurrency: many}}",
         Found(
-            "invalid-value", "1:28", "write a whole number of slots, or {min: 2, max: 10} to autoscale", ""
+            "invalid-value",
+            "1:28",
+            (
+                "write a whole number of slots, {min: 2, max: 10} to autoscale, `auto` for the number of cores, "
+                "or one environment variable, `${CELERY_CONCURRENCY}`"
+            ),
+            "",
         ),
     ),
     (

@@ -21,7 +21,7 @@ EXAMPLE = ROOT / "examples" / "platform" / "policy.yaml"
 SCHEMA = ROOT / "schemas" / "policy.schema.json"
 
 WRONG = {
-    "extends: lax": ["2:10 PC104 invalid-value: found `lax`; allowed: minimal, standard, strict"],
+    "extends: lax": ["2:10 PC104 invalid-value: found `lax`; allowed: as-is, minimal, standard, strict"],
     "extend: strict": ["2:1 PC101 unknown-key: unknown key `extend`"],
     "celery: new": ['2:9 PC104 invalid-value: write a range of versions such as ">=5.5" or ">=5.5,<5.8"'],
     "latency_classes: {slow: {queue_wait_p99: 1h}}": [

@@ -25,7 +25,7 @@ from places import DATA, EVERYTHING, ROOT
 
 import policycompiler
 from policycompiler.compiler import Compilation, compile_workload
-from policycompiler.emitters.commands import beat_command, worker_command
+from policycompiler.emitters.commands import Target, beat_command, worker_command
 from policycompiler.knowledge import celery_settings as celery
 from policycompiler.plan import APP, BEAT
 
@@ -209,7 +209,8 @@ def understood(command: click.Command, words: list[str]) -> dict[str, object]:
 def test_the_installed_celery_understands_every_command_that_is_emitted(source, tmp_path):
     plan = compiled_for(source, celery.NEWEST_CELERY, tmp_path).plan
     for scope in plan.scopes("worker"):
-        words = [word for line in worker_command(plan, scope, "celery", "worker@x.1.%h") for word in line]
+        target = Target("{}1{}".format, "{}".format)
+        words = [word for line in worker_command(plan, scope, "celery", target) for word in line]
         assert understood(worker, words)["queues"] == plan.value(scope, "queues")
     if plan.scopes("schedule"):
         words = [word for line in beat_command(plan, "celery", "schedule") for word in line]

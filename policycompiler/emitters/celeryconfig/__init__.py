@@ -25,8 +25,20 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     prefix = str(reading.get(APP, "namespace") or "")
     exact, patterns = tasks.exact_names(reading), tasks.patterns(reading)
     layouts: tasks.Layouts = {}
-    routes = [(name, tasks.route(reading, name, task, layouts)) for name, task in exact + patterns]
-    annotations = [(name, tasks.annotation(reading, name, task, layouts)) for name, task in exact]
+    routes = [
+        (name, tasks.route(reading, name, task, layouts))
+        for name, task in exact + patterns
+        if tasks.is_routed(reading, task)
+    ]
+    of_names, of_patterns = (
+        [
+            (name, tasks.annotation(reading, name, task, layouts))
+            for name, task in found
+            if tasks.is_annotated(reading, task)
+        ]
+        for found in (exact, patterns)
+    )
+    annotated = of_names or of_patterns or not plan.as_is(APP)
     content: dict[str, object] = {
         "service": Raw(reading.text(APP, "service")),
         "written_for": Raw(_written_for(reading)),
@@ -35,14 +47,17 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "urls": list(settings.url_lines(reading, prefix)),
         "groups": list(settings.groups(reading, prefix)),
         "queues_name": settings.name("task_queues", prefix),
-        "queues": [queues.queue(reading, scope) for scope in reading.scopes("queue")],
+        "queues": list(queues.declared(reading)),
+        "exchanges": queues.any_has_an_exchange(reading),
         "dead_letters": queues.any_has_dead_letters(reading),
         "broadcast": queues.any_is_broadcast(reading),
         "routes_name": settings.name("task_routes", prefix),
         "routes": routes,
-        "annotations_name": settings.name("task_annotations", prefix),
-        "annotations": annotations,
-        "patterns": [(name, tasks.annotation(reading, name, task, layouts)) for name, task in patterns],
+        "annotations_name": settings.name("task_annotations", prefix) if annotated else "",
+        "annotations": of_names,
+        "patterns": of_patterns,
+        "routed": bool(routes) or not plan.as_is(APP),
+        "undeclared": not plan.as_is(APP),
         "exceptions": tasks.any_names_exceptions(reading),
         "renamed": [(name, task.name) for name, task in tasks.earlier_names(reading)],
         "sent_as": tasks.sent_as(reading),
@@ -54,7 +69,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     there = [section for section, value in content.items() if value]
     content["imports"] = import_lines(there)
     # Thousands of tasks share a few routes and options; compiling every line would need too much memory.
-    proof = {**content, "routes": _each_once(routes), "annotations": _each_once(annotations)}
+    proof = {**content, "routes": _each_once(routes), "annotations": _each_once(of_names)}
     compile(_module(proof), "celeryconfig.py", "exec", dont_inherit=True)
     yield reading.file("celeryconfig.py", _module(content))
 

@@ -10,7 +10,8 @@ from policycompiler.emitters.base import Raw
 _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "variables": ("celery.exceptions.ImproperlyConfigured", "os.environ"),
-        "queues": ("kombu.Exchange", "kombu.Queue"),
+        "queues": ("kombu.Queue",),
+        "exchanges": ("kombu.Exchange",),
         "broadcast": ("uuid.uuid4",),
         "annotations_name": ("logging.getLogger",),
         "exceptions": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from policycompiler.emitters.base import Raw, Reading
-from policycompiler.emitters.commands import name as queue_name
-from policycompiler.emitters.python import Call, laid_out
+from policycompiler.emitters.python import Call, laid_out, python_literal
 from policycompiler.plan import Scope
+
+_DECLARATION = frozenset({"exchange", "exchange_type", "routing_key", "consumer_arguments"})
 
 
 def any_has_dead_letters(reading: Reading) -> bool:
@@ -18,30 +21,38 @@ def any_is_broadcast(reading: Reading) -> bool:
     return any(reading.value(scope, "broadcast") for scope in reading.scopes("queue"))
 
 
-def queue(reading: Reading, scope: Scope) -> Raw:
-    """One queue as an expression, below the name of the tuple."""
-    return Raw(laid_out(_queue(reading, scope), indent=4, before=4, after=1))
+def declared(reading: Reading) -> Iterator[Raw]:
+    """Each queue as an expression, below the name of the tuple; none that Celery creates itself."""
+    for scope in reading.scopes("queue"):
+        if not _DECLARATION.isdisjoint(reading.keys(scope)):
+            yield Raw(laid_out(_queue(reading, scope), indent=4, before=4, after=1))
+
+
+def any_has_an_exchange(reading: Reading) -> bool:
+    """Whether a queue names its exchange; Celery binds the others to the default exchange."""
+    return any("exchange" in reading.keys(scope) for scope in reading.scopes("queue"))
 
 
 def _queue(reading: Reading, scope: Scope) -> Call:
-    exchange = Call(
-        "Exchange",
-        (reading.value(scope, "exchange"),),
-        {"type": reading.value(scope, "exchange_type")},
+    bound = tuple(
+        Call("Exchange", (exchange,), {"type": reading.value(scope, "exchange_type")})
+        for exchange in [reading.get(scope, "exchange")]
+        if exchange is not None
     )
-    keywords: dict[str, object] = {"routing_key": reading.value(scope, "routing_key")}
+    key = reading.get(scope, "routing_key")
+    keywords: dict[str, object] = {} if key is None else {"routing_key": key}
     if arguments := reading.below(scope, "arguments."):
         keywords["queue_arguments"] = arguments
-    if of_consumers := reading.value(scope, "consumer_arguments"):
+    if of_consumers := reading.get(scope, "consumer_arguments"):
         keywords["consumer_arguments"] = of_consumers
     if reading.value(scope, "broadcast"):
-        own = Raw(f'f"{queue_name(scope.name)}.{{uuid4()}}"')
+        own = Raw(f"{python_literal(f'{scope.name}.')} + str(uuid4())")
         keywords |= {"alias": scope.name, "auto_delete": True}
-        return Call("ToEverybody", (own, exchange), keywords)
+        return Call("ToEverybody", (own, *bound), keywords)
     if reading.value(scope, "external"):
         keywords["no_declare"] = True
     if reading.get(scope, "dead_letter_queue") is None:
-        return Call("Queue", (scope.name, exchange), keywords)
+        return Call("Queue", (scope.name, *bound), keywords)
     letters = {"queue_arguments": reading.value(scope, "dead_letter_arguments")}
     dead = Call("Queue", (reading.value(scope, "dead_letter_queue"),), letters)
-    return Call("WithDeadLetters", (scope.name, exchange), {**keywords, "dead": dead})
+    return Call("WithDeadLetters", (scope.name, *bound), {**keywords, "dead": dead})

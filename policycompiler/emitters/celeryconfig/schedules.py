@@ -50,8 +50,8 @@ def _options(reading: Reading, scope: Scope) -> Value:
 def _when(reading: Reading, scope: Scope) -> object:
     keys = reading.keys(scope)
     if "cron" in keys:
-        zone, fields = reading.text(scope, "timezone"), _restricting(reading.value(scope, "cron"))
-        if zone == reading.get(APP, "timezone"):
+        zone, fields = reading.get(scope, "timezone"), _restricting(reading.value(scope, "cron"))
+        if zone is None or zone == reading.get(APP, "timezone"):
             return Call("crontab", (), fields)
         return Call("ZonedCrontab", (zone,), fields)
     if "solar" in keys:

@@ -90,7 +90,7 @@ def needs_socket(reading: Reading) -> bool:
     """Whether a setting names constants of `socket`."""
     options = reading.get(APP, "broker_transport_options")
     keepalive = options.get(_KEEPALIVE) if isinstance(options, dict) else None
-    return isinstance(keepalive, dict) and not KEEPALIVE_NAMES.isdisjoint(keepalive)
+    return isinstance(keepalive, dict) and any(_constant_of(key) for key in keepalive)
 
 
 def _with_constants(value: Value) -> object:
@@ -102,6 +102,11 @@ def _with_constants(value: Value) -> object:
 
 
 def _constant(key: str) -> str:
-    if key in KEEPALIVE_NAMES:
-        return Raw(f"socket.{key}")
+    if name_ := _constant_of(key):
+        return Raw(f"socket.{name_}")
     return Raw(key) if key.isdecimal() else key
+
+
+def _constant_of(key: str) -> str | None:
+    """The constant of a socket option that is written as its name, or as its number on Linux."""
+    return next((each for each, number in KEEPALIVE_NAMES.items() if key in (each, str(number))), None)

@@ -41,10 +41,21 @@ def sent_as(reading: Reading) -> list[tuple[str, str]]:
     return [(scope.name, reading.text(scope, "sent_as")) for scope in sent]
 
 
+def is_routed(reading: Reading, scope: Scope) -> bool:
+    """Whether a route is needed: not if everything in it is left to Celery."""
+    return any(key in reading.keys(scope) for key in ("queue", "options.priority", "mandatory"))
+
+
+def is_annotated(reading: Reading, scope: Scope) -> bool:
+    """Whether an annotation is needed."""
+    keys = reading.keys(scope)
+    return "queue" in keys or any(key.startswith("options.") for key in keys)
+
+
 def route(reading: Reading, name: str, scope: Scope, layouts: Layouts) -> Raw:
     """The route of a task, which also works for publishers that do not have the task."""
-    where: dict[str, object] = {"queue": reading.value(scope, "queue")}
-    for option, key in (("priority", "options.priority"), ("mandatory", "mandatory")):
+    where: dict[str, object] = {}
+    for option, key in (("queue", "queue"), ("priority", "options.priority"), ("mandatory", "mandatory")):
         if (value := reading.get(scope, key)) is not None:
             where[option] = value
     return _entry(name, where, layouts)
@@ -52,7 +63,8 @@ def route(reading: Reading, name: str, scope: Scope, layouts: Layouts) -> Raw:
 
 def annotation(reading: Reading, name: str, scope: Scope, layouts: Layouts) -> Raw:
     """The options of a task, its queue first."""
-    options = InOrder(queue=reading.value(scope, "queue"))
+    queue = reading.get(scope, "queue")
+    options = InOrder() if queue is None else InOrder(queue=queue)
     for key in sorted(reading.keys(scope)):
         kind, _, option = key.partition(".")
         if kind == "options":

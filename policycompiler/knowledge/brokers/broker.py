@@ -111,8 +111,8 @@ class Broker:
     kind of server, in the words of result backends and of stores of schedules.
 
     Queues: `letters` are the characters that a queue name may have besides letters and digits, empty if any
-    is allowed. `longest_name` counts characters. `separator` separates the words of a name that the
-    compiler makes.
+    is allowed; `refused` are characters that it must not have. `longest_name` counts bytes of UTF-8.
+    `separator` separates the words of a name that the compiler makes.
     `declarations`: the broker stores how a queue was declared, and refuses a different declaration.
     `arguments` are the queue arguments that have an effect, None for all. `expiring` are the arguments that
     drop waiting messages. `quorum_queues`: the broker has quorum queues.
@@ -141,6 +141,7 @@ class Broker:
     schemes: frozenset[str]
     server: str
     letters: str
+    refused: str
     longest_name: int
     separator: str
     declarations: bool

@@ -10,6 +10,7 @@ BROKER = Broker(
     schemes=frozenset({"memory"}),
     server="memory",
     letters="",
+    refused="",
     longest_name=255,
     separator=".",
     declarations=False,

@@ -19,6 +19,7 @@ BROKER = Broker(
     schemes=frozenset({"amqp", "amqps", "librabbitmq", "pyamqp"}),
     server="rabbitmq",
     letters="",
+    refused="",
     longest_name=255,
     separator=".",
     declarations=True,

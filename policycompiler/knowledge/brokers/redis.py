@@ -20,6 +20,7 @@ BROKER = Broker(
     schemes=frozenset({"redis", "rediss", "sentinel"}),
     server="redis",
     letters="",
+    refused="",
     longest_name=255,
     separator=".",
     declarations=False,

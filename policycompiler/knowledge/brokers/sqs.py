@@ -12,6 +12,7 @@ BROKER = Broker(
     schemes=frozenset({"sqs"}),
     server="sqs",
     letters="-_",
+    refused="",
     longest_name=80,
     separator="-",
     declarations=False,

@@ -11,7 +11,15 @@ from pydantic import Field, JsonValue, PrivateAttr
 from policycompiler.model.classes import LatencyClasses
 from policycompiler.model.part import Part
 from policycompiler.model.policy_file import PolicyFile
-from policycompiler.model.units import Name, ObjectPath, Owner, ServiceName, TaskNameOrGlob, WholeNumber
+from policycompiler.model.units import (
+    Name,
+    ObjectPath,
+    Owner,
+    QueueName,
+    ServiceName,
+    TaskNameOrGlob,
+    WholeNumber,
+)
 from policycompiler.model.workload.app import Broker, Celery, Results
 from policycompiler.model.workload.queues import Queue
 from policycompiler.model.workload.schedules import Beat, Schedule
@@ -29,7 +37,7 @@ class Sections(Part):
         default_factory=dict,
         description="tasks by name; a glob declares every matching task without an entry of its own",
     )
-    queues: dict[Name, Queue] = Field(
+    queues: dict[QueueName, Queue] = Field(
         default_factory=dict, description="queues; only for values that policies should not decide"
     )
     workers: dict[Name, Worker] = Field(default_factory=dict, description="worker pools; each entry is a pin")

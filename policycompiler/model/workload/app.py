@@ -46,7 +46,9 @@ class Broker(Part):
     model_config = shown_as({"transport": "redis", "url": "${CELERY_BROKER_URL}"})
 
     transport: Transport = Field(description="kind of broker")
-    url: Address = Field(description="one environment variable, or a URL without credentials")
+    url: Address = Field(
+        description="one environment variable, a URL without credentials, or `app` if the application sets it"
+    )
     version: Version | None = Field(None, description="version of the broker")
     visibility_timeout: PositiveDuration | None = Field(
         None, description="pin: the broker redelivers an unacknowledged message after this time"
@@ -64,5 +66,9 @@ class Results(Part):
     backend: Literal["redis", "database", "rpc", "memcached", "mongodb", "s3", "none"] = Field(
         description="kind of result backend; `none` stores no results"
     )
-    url: Address | None = Field(None, description="one environment variable, or a URL without credentials")
+    url: Address | None = Field(
+        None,
+        description="one environment variable, a URL without credentials, or `app` if the application "
+        "sets it",
+    )
     keep: PositiveDuration | None = Field(None, description="time until a result expires")

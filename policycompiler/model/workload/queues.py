@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from policycompiler.model.part import Part, shown_as
-from policycompiler.model.units import Name, RoutingKey
+from policycompiler.model.units import QueueName, RoutingKey
 
 
 class Queue(Part):
@@ -20,7 +20,7 @@ class Queue(Part):
     )
     broadcast: bool | None = Field(None, description="every worker receives every message")
     external: bool | None = Field(None, description="true: another app consumes the queue or publishes to it")
-    exchange: Name | None = Field(None, description="AMQP exchange")
+    exchange: QueueName | None = Field(None, description="AMQP exchange")
     exchange_type: Literal["direct", "topic", "fanout"] | None = Field(None, description="AMQP exchange type")
     routing_key: RoutingKey | None = Field(None, description="AMQP binding key")
     arguments: dict[str, JsonValue] | None = Field(

@@ -13,6 +13,7 @@ from policycompiler.model.units import (
     Owner,
     Positive,
     PositiveDuration,
+    QueueName,
     RoutingKey,
     TaskName,
     Text,
@@ -42,7 +43,7 @@ class ScheduleOptions(Part):
     priority: Annotated[int, Field(ge=0, le=255)] | None = Field(
         None, description="priority of the message, as the broker defines it"
     )
-    queue: Name | None = Field(None, description="queue to send to, instead of the task's queue")
+    queue: QueueName | None = Field(None, description="queue to send to, instead of the task's queue")
     routing_key: RoutingKey | None = Field(None, description="AMQP routing key")
     serializer: str | None = Field(None, description="serializer of the arguments: json, msgpack, …")
     shadow: str | None = Field(None, description="name in logs and monitors")
@@ -82,6 +83,9 @@ class Beat(Part):
 
     model_config = shown_as({"scheduler": "celery.beat:PersistentScheduler"})
 
+    app: ObjectPath | None = Field(
+        None, description="Celery app of beat, if it differs from `app` of the workload"
+    )
     scheduler: ObjectPath | None = Field(None, description="scheduler class")
     store: StoreName | None = Field(
         None,

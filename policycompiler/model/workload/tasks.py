@@ -13,6 +13,7 @@ from policycompiler.model.units import (
     Owner,
     Positive,
     PositiveDuration,
+    QueueName,
     Rate,
     RateLimit,
     Size,
@@ -185,8 +186,8 @@ class TaskFields(Part):
     priority: Annotated[int, Field(ge=0, le=9)] | None = Field(
         None, description="priority from 0 to 9; 9 is most urgent"
     )
-    queue: Name | None = Field(None, description="pin: queue of the task")
-    call_time_queues: list[Name] | None = Field(
+    queue: QueueName | None = Field(None, description="pin: queue of the task")
+    call_time_queues: list[QueueName] | None = Field(
         None, description="queues that a producer may choose when it sends the task"
     )
     max_countdown: Duration | None = Field(None, description="longest countdown or ETA that a producer uses")
@@ -202,6 +203,11 @@ class TaskFields(Part):
         None, description="earlier names of the task that messages may still have"
     )
     runbook: WebAddress | None = Field(None, description="runbook for the person on call")
+    policies: Literal["as-is", "standard"] | None = Field(
+        None,
+        description="as-is: leave to Celery what the workload does not set; standard: policies decide it; by "
+        "default as the policy file says",
+    )
     options: TaskOptions | None = Field(None, description="pins by Celery's task option names")
 
 

@@ -1,5 +1,6 @@
 """`workers` and `hosts`: the processes that run tasks, and the machines that run processes."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -9,13 +10,21 @@ from policycompiler.model.units import (
     CommandWord,
     EnvironmentValue,
     Name,
-    NameOrGlob,
+    NodeName,
+    ObjectPath,
     Pool,
+    Positive,
     PositiveDuration,
+    QueueName,
+    QueueOrGlob,
     Size,
+    Text,
     VariableName,
     refuse,
 )
+
+AUTO = "auto"
+"""One slot for each core of the machine."""
 
 
 class Autoscale(Part):
@@ -25,6 +34,12 @@ class Autoscale(Part):
 
     min: Annotated[int, Field(ge=0, le=10000)] = Field(description="slots of an idle pool")
     max: Annotated[int, Field(ge=1, le=10000)] = Field(description="slots of a busy pool")
+
+
+class SlotsFrom(Autoscale):
+    """A number of slots that is known only when the worker starts: `source` is `auto` or a variable."""
+
+    source: str
 
 
 class WorkerOptions(Part):
@@ -52,6 +67,19 @@ class WorkerOptions(Part):
     optimization: Literal["default", "fair"] | None = Field(
         None, description="fair: assign a task only to a free child process"
     )
+    time_limit: Positive | None = Field(
+        None, description="hard time limit, in seconds, of tasks that have none and neither has the app"
+    )
+    soft_time_limit: Positive | None = Field(
+        None, description="soft time limit, in seconds, of tasks that have none and neither has the app"
+    )
+    statedb: Text | None = Field(
+        None,
+        description="file with revoked tasks, kept over restarts; Celery replaces `%n` and `%h`",
+    )
+    exclude_queues: list[QueueName] | None = Field(
+        None, description="queues that the worker does not consume (-X), of those that it would consume"
+    )
     disable_prefetch: bool | None = Field(None, description="true: fetch a message only when a slot is free")
     loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = Field(
         None, description="lowest level of logged messages"
@@ -62,11 +90,22 @@ class WorkerOptions(Part):
 _Slots = Annotated[int, Field(ge=1, le=10000)]
 
 
+_AUTO_OR_VARIABLE = r"auto|\$\{[A-Za-z_][A-Za-z0-9_]{0,99}\}"
+_Source = Annotated[
+    str, Field(pattern=f"^({_AUTO_OR_VARIABLE})$", examples=["auto", "${CELERY_CONCURRENCY}"])
+]
+
+
 def _slots_or_autoscale(value: object) -> object:
     if isinstance(value, dict) or value is None:
         return value
+    if isinstance(value, str) and re.fullmatch(_AUTO_OR_VARIABLE, value):
+        return SlotsFrom(min=1, max=1, source=value if value == AUTO else value[2:-1])
     if isinstance(value, bool) or not isinstance(value, int):
-        raise refuse("write a whole number of slots, or {min: 2, max: 10} to autoscale")
+        raise refuse(
+            "write a whole number of slots, {min: 2, max: 10} to autoscale, `auto` for the number of cores, "
+            "or one environment variable, `${CELERY_CONCURRENCY}`"
+        )
     return {"min": value, "max": value}
 
 
@@ -75,7 +114,7 @@ class Worker(Part):
 
     model_config = shown_as({"queues": ["search"], "concurrency": 4})
 
-    queues: list[NameOrGlob] | None = Field(
+    queues: list[QueueOrGlob] | None = Field(
         None, description="queues that the worker consumes; globs are allowed"
     )
     pool: Pool | None = Field(
@@ -83,8 +122,12 @@ class Worker(Part):
     )
     concurrency: Annotated[
         Autoscale | None,
-        BeforeValidator(_slots_or_autoscale, json_schema_input_type=_Slots | Autoscale | None),
-    ] = Field(None, description="slots of one process, or {min, max} to autoscale")
+        BeforeValidator(_slots_or_autoscale, json_schema_input_type=_Slots | _Source | Autoscale | None),
+    ] = Field(
+        None,
+        description="slots of one process, {min, max} to autoscale, `auto` for the number of cores, or the "
+        "environment variable with the number",
+    )
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = Field(
         None, description="number of worker processes"
     )
@@ -95,7 +138,13 @@ class Worker(Part):
         None, description="pin: how long a stop may wait for tasks in progress"
     )
     options: WorkerOptions | None = Field(None, description="pins by Celery's option names")
-    node_name: Name | None = Field(None, description="node name; by default the name of the worker")
+    node_name: NodeName | None = Field(
+        None,
+        description="node name; a name with an `@` is used as it is; by default the name of the worker",
+    )
+    app: ObjectPath | None = Field(
+        None, description="Celery app of the worker, if it differs from `app` of the workload"
+    )
     command_prefix: list[CommandWord] | None = Field(None, description="command words before `celery`")
     environment: dict[VariableName, EnvironmentValue] | None = Field(
         None,

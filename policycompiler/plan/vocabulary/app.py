@@ -33,6 +33,14 @@ FACTS = (
         _PEOPLE,
         "team that owns everything without an owner",
     ),
+    Key(
+        "app",
+        "policies",
+        Type.TEXT,
+        ChangeKind.POLICIES,
+        _PEOPLE,
+        "`as-is` if values that the workload does not set are left to Celery; absent otherwise",
+    ),
     Key("app", "celery_version", Type.TEXT, _BROKER, _PEOPLE, "version of Celery, such as `5.7`"),
     Key(
         "app",

@@ -60,6 +60,8 @@ class ChangeKind(StrEnum):
     CAPACITY = "capacity"
     DISABLED_SCHEDULE = "disabled_schedule-changed"
     INSTALLATION = "installation"
+    POLICIES = "policies"
+    """Whether values that the workload does not set are left to Celery."""
     QUEUE_ARGUMENTS = "queue-arguments"
     QUEUE_BINDING = "queue-binding"
     QUEUE_OPTIONS = "queue-options"

@@ -80,6 +80,14 @@ KEYS = (
         )
         for each in _SENT
     ),
+    Key(
+        "beat",
+        "app",
+        Type.TEXT,
+        ChangeKind.BEAT_OPTIONS,
+        _COMMAND,
+        "value of `celery --app`, if it differs from that of `app`",
+    ),
     Key("beat", "scheduler", Type.TEXT, ChangeKind.BEAT_OPTIONS, _COMMAND, "class of the scheduler"),
     Key(
         "beat",

@@ -163,6 +163,9 @@ KEYS = (
         _PEOPLE,
         "true: another app runs the task, and this app only sends it",
     ),
+    _fact(
+        "policies", Type.TEXT, "`as-is` if options that the workload does not set are left to Celery"
+    )._replace(change=ChangeKind.POLICIES),
     _fact("latency", Type.TEXT, "latency class, as declared or by default"),
     _fact("work", Type.TEXT, "`io` or `cpu`, as declared or by default"),
     _fact("idempotent", Type.FLAG, "safe to run twice, as declared or by default"),

@@ -52,11 +52,47 @@ KEYS = (
     _command(
         "disable_prefetch", Type.FLAG, ChangeKind.WORKER_PREFETCH, "fetch a message only for a free slot"
     ),
-    _command("max_tasks_per_child", Type.NUMBER, _OPTIONS, "runs after which a child process is replaced"),
+    _command(
+        "max_tasks_per_child", Type.NUMBER, _OPTIONS, "runs after which a child process is replaced"
+    )._replace(nullable=True),
     _command(
         "max_memory_per_child", Type.NUMBER, _OPTIONS, "memory at which a child process is replaced", Unit.KIB
+    )._replace(nullable=True),
+    _command(
+        "time_limit",
+        Type.NUMBER,
+        ChangeKind.WORKER_OPTIONS,
+        "hard time limit of tasks that have none and neither has the app, if pinned",
+        Unit.SECONDS,
     ),
+    _command(
+        "soft_time_limit",
+        Type.NUMBER,
+        ChangeKind.WORKER_OPTIONS,
+        "soft time limit of such tasks, if pinned",
+        Unit.SECONDS,
+    ),
+    _command("statedb", Type.TEXT, _OPTIONS, "file with revoked tasks, if pinned"),
+    _command(
+        "exclude_queues",
+        Type.TEXTS,
+        ChangeKind.WORKER_QUEUES,
+        "queues that the worker does not consume, if it consumes all others of the app",
+    )._replace(names_queues=True),
     _command("node_name", Type.TEXT, _OPTIONS, "node name, `worker@NAME`; a process adds `.INSTANCE.%h`"),
+    _command(
+        "node_name_is_whole",
+        Type.FLAG,
+        _OPTIONS,
+        "true if `node_name` has its host; only the processes of a worker with replicas add a number",
+    ),
+    _command("app", Type.TEXT, _OPTIONS, "value of `celery --app`, if it differs from that of `app`"),
+    _command(
+        "concurrency_source",
+        Type.TEXT,
+        ChangeKind.CAPACITY,
+        "`auto`, or the environment variable with the slots; `concurrency` is then an assumption",
+    ),
     _command(
         "stop_timeout_seconds",
         Type.NUMBER,

@@ -18,8 +18,8 @@ Because:
     not close idle connections: a waiting worker reads only messages that have arrived.
 
     The keys of `socket_keepalive_options` are numbers that differ between operating systems. Write the
-    names of Python's constants, such as `TCP_KEEPIDLE`: the generated settings import them. Numbers are
-    also accepted.
+    names of Python's constants, such as `TCP_KEEPIDLE`: the generated settings import them. The numbers of
+    Linux are also accepted, and become these names.
 
     `task_publish_retry_policy` replaces the whole default policy of Celery. Without `max_retries` a
     publisher retries forever while the broker is down, so a web request that sends a task hangs. SQS
@@ -202,18 +202,20 @@ def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterato
     options: dict[str, Value] = {}
     origins: tuple[Origin, ...] = (Derived(APP, "broker_transport"),)
     reasons = []
-    known = plan.broker
-    if known.redelivery is not None and known.redelivery.option is not None:
+    known, as_is = plan.broker, plan.as_is(APP)
+    timeout = plan.find(APP, "visibility_timeout_seconds")
+    given = timeout is not None and not timeout.is_left_to_celery
+    if given and known.redelivery is not None and known.redelivery.option is not None:
         options[known.redelivery.option] = plan.value(APP, "visibility_timeout_seconds")
         origins += (Derived(APP, "visibility_timeout_seconds"),)
         reasons.append("the visibility timeout is longer than a worker holds any message")
-    if known.confirms:
+    if known.confirms and not as_is:
         options["confirm_publish"] = CONFIRM_PUBLISH
         origins += (Constant("CONFIRM_PUBLISH", CONFIRM_PUBLISH),)
         reasons.append("a publisher gets an error if the broker did not accept its message")
     written = spec.broker.options or {}
     if known.socket_timeout:
-        if "socket_timeout" not in written:
+        if "socket_timeout" not in written and not as_is:
             options["socket_timeout"] = tuned.socket_timeout_seconds
             origins += (parameter(NAME, "socket_timeout_seconds", tuned.socket_timeout_seconds),)
             reasons.append("`socket_timeout` detects dead connections")

@@ -62,7 +62,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     if isinstance(options, dict) and options.get("confirm_publish") is True:
         for task in plan.scopes("task"):
             queue = Scope("queue", plan.text(task, "queue"))
-            if is_made_elsewhere(plan, queue):
+            if is_made_elsewhere(plan, queue) and not plan.as_is(task):
                 because = (
                     "another app creates the queue, and RabbitMQ silently drops messages that reach none"
                 )

@@ -73,7 +73,7 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
@@ -98,6 +98,8 @@ LEVELS = 10
 """One level for each priority; RabbitMQ advises against more."""
 ARGUMENT = "x-max-priority"
 """The highest level of a classic queue on RabbitMQ."""
+CELERYS_STEPS = [0, 3, 6, 9]
+"""The default of `priority_steps` (kombu.transport.redis)."""
 STEPS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 """Each priority that a publisher may send has its own list, even if a queue's levels change later."""
 
@@ -175,6 +177,8 @@ def _on_redis(
         yield PRIORITY_REDIS_STEPS.at(path, message, help=help_text)
     elif not asked:
         return {}
+    elif pinned is None and plan.as_is(APP) and not _declares_levels(asked.values()):
+        steps = CELERYS_STEPS
     elif pinned is None:
         yield _with_steps(plan, [origin for _, origin in asked.values()])
     else:
@@ -188,6 +192,11 @@ def _on_redis(
             help_text = "remove `priority_steps` (the compiler then sets ten), or declare fewer levels"
             yield PRIORITY_REDIS_STEPS.at(path, message, help=help_text, related=related)
     return {scope: _Ladder(steps[:levels][::-1], origin) for scope, (levels, origin) in asked.items()}
+
+
+def _declares_levels(asked: Iterable[tuple[int, Origin]]) -> bool:
+    """Whether a queue declares its levels, and not only a task its priority."""
+    return any(isinstance(origin, Written) and origin.path[0] == "queues" for _, origin in asked)
 
 
 def _rise_from_0(steps: Value) -> bool:
@@ -227,7 +236,9 @@ def _on_rabbitmq(
     pinned = plan.get(scope, f"arguments.{ARGUMENT}")
     if isinstance(pinned, int):
         return _Ladder([*range(pinned + 1)], Written(("queues", scope.name, "arguments", ARGUMENT)))
-    if levels > 1 and not plan.value(scope, "external") and not plan.value(scope, "broadcast"):
+    declared = not plan.as_is(scope) or _declares_levels([(levels, origin)])
+    ours = not plan.value(scope, "external") and not plan.value(scope, "broadcast")
+    if levels > 1 and ours and declared:
         because = f"the queue has {levels} priority levels, and the lowest is 0"
         origins: tuple[Origin, ...] = (origin,)
         if isinstance(origin, Written) and origin.path[0] == "tasks":
@@ -276,7 +287,7 @@ def _task(
         because = f"priority {declared} of {MOST_URGENT} is {number} in the numbers of this broker"
         origins: tuple[Origin, ...] = tuple(dict.fromkeys((Written(path), ladder.origin)))
         yield Decision(scope, "options.priority", number, because, origins)
-    elif not silent_last and not plan.value(scope, "external"):
+    elif not silent_last and not plan.value(scope, "external") and not plan.as_is(scope):
         because = "the task declares no priority, and Redis would deliver its messages first"
         origins = (ladder.origin, Constant("LEAST_URGENT", LEAST_URGENT))
         yield Decision(scope, "options.priority", number, because, origins)

@@ -104,10 +104,11 @@ from policycompiler.hazards.visibility import (
     reserve,
     task_holds,
 )
+from policycompiler.knowledge.brokers import Redelivery
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Plan, Written
+from policycompiler.plan import APP, Constant, Decision, Default, Derived, Plan, Written
 from policycompiler.policies.policy import parameter
-from policycompiler.quantities import duration
+from policycompiler.quantities import duration, written
 
 NAME = "visibility-timeout"
 
@@ -171,6 +172,9 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             )
             help_text = f"lower it to {duration(most)}, or remove it"
             yield VISIBILITY_TIMEOUT_OVER_SQS.at(pin_path, message, help=help_text)
+    elif plan.as_is(APP):
+        yield _left_to_celery(plan, redelivery)
+        yield from _objections(plan, f"write `visibility_timeout: {written(min(needed, most))}`, or")
     elif longest is not None and required > most:
         because = (
             f"{longest.what} {duration(longest.seconds)}, and {plan.broker.label} allows at most "
@@ -182,9 +186,15 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     else:
         yield _decided(longest, needed, tuned)
     if plan.broker.shares_timeout:
-        timeout = needed if pinned is None else pinned
+        timeout = plan.number(APP, "visibility_timeout_seconds")
         yield from _too_long(timeout, pin_path, longest, tuned)
         yield from _others(spec, plan, timeout)
+
+
+def _left_to_celery(plan: Plan, redelivery: Redelivery) -> Decision:
+    because = f"the workload does not set it, and this is the default on {plan.broker.label}"
+    origin = Default(redelivery.option or "visibility_timeout", plan.text(APP, "celery_version"))
+    return Decision(APP, "visibility_timeout_seconds", redelivery.default_seconds, because, (origin,))
 
 
 def _objections(plan: Plan, instead: str) -> Iterator[Diagnostic]:

@@ -112,6 +112,8 @@ def _kept(plan: Plan, scope: Scope, queue: Scope, *, two_flags: bool) -> Iterato
                 "an unacknowledged message is redelivered and killed at its hard limit again, without end"
             )
             yield Decision(scope, "options.acks_on_timeout", ACKS_ON_TIMEOUT, because, (*origins, timeout))
+    elif plan.as_is(scope):
+        return
     elif counts_deliveries(plan, scope):
         version = Derived(APP, "celery_version")
         yield Decision(

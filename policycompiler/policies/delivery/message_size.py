@@ -81,7 +81,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         help_text = "store the data elsewhere and send its key, or correct `payload` if it is smaller"
         yield finding.at(path, message, help=help_text)
         pinned = plan.find(scope, key) or plan.get(APP, "task_compression")
-        if task.payload > tuned.large and not pinned and not plan.value(scope, "external"):
+        free = not pinned and not plan.value(scope, "external") and not plan.as_is(scope)
+        if task.payload > tuned.large and free:
             large = parameter(NAME, "large", tuned.large)
             origins = (Derived(scope, "payload_bytes"), large, Constant("COMPRESSION", COMPRESSION))
             because = f"its messages have up to {_exact(task.payload)}, more than {_exact(tuned.large)}"

@@ -141,7 +141,8 @@ def _options(plan: Plan, scope: Scope, retry: Retry) -> Iterator[Decision]:
     """The options that follow from the declaration, except those that are pinned."""
     declared: Origin = Written(("tasks", scope.name, "retry"))
     for key, (value, because, origin) in _decided(scope, retry, automatic=_is_automatic(plan, scope, retry)):
-        if plan.find(scope, f"options.{key}") is None:
+        said = isinstance(origin, Written) or not plan.as_is(scope)
+        if said and plan.find(scope, f"options.{key}") is None:
             origins = (origin,) if isinstance(origin, Written) else (declared, origin)
             yield Decision(scope, f"options.{key}", value, because, origins)
 

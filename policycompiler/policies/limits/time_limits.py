@@ -278,6 +278,13 @@ def _longest_run(plan: Plan, scope: Scope, hard_key: str, hard: float | None, as
     if of_app is not None:
         because = "the pool applies the hard time limit of the app to a task without its own"
         return Decision(scope, key, of_app, because, (Derived(APP, APP_HARD),))
+    workers = plan.get(scope, "workers", [])
+    assert isinstance(workers, list)
+    limits = [Derived(Scope("worker", str(name)), "time_limit") for name in workers]
+    if limits and all(_seconds(plan, limit.scope, limit.key) for limit in limits):
+        longest = max(limits, key=lambda limit: plan.number(limit.scope, limit.key))
+        because = "the task has no hard time limit, and its workers apply theirs"
+        return Decision(scope, key, plan.number(longest.scope, longest.key), because, tuple(limits))
     because = "the task has no hard time limit, so timeouts assume the longest expected run plus a margin"
     return Decision(scope, key, assumed.seconds, because, assumed.origins)
 

@@ -54,7 +54,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
         for setting, (key, kind) in _SETTINGS.items():
             value = plan.get(APP, setting)
             free = plan.find(scope, key) is None and not (
-                key == "concurrency" and plan.find(scope, "autoscale")
+                key == "concurrency"
+                and (plan.find(scope, "autoscale") or plan.find(scope, "concurrency_source"))
             )
             if free and isinstance(value, kind) and value is not None:
                 because = f"`{setting}` is pinned for all workers"

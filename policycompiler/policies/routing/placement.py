@@ -46,7 +46,7 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.model import Workload
 from policycompiler.model.classes import DEFAULT_CLASS
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Written
+from policycompiler.plan import APP, Constant, Decision, Default, Derived, Origin, Plan, Scope, Written
 from policycompiler.policies.policy import class_bound
 from policycompiler.quantities import duration
 
@@ -64,10 +64,22 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
             message = f"another app runs {name}, but the workload does not name the queue that it consumes"
             path = ("tasks", name, "external")
             yield EXTERNAL_WITHOUT_QUEUE.at(path, message, help="add `queue: NAME`")
-        if plan.find(scope, "queue") is None:
+        if plan.find(scope, "queue") is None and not plan.as_is(scope):
             yield _own_class(spec, plan, scope, service)
     if plan.find(APP, "task_default_queue") is None:
         yield _default_queue(spec, plan, service)
+    for name in spec.tasks:
+        scope = Scope("task", name)
+        if plan.find(scope, "queue") is None:
+            yield _left_to_celery(plan, scope)
+
+
+def _left_to_celery(plan: Plan, scope: Scope) -> Decision:
+    """Celery sends a task without a queue to the default queue, unless its decorator names another one."""
+    queue = Derived(APP, "task_default_queue")
+    because = "the workload names no queue, and Celery sends the task to the default queue"
+    origins = (Default(queue.key, plan.text(APP, "celery_version")), queue)
+    return Decision(scope, "queue", plan.text(APP, queue.key), because, origins)
 
 
 def _own_class(spec: Workload, plan: Plan, scope: Scope, service: str) -> Decision:
@@ -95,7 +107,11 @@ def _own_class(spec: Workload, plan: Plan, scope: Scope, service: str) -> Decisi
 
 
 def _default_queue(spec: Workload, plan: Plan, service: str) -> Decision:
-    tasks = [task for name in spec.tasks if not plan.value(task := Scope("task", name), "external")]
+    tasks = [
+        task
+        for name in spec.tasks
+        if not plan.value(task := Scope("task", name), "external") and plan.find(task, "queue")
+    ]
     pinned = {scope for scope in tasks if spec.tasks[scope.name].queue is not None}
     own = {plan.text(scope, "queue"): scope for scope in sorted(tasks, reverse=True) if scope not in pinned}
     table = _predefined(spec, plan)

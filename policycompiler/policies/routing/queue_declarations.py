@@ -178,7 +178,7 @@ def _unused(transport: str, name: str, queue: Queue) -> Iterator[Diagnostic]:
 def _queue(
     plan: Plan, scope: Scope, written: Queue | None, kind: _Kind, tuned: Parameters
 ) -> Iterator[Decision]:
-    yield from _arguments(scope, (written and written.arguments) or {}, kind, tuned)
+    yield from _arguments(plan, scope, (written and written.arguments) or {}, kind, tuned)
     decided: dict[str, tuple[Value, str]] = {
         "exchange": (scope.name, "the exchange has the name of the queue"),
         "routing_key": (scope.name, "the routing key is the name of the queue"),
@@ -197,15 +197,16 @@ def _queue(
 
 
 def _arguments(
-    scope: Scope, written: Mapping[str, Value], kind: _Kind, tuned: Parameters
+    plan: Plan, scope: Scope, written: Mapping[str, Value], kind: _Kind, tuned: Parameters
 ) -> Iterator[Decision]:
     """The type and the arguments: the declared ones, and those of a quorum queue."""
-    type_ = str(written.get(TYPE, QUORUM if kind.quorum else CLASSIC))
-    yield Decision(scope, "type", type_, kind.because, (kind.origin,))
+    if plan.find(scope, "type") is None:
+        type_ = str(written.get(TYPE, QUORUM if kind.quorum else CLASSIC))
+        yield Decision(scope, "type", type_, kind.because, (kind.origin,))
     for name, value in written.items():
         origin = Written(("queues", scope.name, "arguments", name))
         yield Decision(scope, f"arguments.{name}", value, "the workload pins it", (origin,))
-    if kind.quorum and TYPE not in written:
+    if kind.quorum and TYPE not in written and not plan.setting(scope, "type").is_left_to_celery:
         yield Decision(scope, f"arguments.{TYPE}", QUORUM, kind.because, (Derived(scope, "type"),))
     if kind.quorum and not kind.as_celery_makes_it and LIMIT not in written:
         because = "a message that kills its worker must not return without end"
@@ -282,6 +283,10 @@ def _objections(scope: Scope, written: Queue) -> Iterator[Diagnostic]:
 
 
 def _kind(plan: Plan, scope: Scope, written: Queue | None, tuned: Parameters) -> _Kind:
+    left = plan.find(scope, "type")
+    if left is not None:
+        quorum, origin = left.value == QUORUM, Derived(scope, "type")
+        return _Kind(quorum, left.because, origin, as_celery_makes_it=True)
     if not plan.broker.quorum_queues:
         return _Kind(quorum=False, because="this broker has only one type of queue", origin=_TRANSPORT)
     if plan.value(scope, "broadcast"):

@@ -67,8 +67,21 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Diagnostic, Fix, Related, Remove, SpecPath, error, warning
 from policycompiler.knowledge import pools
 from policycompiler.knowledge.beat_schedulers import NO_STORE, STORES
+from policycompiler.knowledge.celery_defaults import BEAT_LOG_LEVEL
 from policycompiler.model import Workload
-from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.plan import (
+    APP,
+    BEAT,
+    Constant,
+    Decision,
+    Default,
+    Derived,
+    Origin,
+    Plan,
+    Scope,
+    Value,
+    Written,
+)
 
 NAME = "beat"
 
@@ -85,6 +98,8 @@ STOP_TIMEOUT_SECONDS = 10
 """At a stop, beat only writes its state file."""
 LOG_LEVEL = "INFO"
 """One log line for each sent task."""
+CELERYS_INTERVAL_SECONDS = 300
+"""The default of a scheduler that keeps its state in a file."""
 CLEANED_BY_BEAT = frozenset({"database", "mongodb"})
 """Result backends that never delete results, and that Celery can clean."""
 
@@ -94,7 +109,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     inside = [
         name for name, worker in spec.workers.items() if worker.options is not None and worker.options.beat
     ]
-    cleaning = _cleaning(plan)
+    cleaning = () if plan.as_is(APP) else _cleaning(plan)
     needed = bool(plan.scopes("schedule") or spec.beat is not None or cleaning)
     yield from _inside(plan, inside, needed=needed)
     # A custom scheduler may have entries that are not in the workload, for instance in a database.
@@ -150,6 +165,11 @@ def _inside(plan: Plan, names: list[str], *, needed: bool) -> Iterator[Diagnosti
             yield BEAT_IN_WORKER.at(path, message, help=help_text, fix=fix)
 
 
+def _left_to_celery(plan: Plan, key: str, value: Value, name: str) -> Decision:
+    because = "the workload does not set it, and this is Celery's default"
+    return Decision(BEAT, key, value, because, (Default(name, plan.text(APP, "celery_version")),))
+
+
 def _decisions(spec: Workload, plan: Plan, cleaning: tuple[Origin, ...]) -> Iterator[Decision]:
     written = spec.beat
     if written is not None and written.scheduler is not None:
@@ -157,6 +177,8 @@ def _decisions(spec: Workload, plan: Plan, cleaning: tuple[Origin, ...]) -> Iter
         yield Decision(BEAT, "scheduler", written.scheduler, "the workload pins it", origins)
         because = "`celery beat` without `--scheduler` must start the same scheduler"
         yield Decision(APP, "beat_scheduler", written.scheduler, because, (Derived(BEAT, "scheduler"),))
+    elif plan.as_is(BEAT):
+        yield _left_to_celery(plan, "scheduler", SCHEDULER, "beat_scheduler")
     else:
         origins = (Constant("SCHEDULER", SCHEDULER), *cleaning)
         because = "this scheduler keeps its state in one file and needs nothing else"
@@ -185,5 +207,10 @@ def _decisions(spec: Workload, plan: Plan, cleaning: tuple[Origin, ...]) -> Iter
         because = "beat reads changes in its store within this time"
         del numbers["max_interval_seconds"]
         yield Decision(BEAT, "max_interval_seconds", noticed, because, (Derived(BEAT, "store"),))
+    if plan.as_is(BEAT):
+        del numbers["log_level"]
+        yield _left_to_celery(plan, "log_level", BEAT_LOG_LEVEL, "--loglevel")
+        if numbers.pop("max_interval_seconds", None):
+            yield _left_to_celery(plan, "max_interval_seconds", CELERYS_INTERVAL_SECONDS, "--max-interval")
     for key, (value, because) in numbers.items():
         yield Decision(BEAT, key, value, because, (Constant(key.upper(), value),))

@@ -227,7 +227,7 @@ def _decided(
         options = {**options, "expires": schedule.expires}
         origins += (Written((*path, "expires")),)
     elif "expires" not in options:
-        expiry = _expiry(plan, schedule, apart, tuned, path, task)
+        expiry = None if plan.as_is(scope) else _expiry(plan, schedule, apart, tuned, path, task)
         if expiry is not None:
             options = {**options, "expires": expiry.seconds}
             because, origins = expiry.because, origins + expiry.origins

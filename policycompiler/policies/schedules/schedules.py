@@ -235,12 +235,15 @@ def _decisions(plan: Plan, scope: Scope, schedule: Schedule, path: SpecPath) -> 
             yield Decision(scope, key, value, declared, (Written((*path, key)),))
     if schedule.cron is not None:
         zone = schedule.timezone or plan.value(APP, "timezone") or TIMEZONE
-        origin: Origin = Written((*path, "timezone"))
+        origins: tuple[Origin, ...] = (Written((*path, "timezone")),)
         because = declared
         if schedule.timezone is None:
-            origin = Derived(APP, "timezone")
+            of_app = plan.setting(APP, "timezone")
+            # A crontab without a zone of its own follows the app, whatever its code sets.
+            left = of_app.origins if of_app.is_left_to_celery else ()
+            origins = (*left, Derived(APP, "timezone"))
             because = "the schedule declares no time zone, and the app has this one"
-        yield Decision(scope, "timezone", zone, because, (origin,))
+        yield Decision(scope, "timezone", zone, because, origins)
 
 
 def _kind(schedule: Schedule) -> str:

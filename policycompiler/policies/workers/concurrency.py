@@ -8,6 +8,9 @@ Because:
     in every container. With declared rates and run times, the slots follow from the load at peak, plus a
     reserve. Waits grow without bound as slots fill up. Otherwise the number of slots is a modest one.
 
+    With `concurrency: auto`, or a variable such as `${CELERY_CONCURRENCY}`, the machine decides. Then no file
+    has a number, and policies assume the cores of the declared hosts, or a parameter.
+
     If the memory of a worker and of its tasks is declared, a worker process has only as many slots as fit.
     Autoscaling works with prefork only. A thread pool cannot grow, and its worker exits with an error when it
     must (https://docs.celeryq.dev/en/stable/userguide/workers.html#autoscaling).
@@ -44,6 +47,7 @@ Parameters:
     `most_slots`: the most slots of one worker process; 32.
     `slots_io`: the slots of a worker whose tasks wait, if not all rates are declared; 4.
     `slots_cpu`: the slots of a worker whose tasks compute, if not all rates are declared; 2.
+    `assumed_slots`: the slots that policies assume if the machine or a variable decides them; 4.
     `many_processes`: a worker that needs more processes probably has a wrong declared number; 100.
     `many_slots`: the same for the slots of one process, if replicas are pinned; 1000.
 """
@@ -62,13 +66,16 @@ from policycompiler.hazards.pools import fixed_size
 from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import (
+    APP,
     MOST_PROCESSES,
     Constant,
     Decision,
+    Default,
     Derived,
     Origin,
     Plan,
     Scope,
+    Written,
 )
 from policycompiler.policies.policy import parameter
 from policycompiler.quantities import size as size_text
@@ -106,6 +113,9 @@ class Parameters(PolicyParameters):
     slots_cpu: Annotated[int, Field(ge=1, le=10000)] = Field(
         2, description="slots if not all rates are declared; tasks that compute cannot share a core"
     )
+    assumed_slots: Annotated[int, Field(ge=1, le=10000)] = Field(
+        4, description="slots that policies assume if the machine or an environment variable decides them"
+    )
     many_processes: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] = Field(
         100,
         description="a worker that needs more processes probably has a wrong declared number",
@@ -128,9 +138,13 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     yield from _autoscaling(spec, plan)
     for scope in plan.scopes("worker"):
         pinned = plan.find(scope, "concurrency") or plan.find(scope, "autoscale")
-        if pinned is None:
+        left = plan.as_is(APP) and scope.name in spec.workers
+        if pinned is None and (left or plan.find(scope, "concurrency_source")):
+            yield _assumed(spec, plan, scope, tuned)
+        elif pinned is None:
             yield from _slots(plan, scope, tuned)
-        elif plan.find(scope, "replicas") is None:
+            continue
+        if plan.find(scope, "replicas") is None:
             yield Decision(
                 scope,
                 "replicas",
@@ -149,6 +163,33 @@ def _autoscaling(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             message = f"autoscale `min` is {slots.min} slots, more than `max` with {slots.max}"
             yield AUTOSCALE_ORDER.at((*path, "min"), message, help="swap `min` and `max`")
     yield from as_findings(fixed_size(plan), AUTOSCALE_OFF_PREFORK)
+
+
+def _assumed(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Decision:
+    """The slots for policies if a machine or an environment decides them; no file has the number."""
+    source = plan.find(scope, "concurrency_source")
+    origins: tuple[Origin, ...] = (Derived(scope, "concurrency_source"),)
+    if source is None:
+        origins = (Default("--concurrency", plan.text(APP, "celery_version")),)
+    if not pools.pool(plan.text(scope, "pool")).slots:
+        because = f"a {plan.text(scope, 'pool')} pool has one slot"
+        return Decision(scope, "concurrency", 1, because, (*origins, Derived(scope, "pool")))
+    by_cores = source is None or source.value == "auto"
+    cores = [
+        (host.cores, Written(("hosts", name, "cores")))
+        for name, host in sorted(spec.hosts.items())
+        if host.cores is not None and scope.name in (host.workers or {})
+    ]
+    if by_cores and cores:
+        number, origin = min(cores)
+        because = "the worker has one slot for each core of its machine"
+        return Decision(scope, "concurrency", number, because, (*origins, origin))
+    decides = (
+        "the machine of the worker decides the number" if by_cores else "an environment variable decides it"
+    )
+    because = f"{decides}, and policies assume {_count(tuned.assumed_slots)}"
+    assumed = parameter(NAME, "assumed_slots", tuned.assumed_slots)
+    return Decision(scope, "concurrency", tuned.assumed_slots, because, (*origins, assumed))
 
 
 def _slots(plan: Plan, scope: Scope, tuned: Parameters) -> Iterator[Decision | Diagnostic]:

@@ -221,7 +221,10 @@ def _objections(plan: Plan, scope: Scope, runs: _Runs, tuned: Parameters) -> Ite
             "while another worker is idle"
         )
         related = (Related(("tasks", task.name, "runtime"), f"p99 {duration(seconds)}"),)
-        help_text = "remove the pin (the compiler then sets 1), or give the long task a separate worker"
+        instead = "remove the pin (the compiler then sets 1)"
+        if plan.written(scope, "prefetch_multiplier") is None:
+            instead = "write `options: {prefetch_multiplier: 1}`"
+        help_text = f"{instead}, or give the long task a separate worker"
         yield PREFETCH_LONG.at(path, message, help=help_text, related=related)
     elif multiplier == ONE_A_SLOT and _short(runs, tuned):
         message = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from policycompiler.policies.policy import Policy
 from policycompiler.policies.written import (
     as_written,
+    celery_defaults,
     declared_facts,
     given_twice,
     inert_settings,
@@ -19,6 +20,7 @@ from policycompiler.policies.written import (
 
 DECIDERS: tuple[Policy, ...] = (
     as_written,
+    celery_defaults,
     declared_facts,
 )
 

@@ -9,7 +9,7 @@ Decides:
     `replicas`, `memory_bytes`, `stop_timeout_seconds`, `command_prefix`, `environment`,
     `prefetch_multiplier`, `max_tasks_per_child`, `max_memory_per_child`, `without_gossip`,
     `without_mingle`, `without_heartbeat`, `heartbeat_interval`, `optimization`, `disable_prefetch`,
-    `log_level`.
+    `log_level`, `time_limit`, `soft_time_limit`, `statedb`, `app`, `concurrency_source`; `beat/app`.
 
 Because:
     A user who knows better than the policies pins a value under Celery's own name and must be able to rely
@@ -41,7 +41,9 @@ from policycompiler.diagnostics import SpecPath
 from policycompiler.knowledge.celery_settings import NEWEST_CELERY
 from policycompiler.model import Worker, Workload
 from policycompiler.model.pins import may_be_pinned
-from policycompiler.plan import APP, Constant, Decision, Plan, Scope, Value, Written
+from policycompiler.model.units import BY_THE_APP
+from policycompiler.model.workload.workers import SlotsFrom
+from policycompiler.plan import APP, BEAT, Constant, Decision, Plan, Scope, Value, Written
 
 NAME = "as-written"
 
@@ -60,6 +62,7 @@ _WORKER_FIELDS = {
     "stop_timeout": "stop_timeout_seconds",
     "command_prefix": "command_prefix",
     "environment": "environment",
+    "app": "app",
 }
 _WORKER_OPTIONS = {
     "prefetch_multiplier": "prefetch_multiplier",
@@ -71,6 +74,9 @@ _WORKER_OPTIONS = {
     "heartbeat_interval": "heartbeat_interval",
     "optimization": "optimization",
     "disable_prefetch": "disable_prefetch",
+    "time_limit": "time_limit",
+    "soft_time_limit": "soft_time_limit",
+    "statedb": "statedb",
     "loglevel": "log_level",
 }
 
@@ -82,6 +88,16 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     for key, value in ((spec.celery and spec.celery.settings) or {}).items():
         if may_be_pinned(key, value):
             yield _pin(APP, key, value, ("celery", "settings", key))
+    yield from _tasks(spec)
+    for name, queue in spec.queues.items():
+        yield from _fields(Scope("queue", name), queue, _QUEUE_FIELDS, ("queues", name))
+    if spec.beat is not None and spec.beat.app is not None:
+        yield _pin(BEAT, "app", spec.beat.app, ("beat", "app"))
+    for name, worker in spec.workers.items():
+        yield from _worker(Scope("worker", name), worker, ("workers", name))
+
+
+def _tasks(spec: Workload) -> Iterator[Decision]:
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
         if task.queue is not None:
@@ -92,10 +108,6 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
             for key in _NULL_IS_NO_LIMIT.intersection(written):
                 if getattr(task.options, key) is None:
                     yield _pin(scope, f"options.{key}", None, ("tasks", name, "options", key))
-    for name, queue in spec.queues.items():
-        yield from _fields(Scope("queue", name), queue, _QUEUE_FIELDS, ("queues", name))
-    for name, worker in spec.workers.items():
-        yield from _worker(Scope("worker", name), worker, ("workers", name))
 
 
 def _worker(scope: Scope, worker: Worker, path: SpecPath) -> Iterator[Decision]:
@@ -104,7 +116,9 @@ def _worker(scope: Scope, worker: Worker, path: SpecPath) -> Iterator[Decision]:
         yield from _fields(scope, worker.options, _WORKER_OPTIONS, (*path, "options"))
     if worker.concurrency is not None:
         slots, where = worker.concurrency, (*path, "concurrency")
-        if slots.min == slots.max:
+        if isinstance(slots, SlotsFrom):
+            yield _pin(scope, "concurrency_source", slots.source, where)
+        elif slots.min == slots.max:
             yield _pin(scope, "concurrency", slots.max, where)
         else:
             yield _pin(scope, "autoscale", {"min": slots.min, "max": slots.max}, where)
@@ -135,7 +149,12 @@ def _identity(spec: Workload) -> Iterator[Decision]:
 
 
 def _address(key: str, address: str, path: SpecPath) -> Iterator[Decision]:
-    """A URL, or the environment variable that holds it, which is a setting of its own."""
+    """A URL, or the environment variable that holds it, which is a setting of its own.
+
+    Nothing, if the application sets the URL itself.
+    """
+    if address == BY_THE_APP:
+        return
     if address.startswith("${"):
         yield _declared(f"{key}_variable", address[2:-1], path)
     else:

@@ -26,4 +26,7 @@ def address(plan: Plan) -> tuple[str, str]:
     variable = plan.get(APP, "broker_url_variable")
     if isinstance(variable, str):
         return variable, ""
+    if plan.find(APP, "broker_url") is None:
+        # The application sets the URL itself; the person who runs the command sets the variable.
+        return "CELERY_BROKER_URL", ""
     return "CELERY_BROKER_URL", f"CELERY_BROKER_URL={shlex.quote(str(plan.get(APP, 'broker_url', '')))} "

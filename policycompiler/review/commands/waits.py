@@ -7,6 +7,7 @@ workers, and `rabbitmqctl` runs on a node of the broker.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -113,7 +114,10 @@ def until_workers_answer(plan: Plan) -> Iterator[WaitFor]:
 
 
 def _answer(plan: Plan, worker: Scope) -> str:
-    name = f"`{plan.get(worker, 'node_name', worker.name)}.*`"
+    written = str(plan.get(worker, "node_name", worker.name))
+    name = f"`{written}.*`"
+    if plan.get(worker, "node_name_is_whole"):
+        name = f"`{re.sub(r'%[hndiI]', '*', written)}`"
     replicas = plan.number_if_any(worker, "replicas") or 1
     times = f" {replicas:g} times" if replicas > 1 else ""
     return f"{name}{times} with {_coded(plan.texts(worker, 'queues'))}"

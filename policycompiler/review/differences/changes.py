@@ -54,12 +54,16 @@ def _differing(old: Plan, new: Plan) -> Iterator[tuple[Scope, str]]:
         for scope in {*old.scopes(kind), *new.scopes(kind)}:
             before, after = old.keys(scope), new.keys(scope)
             for key in {*before, *after}:
-                if (
-                    key not in before
-                    or key not in after
-                    or not fleet.same(before[key].value, after[key].value)
-                ):
+                if not _are_equal(before.get(key), after.get(key)):
                     yield scope, key
+
+
+def _are_equal(old: Setting | None, new: Setting | None) -> bool:
+    """Whether both sides have the same value; a setting that is left to Celery says no more than none."""
+    if old is not None and new is not None:
+        return fleet.same(old.value, new.value)
+    found = old or new
+    return found is None or found.is_left_to_celery
 
 
 def _of_scope(pair: Pair, scope: Scope, earlier: dict[str, str], today: date | None) -> Iterator[Change]:

@@ -145,6 +145,8 @@ _HARMLESS_KINDS = {
     "disabled_schedule-added": "beat does not send a disabled schedule",
     "disabled_schedule-changed": "beat does not send a disabled schedule",
     "disabled_schedule-removed": "beat did not send the disabled schedule",
+    "policies": "files set values that were left to Celery, or the reverse; a value in a file overrides a "
+    "decorator, a base class or a setting that the workload does not show",
     "task-facts": "other settings are computed from this fact; no process reads the fact itself",
     "task-priority": "a priority changes the order of messages and loses none",
     "queue-promise": "alerts and sizes are computed from this value; no process reads the value itself",

@@ -1,8 +1,8 @@
 """The workers, and the queues that each of them consumes.
 
 Decides:
-    `worker:NAME/queues` and `worker:NAME/tasks`; `queue:NAME/workers`, `tasks`, `external` and
-    `broadcast`; `task:NAME/workers`.
+    `worker:NAME/queues`, `worker:NAME/tasks`, and `exclude_queues` of a worker that consumes all other queues
+    of the app; `queue:NAME/workers`, `tasks`, `external` and `broadcast`; `task:NAME/workers`.
 
 Because:
     If no worker consumes a queue, its messages are never processed, and no error shows it. So each queue that
@@ -64,8 +64,9 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Annotated
 
 from pydantic import Field
@@ -73,8 +74,8 @@ from pydantic import Field
 from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error, info, warning
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.unconsumed import unconsumed
-from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import Constant, Decision, Origin, Plan, Scope, Written
+from policycompiler.model import PolicyParameters, Workload, is_name
+from policycompiler.plan import APP, Constant, Decision, Default, Origin, Plan, Scope, Written
 from policycompiler.policies.policy import parameter
 from policycompiler.policies.routing.consumers.decisions import of_queue, of_tasks, of_workers
 from policycompiler.policies.routing.consumers.sending import sent_tasks, sent_to
@@ -88,6 +89,8 @@ WORKER_WITHOUT_QUEUES = error("PC404", "worker-without-queues")
 QUEUE_UNKNOWN = warning("PC413", "queue-unknown")
 TOO_MANY_WORKERS = info("PC436", "too-many-workers")
 
+_LONGEST_PLAIN = 60
+_DIGITS = 6
 ONE_WORKER_A_QUEUE = True
 """One worker has one prefetch and one pool for all its queues, so each latency target has its own worker."""
 
@@ -111,18 +114,26 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     }
     ours = [queue for queue in known if queue not in of_others]
     for name, worker in spec.workers.items():
-        matched, findings = _matched(name, worker.queues, known, ours)
-        yield from findings
+        if worker.queues is None and name not in known and plan.as_is(APP):
+            matched = _all_of_celery(spec, plan)
+        else:
+            matched, findings = _matched(name, worker.queues, known, ours)
+            yield from findings
+        without = (worker.options and worker.options.exclude_queues) or []
+        if without and all(isinstance(origin, Default) for origin in matched.values()):
+            yield _excluded(name, without)
         for queue, origin in matched.items():
-            consumed.setdefault(queue, {})[name] = origin
-    lonely = [queue for queue in ours if queue not in consumed]
+            if queue not in without:
+                consumed.setdefault(queue, {})[name] = origin
+    lonely = [queue for queue in ours if queue not in consumed and _may_get_a_worker(plan, queue, sent)]
     groups = shared(spec, plan, lonely, sent, tuned.max_workers - len(spec.workers))
     yield from _too_many(groups, len(spec.workers), tuned.max_workers)
     for group in groups:
         few = parameter(NAME, "max_workers", tuned.max_workers)
         one = Constant("ONE_WORKER_A_QUEUE", ONE_WORKER_A_QUEUE)
+        consumer = _worker_of(group.queues[0])
         for queue in group.queues:
-            consumed[queue] = {group.queues[0]: one if len(group.queues) == 1 else few}
+            consumed[queue] = {consumer: one if len(group.queues) == 1 else few}
     told: dict[str, SpecPath] = {}
     for queue in sorted({*known, *consumed}):
         tasks = sent.get(queue, [])
@@ -134,6 +145,34 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     yield from of_workers(spec, plan, consumed, sent)
     yield from of_tasks(plan, spec.tasks, consumed)
     yield from as_findings(unconsumed(plan, told), QUEUE_UNCONSUMED)
+
+
+def _all_of_celery(spec: Workload, plan: Plan) -> dict[str, Origin]:
+    """The queues of a worker that names none: those in `task_queues`, or else the default queue."""
+    origin = Default("--queues", plan.text(APP, "celery_version"))
+    return dict.fromkeys(spec.queues or [plan.text(APP, "task_default_queue")], origin)
+
+
+def _excluded(name: str, queues: Sequence[str]) -> Decision:
+    path = ("workers", name, "options", "exclude_queues")
+    because = "the workload excludes these queues from all queues of the app"
+    return Decision(Scope("worker", name), "exclude_queues", [*queues], because, (Written(path),))
+
+
+def _may_get_a_worker(plan: Plan, queue: str, sent: Mapping[str, list[str]]) -> bool:
+    """Whether policies chose the queue: if the app is left to Celery, no other queue gets a new worker."""
+    tasks = [Scope("task", name) for name in sent.get(queue, [])]
+    chosen = [task for task in tasks if not plan.as_is(task) and plan.written(task, "queue") is None]
+    return not plan.as_is(APP) or any(plan.text(task, "queue") == queue for task in chosen)
+
+
+def _worker_of(queue: str) -> str:
+    """The name of a new worker for a queue: that of the queue, in characters that files and units accept."""
+    if is_name(queue):
+        return queue
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", queue).strip("-")[:_LONGEST_PLAIN] or "queue"
+    # Several queues may have the same plain characters.
+    return f"{plain}-{sha256(queue.encode()).hexdigest()[:_DIGITS]}"
 
 
 def _is_external(spec: Workload, plan: Plan, queue: str, tasks: list[str], *, is_consumed: bool) -> bool:
@@ -158,7 +197,7 @@ def _matched(
     findings = []
     for index, pattern in enumerate(patterns or []):
         where = (*path, "queues", index)
-        names = [queue for queue in ours if fnmatchcase(queue, pattern)] if "*" in pattern else [pattern]
+        names = [queue for queue in ours if _covers(pattern, queue)] if "*" in pattern else [pattern]
         if "*" not in pattern and pattern not in known:
             message = f"no task is sent to queue {pattern}, and no `queues:` entry declares it"
             findings.append(QUEUE_UNKNOWN.at(where, message, help=did_you_mean(pattern, known)))
@@ -171,6 +210,11 @@ def _matched(
         message = f"worker {name} consumes no queue"
         findings.append(WORKER_WITHOUT_QUEUES.at(path, message, help="add `queues: [NAME]`"))
     return matched, findings
+
+
+def _covers(pattern: str, queue: str) -> bool:
+    """Whether a queue matches; only `*` is special, because a name may have brackets or a question mark."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), queue, re.DOTALL) is not None
 
 
 def _too_many(groups: Sequence[Group], written: int, most: int) -> Iterator[Diagnostic]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.model import Workload
-from policycompiler.plan import Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Written
+from policycompiler.plan import Constant, Decision, Default, Derived, Origin, Parameter, Plan, Scope, Written
 
 BROADCAST = False
 """A task runs once unless its queue is declared as a broadcast."""
@@ -17,7 +17,9 @@ def of_queue(
 ) -> Iterator[Decision]:
     """The consumers of a queue, its tasks, and its kind."""
     from_workers: tuple[Origin, ...] = tuple(Derived(Scope("worker", name), "queues") for name in workers)
-    because = "these workers consume it" if workers else "another app consumes the queue"
+    because = "these workers consume it"
+    if not workers:
+        because = "another app consumes the queue" if external else "no worker of the workload consumes it"
     yield Decision(scope, "workers", [*workers], because, from_workers or (Written(place),))
     routed = [Scope("task", name) for name in tasks if plan.value(Scope("task", name), "queue") == scope.name]
     from_tasks: tuple[Origin, ...] = tuple(Derived(task, "queue") for task in routed)
@@ -43,7 +45,9 @@ def of_workers(
         origins = tuple(dict.fromkeys(queues[queue] for queue in sorted(queues)))
         origins = origins or (Written(("workers", worker)),)
         because = "the workload lists these queues"
-        if isinstance(origins[0], Constant):
+        if isinstance(origins[0], Default):
+            because = "the workload names no queue, so the worker consumes all queues of the app"
+        elif isinstance(origins[0], Constant):
             because = "no other worker consumes this queue"
         elif isinstance(origins[0], Parameter):
             because = "no other worker consumes these queues, and the policy file allows only a few workers"
@@ -62,7 +66,12 @@ def of_tasks(plan: Plan, tasks: Iterable[str], consumed: Mapping[str, Iterable[s
         queue = plan.text(task, "queue")
         workers = [] if plan.value(task, "external") else by_queue.get(queue, [])
         origins = (Derived(task, "queue"), Derived(Scope("queue", queue), "workers"))
-        because = "these workers consume its queue" if workers else "another app runs the task"
+        because = "these workers consume its queue"
+        if not workers:
+            external = plan.value(task, "external")
+            because = (
+                "another app runs the task" if external else "no worker of the workload consumes its queue"
+            )
         yield Decision(task, "workers", [*workers], because, origins)
 
 

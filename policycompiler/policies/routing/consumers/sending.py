@@ -29,8 +29,8 @@ def sent_to(spec: Workload, plan: Plan) -> dict[str, SpecPath]:
         for index, queue in enumerate(task.call_time_queues or []):
             places.setdefault(queue, ("tasks", name, "call_time_queues", index))
     for name, schedule in sorted(spec.schedules.items()):
-        queue = schedule.options.queue if schedule.options else None
-        if queue is not None:
-            places.setdefault(queue, ("schedules", name, "options", "queue"))
+        named = schedule.options.queue if schedule.options else None
+        if named is not None:
+            places.setdefault(named, ("schedules", name, "options", "queue"))
     places.setdefault(plan.text(APP, "task_default_queue"), ("service",))
     return places
