@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+from policycompiler.adopt import other_apps, sections
 from policycompiler.adopt.folder import POLICY, WORKLOADS, Draft, service_name
 from policycompiler.adopt.sections import CELERYS_QUEUE
 from policycompiler.compiler import Compilation, compile_workload
@@ -22,7 +23,7 @@ from policycompiler.reality.code import today as code_today
 from policycompiler.reality.commands.today import Workers, workers_of
 from policycompiler.reality.observed import observed
 from policycompiler.reality.today import plan_of_today
-from policycompiler.verify.audit import audit
+from policycompiler.verify.audit import audit, unregistered
 
 _MOST_ROUNDS = 5
 """How often refused values are dropped; a second value of the same field shows only in the next round."""
@@ -85,10 +86,12 @@ def adopt(sources: Sources, service: str | None) -> Adopted:
             *(setting for each in found for setting in code_today.settings(each)),
             *(() if found else _app_of(workers)),
             *workers.settings,
-            *(_of_source(source) if source else ()),
+            *other_apps.of_workers(found, workers.settings),
+            *(_of_source(source, found) if source else ()),
         )
     )
     left = [Left(code.app, each.what, each.why) for code in found for each in code.unsaid]
+    left += [Left(*each) for each in (*other_apps.left(found), *sections.dropped_options(plan))]
     left += [Left(each.place, "a command", each.why) for each in started.unread]
     left += [Left(each.place, each.what, each.why) for each in workers.unsayable]
     name = service or service_name(str(plan.get(APP, "app", "service")))
@@ -126,14 +129,17 @@ def _app_of(workers: Workers) -> Iterator[Setting]:
             return
 
 
-def _of_source(source: SourceCode) -> Iterator[Setting]:
-    """The tasks of the source, for those that no process registers."""
-    for task in source.tasks:
-        if task.named:
-            scope = Scope("task", task.name)
+def _of_source(source: SourceCode, found: Sequence[Code]) -> Iterator[Setting]:
+    """The tasks that only the source shows: no app registers them."""
+    known = {name for code in found for name in code.facts["tasks"]}
+    for task in unregistered(found, source):
+        scope = Scope("task", task.name)
+        if task.named and task.name not in known:
+            # A task without an option is a task too.
+            yield observed(scope, "longest_run_seconds", None, source=code_today.CODE, place=task.place)
             for option, value in task.options.items():
                 key = option if option == "queue" else f"options.{option}"
-                yield observed(scope, key, value, source="code", place=task.place)
+                yield observed(scope, key, value, source=code_today.CODE, place=task.place)
 
 
 def _compiled(draft: Draft) -> tuple[dict[str, str], Compilation, list[Left]]:
@@ -146,9 +152,7 @@ def _compiled(draft: Draft) -> tuple[dict[str, str], Compilation, list[Left]]:
             for name, text in files.items():
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_text(text, encoding="utf-8")
-            compilation = compile_workload(
-                [folder / WORKLOADS], policy=folder / POLICY, targets=[], root=folder
-            )
+            compilation = compile_workload([Path(WORKLOADS)], policy=Path(POLICY), targets=[], root=folder)
             if compilation.plan is not None:
                 break
             dropped = list(draft.drop(compilation.diagnostics))

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any, TypeAlias
 
+from policycompiler.knowledge.beat_schedulers import NO_STORE, PERSISTENT, STORES, Store, store_of
 from policycompiler.knowledge.celery_settings import SECTIONS, is_setting
 from policycompiler.plan import APP, BEAT, Plan, Scope, Value
+from policycompiler.reality.today import place_of
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -34,8 +36,10 @@ _WORKER_OPTIONS = {
     **{key: key for key in ("prefetch_multiplier", "max_tasks_per_child", "max_memory_per_child")},
     **{key: key for key in ("without_gossip", "without_mingle", "without_heartbeat", "heartbeat_interval")},
     **{key: key for key in ("optimization", "disable_prefetch", "task_events", "beat")},
+    **{key: key for key in ("time_limit", "soft_time_limit", "statedb")},
     "log_level": "loglevel",
 }
+_USUAL = {"exchange_type": "direct"}
 _LEAST_SHARE = 0.5
 """A queue that more of the tasks share is the default of the file."""
 
@@ -144,15 +148,14 @@ def _rate(per_second: float) -> str:
 
 
 def queues(plan: Plan) -> Iterator[tuple[Scope, Fields]]:
-    """Each queue with the parts of its declaration that are not those of a new queue of its name."""
+    """Each declared queue with its exchange and key in full: the default of Celery is another one."""
     for scope in plan.scopes("queue"):
         fields: Fields = {}
         if plan.get(scope, "broadcast"):
             fields["broadcast"] = True
-        usual = {"exchange": scope.name, "exchange_type": "direct", "routing_key": scope.name}
-        for key, value in usual.items():
-            if plan.get(scope, key, value) != value:
-                fields[key] = plan.get(scope, key)
+        for key in ("exchange", "exchange_type", "routing_key"):
+            if (value := plan.get(scope, key)) is not None and value != _USUAL.get(key):
+                fields[key] = value
         arguments = plan.below(scope, "arguments.")
         if arguments.get("x-queue-type") in ("classic", "quorum"):
             fields["type"] = arguments.pop("x-queue-type")
@@ -201,10 +204,46 @@ def _schedule(plan: Plan, scope: Scope, *, enabled: bool) -> Fields:
             fields["timezone"] = zone
     if every is not None:
         fields["every"] = f"{every:g}s"
-    for key in ("solar", "args", "kwargs", "options"):
+    for key in ("solar", "args", "kwargs"):
         if (value := plan.get(scope, key)) is not None:
             fields[key] = value
+    if options := _kept(plan, scope):
+        fields["options"] = options
     return fields if enabled else {**fields, "enabled": False}
+
+
+def _store(plan: Plan) -> Store:
+    """How the scheduler of today treats the entries of `beat_schedule`."""
+    name = store_of(str(plan.get(BEAT, "scheduler") or PERSISTENT))
+    return NO_STORE if name is None else STORES[name]
+
+
+def _options(plan: Plan, scope: Scope) -> Fields:
+    given = plan.get(scope, "options")
+    return dict(given) if isinstance(given, dict) else {}
+
+
+def _kept(plan: Plan, scope: Scope) -> Fields:
+    """The options that reach the message today, by the names of the workload."""
+    store = _store(plan)
+    kept = {key: value for key, value in _options(plan, scope).items() if _is_kept(store, key)}
+    if store.expiry_option in kept:
+        kept["expires"] = kept.pop(store.expiry_option)
+    return kept
+
+
+def _is_kept(store: Store, option: str) -> bool:
+    return option == store.expiry_option or store.options is None or option in store.options
+
+
+def dropped_options(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """The options that the scheduler drops today: the place, the option, and why it is left out."""
+    store, scheduler = _store(plan), plan.get(BEAT, "scheduler")
+    for scope in plan.scopes("schedule"):
+        for option in _options(plan, scope):
+            if not _is_kept(store, option):
+                place = place_of(plan.setting(scope, "options"))
+                yield place, f"option `{option}` of schedule {scope.name}", f"{scheduler} ignores it today"
 
 
 def entries(plan: Plan) -> Mapping[str, list[tuple[Scope, Fields]]]:

@@ -146,20 +146,21 @@ def _of_limits(code: Code) -> Iterator[Diagnostic]:
 
 
 def _never_registered(codes: Sequence[Code], source: SourceCode) -> Iterator[Diagnostic]:
+    for task in unregistered(codes, source):
+        module = task.name.rpartition(".")[0]
+        message = f"no app registers `{task.name}`, so a worker discards its messages"
+        help_text = f"import `{module}` in the app (`imports`), or remove the task"
+        yield at_place(TASK_NEVER_REGISTERED, task.place, message, help_text)
+
+
+def unregistered(codes: Sequence[Code], source: SourceCode) -> Iterator[SourceTask]:
+    """The tasks of the source that no app registers, under whatever name."""
     registered = _registered(codes)
     places = {task["place"] for code in codes for task in code.facts["tasks"].values()}
-    for task in source.tasks:
-        if task.name not in registered and not _isat_place(task, places):
-            message = f"no app registers `{task.name}`, so a worker discards its messages"
-            yield at_place(
-                TASK_NEVER_REGISTERED,
-                task.place,
-                message,
-                f"import `{task.name.rpartition('.')[0]}` in the app (`imports`), or remove the task",
-            )
+    return (task for task in source.tasks if task.name not in registered and not _is_at(task, places))
 
 
-def _isat_place(task: SourceTask, places: Iterable[str]) -> bool:
+def _is_at(task: SourceTask, places: Iterable[str]) -> bool:
     """Whether a registered task, maybe with another name, has its code here."""
     file, _, line = task.place.rpartition(":")
     own = {f"{file}:{number}" for number in range(task.begins, int(line) + 1)}

@@ -80,6 +80,7 @@ class WorkerOptions(Part):
     exclude_queues: list[QueueName] | None = Field(
         None, description="queues that the worker does not consume (-X), of those that it would consume"
     )
+    task_events: bool | None = Field(None, description="true: send events about tasks (-E)")
     disable_prefetch: bool | None = Field(None, description="true: fetch a message only when a slot is free")
     loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = Field(
         None, description="lowest level of logged messages"

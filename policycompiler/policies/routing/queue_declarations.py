@@ -294,7 +294,7 @@ def _kind(plan: Plan, scope: Scope, written: Queue | None, tuned: Parameters) ->
         return _Kind(quorum=False, because=because, origin=Derived(scope, "broadcast"))
     pinned = None if written is None else _pinned(("queues", scope.name), written)
     if pinned is not None:
-        return pinned
+        return pinned._replace(as_celery_makes_it=plan.as_is(APP))
     if plan.value(scope, "external"):
         because = "another app consumes and declares the queue, and this app only publishes to it"
         return _Kind(quorum=False, because=because, origin=Derived(scope, "external"))

@@ -189,28 +189,30 @@ def _decisions(spec: Workload, plan: Plan, cleaning: tuple[Origin, ...]) -> Iter
         yield Decision(
             BEAT, "host", written.host, "the workload declares `beat.host`", (Written(("beat", "host")),)
         )
-    numbers: dict[str, tuple[Value, str]] = {
-        "max_interval_seconds": (
-            MAX_INTERVAL_SECONDS,
-            "with this interval a monitor can distinguish a slow beat from a dead one",
-        ),
-        "stop_timeout_seconds": (STOP_TIMEOUT_SECONDS, "at a stop, beat only writes its state file"),
-        "log_level": (LOG_LEVEL, "INFO logs one line for each sent task"),
-    }
+    yield _max_interval(plan)
+    because = "at a stop, beat only writes its state file"
+    stop = Constant("STOP_TIMEOUT_SECONDS", STOP_TIMEOUT_SECONDS)
+    yield Decision(BEAT, "stop_timeout_seconds", STOP_TIMEOUT_SECONDS, because, (stop,))
+    if plan.as_is(BEAT):
+        yield _left_to_celery(plan, "log_level", BEAT_LOG_LEVEL, "--loglevel")
+    else:
+        because = "INFO logs one line for each sent task"
+        yield Decision(BEAT, "log_level", LOG_LEVEL, because, (Constant("LOG_LEVEL", LOG_LEVEL),))
+
+
+def _max_interval(plan: Plan) -> Decision:
+    """The longest sleep of beat: pinned, that of its store, or that of the policy."""
+    key = "max_interval_seconds"
     interval = plan.find(APP, "beat_max_loop_interval")
     noticed = STORES.get(str(plan.get(BEAT, "store")), NO_STORE).max_interval_seconds
     if interval is not None and interval.value:
-        origins_interval = (Derived(APP, interval.key),)
-        yield Decision(BEAT, "max_interval_seconds", interval.value, "the workload pins it", origins_interval)
-        del numbers["max_interval_seconds"]
-    elif noticed:
-        because = "beat reads changes in its store within this time"
-        del numbers["max_interval_seconds"]
-        yield Decision(BEAT, "max_interval_seconds", noticed, because, (Derived(BEAT, "store"),))
+        return Decision(BEAT, key, interval.value, "the workload pins it", (Derived(APP, interval.key),))
     if plan.as_is(BEAT):
-        del numbers["log_level"]
-        yield _left_to_celery(plan, "log_level", BEAT_LOG_LEVEL, "--loglevel")
-        if numbers.pop("max_interval_seconds", None):
-            yield _left_to_celery(plan, "max_interval_seconds", CELERYS_INTERVAL_SECONDS, "--max-interval")
-    for key, (value, because) in numbers.items():
-        yield Decision(BEAT, key, value, because, (Constant(key.upper(), value),))
+        return _left_to_celery(plan, key, noticed or CELERYS_INTERVAL_SECONDS, "--max-interval")
+    if noticed:
+        because = "beat reads changes in its store within this time"
+        return Decision(BEAT, key, noticed, because, (Derived(BEAT, "store"),))
+    because = "with this interval a monitor can distinguish a slow beat from a dead one"
+    return Decision(
+        BEAT, key, MAX_INTERVAL_SECONDS, because, (Constant("MAX_INTERVAL_SECONDS", MAX_INTERVAL_SECONDS),)
+    )

@@ -77,6 +77,7 @@ _WORKER_OPTIONS = {
     "time_limit": "time_limit",
     "soft_time_limit": "soft_time_limit",
     "statedb": "statedb",
+    "task_events": "task_events",
     "loglevel": "log_level",
 }
 

@@ -309,7 +309,9 @@ class Look:
             if option in _DECORATOR_WINS and option in decorator:
                 value = decorator[option]
             usual = self._usual(option)
-            if value == usual or (option in _CLASSES and not value):
+            # A flag that is off, where the app does not say whether it is on, is no option.
+            off = value is False and usual is None
+            if value == usual or off or (option in _CLASSES and not value):
                 continue
             try:
                 yield option, {"value": _option(option, value), "from": source}
@@ -366,7 +368,9 @@ class Look:
         """Where a plain `delay()` sends the task."""
         try:
             preset = {key: value for key, value in task._get_exec_options().items() if value is not None}
-            return self._sent(self.app.amqp.router.route(dict(preset), task.name, (), {}, task))
+            found = self.app.amqp.router.route(dict(preset), task.name, (), {}, task)
+            self._note_key(f"task {task.name}", found)
+            return self._sent(found)
         except Exception as problem:  # noqa: BLE001 - a route may be any code of the application
             self._cannot(f"route of task {task.name}", f"{type(problem).__name__}: {problem}")
             return {}
@@ -379,6 +383,12 @@ class Look:
             if value is not None and not (key != "priority" and queue is not None):
                 found[key] = getattr(value, "name", value)
         return found
+
+    def _note_key(self, what: str, options: dict[str, Any]) -> None:
+        """A queue of the workload has one key; a message with another one may reach other queues too."""
+        queue, key = options.get("queue"), options.get("routing_key")
+        if key is not None and queue is not None and key != queue.routing_key:
+            self._cannot(f"routing key {key} of {what}", f"messages get the key of queue {queue.name}")
 
     def _patterns(self) -> Iterator[dict[str, Any]]:
         """The routes with a pattern, in the order in which Celery tries them; others are noted."""

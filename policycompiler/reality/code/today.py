@@ -45,8 +45,10 @@ def settings(code: Code) -> Iterator[Setting]:
         yield from _route(Scope("task", each["pattern"]), each["route"], f"{code.app}: task_routes")
     for name, task in facts["tasks"].items():
         yield from _task(Scope("task", name), task)
-    for queue in facts["queues"]:
-        yield from _queue(code, queue)
+    if "task_queues" in facts["set"]:
+        for queue in facts["queues"]:
+            if queue["declared"]:
+                yield from _queue(code, queue)
     for name, entry in facts["schedules"].items():
         yield from _schedule(Scope("schedule", name), entry, f"{code.app}: beat_schedule")
     for row in facts["rows"]:
@@ -114,7 +116,7 @@ def _route(scope: Scope, sent: Mapping[str, Any], place: str) -> Iterator[Settin
 
 def _queue(code: Code, queue: Mapping[str, Any]) -> Iterator[Setting]:
     scope = Scope("queue", queue["name"])
-    place = f"{code.app}: {'task_queues' if queue['declared'] else 'created when it is used'}"
+    place = f"{code.app}: task_queues"
     yield _seen(scope, "broadcast", queue["broadcast"], place=place)
     if not queue["broadcast"]:
         for key in _IN_A_QUEUE:

@@ -49,6 +49,9 @@ _FLAGS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "without_mingle": ("without_mingle", bool),
     "without_heartbeat": ("without_heartbeat", bool),
     "heartbeat_interval": ("heartbeat_interval", _whole),
+    "time_limit": ("time_limit", _number),
+    "soft_time_limit": ("soft_time_limit", _number),
+    "statedb": ("statedb", str),
     "optimization": ("optimization", str),
     "task_events": ("task_events", bool),
     "loglevel": ("log_level", _level),
@@ -146,19 +149,18 @@ def _options(
 
 
 def _slots(scope: Scope, command: Command) -> Iterator[Setting]:
-    """The slots: a number, bounds, the cores, or a variable, as `${NAME}`."""
+    """The slots: bounds, a number, `auto`, or a variable, as `${NAME}`; without a flag the app decides."""
     bounds, slots = command.options.get("autoscale"), command.options.get("concurrency")
     if bounds:
         numbers = sorted(int(each) for each in _names(bounds) if each.isdigit())
         if numbers:
             low = numbers[0] if len(numbers) > 1 else 0
             yield _seen(scope, "autoscale", {"min": low, "max": numbers[-1]}, place=command.place)
-    elif slots is None or slots == "auto":
-        yield _seen(scope, "concurrency", "auto", place=command.place)
-    elif str(slots).isdigit():
-        yield _seen(scope, "concurrency", int(str(slots)), place=command.place)
-    else:
-        yield _seen(scope, "concurrency", str(slots), place=command.place)
+    elif slots is not None:
+        found = _VARIABLE.fullmatch(str(slots))
+        number = found[1] if found else str(slots)
+        value = int(number) if number and number.isdigit() else str(slots)
+        yield _seen(scope, "concurrency", value, place=command.place)
 
 
 def _left(command: Command) -> Iterator[Unsayable]:
@@ -177,6 +179,10 @@ def _left(command: Command) -> Iterator[Unsayable]:
         yield Unsayable(
             command.place, f"`--{option.replace('_', '-')}`", "the workload language has no form for it"
         )
+    for option, given in command.options.items():
+        if isinstance(given, str) and (default := _VARIABLE.fullmatch(given)) and default[1]:
+            what = f"`--{option.replace('_', '-')} {given}`"
+            yield Unsayable(command.place, what, f"the workload has its default, {default[1]}")
     if command.environment:
         names = ", ".join(sorted(command.environment))
         yield Unsayable(command.place, f"environment variables {names}", "set them for the new processes too")

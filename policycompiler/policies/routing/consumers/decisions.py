@@ -51,11 +51,18 @@ def of_workers(
             because = "no other worker consumes this queue"
         elif isinstance(origins[0], Parameter):
             because = "no other worker consumes these queues, and the policy file allows only a few workers"
-        yield Decision(scope, "queues", [*sorted(queues)], because, origins)
+        yield Decision(scope, "queues", [*_in_order(spec, worker, queues)], because, origins)
         brought = {name for queue in queues for name in sent.get(queue, [])}
         tasks = sorted(name for name in brought if not plan.value(Scope("task", name), "external"))
         because = "these tasks are sent to the queues of the worker"
         yield Decision(scope, "tasks", [*tasks], because, (Derived(scope, "queues"),))
+
+
+def _in_order(spec: Workload, worker: str, queues: Iterable[str]) -> list[str]:
+    """The queues of a worker as the workload lists them: with some strategies the first ones come first."""
+    entry = spec.workers.get(worker)
+    listed = (entry.queues if entry else None) or []
+    return sorted(queues, key=lambda name: (listed.index(name) if name in listed else len(listed), name))
 
 
 def of_tasks(plan: Plan, tasks: Iterable[str], consumed: Mapping[str, Iterable[str]]) -> Iterator[Decision]:
