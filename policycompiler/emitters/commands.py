@@ -16,8 +16,6 @@ from policycompiler.emitters.base import Raw, one_line
 from policycompiler.plan import APP, BEAT, Plan, Scope, Setting
 from policycompiler.quantities import duration
 
-FIRST_CELERY_WITH_AUTO = (5, 7)
-
 
 class RequiredVariable(NamedTuple):
     """An environment variable that a process needs, and its purpose."""
@@ -201,12 +199,12 @@ def _is_custom(pool: str) -> bool:
 
 def _slots(plan: Plan, worker: Scope, target: Target) -> list[str]:
     source = plan.get(worker, "concurrency_source")
-    if source == "auto":
-        # Older versions count the cores only without the option.
-        knows = plan.version(APP, "celery_version") >= FIRST_CELERY_WITH_AUTO
-        return ["--concurrency", "auto"] if knows else []
+    if source == "cores":
+        return []
     if source is not None:
-        return ["--concurrency", Raw(target.variable(variable(str(source))))]
+        text = str(source)
+        found = variable(text[2:-1]) if text.startswith("${") else None
+        return ["--concurrency", text if found is None else Raw(target.variable(found))]
     autoscale = plan.get(worker, "autoscale")
     if isinstance(autoscale, dict):
         return ["--autoscale", f"{autoscale['max']},{autoscale['min']}"]

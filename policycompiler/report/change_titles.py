@@ -68,7 +68,7 @@ _KINDS: Mapping[str, Kind] = {
     "task-results": _of("task", "results"),
     "task-priority": _of("task", "priority"),
     "task-expiry": _of("task", "expiry"),
-    "policies": _of("task", "who decides settings"),
+    "policies": Kind("change of `policies`", "changes of `policies`", "{subject}: {both}"),
     "task-facts": _of("task", "declared facts"),
     "task-options": _of("task", "options"),
     **_comes_and_goes("queue"),

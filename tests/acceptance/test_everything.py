@@ -13,6 +13,7 @@ from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.diagnostics import SpecPath
 from policycompiler.model.part import Part
 from policycompiler.model.workload import FileOwn, Sections, Workload, WorkloadFile
+from policycompiler.model.workload.workers import SlotsFrom
 from policycompiler.plan import Written
 
 SOURCES = sorted(EVERYTHING.glob("*.yaml"))
@@ -36,8 +37,8 @@ def parts() -> set[type[Part]]:
         found.update(subclasses)
         todo += subclasses
     own = {part for part in found if part.__module__.startswith(Workload.__module__)}
-    # A waiver is heard by the judge, in whatever form it is.
-    return own - {Sections, FileOwn, WorkloadFile, model.Waiver}
+    # A waiver is heard by the judge, in whatever form it is; slots of the machine are one word in a workload.
+    return own - {Sections, FileOwn, WorkloadFile, model.Waiver, SlotsFrom}
 
 
 def fields(part: Part, path: SpecPath = ()) -> Iterator[tuple[Field, SpecPath]]:

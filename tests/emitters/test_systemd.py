@@ -291,7 +291,12 @@ def test_a_unit_shows_the_settings_of_its_own_worker():
 
 
 def test_slots_come_from_the_environment_file_and_names_are_as_they_are(root):
-    own = {"concurrency_source": "SLOTS", "node_name": "w-%n@%h", "node_name_is_whole": True, "app": "o:app"}
+    own = {
+        "concurrency_source": "${SLOTS}",
+        "node_name": "w-%n@%h",
+        "node_name_is_whole": True,
+        "app": "o:app",
+    }
     put(root, fleet(worker={**own, "replicas": 1, "queues": ["high priority", "größe", "$HOME"]}))
     dump = loaded(root, BATCH)
     words = unexpanded(dump)

@@ -132,5 +132,5 @@ def test_every_key_that_is_declared_is_decided_somewhere():
         assert own - plans[kind] == _NOT_HERE.get(kind, set()), kind
 
 
-_NOT_HERE = {"alert": {"matchers", "other_tasks"}, "task": {"mandatory", "sent_as"}}
+_NOT_HERE = {"app": {"policies"}, "alert": {"matchers", "other_tasks"}, "task": {"mandatory", "sent_as"}}
 """Of policy files, of patterns, of queues of other apps; and what only plans between two have."""

@@ -20,6 +20,13 @@ from policycompiler.policies.workers import (
 
 BUSY = "tasks: {shop.a: {queue: q, runtime: {p50: 1s, p99: 1s}, rate: 7/s}}"
 SETS = {
+    "more slots that a machine decides": (
+        concurrency,
+        {"assumed_slots": 9},
+        "queues: {q: {}}\nworkers: {q: {concurrency: auto}}",
+        "worker:q/concurrency",
+        9,
+    ),
     "busier slots": (concurrency, {"busy_at_peak": 0.5}, BUSY, "worker:q/concurrency", 14),
     "a few slots at least": (concurrency, {"fewest_slots": 12}, BUSY, "worker:q/concurrency", 12),
     "smaller processes": (concurrency, {"most_slots": 5}, BUSY, "worker:q/replicas", 2),

@@ -14,7 +14,7 @@ from places import EXAMPLES
 from policycompiler import manual
 from policycompiler.compiler import compile_workload
 from policycompiler.diagnostics import Diagnostic
-from policycompiler.plan import Constant, Derived, Origin, Parameter, Plan, Setting, Written
+from policycompiler.plan import Constant, Default, Derived, Origin, Parameter, Plan, Setting, Written
 from policycompiler.review import Review, WaitFor
 
 WORDS = {("alert", "summary"), ("alert", "description"), ("worker", "description")}
@@ -59,6 +59,8 @@ def _origin(origin: Origin) -> list[Any]:
             return ["constant", name, value]
         case Parameter(path, value):
             return ["parameter", list(path), value]
+        case Default(name, version):
+            return ["default", name, version]
 
 
 def of_review(review: Review) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from policycompiler.plan import Constant, Derived, Origin, Parameter, Plan, Written
+from policycompiler.plan import Constant, Default, Derived, Origin, Parameter, Plan, Written
 
 
 def told(plan: Plan) -> dict[str, dict[str, Any]]:
@@ -30,4 +30,6 @@ def _origin(origin: Origin) -> dict[str, Any]:
             return {"parameter": [*path], "value": value}
         case Constant(name, value):
             return {"constant": name, "value": value}
+        case Default(name, version):
+            return {"default": name, "celery": version}
     raise AssertionError(origin)

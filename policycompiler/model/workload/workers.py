@@ -37,7 +37,7 @@ class Autoscale(Part):
 
 
 class SlotsFrom(Autoscale):
-    """A number of slots that is known only when the worker starts: `source` is `auto` or a variable."""
+    """A number of slots that is known only when the worker starts: `source` is `auto` or `${VARIABLE}`."""
 
     source: str
 
@@ -101,7 +101,7 @@ def _slots_or_autoscale(value: object) -> object:
     if isinstance(value, dict) or value is None:
         return value
     if isinstance(value, str) and re.fullmatch(_AUTO_OR_VARIABLE, value):
-        return SlotsFrom(min=1, max=1, source=value if value == AUTO else value[2:-1])
+        return SlotsFrom(min=1, max=1, source=value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise refuse(
             "write a whole number of slots, {min: 2, max: 10} to autoscale, `auto` for the number of cores, "

@@ -84,7 +84,7 @@ KEYS = (
         "beat",
         "app",
         Type.TEXT,
-        ChangeKind.BEAT_OPTIONS,
+        ChangeKind.INSTALLATION,
         _COMMAND,
         "value of `celery --app`, if it differs from that of `app`",
     ),

@@ -77,8 +77,8 @@ KEYS = (
         "exclude_queues",
         Type.TEXTS,
         ChangeKind.WORKER_QUEUES,
-        "queues that the worker does not consume, if it consumes all others of the app",
-    )._replace(names_queues=True),
+        "queues that the worker does not consume, if pinned",
+    )._replace(names_queues=True, mirror=True),
     _command("node_name", Type.TEXT, _OPTIONS, "node name, `worker@NAME`; a process adds `.INSTANCE.%h`"),
     _command(
         "node_name_is_whole",
@@ -86,12 +86,12 @@ KEYS = (
         _OPTIONS,
         "true if `node_name` has its host; only the processes of a worker with replicas add a number",
     ),
-    _command("app", Type.TEXT, _OPTIONS, "value of `celery --app`, if it differs from that of `app`"),
+    _command("app", Type.TEXT, ChangeKind.INSTALLATION, "value of `celery --app`, if not that of `app`"),
     _command(
         "concurrency_source",
         Type.TEXT,
         ChangeKind.CAPACITY,
-        "`auto`, or the environment variable with the slots; `concurrency` is then an assumption",
+        "`auto`, `cores` (without an option), or `${VARIABLE}`; `concurrency` is then an assumption",
     ),
     _command(
         "stop_timeout_seconds",

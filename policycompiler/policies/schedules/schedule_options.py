@@ -200,12 +200,23 @@ def _expiry_findings(
         # For one run a day, the author needs another crontab, not an expiry.
         and not is_flood(schedule.cron)
     ):
-        message = (
-            f"runs are {duration(apart.shortest)} to {duration(apart.longest)} apart and never expire: "
-            "after an outage, all waiting runs follow one another"
-        )
-        help_text = "add `expires:`, the time after which a run is useless"
-        yield BEAT_EXPIRES.at((*path, "cron"), message, help=help_text)
+        between = f"{duration(apart.shortest)} to {duration(apart.longest)}"
+        yield _never_expires(between, (*path, "cron"))
+    elif (
+        plan.as_is(Scope("schedule", str(path[-1])))
+        and _of_task(plan, task) is None
+        # Policies that may decide would give it this expiry.
+        and _expiry(plan, schedule, apart, tuned, path, task) is not None
+    ):
+        kind = "cron" if schedule.cron is not None else "every"
+        yield _never_expires(duration(apart.shortest), (*path, kind))
+
+
+def _never_expires(between: str, path: SpecPath) -> Diagnostic:
+    message = (
+        f"runs are {between} apart and never expire: after an outage, all waiting runs follow one another"
+    )
+    return BEAT_EXPIRES.at(path, message, help="add `expires:`, the time after which a run is useless")
 
 
 def _decided(

@@ -174,7 +174,7 @@ def _assumed(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Dec
     if not pools.pool(plan.text(scope, "pool")).slots:
         because = f"a {plan.text(scope, 'pool')} pool has one slot"
         return Decision(scope, "concurrency", 1, because, (*origins, Derived(scope, "pool")))
-    by_cores = source is None or source.value == "auto"
+    by_cores = source is None or not str(source.value).startswith("${")
     cores = [
         (host.cores, Written(("hosts", name, "cores")))
         for name, host in sorted(spec.hosts.items())

@@ -9,7 +9,8 @@ Decides:
     `replicas`, `memory_bytes`, `stop_timeout_seconds`, `command_prefix`, `environment`,
     `prefetch_multiplier`, `max_tasks_per_child`, `max_memory_per_child`, `without_gossip`,
     `without_mingle`, `without_heartbeat`, `heartbeat_interval`, `optimization`, `disable_prefetch`,
-    `log_level`, `time_limit`, `soft_time_limit`, `statedb`, `app`, `concurrency_source`; `beat/app`.
+    `log_level`, `time_limit`, `soft_time_limit`, `statedb`, `exclude_queues`, `app`,
+    `concurrency_source`; `beat/app`.
 
 Because:
     A user who knows better than the policies pins a value under Celery's own name and must be able to rely
@@ -38,15 +39,18 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from policycompiler.diagnostics import SpecPath
-from policycompiler.knowledge.celery_settings import NEWEST_CELERY
+from policycompiler.knowledge.celery_settings import NEWEST_CELERY, number_of
 from policycompiler.model import Worker, Workload
 from policycompiler.model.pins import may_be_pinned
 from policycompiler.model.units import BY_THE_APP
-from policycompiler.model.workload.workers import SlotsFrom
+from policycompiler.model.workload.workers import AUTO, SlotsFrom
 from policycompiler.plan import APP, BEAT, Constant, Decision, Plan, Scope, Value, Written
 
 NAME = "as-written"
 
+CORES = "cores"
+"""The source of slots where Celery counts the cores unasked."""
+FIRST_CELERY_WITH_AUTO = (5, 7)
 _PINNED = "the workload pins it"
 _DECLARED = "the workload declares it"
 _QUEUE_FIELDS = {
@@ -77,6 +81,7 @@ _WORKER_OPTIONS = {
     "time_limit": "time_limit",
     "soft_time_limit": "soft_time_limit",
     "statedb": "statedb",
+    "exclude_queues": "exclude_queues",
     "task_events": "task_events",
     "loglevel": "log_level",
 }
@@ -86,6 +91,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     """Yield the values of the workload, unchanged."""
     del plan
     yield from _identity(spec)
+    version = (spec.celery and spec.celery.version) or NEWEST_CELERY
     for key, value in ((spec.celery and spec.celery.settings) or {}).items():
         if may_be_pinned(key, value):
             yield _pin(APP, key, value, ("celery", "settings", key))
@@ -95,7 +101,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     if spec.beat is not None and spec.beat.app is not None:
         yield _pin(BEAT, "app", spec.beat.app, ("beat", "app"))
     for name, worker in spec.workers.items():
-        yield from _worker(Scope("worker", name), worker, ("workers", name))
+        yield from _worker(Scope("worker", name), worker, ("workers", name), version)
 
 
 def _tasks(spec: Workload) -> Iterator[Decision]:
@@ -111,18 +117,25 @@ def _tasks(spec: Workload) -> Iterator[Decision]:
                     yield _pin(scope, f"options.{key}", None, ("tasks", name, "options", key))
 
 
-def _worker(scope: Scope, worker: Worker, path: SpecPath) -> Iterator[Decision]:
+def _worker(scope: Scope, worker: Worker, path: SpecPath, version: str) -> Iterator[Decision]:
     yield from _fields(scope, worker, _WORKER_FIELDS, path)
     if worker.options is not None:
         yield from _fields(scope, worker.options, _WORKER_OPTIONS, (*path, "options"))
     if worker.concurrency is not None:
         slots, where = worker.concurrency, (*path, "concurrency")
         if isinstance(slots, SlotsFrom):
-            yield _pin(scope, "concurrency_source", slots.source, where)
+            yield _slots_from(scope, slots.source, where, version)
         elif slots.min == slots.max:
             yield _pin(scope, "concurrency", slots.max, where)
         else:
             yield _pin(scope, "autoscale", {"min": slots.min, "max": slots.max}, where)
+
+
+def _slots_from(scope: Scope, source: str, path: SpecPath, version: str) -> Decision:
+    if source != AUTO or number_of(version) >= FIRST_CELERY_WITH_AUTO:
+        return _pin(scope, "concurrency_source", source, path)
+    because = f"Celery {version} has no word for it, and counts the cores without the option"
+    return Decision(scope, "concurrency_source", CORES, because, (Written(path),))
 
 
 def _identity(spec: Workload) -> Iterator[Decision]:

@@ -132,7 +132,7 @@ def _worker_options(at: At) -> Judged:
     return safe(_START)
 
 
-_ANYTHING = frozenset({"command_prefix", "environment"})
+_ANYTHING = frozenset({"command_prefix", "environment", "soft_time_limit", "time_limit"})
 """Settings of a worker that can change its processes in any way."""
 _START = "each worker process uses the new value when it starts"
 _ALERT = "Prometheus uses the alert once it loads the new rules"

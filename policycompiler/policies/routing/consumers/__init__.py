@@ -1,8 +1,8 @@
 """The workers, and the queues that each of them consumes.
 
 Decides:
-    `worker:NAME/queues`, `worker:NAME/tasks`, and `exclude_queues` of a worker that consumes all other queues
-    of the app; `queue:NAME/workers`, `tasks`, `external` and `broadcast`; `task:NAME/workers`.
+    `worker:NAME/queues` and `worker:NAME/tasks`; `queue:NAME/workers`, `tasks`, `external` and
+    `broadcast`; `task:NAME/workers`.
 
 Because:
     If no worker consumes a queue, its messages are never processed, and no error shows it. So each queue that
@@ -114,14 +114,14 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     }
     ours = [queue for queue in known if queue not in of_others]
     for name, worker in spec.workers.items():
-        if worker.queues is None and name not in known and plan.as_is(APP):
+        without = (worker.options and worker.options.exclude_queues) or []
+        if worker.queues is None and (without or name not in known) and plan.as_is(APP):
             matched = _all_of_celery(spec, plan)
+        elif worker.queues is None and without:
+            matched = dict.fromkeys(ours, Written(("workers", name, "options", "exclude_queues")))
         else:
             matched, findings = _matched(name, worker.queues, known, ours)
             yield from findings
-        without = (worker.options and worker.options.exclude_queues) or []
-        if without and all(isinstance(origin, Default) for origin in matched.values()):
-            yield _excluded(name, without)
         for queue, origin in matched.items():
             if queue not in without:
                 consumed.setdefault(queue, {})[name] = origin
@@ -151,12 +151,6 @@ def _all_of_celery(spec: Workload, plan: Plan) -> dict[str, Origin]:
     """The queues of a worker that names none: those in `task_queues`, or else the default queue."""
     origin = Default("--queues", plan.text(APP, "celery_version"))
     return dict.fromkeys(spec.queues or [plan.text(APP, "task_default_queue")], origin)
-
-
-def _excluded(name: str, queues: Sequence[str]) -> Decision:
-    path = ("workers", name, "options", "exclude_queues")
-    because = "the workload excludes these queues from all queues of the app"
-    return Decision(Scope("worker", name), "exclude_queues", [*queues], because, (Written(path),))
 
 
 def _may_get_a_worker(plan: Plan, queue: str, sent: Mapping[str, list[str]]) -> bool:
