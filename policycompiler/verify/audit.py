@@ -27,6 +27,10 @@ Refuses:
         when: no result backend is set, so results are discarded without a word.
     PC872 startup-retry-unset: set `broker_connection_retry_on_startup: true`.
         when: the setting is absent, and Celery 6 stops to retry at startup without it.
+    PC873 schedule-may-overlap: lower the limit of the task, or raise the interval.
+        when: the time limit lets a run take longer than the interval of its schedule.
+    PC874 retries-together: remove `retry_jitter: False`.
+        when: a task retries with backoff and without jitter.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, Profile, did_you_mean, error, info, warning
 from policycompiler.knowledge import celery_settings
+from policycompiler.quantities import duration
 from policycompiler.reality.code import Code, SourceCode, SourceTask
 from policycompiler.verify.telling import at_place, listed
 
@@ -52,6 +57,8 @@ SETTING_MISSPELLED = warning("PC869", "setting-misspelled", Profile.MINIMAL)
 IMPORT_CONNECTS = info("PC870", "import-connects")
 RESULTS_DISCARDED = info("PC871", "results-discarded")
 STARTUP_RETRY_UNSET = info("PC872", "startup-retry-unset")
+SCHEDULE_MAY_OVERLAP = info("PC873", "schedule-may-overlap")
+RETRIES_TOGETHER = info("PC874", "retries-together")
 
 FINDINGS = (
     TASK_NEVER_REGISTERED,
@@ -67,6 +74,8 @@ FINDINGS = (
     IMPORT_CONNECTS,
     RESULTS_DISCARDED,
     STARTUP_RETRY_UNSET,
+    SCHEDULE_MAY_OVERLAP,
+    RETRIES_TOGETHER,
 )
 
 
@@ -76,6 +85,8 @@ def audit(codes: Sequence[Code], source: SourceCode | None) -> Iterator[Diagnost
         yield from _of_settings(code)
         yield from _of_routes(code)
         yield from _of_limits(code)
+        yield from _of_schedules(code)
+        yield from _of_retries(code)
     if source is not None:
         registered = _registered(codes)
         if codes:
@@ -143,6 +154,27 @@ def _of_limits(code: Code) -> Iterator[Diagnostic]:
                 of_app = f", and the app's limit of {app_wide:g} s does not apply" if app_wide else ""
                 message = f"`{name}` sets `{option}` to 0: it has no limit{of_app}"
                 yield at_place(LIMIT_ZERO, task["place"], message, f"remove `{option}`, or set one above 0")
+
+
+def _of_schedules(code: Code) -> Iterator[Diagnostic]:
+    for name, entry in code.facts["schedules"].items():
+        task, every = code.facts["tasks"].get(entry["task"]), entry.get("every_seconds")
+        if task is None or every is None:
+            continue
+        given = task["options"].get("time_limit", {}).get("value")
+        limit = code.facts["settings"].get("task_time_limit") if given is None else given
+        if limit and limit >= every:
+            limits = f"`{entry['task']}` may run {duration(limit)}"
+            message = f"schedule `{name}` sends every {duration(every)}, but {limits}, so runs may overlap"
+            yield at_place(SCHEDULE_MAY_OVERLAP, code.facts["place"], message, "lower the limit of the task")
+
+
+def _of_retries(code: Code) -> Iterator[Diagnostic]:
+    for name, task in code.facts["tasks"].items():
+        options = {key: given["value"] for key, given in task["options"].items()}
+        if options.get("retry_backoff") and options.get("retry_jitter") is False:
+            message = f"`{name}` retries without jitter: tasks that fail together are retried together"
+            yield at_place(RETRIES_TOGETHER, task["place"], message, "remove `retry_jitter: False`")
 
 
 def _never_registered(codes: Sequence[Code], source: SourceCode) -> Iterator[Diagnostic]:

@@ -104,11 +104,13 @@ def _no_jitter(plan: Plan, scope: Scope) -> Iterator[Diagnostic]:
         if (rate := plan.number_if_any(scope, key)) is not None
     ]
     rate, key = max(rates, default=(0, ""))
-    if jitter is None or jitter.value is not False or (key and rate <= CROWD_PER_SECOND):
+    if jitter is None or jitter.value is not False or rate <= CROWD_PER_SECOND:
         return
-    how_often = f"is sent {rate:g} times a second" if key else "declares no rate"
-    message = f"{scope.name} {how_often}: without jitter, tasks that fail together are retried together"
-    origin = plan.setting(scope, key).origins[0] if key else None
+    message = (
+        f"{scope.name} is sent {rate:g} times a second: without jitter, tasks that fail together are "
+        "retried together"
+    )
+    origin = plan.setting(scope, key).origins[0]
     related = (Related(origin.path, f"{rate:g} a second"),) if isinstance(origin, Written) else ()
     place = _place(jitter, scope)
     fix = (Remove(place),)

@@ -1,0 +1,80 @@
+"""Compiled files, judged by their real readers: what they refuse is a finding with its file and line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from places import EXAMPLES
+from tools import needs
+
+from policycompiler.compiler import compile_workload
+from policycompiler.output import manifest_file, write
+from policycompiler.plan import Plan
+from policycompiler.verify import files
+
+TOOLS = ("promtool", "shellcheck", "sh", "systemd-analyze", "supervisord")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory) -> tuple[Plan, Path]:
+    made = compile_workload([EXAMPLES / "shop"])
+    folder = tmp_path_factory.mktemp("verify") / "build"
+    write(folder, [*made.files, manifest_file(made.files, made.sources, "0")])
+    assert made.plan is not None
+    return made.plan, folder
+
+
+@pytest.fixture
+def build(compiled, tmp_path) -> Path:
+    return shutil.copytree(compiled[1], tmp_path / "build")
+
+
+def told(plan: Plan, folder: Path, **more) -> set[tuple[str, str]]:
+    found = files.findings(plan, folder, **more)
+    return {(each.name, Path(each.place.file).relative_to(folder).as_posix()) for each in found}
+
+
+def test_every_reader_accepts_what_was_compiled(compiled):
+    for tool in TOOLS:
+        needs(tool)
+    assert told(*compiled) == set()
+
+
+@pytest.mark.parametrize(
+    ("tool", "file", "old", "new"),
+    [
+        ("sh", "celeryconfig.py", "task_routes = {", "task_routes = {{"),
+        ("sh", "celeryconfig.py", "task_routes = {", "import nothing_like_this\ntask_routes = {"),
+        ("sh", "launch/search.sh", "exec celery", "if celery"),
+        ("shellcheck", "launch/search.sh", "exec celery", "cd $HOME\nexec celery"),
+        ("systemd-analyze", "systemd/shop-beat.service", "Restart=", "Restrat="),
+        ("supervisord", "supervisor/shop.conf", "autorestart=true", "autorestart=perhaps"),
+        ("promtool", "prometheus/shop.rules.yaml", "expr: ", "exrp: "),
+    ],
+)
+def test_each_reader_refuses_a_broken_file(compiled, build, tool, file, old, new):
+    needs(tool)
+    path = build / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert {("file-changed", file), ("file-refused", file)} <= told(compiled[0], build)
+
+
+def test_a_failing_unit_test_of_the_rules_is_a_finding(compiled, build):
+    needs("promtool")
+    path = build / "prometheus/shop.rules.yaml"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("expr: ", "expr: vector(1) or ", 1), encoding="utf-8")
+    assert "file-refused" in {name for name, file in told(compiled[0], build) if file.endswith("tests.yaml")}
+
+
+def test_a_missing_file_and_a_missing_reader_are_named(compiled, build, monkeypatch):
+    (build / "Procfile").unlink()
+    monkeypatch.setattr("policycompiler.reality.checkers.shutil.which", lambda *_, **__: None)
+    found = told(compiled[0], build)
+    assert ("file-missing", "Procfile") in found
+    assert ("checker-missing", ".") in found
+    assert ("checker-required", ".") in told(compiled[0], build, require_all=True)
