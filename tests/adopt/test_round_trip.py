@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import pytest
 from celery.bin.beat import beat
 from celery.bin.celery import celery
 from celery.bin.worker import worker
+from corpus_apps import NAMES, write_application
 from places import APPS, SUPPORT
 from tools import stand_in
 
@@ -74,14 +76,17 @@ def name(request, monkeypatch) -> str:
 
 
 def adopt(name: str, *, backwards: bool = False) -> Adopted:
-    folder, case = APPS / name, CASES[name]
-    commands = [folder / each for each in case.commands]
+    commands = CASES[name].commands
+    return adopt_folder(APPS / name, CASES[name].apps, commands[::-1] if backwards else commands)
+
+
+def adopt_folder(folder: Path, apps: Sequence[str], commands: Sequence[str]) -> Adopted:
     sources = Sources(
-        case.apps,
+        apps,
         sys.executable,
         django=False,
         rows=False,
-        commands=commands[::-1] if backwards else commands,
+        commands=[folder / each for each in commands],
         source=[Path()],
         measured=[],
         folder=folder,
@@ -91,21 +96,25 @@ def adopt(name: str, *, backwards: bool = False) -> Adopted:
 
 @pytest.fixture
 def build(name, tmp_path) -> Path:
+    return compiled(adopt(name), tmp_path)
+
+
+def compiled(adopted: Adopted, folder: Path) -> Path:
     """What the imported folder compiles to, written as a compile writes it."""
-    adoption.write(adopt(name), tmp_path / "adopted")
-    made = compile_workload([tmp_path / "adopted/workloads"], policy=tmp_path / "adopted/policy.yaml")
+    adoption.write(adopted, folder / "adopted")
+    made = compile_workload([folder / "adopted/workloads"], policy=folder / "adopted/policy.yaml")
     assert not made.failed, made.diagnostics
     for file in made.files:
-        path = tmp_path / "build" / file.path
+        path = folder / "build" / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file.text, encoding="utf-8")
-    return tmp_path / "build"
+    return folder / "build"
 
 
-def effective(name: str, app: str, *words: str, build: Path | None = None) -> dict:
+def effective(folder: Path, app: str, *words: str, build: Path | None = None) -> dict:
     done = subprocess.run(
         [sys.executable, str(SUPPORT / "effective_app.py"), app, *words],
-        cwd=APPS / name,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(build or "")},
         capture_output=True,
         text=True,
@@ -131,7 +140,8 @@ def differences(before: object, after: object, path: tuple[str, ...] = ()) -> di
 
 def test_what_is_compiled_does_what_is_done_today(name, build):
     for app in CASES[name].apps:
-        found = differences(effective(name, app), effective(name, app, "adopted", build=build))
+        folder = APPS / name
+        found = differences(effective(folder, app), effective(folder, app, "adopted", build=build))
         unexplained = {path: both for path, both in found.items() if EXPLAINED[name].get(path) != both}
         assert not unexplained, app
 
@@ -182,3 +192,14 @@ def test_each_worker_is_started_as_it_is_today(name, build, tmp_path):
 
 def test_an_import_does_not_depend_on_the_order_of_its_sources(name):
     assert adopt(name).files == adopt(name, backwards=True).files
+
+
+@pytest.mark.parametrize("deployment", NAMES)
+def test_each_deployment_of_the_corpus_stays_as_it_is(deployment, tmp_path):
+    write_application(deployment, tmp_path)
+    adopted = adopt_folder(tmp_path, ["application"], ["start.sh"])
+    build = compiled(adopted, tmp_path)
+    found = differences(
+        effective(tmp_path, "application"), effective(tmp_path, "application", "adopted", build=build)
+    )
+    assert not found, adopted.left
