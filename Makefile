@@ -20,10 +20,11 @@ QUICK := tests/docs/test_docs.py tests/findings tests/model tests/plan tests/pol
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/product ## compile examples/shop into build/ and show the result
+demo: $(VENV)/product ## compile examples/shop into build/, show the result, and rehearse it
 	$(BIN)/policycompiler compile examples/shop --output build
 	@find build -type f | LC_ALL=C sort
 	$(BIN)/policycompiler explain examples/shop
+	$(BIN)/policycompiler rehearse examples/shop
 
 test: lint install ## everything that CI runs, on the installed wheel with the recorded versions
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -99,5 +100,5 @@ $(VENV)/dev: pyproject.toml .ci/constraints.txt
 
 $(VENV)/product: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet .
+	$(BIN)/pip install --quiet '.[redis]'
 	touch $@

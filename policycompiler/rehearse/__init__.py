@@ -47,7 +47,11 @@ def rehearse(plan: Plan, files: Sequence[OutputFile], real: Application | None, 
     """Run what was compiled, and return what it showed. Raises `RehearsalError`."""
     with stage() as found:
         try:
-            broker = brokers.own(url, found) if url else brokers.private(found)
+            broker = (
+                brokers.own(url, found)
+                if url
+                else brokers.private(found, real.python if real else sys.executable)
+            )
             show = _Show(plan, found, broker, real)
             show.set_up(files)
             return show.run()

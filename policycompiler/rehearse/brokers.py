@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -31,10 +32,15 @@ def own(url: str, stage: Stage) -> PrivateBroker:
     return PrivateBroker("the broker of --broker", url, _results(stage), {})
 
 
-def private(stage: Stage) -> PrivateBroker:
-    """A new broker on the stage. Raises `OSError` if an installed Redis does not start."""
+def private(stage: Stage, python: str) -> PrivateBroker:
+    """A new broker: Redis if it and its client are installed. Raises `OSError` if it does not start."""
     program = shutil.which("redis-server")
-    return _files(stage) if program is None else _redis(stage, program)
+    return _files(stage) if program is None or not _has_client(python) else _redis(stage, program)
+
+
+def _has_client(python: str) -> bool:
+    command = [python, "-c", "import kombu.transport.redis as found; assert found.redis"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
 
 
 def _redis(stage: Stage, program: str) -> PrivateBroker:
