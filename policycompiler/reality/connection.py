@@ -6,17 +6,20 @@ plan, and the URL from the same environment variable.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from typing import Any, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from celery import Celery
-from kombu.connection import Connection
 from kombu.exceptions import KombuError, OperationalError
-from kombu.utils.url import maybe_sanitize_url
 
 from policycompiler.knowledge import brokers
 from policycompiler.plan import APP, Plan
+
+Connected: TypeAlias = Any
+"""A connection of kombu, which has no types."""
 
 CONNECT_SECONDS = 4
 """The patience with a broker that does not answer; a look takes less than 10 s in all."""
@@ -29,6 +32,18 @@ _SHARED = (
 
 class UnreachableError(Exception):
     """The broker cannot be reached; the text says why, without credentials."""
+
+
+class RefusedError(UnreachableError):
+    """The broker answers, and refuses the user, the password, or a right of the user."""
+
+
+class MissingLibraryError(UnreachableError):
+    """A library for this kind of broker is not installed; `extra` is the extra that installs it."""
+
+    def __init__(self, message: str, extra: str) -> None:
+        super().__init__(message)
+        self.extra = extra
 
 
 def broker_url(plan: Plan, given: str | None, environment: Mapping[str, str]) -> str:
@@ -64,7 +79,7 @@ def client(plan: Plan, url: str) -> Celery:
 
 
 @contextmanager
-def connected(app: Celery) -> Iterator[Connection]:
+def connected(app: Celery) -> Iterator[Connected]:
     """A connection of the app. Raises `UnreachableError` for a broker that does not answer or refuses."""
     with reaching(app.conf.broker_url), app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
@@ -77,19 +92,64 @@ def reaching(url: str) -> Iterator[None]:
     try:
         yield
     except ImportError as problem:
-        extra = urlsplit(url).scheme.partition("+")[0]
-        message = f"{problem}; install it: `pip install 'policycompiler[{_EXTRAS.get(extra, extra)}]'`"
-        raise UnreachableError(message) from None
-    except (KombuError, OperationalError, OSError, ValueError) as problem:
-        message = f"{maybe_sanitize_url(url)}: {_said(problem, url)}"
-        raise UnreachableError(message) from None
+        scheme = urlsplit(url).scheme.partition("+")[0]
+        raise MissingLibraryError(str(problem), _EXTRAS.get(scheme, scheme)) from None
+    except Exception as problem:
+        if not isinstance(problem, _client_errors()):
+            raise
+        refused = any(type(each).__name__ in _REFUSALS for each in _chain(problem))
+        kind = RefusedError if refused else UnreachableError
+        message = f"{_address(url)}: {_said(problem, url)}"
+        raise kind(message) from None
 
 
 _EXTRAS = {scheme: name for name, record in brokers.BROKERS.items() for scheme in record.schemes}
+_REFUSALS = frozenset(
+    {
+        *("AccessRefused", "NotAllowed"),
+        *("AuthenticationError", "AuthenticationWrongNumberOfArgsError", "NoPermissionError"),
+        *("NoCredentialsError", "PartialCredentialsError"),
+    }
+)
+"""The names of exceptions of client libraries; the libraries themselves may be missing."""
+_LIBRARIES = (
+    *(("amqp.exceptions", "AMQPError"), ("redis.exceptions", "RedisError")),
+    *(("botocore.exceptions", "BotoCoreError"), ("botocore.exceptions", "ClientError")),
+)
+
+
+def _client_errors() -> tuple[type[BaseException], ...]:
+    """What clients of brokers raise for a broker that does not answer, or answers with an error."""
+    modules = ((sys.modules.get(module), name) for module, name in _LIBRARIES)
+    found = tuple(getattr(module, name) for module, name in modules if module is not None)
+    return (KombuError, OperationalError, OSError, ValueError, *found)
+
+
+def _chain(problem: BaseException | None) -> Iterator[BaseException]:
+    """An exception and its causes."""
+    while problem is not None:
+        yield problem
+        problem = problem.__cause__ or problem.__context__
+
+
+def _address(url: str) -> str:
+    """The address of a broker, without the user and the password."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "the broker"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
 def _said(problem: BaseException, url: str) -> str:
     """What an exception says, without the password of the URL."""
-    password = urlsplit(url).password
-    told = str(problem).strip() or type(problem).__name__
-    return told.replace(password, "**") if password else told
+    told = " ".join(str(problem).split()) or type(problem).__name__
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return type(problem).__name__
+    secrets = {password, unquote(password)} if password else set()
+    for secret in secrets:
+        told = told.replace(secret, "**")
+    return told
