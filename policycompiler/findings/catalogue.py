@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from policycompiler import output, policies
+from policycompiler import output, policies, verify
 from policycompiler.diagnostics import Finding
 from policycompiler.findings import baseline, judge
 from policycompiler.load.files import TOO_LARGE, UNREADABLE
@@ -47,7 +47,7 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
         word: found
         for found in (
             *(*_OF_TEXTS, *_OF_YAML, *_OF_THE_MODEL),
-            *(*_OF_RULES, *_OF_CHANGES, *_OF_OUTPUT, *_OF_POLICIES),
+            *(*_OF_RULES, *_OF_CHANGES, *_OF_OUTPUT, *_OF_POLICIES, *verify.FINDINGS),
         )
         for word in (found.code, found.name)
     }

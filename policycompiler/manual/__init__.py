@@ -39,12 +39,14 @@ _CHAPTERS_OF_ROOMS = {
     "policies": "rules",
     "findings": "rules",
     "output": "output",
+    "verify": "reality",
 }
 CHAPTERS = (
     "sources",
     *(chapter.__name__.rpartition(".")[2] for chapter in policies.CHAPTERS),
     "rules",
     "output",
+    "reality",
 )
 """The chapters of the manual, from text to files, with the chapters of the policies."""
 

@@ -51,15 +51,20 @@ def broker_url(plan: Plan, given: str | None, environment: Mapping[str, str]) ->
 
     Raises `UnreachableError` if there is none.
     """
-    if given:
-        return given
     variable = plan.get(APP, "broker_url_variable")
-    url = environment.get(str(variable)) if variable else plan.get(APP, "broker_url")
-    if url:
-        return str(url)
-    where = f"the environment variable {variable} is not set" if variable else "the plan has no broker URL"
-    message = f"{where}; set it, or name the broker with --broker"
-    raise UnreachableError(message)
+    url = given or (environment.get(str(variable)) if variable else plan.get(APP, "broker_url"))
+    if not url:
+        where = (
+            f"the environment variable {variable} is not set" if variable else "the plan has no broker URL"
+        )
+        message = f"{where}; set it, or name the broker with --broker"
+        raise UnreachableError(message)
+    scheme = str(url).partition(":")[0].partition("+")[0]
+    if scheme not in plan.broker.schemes:
+        allowed = ", ".join(f"{each}://" for each in sorted(plan.broker.schemes))
+        message = f"the URL does not begin as that of {plan.broker.label} does: {allowed}"
+        raise UnreachableError(message)
+    return str(url)
 
 
 def client(plan: Plan, url: str) -> Celery:
@@ -72,6 +77,8 @@ def client(plan: Plan, url: str) -> Celery:
         **options,
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": CONNECT_SECONDS,
+        "read_timeout": CONNECT_SECONDS,
+        "write_timeout": CONNECT_SECONDS,
         "max_retries": 1,
     }
     app.conf.broker_connection_timeout = CONNECT_SECONDS
@@ -133,23 +140,23 @@ def _chain(problem: BaseException | None) -> Iterator[BaseException]:
 
 
 def _address(url: str) -> str:
-    """The address of a broker, without the user and the password."""
+    """The address of a broker, without the user, the password and the path, which may have more addresses."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url.partition(";")[0])
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "the broker"
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}"
 
 
 def _said(problem: BaseException, url: str) -> str:
-    """What an exception says, without the password of the URL."""
+    """What an exception says, without the passwords of the URL."""
     told = " ".join(str(problem).split()) or type(problem).__name__
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return type(problem).__name__
-    secrets = {password, unquote(password)} if password else set()
-    for secret in secrets:
-        told = told.replace(secret, "**")
+    for each in url.split(";"):
+        try:
+            password = urlsplit(each).password
+        except ValueError:
+            return type(problem).__name__
+        for secret in {password, unquote(password)} if password else ():
+            told = told.replace(secret, "**")
     return told

@@ -5,27 +5,21 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from celery import Celery
 
 from policycompiler.knowledge import celery_settings
-from policycompiler.plan import Plan, Scope, Setting, Value
+from policycompiler.plan import Plan
 from policycompiler.reality import mailbox
 from policycompiler.reality.connection import Connected
 from policycompiler.reality.mailbox import Event, Reply
-from policycompiler.reality.observed import observed
+from policycompiler.reality.nodes import OPTIONS, Consumed, Held, Node, Workers, worker_of
 
 SETTLED_SECONDS = 3.0
 """A worker sends a heartbeat every 2 s, and answers at once unless its main loop is blocked."""
 PATIENCE_SECONDS = 5.0
 """How long to wait for a node that the plan expects."""
-OPTIONS = (
-    *("acks_late", "default_retry_delay", "ignore_result", "max_retries", "priority", "queue"),
-    *("rate_limit", "reject_on_worker_lost", "serializer", "soft_time_limit", "time_limit"),
-)
-"""The options of tasks to ask for; their values have no spaces, so the answer can be split at them."""
-
 _LAST = "ping"
 """A worker answers in order, so a node that answers only this is not a worker."""
 _COMMANDS: Mapping[str, Mapping[str, object]] = {
@@ -42,63 +36,6 @@ _COMMANDS: Mapping[str, Mapping[str, object]] = {
 _POOL = re.compile(r"celery\.concurrency\.(\w+):TaskPool")
 _POOLS = {"thread": "threads"}
 _TASK = re.compile(r"(\S+)(?: \[(.*)\])?$", re.DOTALL)
-
-
-class Consumed(NamedTuple):
-    """A queue that a node consumes, as the node declared it."""
-
-    name: str
-    exchange: str
-    exchange_type: str
-    routing_key: str
-    arguments: Mapping[str, Value]
-
-
-class Node(NamedTuple):
-    """A worker process, as it describes itself.
-
-    `slots` is None for an unknown number. `busy`, `reserved` and `scheduled` count messages. `prefetch` is
-    the number of messages that it may hold, `autoscale` the least and the most slots, `recycles_after` the
-    runs of a child process. `tasks` has the options of each registered task as text, without those that are
-    None. `settings` are the Celery settings that somebody has set. `handles` are the names of the tasks that
-    it holds or has run. `version` and `ahead_seconds`, how far its clock is ahead of ours, come from
-    heartbeats. `answers` is more than 1 if several processes have this name.
-    """
-
-    name: str
-    pool: str = ""
-    slots: int | None = None
-    autoscale: tuple[int, int] | None = None
-    busy: int = 0
-    reserved: int = 0
-    scheduled: int = 0
-    prefetch: int | None = None
-    recycles_after: int | None = None
-    queues: tuple[Consumed, ...] = ()
-    tasks: Mapping[str, Mapping[str, str]] = {}
-    settings: Mapping[str, Value] = {}
-    handles: frozenset[str] = frozenset()
-    version: str = ""
-    ahead_seconds: float | None = None
-    answers: int = 1
-
-
-class Workers(NamedTuple):
-    """The nodes by name; the beats that answered, with the number of answers from each name."""
-
-    nodes: Mapping[str, Node]
-    beats: Mapping[str, int]
-
-    def of(self, plan: Plan) -> dict[str, list[Node]]:
-        """The nodes of each worker of the plan, by its node name; those of no worker under an empty name."""
-        found: dict[str, list[Node]] = {scope.name: [] for scope in plan.scopes("worker")}
-        for node in self.nodes.values():
-            found.setdefault(worker_of(plan, node.name), []).append(node)
-        return found
-
-    def consuming(self, queue: str) -> list[Node]:
-        """The nodes that consume a queue."""
-        return [node for node in self.nodes.values() if any(each.name == queue for each in node.queues)]
 
 
 def can_answer(plan: Plan) -> bool:
@@ -161,10 +98,19 @@ def _node(name: str, given: Mapping[str, Any], event: Event | None, answers: int
         # The module of the settings may show other names too, the environment among them.
         settings={key: value for key, value in settings.items() if celery_settings.is_setting(key)},
         handles=frozenset({*named, *_mapping(stats.get("total"))}),
+        held=tuple(_held(held)),
         version=str(event.fields.get("sw_ver", "")) if event else "",
         ahead_seconds=_ahead(event) if event else None,
         answers=answers,
     )
+
+
+def _held(told: Mapping[str, list[Any]]) -> Iterator[Held]:
+    for kind, several in told.items():
+        for each in several:
+            request = _mapping(_mapping(each).get("request", each))
+            way = _mapping(request.get("delivery_info"))
+            yield Held(str(way.get("exchange") or ""), str(way.get("routing_key") or ""), kind == "scheduled")
 
 
 def _consumed(told: Mapping[str, Any]) -> Consumed:
@@ -206,55 +152,3 @@ def _list(value: object) -> list[Any]:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def worker_of(plan: Plan, node: str) -> str:
-    """The worker of the plan that a node belongs to; empty without one.
-
-    A node is called `NODE_NAME.INSTANCE.HOST`.
-    """
-    names = {plan.text(scope, "node_name"): scope.name for scope in plan.scopes("worker")}
-    fitting = [name for name in names if node == name or node.startswith((f"{name}.", f"{name}@"))]
-    return names[max(fitting, key=len)] if fitting else ""
-
-
-def settings_of(plan: Plan, found: Workers) -> Iterator[Setting]:
-    """The plan of today, as far as workers show it. A worker that the plan lacks has the name of its node."""
-    for node in found.nodes.values():
-        scope = Scope("worker", worker_of(plan, node.name) or node.name)
-        values: dict[str, Value] = {
-            "pool": node.pool or None,
-            "queues": [each.name for each in node.queues],
-            "max_tasks_per_child": node.recycles_after,
-            "concurrency": None if node.autoscale else node.slots,
-            "autoscale": {"min": node.autoscale[0], "max": node.autoscale[1]} if node.autoscale else None,
-            "prefetch_multiplier": multiplier(node),
-        }
-        for key, value in values.items():
-            if value is not None:
-                yield observed(scope, key, value, "worker", node.name)
-        for task, options in node.tasks.items():
-            for option, text in options.items():
-                key = option if option == "queue" else f"options.{option}"
-                yield observed(Scope("task", task), key, typed(text), "worker", node.name)
-
-
-def multiplier(node: Node) -> float | None:
-    """The prefetched messages of each slot; None if unknown. ETA tasks raise the limit for a while."""
-    if not node.slots or node.prefetch is None:
-        return None
-    return (node.prefetch - node.scheduled) / node.slots
-
-
-def typed(text: str) -> Value:
-    """A value from its text in an answer."""
-    if text in ("True", "False"):
-        return text == "True"
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text

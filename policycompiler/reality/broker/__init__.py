@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from policycompiler.plan import Plan, Scope, Setting
 from policycompiler.reality.broker import on_rabbitmq, on_redis, on_sqs
-from policycompiler.reality.broker.seen import Binding, Firing, Message, Seen, SeenQueue, Server
 from policycompiler.reality.connection import Connected
 from policycompiler.reality.observed import observed
-
-__all__ = ["Binding", "Firing", "Message", "Seen", "SeenQueue", "Server", "can_look", "look", "settings_of"]
+from policycompiler.reality.seen import Seen
 
 _LOOKS: Mapping[str, Callable[[Connected, Plan, str | None], Seen]] = {
     "redis": on_redis.look,

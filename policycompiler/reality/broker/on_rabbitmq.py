@@ -12,8 +12,8 @@ from amqp.exceptions import AMQPError, NotFound, PreconditionFailed, ResourceLoc
 
 from policycompiler.plan import Plan, Scope, Value
 from policycompiler.reality.broker import management as managing
-from policycompiler.reality.broker.seen import Binding, Seen, SeenQueue, Server
 from policycompiler.reality.connection import Connected
+from policycompiler.reality.seen import Binding, Seen, SeenQueue, Server
 
 _COMPLAINT = re.compile(r"PRECONDITION_FAILED - (.*)", re.DOTALL)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from policycompiler.plan import Plan
 from policycompiler.reality.broker import redbeat
-from policycompiler.reality.broker.seen import Binding, Message, Seen, SeenQueue, Server
 from policycompiler.reality.connection import Connected
+from policycompiler.reality.seen import Binding, Message, Seen, SeenQueue, Server
 
 SAMPLE = 25
 """How many of the oldest and of the newest messages of a list to read: a message may be large."""
@@ -67,7 +67,6 @@ def look(connection: Connected, plan: Plan, management: str | None) -> Seen:
 
 def _server(redis: _Redis, unread: list[str]) -> Server:
     info = redis.client.info()
-    seconds, microseconds = redis.client.time()
     persistent = bool(info.get("aof_enabled"))
     if not persistent:
         try:
@@ -77,18 +76,17 @@ def _server(redis: _Redis, unread: list[str]) -> Server:
         except redis.refusal as problem:
             # A hosted Redis has no CONFIG.
             unread.append(f"the snapshots of Redis ({problem})")
-            return _of_info(info, None, seconds + microseconds / 1e6 - time.time())
-    return _of_info(info, persistent, seconds + microseconds / 1e6 - time.time())
+            return _of_info(info, None)
+    return _of_info(info, persistent)
 
 
-def _of_info(info: dict[str, Any], persistent: bool | None, ahead: float) -> Server:  # noqa: FBT001
+def _of_info(info: dict[str, Any], persistent: bool | None) -> Server:  # noqa: FBT001
     return Server(
         version=str(info.get("redis_version", "")) or None,
         eviction=str(info["maxmemory_policy"]) if "maxmemory_policy" in info else None,
         persistent=persistent,
         used_bytes=info.get("used_memory"),
         limit_bytes=info.get("maxmemory"),
-        ahead_seconds=ahead,
     )
 
 

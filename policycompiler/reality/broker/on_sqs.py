@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from policycompiler.plan import APP, Plan
-from policycompiler.reality.broker.seen import Seen, SeenQueue, Server
 from policycompiler.reality.connection import Connected
+from policycompiler.reality.seen import Seen, SeenQueue, Server
 
 
 def look(connection: Connected, plan: Plan, management: str | None) -> Seen:

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from policycompiler.plan import APP, BEAT, Plan
-from policycompiler.reality.broker.seen import Firing
+from policycompiler.reality.seen import Firing
 
 PREFIX = "redbeat:"
 """The default of `redbeat_key_prefix`."""

@@ -50,8 +50,7 @@ class Server(NamedTuple):
     """The server itself.
 
     `eviction` is the policy of Redis for a full memory, `limit_bytes` 0 without a limit. `persistent`: what
-    it stores survives a restart. `alarms` block publishers. `ahead_seconds` is how far its clock is ahead of
-    ours.
+    it stores survives a restart. `alarms` block publishers.
     """
 
     version: str | None = None
@@ -60,7 +59,6 @@ class Server(NamedTuple):
     used_bytes: int | None = None
     limit_bytes: int | None = None
     alarms: tuple[str, ...] = ()
-    ahead_seconds: float | None = None
 
 
 class Binding(NamedTuple):
