@@ -34,6 +34,7 @@ COMMANDS = {
     "policy": "policy:policy",
     "schema": "schema:schema",
     "test-policy": "test_policy:test_policy",
+    "verify": "verify:verify",
 }
 """Each command with the module of this package and the name in it."""
 
