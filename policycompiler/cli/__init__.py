@@ -33,6 +33,7 @@ COMMANDS = {
     "init": "init:init",
     "policy": "policy:policy",
     "schema": "schema:schema",
+    "status": "status:status",
     "test-policy": "test_policy:test_policy",
     "verify": "verify:verify",
 }

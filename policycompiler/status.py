@@ -1,0 +1,117 @@
+"""The state of a deployment by the names of its plan: queues, workers, schedules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+
+from policycompiler.plan import APP, Plan, Scope, UndecidedError
+from policycompiler.reality.live import Live
+from policycompiler.reality.nodes import Workers
+from policycompiler.reality.seen import Firing, SeenQueue
+from policycompiler.report.status import QueueNow, ScheduleNow, Status, WorkerNow
+from policycompiler.report.text import clean
+from policycompiler.review.differences.firings import following
+from policycompiler.sides import Side, SideError
+from policycompiler.verify import reach
+
+
+def unreached(plan: Plan, live: Live) -> list[str]:
+    """Why a look failed, and what to do."""
+    return [
+        clean(f"{each.severity}[{each.code}] {each.name}: {each.message}; help: {each.help}")
+        for each in reach.findings(plan, live)
+    ]
+
+
+def state(side: Side, live: Live, stored: Iterable[Firing], now: datetime) -> Status:
+    """The state from a look without a problem. `stored` are the last firings that a store of beat has.
+
+    Raises `SideError` for an incomplete plan.
+    """
+    assert side.plan is not None
+    try:
+        return _state(side.plan, live, stored, now)
+    except UndecidedError as problem:
+        told = f"{side.label} is not a complete plan: {problem}; compile its sources again"
+        raise SideError(clean(told)) from None
+
+
+def _state(plan: Plan, live: Live, stored: Iterable[Firing], now: datetime) -> Status:
+    assert live.broker is not None, live.problem
+    workers = live.workers
+    held = _held(plan, workers)
+    nodes = workers.of(plan) if workers else {}
+    firings = {each.name: each for each in (*(live.broker.entries or ()), *stored)}
+    answering = sum(workers.beats.values()) if workers else 0
+    known = answering or plan.get(APP, "beat_enable_remote_control") or live.broker.beat_lock is not None
+    return Status(
+        plan.text(APP, "service"),
+        tuple(_queue(queue, workers, held) for _, queue in sorted(live.broker.queues.items())),
+        None if workers is None else tuple(_workers(plan, workers)),
+        tuple(_schedules(plan, firings, now)),
+        (answering or int(bool(live.broker.beat_lock))) if known else None,
+        tuple(node.name for node in nodes.get("", ())),
+    )
+
+
+def _held(plan: Plan, workers: Workers | None) -> Counter[tuple[str, bool]] | None:
+    """What workers say they hold, by queue and by whether it has an ETA; None if a process is silent."""
+    nodes = workers.of(plan) if workers else {}
+    if any(
+        len(nodes.get(scope.name, ())) < plan.number(scope, "replicas") for scope in plan.scopes("worker")
+    ):
+        return None
+    queues = {
+        (plan.get(scope, "exchange"), plan.get(scope, "routing_key")): scope.name
+        for scope in plan.scopes("queue")
+    }
+    return Counter(
+        (queues.get((each.exchange, each.routing_key), each.routing_key), each.delayed)
+        for several in nodes.values()
+        for node in several
+        for each in node.held
+    )
+
+
+def _queue(queue: SeenQueue, workers: Workers | None, held: Counter[tuple[str, bool]] | None) -> QueueNow:
+    unacked, scheduled, consumers = queue.unacked, queue.delayed, queue.consumers
+    if held is not None:
+        unacked = held[queue.name, False] + held[queue.name, True] if unacked is None else unacked
+        scheduled = held[queue.name, True] if scheduled is None else scheduled
+    if consumers is None and workers is not None:
+        consumers = sum(node.answers for node in workers.consuming(queue.name))
+    return QueueNow(
+        queue.name, queue.exists, queue.ready, unacked, scheduled, consumers, queue.oldest_seconds
+    )
+
+
+def _workers(plan: Plan, workers: Workers) -> Iterator[WorkerNow]:
+    nodes = workers.of(plan)
+    for scope in plan.scopes("worker"):
+        several = nodes[scope.name]
+        yield WorkerNow(
+            scope.name,
+            sum(node.answers for node in several),
+            int(plan.number(scope, "replicas")),
+            sum(node.busy for node in several),
+            sum(node.slots or 0 for node in several),
+            tuple(node.name for node in several),
+        )
+
+
+def _schedules(plan: Plan, firings: Mapping[str, Firing], now: datetime) -> Iterator[ScheduleNow]:
+    for scope in plan.scopes("schedule"):
+        stored = firings.get(scope.name)
+        last = datetime.fromtimestamp(stored.last, UTC) if stored and stored.last else None
+        yield ScheduleNow(scope.name, plan.text(scope, "task"), last, _next(plan, scope, last, now))
+
+
+def _next(plan: Plan, scope: Scope, last: datetime | None, now: datetime) -> datetime | None:
+    """The next firing; for an interval it follows from the last."""
+    every = plan.number_if_any(scope, "every_seconds")
+    if every is None:
+        found = following(plan, scope, now)
+        return found.astimezone(UTC) if found else None
+    return datetime.fromtimestamp(last.timestamp() + every, UTC) if last else None
