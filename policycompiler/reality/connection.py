@@ -17,6 +17,7 @@ from kombu.exceptions import KombuError, OperationalError
 
 from policycompiler.knowledge import brokers
 from policycompiler.plan import APP, Plan
+from policycompiler.reality.live import Failure
 
 Connected: TypeAlias = Any
 """A connection of kombu, which has no types."""
@@ -31,15 +32,23 @@ _SHARED = (
 
 
 class UnreachableError(Exception):
-    """The broker cannot be reached; the text says why, without credentials."""
+    """The broker cannot be looked at; the text says why, without credentials."""
+
+    failure = Failure.UNREACHABLE
+    extra = ""
+    """The extra of this package with a missing library."""
 
 
 class RefusedError(UnreachableError):
     """The broker answers, and refuses the user, the password, or a right of the user."""
 
+    failure = Failure.REFUSED
+
 
 class MissingLibraryError(UnreachableError):
-    """A library for this kind of broker is not installed; `extra` is the extra that installs it."""
+    """A library for this kind of broker is not installed."""
+
+    failure = Failure.LIBRARY
 
     def __init__(self, message: str, extra: str) -> None:
         super().__init__(message)
@@ -59,12 +68,24 @@ def broker_url(plan: Plan, given: str | None, environment: Mapping[str, str]) ->
         )
         message = f"{where}; set it, or name the broker with --broker"
         raise UnreachableError(message)
+    if not all(_is_url(each) for each in str(url).split(";")):
+        message = "its URL is not valid; write special characters of a password as `%2F`, `%40` and so on"
+        raise UnreachableError(message)
     scheme = str(url).partition(":")[0].partition("+")[0]
     if scheme not in plan.broker.schemes:
-        allowed = ", ".join(f"{each}://" for each in sorted(plan.broker.schemes))
-        message = f"the URL does not begin as that of {plan.broker.label} does: {allowed}"
+        allowed = " or ".join(f"{each}://" for each in sorted(plan.broker.schemes))
+        message = f"its URL is not one of {plan.broker.label}; it must begin with {allowed}"
         raise UnreachableError(message)
     return str(url)
+
+
+def _is_url(text: str) -> bool:
+    """Whether a text has the form of a URL; the reason why not may contain a part of a password."""
+    try:
+        _ = urlsplit(text).port
+    except ValueError:
+        return False
+    return True
 
 
 def client(plan: Plan, url: str) -> Celery:
@@ -141,11 +162,8 @@ def _chain(problem: BaseException | None) -> Iterator[BaseException]:
 
 def _address(url: str) -> str:
     """The address of a broker, without the user, the password and the path, which may have more addresses."""
-    try:
-        parts = urlsplit(url.partition(";")[0])
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "the broker"
+    parts = urlsplit(url.partition(";")[0])
+    port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname or ''}{port}"
 
 
@@ -153,10 +171,7 @@ def _said(problem: BaseException, url: str) -> str:
     """What an exception says, without the passwords of the URL."""
     told = " ".join(str(problem).split()) or type(problem).__name__
     for each in url.split(";"):
-        try:
-            password = urlsplit(each).password
-        except ValueError:
-            return type(problem).__name__
+        password = urlsplit(each).password
         for secret in {password, unquote(password)} if password else ():
             told = told.replace(secret, "**")
     return told

@@ -34,12 +34,14 @@ class Problem(NamedTuple):
 class Live(NamedTuple):
     """A look at a deployment.
 
-    `workers` is None if nobody can be asked on this kind of broker, `broker` is None after a `problem`.
+    `workers` is None if they cannot be asked. `unasked` says why; it is empty if this kind of broker does not
+    transport remote control. `broker` is None after a `problem`.
     """
 
     workers: Workers | None = None
     broker: Seen | None = None
     problem: Problem | None = None
+    unasked: str = ""
 
 
 def look(
@@ -60,14 +62,17 @@ def look(
     try:
         app = connection.client(plan, connection.broker_url(plan, broker, environment))
         with connection.connected(app) as connected:
-            asked = workers.look(app, connected, plan) if workers.can_answer(plan) else None
-            return Live(asked, brokers.look(connected, plan, management))
-    except connection.MissingLibraryError as problem:
-        return Live(problem=Problem(Failure.LIBRARY, str(problem), problem.extra))
-    except connection.RefusedError as problem:
-        return Live(problem=Problem(Failure.REFUSED, str(problem)))
+            seen = brokers.look(connected, plan, management)
+            if not workers.can_answer(plan):
+                return Live(broker=seen)
+            try:
+                # A broker without memory refuses the list for the answers.
+                with connection.reaching(app.conf.broker_url):
+                    return Live(workers.look(app, connected, plan), seen)
+            except connection.UnreachableError as problem:
+                return Live(broker=seen, unasked=str(problem))
     except connection.UnreachableError as problem:
-        return Live(problem=Problem(Failure.UNREACHABLE, str(problem)))
+        return Live(problem=Problem(problem.failure, str(problem), problem.extra))
 
 
 def settings_of(plan: Plan, found: Live) -> Iterator[Setting]:

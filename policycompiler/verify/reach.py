@@ -11,7 +11,8 @@ Refuses:
     PC842 client-library-missing: install the extra that the help names, where this program runs.
         when: the client library for the kind of broker is not installed here.
     PC843 look-incomplete: give the user the right to read this part, or correct the address.
-        when: a part of a broker cannot be read, such as the management API of RabbitMQ.
+        when: a part of a broker cannot be read, such as the management API of RabbitMQ, or workers cannot be
+        asked because the broker has no memory left.
     PC844 workers-unseen: watch the workers by other means.
         when: the broker does not transport remote control, so no worker can be asked.
 """
@@ -55,6 +56,9 @@ def findings(plan: Plan, live: Live) -> Iterator[Diagnostic]:
     for part in live.broker.unread if live.broker else ():
         message = f"a part of the broker cannot be read: {part}"
         yield LOOK_INCOMPLETE.at(_BROKER, message, help="give the user the right to read it")
-    if live.workers is None:
+    if live.unasked:
+        message = f"the workers cannot be asked: {live.unasked}"
+        yield LOOK_INCOMPLETE.at(_BROKER, message, help="correct what the broker refuses, and look again")
+    elif live.workers is None:
         message = f"{plan.broker.label} does not transport remote control, so no worker can be asked"
         yield WORKERS_UNSEEN.at(_BROKER, message, help="watch the workers by other means, such as their logs")
