@@ -58,7 +58,9 @@ def findings(plan: Plan, live: Live) -> Iterator[Diagnostic]:
         yield LOOK_INCOMPLETE.at(_BROKER, message, help="give the user the right to read it")
     if live.unasked:
         message = f"the workers cannot be asked: {live.unasked}"
-        yield LOOK_INCOMPLETE.at(_BROKER, message, help="correct what the broker refuses, and look again")
+        yield LOOK_INCOMPLETE.at(
+            _BROKER, message, help="check whether the broker refuses or blocks publishers"
+        )
     elif live.workers is None:
         message = f"{plan.broker.label} does not transport remote control, so no worker can be asked"
         yield WORKERS_UNSEEN.at(_BROKER, message, help="watch the workers by other means, such as their logs")

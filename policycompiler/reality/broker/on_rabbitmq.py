@@ -107,17 +107,18 @@ def _managed(seen: SeenQueue, told: Mapping[str, Any]) -> SeenQueue:
     arguments = told.get("arguments")
     first = told.get("head_message_timestamp")
     return seen._replace(
-        ready=_count(told.get("messages_ready"), seen.ready),
-        unacked=_count(told.get("messages_unacknowledged"), seen.unacked),
-        consumers=_count(told.get("consumers"), seen.consumers),
+        # Its counts are some seconds old; those of a declaration are not.
+        ready=_count(told.get("messages_ready")) if seen.ready is None else seen.ready,
+        unacked=_count(told.get("messages_unacknowledged")),
+        consumers=_count(told.get("consumers")) if seen.consumers is None else seen.consumers,
         type=_text(told.get("type")),
         arguments=arguments if isinstance(arguments, dict) else None,
         oldest_seconds=managing.age(first) if isinstance(first, int | float) else None,
     )
 
 
-def _count(value: object, otherwise: int | None) -> int | None:
-    return value if isinstance(value, int) else otherwise
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _text(value: object) -> str | None:
