@@ -94,12 +94,18 @@ def client(plan: Plan, url: str) -> Celery:
     app.conf.update({key: plan.value(APP, key) for key in _SHARED if plan.find(APP, key)})
     options = plan.get(APP, "broker_transport_options", {})
     assert isinstance(options, dict)
+    # Each transport reads its own options.
     app.conf.broker_transport_options = {
         **options,
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": CONNECT_SECONDS,
         "read_timeout": CONNECT_SECONDS,
         "write_timeout": CONNECT_SECONDS,
+        "client-config": {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": CONNECT_SECONDS,
+            "retries": {"total_max_attempts": 1},
+        },
         "max_retries": 1,
     }
     app.conf.broker_connection_timeout = CONNECT_SECONDS
