@@ -89,7 +89,7 @@ class Demo:
 
     @contextmanager
     def started(
-        self, script: str, *flags: str, build: Path | None = None, **environment: str
+        self, script: str, *flags: str, build: Path | None = None, ready: str = "", **environment: str
     ) -> Iterator[Popen[bytes]]:
         """A process by its launch script, once it has said that it is ready."""
         log = self.folder / f"{script}-{len(list(self.folder.glob('*.log')))}.log"
@@ -103,7 +103,7 @@ class Demo:
             **environment,
         }
         command = [(build or self.build) / "launch" / f"{script}.sh", *flags]
-        ready = "beat pidbox: Connected" if script == "beat" else " ready."
+        ready = ready or ("beat pidbox: Connected" if script == "beat" else " ready.")
         with running(command, log=log, environment=variables, folder=self.folder) as process:
             wait_until(
                 lambda: ready in log.read_text("utf-8"), f"{script} is ready", process=process, log=log

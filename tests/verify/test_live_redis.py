@@ -8,16 +8,22 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 
 import pytest
 import redis
 from celery import Celery
 from click.testing import CliRunner
-from live_demo import Demo, planned
+from jsonschema import Draft202012Validator
+from live_demo import Demo, plan_in, planned
+from places import ROOT
 from processes import wait_until
 from servers import redis_server, start_redis
 
 from policycompiler.cli import cli
+from policycompiler.report.status import status_json, status_text
+from policycompiler.sides import Side
+from policycompiler.status import state
 
 pytestmark = pytest.mark.server
 
@@ -201,6 +207,7 @@ def test_messages_that_wait_tell_their_names_and_their_senders(demo, client):
             client.lpush("other", message("demo.quick", f"gen{number}@host", **beats))
         shown = demo.look(plan)
         found, queue = demo.found(plan, shown), shown.broker.queues["other"]
+        now = state(Side("demo", plan), shown, (), datetime(2026, 11, 30, tzinfo=UTC))
         # It would finish its tasks first.
         os.killpg(worker.pid, signal.SIGKILL)
         client.flushdb()
@@ -210,6 +217,59 @@ def test_messages_that_wait_tell_their_names_and_their_senders(demo, client):
         assert "demo.unknown" in found["task-name-unknown"][0]
         assert found["beat-twice"] == ["two processes sent one firing of `demo.quick`, so two beats run"]
         assert (queue.ready, queue.unacked, queue.delayed) == (4, 1, 0)
+
+    told = json.loads(status_json(now))
+    Draft202012Validator(json.loads((ROOT / "schemas" / "status.schema.json").read_text())).validate(told)
+    row = next(each for each in told["queues"] if each["name"] == "other")
+    assert row == {
+        "name": "other",
+        "exists": True,
+        "ready": 4,
+        "unacked": 1,
+        "scheduled": 0,
+        "consumers": 1,
+        "oldest_seconds": None,
+    }
+    worker = next(each for each in told["workers"] if each["name"] == "other")
+    assert worker == {
+        "name": "other",
+        "seen": 1,
+        "expected": 1,
+        "busy": 1,
+        "slots": 1,
+        "nodes": [node("other")],
+    }
+    text = status_text(now, datetime(2026, 11, 30, tzinfo=UTC))
+    assert "other  4      1        0          1          ?" in text
+    assert "too few replicas: main" in text
+    assert told["beats"] is None
+
+
+def test_redbeat_shows_its_entries_and_its_lock(demo, client):
+    pytest.importorskip("redbeat")
+    changes = {
+        "beat": {"scheduler": "redbeat.RedBeatScheduler"},
+        "celery/settings/beat_enable_remote_control": None,
+    }
+    folder = demo.folder / "redbeat"
+    build = planned(folder, "redis", changes)
+    plan = plan_in(build)
+    later = demo.plan({**changes, "schedules": {"later": {"task": "demo.quick", "every": "2h"}}})
+    with demo.started("beat", ready="Acquired lock", build=build):
+        wait_until(lambda: client.exists("redbeat:tick"), "RedBeat has written its entries")
+        runs = demo.look(plan)
+    ended = demo.look(plan)
+    client.flushdb()
+    found = demo.found(plan, runs)
+    assert not {name for name in found if name.startswith(("beat-", "schedule-"))}
+    changed = demo.found(later, runs)
+    assert changed["schedule-entry-missing"] == [
+        "schedule `later` sends demo.quick, but the store of beat does not have it"
+    ]
+    assert "`tick`" in changed["schedule-entry-unplanned"][0]
+    assert demo.found(plan, ended)["beat-missing"] == [
+        "no beat holds the lock of RedBeat, so no schedule runs"
+    ]
 
 
 def test_nobody_answers(demo):
