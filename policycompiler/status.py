@@ -6,52 +6,57 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from policycompiler.plan import APP, Plan, Scope, UndecidedError
+from policycompiler.plan import APP, Plan, Scope
+from policycompiler.reality import live
 from policycompiler.reality.live import Live
 from policycompiler.reality.nodes import Workers
 from policycompiler.reality.seen import Firing, SeenQueue
 from policycompiler.report.status import QueueNow, ScheduleNow, Status, WorkerNow
 from policycompiler.report.text import clean
 from policycompiler.review.differences.firings import following
-from policycompiler.sides import Side, SideError
+from policycompiler.sides import Side, complete
 from policycompiler.verify import reach
 
 
-def unreached(plan: Plan, live: Live) -> list[str]:
+def look(side: Side, environment: Mapping[str, str], *, broker: str | None, management: str | None) -> Live:
+    """Look at the deployment of a side that has a plan. Raises `SideError` for an incomplete plan."""
+    with complete(side) as plan:
+        return live.look(plan, environment, broker=broker, management=management)
+
+
+def unreached(side: Side, found: Live) -> list[str]:
     """Why a look failed, and what to do."""
-    return [
-        clean(f"{each.severity}[{each.code}] {each.name}: {each.message}; help: {each.help}")
-        for each in reach.findings(plan, live)
-    ]
+    with complete(side) as plan:
+        return [
+            clean(f"{each.severity}[{each.code}] {each.name}: {each.message}; help: {each.help}")
+            for each in reach.findings(plan, found)
+        ]
 
 
-def state(side: Side, live: Live, stored: Iterable[Firing], now: datetime) -> Status:
+def state(side: Side, found: Live, stored: Iterable[Firing], now: datetime) -> Status:
     """The state from a look without a problem. `stored` are the last firings that a store of beat has.
 
     Raises `SideError` for an incomplete plan.
     """
-    assert side.plan is not None
-    try:
-        return _state(side.plan, live, stored, now)
-    except UndecidedError as problem:
-        told = f"{side.label} is not a complete plan: {problem}; compile its sources again"
-        raise SideError(clean(told)) from None
+    with complete(side) as plan:
+        return _state(plan, found, stored, now)
 
 
-def _state(plan: Plan, live: Live, stored: Iterable[Firing], now: datetime) -> Status:
-    assert live.broker is not None, live.problem
-    workers = live.workers
+def _state(plan: Plan, found: Live, stored: Iterable[Firing], now: datetime) -> Status:
+    broker = found.broker
+    assert broker is not None, found.problem
+    workers = found.workers
     held = _held(plan, workers)
     nodes = workers.of(plan) if workers else {}
-    firings = {each.name: each for each in (*(live.broker.entries or ()), *stored)}
+    firings = {each.name: each for each in (*(broker.entries or ()), *stored)}
     answering = sum(workers.beats.values()) if workers else 0
-    known = answering or plan.get(APP, "beat_enable_remote_control") or live.broker.beat_lock is not None
+    known = answering or plan.get(APP, "beat_enable_remote_control") or broker.beat_lock is not None
     return Status(
         plan.text(APP, "service"),
-        tuple(_queue(queue, workers, held) for _, queue in sorted(live.broker.queues.items())),
+        tuple(_queue(queue, workers, held) for _, queue in sorted(broker.queues.items())),
         None if workers is None else tuple(_workers(plan, workers)),
         tuple(_schedules(plan, firings, now)),
-        (answering or int(bool(live.broker.beat_lock))) if known else None,
+        (answering or int(bool(broker.beat_lock))) if known else None,
         tuple(node.name for node in nodes.get("", ())),
     )
 
@@ -104,7 +109,7 @@ def _workers(plan: Plan, workers: Workers) -> Iterator[WorkerNow]:
 def _schedules(plan: Plan, firings: Mapping[str, Firing], now: datetime) -> Iterator[ScheduleNow]:
     for scope in plan.scopes("schedule"):
         stored = firings.get(scope.name)
-        last = datetime.fromtimestamp(stored.last, UTC) if stored and stored.last else None
+        last = _utc(stored.last) if stored and stored.last else None
         yield ScheduleNow(scope.name, plan.text(scope, "task"), last, _next(plan, scope, last, now))
 
 
@@ -114,4 +119,12 @@ def _next(plan: Plan, scope: Scope, last: datetime | None, now: datetime) -> dat
     if every is None:
         found = following(plan, scope, now)
         return found.astimezone(UTC) if found else None
-    return datetime.fromtimestamp(last.timestamp() + every, UTC) if last else None
+    return _utc(last.timestamp() + every) if last else None
+
+
+def _utc(seconds: float) -> datetime | None:
+    """A time in seconds since 1970; None if the calendar does not have it."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -12,9 +12,8 @@ from policycompiler.compiler import Compilation
 from policycompiler.diagnostics import Diagnostic
 from policycompiler.findings.judge import judge_reality
 from policycompiler.findings.rules import Rules, read_rules
-from policycompiler.plan import Plan, UndecidedError
-from policycompiler.report.text import clean
-from policycompiler.sides import Side, SideError
+from policycompiler.plan import Plan
+from policycompiler.sides import Side, complete
 
 Source: TypeAlias = Callable[[Plan], Iterable[Diagnostic]]
 """A kind of verification: it looks at a part of reality, and yields the differences from a plan."""
@@ -39,13 +38,9 @@ def verify(
     A plan file has no workload, so its findings have no line, and there are no waivers. Raises `SideError`
     for an incomplete plan.
     """
-    assert side.plan is not None, f"{side.label} has no plan"
-    try:
-        found = [finding for source in sources for finding in source(side.plan)]
-    except UndecidedError as problem:
-        told = f"{side.label} is not a complete plan: {problem}; compile its sources again"
-        raise SideError(clean(told)) from None
+    with complete(side) as plan:
+        found = [finding for source in sources for finding in source(plan)]
     waivers = side.compilation.waivers if side.compilation and apply_waivers else ()
     verdict = judge_reality(found, waivers, rules.policy, today, rules.baseline)
     document = side.document or load.load([])[0].beside(rules.file)
-    return Compilation(document, side.plan, [], verdict.diagnostics, {}, verdict.hidden)
+    return Compilation(document, plan, [], verdict.diagnostics, {}, verdict.hidden)

@@ -10,11 +10,10 @@ from pathlib import Path
 import click
 
 from policycompiler.cli import comparing, options, repeating, running
-from policycompiler.reality import live as reality
 from policycompiler.reality import schedule_file as schedules
 from policycompiler.report.status import status_json, status_text
 from policycompiler.sides import SideError
-from policycompiler.status import state, unreached
+from policycompiler.status import look, state, unreached
 
 
 @click.command()
@@ -47,19 +46,18 @@ def status(
       policycompiler status build --watch --interval 5
     """
     side = comparing.with_plan(comparing.side(build, run, run.project.sources), run)
-    assert side.plan is not None
     code = 0
     for number in repeating.rounds(interval, watch=watch):
-        live = reality.look(side.plan, os.environ, broker=broker, management=management)
-        now = datetime.now(UTC)
-        if number and sys.stdout.isatty():
-            click.clear()
-        if live.problem is not None:
-            running.tell(*unreached(side.plan, live))
-            code = running.EXIT_FINDINGS
-            continue
         try:
+            live = look(side, os.environ, broker=broker, management=management)
+            if number and sys.stdout.isatty():
+                click.clear()
+            if live.problem is not None:
+                running.tell(*unreached(side, live))
+                code = running.EXIT_FINDINGS
+                continue
             stored = schedules.read(schedule_file) if schedule_file else ()
+            now = datetime.now(UTC)
             found = state(side, live, stored, now)
         except (schedules.ScheduleFileError, SideError) as problem:
             raise click.UsageError(str(problem)) from None

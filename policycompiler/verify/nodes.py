@@ -124,10 +124,10 @@ def _flag(
 
 
 def _versions(plan: Plan, nodes: list[Node]) -> Iterator[Diagnostic]:
-    planned = plan.version(APP, "celery_version")
+    planned = _release(plan.text(APP, "celery_version"))
     found: dict[str, list[str]] = {}
     for node in nodes:
-        if node.version and _release(node.version) != planned:
+        if node.version and planned and _release(node.version) != planned:
             found.setdefault(node.version, []).append(node.name)
     for version, names in sorted(found.items()):
         message = f"{listed(names)} run{'s' if len(names) == 1 else ''} Celery {version}; "
