@@ -27,7 +27,7 @@ from policycompiler.status import state
 
 pytestmark = pytest.mark.server
 
-PRIVATE = (b"_kombu.binding_deadlines",)
+PRIVATE = b"_kombu.binding_deadlines"
 """kombu writes the time of each refresh of a worker there."""
 
 
@@ -54,9 +54,9 @@ def client(demo) -> Iterator[redis.Redis]:
         yield found
 
 
-def contents(client: redis.Redis) -> dict[bytes, object]:
+def contents(client: redis.Redis, but: bytes = PRIVATE) -> dict[bytes, object]:
     """All that Redis stores, and the channels that somebody listens to."""
-    keys = [key for key in client.scan_iter() if key not in PRIVATE]
+    keys = [key for key in client.scan_iter() if key != but]
     stored: dict[bytes, object] = {key: client.dump(key) for key in keys}
     return {**stored, b"channels": sorted(client.pubsub_channels()), b"patterns": client.pubsub_numpat()}
 
@@ -270,6 +270,22 @@ def test_redbeat_shows_its_entries_and_its_lock(demo, client):
     assert demo.found(plan, ended)["beat-missing"] == [
         "no beat holds the lock of RedBeat, so no schedule runs"
     ]
+
+
+def test_a_deployment_with_a_key_prefix_is_seen_and_left_as_it_was(demo, client):
+    changes = {"broker/options": {"global_keyprefix": "demo:"}}
+    build = planned(demo.folder / "prefixed", "redis", changes)
+    with demo.started("main", build=build):
+        sender(demo).send_task("demo.other", queue="main")
+        before = contents(client, but=b"demo:_kombu.binding_deadlines")
+        shown = demo.look(plan_in(build))
+        assert contents(client, but=b"demo:_kombu.binding_deadlines") == before
+    client.flushdb()
+    assert [node.name for node in shown.workers.nodes.values()] == [node("main")]
+    found = demo.found(plan_in(build), shown)
+    # The message without the prefix is in another queue.
+    assert "messages-stray" not in found
+    assert shown.broker.queues["main"].ready == 0
 
 
 def test_nobody_answers(demo):

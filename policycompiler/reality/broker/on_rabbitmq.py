@@ -38,11 +38,12 @@ def look(connection: Connected, plan: Plan, management: str | None) -> Seen:
     told = managing.read(management, connection.virtual_host or "/", connection.userid, connection.password)
     if isinstance(told, str):
         return Seen(server, queues, unread=(told,))
-    broadcasts = {scope.name for scope in plan.scopes("queue") if plan.get(scope, "broadcast")}
+    # Each process has a queue of its own for a broadcast: NAME.UUID.
+    broadcasts = tuple(f"{each.name}." for each in plan.scopes("queue") if plan.get(each, "broadcast"))
     others = {
         name: _managed(SeenQueue(name), found)
         for name, found in told.queues.items()
-        if name not in queues and not found.get("exclusive") and name.partition(".")[0] not in broadcasts
+        if name not in queues and not found.get("exclusive") and not name.startswith(broadcasts)
     }
     return Seen(
         server._replace(alarms=told.alarms),

@@ -169,13 +169,20 @@ def _others(
             before, found, _ = key.partition(marker)
             if found and before != redis.prefix:
                 prefixes.add(before)
-            elif not found and key not in ours and key.startswith(redis.prefix) and not _is_private(key):
+            elif (
+                not found
+                and key not in ours
+                and key.startswith(redis.prefix)
+                and not _is_private(key.removeprefix(redis.prefix))
+            ):
                 lists.add(key)
         if not cursor:
             break
         if read > MOST_KEYS or time.monotonic() > end:
             unread.append(f"the other queues in Redis (it has more than {read} keys)")
             return None, tuple(sorted(prefixes))
+    apart = tuple(filter(None, prefixes))
+    lists = {key for key in lists if not key.startswith(apart)}
     counts: Counter[str] = Counter()
     for key in sorted(lists)[:MOST_OTHERS]:
         with suppress(redis.refusal):  # not a list
