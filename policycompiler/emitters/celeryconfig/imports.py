@@ -9,7 +9,7 @@ from policycompiler.emitters.base import Raw
 
 _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "variables": ("celery.exceptions.ImproperlyConfigured", "os.environ"),
+        "variables": ("celery.exceptions.ImproperlyConfigured", "os.getenv"),
         "queues": ("kombu.Exchange", "kombu.Queue"),
         "broadcast": ("uuid.uuid4",),
         "annotations_name": ("logging.getLogger",),
