@@ -11,8 +11,8 @@ Refuses:
     PC842 client-library-missing: install the extra that the help names, where this program runs.
         when: the client library for the kind of broker is not installed here.
     PC843 look-incomplete: give the user the right to read this part, or correct the address.
-        when: a part of a broker cannot be read, such as the management API of RabbitMQ, or workers cannot be
-        asked because the broker has no memory left.
+        when: a part of a broker cannot be read, such as the management API of RabbitMQ, or the broker refuses
+        the questions to workers.
     PC844 workers-unseen: watch the workers by other means.
         when: the broker does not transport remote control, so no worker can be asked.
 """

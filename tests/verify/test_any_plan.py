@@ -11,8 +11,8 @@ from live_demo import plan_in, planned
 from plans import changed
 
 from policycompiler.cli import cli
-from policycompiler.plan import Plan, Setting, UndecidedError
-from policycompiler.reality.live import Live
+from policycompiler.plan import Observed, Plan, Setting, UndecidedError, vocabulary
+from policycompiler.reality.live import Live, settings_of
 from policycompiler.reality.nodes import Consumed, Held, Node, Workers
 from policycompiler.reality.seen import Binding, Firing, Message, Seen, SeenQueue, Server
 from policycompiler.sides import Side, SideError
@@ -84,6 +84,16 @@ def without(plan: Plan, setting: Setting) -> Plan:
     settings = {scope: dict(keys) for scope, keys in plan._settings.items()}
     del settings[setting.scope][setting.key]
     return Plan(settings)
+
+
+def test_the_plan_of_today_says_where_each_setting_was_seen(plan):
+    arguments = {"x-max-priority": 5}
+    queue = SeenQueue("main", type="classic", arguments=arguments)
+    found = list(settings_of(plan, LIVE._replace(broker=Seen(Server(), {"main": queue}))))
+    seen = {each.address: each.origins[0] for each in found}
+    assert seen["queue:main/arguments.x-max-priority"] == Observed("broker", "main")
+    assert seen["worker:main/pool"] == Observed("worker", NODE.name)
+    assert all(vocabulary.find(each.scope.kind, each.key) for each in found)
 
 
 def test_most_findings_are_in_it(plan):
