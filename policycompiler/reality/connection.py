@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
-from policycompiler.knowledge import brokers
 from policycompiler.plan import APP, Plan
 from policycompiler.reality.live import Failure
 
@@ -29,6 +29,10 @@ _SHARED = (
     *("control_queue_durable", "control_queue_exclusive", "control_queue_expires", "control_queue_ttl"),
 )
 """Settings of the plan with which a client meets the broker and the workers."""
+
+
+_CLIENTS = {"redis": "redis", "sqs": "boto3"}
+"""The client library for each kind of server; the extra that installs it has the name of the server."""
 
 
 class UnreachableError(Exception):
@@ -89,7 +93,16 @@ def _is_url(text: str) -> bool:
 
 
 def client(plan: Plan, url: str) -> Celery:
-    """A Celery app that only asks: it has the broker and the remote control of the plan, and no tasks."""
+    """A Celery app that only asks: it has the broker and the remote control of the plan, and no tasks.
+
+    Raises `MissingLibraryError` if the library for this kind of broker is not installed.
+    """
+    if library := _CLIENTS.get(plan.broker.server):
+        try:
+            import_module(library)
+        except ImportError as problem:
+            # kombu would raise something else, by the library.
+            raise MissingLibraryError(str(problem), plan.broker.server) from None
     app = Celery("policycompiler", broker=url, backend="disabled://", set_as_current=False)
     app.conf.update({key: plan.value(APP, key) for key in _SHARED if plan.find(APP, key)})
     options = plan.get(APP, "broker_transport_options", {})
@@ -125,9 +138,6 @@ def reaching(url: str) -> Iterator[None]:
     """Turn what a client library raises for a broker into `UnreachableError`."""
     try:
         yield
-    except ImportError as problem:
-        scheme = urlsplit(url).scheme.partition("+")[0]
-        raise MissingLibraryError(str(problem), _EXTRAS.get(scheme, scheme)) from None
     except Exception as problem:
         if not isinstance(problem, _client_errors()):
             raise
@@ -137,7 +147,6 @@ def reaching(url: str) -> Iterator[None]:
         raise kind(message) from None
 
 
-_EXTRAS = {scheme: name for name, record in brokers.BROKERS.items() for scheme in record.schemes}
 _REFUSALS = frozenset(
     {
         *("AccessRefused", "NotAllowed"),

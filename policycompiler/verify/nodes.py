@@ -46,13 +46,14 @@ _RESTART = "restart the worker with the compiled command"
 
 def findings(plan: Plan, found: Workers) -> Iterator[Diagnostic]:
     """The differences of the processes of each planned worker."""
+    by_worker = found.of(plan)
     for scope in plan.scopes("worker"):
-        nodes = found.of(plan)[scope.name]
+        nodes = by_worker[scope.name]
         for node in nodes:
             yield from _queues(plan, scope, node)
         for key, planned, values in _flags(plan, scope, nodes):
             yield from _flag(plan, scope, key, planned, values)
-    ours = [node for worker, nodes in found.of(plan).items() for node in nodes if worker]
+    ours = [node for worker, nodes in by_worker.items() for node in nodes if worker]
     yield from _versions(plan, ours)
     yield from _settings(plan, ours)
     for node in ours:

@@ -19,7 +19,7 @@ from policycompiler.reality.seen import Binding, Message, Seen, SeenQueue, Serve
 
 SAMPLE = 25
 """How many of the oldest and of the newest messages of a list to read: a message may be large."""
-MOST_HELD = 5000
+MOST_HELD = 2000
 """From this number of unacknowledged messages on, they are not counted by queue."""
 MOST_KEYS = 100_000
 MOST_OTHERS = 100
