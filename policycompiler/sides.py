@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 from policycompiler import load, report
 from policycompiler.compiler import Compilation, compile_workload
+from policycompiler.knowledge import brokers
 from policycompiler.plan import (
     APP,
     MOST_PROCESSES,
@@ -19,6 +21,7 @@ from policycompiler.plan import (
     Parameter,
     Plan,
     Setting,
+    UndecidedError,
     Value,
     Written,
     vocabulary,
@@ -134,6 +137,17 @@ def _revision(text: str) -> tuple[str, str | None]:
     return named[:colon], named[colon + 1 :] if colon < len(named) else None
 
 
+@contextmanager
+def complete(side: Side) -> Iterator[Plan]:
+    """The plan of a side that has one. Raises `SideError` if the block reads a setting that it lacks."""
+    assert side.plan is not None, f"{side.label} has no plan"
+    try:
+        yield side.plan
+    except UndecidedError as problem:
+        message = f"{side.label} is not a complete plan: {problem}; compile its sources again"
+        raise _refused(message) from None
+
+
 def with_path_of(old: str, new: str) -> str:
     """An old revision without a path, with the path of the new side if that is a revision too."""
     if not (old.startswith(GIT) and new.startswith(GIT)):
@@ -186,6 +200,11 @@ def _plan(path: Path, name: str) -> Plan:
         plan = plan_file.from_json(text)
         if any(not _sound(setting) for setting in plan) or not plan.keys(APP):
             raise _no_plan(name)
+        transport = plan.get(APP, "broker_transport")
+        if transport is not None and transport not in brokers.BROKERS:
+            message = f"{name} is for the broker `{transport}`, which this version does not know; "
+            message += f"known are {', '.join(brokers.BROKERS)}"
+            raise _refused(message)
         if _HALF_A_CHARACTER.search(text):
             # Two surrogates are a character; a lone surrogate cannot be written.
             json.dumps(json.loads(text), ensure_ascii=False).encode()

@@ -35,7 +35,9 @@ COMMANDS = {
     "policy": "policy:policy",
     "rehearse": "rehearse:rehearse",
     "schema": "schema:schema",
+    "status": "status:status",
     "test-policy": "test_policy:test_policy",
+    "verify": "verify:verify",
 }
 """Each command with the module of this package and the name in it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -63,6 +64,20 @@ def tell_no_plan(old: Side, run: Run) -> int:
     told = report.render(made.diagnostics, made.document, "concise", fail_on=run.fail_on)
     running.tell(*(f"{prefix}{line}" for line in told.splitlines()))
     return running.EXIT_MISRULED if made.misruled else running.EXIT_FINDINGS
+
+
+def with_plan(found: Side, run: Run) -> Side:
+    """A side that has a plan; else print its findings, and end the program."""
+    if found.plan is None and found.compilation is not None:
+        # The JSON schema of a review has no place for findings.
+        aside = run.output_format == "json"
+        if aside:
+            run = run._replace(output_format="full", output_file=None)
+        running.refuse_unread(found.compilation, run, aside=aside)
+        click.echo(report.clean(f"{found.label} has errors, so it has no plan:"), err=True)
+        running.print_findings(found.compilation, run, aside=aside)
+        sys.exit(running.EXIT_FINDINGS)
+    return found
 
 
 def compared(old: Side, new: Side, run: Run, *, tell_firings: bool = False) -> Compared:

@@ -42,7 +42,7 @@ def diff(*, old: str, new: str | None, exit_code: bool, run: options.Run) -> Non
     sources = (Path(old),) if new is not None and is_sources(old) else run.project.sources
     if new is None and not sources:
         raise click.UsageError("no NEW side: name one, or set `sources` in policycompiler.toml")
-    after = _with_plan(comparing.side(new, run, sources, baseline=run.baseline), run)
+    after = comparing.with_plan(comparing.side(new, run, sources, baseline=run.baseline), run)
     before = comparing.old_side(old if new is None else with_path_of(old, new), run, beside)
     if code := comparing.tell_no_plan(before, run):
         if text := _text_without_old(before, after, run):
@@ -64,20 +64,6 @@ def _text_without_old(old: Side, new: Side, run: options.Run) -> str:
     wrong = errors_of(new)
     beside_files = run.output_format == "gitlab" or (run.output_format == "github" and wrong)
     return _annotations(wrong, new, run) if beside_files else ""
-
-
-def _with_plan(found: Side, run: options.Run) -> Side:
-    """A new side that has a plan; else print its findings, and end the program."""
-    if found.plan is None and found.compilation is not None:
-        # The JSON schema of a review has no place for findings.
-        aside = run.output_format == "json"
-        if aside:
-            run = run._replace(output_format="full", output_file=None)
-        running.refuse_unread(found.compilation, run, aside=aside)
-        click.echo(report.clean(f"{found.label} has errors, so it has no plan:"), err=True)
-        running.print_findings(found.compilation, run, aside=aside)
-        sys.exit(running.EXIT_FINDINGS)
-    return found
 
 
 def _text(found: Compared, new: Side, run: options.Run) -> str:

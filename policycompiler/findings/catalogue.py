@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from policycompiler import output, policies
+from policycompiler import output, policies, verify
 from policycompiler.diagnostics import Finding
 from policycompiler.findings import baseline, judge
 from policycompiler.load.files import TOO_LARGE, UNREADABLE
@@ -23,7 +23,6 @@ from policycompiler.load.parse import (
 )
 from policycompiler.model.anywhere import INVALID_VALUE, SECRET_VALUE
 from policycompiler.model.parse import MISSING_KEY, UNKNOWN_KEY, WRONG_TYPE
-from policycompiler.verify import audit, code, files
 
 _OF_TEXTS = (UNREADABLE, TOO_LARGE, DECLARED_TWICE, UNKNOWN_ENVIRONMENT, UNUSED_DEFAULTS)
 _OF_YAML = (
@@ -41,7 +40,6 @@ _OF_OUTPUT = (
     *(output.EDITED_BY_HAND, output.NOT_OURS),
     *(output.UNWRITABLE_OUTPUT, output.UNREADABLE_MANIFEST),
 )
-_OF_REALITY = (*audit.FINDINGS, *code.FINDINGS, *files.FINDINGS)
 _OF_POLICIES = tuple(found for policy in policies.POLICIES for found in policies.findings_of(policy))
 
 FINDINGS: Mapping[str, Finding] = MappingProxyType(
@@ -49,7 +47,7 @@ FINDINGS: Mapping[str, Finding] = MappingProxyType(
         word: found
         for found in (
             *(*_OF_TEXTS, *_OF_YAML, *_OF_THE_MODEL),
-            *(*_OF_RULES, *_OF_CHANGES, *_OF_OUTPUT, *_OF_REALITY, *_OF_POLICIES),
+            *(*_OF_RULES, *_OF_CHANGES, *_OF_OUTPUT, *_OF_POLICIES, *verify.FINDINGS),
         )
         for word in (found.code, found.name)
     }

@@ -44,9 +44,10 @@ from policycompiler.diagnostics import (
     info,
     warning,
 )
-from policycompiler.findings.baseline import Baseline, Fingerprint, fingerprint
+from policycompiler.findings.baseline import BASELINE_ENTRY_GONE, Baseline, Fingerprint, fingerprint
 from policycompiler.load import Data
 from policycompiler.model import PolicyFile, Waiver, checked
+from policycompiler.verify import FINDINGS as OF_REALITY
 
 WAIVER_NOT_ALLOWED = error("PC701", "waiver-not-allowed")
 WAIVER_UNUSED = warning("PC702", "waiver-unused")
@@ -63,6 +64,8 @@ _OF_CHANGES: Mapping[str, Finding] = {
     for word in (found.code, found.name)
 }
 """Findings about two plans; a waiver of such a finding is an acknowledgment."""
+_OF_REALITY = {word: found for found in OF_REALITY for word in (found.code, found.name)}
+"""Findings of `verify`, which a check cannot have."""
 
 
 MOST_NAMED = 5
@@ -165,13 +168,14 @@ def judge(
         )
         for waiver in heard
         if waiver.path not in used
-        and waiver.finding in known.keys() - _OF_CHANGES
+        and waiver.finding in known.keys() - _OF_CHANGES - _OF_REALITY.keys()
         and (waiver.void is None or waiver.void.why is _Why.EXPIRED)
     ]
     profile = Profile(policy.extends)
     own = [replace(each, severity=each.finding.severity_in(profile) or each.severity) for each in own]
     own = [each for diagnostic in own for each in _with_severity(diagnostic, policy)]
-    return _without_known(judged + own, baseline, policy)
+    entries = {mark: count for mark, count in baseline.entries.items() if mark[0] not in _OF_REALITY}
+    return _without_known(judged + own, baseline._replace(entries=entries), policy)
 
 
 def judge_changes(
@@ -204,6 +208,32 @@ def judge_changes(
             unused.append(WAIVER_UNUSED.at(waiver.path, message, help=f"correct `at`: {_waiting(at)}"))
     judged = [each for diagnostic in (*answered, *unused) for each in _with_severity(diagnostic, policy)]
     return Answers(answered, judged)
+
+
+def judge_reality(
+    found: Iterable[Diagnostic],
+    waivers: Sequence[Data],
+    policy: PolicyFile,
+    today: date,
+    baseline: Baseline,
+) -> Verdict:
+    """The same for findings of `verify`. `judge` reports problems of a waiver itself.
+
+    Reality changes by the minute, so neither a waiver nor an entry of the baseline is ever unused.
+    """
+    heard = [
+        each
+        for index, waiver in enumerate(waivers)
+        for each in _hear(waiver, ("waivers", index), policy, _OF_REALITY, today)[0]
+        if each.finding in _OF_REALITY
+    ]
+    used: set[SpecPath] = set()
+    judged = [each for diagnostic in found for each in _with_severity(diagnostic, policy)]
+    judged = [_with_waiver(diagnostic, heard, used) for diagnostic in judged]
+    kept = _without_known(judged, baseline, policy)
+    return kept._replace(
+        diagnostics=[each for each in kept.diagnostics if each.finding is not BASELINE_ENTRY_GONE]
+    )
 
 
 def _with_severity(diagnostic: Diagnostic, policy: PolicyFile) -> list[Diagnostic]:

@@ -6,17 +6,21 @@ plan, and the URL from the same environment variable.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from importlib import import_module
+from typing import Any, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from celery import Celery
-from kombu.connection import Connection
 from kombu.exceptions import KombuError, OperationalError
-from kombu.utils.url import maybe_sanitize_url
 
-from policycompiler.knowledge import brokers
 from policycompiler.plan import APP, Plan
+from policycompiler.reality.live import Failure
+
+Connected: TypeAlias = Any
+"""A connection of kombu, which has no types."""
 
 CONNECT_SECONDS = 4
 """The patience with a broker that does not answer; a look takes less than 10 s in all."""
@@ -27,8 +31,32 @@ _SHARED = (
 """Settings of the plan with which a client meets the broker and the workers."""
 
 
+_CLIENTS = {"redis": "redis", "sqs": "boto3"}
+"""The client library for each kind of server; the extra that installs it has the name of the server."""
+
+
 class UnreachableError(Exception):
-    """The broker cannot be reached; the text says why, without credentials."""
+    """The broker cannot be looked at; the text says why, without credentials."""
+
+    failure = Failure.UNREACHABLE
+    extra = ""
+    """The extra of this package with a missing library."""
+
+
+class RefusedError(UnreachableError):
+    """The broker answers, and refuses the user, the password, or a right of the user."""
+
+    failure = Failure.REFUSED
+
+
+class MissingLibraryError(UnreachableError):
+    """A library for this kind of broker is not installed."""
+
+    failure = Failure.LIBRARY
+
+    def __init__(self, message: str, extra: str) -> None:
+        super().__init__(message)
+        self.extra = extra
 
 
 def broker_url(plan: Plan, given: str | None, environment: Mapping[str, str]) -> str:
@@ -36,27 +64,61 @@ def broker_url(plan: Plan, given: str | None, environment: Mapping[str, str]) ->
 
     Raises `UnreachableError` if there is none.
     """
-    if given:
-        return given
     variable = plan.get(APP, "broker_url_variable")
-    url = environment.get(str(variable)) if variable else plan.get(APP, "broker_url")
-    if url:
-        return str(url)
-    where = f"the environment variable {variable} is not set" if variable else "the plan has no broker URL"
-    message = f"{where}; set it, or name the broker with --broker"
-    raise UnreachableError(message)
+    url = given or (environment.get(str(variable)) if variable else plan.get(APP, "broker_url"))
+    if not url:
+        where = (
+            f"the environment variable {variable} is not set" if variable else "the plan has no broker URL"
+        )
+        message = f"{where}; set it, or name the broker with --broker"
+        raise UnreachableError(message)
+    if not all(_is_url(each) for each in str(url).split(";")):
+        message = "its URL is not valid; write special characters of a password as `%2F`, `%40` and so on"
+        raise UnreachableError(message)
+    scheme = str(url).partition(":")[0].partition("+")[0]
+    if scheme not in plan.broker.schemes:
+        allowed = " or ".join(f"{each}://" for each in sorted(plan.broker.schemes))
+        message = f"its URL is not one of {plan.broker.label}; it must begin with {allowed}"
+        raise UnreachableError(message)
+    return str(url)
+
+
+def _is_url(text: str) -> bool:
+    """Whether a text has the form of a URL; the reason why not may contain a part of a password."""
+    try:
+        _ = urlsplit(text).port
+    except ValueError:
+        return False
+    return True
 
 
 def client(plan: Plan, url: str) -> Celery:
-    """A Celery app that only asks: it has the broker and the remote control of the plan, and no tasks."""
+    """A Celery app that only asks: it has the broker and the remote control of the plan, and no tasks.
+
+    Raises `MissingLibraryError` if the library for this kind of broker is not installed.
+    """
+    if library := _CLIENTS.get(plan.broker.server):
+        try:
+            import_module(library)
+        except ImportError as problem:
+            # kombu would raise something else, by the library.
+            raise MissingLibraryError(str(problem), plan.broker.server) from None
     app = Celery("policycompiler", broker=url, backend="disabled://", set_as_current=False)
     app.conf.update({key: plan.value(APP, key) for key in _SHARED if plan.find(APP, key)})
     options = plan.get(APP, "broker_transport_options", {})
     assert isinstance(options, dict)
+    # Each transport reads its own options.
     app.conf.broker_transport_options = {
         **options,
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": CONNECT_SECONDS,
+        "read_timeout": CONNECT_SECONDS,
+        "write_timeout": CONNECT_SECONDS,
+        "client-config": {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": CONNECT_SECONDS,
+            "retries": {"total_max_attempts": 1},
+        },
         "max_retries": 1,
     }
     app.conf.broker_connection_timeout = CONNECT_SECONDS
@@ -64,7 +126,7 @@ def client(plan: Plan, url: str) -> Celery:
 
 
 @contextmanager
-def connected(app: Celery) -> Iterator[Connection]:
+def connected(app: Celery) -> Iterator[Connected]:
     """A connection of the app. Raises `UnreachableError` for a broker that does not answer or refuses."""
     with reaching(app.conf.broker_url), app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
@@ -76,20 +138,55 @@ def reaching(url: str) -> Iterator[None]:
     """Turn what a client library raises for a broker into `UnreachableError`."""
     try:
         yield
-    except ImportError as problem:
-        extra = urlsplit(url).scheme.partition("+")[0]
-        message = f"{problem}; install it: `pip install 'policycompiler[{_EXTRAS.get(extra, extra)}]'`"
-        raise UnreachableError(message) from None
-    except (KombuError, OperationalError, OSError, ValueError) as problem:
-        message = f"{maybe_sanitize_url(url)}: {_said(problem, url)}"
-        raise UnreachableError(message) from None
+    except Exception as problem:
+        if not isinstance(problem, _client_errors()):
+            raise
+        refused = any(type(each).__name__ in _REFUSALS for each in _chain(problem))
+        kind = RefusedError if refused else UnreachableError
+        message = f"{_address(url)}: {_said(problem, url)}"
+        raise kind(message) from None
 
 
-_EXTRAS = {scheme: name for name, record in brokers.BROKERS.items() for scheme in record.schemes}
+_REFUSALS = frozenset(
+    {
+        *("AccessRefused", "NotAllowed"),
+        *("AuthenticationError", "AuthenticationWrongNumberOfArgsError", "NoPermissionError"),
+        *("NoCredentialsError", "PartialCredentialsError"),
+    }
+)
+"""The names of exceptions of client libraries; the libraries themselves may be missing."""
+_LIBRARIES = (
+    *(("amqp.exceptions", "AMQPError"), ("redis.exceptions", "RedisError")),
+    *(("botocore.exceptions", "BotoCoreError"), ("botocore.exceptions", "ClientError")),
+)
+
+
+def _client_errors() -> tuple[type[BaseException], ...]:
+    """What clients of brokers raise for a broker that does not answer, or answers with an error."""
+    modules = ((sys.modules.get(module), name) for module, name in _LIBRARIES)
+    found = tuple(getattr(module, name) for module, name in modules if module is not None)
+    return (KombuError, OperationalError, OSError, ValueError, *found)
+
+
+def _chain(problem: BaseException | None) -> Iterator[BaseException]:
+    """An exception and its causes."""
+    while problem is not None:
+        yield problem
+        problem = problem.__cause__ or problem.__context__
+
+
+def _address(url: str) -> str:
+    """The address of a broker, without the user, the password and the path, which may have more addresses."""
+    parts = urlsplit(url.partition(";")[0])
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}"
 
 
 def _said(problem: BaseException, url: str) -> str:
-    """What an exception says, without the password of the URL."""
-    password = urlsplit(url).password
-    told = str(problem).strip() or type(problem).__name__
-    return told.replace(password, "**") if password else told
+    """What an exception says, without the passwords of the URL."""
+    told = " ".join(str(problem).split()) or type(problem).__name__
+    for each in url.split(";"):
+        password = urlsplit(each).password
+        for secret in {password, unquote(password)} if password else ():
+            told = told.replace(secret, "**")
+    return told

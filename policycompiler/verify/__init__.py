@@ -1,1 +1,14 @@
-"""Compares a plan with reality: each module yields findings about one kind of look."""
+"""Compares a plan with reality: pure functions from a plan and looks to findings."""
+
+from __future__ import annotations
+
+from policycompiler.diagnostics import Finding
+from policycompiler.verify import audit, beats, code, files, fleet, nodes, queues, reach, servers, tasks
+
+FINDINGS = tuple(
+    found
+    for module in (files, code, audit, reach, fleet, nodes, tasks, queues, servers, beats)
+    for found in vars(module).values()
+    if isinstance(found, Finding)
+)
+"""All findings about reality. A check of a workload has none of them, so it judges no waiver of them."""

@@ -42,7 +42,7 @@ from policycompiler.diagnostics import Diagnostic, Profile, did_you_mean, error,
 from policycompiler.knowledge import celery_settings
 from policycompiler.quantities import duration
 from policycompiler.reality.code import Code, SourceCode, SourceTask
-from policycompiler.verify.telling import at_place, listed
+from policycompiler.verify.words import at_place, listed
 
 TASK_NEVER_REGISTERED = error("PC860", "task-never-registered")
 UNKNOWN_TASK_SENT = warning("PC861", "unknown-task-sent", Profile.MINIMAL)
@@ -59,24 +59,6 @@ RESULTS_DISCARDED = info("PC871", "results-discarded")
 STARTUP_RETRY_UNSET = info("PC872", "startup-retry-unset")
 SCHEDULE_MAY_OVERLAP = info("PC873", "schedule-may-overlap")
 RETRIES_TOGETHER = info("PC874", "retries-together")
-
-FINDINGS = (
-    TASK_NEVER_REGISTERED,
-    UNKNOWN_TASK_SENT,
-    ROUTE_UNMATCHED,
-    TASK_NAME_IMPLICIT,
-    SENT_IN_TRANSACTION,
-    QUEUE_UNDECLARED,
-    PASSWORD_IN_CODE,
-    LIMIT_ZERO,
-    SCHEDULES_IN_UTC,
-    SETTING_MISSPELLED,
-    IMPORT_CONNECTS,
-    RESULTS_DISCARDED,
-    STARTUP_RETRY_UNSET,
-    SCHEDULE_MAY_OVERLAP,
-    RETRIES_TOGETHER,
-)
 
 
 def audit(codes: Sequence[Code], source: SourceCode | None) -> Iterator[Diagnostic]:

@@ -34,7 +34,7 @@ from policycompiler.plan import APP, Plan, Scope, Setting
 from policycompiler.reality.code import Code
 from policycompiler.reality.code import today as code_today
 from policycompiler.reality.today import place_of
-from policycompiler.verify.telling import at_place, listed
+from policycompiler.verify.words import at_place, listed
 
 TASK_UNDECLARED = warning("PC820", "task-undeclared", Profile.MINIMAL)
 TASK_QUEUE_UNKNOWN = error("PC821", "task-queue-unknown")
@@ -47,18 +47,6 @@ CONFIGURATION_NOT_LOADED = error("PC827", "configuration-not-loaded")
 SCHEDULE_ARGUMENTS_REFUSED = error("PC828", "schedule-arguments-refused")
 CONFIGURATION_UNIMPORTABLE = error("PC829", "configuration-unimportable")
 
-FINDINGS = (
-    TASK_UNDECLARED,
-    TASK_QUEUE_UNKNOWN,
-    TASK_UNREGISTERED,
-    SCHEDULE_TASK_UNREGISTERED,
-    DECORATOR_BEATS_PLAN,
-    DECORATOR_CONTRADICTS_PLAN,
-    SETTING_BEATEN,
-    CONFIGURATION_NOT_LOADED,
-    SCHEDULE_ARGUMENTS_REFUSED,
-    CONFIGURATION_UNIMPORTABLE,
-)
 
 DECORATOR_WINS = frozenset(
     f"options.{each}"

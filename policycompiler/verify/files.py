@@ -23,7 +23,7 @@ from pathlib import Path
 from policycompiler.diagnostics import Diagnostic, Place, error, info
 from policycompiler.plan import APP, Plan
 from policycompiler.reality import checkers
-from policycompiler.verify.telling import listed
+from policycompiler.verify.words import listed
 
 FILE_REFUSED = error("PC800", "file-refused")
 CHECKER_MISSING = info("PC801", "checker-missing")
@@ -31,7 +31,6 @@ FILE_CHANGED = error("PC802", "file-changed")
 FILE_MISSING = error("PC803", "file-missing")
 CHECKER_REQUIRED = error("PC804", "checker-required")
 
-FINDINGS = (FILE_REFUSED, CHECKER_MISSING, FILE_CHANGED, FILE_MISSING, CHECKER_REQUIRED)
 
 MANIFEST = "manifest.json"
 _PLACEHOLDERS = {"broker_url_variable": "memory://", "result_backend_variable": "cache+memory://"}

@@ -45,8 +45,24 @@ def project(tmp_path, monkeypatch) -> None:
     assert CliRunner().invoke(cli, ["compile", "workloads"]).exit_code == 0
 
 
+LIVE = {each for each in examples() if each.startswith("status") or "--live" in each}
+
+
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("example", sorted(set(examples())))
+@pytest.mark.parametrize("example", sorted(each for each in LIVE if "--watch" not in each))
+def test_an_example_that_looks_at_a_deployment_says_that_there_is_none(example, monkeypatch):
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    words = [
+        "--broker=redis://127.0.0.1:1/0" if word.startswith("redis:") else word
+        for word in shlex.split(example)
+    ]
+    words = [word for word in words if word != "--broker"]
+    done = CliRunner(catch_exceptions=False).invoke(cli, words, prog_name="policycompiler")
+    assert (done.exit_code, "PC840" in done.output) == (1, True), done.output
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("example", sorted(set(examples()) - LIVE))
 def test_an_example_does_what_its_help_says(example):
     done = CliRunner(catch_exceptions=False).invoke(cli, shlex.split(example), prog_name="policycompiler")
     assert (done.exit_code, done.output == "") == (0, False), done.output

@@ -411,3 +411,13 @@ def test_a_file_whose_name_begins_like_a_revision_is_read_with_a_dot_before_it(
     monkeypatch.chdir(tmp_path)
     Path("git:HEAD.yaml").write_text(WORKLOAD % "1s")
     assert made(read_side("./git:HEAD.yaml")).text(APP, "service") == "shop"
+
+
+def test_a_plan_for_an_unknown_broker_is_refused(tmp_path: Path) -> None:
+    plan = compile_workload([SHOP], targets=()).plan
+    assert plan is not None
+    document = json.loads(to_json(plan))
+    document["settings"]["app"]["broker_transport"]["value"] = "pigeon"
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(document))
+    assert "is for the broker `pigeon`, which this version does not know" in refusal(str(path))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from compiled import configured_app
+from celery.utils.serialization import jsonify
+from compiled import compile_shop, configured_app
+from kombu.utils.encoding import safe_repr
 from plans import plan_of
 
 from policycompiler.emitters import celeryconfig
@@ -109,3 +111,13 @@ def test_it_hears_of_no_more_than_it_has_to(told, signals):
 def test_a_value_is_written_as_formatters_have_it(value, literal):
     assert python_literal(value) == literal
     assert eval(literal) == value
+
+
+def test_what_a_worker_shows_of_its_configuration_has_no_environment(tmp_path, monkeypatch):
+    """Celery takes each name of the module as a setting, and `inspect conf` shows it to every client."""
+    monkeypatch.setenv("PAYMENT_KEY", "sekret")
+    variables = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND")
+    app = configured_app(compile_shop(tmp_path), dict.fromkeys(variables, "redis://:sekret@127.0.0.1/0"))
+    told = jsonify(app.conf.table(), unknown_type_filter=safe_repr)
+    assert told["task_default_queue"] == "shop.standard.io"
+    assert "sekret" not in str(told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -23,10 +23,15 @@ DEBIAN_RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
 class Server(NamedTuple):
-    """A server that answers, and the processes that were started for it."""
+    """A server that answers, and the processes that were started for it.
+
+    RabbitMQ has the URL of its management API, if that plugin is on, and the environment of its commands.
+    """
 
     url: str
     pids: tuple[int, ...]
+    management: str = ""
+    environment: Mapping[str, str] = {}
 
 
 @contextmanager
@@ -51,9 +56,9 @@ def start_redis(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def start_rabbitmq(folder: Path) -> Iterator[Server]:
+def start_rabbitmq(folder: Path, *plugins: str) -> Iterator[Server]:
     """`rabbitmq_server`, with the process ids of the node's script and of its epmd."""
-    with _first_that_starts(lambda: _rabbitmq(folder)) as server:
+    with _first_that_starts(lambda: _rabbitmq(folder, plugins)) as server:
         yield server
 
 
@@ -89,10 +94,17 @@ def _redis(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def _rabbitmq(folder: Path) -> Iterator[Server]:
+def _rabbitmq(folder: Path, plugins: Sequence[str] = ()) -> Iterator[Server]:
     script = str(DEBIAN_RABBITMQ) if DEBIAN_RABBITMQ.exists() else needs("rabbitmq-server")
     port, epmd_port, log = free_port(), free_port(), folder / "rabbitmq.log"
     environment = _rabbitmq_environment(folder, port, epmd_port)
+    management = ""
+    if plugins:
+        management = f"http://guest:guest@{HOST}:{free_port()}"
+        Path(environment["RABBITMQ_ENABLED_PLUGINS_FILE"]).write_text(f"[{','.join(plugins)}].", "utf-8")
+        with Path(environment["RABBITMQ_CONFIG_FILE"]).open("a", encoding="utf-8") as configuration:
+            address = management.rpartition("@")[2].partition(":")
+            configuration.write(f"management.tcp.ip = {address[0]}\nmanagement.tcp.port = {address[2]}\n")
     url = f"amqp://guest:guest@{HOST}:{port}//"
     # Started here, because one started by the node would daemonise and outlive it.
     epmd = [needs("epmd"), "-address", HOST, "-port", str(epmd_port)]
@@ -110,7 +122,7 @@ def _rabbitmq(folder: Path) -> Iterator[Server]:
             return True
 
         wait_until(answers, "RabbitMQ answers", seconds=120, process=process, log=log)
-        yield Server(url, (process.pid, mapper.pid))
+        yield Server(url, (process.pid, mapper.pid), management, environment)
 
 
 def _rabbitmq_environment(folder: Path, port: int, epmd_port: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from policycompiler.emitters.base import Raw
 
 _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "variables": ("celery.exceptions.ImproperlyConfigured", "os.environ"),
+        "variables": ("celery.exceptions.ImproperlyConfigured", "os.getenv"),
         "queues": ("kombu.Queue",),
         "exchanges": ("kombu.Exchange",),
         "broadcast": ("uuid.uuid4",),

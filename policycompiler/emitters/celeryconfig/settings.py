@@ -61,8 +61,8 @@ def url_lines(reading: Reading, prefix: str) -> Iterator[Raw]:
 
 
 def _from_environment(setting: str, variable: str) -> Raw:
-    line, quoted = f"{setting} = environ[{python_literal(variable)}]", python_literal(variable)
-    return Raw(line if len(line) <= WIDTH else f"{setting} = environ[\n    {quoted}\n]")
+    line, quoted = f"{setting} = getenv({python_literal(variable)})", python_literal(variable)
+    return Raw(line if len(line) <= WIDTH else f"{setting} = getenv(\n    {quoted}\n)")
 
 
 def groups(reading: Reading, prefix: str) -> Iterator[Group]:

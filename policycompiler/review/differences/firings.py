@@ -80,6 +80,14 @@ def compared(old: Plan, new: Plan, schedule: Scope, today: date) -> tuple[Firing
     return before._replace(around_dst=next(told)), after._replace(around_dst=next(told))
 
 
+def following(plan: Plan, schedule: Scope, moment: datetime) -> datetime | None:
+    """The first firing after a moment; None if it has no fixed times, as with `every_seconds`."""
+    found = timing(plan, schedule)
+    if found is None or found.crontab is None:
+        return None
+    return next((run for run in _runs(found.crontab, moment) if run > moment), None)
+
+
 class Timing(NamedTuple):
     """How a plan times a schedule: by a Celery crontab, or by an interval in seconds."""
 

@@ -8,7 +8,7 @@ Use: app.config_from_object("celeryconfig"). Publishers must load it too: messag
 from fnmatch import fnmatchcase
 from importlib import import_module
 from logging import getLogger
-from os import environ
+from os import getenv
 from zoneinfo import ZoneInfo
 
 from celery.exceptions import ImproperlyConfigured
@@ -16,14 +16,14 @@ from celery.schedules import crontab
 from kombu import Exchange, Queue
 
 _variables = ["CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"]
-_missing = [name for name in _variables if not environ.get(name)]
+_missing = [name for name in _variables if not getenv(name)]
 if _missing:
     raise ImproperlyConfigured(
         f"celeryconfig reads URLs from environment variables; not set: {', '.join(_missing)}"
     )
 
-broker_url = environ["CELERY_BROKER_URL"]
-result_backend = environ["CELERY_RESULT_BACKEND"]
+broker_url = getenv("CELERY_BROKER_URL")
+result_backend = getenv("CELERY_RESULT_BACKEND")
 
 # Broker -------------------------------------------------------------------------------
 # broker-connection: a worker that stops reconnecting needs a manual restart

@@ -1,0 +1,79 @@
+"""How a look reaches a broker, and what it says if it does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from live_demo import plan_in, planned
+from places import ROOT
+
+from policycompiler.plan import Plan
+from policycompiler.reality import live
+from policycompiler.reality.connection import UnreachableError, broker_url
+from policycompiler.verify.live import findings
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory) -> Plan:
+    return plan_in(planned(tmp_path_factory.mktemp("plan"), "redis"))
+
+
+def test_the_url_is_the_given_one_or_that_of_the_variable(plan):
+    variables = {"CELERY_BROKER_URL": "redis://there/0"}
+    assert broker_url(plan, "redis://here/0", variables) == "redis://here/0"
+    assert broker_url(plan, None, variables) == "redis://there/0"
+    with pytest.raises(UnreachableError, match="CELERY_BROKER_URL is not set"):
+        broker_url(plan, None, {})
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("amqp://guest:sekret@h//", "its URL is not one of Redis"),
+        ("sekret", "its URL is not one of Redis"),
+        ("redis://:sek/ret@h/0", "its URL is not valid"),
+        ("redis://:sekret@h:port/0", "its URL is not valid"),
+        ("redis://:sekret@[::1/0", "its URL is not valid"),
+        ("redis://:sekret@127.0.0.1:1/0;redis://:sekret@127.0.0.1:1/0", "redis://127.0.0.1:1: "),
+    ],
+)
+def test_a_wrong_url_is_a_finding_without_the_password(plan, url, words):
+    (found,) = findings(plan, live.look(plan, {}, broker=url))
+    assert found.name == "broker-unreachable"
+    assert words in found.message
+    assert "sek" not in found.message
+
+
+def test_a_missing_library_names_the_extra_that_installs_it(tmp_path):
+    build = planned(tmp_path, "redis")
+    # In a process of its own: kombu remembers what it has imported.
+    (tmp_path / "redis.py").write_text("raise ImportError('no module named redis')\n", "utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "policycompiler",
+            "verify",
+            build,
+            "--live",
+            "--broker",
+            "redis://127.0.0.1:1/0",
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "error[PC842] client-library-missing: " in done.stdout
+    assert "install it with `pip install 'policycompiler[redis]'`" in done.stdout
+
+
+def test_a_broker_of_another_kind_is_not_looked_at(tmp_path):
+    memory = plan_in(planned(tmp_path, "memory", {"broker/url": "memory://"}))
+    (found,) = findings(memory, live.look(memory, {}))
+    assert (found.name, found.message) == ("look-incomplete", f"there is no look at {memory.broker.label}")
