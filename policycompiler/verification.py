@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +14,12 @@ from policycompiler.diagnostics import Diagnostic
 from policycompiler.findings.judge import judge_reality
 from policycompiler.findings.rules import Rules, read_rules
 from policycompiler.plan import Plan
+from policycompiler.reality import checkers
+from policycompiler.reality import code as codes
+from policycompiler.reality import live as looks
 from policycompiler.sides import Side, complete
+from policycompiler.verify import code, files, live
+from policycompiler.verify.audit import audit
 
 Source: TypeAlias = Callable[[Plan], Iterable[Diagnostic]]
 """A kind of verification: it looks at a part of reality, and yields the differences from a plan."""
@@ -44,3 +50,30 @@ def verify(
     verdict = judge_reality(found, waivers, rules.policy, today, rules.baseline)
     document = side.document or load.load([])[0].beside(rules.file)
     return Compilation(document, plan, [], verdict.diagnostics, {}, verdict.hidden)
+
+
+def of_files(folder: Path, *, require_all: bool) -> Source:
+    """The readers of the files of a compiled folder."""
+    return lambda plan: files.findings(plan, folder, require_all=require_all)
+
+
+def of_code(apps: Sequence[str], python: str, build: Path | None, *, django: bool) -> Source:
+    """The code of an application, in the current folder. Raises `CodeError` when it looks."""
+
+    def look(plan: Plan) -> Iterator[Diagnostic]:
+        found = [
+            codes.look(app, python, folder=Path(), django=django, calls=code.calls(plan)) for app in apps
+        ]
+        yield from code.against(plan, found)
+        yield from audit(found, None)
+        if build is not None and (problem := checkers.loads(python, build, files.variables(plan))):
+            yield code.unimportable(problem, (build / "celeryconfig.py").as_posix())
+
+    return look
+
+
+def of_deployment(broker: str | None, management: str | None) -> Source:
+    """The running workers and the broker."""
+    return lambda plan: live.findings(
+        plan, looks.look(plan, os.environ, broker=broker, management=management)
+    )

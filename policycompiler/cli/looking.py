@@ -1,4 +1,4 @@
-"""The options that name an application to look at."""
+"""The options that name what to look at: an application, or a running deployment."""
 
 from __future__ import annotations
 
@@ -47,5 +47,42 @@ _OPTIONS = (
     ),
     click.option(
         "--django", is_flag=True, help="Set Django up before the app is loaded (DJANGO_SETTINGS_MODULE)."
+    ),
+)
+
+
+class Deployment(NamedTuple):
+    """Where a deployment is reached, and whether to look once or again and again."""
+
+    broker: str | None
+    management: str | None
+    watch: bool
+    interval: float
+
+
+def deployment(command: Command) -> Command:
+    """The options for a running deployment; the command gets them as `deployment`."""
+
+    @wraps(command)
+    def with_deployment(**given: Any) -> None:  # noqa: ANN401 - each option has its own type
+        command(deployment=Deployment(*(given.pop(field) for field in Deployment._fields)), **given)
+
+    wrapped: Command = with_deployment
+    for option in reversed(_OF_A_DEPLOYMENT):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_OF_A_DEPLOYMENT = (
+    click.option("--broker", metavar="URL", help="URL of the broker [default: as in the plan]."),
+    click.option("--management", metavar="URL", help="RabbitMQ: URL of the management API."),
+    click.option("--watch", is_flag=True, help="Repeat until Ctrl-C."),
+    click.option(
+        "--interval",
+        type=click.FloatRange(min=1, max=86400),
+        default=30,
+        show_default=True,
+        metavar="SECONDS",
+        help="With --watch: seconds between two looks.",
     ),
 )

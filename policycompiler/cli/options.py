@@ -75,28 +75,6 @@ _output_file = click.option(
 )
 
 
-def at_broker(command: Command) -> Command:
-    """The options of a command that looks at a running deployment, once or again and again."""
-    for option in reversed(_AT_BROKER):
-        command = option(command)
-    return command
-
-
-_AT_BROKER = (
-    click.option("--broker", metavar="URL", help="URL of the broker [default: as in the plan]."),
-    click.option("--management", metavar="URL", help="RabbitMQ: URL of the management API."),
-    click.option("--watch", is_flag=True, help="Repeat until Ctrl-C."),
-    click.option(
-        "--interval",
-        type=click.FloatRange(min=1, max=86400),
-        default=30,
-        show_default=True,
-        metavar="SECONDS",
-        help="With --watch: seconds between two looks.",
-    ),
-)
-
-
 def common(command: Command) -> Command:
     """The options of every command that prints findings; the command gets them as `run`."""
     return _with_run(

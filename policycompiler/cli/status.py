@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from policycompiler.cli import comparing, options, repeating, running
+from policycompiler.cli.looking import Deployment, deployment
 from policycompiler.reality import schedule_file as schedules
 from policycompiler.report.status import status_json, status_text
 from policycompiler.sides import SideError
@@ -18,7 +19,7 @@ from policycompiler.status import look, state, unreached
 
 @click.command()
 @click.argument("build", required=False, metavar="[BUILD]")
-@options.at_broker
+@deployment
 @click.option(
     "--schedule-file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -28,10 +29,7 @@ from policycompiler.status import look, state, unreached
 def status(
     *,
     build: str | None,
-    broker: str | None,
-    management: str | None,
-    watch: bool,
-    interval: float,
+    deployment: Deployment,
     schedule_file: Path | None,
     run: options.Run,
 ) -> None:
@@ -47,9 +45,9 @@ def status(
     """
     side = comparing.with_plan(comparing.side(build, run, run.project.sources), run)
     code = 0
-    for number in repeating.rounds(interval, watch=watch):
+    for number in repeating.rounds(deployment.interval, watch=deployment.watch):
         try:
-            live = look(side, os.environ, broker=broker, management=management)
+            live = look(side, os.environ, broker=deployment.broker, management=deployment.management)
             if number and sys.stdout.isatty():
                 click.clear()
             if live.problem is not None:

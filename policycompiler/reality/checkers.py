@@ -123,6 +123,11 @@ app.amqp.queues, app.amqp.router, app.conf.beat_schedule
 """Loads the settings as a process does; nothing connects."""
 
 
+def loads(python: str, folder: Path, variables: Mapping[str, str]) -> str:
+    """Why an interpreter cannot load the compiled settings of a folder; empty if it can."""
+    return next((each.text for each in _celery(python, folder, ["celeryconfig.py"], variables)), "")
+
+
 def _celery(
     program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
 ) -> Iterator[Problem]:

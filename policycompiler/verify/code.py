@@ -1,12 +1,8 @@
 """Where the code of an application and the plan differ.
 
 Refuses:
-    PC820 task-undeclared: declare the task in the workload.
-        when: `verify --app` finds a task that the app registers and the plan does not declare.
     PC821 task-queue-unknown: declare the task and its queue in the workload.
         when: an undeclared task names a queue that the plan does not have, so sending it fails.
-    PC822 task-unregistered: import the module of the task in the app, or remove the task from the workload.
-        when: `verify --app` finds a declared task that the app does not register.
     PC823 schedule-task-unregistered: import the module of the task, or correct the schedule.
         when: a schedule sends a task that the app does not register.
     PC824 decorator-beats-plan: remove the option from the decorator.
@@ -28,19 +24,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from policycompiler.diagnostics import Diagnostic, Profile, did_you_mean, error, info, warning
+from policycompiler.diagnostics import Diagnostic, did_you_mean, error, info
 from policycompiler.knowledge import celery_settings
-from policycompiler.plan import APP, Plan, Scope, Setting
-from policycompiler.reality.code import Code
-from policycompiler.reality.code import today as code_today
-from policycompiler.reality.today import place_of
-from policycompiler.verify.words import at_place, listed
+from policycompiler.plan import APP, Plan, Scope, Setting, Value
+from policycompiler.reality.code import Call, Code
+from policycompiler.verify.tasks import TASK_UNDECLARED, TASK_UNREGISTERED
+from policycompiler.verify.words import at_place, listed, shown
 
-TASK_UNDECLARED = warning("PC820", "task-undeclared", Profile.MINIMAL)
 TASK_QUEUE_UNKNOWN = error("PC821", "task-queue-unknown")
-TASK_UNREGISTERED = error("PC822", "task-unregistered")
-SCHEDULE_TASK_UNREGISTERED = error("PC823", "schedule-task-unregistered")
-DECORATOR_BEATS_PLAN = error("PC824", "decorator-beats-plan")
+SCHEDULE_DECORATOR_BEATS_PLAN = error("PC824", "decorator-beats-plan")
 DECORATOR_CONTRADICTS_PLAN = info("PC825", "decorator-contradicts-plan")
 SETTING_BEATEN = error("PC826", "setting-beaten")
 CONFIGURATION_NOT_LOADED = error("PC827", "configuration-not-loaded")
@@ -56,6 +48,24 @@ DECORATOR_WINS = frozenset(
     )
 )
 """Options that Celery reads from the decorator first (celery.app.autoretry)."""
+
+
+def calls(plan: Plan) -> list[Call]:
+    """The calls of the schedules, to compare with the signatures of their tasks."""
+    found = []
+    for scope in plan.scopes("schedule"):
+        args, kwargs = plan.get(scope, "args", []), plan.get(scope, "kwargs", {})
+        assert isinstance(args, list)
+        assert isinstance(kwargs, dict)
+        found.append(Call(scope.name, plan.text(scope, "task"), [*args], {**kwargs}))
+    return found
+
+
+def unimportable(problem: str, place: str) -> Diagnostic:
+    """The finding that the application's interpreter cannot load the compiled settings."""
+    message = f"the application's interpreter cannot load celeryconfig.py: {problem}"
+    help_text = "install what is missing, or compile for the Celery version of the application"
+    return at_place(CONFIGURATION_UNIMPORTABLE, place, message, help_text)
 
 
 def against(plan: Plan, codes: Sequence[Code]) -> Iterator[Diagnostic]:
@@ -109,29 +119,22 @@ def _unregistered(plan: Plan, registered: Mapping[str, Any]) -> Iterator[Diagnos
 
 
 def _decorators(plan: Plan, code: Code) -> Iterator[Diagnostic]:
-    """Options of decorators and base classes that differ from those of the plan."""
-    for setting in code_today.settings(code):
-        if setting.scope.kind != "task" or not setting.key.startswith("options."):
-            continue
-        planned = plan.find(setting.scope, setting.key)
-        source = code.facts["tasks"].get(setting.scope.name, {}).get("options", {})
-        given = source.get(setting.key.removeprefix("options."))
-        if given is None or given["from"] == "annotation" or planned is None or _same(planned, setting):
-            continue
-        yield _contradiction(planned, setting, str(given["from"]))
+    """Options of decorators that differ from those of the plan."""
+    for name, task in code.facts["tasks"].items():
+        entry = plan.entry(name)
+        for option, value in task["decorator"].items():
+            key = option if option == "queue" else f"options.{option}"
+            planned = None if entry is None else plan.find(entry, key)
+            if planned is not None and planned.value != value:
+                yield _contradiction(name, task["place"], key, value, planned)
 
 
-def _same(planned: Setting, seen: Setting) -> bool:
-    return planned.value == seen.value and type(planned.value) is type(seen.value)
-
-
-def _contradiction(planned: Setting, seen: Setting, source: str) -> Diagnostic:
-    option, task = seen.key.removeprefix("options."), seen.scope.name
-    place = place_of(seen)
-    both = f"`{task}`: `{option}` is {seen.value!r} in its {source} and {planned.value!r} in the plan"
-    if seen.key in DECORATOR_WINS and source == "decorator":
-        message = f"{both}; Celery takes the one of the decorator"
-        return at_place(DECORATOR_BEATS_PLAN, place, message, f"remove `{option}` from the decorator")
+def _contradiction(task: str, place: str, key: str, value: Value, planned: Setting) -> Diagnostic:
+    option = key.removeprefix("options.")
+    both = f"{task}: `{option}` is {shown(value)} in the decorator and {shown(planned.value)} in the plan"
+    if key in DECORATOR_WINS:
+        help_text = f"remove `{option}` from the decorator"
+        return at_place(DECORATOR_BEATS_PLAN, place, f"{both}; Celery takes the decorator's", help_text)
     message = f"{both}; the plan counts where celeryconfig.py is loaded"
     return at_place(DECORATOR_CONTRADICTS_PLAN, place, message, f"remove `{option}` from the code, or pin it")
 
@@ -140,15 +143,14 @@ def _settings(plan: Plan, code: Code) -> Iterator[Diagnostic]:
     """Settings of the plan that the app does not have: those that its code beats, and all others together."""
     facts, beaten, others = code.facts, frozenset(code.facts["in_code"]), list[str]()
     for key, setting in plan.keys(APP).items():
-        if not celery_settings.is_setting(key) or key in celery_settings.SECTIONS:
+        apart = not celery_settings.is_setting(key) or key in celery_settings.SECTIONS
+        if apart or setting.is_left_to_celery:
             continue
         has = facts["settings"].get(key, celery_settings.default_of(key))
         if has == setting.value:
             continue
         if key in beaten:
-            message = (
-                f"the code sets `{key}` to {has!r}, so celeryconfig.py cannot set it to {setting.value!r}"
-            )
+            message = f"the code sets `{key}` to {shown(has)}, so celeryconfig.py cannot set it to {shown(setting.value)}"
             yield at_place(SETTING_BEATEN, facts["place"], message, f"remove `{key}` from the code")
         elif key not in facts["unsayable_settings"]:
             others.append(key)

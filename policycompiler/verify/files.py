@@ -51,9 +51,7 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
             message = f"`{name}` is not as it was compiled"
             help_text = "compile again, or move the change into the workload"
             yield FILE_CHANGED.at((), message, help=help_text, place=place)
-    variables = {str(plan.value(APP, key)): url for key, url in _PLACEHOLDERS.items() if plan.find(APP, key)}
-    variables["POLICYCOMPILER_NAMESPACE"] = str(plan.get(APP, "namespace") or "")
-    report = checkers.check(folder, there, variables)
+    report = checkers.check(folder, there, variables(plan))
     for problem in report.problems:
         place = Place((folder / problem.file).as_posix(), problem.line, 1)
         yield FILE_REFUSED.at(
@@ -63,3 +61,9 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
         kind = CHECKER_REQUIRED if require_all else CHECKER_MISSING
         message = f"`{program}` is not installed, so nothing judged {listed(dict.fromkeys(files))}"
         yield kind.at((), message, help=f"install `{program}`", place=Place(folder.as_posix(), 1, 1))
+
+
+def variables(plan: Plan) -> dict[str, str]:
+    """What the compiled settings need to be loaded: an address for each variable, and the namespace."""
+    found = {str(plan.value(APP, key)): url for key, url in _PLACEHOLDERS.items() if plan.find(APP, key)}
+    return {**found, "POLICYCOMPILER_NAMESPACE": str(plan.get(APP, "namespace") or "")}

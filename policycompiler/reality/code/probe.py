@@ -20,6 +20,7 @@ import re
 import sys
 import traceback
 import warnings
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -290,6 +291,7 @@ class Look:
             "place": place,
             "class": None if getattr(task, "_decorated", False) else type(task).__name__,
             "options": dict(self._options(task)),
+            "decorator": dict(self._decorator(task)),
             "destination": self._destination(task),
         }
 
@@ -317,6 +319,13 @@ class Look:
                 yield option, {"value": _option(option, value), "from": source}
             except Unsayable as problem:
                 self._cannot(f"option {option} of task {task.name}", str(problem))
+
+    def _decorator(self, task: Any) -> Iterator[tuple[str, Any]]:
+        """The options exactly as the decorator has them."""
+        for option, value in sorted(self.said.get((id(self.app), task.name), {}).items()):
+            if value is not None:
+                with suppress(Unsayable):
+                    yield option, _option(option, value)
 
     def _source(
         self, task: Any, option: str, decorator: dict[str, Any], annotation: dict[str, Any]
