@@ -32,7 +32,8 @@ from policycompiler.verify.tasks import TASK_UNDECLARED, TASK_UNREGISTERED
 from policycompiler.verify.words import at_place, listed, shown
 
 TASK_QUEUE_UNKNOWN = error("PC821", "task-queue-unknown")
-SCHEDULE_DECORATOR_BEATS_PLAN = error("PC824", "decorator-beats-plan")
+SCHEDULE_TASK_UNREGISTERED = error("PC823", "schedule-task-unregistered")
+DECORATOR_BEATS_PLAN = error("PC824", "decorator-beats-plan")
 DECORATOR_CONTRADICTS_PLAN = info("PC825", "decorator-contradicts-plan")
 SETTING_BEATEN = error("PC826", "setting-beaten")
 CONFIGURATION_NOT_LOADED = error("PC827", "configuration-not-loaded")
@@ -150,7 +151,8 @@ def _settings(plan: Plan, code: Code) -> Iterator[Diagnostic]:
         if has == setting.value:
             continue
         if key in beaten:
-            message = f"the code sets `{key}` to {shown(has)}, so celeryconfig.py cannot set it to {shown(setting.value)}"
+            both = f"the code sets `{key}` to {shown(has)}"
+            message = f"{both}, so celeryconfig.py cannot set it to {shown(setting.value)}"
             yield at_place(SETTING_BEATEN, facts["place"], message, f"remove `{key}` from the code")
         elif key not in facts["unsayable_settings"]:
             others.append(key)

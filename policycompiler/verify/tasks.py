@@ -7,7 +7,7 @@ Refuses:
     PC855 task-options-differ: deploy the compiled `celeryconfig.py` to all workers, and restart them.
         when: a registered task has another option than the plan, such as `acks_late` or a time limit.
     PC856 task-unregistered: deploy the code of the task to the worker, or import its module there.
-        when: a worker that receives messages of a task has not registered it, or the app does not register it.
+        when: a worker that gets messages of a task has not registered it, or the app does not register it.
     PC857 task-undeclared: declare the tasks in the workload, or cover them with a pattern.
         when: workers or the app have registered tasks that the workload does not have.
 """

@@ -56,7 +56,6 @@ def test_options_of_decorators_are_seen_apart_from_those_of_annotations_classes_
         "acks_late": {"value": True, "from": "class courier.factory.CourierTask"},
         "autoretry_for": {"value": ["TimeoutError"], "from": "decorator"},
         "rate_limit": {"value": "50/s", "from": "annotation"},
-        "reject_on_worker_lost": {"value": False, "from": "class courier.factory.CourierTask"},
         "retry_backoff": {"value": True, "from": "decorator"},
         "retry_jitter": {"value": False, "from": "decorator"},
         "time_limit": {"value": 120, "from": "decorator"},
