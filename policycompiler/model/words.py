@@ -135,7 +135,12 @@ MISSING: Mapping[type, Mapping[str, str]] = {
 """What to write for a missing key, by the part that needs it, where the name of the key is not enough."""
 
 VALUES: Mapping[str, Mapping[str, str]] = {
-    "extends": {"normal": "standard", "default": "standard", "all": "strict", "none": "minimal"},
+    "extends": {
+        **dict.fromkeys(("asis", "as_is", "today", "unchanged"), "as-is"),
+        **dict.fromkeys(("normal", "default"), "standard"),
+        "all": "strict",
+        "none": "minimal",
+    },
     "transport": {alias: name for name, known in BROKERS.items() for alias in known.aliases},
     "backend": {
         **dict.fromkeys(("db", "sqlalchemy", "postgres", "postgresql", "mysql", "sqlite"), "database"),

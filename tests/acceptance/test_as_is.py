@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from celery import Celery, Task
 from celery.app.defaults import SETTING_KEYS
+from kombu import Exchange, Queue
 from places import EVERYTHING, EXAMPLES, TESTS
+from servers import rabbitmq_server
 from workloads import workload
 
 from policycompiler import __version__, output
@@ -167,3 +169,28 @@ def test_the_example_compiles_under_its_policy_file_without_a_finding():
     text = {file.path: file.text for file in found.files}["celeryconfig.py"]
     assert "helpdesk.mail.send" not in text
     assert '"helpdesk.reports.nightly"' in text
+
+
+@pytest.mark.server
+def test_rabbitmq_accepts_every_declaration_beside_those_of_today(configuration, tmp_path):
+    with rabbitmq_server(tmp_path) as url:
+        today = Celery("today", broker=url, set_as_current=False)
+        today.conf.task_queues = [Queue("mail"), Queue("media", Exchange("media", type="topic"), "media.#")]
+        said = """
+            broker: {transport: rabbitmq, url: app}
+            queues: {mail: {}, media: {exchange: media, exchange_type: topic, routing_key: media.#}}
+            workers: {w: {queues: [mail, media, celery, other]}}
+        """
+        then = Celery("then", broker=url, set_as_current=False)
+        then.config_from_object(configuration(said))
+        for app in (today, then):
+            with app.connection_for_write() as connection:
+                for name in ("mail", "media", "celery", "other"):
+                    app.amqp.queues[name](connection.default_channel).declare()
+        found = {name: _declaration(then, name) for name in ("mail", "media", "celery", "other")}
+        assert found == {name: _declaration(today, name) for name in found}
+
+
+def _declaration(app: Celery, name: str) -> tuple[object, ...]:
+    queue = app.amqp.queues[name]
+    return queue.exchange.name, queue.exchange.type, queue.routing_key, queue.queue_arguments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from supervisor.options import ServerOptions
 from tools import stand_in
 from workloads import compiled, workload
 
-from policycompiler.emitters import launch, supervisor
+from policycompiler.emitters import celeryconfig, launch, supervisor
 from policycompiler.plan import Plan
 
 QUEUES = ["high priority", "foo:bar", "{hash}", "größe", "it's", 'a"b', "100%", "$HOME", "x;y", "#1", "a\\b"]
@@ -127,3 +128,17 @@ def test_a_missing_variable_is_no_worker_with_another_number(read: Read, tmp_pat
             read(plan, tmp_path)
     else:
         assert option(read(plan, tmp_path), "--concurrency") == ""
+
+
+def test_socket_options_by_number_become_the_constants_of_the_machine():
+    options = "{socket_keepalive_options: {4: 15, TCP_KEEPINTVL: 5, 99: 1}}"
+    fragment = f"broker: {{transport: redis, url: app, options: {options}}}\ntasks: {{a: {{}}}}\n"
+    found = compiled(workload(fragment), "version: 1\nextends: as-is\n").plan
+    assert found is not None
+    (file,) = celeryconfig.emit(found.told())
+    names: dict[str, object] = {}
+    exec(file.text, names)
+    assert names["broker_transport_options"] == {
+        "socket_keepalive_options": {socket.TCP_KEEPIDLE: 15, socket.TCP_KEEPINTVL: 5, 99: 1}
+    }
+    assert "socket.TCP_KEEPIDLE: 15" in file.text

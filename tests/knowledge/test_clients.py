@@ -15,6 +15,8 @@ from kombu import Connection
 from redis.connection import SSLConnection
 from redis.exceptions import RedisError
 
+from policycompiler.knowledge.clients import KEEPALIVE_NAMES
+
 
 @pytest.mark.parametrize("value", ["required", "optional", "none", ssl.CERT_REQUIRED, 2, 0])
 def test_redis_takes(value):
@@ -87,3 +89,7 @@ def test_kombu_refuses_an_address_before_it_connects(url, options):
 def test_results_refuse_a_database_that_is_no_number():
     with pytest.raises(ValueError, match="invalid literal"):
         assert backend("redis://127.0.0.1:1/abc").client
+
+
+def test_the_numbers_of_socket_options_are_those_of_linux():
+    assert {name: getattr(socket, name) for name in KEEPALIVE_NAMES} == KEEPALIVE_NAMES

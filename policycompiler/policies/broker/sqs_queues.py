@@ -1,11 +1,12 @@
-"""Queue names that SQS does not support, and queues missing in `predefined_queues`.
+"""Queue names that the broker does not support, and on SQS queues missing in `predefined_queues`.
 
 Decides:
     Nothing.
 
 Because:
-    kombu replaces a dot in a queue name with a dash, and other punctuation with an underscore. Two names may
-    therefore be one queue. SQS allows 80 characters.
+    Redis and RabbitMQ accept any name of a queue. The file system transport puts the name into the name of a
+    file. On SQS kombu replaces a dot with a dash, and other punctuation with an underscore. Two names may
+    therefore be one queue. SQS allows 80 letters, digits, dashes and underscores.
 
     With `predefined_queues` kombu creates no queue. Each queue that a process opens must be in the table
     twice: with the name in Celery and with the name on SQS. The two names differ if there is a dot or a

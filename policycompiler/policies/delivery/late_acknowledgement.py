@@ -69,7 +69,8 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     for name in spec.tasks:
         scope = Scope("task", name)
         if not plan.value(scope, "external") and plan.find(scope, "options.acks_late") is None:
-            yield _decided(plan, scope, app_wide)
+            pinned = None if app_wide is None or app_wide.is_left_to_celery else app_wide
+            yield _decided(plan, scope, pinned)
     if app_wide is None:
         because = "the workload does not declare that an undeclared task is safe to run twice"
         undeclared = (Constant("UNDECLARED_ACKS_LATE", UNDECLARED_ACKS_LATE),)

@@ -79,7 +79,7 @@ def _of_task(plan: Plan, scope: Scope, task: TaskFields) -> Iterator[Decision]:
     declared = task.result is not None or "chord" in (task.canvas or ())
     for key in ("ignore_result", "store_errors_even_if_ignored") if not declared else ():
         pin = plan.find(APP, f"task_{key}")
-        if pin is not None and plan.find(scope, f"options.{key}") is None:
+        if pin and not pin.is_left_to_celery and plan.find(scope, f"options.{key}") is None:
             origins = (Derived(APP, pin.key),)
             because = f"`{pin.key}` is pinned for all tasks"
             yield Decision(scope, f"options.{key}", pin.value, because, origins)

@@ -76,9 +76,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         else:
             name, where = written, (*path, "node_name")
             yield from _pinned(scope, name, where)
-        yield from _taken(name, nodes, path if written is None else (*path, "node_name"))
+        help_text = "write a `node_name` for each of them" if left else "give each worker a different name"
+        yield from _taken(name, nodes, path if written is None else (*path, "node_name"), help_text)
         if scope.name.lower() != name.lower():
-            yield from _taken(scope.name, files, path)
+            yield from _taken(scope.name, files, path, help_text)
 
 
 def _written(spec: Workload, scope: Scope) -> str | None:
@@ -97,12 +98,12 @@ def _pinned(scope: Scope, name: str, path: SpecPath) -> Iterator[Decision]:
     yield Decision(scope, "node_name_is_whole", value=True, because=because, origins=origins)
 
 
-def _taken(name: str, taken: dict[str, SpecPath], path: SpecPath) -> Iterator[Diagnostic]:
+def _taken(name: str, taken: dict[str, SpecPath], path: SpecPath, help_text: str) -> Iterator[Diagnostic]:
     first = taken.setdefault(name.lower(), path)
     if first != path:
         message = f"two workers have the node name {name}; node and file names must differ, ignoring case"
         related = (Related(first, "first worker with this name"),)
-        yield NODE_NAME_COLLISION.at(path, message, help="give each worker a different name", related=related)
+        yield NODE_NAME_COLLISION.at(path, message, help=help_text, related=related)
 
 
 def _place(spec: Workload, plan: Plan, name: str) -> SpecPath:

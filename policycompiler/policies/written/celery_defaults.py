@@ -38,6 +38,7 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from policycompiler.knowledge.celery_defaults import (
     EXCHANGE_TYPE,
@@ -221,4 +222,10 @@ def _of_setting(plan: Plan, scope: Scope, key: str, setting: str, value: Value, 
 
 
 def _left(scope: Scope, key: str, value: Value, name: str, version: str, because: str = _BECAUSE) -> Decision:
-    return Decision(scope, key, value, because, (Default(name, version),))
+    return Decision(scope, key, value, because, _origins(name, version))
+
+
+@cache
+def _origins(name: str, version: str) -> tuple[Origin, ...]:
+    """Thousands of tasks share the same defaults."""
+    return (Default(name, version),)

@@ -8,6 +8,7 @@ import pytest
 from workloads import Found, after, workload
 
 from policycompiler.compiler import Compilation, compile_workload
+from policycompiler.model import is_name
 from policycompiler.policies.routing import consumers
 
 DECIDES = {
@@ -401,3 +402,36 @@ def test_queues_that_share_a_worker_are_not_warned_of(apart, seed, tmp_path):
     # Pins may bring tasks together in a queue; sharing a worker must add nothing to that.
     assert {name for name, message in found(1) if message.startswith("worker ")} <= {"cpu-io-mix"}
     assert len(found(1)) == len(found(1000))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*[1]", ["größe[1]"]),
+        ("mail*", ["mail", "mail?"]),
+        ("mail?", ["mail?"]),
+        ("*:*", ["foo:bar"]),
+        ("*", ["foo:bar", "größe1", "größe[1]", "mail", "mail?", "shop.standard.io"]),
+    ],
+)
+def test_only_an_asterisk_is_special_in_a_pattern(pattern, expected):
+    names = ("mail", "mail?", "größe[1]", "größe1", "foo:bar")
+    queues = ", ".join(f'"{name}": {{}}' for name in names)
+    found = after(consumers, f'queues: {{{queues}}}\nworkers: {{w: {{queues: ["{pattern}"]}}}}\n')
+    assert found.decided["worker:w/queues"][0] == expected
+
+
+def test_a_new_worker_for_any_queue_has_a_name_for_files_and_units():
+    names = ["high priority", "{hash}", "größe", "ß", "a/b", "a:b", "plain"]
+    queues = ", ".join(f'"{name}": {{}}' for name in names)
+    plan = after(consumers, f"queues: {{{queues}}}\n").plan
+    workers = {plan.texts(worker, "queues")[0]: worker.name for worker in plan.scopes("worker")}
+    assert {*names} < {*workers}
+    assert len({*workers.values()}) == len(workers)
+    assert [name for name in workers.values() if not is_name(name)] == []
+    assert workers["plain"] == "plain"
+
+
+def test_a_worker_consumes_all_queues_but_the_excluded_ones():
+    fragment = "queues: {a: {}, b: {}, c: {}}\nworkers: {w: {options: {exclude_queues: [b]}}}\n"
+    assert after(consumers, fragment).decided["worker:w/queues"][0] == ["a", "c", "shop.standard.io"]

@@ -186,3 +186,13 @@ custom:
 """
     found = compiled(workload("tasks: {shop.a: {}}\n"), POLICY + own)
     assert ("no-late", Severity.ERROR) in {(each.name, each.severity) for each in found.diagnostics}
+
+
+def test_a_switched_task_is_decided_although_the_app_is_left_to_celery():
+    plan = plan_of("tasks: {shop.a: {policies: standard, idempotent: true, runtime: 3s}, shop.b: {}}\n")
+    assert value(plan, "task:shop.a/queue") == ("shop.standard.io", False)
+    assert value(plan, "task:shop.a/options.acks_late") == (True, False)
+    assert plan.setting(scope_from_text("task:shop.a"), "options.ignore_result").policy == "results"
+    assert value(plan, "worker:shop.standard.io/prefetch_multiplier")[1] is False
+    assert [scope.name for scope in plan.scopes("worker")] == ["shop.standard.io"]
+    assert value(plan, "app/task_default_queue") == ("celery", True)
