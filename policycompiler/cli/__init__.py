@@ -24,6 +24,7 @@ LONGEST_SUMMARY = 200
 """Characters; no summary of a command is that long."""
 
 COMMANDS = {
+    "act": "act:act_",
     "baseline": "baseline:baseline",
     "check": "check:check",
     "compile": "compile:compile_",
@@ -34,6 +35,7 @@ COMMANDS = {
     "policy": "policy:policy",
     "schema": "schema:schema",
     "test-policy": "test_policy:test_policy",
+    "wait": "wait:wait_",
 }
 """Each command with the module of this package and the name in it."""
 
