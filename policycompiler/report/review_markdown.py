@@ -154,6 +154,7 @@ variables of the workers. `policycompiler wait` ends with exit code 0 when all i
 nothing. If it ends with another code, read what it says and do not go on: it names the queues that still have
 messages and the workers that do not answer. `policycompiler act` deletes nothing that is not empty or is in
 use. A node name ends with the number and host of the worker process. What follows `To undo` belongs to it.
+`manage.py` is that of the application: give its path.
 `policycompiler diff` from the new plan to the old one prints the commands of a rollback."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from policycompiler.plan import Plan
+from policycompiler.plan import Plan, Scope
 from policycompiler.report.text import clean
 from policycompiler.review.conditions import Condition, Taken, coded
 from policycompiler.review.facts import fleet
@@ -65,6 +65,9 @@ def _queues(stage: Stage, names: Sequence[str], *, needed: bool = False) -> tupl
     }
     if unknown := sorted({*names} - known):
         message = f"the plan has no queue {_told(unknown)}; name another plan with --plan"
+        raise StepsError(message)
+    if apart := [name for name in names if stage.plan.get(Scope("queue", name), "broadcast")]:
+        message = f"each process has its own queue for broadcasts to {_told(apart)}; name other queues"
         raise StepsError(message)
     return tuple(sorted({*names} or fleet.consumed(stage.plan)))
 

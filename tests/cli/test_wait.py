@@ -98,6 +98,15 @@ def test_what_is_no_address_of_a_broker_is_told_without_a_password(project, url)
     assert "hunter2" not in done.output
 
 
+def test_a_broadcast_has_no_queue_of_its_name_to_wait_for(project):
+    project()
+    text = Path("new.yaml").read_text("utf-8") + "queues: {letters: {broadcast: true}}\n"
+    Path("news.yaml").write_text(text, "utf-8")
+    done = run("wait", "drained", "letters", "--plan", "news.yaml")
+    told = "each process has its own queue for broadcasts to `letters`"
+    assert (done.exit_code, told in done.stderr) == (2, True), done.output
+
+
 def test_where_no_command_can_see_it_a_person_is_told_what_to_look_for(project):
     project("sqs")
     step = next(

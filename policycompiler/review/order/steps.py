@@ -186,8 +186,7 @@ def _contracting(way: Way, processes: Processes) -> str:
 def _drained(way: Way) -> Iterator[Condition]:
     found, old, start = way.needs, way.old, way.start
     leaving = found.names(need.LEAVING)
-    stored = [name for name in leaving if not old.get(Scope("queue", name), "broadcast")]
-    yield from waits.until_empty(start, stored)
+    yield from waits.until_empty(start, leaving)
     staying = fleet.consumed(old) - leaving
     in_canvas = [name for name in found.gone if _is_in_canvas(way, name)]
     if in_canvas:

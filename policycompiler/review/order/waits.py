@@ -54,6 +54,11 @@ def _of(stage: Stage) -> _Shows:
     return _BY_SERVER.get(stage.plan.broker.server, _OTHERS)
 
 
+def _stored(stage: Stage, queues: Iterable[str]) -> tuple[str, ...]:
+    """The queues that the broker has by these names; of a broadcast queue each process has its own."""
+    return tuple(name for name in sorted(queues) if not stage.plan.get(Scope("queue", name), "broadcast"))
+
+
 def answers(plan: Plan) -> bool:
     """Whether workers answer remote control: the broker supports it, and no setting disables it."""
     return plan.broker.control and plan.get(APP, "worker_enable_remote_control") is not False
@@ -61,7 +66,7 @@ def answers(plan: Plan) -> bool:
 
 def until_empty(stage: Stage, queues: Iterable[str]) -> Iterator[Condition]:
     """Until no message of these queues is ready, held by a worker, or delayed."""
-    names = tuple(sorted(queues))
+    names = _stored(stage, queues)
     if not names:
         return
     if not _of(stage).counts:
@@ -89,7 +94,7 @@ def _delayed_in_broker(plan: Plan, queue: str) -> list[Scope]:
 
 def until_old_is_gone(stage: Stage, queues: Iterable[str], seconds: float) -> Iterator[Condition]:
     """Until workers have fetched all messages of old producers, and had enough time to finish them."""
-    names = tuple(sorted(queues))
+    names = _stored(stage, queues)
     if names and _of(stage).counts:
         yield Taken(plan=stage.kept_in, queues=names)
     yield pause(seconds, "until then, workers finish all messages that they have fetched")
@@ -99,7 +104,7 @@ def until_none_in_form(
     stage: Stage, queues: Iterable[str], content_types: Iterable[str]
 ) -> Iterator[Condition]:
     """Until no message of these content types is left."""
-    names = tuple(sorted(queues))
+    names = _stored(stage, queues)
     if not _of(stage).reads:
         yield from until_old_is_gone(stage, names, fleet.longest_way_seconds(stage.plan))
         return
@@ -109,7 +114,7 @@ def until_none_in_form(
 
 def until_none_of(stage: Stage, task: str, queues: Iterable[str]) -> Iterator[Condition]:
     """Until no message of a task is left in queues that other tasks still use."""
-    names = tuple(sorted(queues))
+    names = _stored(stage, queues)
     # A pattern does not say which names its messages have.
     if _of(stage).reads and "*" not in task:
         yield TaskGone(plan=stage.kept_in, queues=names, task=task)
@@ -158,7 +163,7 @@ def move_levels(old: Plan, new: Stage, queues: Iterable[str]) -> Iterator[Action
 
     Waiting is not enough: a stopping worker returns its messages to the lists of its own levels.
     """
-    names = tuple(sorted(queues))
+    names = _stored(new, queues)
     going = {*fleet.priority_steps(old)} - {*fleet.priority_steps(new.plan)}
     if going and names and _of(new).reads:
         yield MoveLevels(plan=new.kept_in, queues=names, levels=tuple(sorted(going)))
