@@ -87,7 +87,7 @@ def rollout_folder(reviewed: Reviewed, old: Side, targets: Sequence[str]) -> lis
         STEPS: review_json(reviewed._replace(old=bare, new=bare)),
         GUIDE: rollout_markdown(reviewed.review),
     }
-    made = rollout_files(reviewed.review, targets, texts)
+    made = rollout_files(reviewed.review, _plan(old), targets, texts)
     return [*made, *_manifests(made, reviewed.review)]
 
 

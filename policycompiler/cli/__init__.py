@@ -24,6 +24,7 @@ LONGEST_SUMMARY = 200
 """Characters; no summary of a command is that long."""
 
 COMMANDS = {
+    "act": "act:act_",
     "baseline": "baseline:baseline",
     "check": "check:check",
     "compile": "compile:compile_",
@@ -38,6 +39,7 @@ COMMANDS = {
     "status": "status:status",
     "test-policy": "test_policy:test_policy",
     "verify": "verify:verify",
+    "wait": "wait:wait_",
 }
 """Each command with the module of this package and the name in it."""
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import click
+from pydantic_core import PydanticCustomError
 
 from policycompiler import report
 from policycompiler.cli.project import Project, read_project
 from policycompiler.diagnostics import Severity
+from policycompiler.model.units import parse_positive_duration
 
 Command: TypeAlias = Callable[..., None]
 
@@ -147,3 +149,43 @@ def _run(project: Project, given: Mapping[str, Any]) -> Run:
         today=given["today"] and given["today"].date(),
         apply_waivers=not given["no_waivers"],
     )
+
+
+class _Duration(click.ParamType[float]):
+    """A duration as in a workload, such as `30m`; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_positive_duration(float(value) if _is_number(value) else value)
+        except PydanticCustomError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+def _is_number(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value.isdecimal()
+
+
+DURATION = _Duration()
+
+
+def of_a_rollout(command: Command) -> Command:
+    """The options of a command about a step of a rollout."""
+    folder = click.Path(path_type=Path, file_okay=False)
+    undo = click.option("--undo", is_flag=True, help="Follow the rollback of the step.")
+    return click.option(
+        "--rollout",
+        type=folder,
+        help="Folder with steps.json [default: rollout here, else in the output folder].",
+    )(undo(command))
+
+
+def of_a_broker(command: Command) -> Command:
+    """The options of a command that asks the broker of a plan."""
+    management = click.option(
+        "--management", metavar="URL", help="URL of RabbitMQ's management API, to count held messages."
+    )
+    return click.option(
+        "--broker", metavar="URL", help="URL of the broker [default: as the processes of the plan read it]."
+    )(management(command))

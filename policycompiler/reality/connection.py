@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
@@ -62,37 +63,53 @@ class MissingLibraryError(UnreachableError):
 def broker_url(plan: Plan, given: str | None, environment: Mapping[str, str]) -> str:
     """The URL of the broker: `given`, else that of the plan or of the variable that it names.
 
-    Raises `UnreachableError` if there is none.
+    Raises `UnreachableError` if there is none, or if it is no URL of this kind of broker.
     """
+    if given:
+        return _checked(plan, given, "--broker")
     variable = plan.get(APP, "broker_url_variable")
-    url = given or (environment.get(str(variable)) if variable else plan.get(APP, "broker_url"))
-    if not url:
-        where = (
-            f"the environment variable {variable} is not set" if variable else "the plan has no broker URL"
-        )
-        message = f"{where}; set it, or name the broker with --broker"
-        raise UnreachableError(message)
-    if not all(_is_url(each) for each in str(url).split(";")):
-        message = "its URL is not valid; write special characters of a password as `%2F`, `%40` and so on"
-        raise UnreachableError(message)
-    scheme = str(url).partition(":")[0].partition("+")[0]
-    if scheme not in plan.broker.schemes:
-        allowed = " or ".join(f"{each}://" for each in sorted(plan.broker.schemes))
-        message = f"its URL is not one of {plan.broker.label}; it must begin with {allowed}"
-        raise UnreachableError(message)
-    return str(url)
+    url = environment.get(str(variable)) if variable else plan.get(APP, "broker_url")
+    if url:
+        return _checked(plan, str(url), str(variable or "broker_url"))
+    where = f"the environment variable {variable} is not set" if variable else "the plan has no broker URL"
+    message = f"{where}; set it, or name the broker with --broker"
+    raise UnreachableError(message)
 
 
-def _is_url(text: str) -> bool:
-    """Whether a text has the form of a URL; the reason why not may contain a part of a password."""
-    try:
-        _ = urlsplit(text).port
-    except ValueError:
-        return False
-    return True
+def _checked(plan: Plan, urls: str, source: str) -> str:
+    """The URL or URLs, each of which a client can parse; the reason why not may contain a password."""
+    schemes = plan.broker.schemes
+    for url in urls.split(";"):
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme.partition("+")[0] in schemes and (parts.port is None or parts.port > 0)
+        except ValueError:
+            known = False
+        if not known:
+            allowed = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
+            message = f"{source} is not a URL of {plan.broker.label}; it begins with {allowed}"
+            raise UnreachableError(message)
+    return urls
 
 
-def client(plan: Plan, url: str) -> Celery:
+class Client(Celery):  # type: ignore[misc]
+    """An app that asks the broker at `url`, whatever `CELERY_BROKER_URL` says; Celery would prefer that."""
+
+    url: str
+
+    patience_seconds: float = 3
+    """How long to wait for the answers of workers."""
+
+    def connection_for_read(self, url: str | None = None, **options: object) -> Connected:
+        """A connection to the broker."""
+        return super().connection_for_read(url or self.url, **options)
+
+    def connection_for_write(self, url: str | None = None, **options: object) -> Connected:
+        """A connection to the broker."""
+        return super().connection_for_write(url or self.url, **options)
+
+
+def client(plan: Plan, url: str) -> Client:
     """A Celery app that only asks: it has the broker and the remote control of the plan, and no tasks.
 
     Raises `MissingLibraryError` if the library for this kind of broker is not installed.
@@ -103,7 +120,8 @@ def client(plan: Plan, url: str) -> Celery:
         except ImportError as problem:
             # kombu would raise something else, by the library.
             raise MissingLibraryError(str(problem), plan.broker.server) from None
-    app = Celery("policycompiler", broker=url, backend="disabled://", set_as_current=False)
+    app = Client("policycompiler", broker=url, backend="disabled://", set_as_current=False)
+    app.url = url
     app.conf.update({key: plan.value(APP, key) for key in _SHARED if plan.find(APP, key)})
     options = plan.get(APP, "broker_transport_options", {})
     assert isinstance(options, dict)
@@ -120,15 +138,21 @@ def client(plan: Plan, url: str) -> Celery:
             "retries": {"total_max_attempts": 1},
         },
         "max_retries": 1,
+        "client_properties": {"connection_name": f"policycompiler {uuid4()}"},
     }
     app.conf.broker_connection_timeout = CONNECT_SECONDS
     return app
 
 
+def name_of(app: Client) -> str:
+    """The unique name by which RabbitMQ lists the connections of a client."""
+    return str(app.conf.broker_transport_options["client_properties"]["connection_name"])
+
+
 @contextmanager
-def connected(app: Celery) -> Iterator[Connected]:
+def connected(app: Client) -> Iterator[Connected]:
     """A connection of the app. Raises `UnreachableError` for a broker that does not answer or refuses."""
-    with reaching(app.conf.broker_url), app.connection_for_read() as connection:
+    with reaching(app.url), app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
         yield connection
 

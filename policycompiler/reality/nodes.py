@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from policycompiler.plan import Plan, Scope, Setting, Value
+from policycompiler.plan.node_names import worker_of
 from policycompiler.reality.observed import observed
 
 OPTIONS = (
@@ -80,16 +81,6 @@ class Workers(NamedTuple):
     def consuming(self, queue: str) -> list[Node]:
         """The nodes that consume a queue."""
         return [node for node in self.nodes.values() if any(each.name == queue for each in node.queues)]
-
-
-def worker_of(plan: Plan, node: str) -> str:
-    """The worker of the plan that a node belongs to; empty without one.
-
-    A node is called `NODE_NAME.INSTANCE.HOST`.
-    """
-    names = {plan.text(scope, "node_name"): scope.name for scope in plan.scopes("worker")}
-    fitting = [name for name in names if node == name or node.startswith((f"{name}.", f"{name}@"))]
-    return names[max(fitting, key=len)] if fitting else ""
 
 
 def settings_of(plan: Plan, found: Workers) -> Iterator[Setting]:

@@ -11,10 +11,11 @@ from celery import Celery
 
 from policycompiler.knowledge import celery_settings
 from policycompiler.plan import Plan
+from policycompiler.plan.node_names import worker_of
 from policycompiler.reality import mailbox
 from policycompiler.reality.connection import Connected
 from policycompiler.reality.mailbox import Event, Reply
-from policycompiler.reality.nodes import OPTIONS, Consumed, Held, Node, Workers, worker_of
+from policycompiler.reality.nodes import OPTIONS, Consumed, Held, Node, Workers
 
 SETTLED_SECONDS = 3.0
 """A worker sends a heartbeat every 2 s, and answers at once unless its main loop is blocked."""

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from policycompiler.emitters.base import OutputFile
 from policycompiler.knowledge import pools
 from policycompiler.plan import APP, BEAT, Plan, Scope
+from policycompiler.plan.node_names import worker_of
 from policycompiler.rehearse import brokers, probes, scenery
 from policycompiler.rehearse.brokers import PrivateBroker
 from policycompiler.rehearse.outcome import Arrival, Outcome, Waits
@@ -154,14 +155,7 @@ class _Show:
 
     def _ready(self) -> set[str]:
         nodes = [str(each["worker"]) for each in _read(self._records) if each["event"] == "ready"]
-        return {name for name in map(self._worker_of, nodes) if name}
-
-    def _worker_of(self, node: str) -> str:
-        """The worker of a node name."""
-        for worker in self._workers:
-            if node.startswith(f"{self._plan.text(worker, 'node_name').partition('%')[0].rstrip('.')}"):
-                return worker.name
-        return ""
+        return {name for name in (worker_of(self._plan, each) for each in nodes) if name}
 
     def _start_beat(self) -> None:
         if not self._plan.scopes("beat"):
@@ -215,7 +209,7 @@ class _Show:
         if record is None:
             problem = refused.get(probe.id) or "no worker ran it"
             return Arrival(probe.kind, name, probe.task, "", queue, (None, None), problem)
-        worker = self._worker_of(str(record["worker"]))
+        worker = worker_of(self._plan, str(record["worker"]))
         hard, soft = record["limits"]
         planned = self._plan.texts(entry, "workers") if entry else []
         astray = probe.kind == "route" and planned and worker not in planned

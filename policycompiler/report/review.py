@@ -6,8 +6,9 @@ import json
 import os.path
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from policycompiler.diagnostics import SECRET_WORDS, Place, SpecPath
 from policycompiler.findings.acknowledge import Answer, is_entry
@@ -19,10 +20,10 @@ from policycompiler.report.located import answered, place_data
 from policycompiler.report.text import MASK, clean, counted, masked
 from policycompiler.report.values import masked_data
 from policycompiler.review import OUTPUT, Change, Class, Review, Step
+from policycompiler.review.conditions import Action, Condition
 from policycompiler.review.facts.sizes import NOTHING, Resized, Size
-from policycompiler.review.outcome import WaitFor
 
-FORMAT = 1
+FORMAT = 2
 
 _SECRET = re.compile(rf"(?i)(?:{SECRET_WORDS})$")
 _TIMES = (("next", "next firings"), ("around_dst", "around a change of the clocks"))
@@ -317,12 +318,22 @@ def _step_data(step: Step) -> Value:
         "restart": list(step.restart),
         "reload": list(step.reload),
         "stop": list(step.stop),
-        "run": list(step.run),
-        "wait_for": _waits(step.wait_for),
-        "undo_wait_for": _waits(step.undo_wait_for),
+        "wait_for": _typed(step.wait_for),
+        "run": _typed(step.run),
+        "undo_wait_for": _typed(step.undo_wait_for),
+        "undo_run": _typed(step.undo_run),
         "by_hand": step.by_hand,
     }
 
 
-def _waits(waits: Sequence[WaitFor]) -> list[Value]:
-    return [{"command": each.command, "until": each.until, "done": str(each.done)} for each in waits]
+def _typed(parts: Sequence[Condition | Action]) -> list[Value]:
+    """Each with its sentence and its values."""
+    return [{"says": each.says, **_plain(asdict(each))} for each in parts]
+
+
+def _plain(data: dict[str, Any]) -> dict[str, Value]:
+    return {key: [*map(_listed, value)] if isinstance(value, tuple) else value for key, value in data.items()}
+
+
+def _listed(value: Any) -> Value:  # noqa: ANN401 - text, number, or the data of a worker
+    return _plain(value) if isinstance(value, dict) else value

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from policycompiler.findings.acknowledge import Answer, waiver_of
 from policycompiler.report.change_titles import following, likewise, named, title
@@ -26,9 +25,9 @@ from policycompiler.report.review import (
     verdict,
     where,
 )
+from policycompiler.report.step_commands import Line, runs, waits
 from policycompiler.report.text import clean, clipped, counted
 from policycompiler.review import Class, Review, Step
-from policycompiler.review.outcome import WaitFor
 
 MOST_RISKY = 5
 MOST_SAFE = 3
@@ -36,7 +35,6 @@ MOST_SIZES = 4
 MOST_STEPS = 8
 MOST_ALIKE = 40
 LONGEST_SENTENCE = 240
-LONGEST_COMMAND = 80
 LONGEST_FULL_VALUE = 400
 
 _REMEDIES = {
@@ -141,7 +139,7 @@ def rollout_markdown(review: Review) -> str:
 
 _HOW_TO = """\
 Take one step at a time. Begin a step when all waits of the previous step are over. Within a step, handle the
-processes one by one, in this order: start, restart, reload (SIGHUP), stop. Then run the commands.
+processes one by one, in this order: start, restart, reload (SIGHUP), stop. Then run its commands in order.
 
 Folders are relative to the folder above this one. Producers are all processes that load
 `celeryconfig.py` and are neither worker nor beat. To deploy a folder, copy its `celeryconfig.py` and units:
@@ -151,12 +149,13 @@ Folders are relative to the folder above this one. Producers are all processes t
 - supervisor (programs `SERVICE-NAME_N` and `SERVICE-beat`): run `supervisorctl update`, which starts,
   restarts and stops the programs that changed. To reload, run `supervisorctl signal HUP`.
 
-Run the commands on a machine where workers run, with their `python`, `celery` and environment variables.
-`rabbitmqctl` needs a node of the broker. Some waits end when a command prints 0: repeat it until it does.
-If it prints another number for longer than messages may wait, inspect that queue and do not go on. Busy
-workers may not answer at once: ask again. A node name ends with the number and host of the worker process.
-A command to run once has failed if its exit code is not 0. The waits below `To undo` are in the order of its
-sentences. `policycompiler diff` from the new plan to the old one prints the commands of a rollback."""
+Run the commands in the folder above this one, on a machine that reaches the broker, with the environment
+variables of the workers. `policycompiler wait` ends with exit code 0 when all its conditions hold. It changes
+nothing. If it ends with another code, read what it says and do not go on: it names the queues that still have
+messages and the workers that do not answer. `policycompiler act` deletes nothing that is not empty or is in
+use. A node name ends with the number and host of the worker process. What follows `To undo` belongs to it.
+`manage.py` is that of the application: give its path.
+`policycompiler diff` from the new plan to the old one prints the commands of a rollback."""
 
 
 def _risky(number: int, each: Shown, reviewed: Reviewed) -> str:
@@ -199,7 +198,7 @@ def _capacity_lines(review: Review) -> str:
 def _rollout_line(steps: Sequence[Step]) -> str:
     """The steps, each with its command where that is short."""
     lines = [
-        f"{number}. {literal(clipped(printable(step.action), LONGEST_SENTENCE))}{_command(step)}"
+        f"{number}. {literal(clipped(printable(step.action), LONGEST_SENTENCE))}{_command(number, step)}"
         for number, step in enumerate(steps[:MOST_STEPS], 1)
     ]
     if len(steps) > MOST_STEPS:
@@ -207,13 +206,10 @@ def _rollout_line(steps: Sequence[Step]) -> str:
     return "\n".join(["**Rollout**", "", *lines]) if lines else ""
 
 
-def _command(step: Step) -> str:
-    commands = [*step.run, *(wait.command for wait in step.wait_for)]
-    if not commands:
-        return ""
-    if len(commands) == 1 and len(commands[0]) <= LONGEST_COMMAND and "`" not in commands[0]:
-        return f"; then run `{clean(commands[0])}`"
-    return " (commands below)"
+def _command(number: int, step: Step) -> str:
+    """The commands of a step, in order."""
+    commands = [line.command for line in (*waits(number, step), *runs(number, step)) if line.command]
+    return f"; then run {' and '.join(f'`{command}`' for command in commands)}" if commands else ""
 
 
 def _change(each: Shown, reviewed: Reviewed) -> str:
@@ -256,20 +252,17 @@ def _step(number: int, step: Step) -> str:
         literal(clean(step.why)),
     ]
     blocks = ["\\\n".join(lines)]
-    if step.run:
-        blocks += ["Run once:", _fenced(step.run)]
-    blocks += _waits(step.wait_for)
-    return "\n\n".join([*blocks, f"To undo: {literal(clean(step.undo))}", *_waits(step.undo_wait_for)])
+    blocks += _commands("Wait until", waits(number, step))
+    blocks += _commands("Run once, to", runs(number, step))
+    blocks.append(f"To undo: {literal(clean(step.undo))}")
+    blocks += _commands("Wait until", waits(number, step, undo=True))
+    blocks += _commands("Run once, to", runs(number, step, undo=True))
+    return "\n\n".join(blocks)
 
 
-def _waits(waits: Sequence[WaitFor]) -> list[str]:
-    told = ([f"Wait until {literal(clean(each.until))}:", _fenced([each.command])] for each in waits)
-    return [block for blocks in told for block in blocks]
-
-
-def _fenced(commands: Sequence[str]) -> str:
-    """Commands to copy; the fence is longer than any run of backticks in them."""
-    text = "\n".join(clean(command) for command in commands)
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}sh\n{text}\n{fence}"
+def _commands(label: str, lines: Sequence[Line]) -> Iterator[str]:
+    """What each command waits for or does, and the command in a fence, to copy."""
+    for line in lines:
+        yield "\\\n".join(f"{label} {literal(each)}" for each in line.says)
+        if line.command:
+            yield f"```sh\n{line.command}\n```"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from policycompiler.report.change_titles import following, named, title
 from policycompiler.report.colors import Style, change_painted, painted
@@ -22,9 +23,9 @@ from policycompiler.report.review import (
     where,
     worst,
 )
+from policycompiler.report.step_commands import Line, runs, waits
 from policycompiler.report.text import clean
 from policycompiler.review import Change, Class, Step
-from policycompiler.review.outcome import WaitFor
 
 _STYLES: Mapping[Class, Style] = {
     Class.LOSSY: Style.ERROR,
@@ -97,20 +98,25 @@ def _likewise(reviewed: Reviewed, alike: Iterable[Change]) -> Iterator[str]:
 
 def _step(number: int, step: Step, *, color: bool) -> Iterator[str]:
     indent = " " * (len(str(number)) + 2)
+    commands = partial(_commands, color=color)
     rows = [("deploy", deployed(step.folder))] if step.folder else []
     rows += processes(step)
-    rows += [("run", painted(clean(command), Style.COMMAND, color=color)) for command in step.run]
-    rows += _waits(step.wait_for, color=color)
+    rows += commands("wait", "until", waits(number, step))
+    rows += commands("run", "to", runs(number, step))
     rows += [("why", clean(step.why)), ("undo", clean(step.undo))]
-    rows += [(f"  {label}", text) for label, text in _waits(step.undo_wait_for, color=color)]
+    undoing = commands("wait", "until", waits(number, step, undo=True))
+    undoing += commands("run", "to", runs(number, step, undo=True))
+    rows += [(f"  {label}", text) for label, text in undoing]
     yield f"{painted(f'{number}. {clean(step.action)}', Style.HEADING, color=color)} ({step.phase})"
     for label, text in rows:
         yield f"{indent}{painted(f'{label:<7}', Style.CALM, color=color)}  {text}"
 
 
-def _waits(waits: Iterable[WaitFor], *, color: bool) -> list[tuple[str, str]]:
-    rows = []
-    for wait in waits:
-        rows.append(("wait", painted(clean(wait.command), Style.COMMAND, color=color)))
-        rows.append(("", f"until {clean(wait.until)}"))
+def _commands(label: str, word: str, lines: Iterable[Line], *, color: bool) -> list[tuple[str, str]]:
+    """A command, and below it what it waits for or does; what a person must see stands alone."""
+    rows: list[tuple[str, str]] = []
+    for line in lines:
+        told = [f"{word} {each}" for each in line.says]
+        first = [painted(line.command, Style.COMMAND, color=color)] if line.command else []
+        rows += zip([label, *[""] * len(told)], [*first, *told], strict=False)
     return rows

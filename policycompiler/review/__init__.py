@@ -9,9 +9,9 @@ from policycompiler.review.differences.changes import changes
 from policycompiler.review.facts.sizes import resized, total
 from policycompiler.review.order.needs import needs
 from policycompiler.review.order.steps import by_hand, rollout
-from policycompiler.review.outcome import OUTPUT, Change, Class, Phase, Review, Step, WaitFor
+from policycompiler.review.outcome import OUTPUT, Change, Class, Phase, Review, Step
 
-__all__ = ["OUTPUT", "Change", "Class", "Phase", "Review", "Step", "WaitFor", "review"]
+__all__ = ["OUTPUT", "Change", "Class", "Phase", "Review", "Step", "review"]
 
 
 def review(old: Plan, new: Plan, today: date | None = None) -> Review:

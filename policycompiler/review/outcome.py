@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import SpecPath
 from policycompiler.plan import Plan, Scope, Value
-from policycompiler.quantities import duration
+from policycompiler.review.conditions import Action, Condition
 from policycompiler.review.facts.sizes import Resized
 
 Phase: TypeAlias = Literal["expand", "switch", "drain", "contract"]
 
 OUTPUT = "."
 """The folder of a step that deploys the output itself, not a plan in between."""
+PREVIOUS = "rollout/previous"
+"""The folder with the plan of the previous output, for waits that look for its messages."""
 
 
 class Class(StrEnum):
@@ -65,48 +66,37 @@ class Change(NamedTuple):
         return f"{self.scope}/{self.key}" if self.key else str(self.scope)
 
 
-class Done(StrEnum):
-    """How a wait shows that it is over."""
+class Stage(NamedTuple):
+    """A plan, and the compiled folder that it is deployed from; empty for what runs before the rollout."""
 
-    ZERO = "prints-0"
-    """The command prints 0."""
-    ENDED = "ends"
-    """The command has ended."""
-    SEEN = "seen"
-    """A person sees what `until` says."""
+    plan: Plan
+    folder: str
 
+    @property
+    def called(self) -> str:
+        """The folder in a sentence."""
+        return {"": "the previous output", OUTPUT: "the output folder"}.get(self.folder, f"`{self.folder}`")
 
-class WaitFor(NamedTuple):
-    """A command to repeat until it shows that the next step may begin, in words and for machines."""
+    @property
+    def with_code(self) -> str:
+        """The folder and the code that ran with it, in a sentence about rolling back."""
+        return f"{self.called} and code" if not self.folder else f"{self.called} and the previous code"
 
-    command: str
-    until: str
-    done: Done = Done.SEEN
-
-
-def nothing_left(command: str) -> WaitFor:
-    """Repeat a command until it prints 0."""
-    return WaitFor(command, "the command prints 0", Done.ZERO)
-
-
-def pause(seconds: float, because: str) -> WaitFor:
-    """Wait for a number of seconds."""
-    return WaitFor(
-        f"sleep {math.ceil(seconds)}",
-        f"the command ends ({duration(math.ceil(seconds))}): {because}",
-        Done.ENDED,
-    )
+    @property
+    def kept_in(self) -> str:
+        """The folder with its `plan.json`, relative to the output folder."""
+        return self.folder or PREVIOUS
 
 
 class Step(NamedTuple):
-    """One action, and the waits before the next step.
+    """One action, and what must hold before the next step.
 
     `folder` is the compiled folder to deploy, relative to the output: `OUTPUT`, or one of `Review.phases`;
     empty where nothing is deployed. The processes are `worker:NAME`, `beat` and `producers` (all other
     processes that load celeryconfig.py). Those of `start` come first, then those of `restart` and `reload`
-    (SIGHUP), which run already, then those of `stop`. `run` are commands to run once after that.
-    `undo_wait_for` are the waits of `undo`, in its order. A step `by_hand` deploys nothing: a person must do
-    or decide what it says.
+    (SIGHUP), which run already, then those of `stop`. Then `wait_for` must hold, in order. Then `run` are
+    actions to carry out once. `undo_wait_for` and `undo_run` are those of `undo`. A step `by_hand` deploys
+    nothing: a person must do or decide what it says.
     """
 
     phase: Phase
@@ -118,10 +108,16 @@ class Step(NamedTuple):
     restart: tuple[str, ...] = ()
     reload: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
-    run: tuple[str, ...] = ()
-    wait_for: tuple[WaitFor, ...] = ()
-    undo_wait_for: tuple[WaitFor, ...] = ()
+    wait_for: tuple[Condition, ...] = ()
+    run: tuple[Action, ...] = ()
+    undo_wait_for: tuple[Condition, ...] = ()
+    undo_run: tuple[Action, ...] = ()
     by_hand: bool = False
+
+    @property
+    def parts(self) -> tuple[Condition | Action, ...]:
+        """All its waits and actions."""
+        return (*self.wait_for, *self.run, *self.undo_wait_for, *self.undo_run)
 
 
 class Review(NamedTuple):

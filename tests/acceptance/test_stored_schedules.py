@@ -16,7 +16,10 @@ from servers import redis_server
 from workloads import workload
 
 from policycompiler.compiler import compile_workload
+from policycompiler.plan import Plan
 from policycompiler.review import Class
+from policycompiler.review.conditions import DeleteRows
+from policycompiler.review.rollout_files import ROWS, rollout_files
 
 DATABASE = "django_celery_beat.schedulers:DatabaseScheduler"
 ZONED = """
@@ -155,7 +158,9 @@ def test_a_schedule_that_goes_from_a_database_asks_for_its_row_to_be_deleted():
     assert at(found, "schedule:often").risk is Class.ORDERED
     last = found.steps[-1]
     assert "`often`" in last.action
-    assert 'PeriodicTask.objects.filter(name__in=["often"]).delete()' in last.run[0]
+    assert last.run == (DeleteRows(schedules=("often",)),)
+    (program,) = (each.text for each in rollout_files(found, Plan({}), (), {}) if each.path == ROWS)
+    assert 'PeriodicTask.objects.filter(name__in=["often"]).delete()' in program
     # Beat is deployed before: the old one would write the row again.
     assert any("beat" in step.restart for step in found.steps[:-1])
 

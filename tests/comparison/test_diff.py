@@ -502,7 +502,11 @@ def test_a_rollout_is_written_beside_the_output_and_goes_with_the_next_compile(f
     assert result.exit_code == 0
     assert "lossy-change" in result.stdout
     ours = {f"rollout/1-overlap/{path}" for path in plain}
-    assert tree("build") == plain | ours | {"rollout/steps.json", "rollout/ROLLOUT.md"}
+    assert tree("build") == plain | ours | {
+        "rollout/steps.json",
+        "rollout/ROLLOUT.md",
+        "rollout/previous/plan.json",
+    }
     assert read_plan(Path("build/rollout/1-overlap")) == read_plan(Path("build"))
     assert rollout("--check").exit_code == 0
     assert rollout("--diff").exit_code == 0

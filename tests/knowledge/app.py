@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import witness
 from celery import Celery, signals
+from celery.bootsteps import StartStopStep
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from celery.schedules import crontab
 
@@ -52,6 +53,14 @@ def make(settings: Mapping[str, object]) -> Celery:
     app.task(name="ignored_echo", shared=False)(echo)
     app.task(name="again", bind=True, shared=False)(again)
     return app
+
+
+class Shows(StartStopStep):
+    """Adds something to what a worker answers to `stats`."""
+
+    def info(self, obj):
+        del obj
+        return {"shown": os.environ["SHOWN"]}
 
 
 def quick():
@@ -132,3 +141,9 @@ if "SETTINGS" in os.environ:
     app = make(pickle.loads(Path(os.environ["SETTINGS"]).read_bytes()))
     signals.worker_ready.connect(_record_ready, weak=False)
     signals.task_retry.connect(_record_retry, weak=False)
+
+if "SHOWN" in os.environ:
+
+    @signals.worker_init.connect
+    def _show(sender, **_):
+        sender.app.steps["worker"].add(Shows)

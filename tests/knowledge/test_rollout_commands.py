@@ -1,6 +1,6 @@
-"""What the commands of a rollout print, and how they end.
+"""What tools of brokers and clients print, and how they end.
 
-On it rests how `policycompiler diff` asks a broker what is left, and how it deletes queues.
+On it rests how `policycompiler wait` asks a broker what is left, and how `policycompiler act` deletes queues.
 """
 
 from __future__ import annotations
@@ -50,45 +50,34 @@ def locked(tmp_path_factory) -> Iterator[str]:
         yield url.removeprefix("redis://")
 
 
-@pytest.mark.parametrize(("held_by", "refusal"), [("a message", "not empty"), ("a consumer", "in use")])
-def test_celery_ends_well_although_rabbitmq_refuses_to_delete_a_queue(
-    on_rabbitmq, rabbitmq_url, queue_name, held_by, refusal
-):
+def test_a_classic_queue_whose_messages_are_all_held_is_empty_to_who_deletes_it(rabbitmq_url, queue_name):
     with Connection(rabbitmq_url) as connection, connection.channel() as channel:
-        Queue(queue_name, Exchange(queue_name), queue_name)(channel).declare()
-        if held_by == "a message":
-            channel.basic_publish_confirm(Message("kept"), routing_key=queue_name)
-        else:
-            channel.basic_consume(queue_name)
-        ended = on_rabbitmq().command("amqp", "queue.delete", queue_name, "yes", "yes")
-        assert (ended.returncode, "OK" in ended.stdout) == (0, False)
-        assert f"ERROR: Queue.delete: (406) PRECONDITION_FAILED - queue '{queue_name}'" in ended.stderr
-        assert ended.stderr.endswith(f"{refusal}\n")
-        assert channel.queue_declare(queue_name, passive=True).queue == queue_name
+        queue = Queue(queue_name, Exchange(queue_name), queue_name)(channel)
+        queue.declare()
+        channel.basic_publish_confirm(Message("kept"), routing_key=queue_name, exchange=queue_name)
+        assert queue.get() is not None
+        channel.queue_delete(queue_name, if_unused=True, if_empty=True)
+        with Connection(rabbitmq_url) as other, pytest.raises(other.channel_errors, match="404"):
+            other.channel().queue_declare(queue_name, passive=True)
 
 
-def test_celery_ends_well_although_rabbitmq_refuses_to_delete_an_exchange(
-    on_rabbitmq, rabbitmq_url, queue_name
-):
-    with Connection(rabbitmq_url) as connection, connection.channel() as channel:
-        Queue(queue_name, Exchange(queue_name), queue_name)(channel).declare()
-        ended = on_rabbitmq().command("amqp", "exchange.delete", queue_name, "yes")
-        assert (ended.returncode, "OK" in ended.stdout) == (0, False)
-        assert f"ERROR: Exchange.delete: (406) PRECONDITION_FAILED - exchange '{queue_name}'" in ended.stderr
-        assert ended.stderr.endswith("in use\n")
-        channel.exchange_declare(queue_name, "direct", passive=True)
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads", "gevent"])
+def test_a_worker_answers_stats_with_what_a_step_of_its_own_adds(on_redis, pool):
+    """Without a word in the log of a worker that has no such step."""
+    lab = on_redis()
+    lab.worker(pool=pool, environment={"SHOWN": "a plan"})
+    lab.worker(pool=pool)
+    answers = lab.app.control.inspect(timeout=10, limit=2).stats().values()
+    assert sorted(str(answer.get("shown")) for answer in answers) == ["None", "a plan"]
+    assert "ERROR" not in lab.logs()
 
 
-def test_celery_deletes_a_queue_and_an_exchange_that_nothing_uses(on_rabbitmq, rabbitmq_url, queue_name):
-    lab = on_rabbitmq()
-    with Connection(rabbitmq_url) as connection, connection.channel() as channel:
-        Queue(queue_name, Exchange(queue_name), queue_name)(channel).declare()
-    for words in (("queue.delete", queue_name, "yes", "yes"), ("exchange.delete", queue_name, "yes")):
-        ended = lab.command("amqp", *words)
-        assert (ended.returncode, ended.stdout.endswith("OK\n"), ended.stderr) == (0, True, "")
-    for declare in (Queue(queue_name).queue_declare, Exchange(queue_name).declare):
-        with Connection(rabbitmq_url) as connection, pytest.raises(connection.channel_errors, match="404"):
-            declare(channel=connection.channel(), passive=True)
+def test_a_client_is_listed_by_the_name_that_it_gives_its_connection(broker):
+    name = "somebody in particular"
+    options = {"client_properties": {"connection_name": name}}
+    with Connection(broker.url, transport_options=options) as connection:
+        connection.ensure_connection(max_retries=1)
+        assert name in broker.control("list_connections", "--quiet", "client_properties")
 
 
 def test_rabbitmqctl_ends_well_and_lists_nothing_of_a_virtual_host_that_does_not_exist(

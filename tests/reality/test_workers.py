@@ -6,8 +6,9 @@ import pytest
 from plans import plan_of
 
 from policycompiler.plan import Scope
+from policycompiler.plan.node_names import worker_of
 from policycompiler.reality.mailbox import Event, Reply
-from policycompiler.reality.nodes import Workers, settings_of, worker_of
+from policycompiler.reality.nodes import Workers, settings_of
 from policycompiler.reality.workers import merged
 
 NODE = "worker@main.1.host"

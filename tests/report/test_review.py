@@ -22,6 +22,7 @@ from policycompiler.report.review import Half, Reviewed, doubts, review_json
 from policycompiler.report.review_markdown import no_review_markdown, review_markdown, rollout_markdown
 from policycompiler.report.review_text import review_text
 from policycompiler.review import Review
+from policycompiler.review.conditions import DeleteQueue
 
 SCHEMA = json.loads((ROOT / "schemas" / "diff.schema.json").read_text())
 NOTHING = Review((), (), {})
@@ -35,7 +36,7 @@ def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_text_says_the_verdict_then_what_needs_care_then_the_steps() -> None:
     answers = [Answer(WAIVED), Answer(note="its waiver has expired on 2026-11-20"), Answer(), Answer()]
     assert review_text(reviewed(answers=answers)) == (
-        'lossy — work can be lost or repeated, in any order · 1 task removed, 1 task changes queue, 1 schedule fires at different times, 1 setting follows from these changes\ngit:main → workload\n\nlossy: task `shop.gone` is removed\n  messages of it that wait are thrown away\n  before: old/w.yaml:3:3\n  acknowledged by storefront until 2027-03-31: nobody sends it\n\nnew/w.yaml:3:12: ordered: `shop.search.reindex` moves from queue `standard` to `search`\n  workers of `search` must run before any producer sends there\n  before: old/w.yaml:2:32\n  decided by policy placement\n  its waiver has expired on 2026-11-20\n\nsafe\n  schedule `yearly` fires at different times: `0 3 * * * UTC` → `0 4 * * * UTC` — new/w.yaml:5:45\n    next firings, before: 2027-01-01T03:00+00:00\n    next firings, after: 2027-01-01T04:00+00:00\n  1 setting follows from these changes\n\nrollout\n1. start the workers of `search` (expand)\n   deploy   `rollout/1-overlap`\n   start    worker `search`\n   restart  worker `standard`\n   run      rabbitmqctl list_queues\n   wait     celery --app shop inspect active_queues\n            until every worker answers\n   why      they have to be there first\n   undo     stop them\n2. wait for the old queue (drain)\n   deploy   the output folder\n   reload   worker `standard`\n   stop     beat\n   wait     redis-cli llen "standard"\n            until the command prints 0\n   why      it is still consumed\n   undo     nothing to undo\n'
+        "lossy — work can be lost or repeated, in any order · 1 task removed, 1 task changes queue, 1 schedule fires at different times, 1 setting follows from these changes\ngit:main → workload\n\nlossy: task `shop.gone` is removed\n  messages of it that wait are thrown away\n  before: old/w.yaml:3:3\n  acknowledged by storefront until 2027-03-31: nobody sends it\n\nnew/w.yaml:3:12: ordered: `shop.search.reindex` moves from queue `standard` to `search`\n  workers of `search` must run before any producer sends there\n  before: old/w.yaml:2:32\n  decided by policy placement\n  its waiver has expired on 2026-11-20\n\nsafe\n  schedule `yearly` fires at different times: `0 3 * * * UTC` → `0 4 * * * UTC` — new/w.yaml:5:45\n    next firings, before: 2027-01-01T03:00+00:00\n    next firings, after: 2027-01-01T04:00+00:00\n  1 setting follows from these changes\n\nrollout\n1. start the workers of `search` (expand)\n   deploy   `rollout/1-overlap`\n   start    worker `search`\n   restart  worker `standard`\n   wait     policycompiler wait 1\n            until every worker process lists its queues: `worker@search.*` 2 times with `search`; all have loaded its plan\n   run      policycompiler act 1\n            to delete queue `old` if it is empty and has no consumer\n   why      they have to be there first\n   undo     stop them\n2. wait for the old queue (drain)\n   deploy   the output folder\n   reload   worker `standard`\n   stop     beat\n   wait     policycompiler wait 2\n            until no message is left in `standard`\n   why      it is still consumed\n   undo     nothing to undo\n"
     )
 
 
@@ -44,7 +45,7 @@ def test_a_quiet_text_is_the_verdict_and_no_change_is_said_to_be_none() -> None:
     assert review_text(reviewed(NOTHING)) == "no changes\n"
     assert review_markdown(reviewed(NOTHING)) == "**policycompiler: no changes**\n"
     assert json.loads(review_json(reviewed(NOTHING))) == {
-        "format": 1,
+        "format": 2,
         "verdict": "none",
         "changes": [],
         "steps": [],
@@ -144,12 +145,12 @@ def test_a_comment_is_one_screen_with_the_rest_below_a_fold() -> None:
         "\n"
         "**Rollout**\n"
         "\n"
-        "1. start the workers of `search` (commands below)\n"
-        '2. wait for the old queue; then run `redis-cli llen "standard"`\n'
+        "1. start the workers of `search`; then run `policycompiler wait 1` and `policycompiler act 1`\n"
+        "2. wait for the old queue; then run `policycompiler wait 2`\n"
         "\n"
     )
     assert "next firings, before: 2027-01-01T03:00+00:00" in folded
-    assert '```sh\nredis-cli llen "standard"\n```' in folded
+    assert "```sh\npolicycompiler wait 2\n```" in folded
     assert folded.rstrip().endswith("</details>")
 
 
@@ -192,7 +193,10 @@ def test_a_comment_is_not_longer_than_one_may_be() -> None:
         GONE._replace(**about(f"task:{n}{long}"), because=long, old=f"{n}{long}", new=long)
         for n in range(300)
     )
-    steps = tuple(STEPS[0]._replace(action=long, why=long, run=(long,) * 9) for _ in range(30))
+    steps = tuple(
+        STEPS[0]._replace(action=long, why=long, run=(DeleteQueue(plan=".", queue=long),) * 9)
+        for _ in range(30)
+    )
     text = review_markdown(reviewed(Review(changes, steps, {})))
     assert len(text) < 65536
     assert LONGEST < 65536

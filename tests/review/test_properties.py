@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from generated_pairs import bounded, pairs
 from hypothesis import event, given, settings
+from jsonschema import Draft202012Validator
 from meanings import exact, meanings
+from places import ROOT
 from review_of import TODAY
 from simulated import broken
 
+from policycompiler.findings.acknowledge import Answer
 from policycompiler.plan import Plan, Scope
 from policycompiler.plan.file import from_json, to_json
+from policycompiler.report.review import Half, Reviewed, review_json
+from policycompiler.report.review_markdown import rollout_markdown
 from policycompiler.review import Class, Review, review
 from policycompiler.review.facts import fleet
 from policycompiler.review.order.need import PHASES
 from policycompiler.review.order.needs import needs
 from policycompiler.review.order.processes import moves
+from policycompiler.rollout.written_steps import read_step
+
+LONGEST_COMMAND = 120
+SCHEMA = Draft202012Validator(json.loads((ROOT / "schemas" / "diff.schema.json").read_text("utf-8")))
 
 
 @bounded
@@ -154,3 +167,20 @@ def hands_over(old: Plan, new: Plan) -> bool:
 def test_the_review_of_plans_read_back_is_the_same(pair):
     again = (from_json(to_json(plan)) for plan in pair)
     assert review(*again, TODAY) == review(*pair, TODAY)
+
+
+@bounded
+@given(pair=pairs())
+def test_every_step_is_followed_by_short_commands_and_read_back_as_it_was(pair):
+    found = review(*pair, TODAY)
+    commands = re.findall(r"^```sh\n(.*)\n```$", rollout_markdown(found), re.MULTILINE)
+    assert all(len(command) <= LONGEST_COMMAND for command in commands)
+    bare = Half("", None)
+    text = review_json(Reviewed(found, bare, bare, [Answer()] * len(found.changes)))
+    SCHEMA.validate(json.loads(text))
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "steps.json").write_text(text, "utf-8")
+        for number, step in enumerate(found.steps, 1):
+            written = read_step(Path(folder), number)
+            parts = (*written.wait_for, *written.run, *written.undo_wait_for, *written.undo_run)
+            assert parts == step.parts

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from places import SUPPORT, TESTS
 from processes import tail, wait_until
 from rollout.brokers import Broker
 from rollout.evidence import Evidence, Outcome
@@ -118,13 +117,12 @@ class Fleet:
         """Until producers have tried to send some more, done or not."""
         self._wait_for_more(lambda: len(self.evidence.attempts()), "producers go on", MANY)
 
-    def run(self, command: str, output: Path, version: Version) -> subprocess.CompletedProcess[str]:
-        """A command as a person would run it on a machine of the deployment."""
-        python_path = os.pathsep.join(map(str, (output, version.code, SUPPORT, TESTS)))
+    def run(self, command: str, output: Path) -> subprocess.CompletedProcess[str]:
+        """A command as a person would run it in the output folder, on a machine of the deployment."""
         return subprocess.run(
             ["sh", "-c", command],
-            env={**self.environment, "PYTHONPATH": python_path},
-            cwd=self.folder,
+            env=self.environment,
+            cwd=output,
             capture_output=True,
             text=True,
             check=False,

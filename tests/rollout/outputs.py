@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from policycompiler.plan import BEAT, Plan
 from policycompiler.plan.file import from_json
@@ -20,13 +22,21 @@ def processes(output: Path) -> list[str]:
     return [*(str(worker) for worker in plan.scopes("worker")), *beat]
 
 
-def expected_queues(output: Path) -> dict[str, set[str]]:
-    """The queues of each worker, by its node name without the instance."""
-    plan = read_plan(output)
-    return {
-        str(plan.value(worker, "node_name")): set(plan.texts(worker, "queues"))
-        for worker in plan.scopes("worker")
-    }
+class Commands(NamedTuple):
+    """The commands that ROLLOUT.md prints for a step, and for its rollback."""
+
+    forward: list[str]
+    undo: list[str]
+
+
+def guide(output: Path) -> list[Commands]:
+    """The commands of each step, in order."""
+    text = (output / "rollout" / "ROLLOUT.md").read_text("utf-8")
+    steps = re.split(r"^\*\*\d+\. ", text, flags=re.MULTILINE)[1:]
+    return [Commands(*(_FENCE.findall(part) for part in step.split("\n\nTo undo: "))) for step in steps]
+
+
+_FENCE = re.compile(r"^```sh\n(.*)\n```$", re.MULTILINE)
 
 
 def beat_host(output: Path) -> str:

@@ -8,8 +8,9 @@ import pytest
 from kombu import Connection, Queue
 from rollout.deployed import after_the_steps
 from rollout.fleet import Fleet
+from rollout.outputs import guide
 from rollout.scenarios import compiled, on
-from rollout.steps import carry_out
+from rollout.steps import follow
 
 pytestmark = pytest.mark.server
 
@@ -27,7 +28,6 @@ def test_a_dead_letter_stays_until_somebody_has_taken_it(empty_broker, tmp_path)
     output = compiled(scenario.workload(scenario.new), tmp_path / "new", old=old)
     steps = json.loads((output / "rollout" / "steps.json").read_text("utf-8"))["steps"]
     looks = [step for step in steps if step["action"].startswith("rerun or save")]
-    code = scenario.version(scenario.new, tmp_path / "code")
     fleet = Fleet(tmp_path, broker, once=scenario.once)
     kinds = {"letters.dead": "classic", "letters.v2.dead": "quorum"}
     with Connection(broker.url) as connection, connection.channel() as channel:
@@ -35,8 +35,9 @@ def test_a_dead_letter_stays_until_somebody_has_taken_it(empty_broker, tmp_path)
             queue = Queue(name, queue_arguments={"x-queue-type": kind})(channel)
             queue.declare()
             connection.Producer(channel).publish("a letter", routing_key=name)
-            (command,) = step["run"]
-            assert "not empty" in fleet.run(command, output, code).stdout
+            (command,) = guide(output)[steps.index(step)].forward
+            kept = fleet.run(command, output)
+            assert (kept.returncode, f"`{name}` is kept: it has 1 ready message" in kept.stderr) == (1, True)
             assert queue.get(no_ack=True).payload == "a letter"
-            carry_out(fleet, step, output, code)
+            follow(fleet, [command], output)
             assert name not in broker.control("list_queues", "--quiet", "name").split()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from rollout.deployed import QUIET_SECONDS, deployed
 from rollout.members import Version
+from rollout.outputs import guide
 from rollout.scenarios import BOTH, ONCE, USUAL, Scenario, Side, on, tasks, workers
-from rollout.steps import carry_out
+from rollout.steps import carry_out, follow
 
 pytestmark = pytest.mark.server
 
@@ -27,10 +28,12 @@ def test_who_goes_back_from_the_first_step_loses_and_doubles_nothing(scenario, e
         first, *_ = rollout.steps()
         carry_out(rollout.fleet, first, rollout.output / first["folder"], rollout.new_version)
         rollout.fleet.wait_for_traffic()
-        back = {**first, "start": [], "wait_for": first["undo_wait_for"]}
-        assert back["wait_for"], first["undo"]
+        follow(rollout.fleet, guide(rollout.output)[0].forward, rollout.output)
         old_version = Version(tmp_path / "code" / "old", scenario.old.calls)
-        carry_out(rollout.fleet, back, rollout.old, old_version)
+        carry_out(rollout.fleet, {**first, "start": []}, rollout.old, old_version)
+        undo = guide(rollout.output)[0].undo
+        assert undo, first["undo"]
+        follow(rollout.fleet, undo, rollout.output)
         rollout.fleet.stop(first["start"])
         rollout.fleet.wait_for_traffic()
         outcome = rollout.fleet.settle(quiet_seconds=QUIET_SECONDS)

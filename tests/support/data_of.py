@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
@@ -15,7 +16,8 @@ from policycompiler import manual
 from policycompiler.compiler import compile_workload
 from policycompiler.diagnostics import Diagnostic
 from policycompiler.plan import Constant, Default, Derived, Origin, Parameter, Plan, Setting, Written
-from policycompiler.review import Review, WaitFor
+from policycompiler.review import Review
+from policycompiler.review.conditions import Action, Condition
 
 WORDS = {("alert", "summary"), ("alert", "description"), ("worker", "description")}
 """Settings whose values are sentences."""
@@ -64,7 +66,7 @@ def _origin(origin: Origin) -> list[Any]:
 
 
 def of_review(review: Review) -> list[Any]:
-    """Class, kind and values of each change; processes, folders and commands of each step."""
+    """Class, kind and values of each change; processes, folders, waits and actions of each step."""
     changes = [
         [
             change.risk.value,
@@ -85,9 +87,10 @@ def of_review(review: Review) -> list[Any]:
             step.restart,
             step.reload,
             step.stop,
-            step.run,
-            _waits(step.wait_for),
-            _waits(step.undo_wait_for),
+            _typed(step.wait_for),
+            _typed(step.run),
+            _typed(step.undo_wait_for),
+            _typed(step.undo_run),
             step.by_hand,
         ]
         for step in review.steps
@@ -101,8 +104,10 @@ def _value(address: str, value: object) -> object:
     return None if (kind, key) in WORDS else value
 
 
-def _waits(waits: Iterable[WaitFor]) -> list[list[str]]:
-    return [[wait.command, wait.done.value] for wait in waits]
+def _typed(parts: Iterable[Condition | Action]) -> list[dict[str, Any]]:
+    """The values of waits and actions, without sentences."""
+    data = [asdict(part) for part in parts]
+    return [{key: each[key] for key in each if key not in {"says", "because"}} for each in data]
 
 
 def everything() -> Iterator[tuple[str, Any]]:

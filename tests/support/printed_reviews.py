@@ -10,7 +10,8 @@ from policycompiler.findings.acknowledge import Answer
 from policycompiler.load import Document, load
 from policycompiler.plan import Scope, scope_from_text
 from policycompiler.report.review import Half, Reviewed
-from policycompiler.review import OUTPUT, Change, Class, Review, Step, WaitFor
+from policycompiler.review import OUTPUT, Change, Class, Review, Step
+from policycompiler.review.conditions import DeleteQueue, Drained, Seen, WorkerAnswer, WorkersAnswer
 
 REINDEX = ("tasks", "shop.search.reindex")
 OLD = """\
@@ -82,6 +83,9 @@ FOLLOWING = Change(
     (),
     follows=True,
 )
+SEARCH = WorkerAnswer(
+    name="search", nodes="worker@search.*", replicas=2, queues=("search",), fingerprint="0123456789ab"
+)
 STEPS = (
     Step(
         "expand",
@@ -91,8 +95,8 @@ STEPS = (
         "rollout/1-overlap",
         start=("worker:search",),
         restart=("worker:standard",),
-        run=("rabbitmqctl list_queues",),
-        wait_for=(WaitFor("celery --app shop inspect active_queues", "every worker answers"),),
+        wait_for=(WorkersAnswer(plan="rollout/1-overlap", workers=(SEARCH,)),),
+        run=(DeleteQueue(plan=".", queue="old"),),
     ),
     Step(
         "drain",
@@ -102,7 +106,7 @@ STEPS = (
         OUTPUT,
         reload=("worker:standard",),
         stop=("beat",),
-        wait_for=(WaitFor('redis-cli llen "standard"', "the command prints 0"),),
+        wait_for=(Drained(plan="rollout/previous", queues=("standard",)),),
     ),
 )
 REVIEW = Review((GONE, MOVED, SHIFTED, FOLLOWING), STEPS, {})
@@ -135,6 +139,16 @@ def hostile(text: str) -> Review:
         for kind in ("task-moved", "schedule-shifted", "no-such-kind")
     ]
     step = Step(
-        "expand", text, text, text, text, (text,), (text,), (text,), (text,), (text,), (WaitFor(text, text),)
+        "expand",
+        text,
+        text,
+        text,
+        text,
+        (text,),
+        (text,),
+        (text,),
+        (text,),
+        (Seen(says=text),),
+        (DeleteQueue(plan=text, queue=text),),
     )
     return Review(tuple(reversed(changes)), (step, step), {})

@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import ast
 import re
-import shlex
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from policycompiler import emitters
 from policycompiler.plan import APP, BEAT, Plan, Scope
-from policycompiler.review import Class, Review, Step, WaitFor
+from policycompiler.review import Class, Review, Step
+from policycompiler.review.conditions import (
+    Action,
+    Condition,
+    DeleteExchange,
+    DeleteQueue,
+    MoveLevels,
+    Pause,
+    Seen,
+)
 from policycompiler.review.facts import fleet
-from policycompiler.review.outcome import Done
 
 
 class Sent(NamedTuple):
@@ -154,10 +161,12 @@ def _played(old: Plan, new: Plan, found: Review) -> Iterator[Broken]:
         for name, declaration in (*_declared(now), *deployed, *_declared(over), *_declared(then)):
             if declared.setdefault(name, declaration) != declaration:
                 yield Broken("a declaration is refused", name)
-        for kind, name in re.findall(r"(queue|exchange)\.delete (\S+)", "\n".join(step.run)):
-            yield from _deleted(f"{kind} {name}", then)
-            declared.pop(f"{kind} {name}", None)
-        if any("RPUSH" in each.command for each in step.wait_for):
+        for action in step.run:
+            gone = _gone(action)
+            if gone:
+                yield from _deleted(gone, then)
+                declared.pop(gone, None)
+        if any(isinstance(each, MoveLevels) for each in step.run):
             levels = _levels(new)
             pending = {each._replace(levels=levels) if each.levels else each for each in pending}
         # What nobody takes yet waits for the end of the step, and is not lost.
@@ -232,7 +241,9 @@ def _assigned(module: str) -> dict[str, frozenset[str]]:
 
 
 def _is_silent(line: ast.stmt) -> bool:
-    """An import, or the docstring, which says for which versions it was written."""
+    """An import, the docstring, which says for which versions it was written, or the plan that a worker shows."""
+    if isinstance(line, ast.ClassDef) and line.name == "_ShowsPlan":
+        return True
     text = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
     return text or isinstance(line, ast.Import | ast.ImportFrom)
 
@@ -254,7 +265,7 @@ def _waiting(at: Deployment, pending: Iterable[Sent]) -> Iterator[Broken]:
 def _without_end(at: Deployment, step: Step, pending: Iterable[Sent], words: Words) -> Iterator[Broken]:
     """What a drain waits for although nobody takes it, or although it goes on being sent."""
     takers = _takers(at)
-    for named in (_named(each) for each in step.wait_for if each.done is Done.ZERO):
+    for named in (_named(each) for each in step.wait_for if not isinstance(each, Seen | Pause)):
         for each in pending:
             if each.queue in named and each.queue not in takers:
                 yield Broken("a wait for what nobody takes", each.queue)
@@ -263,10 +274,21 @@ def _without_end(at: Deployment, step: Step, pending: Iterable[Sent], words: Wor
                 yield Broken("a wait for what goes on being sent", f"{task} in {queue}")
 
 
-def _named(wait: WaitFor) -> set[str]:
-    """What a wait looks at, among other words."""
-    asked = {*shlex.split(wait.command), *re.findall(r'\$1 == "([^"]+)"', wait.command)}
-    return asked if wait.done is Done.ZERO else asked | {*re.findall(r"[\w.*-]+", wait.until)}
+def _named(wait: Condition) -> set[str]:
+    """The queues and the task that a wait looks at; what a person looks at, by its words."""
+    if isinstance(wait, Seen):
+        return {*re.findall(r"[\w.*-]+", wait.says)}
+    return {*getattr(wait, "queues", ()), *filter(None, [getattr(wait, "task", "")])}
+
+
+def _gone(action: Action) -> str:
+    """What an action deletes from the broker."""
+    match action:
+        case DeleteQueue():
+            return f"queue {action.queue}"
+        case DeleteExchange():
+            return f"exchange {action.exchange}"
+    return ""
 
 
 def _goes_on(at: Deployment, words: Words) -> Iterator[tuple[str, str]]:

@@ -65,7 +65,8 @@ def _of_review(review: Review) -> Iterator[str]:
         yield f"step {step.action}"
         yield f"why {step.why}"
         yield f"undo {step.undo}"
-        yield from (f"until {wait.until}" for wait in (*step.wait_for, *step.undo_wait_for))
+        yield from (f"until {wait.says}" for wait in (*step.wait_for, *step.undo_wait_for))
+        yield from (f"to {action.says}" for action in (*step.run, *step.undo_run))
 
 
 WORDS = {"findings": of_findings, "reasons": of_reasons, "reviews": of_reviews}

@@ -15,6 +15,7 @@ from policycompiler.emitters.celeryconfig.imports import import_lines
 from policycompiler.emitters.python import python_literal
 from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, Plan
+from policycompiler.plan.fingerprint import SHOWN_AS, fingerprint
 
 ID = "celeryconfig"
 
@@ -65,6 +66,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "schedules": list(schedules.schedules(reading)),
         "solar": schedules.any_is_solar(reading),
         "keepalive": settings.needs_socket(reading),
+        "fingerprint": {SHOWN_AS: fingerprint(plan)},
     }
     there = [section for section, value in content.items() if value]
     content["imports"] = import_lines(there)

@@ -26,6 +26,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "logging.getLogger",
         ),
         "sent_as": ("celery.canvas.Signature", "celery.signals"),
+        "fingerprint": ("celery.bootsteps.StartStopStep", "celery.signals"),
     }
 )
 """By the sections of the module, as its template calls them."""

@@ -7,14 +7,14 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from policycompiler.plan import BEAT, Plan
 from policycompiler.quantities import duration
-from policycompiler.review.commands import waits
+from policycompiler.review.conditions import Action, Condition
 from policycompiler.review.facts import fleet
-from policycompiler.review.order import need
+from policycompiler.review.order import need, waits
 from policycompiler.review.order.moving_beat import BEAT_PROCESS, is_moved
 from policycompiler.review.order.need import told
 from policycompiler.review.order.processes import Processes, beat_alike, moves, reads_alike
-from policycompiler.review.order.way import PRODUCERS, Stage, Way, and_beat, names, none_left
-from policycompiler.review.outcome import OUTPUT, Phase, Step, WaitFor
+from policycompiler.review.order.way import PRODUCERS, Way, and_beat, names, none_left
+from policycompiler.review.outcome import OUTPUT, Phase, Stage, Step
 
 Word: TypeAlias = Literal["raise", "accept", "overlap"]
 """What the workers can do after the step: hold messages longer, read the new, or process both."""
@@ -40,8 +40,8 @@ def expand(way: Way, running: Stage, target: Stage, word: Word, why: str) -> Ste
         undo.sentence,
         target.folder,
         processes._replace(restart=(*processes.restart, PRODUCERS)) if readers else processes,
-        tuple(waits.until_workers_answer(target.plan)),
-    )._replace(undo_wait_for=undo.wait_for)
+        answering(target, processes),
+    )._replace(undo_wait_for=undo.wait_for, undo_run=undo.run)
 
 
 def switch(way: Way, running: Stage, *, workers_too: bool = False) -> Step:
@@ -58,7 +58,7 @@ def switch(way: Way, running: Stage, *, workers_too: bool = False) -> Step:
         undo,
         way.end.folder,
         processes,
-        tuple(waits.until_workers_answer(way.new)) if workers_too else (),
+        answering(way.end, workers) if workers_too else (),
     )
 
 
@@ -86,7 +86,7 @@ def at_once(way: Way, running: Stage) -> Iterator[Step]:
         undo,
         way.end.folder,
         processes,
-        tuple(waits.until_workers_answer(way.new)) if any(workers) else (),
+        answering(way.end, workers) if any(workers) else (),
     )
 
 
@@ -97,11 +97,17 @@ def deploy(
     undo: str,
     folder: str,
     processes: Processes,
-    wait_for: tuple[WaitFor, ...],
+    wait_for: tuple[Condition, ...],
 ) -> Step:
     """A step that deploys a folder to some processes."""
     start, restart, reload, stop = processes
-    return Step(phase, action, why, undo, folder, start, restart, reload, stop, (), wait_for)
+    return Step(phase, action, why, undo, folder, start, restart, reload, stop, wait_for)
+
+
+def answering(stage: Stage, processes: Processes) -> tuple[Condition, ...]:
+    """The workers of a stage answer; those that a step deploys have read its plan."""
+    deployed = (*processes.start, *processes.restart, *processes.reload)
+    return tuple(waits.until_workers_answer(stage, deployed))
 
 
 def _with_senders(way: Way, processes: Processes) -> Processes:
@@ -129,10 +135,11 @@ def _whom(processes: Processes) -> str:
 
 
 class _Undo(NamedTuple):
-    """How to go back from a step, and the waits on the way."""
+    """How to go back from a step, the waits on the way, and what to do at its end."""
 
     sentence: str
-    wait_for: tuple[WaitFor, ...] = ()
+    wait_for: tuple[Condition, ...] = ()
+    run: tuple[Action, ...] = ()
 
 
 def _undo_expand(way: Way, running: Stage, target: Stage, processes: Processes, word: Word) -> _Undo:
@@ -148,22 +155,21 @@ def _undo_expand(way: Way, running: Stage, target: Stage, processes: Processes, 
     sent = _new_under_way(way, but=drained, forms=word == "overlap")
     first = f"wait until {sent}: tasks may have sent some already; then " if sent else ""
     sentence = f"{first}roll the workers back to {running.with_code}"
-    pauses: list[WaitFor] = []
+    pauses: list[Condition] = []
     if drained:
         sentence += f"; wait until {none_left(drained)}"
-        pauses += waits.until_empty(target.plan, drained)
-    if word == "overlap" and (
-        moved := [*waits.until_levels_moved(way.new, way.old, fleet.consumed(way.old))]
-    ):
-        sentence += "; wait until no message is left in the lists of the new levels"
-        pauses += moved
-    if pauses:
-        pauses[:0] = waits.until_workers_answer(running.plan)
+        pauses += waits.until_empty(target, drained)
+    overlap = word == "overlap"
+    moved = [*waits.move_levels(way.new, way.start, fleet.consumed(way.old))] if overlap else []
+    if moved:
+        sentence += "; move the messages of the new levels"
+    if pauses or moved:
+        pauses[:0] = waits.until_workers_answer(running, (*processes.restart, *processes.reload))
     elif not sent:
         sentence += ": no message needs the new workers yet"
     if processes.start:
         sentence += f"; stop {names(processes.start)}"
-    return _Undo(sentence, tuple(pauses))
+    return _Undo(sentence, tuple(pauses), tuple(moved))
 
 
 def _is_of(started: tuple[str, ...], plan: Plan, queue: str) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
-from policycompiler.emitters.python import python_literal
 from policycompiler.knowledge.beat_schedulers import DATABASE, NO_STORE, STORES, store_of
 from policycompiler.plan import BEAT, Plan
+from policycompiler.review.conditions import DeleteRows
 from policycompiler.review.order.need import Need
 from policycompiler.review.outcome import Step
 
@@ -40,17 +39,11 @@ def delete(new: Plan, left: Need | None) -> Iterator[Step]:
         f"delete the rows of {told} from beat's database",
         left.sentence,
         "roll beat back to the previous output: beat writes the rows again when it starts",
-        run=(_command(gone),) if store_of(new.text(BEAT, "scheduler")) == store_of(DATABASE) else (),
+        run=(DeleteRows(schedules=tuple(gone)),)
+        if store_of(new.text(BEAT, "scheduler")) == store_of(DATABASE)
+        else (),
     )
 
 
 def _keeps_removed(plan: Plan) -> bool:
     return STORES.get(str(plan.get(BEAT, "store")), NO_STORE).keeps_removed
-
-
-def _command(names: list[str]) -> str:
-    code = (
-        "from django_celery_beat.models import PeriodicTask; "
-        f"print(PeriodicTask.objects.filter(name__in={python_literal(names)}).delete())"
-    )
-    return f"python manage.py shell -c {shlex.quote(code)}"

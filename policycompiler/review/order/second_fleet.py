@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.plan import APP, BEAT, Plan
-from policycompiler.review.commands import waits
 from policycompiler.review.facts import fleet
 from policycompiler.review.facts.message_places import ADDRESS
+from policycompiler.review.order import waits
 from policycompiler.review.order.moving_beat import BEAT_PROCESS, is_moved, moving
 from policycompiler.review.order.way import PRODUCERS
-from policycompiler.review.outcome import OUTPUT, Step
+from policycompiler.review.outcome import OUTPUT, Stage, Step
 
 
 def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
@@ -33,7 +33,7 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
         "stop the new workers",
         OUTPUT,
         start=start,
-        wait_for=tuple(waits.until_workers_answer(new)),
+        wait_for=tuple(waits.until_workers_answer(Stage(new, OUTPUT), start)),
     )
     yield Step(
         "switch",
@@ -57,7 +57,7 @@ def second_fleet(old: Plan, new: Plan) -> Iterator[Step]:
         else "wait until no message is left under the old broker options",
         "the old workers process messages sent before the switch, including retries",
         f"roll producers back to the previous output with the old {what}: old and new workers still run",
-        wait_for=tuple(waits.until_empty(old, fleet.consumed(old))),
+        wait_for=tuple(waits.until_empty(Stage(old, ""), fleet.consumed(old))),
     )
     yield Step(
         "contract",

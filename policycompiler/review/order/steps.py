@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from policycompiler.plan import Plan, Scope
-from policycompiler.review.commands import waits
+from policycompiler.review.conditions import Condition
 from policycompiler.review.facts import fleet
-from policycompiler.review.order import need, schedule_rows
+from policycompiler.review.order import need, schedule_rows, waits
 from policycompiler.review.order.deploying import (
+    answering,
     at_once,
     deploy,
     expand,
@@ -22,8 +23,8 @@ from policycompiler.review.order.needs import Needs, needs
 from policycompiler.review.order.processes import Processes, moves
 from policycompiler.review.order.second_fleet import second_fleet
 from policycompiler.review.order.standing_in import renamed_queues
-from policycompiler.review.order.way import Stage, Way, names, none_left, way_from
-from policycompiler.review.outcome import Change, Class, Step, WaitFor
+from policycompiler.review.order.way import Way, names, none_left, way_from
+from policycompiler.review.outcome import Change, Class, Stage, Step
 
 
 class Rollout(NamedTuple):
@@ -116,7 +117,7 @@ def _end(way: Way, running: Stage) -> Iterator[Step]:
     if running is not way.end:
         processes = moves(running.plan, way.new)
         gone = f"; the code may now drop {told(sorted(way.needs.gone))}" if way.needs.gone else ""
-        left = [*waits.until_levels_moved(way.old, way.new, fleet.consumed(way.new))]
+        left = tuple(waits.move_levels(way.old, way.end, fleet.consumed(way.new)))
         yield deploy(
             "contract",
             _contracting(way, processes) + gone,
@@ -124,8 +125,8 @@ def _end(way: Way, running: Stage) -> Iterator[Step]:
             f"roll the workers back to {running.called}",
             way.end.folder,
             processes,
-            (*waits.until_workers_answer(way.new), *left),
-        )
+            answering(way.end, processes),
+        )._replace(run=left)
     yield from _deleted(way)
 
 
@@ -136,13 +137,13 @@ def _deleted(way: Way) -> Iterator[Step]:
     gone = sorted(way.needs.names(need.LEAVING) - {scope.name for scope in queues} - kept)
     # RabbitMQ refuses to delete an exchange that other queues are bound to.
     exchanges = {way.old.text(Scope("queue", queue), "exchange") for queue in gone} - kept
-    deleted = [each for queue in gone for each in waits.delete_queue(way.old, queue)]
-    deleted += [each for exchange in sorted(exchanges) for each in waits.delete_exchange(way.old, exchange)]
+    deleted = [each for queue in gone for each in waits.delete_queue(way.start, queue)]
+    deleted += [each for exchange in sorted(exchanges) for each in waits.delete_exchange(way.start, exchange)]
     if deleted:
         yield Step(
             "contract",
             f"delete {'queue' if len(gone) == 1 else 'queues'} {told(gone)}",
-            "no process publishes to it or consumes it; the commands keep what is not empty or still in use",
+            "no process publishes to it or consumes it; the actions keep what is not empty or still in use",
             "nothing to undo: a worker that consumes the queue declares it again",
             run=tuple(deleted),
         )
@@ -155,13 +156,13 @@ def _dead_letters(way: Way, gone: Iterable[str]) -> Iterator[Step]:
     kept = {None, *(way.new.get(scope, "dead_letter_queue") for scope in queues)}
     dead = {way.old.get(Scope("queue", queue), "dead_letter_queue") for queue in gone} - kept
     names = sorted({str(each) for each in dead} - {scope.name for scope in queues})
-    deleted = [each for name in names for each in waits.delete_queue(way.old, name)]
+    deleted = [each for name in names for each in waits.delete_queue(way.start, name)]
     if deleted:
         them = "it" if len(names) == 1 else "them"
         yield Step(
             "contract",
             f"rerun or save the dead letters in {told(names)}; then delete {them}",
-            f"no dead letters arrive there and no process declares {them}; the command keeps messages",
+            f"no dead letters arrive there and no process declares {them}; the action keeps messages",
             f"nothing to undo: a process that publishes to the original queue declares {them} again",
             run=tuple(deleted),
         )
@@ -172,7 +173,7 @@ def _why_contract(way: Way, *, drained: bool, moved: bool) -> str:
         return "runs that may last longer than the new stop timeout ended with their processes"
     if not moved:
         return "no old message is left"
-    levels = "a stopping worker returns messages to its own levels; the command moves them to the new levels"
+    levels = "a stopping worker returns messages to its own levels; the action moves them to the new levels"
     return f"no old message is left; {levels}" if drained else levels
 
 
@@ -182,25 +183,24 @@ def _contracting(way: Way, processes: Processes) -> str:
     return f"deploy {way.end.called} to the workers, in any order"
 
 
-def _drained(way: Way) -> Iterator[WaitFor]:
-    found, old = way.needs, way.old
+def _drained(way: Way) -> Iterator[Condition]:
+    found, old, start = way.needs, way.old, way.start
     leaving = found.names(need.LEAVING)
-    stored = [name for name in leaving if not old.get(Scope("queue", name), "broadcast")]
-    yield from waits.until_empty(old, stored)
+    yield from waits.until_empty(start, leaving)
     staying = fleet.consumed(old) - leaving
     in_canvas = [name for name in found.gone if _is_in_canvas(way, name)]
     if in_canvas:
         # A message of any task may carry the next tasks of a canvas.
-        yield from waits.until_old_is_gone(old, staying, fleet.longest_way_seconds(old))
+        yield from waits.until_old_is_gone(start, staying, fleet.longest_way_seconds(old))
     for name in sorted(found.gone.difference(in_canvas)):
         if queues := found.facts.before.queues(name) & staying:
-            yield from waits.until_none_of(old, name, queues)
+            yield from waits.until_none_of(start, name, queues)
     # Workers may have sent the old content type to new queues.
     sent_to = staying | found.names(need.NEW_QUEUE)
     if form := found.names(need.OLD_FORM):
-        yield from waits.until_none_in_form(old, sent_to, form)
+        yield from waits.until_none_in_form(start, sent_to, form)
     if found.names(need.SHORTER_HOLD, need.LASTING):
-        yield from waits.until_old_is_gone(old, sent_to, fleet.longest_way_seconds(old))
+        yield from waits.until_old_is_gone(start, sent_to, fleet.longest_way_seconds(old))
 
 
 def _is_in_canvas(way: Way, name: str) -> bool:

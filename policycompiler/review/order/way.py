@@ -10,26 +10,9 @@ from policycompiler.review.order import need, plans_between
 from policycompiler.review.order.moving_beat import is_moved
 from policycompiler.review.order.need import told
 from policycompiler.review.order.needs import Needs
-from policycompiler.review.outcome import OUTPUT
+from policycompiler.review.outcome import OUTPUT, Stage
 
 PRODUCERS = "producers"
-
-
-class Stage(NamedTuple):
-    """A plan, and the compiled folder that it is deployed from; empty for what runs before the rollout."""
-
-    plan: Plan
-    folder: str
-
-    @property
-    def called(self) -> str:
-        """The folder in a sentence."""
-        return {"": "the previous output", OUTPUT: "the output folder"}.get(self.folder, f"`{self.folder}`")
-
-    @property
-    def with_code(self) -> str:
-        """The folder and the code that ran with it, in a sentence about rolling back."""
-        return f"{self.called} and code" if not self.folder else f"{self.called} and the previous code"
 
 
 class Way(NamedTuple):

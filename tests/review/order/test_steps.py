@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import re
-import shlex
-import subprocess
 
 import pytest
 from review_of import RABBITMQ, TODAY, plan_of, reviewed
 from rollout_cases import AT_ONCE, CASES, IN_ORDER, TICKS, of, pair, redis, tasks, workers
 from simulated import broken
-from tools import needs
 
 from policycompiler.plan import APP, Plan
+from policycompiler.report.review_markdown import rollout_markdown
+from policycompiler.report.step_commands import runs, waits
 from policycompiler.review import OUTPUT, Class, Review, Step, review
+from policycompiler.review.conditions import (
+    Action,
+    Condition,
+    DeleteExchange,
+    DeleteQueue,
+    Drained,
+    Taken,
+    TaskGone,
+    WorkersAnswer,
+)
 from policycompiler.review.order.processes import moves
-from policycompiler.review.outcome import Done
+
+LONGEST_COMMAND = 120
 
 every_case = pytest.mark.parametrize(
     ("name", "broker"), CASES, ids=[f"{name}{' on rabbitmq' if broker else ''}" for name, broker in CASES]
@@ -73,42 +83,42 @@ def processes_are_named_once(step: Step) -> list[bool]:
 @every_case
 def test_a_drain_waits_and_each_deployment_of_workers_is_looked_at(name, broker):
     for step in of(name, broker).steps:
-        told = [each.command for each in step.wait_for]
         if step.phase == "drain":
-            assert told
-        if any(each.startswith("worker:") for each in (*step.start, *step.restart, *step.reload)):
-            assert told == ["celery --app shop.celery_app:app inspect --timeout 5 active_queues"]
+            assert step.wait_for
+        deployed = {each for each in (*step.start, *step.restart, *step.reload) if each.startswith("worker:")}
+        if deployed:
+            (answering,) = step.wait_for
+            assert isinstance(answering, WorkersAnswer)
+            assert {f"worker:{each.name}" for each in answering.workers if each.fingerprint} == deployed
+            assert answering.plan == step.folder
 
 
-def commands(found: Review) -> list[str]:
-    return [each for step in found.steps for each in (*step.run, *(wait.command for wait in step.wait_for))]
-
-
-def test_a_shell_reads_every_command():
-    found = {command for name, broker in CASES for command in commands(of(name, broker))}
-    assert len(found) > 20
-    for command in found:
-        assert shlex.split(command)
-    script = "\n".join(sorted(found))
-    read = subprocess.run([needs("dash"), "-n"], input=script, capture_output=True, text=True, check=False)
-    assert (read.returncode, read.stderr) == (0, "")
+def parts(found: Review) -> list[Condition | Action]:
+    return [each for step in found.steps for each in (*step.wait_for, *step.run)]
 
 
 @every_case
-def test_machines_do_not_poll_what_prints_no_number(name, broker):
-    for step in of(name, broker).steps:
-        for each in step.wait_for:
-            if each.command.startswith("celery ") or re.fullmatch(r"sleep \d+(\.\d+)?", each.command):
-                assert each.done is not Done.ZERO
+def test_every_command_is_short(name, broker):
+    found = of(name, broker)
+    printed = re.findall(r"^```sh\n(.*)\n```$", rollout_markdown(found), re.MULTILINE)
+    numbered = list(enumerate(found.steps, 1))
+    assert len(printed) == sum(
+        len(lines(number, step, undo=undo))
+        for number, step in numbered
+        for lines in (waits, runs)
+        for undo in (False, True)
+    )
+    assert all(len(command) <= LONGEST_COMMAND for command in printed)
 
 
 def test_a_queue_that_goes_is_waited_for_and_deleted_on_rabbitmq():
     found = of("a task moves to a queue of its own", RABBITMQ)
     (drain,) = (step for step in found.steps if step.phase == "drain")
-    assert ['$1 == "p"' in each.command for each in drain.wait_for] == [True]
-    run = "\n".join(found.steps[-1].run)
-    assert "queue.delete p " in run
-    assert "exchange.delete p" in run
+    assert drain.wait_for == (Drained(plan="rollout/previous", queues=("p",)),)
+    assert found.steps[-1].run == (
+        DeleteQueue(plan="rollout/previous", queue="p"),
+        DeleteExchange(plan="rollout/previous", exchange="p"),
+    )
 
 
 @pytest.mark.parametrize("broker", ["", RABBITMQ])
@@ -125,9 +135,7 @@ def test_a_task_that_goes_is_waited_for_wherever_it_may_lie(way, broker):
     old = way % (schedule if way.endswith("%s") else ", call_time_queues: [p]")
     found = reviewed(broker + old, broker + tasks(b="p", c="q"))
     (drain,) = (step for step in found.steps if step.phase == "drain")
-    told = "\n".join(each.command for each in drain.wait_for)
-    assert re.search(r'\$1 == "p"| p ', told)
-    assert re.search(r'\$1 == "q"| q ', told)
+    assert {queue for each in drain.wait_for for queue in getattr(each, "queues", ())} == {"p", "q"}
 
 
 TOPIC = "queues: {q: {exchange: x, exchange_type: topic, routing_key: %s}}\n"
@@ -174,9 +182,11 @@ def test_under_another_name_of_the_service_each_process_is_one_that_starts_again
 def test_an_exchange_goes_once_and_after_all_queues_behind_it():
     behind = "queues: {p: {exchange: x, routing_key: p}, r: {exchange: x, routing_key: r}}\n"
     found = reviewed(RABBITMQ + behind + tasks(a="p", b="r", c="q"), RABBITMQ + tasks(c="q"))
-    run = [command for step in found.steps for command in step.run]
-    deleted = [re.findall(r"(queue|exchange)\.delete (\S+)", command) for command in run]
-    assert deleted == [[("queue", "p")], [("queue", "r")], [("exchange", "x")]]
+    assert [each for each in parts(found) if isinstance(each, DeleteQueue | DeleteExchange)] == [
+        DeleteQueue(plan="rollout/previous", queue="p"),
+        DeleteQueue(plan="rollout/previous", queue="r"),
+        DeleteExchange(plan="rollout/previous", exchange="x"),
+    ]
 
 
 def test_a_queue_that_the_new_plan_declares_is_not_deleted():
@@ -186,27 +196,18 @@ def test_a_queue_that_the_new_plan_declares_is_not_deleted():
         "expires: 2099-01-01}]\n"
     )
     found = reviewed(RABBITMQ + tasks(a="q", b="p") + consumed, RABBITMQ + tasks(a="q") + idle)
-    assert any('$1 == "p"' in command for command in commands(found))
-    assert not any("queue.delete" in command for command in commands(found))
+    assert any(isinstance(each, Drained) and "p" in each.queues for each in parts(found))
+    assert not any(isinstance(each, DeleteQueue) for each in parts(found))
 
 
 def test_a_task_in_a_chain_is_waited_for_in_every_queue_and_another_by_its_name():
     kept = "results: {backend: redis, url: '${RESULTS}'}\n"
-    alone = commands(reviewed(kept + tasks(a="q", b="q"), kept + tasks(b="q")))
+    alone = parts(reviewed(kept + tasks(a="q", b="q"), kept + tasks(b="q")))
     chained = tasks(a="q, canvas: [chain], result: keep", b="q")
-    in_chains = commands(reviewed(kept + chained, kept + tasks(b="q")))
-    assert [command.endswith(" unacked shop.a") for command in alone] == [True, False]
-    assert not any("shop.a" in command for command in in_chains)
-    assert any(" shop.standard.io " in command for command in in_chains)
-
-
-def test_on_redis_all_lists_of_a_queue_are_waited_for_and_what_is_held():
-    found = of("a task moves to a queue of its own", "")
-    (drain,) = (step for step in found.steps if step.phase == "drain")
-    told = "\n".join(each.command for each in drain.wait_for)
-    shown = subprocess.run(["sh", "-c", f"printf '%s|' {told}"], capture_output=True, text=True, check=True)
-    words = shown.stdout.split("|")
-    assert {"p", "p\x06\x163", "p\x06\x166", "p\x06\x169", "unacked"} <= {*words}
+    in_chains = parts(reviewed(kept + chained, kept + tasks(b="q")))
+    assert [each.task for each in alone if isinstance(each, TaskGone)] == ["shop.a"]
+    assert not any(isinstance(each, TaskGone) for each in in_chains)
+    assert any(isinstance(each, Taken) and "shop.standard.io" in each.queues for each in in_chains)
 
 
 def test_a_moved_task_expands_switches_drains_and_contracts():

@@ -1,1 +1,0 @@
-"""The commands of a rollout, which show the state of brokers and workers."""
