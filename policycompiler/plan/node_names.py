@@ -29,7 +29,7 @@ def pattern(plan: Plan, worker: Scope) -> str:
 def most_exact(node: str, patterns: Iterable[str]) -> str | None:
     """The pattern that fits a node; of several, the one with the most fixed characters.
 
-    A process that was started by hand has no number: `worker@mail` and `worker@mail@host` fit `worker@mail.*`.
+    A process that was started by hand has no number: `worker@mail` fits `worker@mail.*`.
     """
     fitting = [each for each in patterns if fnmatchcase(node, each) or _by_hand(node, each)]
     return max(fitting, key=lambda each: len(each.replace("*", "")), default=None)
