@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 from policycompiler.adopt import other_apps, sections
 from policycompiler.adopt.folder import POLICY, WORKLOADS, Draft, service_name
+from policycompiler.adopt.running import workers_of as workers_that_run
 from policycompiler.adopt.sections import CELERYS_QUEUE
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.findings.catalogue import FINDINGS
@@ -18,11 +20,14 @@ from policycompiler.findings.rules import read_rules
 from policycompiler.plan import APP, Plan, Scope, Setting
 from policycompiler.reality import code as codes
 from policycompiler.reality import commands, measured
+from policycompiler.reality import live as looks
 from policycompiler.reality.code import Code, SourceCode
 from policycompiler.reality.code import today as code_today
 from policycompiler.reality.commands.today import Workers, workers_of
+from policycompiler.reality.live import Live
 from policycompiler.reality.observed import observed
 from policycompiler.reality.today import plan_of_today
+from policycompiler.verify import live
 from policycompiler.verify.audit import audit, unregistered
 
 _MOST_ROUNDS = 5
@@ -31,6 +36,9 @@ _MOST_ROUNDS = 5
 
 class Sources(NamedTuple):
     """Where to look: apps as for `celery -A`, the interpreter that has them, files with commands, source.
+
+    `live`: whether to look at the running deployment, at `broker` or where the app has it; `management` is
+    the URL of RabbitMQ's management API.
 
     `rows`: whether the app reads the schedules in its database. `measured` are files with run times and
     rates. `folder` is where the interpreter runs, and the root of all places.
@@ -44,6 +52,9 @@ class Sources(NamedTuple):
     source: Sequence[Path]
     measured: Sequence[Path]
     folder: Path
+    live: bool = False
+    broker: str | None = None
+    management: str | None = None
 
 
 class Left(NamedTuple):
@@ -63,6 +74,7 @@ class Adopted(NamedTuple):
     left: tuple[Left, ...]
     codes: tuple[Code, ...]
     source: SourceCode | None
+    live: Live | None = None
 
 
 def adopt(sources: Sources, service: str | None) -> Adopted:
@@ -80,30 +92,53 @@ def adopt(sources: Sources, service: str | None) -> Adopted:
     started = commands.read(sources.commands, root=sources.folder)
     queues = {each["name"] for code in found for each in code.facts["queues"] if each["declared"]}
     workers = workers_of(started.commands, queues or {CELERYS_QUEUE})
-    plan = plan_of_today(
-        (
-            *measured.settings(sources.measured),
-            *(setting for each in found for setting in code_today.settings(each)),
-            *(() if found else _app_of(workers)),
-            *workers.settings,
-            *other_apps.of_workers(found, workers.settings),
-            *(_of_source(source, found) if source else ()),
-        )
+    seen = (
+        *measured.settings(sources.measured),
+        *(setting for each in found for setting in code_today.settings(each)),
+        *(() if found else _app_of(workers)),
+        *workers.settings,
+        *other_apps.of_workers(found, workers.settings),
+        *(_of_source(source, found) if source else ()),
     )
+    plan = plan_of_today(seen)
     left = [Left(code.app, each.what, each.why) for code in found for each in code.unsaid]
     left += [Left(*each) for each in (*other_apps.left(found), *sections.dropped_options(plan))]
     left += [Left(each.place, "a command", each.why) for each in started.unread]
     left += [Left(each.place, each.what, each.why) for each in workers.unsayable]
     name = service or service_name(str(plan.get(APP, "app", "service")))
     files, compilation, refused = _compiled(Draft(plan, name))
-    return Adopted(files, compilation, plan, (*left, *refused), tuple(found), source)
+    adopted = Adopted(files, compilation, plan, (*left, *refused), tuple(found), source)
+    return _with_deployment(adopted, sources, seen, name) if sources.live else adopted
+
+
+def _with_deployment(adopted: Adopted, sources: Sources, seen: Iterable[Setting], name: str) -> Adopted:
+    """The same, with what the running deployment shows; the first compile says where and how to look."""
+    plan = adopted.compilation.plan
+    if plan is None:
+        return adopted
+    live = looks.look(plan, os.environ, broker=sources.broker, management=sources.management)
+    shown = list(looks.settings_of(plan, live))
+    known = {scope.name for scope in adopted.today.scopes("queue")}
+    queues = [each for each in shown if each.scope.kind == "queue" and each.scope.name in known]
+    run = (
+        ()
+        if adopted.today.scopes("worker") or live.workers is None
+        else workers_that_run(live.workers.nodes.values())
+    )
+    today = plan_of_today((*queues, *seen, *run))
+    files, compilation, refused = _compiled(Draft(today, name))
+    left = (*adopted.left, *refused)
+    return adopted._replace(files=files, compilation=compilation, today=today, left=left, live=live)
 
 
 def judged(found: Adopted, policy: Path | None, today: date | None) -> Compilation:
     """The compiled workload with all findings: those of the workload, and those of the code."""
     rules = read_rules(policy, None, Path())
     day = today or date.today()  # noqa: DTZ011 - as everywhere: a waiver ends with the local day
-    told = judge([*audit(found.codes, found.source)], (), rules.policy, day, rules.baseline, FINDINGS)
+    plan = found.compilation.plan
+    of_deployment = [*live.findings(plan, found.live)] if plan is not None and found.live is not None else []
+    findings = [*audit(found.codes, found.source), *of_deployment]
+    told = judge(findings, (), rules.policy, day, rules.baseline, FINDINGS)
     return found.compilation._replace(diagnostics=[*found.compilation.diagnostics, *told.diagnostics])
 
 

@@ -32,6 +32,9 @@ def _files(name: str, help_text: str, *, dir_okay: bool = False) -> Callable[[An
 @_files("--commands", "A file that starts workers: supervisor, systemd, Procfile, shell, compose, Kubernetes")
 @_files("--source", "A folder of source code to read without importing it", dir_okay=True)
 @_files("--measured", "Measured run times and rates: answers of Prometheus or Flower")
+@click.option("--live", is_flag=True, help="Look at the running workers and the broker, too.")
+@click.option("--broker", metavar="URL", help="With --live: URL of the broker [default: as the app has it].")
+@click.option("--management", metavar="URL", help="With --live: URL of RabbitMQ's management API.")
 @click.option("--service", metavar="NAME", help="The name of the service  [default: from the app].")
 @click.option("--report-only", is_flag=True, help="Print the findings, and write nothing.")
 @click.option(
@@ -55,7 +58,7 @@ def import_(
     """Write a workload that compiles to what an application does today, and print what is wrong with it.
 
     The application is loaded in its own interpreter, in the current folder, as a worker loads it. Nothing is
-    changed, and no connection to a broker is opened.
+    changed. No connection to a broker is opened without --live.
 
     \b
     Examples:
@@ -70,6 +73,9 @@ def import_(
         source=looks["source"],
         measured=looks["measured"],
         folder=Path(),
+        live=looks["live"],
+        broker=looks["broker"],
+        management=looks["management"],
     )
     if not (sources.apps or sources.commands or sources.source):
         raise click.UsageError("name at least one of --app, --commands and --source")
