@@ -191,6 +191,9 @@ def schedules(plan: Plan) -> Iterator[tuple[Scope, Fields]]:
     """Each schedule with its times, arguments and options."""
     for kind in ("schedule", "disabled_schedule"):
         for scope in plan.scopes(kind):
+            # The times of some schedules have no form in a workload; the look names those.
+            if not any(plan.find(scope, key) for key in ("cron", "every_seconds", "solar")):
+                continue
             yield scope, _schedule(plan, scope, enabled=kind == "schedule")
 
 

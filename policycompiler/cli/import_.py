@@ -62,9 +62,9 @@ def import_(
 
     \b
     Examples:
-      policycompiler import --app shop.celery_app --commands supervisor/shop.conf
-      policycompiler import --app shop --python .venv/bin/python --django --source shop
-      policycompiler import --app shop --source . --report-only
+      policycompiler import --app shop.celery_app --commands build/supervisor/shop.conf
+      policycompiler import --app shop.celery_app --python .venv/bin/python --source shop --output today
+      policycompiler import --app shop.celery_app --report-only
     """
     sources = adoption.Sources(
         *application,

@@ -37,9 +37,8 @@ def rehearse(
     no task runs. The private broker is Redis if it is installed, else the file system. Nothing is left.
 
     \b
-    Examples:
+    Example:
       policycompiler rehearse workloads
-      policycompiler rehearse workloads --output-format json
     """
     compilation = running.compiled(sources, run, _TARGETS)
     if compilation.plan is None or compilation.failed:

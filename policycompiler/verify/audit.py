@@ -1,36 +1,38 @@
 """What the code of an application does wrong by itself, whatever the plan says.
 
 Refuses:
-    PC860 task-never-registered: add its module to `imports` or to autodiscovery, or remove the task.
+    PC880 task-never-registered: add its module to `imports` or to autodiscovery, or remove the task.
         when: the source has a task that no app registers.
-    PC861 unknown-task-sent: correct the name, or declare the task with `external: true`.
+    PC881 unknown-task-sent: correct the name, or declare the task with `external: true`.
         when: the source sends a task by a name that no app registers.
-    PC862 route-unmatched: remove the route, or correct its pattern.
+    PC882 route-unmatched: remove the route, or correct its pattern.
         when: an entry of `task_routes` matches no registered task.
-    PC863 task-name-implicit: give each task a `name`.
+    PC883 task-name-implicit: give each task a `name`.
         when: tasks are named after their modules, so moving a module renames them.
-    PC864 sent-in-transaction: send after the commit, with `transaction.on_commit` or `delay_on_commit`.
+    PC884 sent-in-transaction: send after the commit, with `transaction.on_commit` or `delay_on_commit`.
         when: the source sends a task inside a database transaction.
-    PC865 queue-undeclared: declare the queue in `task_queues`, or correct its name.
+    PC885 queue-not-in-task-queues: declare the queue in `task_queues`, or correct its name.
         when: a task or a call names a queue that `task_queues` does not have.
-    PC866 password-in-code: read the URL from an environment variable, and change the password.
+    PC886 password-in-code: read the URL from an environment variable, and change the password.
         when: a URL in the code or in its configuration has a password.
-    PC867 limit-zero: remove the limit, or set one above 0.
+    PC887 limit-zero: remove the limit, or set one above 0.
         when: a task sets a time limit of 0, which switches off the limit of the app.
-    PC868 schedules-in-utc: set `timezone`, or leave it if UTC is meant.
+    PC888 schedules-in-utc: set `timezone`, or leave it if UTC is meant.
         when: crontab entries exist and no `timezone` is set.
-    PC869 setting-misspelled: correct the name.
+    PC889 setting-misspelled: correct the name.
         when: the configuration has a name that looks like a Celery setting and is none.
-    PC870 import-connects: open connections when a task runs, not when a module is imported.
+    PC890 import-connects: open connections when a task runs, not when a module is imported.
         when: the import of the application opens a network connection.
-    PC871 results-discarded: set `result_backend`, or set `task_ignore_result`.
+    PC891 results-discarded: set `result_backend`, or set `task_ignore_result`.
         when: no result backend is set, so results are discarded without a word.
-    PC872 startup-retry-unset: set `broker_connection_retry_on_startup: true`.
+    PC892 startup-retry-unset: set `broker_connection_retry_on_startup: true`.
         when: the setting is absent, and Celery 6 stops to retry at startup without it.
-    PC873 schedule-may-overlap: lower the limit of the task, or raise the interval.
+    PC893 schedule-may-overlap: lower the limit of the task, or raise the interval.
         when: the time limit lets a run take longer than the interval of its schedule.
-    PC874 retries-together: remove `retry_jitter: False`.
+    PC894 retries-together: remove `retry_jitter: False`.
         when: a task retries with backoff and without jitter.
+    PC895 tasks-without-limit: set `task_time_limit`, or a limit for each task.
+        when: tasks have no hard time limit, neither by themselves nor from the app.
 """
 
 from __future__ import annotations
@@ -44,21 +46,22 @@ from policycompiler.quantities import duration
 from policycompiler.reality.code import Code, SourceCode, SourceTask
 from policycompiler.verify.words import at_place, listed
 
-TASK_NEVER_REGISTERED = error("PC860", "task-never-registered")
-UNKNOWN_TASK_SENT = warning("PC861", "unknown-task-sent", Profile.MINIMAL)
-ROUTE_UNMATCHED = warning("PC862", "route-unmatched")
-TASK_NAME_IMPLICIT = info("PC863", "task-name-implicit")
-SENT_IN_TRANSACTION = warning("PC864", "sent-in-transaction", Profile.MINIMAL)
-QUEUE_UNDECLARED = warning("PC865", "queue-undeclared", Profile.MINIMAL)
-PASSWORD_IN_CODE = warning("PC866", "password-in-code", Profile.MINIMAL)
-LIMIT_ZERO = warning("PC867", "limit-zero")
-SCHEDULES_IN_UTC = info("PC868", "schedules-in-utc")
-SETTING_MISSPELLED = warning("PC869", "setting-misspelled", Profile.MINIMAL)
-IMPORT_CONNECTS = info("PC870", "import-connects")
-RESULTS_DISCARDED = info("PC871", "results-discarded")
-STARTUP_RETRY_UNSET = info("PC872", "startup-retry-unset")
-SCHEDULE_MAY_OVERLAP = info("PC873", "schedule-may-overlap")
-RETRIES_TOGETHER = info("PC874", "retries-together")
+TASK_NEVER_REGISTERED = error("PC880", "task-never-registered")
+UNKNOWN_TASK_SENT = warning("PC881", "unknown-task-sent", Profile.MINIMAL)
+ROUTE_UNMATCHED = warning("PC882", "route-unmatched")
+TASK_NAME_IMPLICIT = info("PC883", "task-name-implicit")
+SENT_IN_TRANSACTION = warning("PC884", "sent-in-transaction", Profile.MINIMAL)
+QUEUE_NOT_IN_TASK_QUEUES = warning("PC885", "queue-not-in-task-queues", Profile.MINIMAL)
+PASSWORD_IN_CODE = warning("PC886", "password-in-code", Profile.MINIMAL)
+LIMIT_ZERO = warning("PC887", "limit-zero")
+SCHEDULES_IN_UTC = info("PC888", "schedules-in-utc")
+SETTING_MISSPELLED = warning("PC889", "setting-misspelled", Profile.MINIMAL)
+IMPORT_CONNECTS = info("PC890", "import-connects")
+RESULTS_DISCARDED = info("PC891", "results-discarded")
+STARTUP_RETRY_UNSET = info("PC892", "startup-retry-unset")
+SCHEDULE_MAY_OVERLAP = info("PC893", "schedule-may-overlap")
+RETRIES_TOGETHER = info("PC894", "retries-together")
+TASKS_WITHOUT_LIMIT = warning("PC895", "tasks-without-limit", Profile.MINIMAL)
 
 
 def audit(codes: Sequence[Code], source: SourceCode | None) -> Iterator[Diagnostic]:
@@ -67,6 +70,7 @@ def audit(codes: Sequence[Code], source: SourceCode | None) -> Iterator[Diagnost
         yield from _of_settings(code)
         yield from _of_routes(code)
         yield from _of_limits(code)
+        yield from _without_limit(code)
         yield from _of_schedules(code)
         yield from _of_retries(code)
     if source is not None:
@@ -136,6 +140,18 @@ def _of_limits(code: Code) -> Iterator[Diagnostic]:
                 of_app = f", and the app's limit of {app_wide:g} s does not apply" if app_wide else ""
                 message = f"`{name}` sets `{option}` to 0: it has no limit{of_app}"
                 yield at_place(LIMIT_ZERO, task["place"], message, f"remove `{option}`, or set one above 0")
+
+
+def _without_limit(code: Code) -> Iterator[Diagnostic]:
+    """One finding for all tasks without a limit: they have one cause."""
+    if code.facts["settings"].get("task_time_limit"):
+        return
+    tasks = code.facts["tasks"]
+    names = [name for name, task in tasks.items() if not task["options"].get("time_limit", {}).get("value")]
+    if names:
+        message = f"no hard time limit applies to {listed(names)}: a run that hangs keeps its slot"
+        help_text = "set `task_time_limit`, or a limit for each task"
+        yield at_place(TASKS_WITHOUT_LIMIT, code.facts["place"], message, help_text)
 
 
 def _of_schedules(code: Code) -> Iterator[Diagnostic]:
@@ -228,4 +244,6 @@ def _undeclared_queues(codes: Sequence[Code], source: SourceCode | None) -> Iter
     for place, queue in dict.fromkeys(named):
         if queue not in declared:
             message = f"queue `{queue}` is not in `task_queues`: {what}"
-            yield at_place(QUEUE_UNDECLARED, place, message, did_you_mean(queue, declared) or "declare it")
+            yield at_place(
+                QUEUE_NOT_IN_TASK_QUEUES, place, message, did_you_mean(queue, declared) or "declare it"
+            )

@@ -219,6 +219,28 @@ def test_schedules_and_settings_that_have_no_form_are_named(tmp_path):
     assert whats == ["route route", "route a.*", "schedule own"]
 
 
+def test_a_crontab_with_its_own_zone_keeps_it(tmp_path):
+    folder = app_file(
+        tmp_path,
+        "from zoneinfo import ZoneInfo\n"
+        "from celery import Celery\n"
+        "from celery.schedules import crontab\n"
+        "class Zoned(crontab):\n"
+        "    def __init__(self, zone, **fields):\n"
+        "        super().__init__(**fields)\n"
+        "        self.tz = ZoneInfo(zone)\n"
+        "class Odd(crontab):\n"
+        "    def is_due(self, last): return True, 1\n"
+        "app = Celery('tried', broker='memory://')\n"
+        "app.conf.beat_schedule = {'zoned': {'task': 'x', 'schedule': Zoned('Asia/Tokyo', hour=3)},\n"
+        "  'odd': {'task': 'x', 'schedule': Odd(hour=3)}}\n",
+    )
+    found = look(folder, "tried")
+    assert found.facts["schedules"]["zoned"]["timezone"] == "Asia/Tokyo"
+    assert found.facts["schedules"]["zoned"]["cron"]["hour"] == "3"
+    assert [each.what for each in found.unsaid] == ["schedule odd"]
+
+
 # The source -----------------------------------------------------------------------------------------------------
 
 

@@ -32,11 +32,11 @@ def test_the_url_is_the_given_one_or_that_of_the_variable(plan):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("amqp://guest:sekret@h//", "its URL is not one of Redis"),
-        ("sekret", "its URL is not one of Redis"),
-        ("redis://:sek/ret@h/0", "its URL is not valid"),
-        ("redis://:sekret@h:port/0", "its URL is not valid"),
-        ("redis://:sekret@[::1/0", "its URL is not valid"),
+        ("amqp://guest:sekret@h//", "is not a URL of Redis"),
+        ("sekret", "is not a URL of Redis"),
+        ("redis://:sek/ret@h/0", "is not a URL of Redis"),
+        ("redis://:sekret@h:port/0", "is not a URL of Redis"),
+        ("redis://:sekret@[::1/0", "is not a URL of Redis"),
         ("redis://:sekret@127.0.0.1:1/0;redis://:sekret@127.0.0.1:1/0", "redis://127.0.0.1:1: "),
     ],
 )

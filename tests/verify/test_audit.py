@@ -50,6 +50,17 @@ def lost(): pass
 @app.task(name="bad.again", autoretry_for=(OSError,), retry_backoff=2, retry_jitter=False)
 def again(): pass
 """,
+    "lax.py": """\
+from celery import Celery
+
+app = Celery("lax", broker="memory://")
+
+@app.task(name="lax.a")
+def a(): pass
+
+@app.task(name="lax.b", time_limit=0)
+def b(): pass
+""",
     "elsewhere.py": """\
 from celery import shared_task
 from django.db import transaction
@@ -99,13 +110,13 @@ def act(app):
 }
 
 
-def told(folder: Path, files: dict[str, str], app: str) -> dict[str, list[str]]:
+def told(folder: Path, files: dict[str, str], *apps: str) -> dict[str, list[str]]:
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    found = code.look(app, sys.executable, folder=folder)
+    found = [code.look(app, sys.executable, folder=folder) for app in apps]
     source = code.read_source([Path()], sys.executable, folder=folder)
     messages: dict[str, list[str]] = {}
-    for each in audit([found], source):
+    for each in audit(found, source):
         assert each.place is not None
         messages.setdefault(each.name, []).append(f"{each.place.file}:{each.place.line}: {each.message}")
     return messages
@@ -113,7 +124,7 @@ def told(folder: Path, files: dict[str, str], app: str) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory) -> dict[str, list[str]]:
-    return told(tmp_path_factory.mktemp("bad"), BAD, "bad")
+    return told(tmp_path_factory.mktemp("bad"), BAD, "bad", "lax")
 
 
 @pytest.fixture(scope="module")
@@ -123,14 +134,14 @@ def good(tmp_path_factory) -> dict[str, list[str]]:
         return told(tmp_path_factory.mktemp("good"), GOOD, "good")
 
 
-# PC860 to PC874, by name.
+# PC880 to PC895, by name.
 SAID = {
     "task-never-registered": "elsewhere.py:5: no app registers `bad.unseen`",
     "unknown-task-sent": "elsewhere.py:8: this sends `bad.slwo`",
     "route-unmatched": "bad.py:1: `task_routes` has `bad.gone`, which matches no registered task",
     "task-name-implicit": "bad.py:29: `lost`: the names come from the module",
     "sent-in-transaction": "elsewhere.py:10: a task is sent inside a database transaction",
-    "queue-undeclared": "bad.py:28: queue `nowhere` is not in `task_queues`",
+    "queue-not-in-task-queues": "bad.py:28: queue `nowhere` is not in `task_queues`",
     "password-in-code": "bad.py:1: `broker_url` has a password that comes from no environment variable",
     "limit-zero": "bad.py:25: `bad.endless` sets `time_limit` to 0: it has no limit, and the app's limit of 600 s",
     "schedules-in-utc": "bad.py:1: `timezone` is not set, so `daily` are due by UTC",
@@ -140,6 +151,7 @@ SAID = {
     "startup-retry-unset": "bad.py:1: `broker_connection_retry_on_startup` is not set",
     "schedule-may-overlap": "bad.py:1: schedule `often` sends every 1 min, but `bad.slow` may run 10 min",
     "retries-together": "bad.py:31: `bad.again` retries without jitter",
+    "tasks-without-limit": "lax.py:1: no hard time limit applies to `lax.a`, `lax.b`",
 }
 
 

@@ -33,10 +33,10 @@ APPLICATIONS = {
     "studio": (("studio.primary", "studio.light"), ["--config", "studio/base.py"]),
 }
 OURS = {
-    "CEL004": "hard-limit-missing",
+    "CEL004": "tasks-without-limit",
     "CEL009": "retries-together",
     "CEL013": "route-unmatched",
-    "CEL014": "queue-undeclared",
+    "CEL014": "queue-not-in-task-queues",
     "CEL015": "task-name-implicit",
     "CEL016": "task-never-registered",
     "CEL018": "schedule-may-overlap",

@@ -52,7 +52,6 @@ from policycompiler.plan import APP, Plan, Scope
 from policycompiler.quantities import duration
 
 NAME = "limit-checks"
-_MOST_NAMES = 5
 
 SOFT_OVER_HARD = error("PC301", "soft-over-hard")
 LIMIT_NOT_A_NUMBER = error("PC302", "limit-not-a-number")
@@ -83,26 +82,6 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
             yield LIMIT_NOT_A_NUMBER.at((*settings, key), message, help=help_text)
     yield from _without_soft(plan, APP, OF_APP, settings)
     yield from _no_time(plan, APP, OF_APP)
-    yield from _left_without_hard(spec, plan)
-
-
-def _left_without_hard(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """One finding for all tasks whose limit is left to Celery, which has none."""
-    tasks = [Scope("task", name) for name in spec.tasks]
-    names = [
-        task.name
-        for task in tasks
-        if (limit := plan.find(task, OF_TASK[1])) is not None
-        and limit.is_left_to_celery
-        and limit.value is None
-        and seconds_of(plan, APP, OF_APP[1]) is None
-    ]
-    if names:
-        shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
-        number = "1 task has" if len(names) == 1 else f"{len(names)} tasks have"
-        message = f"{number} no hard time limit ({shown}): a run that hangs keeps its slot without end"
-        help_text = "declare `runtime` and `policies: standard`, or pin `time_limit`"
-        yield HARD_LIMIT_MISSING.at(("tasks", names[0]), message, help=help_text, at_key=True)
 
 
 def _without_soft(plan: Plan, scope: Scope, keys: tuple[str, str], path: SpecPath) -> Iterator[Diagnostic]:

@@ -480,7 +480,8 @@ class Look:
             except Unsayable as problem:
                 self._cannot(f"{key} of schedule {name}", str(problem))
         zone = self.app.conf.timezone or "UTC"
-        found["timezone"] = str(getattr(zone, "key", None) or zone) if not self._is_local() else None
+        of_app = str(getattr(zone, "key", None) or zone) if not self._is_local() else None
+        found.setdefault("timezone", of_app)
         return found
 
     def _misfits(self) -> Iterator[dict[str, str]]:
@@ -587,20 +588,28 @@ def _times(schedule: Any) -> dict[str, Any]:
         return {"every_seconds": schedule}
     if isinstance(schedule, timedelta):
         return {"every_seconds": schedule.total_seconds()}
-    if type(schedule) is crontab:
+    if isinstance(schedule, crontab) and _decides_like(schedule, crontab):
         fields = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
         texts = [str(getattr(schedule, f"_orig_{field}")).replace(" ", "") for field in fields]
         for text in texts:
             if not re.fullmatch(r"[\w*/,-]+", text):
                 message = f"the crontab field `{text}`"
                 raise Unsayable(message)
-        return {"cron": dict(zip(fields, texts))}
+        zone = vars(schedule).get("tz")
+        own = {"timezone": str(getattr(zone, "key", None) or zone)} if zone is not None else {}
+        return {"cron": dict(zip(fields, texts)), **own}
     if type(schedule) is solar:
         return {"solar": {"event": schedule.event, "latitude": schedule.lat, "longitude": schedule.lon}}
     if type(schedule) is interval:
         return {"every_seconds": schedule.run_every.total_seconds()}
     message = f"a schedule of the class {type(schedule).__module__}.{type(schedule).__qualname__}"
     raise Unsayable(message)
+
+
+def _decides_like(schedule: Any, kind: Any) -> bool:
+    """Whether a class of its own changes nothing of its kind but the time zone."""
+    kept = all(getattr(type(schedule), name) is getattr(kind, name) for name in ("is_due", "remaining_delta"))
+    return kept or type(schedule).__name__ == "TzAwareCrontab"  # of django-celery-beat
 
 
 def said(value: Any, key: str) -> Any:
