@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+from policycompiler import load
 from policycompiler.adopt import other_apps, sections
 from policycompiler.adopt.folder import POLICY, WORKLOADS, Draft, service_name
 from policycompiler.adopt.running import workers_of as workers_that_run
@@ -17,6 +18,7 @@ from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.findings.catalogue import FINDINGS
 from policycompiler.findings.judge import judge
 from policycompiler.findings.rules import read_rules
+from policycompiler.knowledge.brokers import BROKERS
 from policycompiler.plan import APP, Plan, Scope, Setting
 from policycompiler.reality import code as codes
 from policycompiler.reality import commands, measured
@@ -47,9 +49,9 @@ class Sources(NamedTuple):
     apps: Sequence[str]
     python: str
     django: bool
+    source: Sequence[Path]
     rows: bool
     commands: Sequence[Path]
-    source: Sequence[Path]
     measured: Sequence[Path]
     folder: Path
     live: bool = False
@@ -66,7 +68,10 @@ class Left(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """An adopted application: its files by path, the compiled workload, and what it leaves out."""
+    """An adopted application: its files by path, the compiled workload, and what it leaves out.
+
+    Without a known broker there are no files and no plan; the last thing that is left out says why.
+    """
 
     files: dict[str, str]
     compilation: Compilation
@@ -105,10 +110,28 @@ def adopt(sources: Sources, service: str | None) -> Adopted:
     left += [Left(*each) for each in (*other_apps.left(found), *sections.dropped_options(plan))]
     left += [Left(each.place, "a command", each.why) for each in started.unread]
     left += [Left(each.place, each.what, each.why) for each in workers.unsayable]
+    if why := _why_no_workload(plan, found):
+        nothing = Compilation(load.load([])[0], None, [], [], {})
+        return Adopted({}, nothing, plan, (*left, Left("", "a workload", why)), tuple(found), source)
     name = service or service_name(str(plan.get(APP, "app", "service")))
     files, compilation, refused = _compiled(Draft(plan, name))
     adopted = Adopted(files, compilation, plan, (*left, *refused), tuple(found), source)
     return _with_deployment(adopted, sources, seen, name) if sources.live else adopted
+
+
+def _why_no_workload(plan: Plan, found: Sequence[Code]) -> str:
+    """Why what was seen is no workload; empty if it is one."""
+    if plan.get(APP, "broker_transport") is not None:
+        return ""
+    schemes = [
+        code.facts["addresses"]["broker_url"]["scheme"]
+        for code in found
+        if "broker_url" in code.facts["addresses"]
+    ]
+    known = ", ".join(BROKERS)
+    if schemes:
+        return f"the workload language does not know brokers at {schemes[0]}://; it knows {known}"
+    return f"nothing shows the broker, which is {known}; name the app with --app"
 
 
 def _with_deployment(adopted: Adopted, sources: Sources, seen: Iterable[Setting], name: str) -> Adopted:
@@ -179,7 +202,7 @@ def _of_source(source: SourceCode, found: Sequence[Code]) -> Iterator[Setting]:
 
 def _compiled(draft: Draft) -> tuple[dict[str, str], Compilation, list[Left]]:
     """Compile a draft; values that the language refuses are dropped until it is a workload."""
-    refused: list[Left] = []
+    refused = [Left("", str(scope), "its texts have control characters") for scope in draft.unreadable]
     with tempfile.TemporaryDirectory(prefix="policycompiler-") as aside:
         folder = Path(aside)
         for _ in range(_MOST_ROUNDS):

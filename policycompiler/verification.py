@@ -57,7 +57,9 @@ def of_files(folder: Path, *, require_all: bool) -> Source:
     return lambda plan: files.findings(plan, folder, require_all=require_all)
 
 
-def of_code(apps: Sequence[str], python: str, build: Path | None, *, django: bool) -> Source:
+def of_code(
+    apps: Sequence[str], python: str, build: Path | None, *, django: bool, source: Sequence[Path] = ()
+) -> Source:
     """The code of an application, in the current folder. Raises `CodeError` when it looks."""
 
     def look(plan: Plan) -> Iterator[Diagnostic]:
@@ -65,7 +67,7 @@ def of_code(apps: Sequence[str], python: str, build: Path | None, *, django: boo
             codes.look(app, python, folder=Path(), django=django, calls=code.calls(plan)) for app in apps
         ]
         yield from code.against(plan, found)
-        yield from audit(found, None)
+        yield from audit(found, codes.read_source(source, python, folder=Path()) if source else None)
         if build is not None and (problem := checkers.loads(python, build, files.variables(plan))):
             yield code.unimportable(problem, (build / "celeryconfig.py").as_posix())
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from policycompiler.adopt import sections
 from policycompiler.adopt.text import file_text
 from policycompiler.diagnostics import Diagnostic, SpecPath
+from policycompiler.load.parse import is_readable
 from policycompiler.plan import Plan
 
 WORKLOADS = "workloads"
@@ -44,12 +45,25 @@ class Refused(NamedTuple):
 
 
 class Draft:
-    """The sections of a workload, from which refused values can be dropped."""
+    """The sections of a workload, from which refused values can be dropped.
+
+    `unreadable` are the scopes that no workload can have: their texts contain control characters.
+    """
 
     def __init__(self, plan: Plan, service: str) -> None:
         self._plan = plan
         self._app: dict[str, Any] = sections.app_of(plan, service)
-        self._entries = {name: list(found) for name, found in sections.entries(plan).items()}
+        entries = sections.entries(plan)
+        self._entries = {
+            name: [each for each in found if _is_readable([each[0].name, each[1]])]
+            for name, found in entries.items()
+        }
+        self.unreadable = [
+            each[0]
+            for found in entries.values()
+            for each in found
+            if not _is_readable([each[0].name, each[1]])
+        ]
         self._defaults = sections.task_defaults(plan)
 
     def files(self) -> dict[str, str]:
@@ -101,6 +115,14 @@ def _drop_in(fields: Any, path: Iterable[object]) -> bool:  # noqa: ANN401 - pla
         return False
     del owner[last]
     return True
+
+
+def _is_readable(data: object) -> bool:
+    if isinstance(data, dict):
+        return all(_is_readable(part) for item in data.items() for part in item)
+    if isinstance(data, list):
+        return all(_is_readable(each) for each in data)
+    return not isinstance(data, str) or is_readable(data)
 
 
 def service_name(text: str) -> str:

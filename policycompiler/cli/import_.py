@@ -17,8 +17,8 @@ from policycompiler.reality.measured import MeasuredError
 from policycompiler.report.adoption import counts, left_lines, written
 
 
-def _files(name: str, help_text: str, *, dir_okay: bool = False) -> Callable[[Any], Any]:
-    kind = click.Path(path_type=Path, exists=True, dir_okay=dir_okay)
+def _files(name: str, help_text: str) -> Callable[[Any], Any]:
+    kind = click.Path(path_type=Path, exists=True, dir_okay=False)
     return click.option(name, type=kind, multiple=True, help=f"{help_text}; repeatable.")
 
 
@@ -30,7 +30,6 @@ def _files(name: str, help_text: str, *, dir_okay: bool = False) -> Callable[[An
     help="Read the schedules of django-celery-beat; the application connects to its database for that.",
 )
 @_files("--commands", "A file that starts workers: supervisor, systemd, Procfile, shell, compose, Kubernetes")
-@_files("--source", "A folder of source code to read without importing it", dir_okay=True)
 @_files("--measured", "Measured run times and rates: answers of Prometheus or Flower")
 @click.option("--live", is_flag=True, help="Look at the running workers and the broker, too.")
 @click.option("--broker", metavar="URL", help="With --live: URL of the broker [default: as the app has it].")
@@ -70,7 +69,6 @@ def import_(
         *application,
         rows=looks["stored_schedules"],
         commands=looks["commands"],
-        source=looks["source"],
         measured=looks["measured"],
         folder=Path(),
         live=looks["live"],
@@ -84,6 +82,8 @@ def import_(
         raise click.UsageError(message)
     try:
         found = adoption.adopt(sources, service)
+        if not (found.files or report_only):
+            raise click.UsageError(report.clean(f"{found.left[-1].why}; --report-only writes nothing"))
         paths = [] if report_only else adoption.write(found, output)
     except (CodeError, MeasuredError) as problem:
         raise click.UsageError(report.clean(str(problem))) from None

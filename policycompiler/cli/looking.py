@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import click
@@ -13,20 +14,20 @@ Command: TypeAlias = Callable[..., None]
 
 
 class Application(NamedTuple):
-    """The apps of an application, the interpreter that has them, and whether they need Django."""
+    """The apps of an application, their interpreter, whether they need Django, and their source."""
 
     apps: tuple[str, ...]
     python: str
     django: bool
+    source: tuple[Path, ...]
 
 
 def application(command: Command) -> Command:
-    """The options `--app`, `--python` and `--django`; the command gets them as `application`."""
+    """The options of an application; the command gets them as `application`."""
 
     @wraps(command)
     def with_application(**given: Any) -> None:  # noqa: ANN401 - each option has its own type
-        found = Application(given.pop("apps"), given.pop("python"), given.pop("django"))
-        command(application=found, **given)
+        command(application=Application(*(given.pop(field) for field in Application._fields)), **given)
 
     wrapped: Command = with_application
     for option in reversed(_OPTIONS):
@@ -47,6 +48,12 @@ _OPTIONS = (
     ),
     click.option(
         "--django", is_flag=True, help="Set Django up before the app is loaded (DJANGO_SETTINGS_MODULE)."
+    ),
+    click.option(
+        "--source",
+        type=click.Path(path_type=Path, exists=True),
+        multiple=True,
+        help="A folder of source code to read without importing it; repeatable.",
     ),
 )
 

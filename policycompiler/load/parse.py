@@ -74,6 +74,12 @@ _CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufeff\u
 _CONTROL_IN_FILE = re.compile(f"[{_CONTROL}]")
 _CONTROL_IN_VALUE = re.compile(f"[\r{_CONTROL}]")
 
+
+def is_readable(text: str) -> bool:
+    """Whether a value may have this text: it has no control character."""
+    return text.isprintable() or _CONTROL_IN_VALUE.search(text) is None
+
+
 _DIRECTIVE = re.compile(r"%(?<![^\r\n]%)")
 
 _NO_CHILDREN: Mapping[str | int, Mark] = MappingProxyType({})
@@ -324,8 +330,7 @@ class _Builder:
         self.stop(UNSUPPORTED_YAML, start, "tags are not supported", help_text)
 
     def refuse_control(self, text: str, start: int) -> None:
-        found = None if text.isprintable() else _CONTROL_IN_VALUE.search(text)
-        if found:
+        if found := None if is_readable(text) else _CONTROL_IN_VALUE.search(text):
             self.report(
                 CONTROL_CHARACTER,
                 start,

@@ -27,6 +27,9 @@ _RESULT_KINDS = {
 }
 """The kind of a result backend by the start of its address; `db+…` is a database."""
 
+_UNSET: Mapping[str, Any] = {"broker_url": {"scheme": "amqp", "variables": []}}
+"""Where Celery connects if nobody says it: RabbitMQ on this host."""
+
 _seen = partial(observed, source=CODE)
 
 
@@ -82,7 +85,7 @@ def _addresses(code: Code) -> Iterator[Setting]:
         ("broker_url", "broker_transport", transport_of),
         ("result_backend", "result_backend_kind", result_kind_of),
     ):
-        found = addresses.get(key)
+        found = addresses.get(key) or _UNSET.get(key)
         if found is None:
             continue
         kind = kind_of(found["scheme"])
