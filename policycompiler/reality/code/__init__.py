@@ -1,7 +1,7 @@
 """Looks at the code of an application: through its own interpreter, and through its source.
 
-`probe.py` and `source.py` are programs that the application's interpreter runs. No code of the application
-is imported into this process.
+`policycompiler_probe` and `source.py` are programs that the application's interpreter runs. No code of the
+application is imported into this process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,15 @@ from typing import Any, NamedTuple
 PROBE_SECONDS = 120.0
 """The patience with the imports of an application; large ones take 10 s."""
 _HERE = Path(__file__).parent
+_PROBE = """
+import sys
+here = sys.argv.pop(1)
+sys.path.insert(0, here)
+from policycompiler_probe.program import main
+sys.path.remove(here)
+main()
+"""
+"""Modules come from the current folder, as for `celery -A`, and never from the folder of the program."""
 
 
 class CodeError(Exception):
@@ -30,7 +39,7 @@ class Unsaid(NamedTuple):
 
 
 class Code(NamedTuple):
-    """The app as a worker loads it: the answer of `probe.py`.
+    """The app as a worker loads it: the answer of the probe.
 
     `app` is the name that found it. `facts` is the document of the probe: plain data without secrets.
     `unsaid` are the values that have no form in a workload. `connects` are the addresses to which the
@@ -104,7 +113,7 @@ def look(
     connects to its database.
     """
     asked = {"app": app, "django": django, "rows": rows, "calls": [each._asdict() for each in calls]}
-    found = _asked("probe.py", python, asked, folder)
+    found = _asked([python, "-c", _PROBE, str(_HERE)], asked, folder)
     if problem := found.get("error"):
         where = f" ({problem['place']})" if problem["place"] else ""
         message = f"cannot load the app `{app}`: {problem['kind']}: {problem['text']}{where}"
@@ -115,7 +124,8 @@ def look(
 
 def read_source(folders: Sequence[Path], python: str, *, folder: Path) -> SourceCode:
     """Parse the Python files below `folders` with an interpreter; nothing is imported. Raises `CodeError`."""
-    found = _asked("source.py", python, {"folders": [str(each) for each in folders]}, folder)
+    program = [python, str(_HERE / "source.py")]
+    found = _asked(program, {"folders": [str(each) for each in folders]}, folder)
     return SourceCode(
         tuple(
             SourceTask(
@@ -135,10 +145,11 @@ def read_source(folders: Sequence[Path], python: str, *, folder: Path) -> Source
     )
 
 
-def _asked(program: str, python: str, asked: Mapping[str, object], folder: Path) -> dict[str, Any]:
+def _asked(program: Sequence[str], asked: Mapping[str, object], folder: Path) -> dict[str, Any]:
+    """The answer of a program, which gets the file for it and what is asked."""
     with tempfile.TemporaryDirectory(prefix="policycompiler-") as aside:
         answer = Path(aside) / "answer.json"
-        command = [python, str(_HERE / program), str(answer), json.dumps(asked)]
+        command = [*program, str(answer), json.dumps(asked)]
         try:
             ended = subprocess.run(  # noqa: S603 - the interpreter that the user named
                 command,
@@ -153,11 +164,11 @@ def _asked(program: str, python: str, asked: Mapping[str, object], folder: Path)
             message = f"the imports of the application took more than {PROBE_SECONDS:g} s"
             raise CodeError(message) from None
         except OSError as problem:
-            message = f"cannot run {python}: {problem.strerror}"
+            message = f"cannot run {program[0]}: {problem.strerror}"
             raise CodeError(message) from None
         if not answer.exists():
             told = ended.stderr.decode(errors="replace").strip().splitlines()
-            message = f"{python} ended with {ended.returncode}: {told[-1] if told else 'it said nothing'}"
+            message = f"{program[0]} ended with {ended.returncode}: {told[-1] if told else 'it said nothing'}"
             raise CodeError(message)
         found: dict[str, Any] = json.loads(answer.read_text("utf-8"))
         return found
