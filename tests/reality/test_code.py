@@ -145,7 +145,8 @@ def test_no_secret_leaves_the_process(library, tmp_path, monkeypatch):
     folder = app_file(
         tmp_path,
         "from celery import Celery\n"
-        "app = Celery('tried', broker='amqp://me:hunter2@127.0.0.1//', backend='redis://:hunter2@127.0.0.1')\n"
+        "app = Celery('tried', broker='amqp://me:h/hunter2@127.0.0.1//', backend='redis://:hunter2@127.0.0.1')\n"
+        "app.conf.beat_schedule = {'s': {'task': 'a', 'schedule': 5, 'kwargs': {'token': 'hunter2'}}}\n"
         "app.conf.update(security_key_password=b'hunter2', database_engine_options={'password': 'hunter2'},\n"
         "  broker_transport_options={'sentinel_kwargs': {'password': 'hunter2'}}, mine='hunter2')\n"
         "@app.task\n"

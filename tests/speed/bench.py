@@ -33,6 +33,7 @@ AIMS = {
     "diff / compile of 10000 tasks": 1.0,
     "diff of 10000 tasks, MiB": 300,
     "240 queues / 120 queues on 4 workers": 2.5,
+    "import of 500 tasks / of the app itself": 8.0,
 }
 """What a figure should be at most."""
 
@@ -221,6 +222,25 @@ def spread(queues: int) -> Iterator[str]:
             yield f"    queue: q{int(line.rpartition('_')[2].rstrip(':')) % queues}"
 
 
+APP = """\
+from celery import Celery
+app = Celery("bench", broker="memory://")
+def nothing(): pass
+for number in range(500):
+    app.task(nothing, name=f"bench.t{number:03}", max_retries=4 + number % 7, queue=f"q{number % 9}")
+    app.conf.beat_schedule[f"s{number:03}"] = {"task": f"bench.t{number:03}", "schedule": 60 + number}
+"""
+
+
+def adoption(folder: Path) -> None:
+    """What it takes to import an application of 500 tasks and as many schedules, over loading it."""
+    (folder / "bench.py").write_text(APP, encoding="utf-8")
+    os.chdir(folder)
+    load = [sys.executable, "-c", "import bench; bench.app.finalize()"]
+    found = medians({"load": load, "import": [*PROGRAM, "import", "-A", "bench", "--report-only", "-q"]}, 5)
+    told("import of 500 tasks / of the app itself", found["import"].cpu_seconds / found["load"].cpu_seconds)
+
+
 def main() -> None:
     """Measure and print."""
     wanted = [int(each) for each in sys.argv[1:]] or [*ROUNDS]
@@ -232,6 +252,7 @@ def main() -> None:
         every_feature(most, ROUNDS[most], folder)
         comparison(most, ROUNDS[most], folder)
         few_workers(folder)
+        adoption(folder)
 
 
 if __name__ == "__main__":
