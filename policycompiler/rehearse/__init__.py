@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from policycompiler.emitters.base import OutputFile
 from policycompiler.knowledge import pools
 from policycompiler.plan import APP, BEAT, Plan, Scope
-from policycompiler.plan.node_names import worker_of
 from policycompiler.rehearse import brokers, probes, scenery
 from policycompiler.rehearse.brokers import PrivateBroker
 from policycompiler.rehearse.outcome import Arrival, Outcome, Waits
@@ -138,13 +137,18 @@ class _Show:
             words = ["sh", f"launch/{worker.name}.sh", "--include", scenery.RECORDER]
             if not self._plan.find(worker, "autoscale"):
                 words += ["--concurrency", str(here)]
-            self._stage.start(f"worker-{worker.name}", words, self._environment())
+            environment = self._environment() | {"REHEARSAL_WORKER": worker.name}
+            source = str(self._plan.get(worker, "concurrency_source", ""))
+            if source.startswith("${"):
+                # The launch script wants the variable with the number of slots.
+                environment.setdefault(source[2:-1], str(here))
+            self._stage.start(f"worker-{worker.name}", words, environment)
         names = {worker.name for worker in self._workers}
 
-        def all_ready() -> bool:
-            return names <= self._ready() or any(self._ended(name) for name in names - self._ready())
+        def settled() -> bool:
+            return all(self._ended(name) for name in names - self._ready())
 
-        until(all_ready, _READY_SECONDS)
+        until(settled, _READY_SECONDS)
         ready = self._ready()
         for name in sorted(names - ready):
             self._problems.append(f"worker `{name}` did not start: {self._stage.log(f'worker-{name}')}")
@@ -154,8 +158,7 @@ class _Show:
         return self._stage.processes[f"worker-{worker}"].poll() is not None
 
     def _ready(self) -> set[str]:
-        nodes = [str(each["worker"]) for each in _read(self._records) if each["event"] == "ready"]
-        return {name for name in (worker_of(self._plan, each) for each in nodes) if name}
+        return {str(each["worker"]) for each in _read(self._records) if each["event"] == "ready"}
 
     def _start_beat(self) -> None:
         if not self._plan.scopes("beat"):
@@ -209,7 +212,7 @@ class _Show:
         if record is None:
             problem = refused.get(probe.id) or "no worker ran it"
             return Arrival(probe.kind, name, probe.task, "", queue, (None, None), problem)
-        worker = worker_of(self._plan, str(record["worker"]))
+        worker = str(record["worker"])
         hard, soft = record["limits"]
         planned = self._plan.texts(entry, "workers") if entry else []
         astray = probe.kind == "route" and planned and worker not in planned

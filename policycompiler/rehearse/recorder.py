@@ -32,9 +32,9 @@ def replace_all(sender: object = None, instance: object = None, **_: object) -> 
             task.run = _stand_in(task)
 
 
-def ready(sender: object = None, **_: object) -> None:
+def ready(**_: object) -> None:
     """The worker consumes."""
-    note(event="ready", worker=sender.hostname)  # type: ignore[attr-defined]
+    note(event="ready", worker=os.environ["REHEARSAL_WORKER"])
 
 
 def _seconds(identifier: str) -> float:
@@ -52,7 +52,7 @@ def _stand_in(task: object) -> object:
             event="run",
             id=request.id,
             task=request.task,
-            worker=request.hostname,
+            worker=os.environ["REHEARSAL_WORKER"],
             routing_key=way.get("routing_key"),
             limits=list(request.timelimit or (None, None)),
             redelivered=bool(way.get("redelivered")),

@@ -68,6 +68,23 @@ def test_without_redis_the_messages_are_files(tmp_path, monkeypatch):
     assert any("the plan is for Redis" in note for note in found.notes)
 
 
+def test_workers_that_share_a_node_name_and_take_their_slots_from_a_variable(tmp_path, monkeypatch):
+    monkeypatch.setattr("policycompiler.rehearse.brokers.shutil.which", lambda _: None)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: 1\nextends: as-is\n", encoding="utf-8")
+    source = tmp_path / "workload.yaml"
+    source.write_text(
+        HEAD + "tasks: {tried.a: {}, tried.b: {queue: two}}\n"
+        "workers: {one: {queues: [celery], pool: threads}, "
+        "two: {queues: [two], pool: threads, concurrency: '${TRIED_SLOTS}'}}\n",
+        encoding="utf-8",
+    )
+    made = compiler.compile_workload([source], policy=policy, targets=["celeryconfig", "launch"])
+    found = rehearsed(made)
+    assert found.succeeded, found
+    assert {each.task: each.worker for each in found.arrivals} == {"tried.a": "one", "tried.b": "two"}
+
+
 def test_the_code_of_a_real_task_does_not_run(tmp_path):
     needs("redis-server")
     project = tmp_path / "project"
