@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +16,12 @@ from policycompiler.adopt.folder import POLICY, WORKLOADS, Draft, service_name
 from policycompiler.adopt.running import workers_of as workers_that_run
 from policycompiler.adopt.sections import CELERYS_QUEUE
 from policycompiler.compiler import Compilation, compile_workload
+from policycompiler.diagnostics import Diagnostic, Profile
 from policycompiler.findings.catalogue import FINDINGS
 from policycompiler.findings.judge import judge
 from policycompiler.findings.rules import read_rules
 from policycompiler.knowledge.brokers import BROKERS
-from policycompiler.plan import APP, Plan, Scope, Setting
+from policycompiler.plan import APP, Observed, Plan, Scope, Setting
 from policycompiler.reality import code as codes
 from policycompiler.reality import commands, measured
 from policycompiler.reality import live as looks
@@ -31,6 +33,7 @@ from policycompiler.reality.observed import observed
 from policycompiler.reality.today import plan_of_today
 from policycompiler.verify import live
 from policycompiler.verify.audit import audit, unregistered
+from policycompiler.verify.words import as_place
 
 _MOST_ROUNDS = 5
 """How often refused values are dropped; a second value of the same field shows only in the next round."""
@@ -110,6 +113,8 @@ def adopt(sources: Sources, service: str | None) -> Adopted:
     left += [Left(*each) for each in (*other_apps.left(found), *sections.dropped_options(plan))]
     left += [Left(each.place, "a command", each.why) for each in started.unread]
     left += [Left(each.place, each.what, each.why) for each in workers.unsayable]
+    if not (workers.settings or sources.live):
+        left.append(Left("", "the workers", "no command shows them; name the files with --commands"))
     if why := _why_no_workload(plan, found):
         nothing = Compilation(load.load([])[0], None, [], [], {})
         return Adopted({}, nothing, plan, (*left, Left("", "a workload", why)), tuple(found), source)
@@ -154,20 +159,46 @@ def _with_deployment(adopted: Adopted, sources: Sources, seen: Iterable[Setting]
     return adopted._replace(files=files, compilation=compilation, today=today, left=left, live=live)
 
 
-def judged(found: Adopted, policy: Path | None, today: date | None) -> Compilation:
-    """The compiled workload with all findings: those of the workload, and those of the code."""
+def judged(found: Adopted, policy: Path | None, today: date | None, *, written: bool) -> Compilation:
+    """The compiled workload with all findings: those of the workload, and those of the code.
+
+    Without a policy file they have the severities of the written one. Unless the workload is `written`, its
+    findings are at the places where today's values were seen.
+    """
     rules = read_rules(policy, None, Path())
     day = today or date.today()  # noqa: DTZ011 - as everywhere: a waiver ends with the local day
     plan = found.compilation.plan
     of_deployment = [*live.findings(plan, found.live)] if plan is not None and found.live is not None else []
     findings = [*audit(found.codes, found.source), *of_deployment]
+    if policy is None:
+        findings = [each.in_profile(Profile.AS_IS) for each in findings]
     told = judge(findings, (), rules.policy, day, rules.baseline, FINDINGS)
-    return found.compilation._replace(diagnostics=[*found.compilation.diagnostics, *told.diagnostics])
+    of_workload = found.compilation.diagnostics
+    if not found.today.scopes("worker"):
+        # Nobody has looked for the workers, so nothing is known of those that consume.
+        of_workload = [each for each in of_workload if each.name != "queue-unconsumed"]
+    if not written:
+        of_workload = [_where_seen(found, each) for each in of_workload]
+    return found.compilation._replace(diagnostics=[*of_workload, *told.diagnostics])
+
+
+def _where_seen(adopted: Adopted, found: Diagnostic) -> Diagnostic:
+    """A finding of the workload where its task, schedule or worker was seen, else where the app is made."""
+    section, *names = (*map(str, found.path), "")
+    settings = adopted.today.keys(Scope(section.removesuffix("s"), names[0])) if names else {}
+    origins = (origin for setting in settings.values() for origin in setting.origins)
+    places = [origin.place for origin in origins if isinstance(origin, Observed) and ":" in origin.place]
+    places += [code.facts["place"] for code in adopted.codes]
+    return replace(found, place=as_place(places[0])) if places else found
 
 
 def sizes(found: Adopted) -> dict[str, int]:
     """The number of tasks, queues, workers and schedules, by noun."""
-    return {kind: len(found.today.scopes(kind)) for kind in ("task", "queue", "worker", "schedule")}
+    today = found.today
+    queues = (found.compilation.plan or today).scopes("queue")
+    numbers = {kind: len(today.scopes(kind)) for kind in ("worker", "schedule")}
+    tasks = [scope for scope in today.scopes("task") if "*" not in scope.name]
+    return {"task": len(tasks), "queue": len(queues), **numbers}
 
 
 def write(found: Adopted, folder: Path) -> list[str]:

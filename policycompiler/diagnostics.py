@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -164,6 +164,10 @@ class Diagnostic:
     def name(self) -> str:
         """The finding's name."""
         return self.finding.name
+
+    def in_profile(self, profile: Profile) -> Diagnostic:
+        """The same with the severity of its finding in a profile, if that reports it."""
+        return replace(self, severity=self.finding.severity_in(profile) or self.severity)
 
     @property
     def told(self) -> str:

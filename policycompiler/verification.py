@@ -58,16 +58,23 @@ def of_files(folder: Path, *, require_all: bool) -> Source:
 
 
 def of_code(
-    apps: Sequence[str], python: str, build: Path | None, *, django: bool, source: Sequence[Path] = ()
+    apps: Sequence[str],
+    python: str,
+    build: Path | None,
+    *,
+    folder: Path,
+    django: bool,
+    source: Sequence[Path] = (),
 ) -> Source:
-    """The code of an application, in the current folder. Raises `CodeError` when it looks."""
+    """The code of an application, in its folder. Raises `CodeError` when it looks."""
 
     def look(plan: Plan) -> Iterator[Diagnostic]:
         found = [
-            codes.look(app, python, folder=Path(), django=django, calls=code.calls(plan)) for app in apps
+            codes.look(app, python, folder=folder, django=django, calls=code.calls(plan)) for app in apps
         ]
         yield from code.against(plan, found)
-        yield from audit(found, codes.read_source(source, python, folder=Path()) if source else None)
+        queues = [scope.name for scope in plan.scopes("queue")]
+        yield from audit(found, codes.read_source(source, python, folder=folder) if source else None, queues)
         if build is not None and (problem := checkers.loads(python, build, files.variables(plan))):
             yield code.unimportable(problem, (build / "celeryconfig.py").as_posix())
 

@@ -66,11 +66,10 @@ def import_(
       policycompiler import --app shop.celery_app --report-only
     """
     sources = adoption.Sources(
-        *application,
+        **application._asdict(),
         rows=looks["stored_schedules"],
         commands=looks["commands"],
         measured=looks["measured"],
-        folder=Path(),
         live=looks["live"],
         broker=looks["broker"],
         management=looks["management"],
@@ -90,7 +89,7 @@ def import_(
     except OSError as problem:
         message = f"{problem.filename}: {problem.strerror}"
         raise click.UsageError(message) from None
-    judged = adoption.judged(found, run.policy, run.today)
+    judged = adoption.judged(found, run.policy, run.today, written=not report_only)
     running.print_findings(judged, run)
     if not run.quiet:
         running.tell(*left_lines(found.left), f"found {counts(adoption.sizes(found))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -14,12 +15,16 @@ Command: TypeAlias = Callable[..., None]
 
 
 class Application(NamedTuple):
-    """The apps of an application, their interpreter, whether they need Django, and their source."""
+    """The apps of an application, their interpreter, whether they need Django, and its folder.
+
+    `source` are folders of source code, from `folder`.
+    """
 
     apps: tuple[str, ...]
     python: str
     django: bool
     source: tuple[Path, ...]
+    folder: Path
 
 
 def application(command: Command) -> Command:
@@ -27,7 +32,9 @@ def application(command: Command) -> Command:
 
     @wraps(command)
     def with_application(**given: Any) -> None:  # noqa: ANN401 - each option has its own type
-        command(application=Application(*(given.pop(field) for field in Application._fields)), **given)
+        found = Application(*(given.pop(field) for field in Application._fields))
+        below = tuple(Path(os.path.relpath(each, found.folder)) for each in found.source)
+        command(application=found._replace(source=below), **given)
 
     wrapped: Command = with_application
     for option in reversed(_OPTIONS):
@@ -35,17 +42,36 @@ def application(command: Command) -> Command:
     return wrapped
 
 
+def _from_anywhere(context: click.Context, parameter: click.Parameter, given: str) -> str:
+    """The interpreter, however it was named: it runs in other folders. A link to it may be a `venv`'s own."""
+    del context, parameter
+    return os.path.abspath(given) if os.sep in given else given  # noqa: PTH100 - Path.resolve follows links
+
+
+python = click.option(
+    "--python",
+    default=sys.executable,
+    callback=_from_anywhere,
+    show_default="that of policycompiler",
+    metavar="PATH",
+    help="The interpreter of the application.",
+)
+"""The option of the interpreter of an application."""
+workdir = click.option(
+    "--workdir",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    show_default="the current one",
+    metavar="FOLDER",
+    help="The folder of the application, where `celery -A` finds it.",
+)
+"""The option of the folder of an application."""
 _OPTIONS = (
     click.option(
         "--app", "-A", "apps", multiple=True, metavar="APP", help="An app, as for `celery -A`; repeatable."
     ),
-    click.option(
-        "--python",
-        default=sys.executable,
-        show_default="that of policycompiler",
-        metavar="PATH",
-        help="The interpreter of the application.",
-    ),
+    python,
     click.option(
         "--django", is_flag=True, help="Set Django up before the app is loaded (DJANGO_SETTINGS_MODULE)."
     ),
@@ -55,6 +81,7 @@ _OPTIONS = (
         multiple=True,
         help="A folder of source code to read without importing it; repeatable.",
     ),
+    workdir,
 )
 
 

@@ -9,7 +9,7 @@ import click
 
 from policycompiler import rehearse as stage
 from policycompiler import report
-from policycompiler.cli import options, running
+from policycompiler.cli import looking, options, running
 from policycompiler.rehearse import Application, RehearsalError
 from policycompiler.report.rehearsal import rehearsal_json, rehearsal_text
 
@@ -18,18 +18,19 @@ _TARGETS = ("celeryconfig", "launch")
 
 @click.command()
 @options.sources
-@click.option("--app", metavar="APP", help="The real app, as for `celery -A`, in the current folder.")
-@click.option(
-    "--python",
-    default=sys.executable,
-    show_default="that of policycompiler",
-    metavar="PATH",
-    help="The interpreter of the application.",
-)
+@click.option("--app", "-A", metavar="APP", help="The real app, as for `celery -A`.")
+@looking.python
+@looking.workdir
 @click.option("--broker", metavar="URL", help="A broker to use instead of a private one; it must be empty.")
 @options.for_answers
 def rehearse(
-    *, sources: tuple[Path, ...], app: str | None, python: str, broker: str | None, run: options.Run
+    *,
+    sources: tuple[Path, ...],
+    app: str | None,
+    python: str,
+    folder: Path,
+    broker: str | None,
+    run: options.Run,
 ) -> None:
     """Compile into a temporary folder, start the workers there, and send a probe through every way.
 
@@ -44,7 +45,7 @@ def rehearse(
     if compilation.plan is None or compilation.failed:
         running.print_findings(compilation, run._replace(output_format="full"))
         sys.exit(running.EXIT_FINDINGS)
-    real = Application(app, python, Path()) if app else None
+    real = Application(app, python, folder) if app else None
     try:
         found = stage.rehearse(compilation.plan, compilation.files, real, broker)
     except RehearsalError as problem:

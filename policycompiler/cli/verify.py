@@ -64,8 +64,16 @@ def verify(
     if folder is not None and (require_all or not (live or application.apps)):
         sources.append(of_files(folder, require_all=require_all))
     if application.apps:
-        apps, python, django, source = application
-        sources.append(of_code(apps, python, folder, django=django, source=source))
+        sources.append(
+            of_code(
+                application.apps,
+                application.python,
+                folder,
+                folder=application.folder,
+                django=application.django,
+                source=application.source,
+            )
+        )
     if live:
         sources.append(of_deployment(deployment.broker, deployment.management))
     if not sources:

@@ -172,7 +172,7 @@ def judge(
         and (waiver.void is None or waiver.void.why is _Why.EXPIRED)
     ]
     profile = Profile(policy.extends)
-    own = [replace(each, severity=each.finding.severity_in(profile) or each.severity) for each in own]
+    own = [each.in_profile(profile) for each in own]
     own = [each for diagnostic in own for each in _with_severity(diagnostic, policy)]
     entries = {mark: count for mark, count in baseline.entries.items() if mark[0] not in _OF_REALITY}
     return _without_known(judged + own, baseline._replace(entries=entries), policy)
@@ -228,7 +228,11 @@ def judge_reality(
         if each.finding in _OF_REALITY
     ]
     used: set[SpecPath] = set()
-    judged = [each for diagnostic in found for each in _with_severity(diagnostic, policy)]
+    judged = [
+        each
+        for diagnostic in found
+        for each in _with_severity(diagnostic.in_profile(Profile(policy.extends)), policy)
+    ]
     judged = [_with_waiver(diagnostic, heard, used) for diagnostic in judged]
     kept = _without_known(judged, baseline, policy)
     return kept._replace(

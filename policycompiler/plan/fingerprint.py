@@ -1,9 +1,9 @@
 """The fingerprint of what `celeryconfig.py` says to workers and producers.
 
 A worker shows it, so that others can ask which plan it has read. It covers the values that all processes read
-from the file: no reasons, no origins, no schedules, and no commands. So it changes with every value that a
-reload would bring, and with nothing else. It is computed from values of the plan, not from the emitted text:
-it is the same on every machine and for every version of Python.
+from the file: no reasons, no origins, no schedules, no commands, and nothing that is left to Celery. So it
+changes with every value that a reload would bring, and with nothing else. It is computed from values of the
+plan, not from the emitted text: it is the same on every machine and for every version of Python.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ _READERS = (Reader.CONFIGURATION, Reader.ANNOTATION)
 
 def fingerprint(plan: Plan) -> str:
     """Twelve hexadecimal digits; two plans share them if their workers read the same settings."""
+    told = plan.told()
     digest = sha256()
-    for scope in _scopes(plan):
+    for scope in _scopes(told):
         digest.update(f"{scope}\n".encode("utf-8", "surrogatepass"))
-        for key, setting in sorted(plan.keys(scope).items()):
-            if _is_read(plan, scope, key):
+        for key, setting in sorted(told.keys(scope).items()):
+            if _is_read(told, scope, key):
                 value = json.dumps(setting.value, sort_keys=True)
                 digest.update(f"{key} {value}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:_LENGTH]

@@ -125,7 +125,10 @@ app.amqp.queues, app.amqp.router, app.conf.beat_schedule
 
 def loads(python: str, folder: Path, variables: Mapping[str, str]) -> str:
     """Why an interpreter cannot load the compiled settings of a folder; empty if it can."""
-    return next((each.text for each in _celery(python, folder, ["celeryconfig.py"], variables)), "")
+    try:
+        return next((each.text for each in _celery(python, folder, ["celeryconfig.py"], variables)), "")
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        return f"{python} could not be run: {problem}"
 
 
 def _celery(

@@ -69,6 +69,7 @@ class _Show:
         self._slots = {each.name: _slots(plan, each) for each in self._workers}
         self._notes = list(_notes(plan, broker, real, self._slots))
         self._problems: list[str] = []
+        self._registered: set[str] = set()
 
     def set_up(self, files: Sequence[OutputFile]) -> None:
         """Write the compiled files, and what the rehearsal adds."""
@@ -80,14 +81,18 @@ class _Show:
         """Start, send, wait, stop, compare."""
         started = self._start_workers()
         self._start_beat()
-        route = list(probes.routes(self._plan, self._names()))
-        entries = list(probes.schedules(self._plan, start=1.0)) if started else []
-        bursts = list(probes.bursts(self._plan, self._share(), start=2.0)) if started else []
-        sent = [*route, *entries, *(each for burst in bursts for each in burst.probes)]
-        if started:
-            self._send(sent)
+        route: list[Probe] = []
+        entries: list[Probe] = []
+        bursts: list[Burst] = []
+        # Without a worker, nothing that is sent says anything.
+        if len(started) == len(self._workers):
+            route += probes.routes(self._plan, self._names())
+            entries += probes.schedules(self._plan, start=1.0)
+            bursts += probes.bursts(self._plan, self._share(), start=2.0)
+            self._send([*route, *entries, *(each for burst in bursts for each in burst.probes)])
         self._stop()
         records = _read(self._records)
+        self._registered = {name for each in records if each["event"] == "tasks" for name in each["names"]}
         ran = {each["id"]: each for each in records if each["event"] == "run"}
         refused = {each["id"]: each["why"] for each in records if each["event"] == "refused"}
         times = {each["id"]: each["at"] for each in records if each["event"] == "sent"}
@@ -210,7 +215,10 @@ class _Show:
         record = ran.get(probe.id)
         name = probe.schedule or probe.task
         if record is None:
-            problem = refused.get(probe.id) or "no worker ran it"
+            known = probe.task in self._registered
+            problem = refused.get(probe.id) or (
+                "no worker ran it" if known else "no worker has registered it: its message is discarded"
+            )
             return Arrival(probe.kind, name, probe.task, "", queue, (None, None), problem)
         worker = str(record["worker"])
         hard, soft = record["limits"]
@@ -237,7 +245,7 @@ def _notes(
         yield f"the plan is for {plan.broker.label}; this was rehearsed on {broker.kind}"
     fewer = sorted(name for name, (here, planned) in slots.items() if here < planned)
     if fewer:
-        yield f"fewer slots than planned, and as much less load: {', '.join(fewer)}"
+        yield f"all slots of {', '.join(fewer)}: a smaller number ran, with as much less load"
     yield (
         "the code of no task ran" if real else "a stand-in ran instead of the application; name it with --app"
     )

@@ -8,7 +8,6 @@ from math import ceil
 from typing import NamedTuple
 
 from policycompiler.plan import Plan, Scope
-from policycompiler.plan.entries import first_match, patterns_among
 
 _BURST_SECONDS = 2.0
 _MOST_IN_BURST = 60
@@ -38,13 +37,12 @@ class Probe(NamedTuple):
 def routes(plan: Plan, registered: Iterable[str]) -> Iterator[Probe]:
     """One probe for each task that runs here; for a pattern, one registered task that it declares."""
     names = sorted(registered)
-    patterns = patterns_among(scope.name for scope in plan.scopes("task"))
     for number, scope in enumerate(plan.scopes("task")):
         if plan.get(scope, "external"):
             continue
         name = scope.name
         if "*" in name:
-            name = next((each for each in names if first_match(each, patterns) == scope.name), "")
+            name = next((each for each in names if plan.entry(each) == scope), "")
         if name:
             yield Probe(f"route-{number}-0", "route", name, "", number * _PACE_SECONDS)
 

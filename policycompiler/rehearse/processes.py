@@ -53,9 +53,9 @@ class Stage:
         return [name for name in names if self.processes[name].poll() is None]
 
     def log(self, name: str) -> str:
-        """The last lines of the log of a process."""
+        """The last lines of the log of a process, as one."""
         text = (self.folder / f"{name}.log").read_text("utf-8", errors="replace")
-        return "\n".join(text.strip().splitlines()[-3:])
+        return " ".join(" ".join(text.strip().splitlines()[-3:]).split())
 
 
 def until(holds: Callable[[], bool], seconds: float) -> bool:

@@ -27,7 +27,9 @@ def note(**fields: object) -> None:
 def replace_all(sender: object = None, instance: object = None, **_: object) -> None:
     """Before the worker makes the tracers of its tasks."""
     del sender
-    for name, task in instance.app.tasks.items():  # type: ignore[attr-defined]
+    tasks = instance.app.tasks  # type: ignore[attr-defined]
+    note(event="tasks", names=sorted(tasks))
+    for name, task in tasks.items():
         if not name.startswith("celery."):
             task.run = _stand_in(task)
 

@@ -37,7 +37,7 @@ Refuses:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from policycompiler.diagnostics import Diagnostic, Profile, did_you_mean, error, info, warning
@@ -64,8 +64,10 @@ RETRIES_TOGETHER = info("PC894", "retries-together")
 TASKS_WITHOUT_LIMIT = warning("PC895", "tasks-without-limit", Profile.MINIMAL)
 
 
-def audit(codes: Sequence[Code], source: SourceCode | None) -> Iterator[Diagnostic]:
-    """What the code shows by itself, without a plan."""
+def audit(
+    codes: Sequence[Code], source: SourceCode | None, planned: Collection[str] = ()
+) -> Iterator[Diagnostic]:
+    """What the code shows by itself; `planned` are the queues of a plan, which its files declare."""
     for code in codes:
         yield from _of_settings(code)
         yield from _of_routes(code)
@@ -83,7 +85,7 @@ def audit(codes: Sequence[Code], source: SourceCode | None) -> Iterator[Diagnost
             message = "a task is sent inside a database transaction, so it may run before the commit"
             help_text = "send it after the commit: `transaction.on_commit(…)`, or Celery's `delay_on_commit`"
             yield at_place(SENT_IN_TRANSACTION, place, message, help_text)
-    yield from _undeclared_queues(codes, source)
+    yield from _undeclared_queues(codes, source, planned)
 
 
 def _registered(codes: Iterable[Code]) -> frozenset[str]:
@@ -225,9 +227,12 @@ def _implicit_names(source: SourceCode) -> Iterator[Diagnostic]:
         yield at_place(TASK_NAME_IMPLICIT, tasks[0].place, message, "give each task a `name`")
 
 
-def _undeclared_queues(codes: Sequence[Code], source: SourceCode | None) -> Iterator[Diagnostic]:
+def _undeclared_queues(
+    codes: Sequence[Code], source: SourceCode | None, planned: Collection[str]
+) -> Iterator[Diagnostic]:
     """Queues that `task_queues` lacks, where the app has that setting."""
     declared = {each["name"] for code in codes for each in code.facts["queues"] if each["declared"]}
+    declared |= set(planned)
     strict = any(code.facts["settings"].get("task_create_missing_queues") is False for code in codes)
     what = (
         "sending fails" if strict else "Celery creates it with its own defaults, and maybe no worker reads it"

@@ -1,6 +1,8 @@
 """Where the code of an application and the plan differ.
 
 Refuses:
+    PC820 broker-differs: give the app the broker of the plan, or correct `celery.broker` in the workload.
+        when: the URL of the app's broker is of another kind than the broker of the plan.
     PC821 task-queue-unknown: declare the task and its queue in the workload.
         when: an undeclared task names a queue that the plan does not have, so sending it fails.
     PC823 schedule-task-unregistered: import the module of the task, or correct the schedule.
@@ -31,6 +33,7 @@ from policycompiler.reality.code import Call, Code
 from policycompiler.verify.tasks import TASK_UNDECLARED, TASK_UNREGISTERED
 from policycompiler.verify.words import at_place, listed, shown
 
+BROKER_DIFFERS = error("PC820", "broker-differs")
 TASK_QUEUE_UNKNOWN = error("PC821", "task-queue-unknown")
 SCHEDULE_TASK_UNREGISTERED = error("PC823", "schedule-task-unregistered")
 DECORATOR_BEATS_PLAN = error("PC824", "decorator-beats-plan")
@@ -75,12 +78,22 @@ def against(plan: Plan, codes: Sequence[Code]) -> Iterator[Diagnostic]:
     yield from _undeclared(plan, registered)
     yield from _unregistered(plan, registered)
     for code in codes:
+        yield from _broker(plan, code)
         yield from _decorators(plan, code)
         yield from _settings(plan, code)
         for misfit in code.facts["misfits"]:
             path = ("schedules", misfit["name"])
             message = f"schedule `{misfit['name']}`: its task refuses the arguments: {misfit['why']}"
             yield SCHEDULE_ARGUMENTS_REFUSED.at(path, message, help="correct `args` and `kwargs`")
+
+
+def _broker(plan: Plan, code: Code) -> Iterator[Diagnostic]:
+    """The broker of the app; where nothing sets it, a variable may be missing only here."""
+    scheme = code.facts["addresses"].get("broker_url", {}).get("scheme", "")
+    if scheme and scheme.partition("+")[0] not in {*plan.broker.schemes, plan.text(APP, "broker_transport")}:
+        message = f"the broker of the app is at {scheme}://; the plan is for {plan.broker.label}"
+        help_text = "give the app the broker of the plan, or correct `celery.broker` in the workload"
+        yield at_place(BROKER_DIFFERS, code.facts["place"], message, help_text)
 
 
 def _undeclared(plan: Plan, registered: Mapping[str, Any]) -> Iterator[Diagnostic]:

@@ -146,13 +146,14 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _settings(plan: Plan, nodes: list[Node]) -> Iterator[Diagnostic]:
     """The settings that differ, each with the nodes; one finding for each setting."""
-    planned = {key: setting.value for key, setting in plan.keys(APP).items() if _is_shown(key)}
+    told = plan.told().keys(APP)
+    planned = {key: setting.value for key, setting in told.items() if _is_shown(key)}
     # A node that shows none of them has refused the question.
     telling = [node for node in nodes if node.settings]
     for key, value in sorted(planned.items()):
         values = {node.name: node.settings.get(key) for node in telling}
         different = {
-            node: found for node, found in values.items() if found != MASKED and not same(value, found)
+            node: found for node, found in values.items() if not same(_as_shown(value, found), found)
         }
         if different:
             found = ", ".join(sorted({shown(each) for each in different.values()}))
@@ -160,6 +161,15 @@ def _settings(plan: Plan, nodes: list[Node]) -> Iterator[Diagnostic]:
             help_text = "deploy the compiled `celeryconfig.py`, and restart the workers"
             path = app_path(plan, key, ("celery",))
             yield WORKER_SETTINGS_DIFFER.at(path, message, help=help_text)
+
+
+def _as_shown(planned: Value, found: Value) -> Value:
+    """The planned value as a worker shows it, which masks values with suspicious names at every depth."""
+    if found == MASKED:
+        return MASKED
+    if isinstance(planned, dict) and isinstance(found, dict):
+        return {key: _as_shown(value, found.get(key)) for key, value in planned.items()}
+    return planned
 
 
 def _is_shown(key: str) -> bool:

@@ -89,7 +89,9 @@ def _options(plan: Plan, nodes: list[Node]) -> Iterator[Diagnostic]:
                 key = option if option == "queue" else f"options.{option}"
                 planned = plan.find(entry, key)
                 value: Value = typed(found[option]) if option in found else None
-                if planned is not None and not same(_typed(planned.value), value):
+                # Without the option, a task has what is left to Celery.
+                as_left = planned is not None and planned.is_left_to_celery and value is None
+                if planned is not None and not as_left and not same(_typed(planned.value), value):
                     different[task, key, shown(value)].append(node.name)
     for (task, key, value), names in sorted(different.items()):
         entry = plan.entry(task)

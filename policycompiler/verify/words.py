@@ -12,10 +12,14 @@ MOST_NAMED = 3
 
 
 def at_place(finding: Finding, place: str, message: str, help_text: str) -> Diagnostic:
-    """A finding at a place of a look: a line of code, `shop/tasks.py:12`, or the name of what was seen."""
-    file, _, line = place.partition(" ")[0].rpartition(":")
-    where = Place(file, int(line), 1) if line.isdigit() and file else Place(place, 1, 1)
-    return finding.at((), message, help=help_text, place=where)
+    """A finding at a place of a look."""
+    return finding.at((), message, help=help_text, place=as_place(place))
+
+
+def as_place(text: str) -> Place:
+    """The place of a look: a line of code, `shop/tasks.py:12`, or the name of what was seen."""
+    file, _, line = text.partition(" ")[0].rpartition(":")
+    return Place(file, int(line), 1) if line.isdigit() and file else Place(text, 1, 1)
 
 
 def listed(names: Iterable[str]) -> str:

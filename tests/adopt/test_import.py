@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from click.testing import CliRunner, Result
 from places import APPS
 
 from policycompiler.cli import cli
+
+AUDIT = {"results-discarded", "startup-retry-unset", "task-name-implicit", "tasks-without-limit"}
+"""What the smallest application does wrong by itself."""
 
 
 def run(*words: str | Path) -> Result:
@@ -42,9 +47,33 @@ def test_what_is_written_compiles_from_its_own_folder(monkeypatch, tmp_path):
 def test_a_report_writes_nothing(monkeypatch, tmp_path):
     monkeypatch.chdir(APPS / "studio")
     before = sorted(tmp_path.rglob("*"))
-    done = run("import", "-A", "studio.primary", "--source", ".", "--report-only", "-o", tmp_path / "today")
-    assert "startup-retry-unset" in done.stdout
+    words = ("import", "-A", "studio.primary", "--source", ".", "--report-only", "-o", tmp_path / "today")
+    done = run(*words, "--output-format", "json")
+    found = json.loads(done.stdout)["findings"]
+    assert "startup-retry-unset" in {each["name"] for each in found}
+    assert all(Path(each["file"]).is_file() for each in found), found
+    # Nobody has looked for the workers.
+    assert "queue-unconsumed" not in {each["name"] for each in found}
+    assert "name the files with --commands" in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_application_elsewhere_with_an_interpreter_named_from_here(folder):
+    (folder / "code").mkdir()
+    application(folder / "code", "app = Celery('tried', broker='memory://')\n@app.task\ndef a(): pass\n")
+    python = os.path.relpath(sys.executable)
+    words = ("-A", "tried", "--workdir", "code", "--python", python, "--source", "code")
+    done = run("import", *words)
+    assert done.exit_code == 0, done.output
+    assert "found 1 task, 1 queue" in done.stderr
+    text = (folder / "adopted/workloads/tasks.yaml").read_text("utf-8")
+    assert "# tried.py:3" in text
+    compiled = run("compile", "adopted/workloads", "--policy", "adopted/policy.yaml")
+    assert compiled.exit_code == 0
+    verified = run("verify", "build", *words, "--output-format", "json")
+    assert {each["name"] for each in json.loads(verified.stdout)["findings"]} <= {
+        "configuration-not-loaded"
+    } | AUDIT
 
 
 def test_commands_alone_are_a_report_and_no_workload(folder):
@@ -91,7 +120,7 @@ def test_an_existing_folder_is_never_overwritten(folder):
         ((), "name at least one of --app"),
         (("-A", "nowhere"), "No module named 'nowhere'"),
         (("-A", "tried:make"), "is a function, not a Celery app"),
-        (("-A", "tried", "--python", "nowhere/python"), "cannot run nowhere/python"),
+        (("-A", "tried", "--python", "nowhere/python"), "nowhere/python: No such file or directory"),
         (("-A", "tried", "--measured", "tried.py"), "tried.py"),
         (("-A", "tried", "-o", "tried.py"), "is a file"),
     ],

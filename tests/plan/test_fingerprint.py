@@ -45,6 +45,12 @@ def shown(plan: Plan) -> str:
     return ast.literal_eval(answered)[SHOWN_AS]
 
 
+def test_a_file_that_leaves_values_to_celery_shows_it_too():
+    plan = plan_of(f"{RABBITMQ}tasks: {{shop.a: {{policies: as-is, queue: q}}}}\n")
+    assert plan.told() != plan
+    assert shown(plan) == fingerprint(plan) == fingerprint(plan.told())
+
+
 @pytest.mark.parametrize(("name", "broker"), CASES)
 def test_it_differs_exactly_where_workers_read_something_else(name, broker):
     old, new = (plan_of(broker + text) for text in pair(name))

@@ -110,7 +110,7 @@ def test_compose_kubernetes_and_procfiles(tmp_path):
         "  template:\n    spec:\n      terminationGracePeriodSeconds: 600\n      containers:\n"
         "      - name: c\n        command: [celery]\n        args: [-A, shop, worker, -Q, slow, -c, $(SLOTS)]\n"
         "        env: [{name: SLOTS, value: '7'}]\n",
-        Procfile="tick: celery -A shop beat --max-interval 30\nweb: gunicorn shop\n",
+        Procfile="tick: celery -A shop beat --max-interval 30 --loglevel INFO\nweb: gunicorn shop\n",
     )
     workers = workers_of(found.commands, ["celery"])
     assert {each.address: each.value for each in workers.settings} == {
@@ -125,9 +125,10 @@ def test_compose_kubernetes_and_procfiles(tmp_path):
         "worker:slow/concurrency": 7,
         "worker:slow/replicas": 2,
         "worker:slow/stop_timeout_seconds": 600,
-        "beat/max_interval_seconds": 30,
+        "app/beat_max_loop_interval": 30,
     }
-    assert [each.what for each in workers.unsayable] == ["`celery flower`", "environment variables SLOTS"]
+    left = [each.what for each in workers.unsayable]
+    assert left == ["`--loglevel`", "`celery flower`", "environment variables SLOTS"]
 
 
 @pytest.mark.parametrize(

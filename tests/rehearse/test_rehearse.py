@@ -118,6 +118,30 @@ def test_a_worker_that_cannot_start_is_a_problem_and_no_hang(tmp_path):
     (problem,) = found.problems
     assert "did not start" in problem
     assert "No module named 'tried'" in problem
+    assert "\n" not in problem
+    assert found.arrivals == []
+
+
+def test_a_pattern_is_probed_with_a_task_of_its_own_and_an_unregistered_task_is_named(tmp_path):
+    needs("redis-server")
+    (tmp_path / "tried").mkdir()
+    (tmp_path / "tried/app.py").write_text(
+        "from celery import Celery\napp = Celery('tried')\napp.config_from_object('celeryconfig')\n"
+        "def nothing(): pass\nfor name in ('tried.a', 'tried.b'):\n    app.task(nothing, name=name)\n",
+        encoding="utf-8",
+    )
+    made = compiled(
+        tmp_path,
+        "tasks: {'tried.*': {}, tried.a: {}, tried.gone: {}}\n"
+        "schedules: {a: {task: tried.a, every: 1h}, b: {task: tried.b, every: 1h}}\n",
+    )
+    found = rehearsed(made, Application("tried.app", sys.executable, tmp_path))
+    problems = {each.task: each.problem for each in found.arrivals if each.kind == "route"}
+    assert problems == {
+        "tried.a": "",
+        "tried.b": "",
+        "tried.gone": "no worker has registered it: its message is discarded",
+    }
 
 
 def test_a_broker_of_ones_own_that_is_down_is_a_problem(tmp_path):

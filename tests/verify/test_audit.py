@@ -134,6 +134,12 @@ def good(tmp_path_factory) -> dict[str, list[str]]:
         return told(tmp_path_factory.mktemp("good"), GOOD, "good")
 
 
+def test_a_queue_that_the_plan_declares_needs_no_other_declaration(tmp_path):
+    (tmp_path / "bad.py").write_text(BAD["bad.py"], encoding="utf-8")
+    found = [code.look("bad", sys.executable, folder=tmp_path)]
+    assert "queue-not-in-task-queues" not in {each.name for each in audit(found, None, ["nowhere"])}
+
+
 # PC880 to PC895, by name.
 SAID = {
     "task-never-registered": "elsewhere.py:5: no app registers `bad.unseen`",

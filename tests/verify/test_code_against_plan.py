@@ -32,6 +32,8 @@ def a(): pass
 def b(x): pass
 """
 BAD = {
+    # PC820
+    "broker-differs": GOOD.replace("redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"),
     # PC857, PC821
     "task-undeclared": GOOD + "@app.task(name='tried.c')\ndef c(): pass\n",
     "task-queue-unknown": GOOD + "@app.task(name='tried.c', queue='nowhere')\ndef c(): pass\n",
@@ -61,11 +63,10 @@ def compiled(tmp_path_factory) -> Path:
 
 def told(compiled: Path, folder: Path, text: str, monkeypatch, build: Path | None = None) -> dict[str, str]:
     (folder / "tried.py").write_text(text, encoding="utf-8")
-    monkeypatch.chdir(folder)
     monkeypatch.setenv("PYTHONPATH", str(compiled))
     plan = compile_workload([compiled / "workload.yaml"], targets=[]).plan
     assert plan is not None
-    look = of_code(["tried"], sys.executable, build, django=False)
+    look = of_code(["tried"], sys.executable, build, folder=folder, django=False)
     return {each.name: each.message for each in look(plan) if each.code < "PC880"}  # later ones need no plan
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from policycompiler.plan import BEAT, Scope, Setting, Value
+from policycompiler.plan import APP, BEAT, Scope, Setting, Value
 from policycompiler.reality.commands.celery_words import Command
 from policycompiler.reality.observed import observed
 
@@ -60,9 +60,12 @@ _FLAGS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 """Options of `celery worker` with the keys of the plan, and how their text becomes a value."""
 _OF_BEAT: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "scheduler": ("scheduler", str),
-    "max_interval": ("max_interval_seconds", _number),
-    "loglevel": ("log_level", _level),
 }
+"""Options of `celery beat`, which a worker with `-B` has too."""
+_OF_BEATS_APP: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "max_interval": ("beat_max_loop_interval", _number)
+}
+"""Options of `celery beat` that are settings of the app, too."""
 _OF_THE_MANAGER = frozenset(
     {"detach", "executable", "gid", "logfile", "pidfile", "schedule", "schedule_filename", "uid", "umask"}
 )
@@ -88,6 +91,7 @@ def workers_of(commands: Iterable[Command], all_queues: Iterable[str]) -> Worker
         elif command.kind == "beat":
             scope = BEAT
             settings += _options(BEAT, command, _OF_BEAT)
+            settings += _options(APP, command, _OF_BEATS_APP)
         else:
             unsayable.append(Unsayable(command.place, f"`celery {command.kind}`", "a monitor stays as it is"))
             continue
@@ -122,6 +126,7 @@ def _worker(scope: Scope, command: Command, all_queues: list[str]) -> Iterator[S
     yield from _slots(scope, command)
     if options.get("beat"):
         yield _seen(scope, "beat", value=True, place=place)
+        yield from _options(BEAT, command, _OF_BEAT)
     if command.replicas is not None:
         yield _seen(scope, "replicas", command.replicas, place=place)
     if command.stop_seconds is not None:
@@ -165,16 +170,12 @@ def _slots(scope: Scope, command: Command) -> Iterator[Setting]:
 
 def _left(command: Command) -> Iterator[Unsayable]:
     """What a command says that has no form in a workload."""
-    known = {
-        *_FLAGS,
-        *_OF_BEAT,
-        *_OF_THE_MANAGER,
-        "queues",
-        "exclude_queues",
-        "concurrency",
-        "autoscale",
-        "beat",
-    }
+    own = (
+        {*_OF_BEAT, *_OF_BEATS_APP}
+        if command.kind == "beat"
+        else {*_FLAGS, "queues", "exclude_queues", "concurrency", "autoscale", "beat", *_OF_BEAT}
+    )
+    known = own | _OF_THE_MANAGER
     for option in sorted(set(command.options) - known):
         yield Unsayable(
             command.place, f"`--{option.replace('_', '-')}`", "the workload language has no form for it"

@@ -22,7 +22,7 @@ from .places import is_below, relative
 from .routing import destination_of, queue_of, routes_of
 from .saying import Notes, masked
 from .schedules import misfits_of, rows_of, schedules_of
-from .settings import ADDRESSES, SECTIONS, address_of, is_known, settings_of, unknown_settings
+from .settings import SECTIONS, addresses_of, is_known, settings_of, unknown_settings
 from .tasks import task_of
 
 FORMAT = 1
@@ -68,7 +68,7 @@ def document(asked: dict[str, Any]) -> dict[str, Any]:
         "kombu": kombu.__version__,
         "python": ".".join(map(str, sys.version_info[:3])),
         "place": loaded.place,
-        "addresses": {key: address_of(app, key) for key in ADDRESSES if app.conf.get(key)},
+        "addresses": addresses_of(app),
         "settings": settings,
         "set": sorted(key for key in SECTIONS if app.conf.get(key)),
         "unsayable_settings": sorted(notes.settings),

@@ -61,9 +61,14 @@ def _keys_of(configuration: Any) -> Iterable[Any]:
         return []
 
 
-def address_of(app: Any, key: str) -> dict[str, Any]:
+def addresses_of(app: Any) -> dict[str, Any]:
+    """What is said of each address that somebody has set; Celery asks its own variables first."""
+    found = {key: os.environ.get(f"CELERY_{key.upper()}") or app.conf.get(key) for key in ADDRESSES}
+    return {key: _address(value) for key, value in found.items() if value}
+
+
+def _address(value: Any) -> dict[str, Any]:
     """The kind of an address, and the environment variables that have it; never the address."""
-    value = app.conf.get(key)
     text = value if isinstance(value, str) else ";".join(map(str, value))
     return {
         "scheme": text.partition("://")[0].partition(":")[0],
