@@ -81,6 +81,9 @@ class _Show:
         """Start, send, wait, stop, compare."""
         started = self._start_workers()
         self._start_beat()
+        self._registered = {
+            name for each in _read(self._records) if each["event"] == "tasks" for name in each["names"]
+        }
         route: list[Probe] = []
         entries: list[Probe] = []
         bursts: list[Burst] = []
@@ -92,7 +95,6 @@ class _Show:
             self._send([*route, *entries, *(each for burst in bursts for each in burst.probes)])
         self._stop()
         records = _read(self._records)
-        self._registered = {name for each in records if each["event"] == "tasks" for name in each["names"]}
         ran = {each["id"]: each for each in records if each["event"] == "run"}
         refused = {each["id"]: each["why"] for each in records if each["event"] == "refused"}
         times = {each["id"]: each["at"] for each in records if each["event"] == "sent"}
@@ -187,10 +189,12 @@ class _Show:
             "driver", [self._python, str(_HERE / "driver.py"), app, str(lines)], self._environment()
         )
 
+        awaited = {each.id for each in sent if each.task in self._registered}
+
         def all_over() -> bool:
             records = _read(self._records)
             over = {each["id"] for each in records if each["event"] in ("done", "refused")}
-            return driver.poll() is not None and (len(over) >= len(sent) or driver.returncode != 0)
+            return driver.poll() is not None and (awaited <= over or driver.returncode != 0)
 
         until(all_over, _RUN_SECONDS)
         if driver.poll() != 0:
@@ -245,7 +249,7 @@ def _notes(
         yield f"the plan is for {plan.broker.label}; this was rehearsed on {broker.kind}"
     fewer = sorted(name for name, (here, planned) in slots.items() if here < planned)
     if fewer:
-        yield f"all slots of {', '.join(fewer)}: a smaller number ran, with as much less load"
+        yield f"all slots of {', '.join(fewer)}; fewer ran, with as much less load"
     yield (
         "the code of no task ran" if real else "a stand-in ran instead of the application; name it with --app"
     )
