@@ -27,6 +27,7 @@ from policycompiler.rehearse.processes import Stage, stage, until
 _MOST_SLOTS = 4
 """Slots of a pool of processes: a rehearsal must fit into a laptop."""
 _READY_SECONDS, _RUN_SECONDS, _STOP_SECONDS = 40.0, 20.0, 20.0
+_NOT_RUN = "no worker ran it"
 _HERE = Path(__file__).parent
 _VARIABLES = ("broker_url_variable", "result_backend_variable")
 
@@ -189,7 +190,7 @@ class _Show:
             "driver", [self._python, str(_HERE / "driver.py"), app, str(lines)], self._environment()
         )
 
-        awaited = {each.id for each in sent if each.task in self._registered}
+        awaited = {each.id for each in sent if self._why_not(each) == _NOT_RUN}
 
         def all_over() -> bool:
             records = _read(self._records)
@@ -211,6 +212,14 @@ class _Show:
         for name in self._stage.stop(names, _STOP_SECONDS):
             self._problems.append(f"{name.removeprefix('worker-')} did not stop within {_STOP_SECONDS:g} s")
 
+    def _why_not(self, probe: Probe) -> str:
+        """Why no worker runs a probe."""
+        entry = self._plan.entry(probe.task)
+        if entry and not self._plan.texts(entry, "workers"):
+            return f"no worker of the plan consumes `{self._plan.get(entry, 'queue')}`"
+        known = probe.task in self._registered
+        return _NOT_RUN if known else "no worker has registered it: its message is discarded"
+
     # What it showed ----------------------------------------------------------------------------------------
 
     def _arrival(self, probe: Probe, ran: Mapping[str, Any], refused: Mapping[str, str]) -> Arrival:
@@ -219,10 +228,7 @@ class _Show:
         record = ran.get(probe.id)
         name = probe.schedule or probe.task
         if record is None:
-            known = probe.task in self._registered
-            problem = refused.get(probe.id) or (
-                "no worker ran it" if known else "no worker has registered it: its message is discarded"
-            )
+            problem = refused.get(probe.id) or self._why_not(probe)
             return Arrival(probe.kind, name, probe.task, "", queue, (None, None), problem)
         worker = str(record["worker"])
         hard, soft = record["limits"]
