@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from places import APPS
+from processes import wait_until
 
 from policycompiler.reality import code
 from policycompiler.reality.code import Call, CodeError
@@ -128,15 +130,24 @@ def test_rows_of_django_celery_beat_are_read_and_not_changed(library):
         "from django_celery_beat.models import *; "
         "i = IntervalSchedule.objects.create(every=7, period='minutes'); "
         "PeriodicTask.objects.create(name='weed', task='loans.tasks.refresh_counts', interval=i, args='[3]', "
-        "enabled=False, queue='mail')"
+        "enabled=False, queue='mail', expire_seconds=9); "
+        "more = dict(task='loans.tasks.refresh_counts', interval=i); "
+        "PeriodicTask.objects.create(name='text', args='not json', **more); "
+        "PeriodicTask.objects.create(name='deep', args='[' * 2000, **more); "
+        "PeriodicTask.objects.create(name='map', args='{}', **more); "
+        "PeriodicTask.objects.create(name='once', one_off=True, **more); "
+        "PeriodicTask.objects.create(name='headed', headers='{\"a\": 1}', **more)"
     )
     subprocess.run([*manage, "shell", "-v0", "-c", made], cwd=library, check=True)
     database = Path(os.environ["LIBRARY_DATABASE"])
     before = database.read_bytes()
-    (row,) = look(library, "library", rows=True).facts["rows"]
+    found = look(library, "library", rows=True)
+    (row,) = found.facts["rows"]
     assert database.read_bytes() == before
-    assert (row["name"], row["every_seconds"], row["args"], row["enabled"]) == ("weed", 420, "[3]", False)
-    assert row["options"] == {"queue": "mail"}
+    assert (row["name"], row["every_seconds"], row["args"], row["enabled"]) == ("weed", 420, [3], False)
+    assert row["options"] == {"queue": "mail", "expire_seconds": 9}
+    left = {each.what.split()[1] for each in found.unsaid if "a row of the database" in each.what}
+    assert left == {"text", "deep", "map", "once", "headed"}
 
 
 def test_no_secret_leaves_the_process(library, tmp_path, monkeypatch):
@@ -148,7 +159,8 @@ def test_no_secret_leaves_the_process(library, tmp_path, monkeypatch):
         "app = Celery('tried', broker='amqp://me:h/hunter2@127.0.0.1//', backend='redis://:hunter2@127.0.0.1')\n"
         "app.conf.beat_schedule = {'s': {'task': 'a', 'schedule': 5, 'kwargs': {'token': 'hunter2'}}}\n"
         "app.conf.update(security_key_password=b'hunter2', database_engine_options={'password': 'hunter2'},\n"
-        "  broker_transport_options={'sentinel_kwargs': {'password': 'hunter2'}}, mine='hunter2')\n"
+        "  broker_transport_options={'sentinel_kwargs': {'password': 'hunter2'}, 'visibility_timeout': 7200},\n"
+        "  result_backend_transport_options={'header': 'Bearer hunter2'}, mine='hunter2')\n"
         "@app.task\n"
         "def a(): pass\n",
     )
@@ -156,10 +168,51 @@ def test_no_secret_leaves_the_process(library, tmp_path, monkeypatch):
     assert "hunter2" not in json.dumps(found.facts)
     assert found.facts["addresses"]["broker_url"]["password"] is True
     assert {each.what for each in found.unsaid} >= {
-        "setting broker_transport_options",
-        "setting database_engine_options",
+        "`sentinel_kwargs` of setting broker_transport_options",
+        "`password` of setting database_engine_options",
+        "`header` of setting result_backend_transport_options",
         "setting security_key_password",
+        "schedule s",
     }
+    assert found.facts["settings"]["broker_transport_options"] == {"visibility_timeout": 7200}
+    # Half of a call is another call.
+    assert "every_seconds" not in found.facts["schedules"]["s"]
+
+
+def test_what_an_application_starts_while_it_is_imported_is_ended(tmp_path):
+    folder = app_file(
+        tmp_path,
+        "import subprocess\nfrom celery import Celery\n"
+        "child = subprocess.Popen(['sleep', '600'])\nopen('child', 'w').write(str(child.pid))\n"
+        "app = Celery('tried', broker='memory://')\n",
+    )
+    assert look(folder, "tried").facts["tasks"] == {}
+    child = int((folder / "child").read_text("utf-8"))
+    wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie", "ended")
+
+
+def test_a_queue_that_every_process_gets_has_the_name_that_all_share(tmp_path):
+    folder = app_file(
+        tmp_path,
+        "from celery import Celery\nfrom kombu import Queue\nfrom kombu.common import Broadcast\n"
+        "app = Celery('tried', broker='memory://')\n"
+        "app.conf.task_queues = [Queue('celery'), Broadcast('all')]\n"
+        "app.conf.task_routes = {'a': {'queue': 'all'}, 'b*': {'queue': 'all'}}\n"
+        "@app.task(name='a')\ndef a(): pass\n",
+    )
+    facts = look(folder, "tried").facts
+    assert facts["tasks"]["a"]["destination"]["queue"] == "all"
+    assert [each["route"]["queue"] for each in facts["routes"]] == ["all"]
+
+
+def test_old_names_of_settings_are_no_misspellings(tmp_path):
+    folder = app_file(
+        tmp_path,
+        "from celery import Celery\napp = Celery('tried', broker='memory://')\n"
+        "class Old:\n    CELERY_ROUTES = {}\n    CELERYD_PREFETCH_MULTIPLIER = 2\n    CELERY_ROUTTES = {}\n"
+        "app.config_from_object(Old)\n",
+    )
+    assert look(folder, "tried").facts["unknown_settings"] == ["celery_routtes"]
 
 
 def test_an_app_that_cannot_be_loaded_is_an_error_with_its_place(tmp_path):

@@ -7,9 +7,12 @@ application is imported into this process.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,18 +151,9 @@ def read_source(folders: Sequence[Path], python: str, *, folder: Path) -> Source
 def _asked(program: Sequence[str], asked: Mapping[str, object], folder: Path) -> dict[str, Any]:
     """The answer of a program, which gets the file for it and what is asked."""
     with tempfile.TemporaryDirectory(prefix="policycompiler-") as aside:
-        answer = Path(aside) / "answer.json"
-        command = [*program, str(answer), json.dumps(asked)]
+        answer, log = Path(aside) / "answer.json", Path(aside) / "log"
         try:
-            ended = subprocess.run(  # noqa: S603 - the interpreter that the user named
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=PROBE_SECONDS,
-                check=False,
-            )
+            code = _run([*program, str(answer), json.dumps(asked)], folder, log)
         except subprocess.TimeoutExpired:
             message = f"the imports of the application took more than {PROBE_SECONDS:g} s"
             raise CodeError(message) from None
@@ -167,8 +161,28 @@ def _asked(program: Sequence[str], asked: Mapping[str, object], folder: Path) ->
             message = f"cannot run {program[0]}: {problem.strerror}"
             raise CodeError(message) from None
         if not answer.exists():
-            told = ended.stderr.decode(errors="replace").strip().splitlines()
-            message = f"{program[0]} ended with {ended.returncode}: {told[-1] if told else 'it said nothing'}"
+            told = log.read_text("utf-8", errors="replace").strip().splitlines()
+            ended = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
+            message = f"{program[0]} {ended}: {told[-1] if told else 'it said nothing'}"
             raise CodeError(message)
         found: dict[str, Any] = json.loads(answer.read_text("utf-8"))
         return found
+
+
+def _run(command: Sequence[str], folder: Path, log: Path) -> int:
+    """Run a program to its end, and end what the application has started meanwhile; its exit code."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(  # noqa: S603 - the interpreter that the user named
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        return process.wait(PROBE_SECONDS)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

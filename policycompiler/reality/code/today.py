@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -30,6 +29,8 @@ _RESULT_KINDS = {
 _UNSET: Mapping[str, Any] = {"broker_url": {"scheme": "amqp", "variables": []}}
 """Where Celery connects if nobody says it: RabbitMQ on this host."""
 
+_OF_ROWS = "django_celery_beat.schedulers:DatabaseScheduler"
+
 _seen = partial(observed, source=CODE)
 
 
@@ -54,10 +55,18 @@ def settings(code: Code) -> Iterator[Setting]:
                 yield from _queue(code, queue)
     for name, entry in facts["schedules"].items():
         yield from _schedule(Scope("schedule", name), entry, f"{code.app}: beat_schedule")
-    for row in facts["rows"]:
+    yield from _rows(code)
+
+
+def _rows(code: Code) -> Iterator[Setting]:
+    """The schedules in the database, and the scheduler that reads them."""
+    place = f"{code.app}: PeriodicTask row"
+    for row in code.facts["rows"]:
         kind = "schedule" if row["enabled"] else "disabled_schedule"
-        if row["name"] not in facts["schedules"] and not row["task"].startswith("celery."):
-            yield from _schedule(Scope(kind, row["name"]), _of_row(row), f"{code.app}: PeriodicTask row")
+        if row["name"] not in code.facts["schedules"] and not row["task"].startswith("celery."):
+            yield from _schedule(Scope(kind, row["name"]), row, place)
+    if code.facts["rows"]:
+        yield _seen(BEAT, "scheduler", _OF_ROWS, place=place)
 
 
 def transport_of(scheme: str) -> str | None:
@@ -134,12 +143,5 @@ def _schedule(scope: Scope, entry: Mapping[str, Any], place: str) -> Iterator[Se
     for key in ("task", "cron", "every_seconds", "solar", "args", "kwargs", "options"):
         if entry.get(key) not in (None, {}, []):
             yield _seen(scope, key, entry[key], place=place)
-    if "cron" in entry and entry["timezone"]:
+    if "cron" in entry and entry.get("timezone"):
         yield _seen(scope, "timezone", entry["timezone"], place=place)
-
-
-def _of_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of django-celery-beat in the form of an entry; its arguments are JSON."""
-    options = {**row["options"], **({"expires": row["expires"]} if row["expires"] else {})}
-    arguments = {key: json.loads(row[key] or empty) for key, empty in (("args", "[]"), ("kwargs", "{}"))}
-    return {**row, **arguments, "options": options, "timezone": row.get("timezone")}

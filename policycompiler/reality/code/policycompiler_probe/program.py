@@ -79,7 +79,7 @@ def document(asked: dict[str, Any]) -> dict[str, Any]:
         "queues": declared,
         "schedules": schedules_of(app, notes),
         "misfits": list(misfits_of(app, asked.get("calls", ()))),
-        "rows": list(rows_of()) if asked.get("rows") else [],
+        "rows": list(rows_of(notes)) if asked.get("rows") else [],
         "unsaid": notes.unsaid,
     }
 

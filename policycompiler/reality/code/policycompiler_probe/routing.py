@@ -56,7 +56,9 @@ def _route(app: Any, pattern: str, route: Any, notes: Notes) -> dict[str, Any]:
 def _sent(options: dict[str, Any]) -> dict[str, Any]:
     """The queue and the priority of a message; exchange and key only of one without a queue."""
     queue = options.get("queue")
-    found = {"queue": getattr(queue, "name", queue), "priority": options.get("priority")}
+    # Each process has a name of its own for a queue that everybody gets.
+    name = getattr(queue, "alias", None) or getattr(queue, "name", queue)
+    found = {"queue": name, "priority": options.get("priority")}
     if queue is None:
         exchange = options.get("exchange")
         found["exchange"], found["routing_key"] = (

@@ -8,8 +8,11 @@ from typing import Any
 
 LONGEST_TEXT = 2000
 _SECRET = re.compile(
-    r"password|passwd|passphrase|secret|(api|access)[_-]?key|credential|token", re.IGNORECASE
+    r"passw|passphrase|secret|(api|access|private|account)[_-]?key|credential|token"
+    r"|auth(orization)?$|(^|[_-])(pass|pwd|pw|sas|dsn)$",
+    re.IGNORECASE,
 )
+_SECRET_TEXT = re.compile(r"(bearer|basic)\s|-----BEGIN", re.IGNORECASE)
 _WITH_LOGIN = re.compile(r"(\w[\w+.-]*://)\S*@")
 
 
@@ -45,13 +48,10 @@ def has_login(text: str) -> bool:
 
 def said(value: Any, key: str) -> Any:
     """A value as JSON. Raises `Unsayable` for another kind of value, and for what may be secret."""
-    if _SECRET.search(key) and value:
-        raise Unsayable("it may be secret")
+    _keep_secret(value, key)
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
-        if has_login(value):
-            raise Unsayable("it has a URL with a login")
         # The text alone: the class may be an enum of the application.
         return str.__str__(value)
     if isinstance(value, timedelta):
@@ -67,15 +67,26 @@ def said(value: Any, key: str) -> Any:
     raise Unsayable(class_of(value, "a value"))
 
 
+def _keep_secret(value: Any, key: str) -> None:
+    """Raise `Unsayable` for what may be secret, by its name or by its text."""
+    text = value if isinstance(value, str) else ""
+    if has_login(text):
+        raise Unsayable("it has a URL with a login")
+    if value and (_SECRET.search(key) or _SECRET_TEXT.match(text)):
+        raise Unsayable("it may be secret")
+
+
 def class_of(value: Any, what: str) -> str:
     """What a value is, by its class."""
     return f"{what} of the class {type(value).__module__}.{type(value).__qualname__}"
 
 
-def mapping(what: str, value: Any, notes: Notes) -> Any:
-    """A mapping as JSON; empty, and noted, if it has no such form."""
-    try:
-        return said(dict(value), "")
-    except Unsayable as problem:
-        notes.cannot(what, str(problem))
-        return {}
+def mapping(what: str, value: Any, notes: Notes) -> dict[str, Any]:
+    """A mapping as JSON, without the keys whose values have no such form; those are noted."""
+    found = {}
+    for key in value:
+        try:
+            found[str(key)] = said(value[key], str(key))
+        except Unsayable as problem:  # noqa: PERF203 - each value by itself
+            notes.cannot(f"`{key}` of {what}", str(problem))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,22 +30,17 @@ def _zone_name(zone: Any) -> str | None:
 def _entry(name: str, entry: Any, zone: str | None, notes: Notes) -> dict[str, Any]:
     entry = dict(entry) if hasattr(entry, "keys") else dict(vars(entry))
     found: dict[str, Any] = {"task": str(entry.get("task"))}
+    # An entry is carried whole or without its times, that is, not at all: half of a call is another call.
+    part = "when it is due"
     try:
-        found.update(_times(entry.get("schedule")))
+        times = _times(entry.get("schedule"), relative=bool(entry.get("relative")))
+        for part in ("args", "kwargs", "options"):
+            if value := entry.get(part):
+                found[part] = said(list(value) if part == "args" else _plain(dict(value)), "")
     except Unsayable as problem:
-        notes.cannot(f"schedule {name}", str(problem))
-    if entry.get("relative"):
-        notes.cannot(f"schedule {name}", "`relative` has no form in the workload")
-    for key in ("args", "kwargs", "options"):
-        value = entry.get(key)
-        if not value:
-            continue
-        try:
-            found[key] = said(list(value) if key == "args" else _plain(dict(value)), "")
-        except Unsayable as problem:
-            notes.cannot(f"{key} of schedule {name}", str(problem))
-    found.setdefault("timezone", zone)
-    return found
+        notes.cannot(f"schedule {name}", f"{part}: {problem}")
+        times = {}
+    return {**found, "timezone": zone, **times}
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
@@ -53,11 +49,13 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
     return {key: getattr(value, "name", value) if key in objects else value for key, value in options.items()}
 
 
-def _times(schedule: Any) -> dict[str, Any]:
-    """When an entry is due."""
+def _times(schedule: Any, *, relative: bool) -> dict[str, Any]:
+    """When an entry is due; `relative`: at whole intervals of the clock."""
     from celery.schedules import crontab, solar
     from celery.schedules import schedule as interval
 
+    if relative or getattr(schedule, "relative", False):
+        raise Unsayable("`relative` has no form in the workload")
     if isinstance(schedule, timedelta):
         return {"every_seconds": schedule.total_seconds()}
     if isinstance(schedule, (int, float)) and not isinstance(schedule, bool):
@@ -100,24 +98,57 @@ def misfits_of(app: Any, calls: Iterable[dict[str, Any]]) -> Iterator[dict[str, 
             yield {"name": call["name"], "why": str(problem)}
 
 
-def rows_of() -> Iterator[dict[str, Any]]:
-    """The schedules that django-celery-beat keeps in the database, without a change of it."""
+def rows_of(notes: Notes) -> Iterator[dict[str, Any]]:
+    """The schedules that django-celery-beat keeps in the database, without a change of it.
+
+    A row with a part that a workload does not say is noted, and left to the database.
+    """
     from django_celery_beat.models import PeriodicTask
 
     related = ("interval", "crontab", "solar", "clocked")
     kept = ("queue", "exchange", "routing_key", "priority")
     for row in PeriodicTask.objects.select_related(*related).order_by("name"):
         kind = next((each for each in related if getattr(row, f"{each}_id") is not None), None)
-        yield {
-            "name": row.name,
-            "task": row.task,
-            **_row_times(row, kind),
-            "args": row.args,
-            "kwargs": row.kwargs,
-            "options": {key: value for key in kept if (value := getattr(row, key)) not in (None, "")},
-            "expires": row.expire_seconds,
-            "enabled": row.enabled,
-        }
+        options = {key: value for key in kept if (value := getattr(row, key)) not in (None, "")}
+        if row.expire_seconds:
+            options["expire_seconds"] = row.expire_seconds
+        try:
+            yield {
+                "name": row.name,
+                "task": row.task,
+                **_row_times(row, kind),
+                **_row_call(row),
+                "options": said(options, ""),
+                "enabled": row.enabled,
+            }
+        except Unsayable as problem:
+            notes.cannot(f"schedule {row.name} (a row of the database)", str(problem))
+
+
+def _row_call(row: Any) -> dict[str, Any]:
+    """The arguments of a row, which are JSON."""
+    unusual = {
+        "`one_off`": row.one_off,
+        "`start_time`": row.start_time,
+        "`expires`": row.expires,
+        "`headers`": (row.headers or "{}").strip() != "{}",
+        "`exchange` with `routing_key`": row.exchange and row.routing_key,
+    }
+    for what, there in unusual.items():
+        if there:
+            message = f"{what} has no form in the workload"
+            raise Unsayable(message)
+    found = {}
+    for key, kind, empty in (("args", list, "[]"), ("kwargs", dict, "{}")):
+        try:
+            value = json.loads(getattr(row, key) or empty)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, kind):
+            message = f"its {key} are not the JSON that django-celery-beat expects"
+            raise Unsayable(message)
+        found[key] = said(value, "")
+    return found
 
 
 def _row_times(row: Any, kind: str | None) -> dict[str, Any]:
@@ -129,4 +160,5 @@ def _row_times(row: Any, kind: str | None) -> dict[str, Any]:
     if kind == "solar":
         place = {"latitude": float(row.solar.latitude), "longitude": float(row.solar.longitude)}
         return {"solar": {"event": row.solar.event, **place}}
-    return {}
+    message = f"a time of the kind {kind}"
+    raise Unsayable(message)

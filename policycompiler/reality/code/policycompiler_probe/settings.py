@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from .saying import Notes, Unsayable, has_login, said
+from .saying import Notes, Unsayable, has_login, mapping, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,10 +18,10 @@ _LIKE_CELERYS = ("task_", "worker_", "beat_", "broker_", "result_", "celery_", "
 
 
 def is_known(key: str) -> bool:
-    """Whether Celery has a setting of this name."""
-    from celery.app.defaults import SETTING_KEYS
+    """Whether Celery has a setting of this name, new or old."""
+    from celery.app.defaults import _OLD_SETTING_KEYS, SETTING_KEYS
 
-    return key in SETTING_KEYS
+    return key in SETTING_KEYS or key.upper() in _OLD_SETTING_KEYS
 
 
 def settings_of(app: Any, notes: Notes) -> Iterator[tuple[str, Any]]:
@@ -31,6 +31,13 @@ def settings_of(app: Any, notes: Notes) -> Iterator[tuple[str, Any]]:
     for key in sorted(SETTING_KEYS - SECTIONS - {*ADDRESSES}):
         value = app.conf.get(key)
         if value == DEFAULTS.get(key):
+            continue
+        if hasattr(value, "keys"):
+            told = mapping(f"setting {key}", value, notes)
+            if len(told) < len(value):
+                notes.settings.add(key)
+            if told or not value:
+                yield key, told
             continue
         try:
             yield key, said(value, key)
@@ -50,7 +57,7 @@ def unknown_settings(app: Any) -> Iterator[str]:
         elif prefix and name.isupper():
             continue  # another program's setting in the same module, such as Django's
         is_name = not name.startswith("_") and re.fullmatch(r"[a-z][a-z0-9_]*", plain)
-        if is_name and plain.startswith(_LIKE_CELERYS) and not is_known(plain):
+        if is_name and plain.startswith(_LIKE_CELERYS) and not (is_known(plain) or is_known(name.lower())):
             yield plain
 
 
