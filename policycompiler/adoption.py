@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -201,13 +201,13 @@ def sizes(found: Adopted) -> dict[str, int]:
     return {"task": len(tasks), "queue": len(queues), **numbers}
 
 
-def write(found: Adopted, folder: Path) -> list[str]:
-    """Write the files into a new folder; their names. Raises `OSError`."""
-    for name, text in found.files.items():
+def write(files: Mapping[str, str], folder: Path) -> list[str]:
+    """Write files into a new folder; their names. Raises `OSError`."""
+    for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return sorted(found.files)
+    return sorted(files)
 
 
 def _app_of(workers: Workers) -> Iterator[Setting]:
@@ -233,7 +233,9 @@ def _of_source(source: SourceCode, found: Sequence[Code]) -> Iterator[Setting]:
 
 def _compiled(draft: Draft) -> tuple[dict[str, str], Compilation, list[Left]]:
     """Compile a draft; values that the language refuses are dropped until it is a workload."""
-    refused = [Left("", str(scope), "its texts have control characters") for scope in draft.unreadable]
+    refused = [
+        Left("", str(scope), "it has texts or numbers that YAML does not carry") for scope in draft.unreadable
+    ]
     with tempfile.TemporaryDirectory(prefix="policycompiler-") as aside:
         folder = Path(aside)
         for _ in range(_MOST_ROUNDS):
@@ -245,7 +247,7 @@ def _compiled(draft: Draft) -> tuple[dict[str, str], Compilation, list[Left]]:
             if compilation.plan is not None:
                 break
             dropped = list(draft.drop(compilation.diagnostics))
-            refused += [Left(".".join(map(str, each.path)), "a value", each.why) for each in dropped]
+            refused += [Left("", ".".join(map(str, each.path)), each.why) for each in dropped]
             if not dropped:
                 break
     return files, compilation, refused

@@ -37,6 +37,9 @@ _TITLES = {
 }
 
 
+_ABOVE_ALL_NUMBERS = 2**63
+
+
 class Refused(NamedTuple):
     """A value that the workload language refuses: its path, what was found, and why."""
 
@@ -47,7 +50,8 @@ class Refused(NamedTuple):
 class Draft:
     """The sections of a workload, from which refused values can be dropped.
 
-    `unreadable` are the scopes that no workload can have: their texts contain control characters.
+    `unreadable` are the scopes that no workload can have: with control characters in texts, or with numbers
+    that are infinite or huge.
     """
 
     def __init__(self, plan: Plan, service: str) -> None:
@@ -93,7 +97,8 @@ class Draft:
             entries = self._entries[str(section)]
             for index, (scope, fields) in enumerate(entries):
                 if scope.name == name:
-                    if not _drop_in(fields, below):
+                    # Half of a call is another call.
+                    if section == "schedules" or not _drop_in(fields, below):
                         del entries[index]
                     return True
             return False
@@ -122,6 +127,8 @@ def _is_readable(data: object) -> bool:
         return all(_is_readable(part) for item in data.items() for part in item)
     if isinstance(data, list):
         return all(_is_readable(each) for each in data)
+    if isinstance(data, int | float):
+        return abs(data) < _ABOVE_ALL_NUMBERS
     return not isinstance(data, str) or is_readable(data)
 
 

@@ -69,11 +69,13 @@ def places(plan: Plan, scope: Scope) -> list[str]:
     if not settings:
         return []
     first = place_of(settings[0])
+    base = first.partition(" (")[0]
     others: dict[str, list[str]] = {}
     for setting in settings:
         place = place_of(setting)
         if place != first:
-            told = place.removeprefix(f"{first} ").strip("()")
+            told = place.removeprefix(f"{base} ")
+            told = told[1:-1] if told.startswith("(") else told
             others.setdefault(told, []).append(setting.key.rpartition(".")[2])
     apart = [f"{_listed(keys)}: {place}" for place, keys in others.items() if place != "decorator"]
     return [_one_line("; ".join([first, *apart]))]

@@ -8,18 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
 from policycompiler import adoption, report
 from policycompiler.cli import options, running
 from policycompiler.cli.looking import Application, application
+from policycompiler.model.units import ServiceName
 from policycompiler.reality.code import CodeError
 from policycompiler.reality.measured import MeasuredError
-from policycompiler.report.adoption import counts, left_lines, written
+from policycompiler.report.adoption import LEFT_OUT, counts, every_left, left_lines, written
 
 
 def _files(name: str, help_text: str) -> Callable[[Any], Any]:
     kind = click.Path(path_type=Path, exists=True, dir_okay=False)
     return click.option(name, type=kind, multiple=True, help=f"{help_text}; repeatable.")
+
+
+def _service(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    """A name that a workload can have."""
+    try:
+        return None if given is None else TypeAdapter(ServiceName).validate_python(given)
+    except ValidationError as problem:
+        raise click.BadParameter(problem.errors()[0]["msg"], context, parameter) from None
 
 
 @click.command("import")
@@ -34,7 +44,9 @@ def _files(name: str, help_text: str) -> Callable[[Any], Any]:
 @click.option("--live", is_flag=True, help="Look at the running workers and the broker, too.")
 @click.option("--broker", metavar="URL", help="With --live: URL of the broker [default: as the app has it].")
 @click.option("--management", metavar="URL", help="With --live: URL of RabbitMQ's management API.")
-@click.option("--service", metavar="NAME", help="The name of the service  [default: from the app].")
+@click.option(
+    "--service", metavar="NAME", callback=_service, help="The name of the service  [default: from the app]."
+)
 @click.option("--report-only", is_flag=True, help="Print the findings, and write nothing.")
 @click.option(
     "-o",
@@ -83,7 +95,8 @@ def import_(
         found = adoption.adopt(sources, service)
         if not (found.files or report_only):
             raise click.UsageError(report.clean(f"{found.left[-1].why}; --report-only writes nothing"))
-        paths = [] if report_only else adoption.write(found, output)
+        left = {LEFT_OUT: "".join(f"{line}\n" for line in every_left(found.left))} if found.left else {}
+        paths = [] if report_only else adoption.write({**found.files, **left}, output)
     except (CodeError, MeasuredError) as problem:
         raise click.UsageError(report.clean(str(problem))) from None
     except OSError as problem:
@@ -92,6 +105,6 @@ def import_(
     judged = adoption.judged(found, run.policy, run.today, written=not report_only)
     running.print_findings(judged, run)
     if not run.quiet:
-        running.tell(*left_lines(found.left), f"found {counts(adoption.sizes(found))}")
+        running.tell(*left_lines(found.left, written=bool(paths)), f"found {counts(adoption.sizes(found))}")
         running.tell(written(paths, str(output)) if paths else "")
     sys.exit(running.exit_code(judged.diagnostics, run))

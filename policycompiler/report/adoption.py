@@ -6,18 +6,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from policycompiler.report.text import clean, counted, sentence
 
+LEFT_OUT = "not-in-the-workload.txt"
+"""The file of an adopted folder with all that the workload does not say."""
 _MOST_TOLD = 40
 
 
-def left_lines(left: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    """What the workload does not say of today: a line for each place, thing and reason."""
+def left_lines(left: Sequence[tuple[str, str, str]], *, written: bool) -> Iterator[str]:
+    """What the workload does not say of today, and why; the rest of a long list is in the `written` file."""
     if not left:
         return
     yield f"\nnot in the workload ({len(left)}):"
-    for place, what, why in left[:_MOST_TOLD]:
-        yield clean(sentence(f"  {place}: {what}: {why}" if place else f"  {what}: {why}"))
-    if len(left) > _MOST_TOLD:
-        yield f"  … and {len(left) - _MOST_TOLD} more"
+    lines = [f"  {line}" for line in every_left(left)]
+    yield from lines[:_MOST_TOLD] if written else lines
+    if written and len(lines) > _MOST_TOLD:
+        yield f"  … and {len(lines) - _MOST_TOLD} more, in {LEFT_OUT}"
+
+
+def every_left(left: Iterable[tuple[str, str, str]]) -> list[str]:
+    """A line for each place, thing and reason."""
+    return [
+        clean(sentence(f"{place}: {what} ({why})" if place else f"{what} ({why})"))
+        for place, what, why in left
+    ]
 
 
 def counts(numbers: Mapping[str, int]) -> str:

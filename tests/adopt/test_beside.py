@@ -130,7 +130,7 @@ class Beside:
                 folder=self.original,
             )
             found = adoption.adopt(sources, None)
-        adoption.write(found, self.folder / "adopted")
+        adoption.write(found.files, self.folder / "adopted")
         made = compile_workload(
             [self.folder / "adopted/workloads"], policy=self.folder / "adopted/policy.yaml"
         )

@@ -80,7 +80,7 @@ def test_commands_alone_are_a_report_and_no_workload(folder):
     (folder / "start.sh").write_text("celery -A shop worker -Q a\ncelery worker -A old\n", encoding="utf-8")
     done = run("import", "--commands", "start.sh", "--report-only")
     assert done.exit_code == 0
-    assert "start.sh:2: a command: `-A` stands after `worker`" in done.stderr
+    assert "start.sh:2: a command (`-A` stands after `worker`;" in done.stderr
     refused = run("import", "--commands", "start.sh")
     assert (refused.exit_code, "name the app with --app" in refused.stderr) == (2, True)
     assert not (folder / "adopted").exists()
@@ -123,12 +123,31 @@ def test_an_existing_folder_is_never_overwritten(folder):
         (("-A", "tried", "--python", "nowhere/python"), "nowhere/python: No such file or directory"),
         (("-A", "tried", "--measured", "tried.py"), "tried.py"),
         (("-A", "tried", "-o", "tried.py"), "is a file"),
+        (("-A", "tried", "--service", "x y/../z"), "a service name has 1 to 31 lowercase letters"),
     ],
 )
 def test_wrong_use_is_one_sentence(folder, words, said):
     application(folder, "def make(): pass\napp = Celery('tried', broker='memory://')\n")
     refused = run("import", *words)
     assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output
+
+
+def test_a_schedule_that_the_language_refuses_is_left_out_whole(folder):
+    application(
+        folder,
+        "app = Celery('tried', broker='memory://')\n@app.task(name='ok')\ndef ok(*args): pass\n"
+        "app.conf.beat_schedule = {'good': {'task': 'ok', 'schedule': 60},\n"
+        " **{f'bad{n}': {'task': 'ok', 'schedule': 60, 'args': [bad]}\n"
+        "    for n, bad in enumerate((float('nan'), float('inf'), 10**29))},\n"
+        " 'backward': {'task': 'ok', 'schedule': -3}}\n",
+    )
+    done = run("import", "-A", "tried")
+    assert done.exit_code == 0, done.output
+    assert run("check", "adopted/workloads", "--policy", "adopted/policy.yaml").exit_code == 0
+    text = (folder / "adopted/workloads/schedules.yaml").read_text("utf-8")
+    assert [name for name in ("good", "bad", "backward") if f"{name}" in text] == ["good"]
+    left = (folder / "adopted/not-in-the-workload.txt").read_text("utf-8")
+    assert [name for name in ("bad0", "bad1", "bad2", "backward") if name not in left] == []
 
 
 def test_text_of_the_application_never_breaks_out_of_the_yaml(folder):
@@ -147,7 +166,7 @@ def test_text_of_the_application_never_breaks_out_of_the_yaml(folder):
     assert run("check", "adopted/workloads", "--policy", "adopted/policy.yaml").exit_code == 0
     text = (folder / "adopted/workloads/schedules.yaml").read_text("utf-8")
     assert "u2028" not in text
-    assert "schedule:u2028: its texts have control characters" in done.stderr
+    assert "schedule:u2028 (it has texts or numbers that YAML does not carry)" in done.stderr
     assert "\n- b" not in text
 
 

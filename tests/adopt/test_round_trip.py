@@ -101,7 +101,7 @@ def build(name, tmp_path) -> Path:
 
 def compiled(adopted: Adopted, folder: Path) -> Path:
     """What the imported folder compiles to, written as a compile writes it."""
-    adoption.write(adopted, folder / "adopted")
+    adoption.write(adopted.files, folder / "adopted")
     made = compile_workload([folder / "adopted/workloads"], policy=folder / "adopted/policy.yaml")
     assert not made.failed, made.diagnostics
     for file in made.files:
