@@ -39,6 +39,16 @@ def left(codes: Sequence[Code]) -> Iterator[tuple[str, str, str]]:
         if key not in _OF_WORKERS:
             why = f"`{codes[0].app}` has another value than {value!r}, and one configuration serves all apps"
             yield code.facts["place"], f"setting {key} of {code.app}", why
+    for code in codes[1:]:
+        first, mine = _brokers(codes[0]), _brokers(code)
+        if first != mine:
+            why = f"it is at {mine}; that of `{codes[0].app}` is at {first}, and one plan has one broker"
+            yield code.facts["place"], f"the broker of {code.app}", f"{why}: import each app by itself"
+
+
+def _brokers(code: Code) -> str:
+    """The kind of address of the broker."""
+    return f"{code.facts['addresses'].get('broker_url', {}).get('scheme', 'amqp')}://"
 
 
 def _differing(codes: Sequence[Code]) -> Iterator[tuple[Code, str, Any]]:

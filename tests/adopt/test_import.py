@@ -105,6 +105,15 @@ def test_without_a_broker_url_celery_uses_rabbitmq(folder):
     assert "transport: rabbitmq" in (folder / "adopted/workloads/app.yaml").read_text("utf-8")
 
 
+def test_apps_with_several_brokers_are_said(folder):
+    application(folder, "app = Celery('tried', broker='memory://')\n")
+    (folder / "other.py").write_text(
+        "from celery import Celery\napp = Celery('other', broker='redis://h/0')\n"
+    )
+    done = run("import", "-A", "tried", "-A", "other")
+    assert "the broker of other (it is at redis://; that of `tried` is at memory://" in done.stderr
+
+
 def test_an_existing_folder_is_never_overwritten(folder):
     application(folder, "app = Celery('tried', broker='memory://')\n")
     (folder / "adopted").mkdir()

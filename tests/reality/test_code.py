@@ -205,6 +205,15 @@ def test_a_queue_that_every_process_gets_has_the_name_that_all_share(tmp_path):
     assert [each["route"]["queue"] for each in facts["routes"]] == ["all"]
 
 
+def test_places_are_below_the_folder_even_if_the_application_leaves_it(tmp_path):
+    folder = app_file(
+        tmp_path,
+        "import os\nfrom celery import Celery\nos.chdir('/')\napp = Celery('tried', broker='memory://')\n"
+        "@app.task(name='a')\ndef a(): pass\n",
+    )
+    assert look(folder, "tried").facts["tasks"]["a"]["place"] == "tried.py:5"
+
+
 def test_old_names_of_settings_are_no_misspellings(tmp_path):
     folder = app_file(
         tmp_path,

@@ -6,17 +6,20 @@ import os
 import re
 from typing import Any
 
+_HERE = os.getcwd()
+"""The folder of the application, which may change the current one."""
+
 
 def is_below(path: str) -> bool:
-    """Whether a file is a part of the application in the current folder."""
-    found = os.path.relpath(path)
+    """Whether a file is a part of the application."""
+    found = os.path.relpath(path, _HERE)
     return not found.startswith("..") and "site-packages" not in found
 
 
 def relative(path: str) -> str:
-    """A path below the current folder, or the part of a path that no machine knows better."""
+    """A path below the folder of the application, or the part of a path that no machine knows better."""
     if is_below(path):
-        return os.path.relpath(path)
+        return os.path.relpath(path, _HERE)
     return re.sub(r"^.*(site-packages|lib/python[\d.]+)/", "", path)
 
 
