@@ -16,6 +16,8 @@ __all__ = ["Environment", "Invocation", "environment_of", "invocations"]
 
 _PROCFILE_LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")
 _VARIABLE_LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=(.*)")
+_STARTS_A_COMMAND = re.compile(r"[^\s\"']*\s(?:\S+\s+)*(?:\S*/)?celery\s")
+"""What stands behind `NAME=` if a command follows the value."""
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hr": 3600, "d": 86400}
 _WORKLOADS = frozenset(
     {"CronJob", "DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet", "DeploymentConfig"}
@@ -43,7 +45,7 @@ def environment_of(text: str) -> dict[str, str]:
         if not plain or plain.startswith(("#", ";")):
             continue
         match = _VARIABLE_LINE.fullmatch(plain)
-        if match is None:
+        if match is None or _STARTS_A_COMMAND.match(match[2]):
             return {}
         found[match[1]] = match[2].strip().strip("\"'")
     return found

@@ -12,6 +12,8 @@ _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?[-=?+])([^{}]*))?\}|(\w+))")
 _OPERATORS = frozenset({"&&", "||", ";", "|", "&", "(", ")", "{", "}", ";;"})
 _MOST_EXPANSIONS = 10
+_LATER = "${}"
+"""Stands for the output of a command that only a shell can run; a shell itself refuses this text."""
 
 
 def words_of(text: str, variables: Environment) -> list[str]:
@@ -48,10 +50,14 @@ def commands_in(
         if _ASSIGNMENT.fullmatch(line) and not _mentions(line):
             _assign(line, own)
             continue
-        if not _mentions(expanded(line, own)):
+        plain, inner = _without_substitutions(expanded(line, own))
+        for each in inner:
+            if _mentions(each):
+                yield from commands_in(each, own, where, name)
+        if not _mentions(plain):
             continue
         try:
-            parts = list(_simple_commands(expanded(line, own)))
+            parts = list(_simple_commands(plain))
         except ValueError as problem:
             yield Unread(where, f"not a shell command: {problem}")
             continue
@@ -80,6 +86,30 @@ def _of_words(
 def _mentions(text: str) -> bool:
     """Whether a text may call Celery."""
     return re.search(r"(^|[\s/'\"=])(celery|celeryd)(\s|$|['\"])", text) is not None or "-m celery" in text
+
+
+def _without_substitutions(line: str) -> tuple[str, list[str]]:
+    """A line with a sign in place of each `$(…)` and of each text in backticks, and the texts in them."""
+    plain, inner, at = [], [], 0
+    for found in re.finditer(r"\$\(|`", line):
+        if found.start() < at:
+            continue
+        plain += [line[at : found.start()], _LATER]
+        end = _end(line, found.end()) if found[0] == "$(" else line.find("`", found.end())
+        end = len(line) if end < 0 else end
+        inner.append(line[found.end() : end])
+        at = end + 1
+    return "".join([*plain, line[at:]]), inner
+
+
+def _end(line: str, start: int) -> int:
+    """Where the parenthesis before `start` is closed; -1 if it is not."""
+    depth = 1
+    for found in re.finditer(r"[()]", line[start:]):
+        depth += 1 if found[0] == "(" else -1
+        if not depth:
+            return start + found.start()
+    return -1
 
 
 def _simple_commands(line: str) -> Iterator[list[str]]:
@@ -128,3 +158,5 @@ def _assign(line: str, variables: dict[str, str]) -> None:
     value = words[0] if len(words) == 1 else "" if not words else None
     if value is not None and "$(" not in value and "`" not in value:
         variables[found[1]] = expanded(value, variables)
+    else:
+        variables.pop(found[1], None)
