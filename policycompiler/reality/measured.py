@@ -56,6 +56,9 @@ def settings(paths: Iterable[Path]) -> Iterator[Setting]:
 
 
 def _document(path: Path) -> Any:  # noqa: ANN401 - any JSON
+    if path.exists() and not path.is_file():
+        message = f"{path}: not a regular file"
+        raise MeasuredError(message)
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as problem:

@@ -45,7 +45,7 @@ def commands_in(
     """The Celery commands of a script or of one command line, which may use operators and assignments."""
     own = dict(variables)
     several = "\n" in text.strip()
-    for number, line in _lines(text):
+    for number, line in lines_of(text):
         where = f"{place}:{number}" if several else place
         if _ASSIGNMENT.fullmatch(line) and not _mentions(line):
             _assign(line, own)
@@ -132,7 +132,7 @@ def _simple_commands(line: str) -> Iterator[list[str]]:
         yield words
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def lines_of(text: str) -> Iterator[tuple[int, str]]:
     """The lines with their first numbers; those that end in a backslash are joined."""
     joined, first = "", 0
     for number, line in enumerate(text.splitlines(), 1):
