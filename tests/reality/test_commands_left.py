@@ -98,3 +98,29 @@ def test_a_placeholder_of_xargs_is_no_queue(tmp_path):
     found, told = read(tmp_path, "start.sh", "echo a | xargs -I{} celery -A w worker -Q {}\n")
     assert found == {"worker:worker/queues": ["all"], "worker:worker/app": "w"}
     assert "all known queues: all" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "settings", "left"),
+    [
+        ("su app -c 'celery -A w worker -Q a'", {"queues": ["a"], "app": "w"}, "`su`"),
+        ("su - app -c 'celery -A w worker -Q a'", {"queues": ["a"], "app": "w"}, "`su`"),
+        ("sh -c 'celery -A w worker -Q a'", {"queues": ["a"], "app": "w"}, ""),
+        ("K=v bash -lc 'cd /x && exec celery -A w worker -Q a'", {"queues": ["a"], "app": "w"}, "K"),
+        ("nice -n 5 bash -o pipefail -c 'celery worker -Q a'", {"queues": ["a"], "command_prefix": ["nice", "-n", "5"]}, ""),
+        ('eval "celery -A w worker -Q a"', {}, "`eval`"),
+        ("ssh -p s3cret host 'celery -A w worker -Q a'", {}, "`ssh`"),
+        ("echo 'starting the celery worker'", {}, "no command"),
+        ("make run", {}, "no command"),
+        ("echo celery; sh -c", {}, "no command"),
+        ("cat > x <<EOF\ncelery -A hidden worker\nEOF\ncelery worker -Q a", {"queues": ["a"]}, ""),
+        ("cat > x <<-'EOF'\n\tcelery -A hidden worker\n\tEOF\ncelery worker -Q a", {"queues": ["a"]}, ""),
+        ("bash <<EOF\ncelery -A hidden worker\nEOF", {}, "no command"),
+    ],
+)  # fmt: skip
+def test_commands_in_the_texts_of_other_commands(tmp_path, line, settings, left):
+    found, told = read(tmp_path, "start.sh", line + "\n")
+    assert {key.partition("/")[2]: value for key, value in found.items()} == settings
+    assert left in told
+    assert bool(told) == bool(left)
+    assert "s3cret" not in told

@@ -48,6 +48,8 @@ def read(paths: Iterable[Path], *, root: Path) -> Found:
             found, broken = _of_file(name, text, variables)
         except RecursionError:
             found, broken = [], [Unread(name, "nested too deeply")]
+        if not (found or broken or environment_of(text)):
+            broken = [Unread(name, "no command of a worker or of beat was found in this file")]
         commands += found
         unread += broken
     return Found(tuple(commands), tuple(unread))

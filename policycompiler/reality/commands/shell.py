@@ -12,6 +12,13 @@ _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?[-=?+])([^{}]*))?\}|(\w+))")
 _OPERATORS = frozenset({"&&", "||", ";", "|", "&", "(", ")", "{", "}", ";;"})
 _MOST_EXPANSIONS = 10
+_SHELLS = {
+    **dict.fromkeys(("sh", "bash", "dash", "ash", "zsh", "ksh"), False),
+    **dict.fromkeys(("su", "runuser"), True),
+}
+"""Programs that run the text after `-c`, and whether they do more than that."""
+_HAS_A_SCRIPT = re.compile(r"-[a-z]*c|--command")
+_HERE_DOCUMENT = re.compile(r"(?<!<)<<(-?)\s*[\"'\\]?([A-Za-z_]\w*)")
 _LATER = "${}"
 """Stands for the output of a command that only a shell can run; a shell itself refuses this text."""
 
@@ -72,15 +79,33 @@ def _of_words(
     while words and (found := _ASSIGNMENT.fullmatch(words[0])):
         environment[found[1]] = found[2]
         words = words[1:]
-    if not words:
+    if not words or not _mentions(" ".join(words)):
         return
-    for index, word in enumerate(words):
-        # `sh -c 'celery …'`: the script is one word.
-        if word == "-c" and index and words[index - 1].rpartition("/")[2] in ("sh", "bash", "dash", "ash"):
-            yield from commands_in(words[index + 1], variables, place, name)
-            return
-    if _mentions(" ".join(words)):
+    outer, script = _script(words)
+    if script is None:
         yield Invocation(tuple(words), place, name, environment)
+        return
+    # `sh -c 'celery …'`: the script is one word.
+    for each in commands_in(script, {**variables, **environment}, place, name):
+        yield (
+            each
+            if isinstance(each, Unread)
+            else each._replace(words=(*outer, *each.words), environment={**environment, **each.environment})
+        )
+
+
+def _script(words: list[str]) -> tuple[list[str], str | None]:
+    """The words around the script of a shell that matter, and the script; None without one."""
+    for at, word in enumerate(words):
+        program = word.rpartition("/")[2]
+        if program == "celery":
+            break
+        if program in _SHELLS:
+            flags = (here for here in range(at + 1, len(words) - 1) if _HAS_A_SCRIPT.fullmatch(words[here]))
+            if (flag := next(flags, None)) is not None:
+                # `su` changes the user, a plain shell nothing.
+                return words[: at + 1] if _SHELLS[program] else words[:at], words[flag + 1]
+    return [], None
 
 
 def _mentions(text: str) -> bool:
@@ -133,19 +158,35 @@ def _simple_commands(line: str) -> Iterator[list[str]]:
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
-    """The lines with their first numbers; those that end in a backslash are joined."""
-    joined, first = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        first = first or number
+    """The lines with their first numbers, joined after a backslash, without here-documents."""
+    lines = text.splitlines()
+    joined, first, at = "", 0, 0
+    while at < len(lines):
+        line = lines[at]
+        at += 1
+        first = first or at
         if line.rstrip().endswith("\\"):
             joined += line.rstrip()[:-1] + " "
             continue
         whole = (joined + line).strip()
         if whole and not whole.startswith("#"):
             yield first, whole
+            at = _after_here_document(whole, lines, at)
         joined, first = "", 0
     if joined.strip():
         yield first, joined.strip()
+
+
+def _after_here_document(line: str, lines: list[str], at: int) -> int:
+    """The line after the here-documents that a line starts; `at` without one that ends."""
+    for dash, word in _HERE_DOCUMENT.findall(line):
+        ends = (
+            here
+            for here in range(at, len(lines))
+            if (lines[here].lstrip("\t") if dash else lines[here]) == word
+        )
+        at = next(ends, at - 1) + 1
+    return at
 
 
 def _assign(line: str, variables: dict[str, str]) -> None:
