@@ -83,6 +83,26 @@ def test_a_file_that_is_not_regular_is_not_read(tmp_path):
             list(measured.settings([path]))
 
 
+@pytest.mark.parametrize(
+    "series",
+    [
+        '{"metric": {"name": "a", "le": "x"}, "value": [0, "1"]}',
+        '{"metric": {"name": "a", "le": "nan"}, "value": [0, "1"]}',
+        '{"metric": {"name": ["a"]}, "value": [0, "1"]}',
+        '{"metric": "name", "value": [0, "1"]}',
+        '{"metric": {"name": "a"}, "value": [0, Infinity]}',
+        '{"metric": {"name": "a"}, "value": [0, 1%s]}' % ("0" * 400),
+    ],
+)
+def test_a_wrong_series_of_prometheus_says_nothing(tmp_path, series):
+    good = '{"metric": {"name": "b"}, "value": [0, "2"]}'
+    path = tmp_path / "rates.json"
+    result = f"[{series}, {good}]"
+    path.write_text(f'{{"data": {{"resultType": "vector", "result": {result}}}}}', encoding="utf-8")
+    (setting,) = measured.settings([path])
+    assert (setting.address, setting.value) == ("task:b/rate_mean_per_second", 2)
+
+
 PARTS = st.lists(
     st.sampled_from(
         ["celery", "worker", "beat", "multi", "start", "-Q", "-c", "-A", "sh -c", "-c", "'", '"', "$(", ")", "`", "${", "}", ":-", "<<E", "E", "\\\n", "\n", ";", "&", "=", "A=", "env", "[", "]", "{", "}", ": ", "- ", "services:", "kind: Pod", "spec:", "containers:", "command:", "ExecStart=", "Environment=", "[program:a]", "command=", "%(", "CMD [", "a", "²", "\x00", "#", " "]

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _PROGRAM = re.compile(r"[A-Za-z][\w.+-]*")
+_MOST_WORDS = 40
+"""The most words that one program has with its options."""
 _PATH = r"(?:[\w./-]*/)?"
 _NUMBER = r"-?\d+"
 _TIME = r"\d+(?:\.\d+)?[smhd]?"
@@ -91,6 +93,7 @@ def prefix_of(words: Sequence[str]) -> Prefix:
 
 def _wrapper(words: list[str]) -> tuple[int, bool]:
     """How many of the first words are a known program with its options, and whether a workload has them."""
+    words = words[:_MOST_WORDS]
     plain = words[: next((at for at, each in enumerate(words) if not re.fullmatch(r"\S+", each)), None)]
     text = " ".join(plain)
     for pattern, keep in _WRAPPERS:

@@ -11,7 +11,8 @@ from policycompiler.reality.commands.invocation import Environment, Invocation, 
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?[-=?+])([^{}]*))?\}|(\w+))")
 _OPERATORS = frozenset({"&&", "||", ";", "|", "&", "(", ")", "{", "}", ";;"})
-_MOST_EXPANSIONS = 10
+_PARENTHESIS = re.compile(r"[()]")
+_MOST_EXPANSIONS, _MOST_CHARACTERS = 10, 100_000
 _SHELLS = {
     **dict.fromkeys(("sh", "bash", "dash", "ash", "zsh", "ksh"), False),
     **dict.fromkeys(("su", "runuser"), True),
@@ -32,7 +33,7 @@ def expanded(text: str, variables: Environment) -> str:
     """A text with the values of known variables; others stay, with their default."""
     for _ in range(_MOST_EXPANSIONS):
         found = _VARIABLE.sub(lambda match: _value(match, variables), text)
-        if found == text:
+        if found == text or len(found) > max(len(text), _MOST_CHARACTERS):
             break
         text = found
     return text
@@ -130,10 +131,10 @@ def _without_substitutions(line: str) -> tuple[str, list[str]]:
 def _end(line: str, start: int) -> int:
     """Where the parenthesis before `start` is closed; -1 if it is not."""
     depth = 1
-    for found in re.finditer(r"[()]", line[start:]):
+    for found in _PARENTHESIS.finditer(line, start):
         depth += 1 if found[0] == "(" else -1
         if not depth:
-            return start + found.start()
+            return found.start()
     return -1
 
 

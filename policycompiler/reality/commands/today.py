@@ -185,7 +185,7 @@ def _left(command: Command, all_queues: list[str]) -> Iterator[Unsayable]:
             command.place, what, f"{_QUEUES_UNKNOWN}: {', '.join(all_queues)}" if unknown else why
         )
     if command.environment:
-        names = ", ".join(sorted(command.environment))
+        names = ", ".join(f"`{each}`" for each in sorted(command.environment))
         yield Unsayable(command.place, f"environment variables {names}", "set them for the new processes too")
 
 
