@@ -94,6 +94,25 @@ def test_only_values_that_are_known_are_carried(tmp_path, words, settings, left)
     assert "hidden" not in told
 
 
+@pytest.mark.parametrize(
+    ("words", "settings", "left"),
+    [
+        ("worker -Q a#b -c 3 # -E", {"queues": ["a#b"], "concurrency": 3}, ""),
+        ("worker -Q 'a #b' -c 3;# -E", {"queues": ["a #b"], "concurrency": 3}, ""),
+        ("multi start w -A p -c 3 -Q a", {"app": "p", "queues": ["a"], "concurrency": 3, "node_name": "w@%h"}, ""),
+        ("multi start w -bs3cret -c3 -Q a", {"queues": ["a"], "concurrency": 3, "node_name": "w@%h"}, "`--broker`"),
+        ("multi start w -Q a -ys3cret", {"queues": ["a"], "node_name": "w@%h"}, "`-y`"),
+        ("multi start w -Q $Q", {"queues": ["all"], "node_name": "w@%h"}, "all known queues: all"),
+    ],
+)  # fmt: skip
+def test_no_word_is_lost(tmp_path, words, settings, left):
+    found, told = read(tmp_path, "start.sh", f"celery {words}\n")
+    assert {key.partition("/")[2]: value for key, value in found.items()} == settings
+    assert left in told
+    assert bool(told) == bool(left)
+    assert "s3cret" not in told
+
+
 def test_a_placeholder_of_xargs_is_no_queue(tmp_path):
     found, told = read(tmp_path, "start.sh", "echo a | xargs -I{} celery -A w worker -Q {}\n")
     assert found == {"worker:worker/queues": ["all"], "worker:worker/app": "w"}

@@ -127,10 +127,10 @@ def _multi(
     several = MultiParser(suffix=_HERE)
     several.Node = Recorded
     for node in several.parse(parser):
-        words = [word for option, value in node.options.items() for word in _option_words(option, value)]
-        # Each node has the options of `celery` and of its worker together.
-        general, _ = _arguments(celery, words, lenient=True)
-        options, _ = _arguments(worker, words, lenient=True)
+        general, options, unknown = _of_node(node.options)
+        yield from (
+            Unread(found.place, f"`{each}` of `celery multi` is no option of a worker") for each in unknown
+        )
         named = node.name.replace(f"@{_HERE}", "@%h")
         options = {
             key: value for key, value in options.items() if key not in ("detach", "pidfile", "logfile")
@@ -142,6 +142,23 @@ def _multi(
             {**options, "hostname": named},
             prefix,
         )
+
+
+def _of_node(given: Mapping[str, str | None]) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """The options of `celery` and those of its worker, which a node has together, and unknown ones."""
+    general: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    unknown: list[str] = []
+    for option, value in given.items():
+        words = _option_words(option, value)
+        # One by one: each parser stops at the first option of the other.
+        of_celery, _ = _arguments(celery, words, lenient=True)
+        of_worker = {} if of_celery else _arguments(worker, words, lenient=True)[0]
+        general.update(of_celery)
+        options.update(of_worker)
+        if not (of_celery or of_worker):
+            unknown.append(option.partition("=")[0] if option.startswith("--") else option[:2])
+    return general, options, unknown
 
 
 def _option_words(option: str, value: str | None) -> list[str]:

@@ -11,6 +11,7 @@ from policycompiler.reality.commands.invocation import Environment, Invocation, 
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?[-=?+])([^{}]*))?\}|(\w+))")
 _OPERATORS = frozenset({"&&", "||", ";", "|", "&", "(", ")", "{", "}", ";;"})
+_COMMENT = re.compile(r"""('[^']*'|"(?:\\.|[^"\\])*"|\\.)|(?<![^\s;&|()])#.*""")
 _PARENTHESIS = re.compile(r"[()]")
 _MOST_EXPANSIONS, _MOST_CHARACTERS = 10, 100_000
 _SHELLS = {
@@ -138,11 +139,16 @@ def _end(line: str, start: int) -> int:
     return -1
 
 
+def _without_comment(line: str) -> str:
+    """A line without its comment; `shlex` would take a `#` inside a word for one."""
+    return _COMMENT.sub(lambda found: found[1] or "", line)
+
+
 def _simple_commands(line: str) -> Iterator[list[str]]:
     """The simple commands of a line, each as words."""
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer = shlex.shlex(_without_comment(line), posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
-    lexer.commenters = "#"
+    lexer.commenters = ""
     words: list[str] = []
     for word in lexer:
         if word in _OPERATORS or word in ("then", "do", "else", "if", "exec", "time", "nohup", "!"):
@@ -194,7 +200,7 @@ def _assign(line: str, variables: dict[str, str]) -> None:
     found = _ASSIGNMENT.fullmatch(line)
     assert found is not None
     try:
-        words = shlex.split(found[2], comments=True)
+        words = shlex.split(_without_comment(found[2]))
     except ValueError:
         return
     value = words[0] if len(words) == 1 else "" if not words else None
