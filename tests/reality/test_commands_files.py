@@ -42,6 +42,7 @@ def read(folder: Path, name: str, text: str) -> tuple[dict[str, object], str]:
         ("Dockerfile", 'CMD ["celery", \n', "not a list of texts"),
         ("s.conf", "[program:w]\ncommand=celery worker\nnumprocs=abc\n", "`numprocs`"),
         ("s.conf", "[program:w]\ncommand=celery worker -n %(ENV_FOO)s\n", "`--hostname`"),
+        ("s.conf", "[program:w]\nkey\n  continued\ncommand=celery worker\n", "not a supervisor configuration"),
         ("w.service", "[Service]\nExecStart=celery worker\nTimeoutStopSec=infinity\n", "`TimeoutStopSec`"),
     ],
 )  # fmt: skip

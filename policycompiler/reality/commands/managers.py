@@ -19,8 +19,9 @@ def supervisor(name: str, text: str, variables: Environment) -> Iterator[Invocat
     )
     try:
         parser.read_string(text)
-    except configparser.Error as problem:
-        yield Unread(name, f"not a supervisor configuration: {problem.message.splitlines()[0]}")
+    except (configparser.Error, AttributeError):
+        # `AttributeError`: the parser of Python 3.11 for a line that continues a key without a value.
+        yield Unread(name, "not a supervisor configuration")
         return
     for section in parser.sections():
         kind, _, program = section.partition(":")
