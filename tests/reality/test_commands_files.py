@@ -39,6 +39,7 @@ def read(folder: Path, name: str, text: str) -> tuple[dict[str, object], str]:
         ("k.yaml", "services: {a: {command: celery worker, stop_grace_period: xx}}\n", "`stop_grace_period`"),
         ("k.yaml", "services: {a: {command: celery worker, deploy: {replicas: [1]}}}\n", "`replicas`"),
         ("k.yaml", "when: 2024-99-99\ncommand: celery worker\n", "not YAML"),
+        ("k.yaml", "command: celery worker\nreplicas: !!int\n", "not YAML"),
         ("Dockerfile", 'CMD ["celery", \n', "not a list of texts"),
         ("s.conf", "[program:w]\ncommand=celery worker\nnumprocs=abc\n", "`numprocs`"),
         ("s.conf", "[program:w]\ncommand=celery worker -n %(ENV_FOO)s\n", "`--hostname`"),

@@ -21,7 +21,7 @@ def in_yaml(name: str, text: str, variables: Environment) -> Iterator[Invocation
     """The commands in a file of Compose, or in manifests of Kubernetes."""
     try:
         documents = [each for each in yaml.safe_load_all(text) if isinstance(each, dict)]
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as problem:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as problem:
         if isinstance(problem, RecursionError):
             yield Unread(name, "its YAML is nested too deeply")
         elif re.search(r"\bcelery\b", text):
