@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from math import ceil, inf
+from math import ceil, inf, isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ MEASURED = "measurement"
 _MEDIAN, _HIGH = 0.5, 0.99
 _FEWEST_RUNS = 20
 """Fewer runs say nothing about the slowest of a hundred."""
+_LONGEST = 1e12
+"""Seconds that no run takes."""
 
 
 class MeasuredError(Exception):
@@ -56,6 +58,9 @@ def settings(paths: Iterable[Path]) -> Iterator[Setting]:
 
 
 def _document(path: Path) -> Any:  # noqa: ANN401 - any JSON
+    if path.exists() and not path.is_file():
+        message = f"{path}: not a regular file"
+        raise MeasuredError(message)
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as problem:
@@ -84,9 +89,10 @@ def _samples(series: Iterable[Any]) -> Iterator[tuple[Mapping[str, str], float]]
     for each in series:
         try:
             labels, value = each["metric"], float(each["value"][1])
-        except (KeyError, IndexError, TypeError, ValueError):
+            bound = float(labels.get("le", 0))
+        except (AttributeError, KeyError, IndexError, OverflowError, TypeError, ValueError):
             continue
-        if "name" in labels and value == value:  # noqa: PLR0124 - not a number
+        if isinstance(labels.get("name"), str) and isfinite(value) and not isnan(bound):
             yield labels, value
 
 
@@ -125,7 +131,7 @@ def _of_runs(document: Mapping[str, Any], place: str) -> Iterator[Setting]:
     runs: defaultdict[str, list[float]] = defaultdict(list)
     for each in document.values():
         seconds = each.get("runtime")
-        if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
+        if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < _LONGEST:
             runs[str(each["name"])].append(float(seconds))
     for name, found in sorted(runs.items()):
         if len(found) >= _FEWEST_RUNS:

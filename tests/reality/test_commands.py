@@ -128,7 +128,7 @@ def test_compose_kubernetes_and_procfiles(tmp_path):
         "app/beat_max_loop_interval": 30,
     }
     left = [each.what for each in workers.unsayable]
-    assert left == ["`--loglevel`", "`celery flower`", "environment variables SLOTS"]
+    assert left == ["`--loglevel`", "`celery flower`", "environment variables `SLOTS`"]
 
 
 @pytest.mark.parametrize(

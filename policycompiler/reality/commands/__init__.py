@@ -34,6 +34,9 @@ def read(paths: Iterable[Path], *, root: Path) -> Found:
     for path in sorted(paths):
         name = _relative(path, root)
         try:
+            if path.exists() and not path.is_file():
+                unread.append(Unread(name, "not a regular file"))
+                continue
             texts[name] = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as problem:
             unread.append(Unread(name, getattr(problem, "strerror", None) or "not UTF-8 text"))
@@ -41,7 +44,12 @@ def read(paths: Iterable[Path], *, root: Path) -> Found:
     for text in texts.values():
         variables = {**variables, **environment_of(text)}
     for name, text in texts.items():
-        found, broken = _of_file(name, text, variables)
+        try:
+            found, broken = _of_file(name, text, variables)
+        except RecursionError:
+            found, broken = [], [Unread(name, "nested too deeply")]
+        if not (found or broken or environment_of(text)):
+            broken = [Unread(name, "no command of a worker or of beat was found in this file")]
         commands += found
         unread += broken
     return Found(tuple(commands), tuple(unread))
