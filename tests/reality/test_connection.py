@@ -34,9 +34,14 @@ def test_the_url_is_the_given_one_or_that_of_the_variable(plan):
     [
         ("amqp://guest:sekret@h//", "is not a URL of Redis"),
         ("sekret", "is not a URL of Redis"),
-        ("redis://:sek/ret@h/0", "is not a URL of Redis"),
-        ("redis://:sekret@h:port/0", "is not a URL of Redis"),
-        ("redis://:sekret@[::1/0", "is not a URL of Redis"),
+        ("redis://:sek/ret@h/0", "wrong host or port"),
+        ("redis://:sekret@h:port/0", "wrong host or port"),
+        ("redis://:sekret@[::1/0", "wrong host or port"),
+        ("redis://:sekret@h:99999/0", "wrong host or port"),
+        ("redis://h:0/0", "wrong host or port"),
+        ("redis://", "--broker has no host"),
+        ("redis://:sekret@:6379/0", "--broker has no host"),
+        ("redis+socket:///nowhere/redis.sock", "nowhere"),
         ("redis://:sekret@127.0.0.1:1/0;redis://:sekret@127.0.0.1:1/0", "redis://127.0.0.1:1: "),
     ],
 )
