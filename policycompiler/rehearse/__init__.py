@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,18 +47,19 @@ class RehearsalError(Exception):
 
 def rehearse(plan: Plan, files: Sequence[OutputFile], real: Application | None, url: str | None) -> Outcome:
     """Run what was compiled, and return what it showed. Raises `RehearsalError`."""
-    with stage() as found:
-        try:
-            broker = (
-                brokers.own(url, found)
-                if url
-                else brokers.private(found, real.python if real else sys.executable)
-            )
+    try:
+        with ExitStack() as stack:
+            if url:
+                # The stage ends first, with all that could use the broker.
+                stack.enter_context(brokers.emptied(plan, url))
+            found = stack.enter_context(stage())
+            python = real.python if real else sys.executable
+            broker = brokers.own(url, found) if url else brokers.private(found, python)
             show = _Show(plan, found, broker, real)
             show.set_up(files)
             return show.run()
-        except OSError as problem:
-            raise RehearsalError(str(problem)) from None
+    except OSError as problem:
+        raise RehearsalError(str(problem)) from None
 
 
 class _Show:

@@ -144,15 +144,6 @@ def test_a_pattern_is_probed_with_a_task_of_its_own_and_an_unregistered_task_is_
     }
 
 
-def test_a_broker_of_ones_own_that_is_down_is_a_problem(tmp_path):
-    made = compiled(
-        tmp_path, "celery: {settings: {broker_connection_retry_on_startup: false}}\ntasks: {tried.a: {}}\n"
-    )
-    found = rehearsed(made, url="redis://:hunter2@127.0.0.1:1/0")
-    assert not found.succeeded
-    assert "hunter2" not in str(found)
-
-
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name
 )
