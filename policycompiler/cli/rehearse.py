@@ -57,6 +57,11 @@ def rehearse(
         found = stage.rehearse(compilation.plan, compilation.files, real, broker)
     except RehearsalError as problem:
         raise click.UsageError(report.clean(str(problem))) from None
+    # What an application or a library said may have a secret.
+    found = found._replace(
+        problems=[report.clean(each) for each in found.problems],
+        arrivals=[each._replace(problem=report.clean(each.problem)) for each in found.arrivals],
+    )
     as_json = run.output_format == "json"
     text = rehearsal_json(found) if as_json else rehearsal_text(found, color=running.wants_color(run))
     running.print_text(text, run)
