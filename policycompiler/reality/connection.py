@@ -6,7 +6,9 @@ plan, and the URL from the same environment variable.
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -24,7 +26,9 @@ Connected: TypeAlias = Any
 """A connection of kombu, which has no types."""
 
 CONNECT_SECONDS = 4
-"""The patience with a broker that does not answer; a look takes less than 10 s in all."""
+"""The patience with a broker that does not answer."""
+LOOK_SECONDS = 15.0
+"""The longest look in all, with the answers of workers."""
 _SHARED = (
     *("broker_use_ssl", "broker_login_method", "accept_content", "control_exchange", "event_exchange"),
     *("control_queue_durable", "control_queue_exclusive", "control_queue_expires", "control_queue_ttl"),
@@ -167,6 +171,36 @@ def connected(app: Client) -> Iterator[Connected]:
     with reaching(app.url), app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
         yield connection
+
+
+class _OverError(BaseException):
+    """The time is over. No client library takes it for a failed connection, which it would try again."""
+
+
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Let a look last so long, also at a broker that answers a byte at a time: it meets all other limits.
+
+    Then it raises `UnreachableError`. Only the main thread can be interrupted; others have no limit.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def over(*_: object) -> None:
+        raise _OverError
+
+    before = signal.signal(signal.SIGALRM, over)
+    try:
+        # Again and again: an exception in a destructor is lost.
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+        yield
+    except _OverError:
+        message = f"the answer was not complete within {seconds:.0f} s"
+        raise UnreachableError(message) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def _ask(plan: Plan, url: str, what: Callable[[Any, Plan], _T]) -> _T:
     from policycompiler.reality import connection  # noqa: PLC0415
 
     app = connection.client(plan, connection.broker_url(plan, url, {}))
-    with connection.connected(app) as connected:
+    with connection.bounded(connection.LOOK_SECONDS), connection.connected(app) as connected:
         return what(connected, plan)
 
 
@@ -83,7 +83,11 @@ def private(stage: Stage, python: str) -> PrivateBroker:
 
 def _has_client(python: str) -> bool:
     command = [python, "-c", "import kombu.transport.redis as found; assert found.redis"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_START_SECONDS)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def _redis(stage: Stage, program: str) -> PrivateBroker:
