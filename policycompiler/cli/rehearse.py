@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -21,7 +22,11 @@ _TARGETS = ("celeryconfig", "launch")
 @click.option("--app", "-A", metavar="APP", help="The real app, as for `celery -A`.")
 @looking.python
 @looking.workdir
-@click.option("--broker", metavar="URL", help="A broker to use instead of a private one; it must be empty.")
+@click.option(
+    "--broker",
+    metavar="URL",
+    help="A broker to use instead of a private one; it must be empty, and is emptied at the end.",
+)
 @options.for_answers
 def rehearse(
     *,
@@ -41,6 +46,8 @@ def rehearse(
     Example:
       policycompiler rehearse workloads
     """
+    # A stop ends it as Ctrl-C does: what was started is cleaned up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     compilation = running.compiled(sources, run, _TARGETS)
     if compilation.plan is None or compilation.failed:
         running.print_findings(compilation, run._replace(output_format="full"))
@@ -50,6 +57,11 @@ def rehearse(
         found = stage.rehearse(compilation.plan, compilation.files, real, broker)
     except RehearsalError as problem:
         raise click.UsageError(report.clean(str(problem))) from None
+    # What an application or a library said may have a secret.
+    found = found._replace(
+        problems=[report.clean(each) for each in found.problems],
+        arrivals=[each._replace(problem=report.clean(each.problem)) for each in found.arrivals],
+    )
     as_json = run.output_format == "json"
     text = rehearsal_json(found) if as_json else rehearsal_text(found, color=running.wants_color(run))
     running.print_text(text, run)

@@ -6,9 +6,11 @@ plan, and the URL from the same environment variable.
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -24,7 +26,9 @@ Connected: TypeAlias = Any
 """A connection of kombu, which has no types."""
 
 CONNECT_SECONDS = 4
-"""The patience with a broker that does not answer; a look takes less than 10 s in all."""
+"""The patience with a broker that does not answer."""
+LOOK_SECONDS = 15.0
+"""The longest look in all, with the answers of workers."""
 _SHARED = (
     *("broker_use_ssl", "broker_login_method", "accept_content", "control_exchange", "event_exchange"),
     *("control_queue_durable", "control_queue_exclusive", "control_queue_expires", "control_queue_ttl"),
@@ -34,6 +38,8 @@ _SHARED = (
 
 _CLIENTS = {"redis": "redis", "sqs": "boto3"}
 """The client library for each kind of server; the extra that installs it has the name of the server."""
+_SERVERS = frozenset({"redis", "rabbitmq"})
+"""The kinds of servers whose URL has a host, or a socket."""
 
 
 class UnreachableError(Exception):
@@ -66,7 +72,7 @@ def broker_url(plan: Plan, given: str | None, environment: Mapping[str, str]) ->
     Raises `UnreachableError` if there is none, or if it is no URL of this kind of broker.
     """
     if given:
-        return _checked(plan, given, "--broker")
+        return _checked(plan, given, "--broker", given=True)
     variable = plan.get(APP, "broker_url_variable")
     url = environment.get(str(variable)) if variable else plan.get(APP, "broker_url")
     if url:
@@ -76,20 +82,30 @@ def broker_url(plan: Plan, given: str | None, environment: Mapping[str, str]) ->
     raise UnreachableError(message)
 
 
-def _checked(plan: Plan, urls: str, source: str) -> str:
+def _checked(plan: Plan, urls: str, source: str, *, given: bool = False) -> str:
     """The URL or URLs, each of which a client can parse; the reason why not may contain a password."""
     schemes = plan.broker.schemes
     for url in urls.split(";"):
-        try:
-            parts = urlsplit(url)
-            known = parts.scheme.partition("+")[0] in schemes and (parts.port is None or parts.port > 0)
-        except ValueError:
-            known = False
-        if not known:
+        scheme, found, _ = url.partition("://")
+        if not found or scheme.lower().partition("+")[0] not in schemes:
             allowed = " or ".join(f"{scheme}://" for scheme in sorted(schemes))
             message = f"{source} is not a URL of {plan.broker.label}; it begins with {allowed}"
             raise UnreachableError(message)
+        if not _has_place(url):
+            message = f"{source} has a wrong host or port; a port is a number from 1 to 65535"
+            raise UnreachableError(message)
+        if given and plan.broker.server in _SERVERS and not urlsplit(url).hostname and "+" not in scheme:
+            # A client would take localhost.
+            message = f"{source} has no host; write it, such as {scheme}://HOST"
+            raise UnreachableError(message)
     return urls
+
+
+def _has_place(url: str) -> bool:
+    """Whether the host and the port of a URL, if it has them, can be read."""
+    with suppress(ValueError):
+        return urlsplit(url).port != 0
+    return False
 
 
 class Client(Celery):  # type: ignore[misc]
@@ -155,6 +171,36 @@ def connected(app: Client) -> Iterator[Connected]:
     with reaching(app.url), app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
         yield connection
+
+
+class _OverError(BaseException):
+    """The time is over. No client library takes it for a failed connection, which it would try again."""
+
+
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Let a look last so long, also at a broker that answers a byte at a time: it meets all other limits.
+
+    Then it raises `UnreachableError`. Only the main thread can be interrupted; others have no limit.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def over(*_: object) -> None:
+        raise _OverError
+
+    before = signal.signal(signal.SIGALRM, over)
+    try:
+        # Again and again: an exception in a destructor is lost.
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+        yield
+    except _OverError:
+        message = f"the answer was not complete within {seconds:.0f} s"
+        raise UnreachableError(message) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class Live(NamedTuple):
 def look(
     plan: Plan, environment: Mapping[str, str], *, broker: str | None = None, management: str | None = None
 ) -> Live:
-    """Look at the deployment of a plan; it takes less than 10 s, and changes nothing.
+    """Look at the deployment of a plan; it takes 15 s at most, and changes nothing.
 
     `broker` is the URL of the broker, by default that of the plan or of the variable of the `environment`
     that the plan names. `management` is the URL of RabbitMQ's management API.
@@ -61,7 +61,7 @@ def look(
         return Live(problem=Problem(Failure.UNSUPPORTED, message))
     try:
         app = connection.client(plan, connection.broker_url(plan, broker, environment))
-        with connection.connected(app) as connected:
+        with connection.bounded(connection.LOOK_SECONDS), connection.connected(app) as connected:
             seen = brokers.look(connected, plan, management)
             if not workers.can_answer(plan):
                 return Live(broker=seen)

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from policycompiler.rehearse.processes import Stage, stage, until
 _MOST_SLOTS = 4
 """Slots of a pool of processes: a rehearsal must fit into a laptop."""
 _READY_SECONDS, _RUN_SECONDS, _STOP_SECONDS = 40.0, 20.0, 20.0
+_FOR_RUN_SECONDS, _FOR_STOP_SECONDS = 10.0, 5.0
+"""What the phases before leave for these at least."""
 _NOT_RUN = "no worker ran it"
 _HERE = Path(__file__).parent
 _VARIABLES = ("broker_url_variable", "result_backend_variable")
@@ -46,18 +49,19 @@ class RehearsalError(Exception):
 
 def rehearse(plan: Plan, files: Sequence[OutputFile], real: Application | None, url: str | None) -> Outcome:
     """Run what was compiled, and return what it showed. Raises `RehearsalError`."""
-    with stage() as found:
-        try:
-            broker = (
-                brokers.own(url, found)
-                if url
-                else brokers.private(found, real.python if real else sys.executable)
-            )
+    try:
+        with ExitStack() as stack:
+            if url:
+                # The stage ends first, with all that could use the broker.
+                stack.enter_context(brokers.emptied(plan, url))
+            found = stack.enter_context(stage())
+            python = real.python if real else sys.executable
+            broker = brokers.own(url, found) if url else brokers.private(found, python)
             show = _Show(plan, found, broker, real)
             show.set_up(files)
             return show.run()
-        except OSError as problem:
-            raise RehearsalError(str(problem)) from None
+    except OSError as problem:
+        raise RehearsalError(str(problem)) from None
 
 
 class _Show:
@@ -143,6 +147,8 @@ class _Show:
         for worker in self._workers:
             here, _ = self._slots[worker.name]
             words = ["sh", f"launch/{worker.name}.sh", "--include", scenery.RECORDER]
+            # The processes of different hosts or containers may share a name. The last one counts.
+            words += ["--hostname", f"{worker.name}@rehearsal"]
             if not self._plan.find(worker, "autoscale"):
                 words += ["--concurrency", str(here)]
             environment = self._environment() | {"REHEARSAL_WORKER": worker.name}
@@ -156,10 +162,15 @@ class _Show:
         def settled() -> bool:
             return all(self._ended(name) for name in names - self._ready())
 
-        until(settled, _READY_SECONDS)
+        seconds = self._stage.allowed(_READY_SECONDS, reserved=_FOR_RUN_SECONDS + _FOR_STOP_SECONDS)
+        until(settled, seconds)
         ready = self._ready()
+        loaded = {str(each["worker"]) for each in _read(self._records) if each["event"] == "tasks"}
         for name in sorted(names - ready):
-            self._problems.append(f"worker `{name}` did not start: {self._stage.log(f'worker-{name}')}")
+            log = self._stage.log(f"worker-{name}")
+            late = "" if name in loaded else f"the application did not load within {seconds:.0f} s; "
+            why = log if self._ended(name) else f"{late}its log: {log}"
+            self._problems.append(f"worker `{name}` did not start: {why}")
         return ready
 
     def _ended(self, worker: str) -> bool:
@@ -197,8 +208,13 @@ class _Show:
             over = {each["id"] for each in records if each["event"] in ("done", "refused")}
             return driver.poll() is not None and (awaited <= over or driver.returncode != 0)
 
-        until(all_over, _RUN_SECONDS)
-        if driver.poll() != 0:
+        seconds = self._stage.allowed(_RUN_SECONDS, reserved=_FOR_STOP_SECONDS)
+        until(all_over, seconds)
+        if driver.poll() is None:
+            loaded = any(each["event"] == "loaded" for each in _read(self._records))
+            late = "not all probes were sent" if loaded else "the application did not load to send the probes"
+            self._problems.append(f"{late} within {seconds:.0f} s; its log: {self._stage.log('driver')}")
+        elif driver.returncode:
             self._problems.append(f"the probes were not sent: {self._stage.log('driver')}")
 
     def _stop(self) -> None:
@@ -207,10 +223,10 @@ class _Show:
             ended = self._stage.processes["beat"].poll()
             if ended is not None:
                 self._problems.append(f"beat ended with {ended}: {self._stage.log('beat')}")
-            self._stage.stop(["beat"], _STOP_SECONDS)
+            self._stage.stop(["beat"], self._stage.allowed(_STOP_SECONDS, reserved=_FOR_STOP_SECONDS / 2))
         names = [name for name in self._stage.processes if name.startswith("worker-")]
         for name in self._stage.stop(names, _STOP_SECONDS):
-            self._problems.append(f"{name.removeprefix('worker-')} did not stop within {_STOP_SECONDS:g} s")
+            self._problems.append(f"worker `{name.removeprefix('worker-')}` did not stop in time")
 
     def _why_not(self, probe: Probe) -> str:
         """Why no worker runs a probe."""

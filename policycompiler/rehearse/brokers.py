@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
-from policycompiler.plan import Value
+from policycompiler.plan import Plan, Value
 from policycompiler.rehearse.processes import Stage, until
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 10.0
+_T = TypeVar("_T")
 
 
 class PrivateBroker(NamedTuple):
@@ -25,6 +27,47 @@ class PrivateBroker(NamedTuple):
     url: str
     results: str
     options: Mapping[str, Value]
+
+
+@contextmanager
+def emptied(plan: Plan, url: str) -> Iterator[None]:
+    """A broker of the user that must be empty, and is empty again at the end.
+
+    Raises `OSError` if it is not empty, does not answer, or is of a kind that does not show it.
+    """
+    # Celery is imported only where its client is needed: it is slow to import.
+    from policycompiler.reality import broker  # noqa: PLC0415
+    from policycompiler.reality.connection import UnreachableError  # noqa: PLC0415
+
+    how = broker.emptiness(plan)
+    if how is None:
+        message = f"--broker: {plan.broker.label} cannot show that it is empty; rehearse without --broker"
+        raise OSError(message)
+    try:
+        found = _ask(plan, url, how.content)
+    except UnreachableError as problem:
+        raise OSError(str(problem)) from None
+    if found:
+        message = (
+            f"the broker of --broker is not empty: {found}; a rehearsal would take messages: {how.instead}"
+        )
+        raise OSError(message)
+    try:
+        yield
+    finally:
+        try:
+            _ask(plan, url, how.clear)
+        except UnreachableError as problem:
+            message = f"what the rehearsal made on the broker may still be there: {problem}"
+            raise OSError(message) from None
+
+
+def _ask(plan: Plan, url: str, what: Callable[[Any, Plan], _T]) -> _T:
+    from policycompiler.reality import connection  # noqa: PLC0415
+
+    app = connection.client(plan, connection.broker_url(plan, url, {}))
+    with connection.bounded(connection.LOOK_SECONDS), connection.connected(app) as connected:
+        return what(connected, plan)
 
 
 def own(url: str, stage: Stage) -> PrivateBroker:
@@ -40,7 +83,11 @@ def private(stage: Stage, python: str) -> PrivateBroker:
 
 def _has_client(python: str) -> bool:
     command = [python, "-c", "import kombu.transport.redis as found; assert found.redis"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_START_SECONDS)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def _redis(stage: Stage, program: str) -> PrivateBroker:

@@ -24,6 +24,7 @@ def main() -> None:
     app.loader.import_default_modules()
     app.finalize()
     scheduler = Scheduler(app, lazy=True)
+    note("loaded", "", "")
     with open(sys.argv[2], encoding="utf-8") as file:
         probes = [json.loads(line) for line in file]
     start = time.monotonic()

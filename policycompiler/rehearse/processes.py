@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,18 +11,30 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import dropwhile
 from pathlib import Path
 from subprocess import Popen
 
 _POLL_SECONDS = 0.05
+_ALL_SECONDS = 50.0
+"""With the start and the end, a rehearsal takes less than a minute."""
+_TEMPORARY = "tmp"
+_SAID_LINES = 3
+_TRACEBACK = "Traceback (most recent call last):"
+_BANNER = re.compile(r"\s*-[-* ]{3,}|\s*\.(>\s|\s\w)|\s*\[(config|queues|tasks)\]\s*$")
+"""What a worker or a beat prints at its start about itself."""
 _KEEPER = Path(__file__).with_name("keeper.py")
 
 
 class Stage:
-    """A temporary folder, the processes that run in it, and the keeper that outlives this process."""
+    """A temporary folder, the processes that run in it, and the keeper that outlives this process.
+
+    All that happens on it shares a time limit.
+    """
 
     def __init__(self, folder: Path, keeper: Popen[bytes]) -> None:
         self.folder = folder
+        self._end = time.monotonic() + _ALL_SECONDS
         self._keeper = keeper
         self.processes: dict[str, Popen[bytes]] = {}
 
@@ -31,7 +44,8 @@ class Stage:
             process = Popen(  # noqa: S603 - compiled commands
                 command,
                 cwd=self.folder,
-                env=dict(environment),
+                # What a killed process leaves is in the folder too.
+                env={**environment, "TMPDIR": str(self.folder / _TEMPORARY)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -44,18 +58,37 @@ class Stage:
         return process
 
     def stop(self, names: Sequence[str], seconds: float) -> list[str]:
-        """Stop processes with SIGTERM, all at once; the names of those that did not end in time."""
+        """Stop processes with SIGTERM, all at once; the names of those that did not end in time.
+
+        It takes as long as that, or the rest of the time.
+        """
         ending = [self.processes[name] for name in names]
         for process in ending:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        until(lambda: all(each.poll() is not None for each in ending), seconds)
+        until(lambda: all(each.poll() is not None for each in ending), self.allowed(seconds))
         return [name for name in names if self.processes[name].poll() is None]
 
+    def allowed(self, seconds: float, *, reserved: float = 0) -> float:
+        """So many seconds, or what is left of the time without those reserved for later; not below 0."""
+        return max(0.0, min(seconds, self._end - time.monotonic() - reserved))
+
     def log(self, name: str) -> str:
-        """The last lines of the log of a process, as one."""
-        text = (self.folder / f"{name}.log").read_text("utf-8", errors="replace")
-        return " ".join(" ".join(text.strip().splitlines()[-3:]).split())
+        """What a process said at last, as one line: the last exception, else the last lines."""
+        return _cause((self.folder / f"{name}.log").read_text("utf-8", errors="replace"))
+
+
+def _cause(log: str) -> str:
+    lines = [line for line in log.splitlines() if line.strip() and not _BANNER.match(line)]
+    for number in reversed([number for number, line in enumerate(lines) if _TRACEBACK in line]):
+        # The lines of its source may be anything, and are no cause.
+        if said := list(dropwhile(lambda line: line[0].isspace(), lines[number + 1 :])):
+            return _one_line(said[:_SAID_LINES])
+    return _one_line(lines[-_SAID_LINES:]) or "it printed nothing"
+
+
+def _one_line(lines: Sequence[str]) -> str:
+    return " ".join(" ".join(lines).split())
 
 
 def until(holds: Callable[[], bool], seconds: float) -> bool:
@@ -79,6 +112,7 @@ def stage() -> Iterator[Stage]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    (folder / _TEMPORARY).mkdir()
     found = Stage(folder, keeper)
     try:
         yield found

@@ -28,7 +28,7 @@ def replace_all(sender: object = None, instance: object = None, **_: object) -> 
     """Before the worker makes the tracers of its tasks."""
     del sender
     tasks = instance.app.tasks  # type: ignore[attr-defined]
-    note(event="tasks", names=sorted(tasks))
+    note(event="tasks", worker=os.environ["REHEARSAL_WORKER"], names=sorted(tasks))
     for name, task in tasks.items():
         if not name.startswith("celery."):
             task.run = _stand_in(task)

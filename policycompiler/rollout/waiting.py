@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 from policycompiler.plan import Plan
 from policycompiler.quantities import duration
-from policycompiler.reality.connection import UnreachableError
+from policycompiler.reality.connection import UnreachableError, bounded
 from policycompiler.report.text import clean
 from policycompiler.review.conditions import Condition, Pause
 from policycompiler.review.conditions import Seen as SeenByAPerson
 from policycompiler.rollout.looks import Access, Looked, Seen, look
 
 _PATIENCE_SECONDS = (1, 2, 5)
+_LEAST_SECONDS, _MOST_SECONDS = 10.0, 60.0
+"""How long a look may take at least, whatever the limit, and at most."""
 
 
 class Limits(NamedTuple):
@@ -67,7 +69,10 @@ def _until_it_holds(
     # Workers answer at once; those that are busy get more time in the next looks.
     for patience in chain(_PATIENCE_SECONDS, repeat(_PATIENCE_SECONDS[-1])):
         try:
-            seen = look(condition, plan, access, patience)
+            left = end - time.monotonic()
+            with bounded(min(_MOST_SECONDS, max(_LEAST_SECONDS, left))):
+                # Workers are asked twice.
+                seen = look(condition, plan, access, min(patience, max(_PATIENCE_SECONDS[0], left / 3)))
             reached = True
         except UnreachableError as problem:
             if not reached:

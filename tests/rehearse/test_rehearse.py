@@ -17,6 +17,7 @@ from tools import needs
 
 from policycompiler import compiler, rehearse
 from policycompiler.rehearse import Application
+from policycompiler.rehearse.processes import Stage
 
 pytestmark = pytest.mark.server
 
@@ -122,6 +123,95 @@ def test_a_worker_that_cannot_start_is_a_problem_and_no_hang(tmp_path):
     assert found.arrivals == []
 
 
+def application(folder: Path, *lines: str) -> Application:
+    """A real app with the task `tried.a`, and what else its module does."""
+    (folder / "tried").mkdir()
+    text = "from celery import Celery\napp = Celery('tried')\napp.config_from_object('celeryconfig')\n"
+    text += "@app.task(name='tried.a')\ndef a(): pass\n" + "\n".join(lines)
+    (folder / "tried/app.py").write_text(text, encoding="utf-8")
+    return Application("tried.app", sys.executable, folder)
+
+
+def test_each_worker_has_a_node_name_of_its_own_and_a_temporary_folder_that_ends(tmp_path):
+    needs("redis-server")
+    told = tmp_path / "told"
+    real = application(
+        tmp_path,
+        "import tempfile",
+        "from celery.signals import worker_init",
+        "@worker_init.connect",
+        "def say(sender, **_):",
+        f"    with open({str(told)!r}, 'a') as file: file.write(sender.hostname + ' ' + tempfile.gettempdir() + '\\n')",
+    )
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: 1\nextends: as-is\n", encoding="utf-8")
+    source = tmp_path / "workload.yaml"
+    source.write_text(
+        HEAD + "tasks: {tried.a: {}}\n"
+        "workers: {one: {queues: [celery], pool: threads, concurrency: 1}, "
+        "two: {queues: [celery], pool: threads, concurrency: 1}}\n",
+        encoding="utf-8",
+    )
+    made = compiler.compile_workload([source], policy=policy, targets=["celeryconfig", "launch"])
+    found = rehearsed(made, real)
+    assert found.succeeded, found
+    names, folders = zip(*(line.split(" ") for line in told.read_text("utf-8").splitlines()), strict=True)
+    assert sorted(names) == ["one@rehearsal", "two@rehearsal"]
+    assert all("policycompiler-rehearsal-" in each for each in folders)
+    assert not any(Path(each).exists() for each in folders)
+
+
+def test_why_probes_were_not_sent_is_the_cause_and_no_line_of_source(tmp_path):
+    needs("redis-server")
+    real = application(
+        tmp_path,
+        "import sys",
+        "def connect(number, password): raise RuntimeError('no route to the database')",
+        "if sys.argv[0].endswith('driver.py'):",
+        "    connect(",
+        "        1,",
+        "        password='hunter2')",
+    )
+    found = rehearsed(compiled(tmp_path, "tasks: {tried.a: {}}\n"), real)
+    assert found.problems == ["the probes were not sent: RuntimeError: no route to the database"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("True", "worker `tried.standard.io` did not start: the application did not load within 2 s"),
+        ("sys.argv[0].endswith('driver.py')", "the application did not load to send the probes within 2 s"),
+    ],
+    ids=["worker", "driver"],
+)
+def test_an_application_that_never_finishes_loading_is_named(tmp_path, monkeypatch, condition, words):
+    needs("redis-server")
+    limit = "_READY_SECONDS" if condition == "True" else "_RUN_SECONDS"
+    monkeypatch.setattr(rehearse, limit, 2.0)
+    real = application(tmp_path, "import sys, time", f"while {condition}: time.sleep(1)")
+    found = rehearsed(compiled(tmp_path, "tasks: {tried.a: {}}\n"), real)
+    assert f"{words}; its log: it printed nothing" in found.problems
+
+
+def test_all_phases_share_a_time_limit(tmp_path, monkeypatch):
+    stage = Stage(tmp_path, None)
+    assert stage.allowed(20) == 20
+    assert 30 < stage.allowed(600, reserved=15) <= 35
+    monkeypatch.setattr("policycompiler.rehearse.processes._ALL_SECONDS", 0)
+    assert Stage(tmp_path, None).allowed(20) == 0
+
+
+def test_a_banner_is_no_cause_and_an_exception_is(tmp_path):
+    stage = Stage(tmp_path, None)
+    log = tmp_path / "worker.log"
+    banner = " -------------- a@b v5\n--- ***** ----- \n- ** ---------- [config]\n- *** --- * --- .> app: x\n"
+    banner += " -------------- [queues]\n                .> one exchange=one(direct) key=one\n[tasks]\n  . tried.a\n"
+    log.write_text(f"the real cause\n{banner}\n", encoding="utf-8")
+    assert stage.log("worker") == "the real cause"
+    log.write_text(banner, encoding="utf-8")
+    assert stage.log("worker") == "it printed nothing"
+
+
 def test_a_pattern_is_probed_with_a_task_of_its_own_and_an_unregistered_task_is_named(tmp_path):
     needs("redis-server")
     (tmp_path / "tried").mkdir()
@@ -142,15 +232,6 @@ def test_a_pattern_is_probed_with_a_task_of_its_own_and_an_unregistered_task_is_
         "tried.b": "",
         "tried.gone": "no worker has registered it: its message is discarded",
     }
-
-
-def test_a_broker_of_ones_own_that_is_down_is_a_problem(tmp_path):
-    made = compiled(
-        tmp_path, "celery: {settings: {broker_connection_retry_on_startup: false}}\ntasks: {tried.a: {}}\n"
-    )
-    found = rehearsed(made, url="redis://:hunter2@127.0.0.1:1/0")
-    assert not found.succeeded
-    assert "hunter2" not in str(found)
 
 
 @pytest.mark.parametrize(

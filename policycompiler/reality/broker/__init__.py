@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 from policycompiler.plan import Plan, Scope, Setting
 from policycompiler.reality.broker import on_rabbitmq, on_redis, on_sqs
@@ -16,6 +17,33 @@ _LOOKS: Mapping[str, Callable[[Connected, Plan, str | None], Seen]] = {
     "sqs": on_sqs.look,
 }
 """By the kind of server; the last argument is the URL of a management API."""
+
+
+class Emptiness(NamedTuple):
+    """How to know that a broker is empty, and how to empty it again.
+
+    `content` says what is there, empty if nothing is. `clear` deletes what a run of the plan made there.
+    `instead` names a place that is empty.
+    """
+
+    content: Callable[[Connected, Plan], str]
+    clear: Callable[[Connected, Plan], None]
+    instead: str
+
+
+_EMPTINESS: Mapping[str, Emptiness] = {
+    "redis": Emptiness(
+        on_redis.content, on_redis.clear, "use a database of its own, such as redis://HOST:6379/15"
+    ),
+    "rabbitmq": Emptiness(
+        on_rabbitmq.content, on_rabbitmq.clear, "use a virtual host of its own, such as amqp://HOST:5672/try"
+    ),
+}
+
+
+def emptiness(plan: Plan) -> Emptiness | None:
+    """How to know that a broker of this kind is empty; None if that cannot be known."""
+    return _EMPTINESS.get(plan.broker.server)
 
 
 def can_look(plan: Plan) -> bool:

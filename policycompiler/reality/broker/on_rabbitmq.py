@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from amqp.exceptions import AMQPError, NotFound, PreconditionFailed, ResourceLocked
+from kombu.transport.native_delayed_delivery import CELERY_DELAYED_DELIVERY_EXCHANGE, MAX_LEVEL, level_name
 
-from policycompiler.plan import Plan, Scope, Value
+from policycompiler.plan import APP, Plan, Scope, Value
 from policycompiler.reality.broker import management as managing
 from policycompiler.reality.connection import Connected
 from policycompiler.reality.seen import Binding, Seen, SeenQueue, Server
@@ -51,6 +52,57 @@ def look(connection: Connected, plan: Plan, management: str | None) -> Seen:
         {name: seen for name, seen in others.items() if seen.ready or seen.unacked},
         tuple(Binding(*each) for each in told.bindings),
     )
+
+
+def content(connection: Connected, plan: Plan) -> str:
+    """What a run of the plan would share with others in this virtual host; empty if nothing is there."""
+    queues = [name for name in _queue_names(plan) if _exists(connection, "queue", name)]
+    exchanges = [name for name in _exchange_names(plan) if _exists(connection, "exchange", name)]
+    named = [f"queue `{name}`" for name in queues] + [f"exchange `{name}`" for name in exchanges]
+    more = f" and {len(named) - 3} more" if len(named) > 3 else ""  # noqa: PLR2004 - enough to see what it is
+    where = f"virtual host {connection.virtual_host or '/'}"
+    return f"{where} has {', '.join(named[:3])}{more}" if named else ""
+
+
+def clear(connection: Connected, plan: Plan) -> None:
+    """Delete what a run of the plan declares; without effect for what does not exist."""
+    with closing(connection.channel()) as channel:
+        for name in (*_queue_names(plan), *_DELAYS):
+            channel.queue_delete(name)
+        for name in (*_exchange_names(plan), *_DELAYS):
+            channel.exchange_delete(name)
+
+
+_DELAYS = tuple(level_name(level) for level in range(MAX_LEVEL + 1))
+"""The queues and exchanges of native delayed delivery."""
+
+
+def _queue_names(plan: Plan) -> list[str]:
+    return [each.name for scope in plan.scopes("queue") for each in _wanted(plan, scope)]
+
+
+def _exchange_names(plan: Plan) -> list[str]:
+    """The exchanges of the queues, of remote control, of events and of delays; not those of the broker."""
+    control = str(plan.get(APP, "control_exchange") or "celery")
+    events = str(plan.get(APP, "event_exchange") or "celeryev")
+    own = {str(plan.get(scope, "exchange") or "") for scope in plan.scopes("queue")}
+    own |= {f"{control}.pidbox", f"reply.{control}.pidbox", events, CELERY_DELAYED_DELIVERY_EXCHANGE}
+    return sorted(name for name in own if name and not name.startswith("amq."))
+
+
+def _exists(connection: Connected, what: str, name: str) -> bool:
+    channel = connection.channel()
+    try:
+        if what == "queue":
+            channel.queue_declare(queue=name, passive=True)
+        else:
+            channel.exchange_declare(name, type="direct", passive=True)
+    except NotFound:
+        return False
+    except ResourceLocked:
+        return True
+    channel.close()
+    return True
 
 
 def _wanted(plan: Plan, scope: Scope) -> list[_Wanted]:

@@ -65,6 +65,22 @@ def look(connection: Connected, plan: Plan, management: str | None) -> Seen:
     return Seen(server, queues, others, bindings, prefixes, entries, lock, tuple(unread))
 
 
+def content(connection: Connected, plan: Plan) -> str:
+    """What is in the selected database, of whatever app; empty if nothing is."""
+    del plan
+    number = _Redis(connection).client.dbsize()
+    keys = "1 key" if number == 1 else f"{number} keys"
+    return f"database {connection.virtual_host or 0} has {keys}" if number else ""
+
+
+def clear(connection: Connected, plan: Plan) -> None:
+    """Delete the keys that the database has now."""
+    del plan
+    client = _Redis(connection).client
+    for key in client.scan_iter(count=_SCAN_COUNT):
+        client.delete(key)
+
+
 def _server(redis: _Redis, unread: list[str]) -> Server:
     info = redis.client.info()
     persistent = bool(info.get("aof_enabled"))
