@@ -33,7 +33,8 @@ def test_the_management_api_counts_what_is_held(managed, tmp_path):
         done = shop.wait("drained", "mail", "--management", url, **bare)
         assert (done.returncode, "`mail` has 1 held by workers" in done.stderr) == (1, True), done
         message.ack()
-        done = shop.wait("drained", "mail", "--management", url, **bare)
+        # The server counts every 5 s.
+        done = shop.command("wait", "drained", "mail", "--management", url, "--timeout", "30s", **bare)
         way = "no message is left in `mail` (held messages counted by the management API)\n"
         assert (done.returncode, done.stdout) == (0, way), done
 
