@@ -27,7 +27,7 @@ Connected: TypeAlias = Any
 
 CONNECT_SECONDS = 4
 """The patience with a broker that does not answer."""
-LOOK_SECONDS = 15.0
+LOOK_SECONDS = 30.0
 """The longest look in all, with the answers of workers."""
 _SHARED = (
     *("broker_use_ssl", "broker_login_method", "accept_content", "control_exchange", "event_exchange"),

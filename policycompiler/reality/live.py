@@ -47,7 +47,7 @@ class Live(NamedTuple):
 def look(
     plan: Plan, environment: Mapping[str, str], *, broker: str | None = None, management: str | None = None
 ) -> Live:
-    """Look at the deployment of a plan; it takes 15 s at most, and changes nothing.
+    """Look at the deployment of a plan; it takes 30 s at most, and changes nothing.
 
     `broker` is the URL of the broker, by default that of the plan or of the variable of the `environment`
     that the plan names. `management` is the URL of RabbitMQ's management API.
