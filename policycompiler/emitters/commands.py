@@ -100,6 +100,46 @@ def worker_environment(plan: Plan, worker: Scope) -> list[tuple[Raw, str]]:
     return [(variable(key), values[key]) for key in sorted(values)]
 
 
+def hosts(plan: Plan) -> list[Scope | None]:
+    """The hosts that run something; None stands for all processes without a host."""
+    found: list[Scope | None] = [
+        host for host in plan.scopes("host") if plan.get(host, "beat") or _placed(plan, host)
+    ]
+    if not found or processes(plan, None):
+        found.append(None)
+    return found
+
+
+def folder_of(host: Scope | None) -> str:
+    """The folder with the files of a host, with a slash; no folder for processes without a host."""
+    return "" if host is None else f"{name(host.name)}/"
+
+
+def processes(plan: Plan, host: Scope | None) -> dict[Scope, int]:
+    """The workers of a host, each with the number of its processes there."""
+    if host is not None:
+        return _placed(plan, host)
+    placed = {worker for each in plan.scopes("host") for worker in _placed(plan, each)}
+    return {
+        worker: int(plan.number(worker, "replicas"))
+        for worker in plan.scopes("worker")
+        if worker not in placed
+    }
+
+
+def runs_beat(plan: Plan, host: Scope | None) -> bool:
+    """Whether beat runs on a host; without hosts it runs beside the workers."""
+    if host is not None:
+        return bool(plan.get(host, "beat"))
+    return bool(plan.scopes("beat")) and not any(plan.get(each, "beat") for each in plan.scopes("host"))
+
+
+def _placed(plan: Plan, host: Scope) -> dict[Scope, int]:
+    counts = plan.value(host, "workers")
+    assert isinstance(counts, dict)
+    return {Scope("worker", worker): int(str(count)) for worker, count in sorted(counts.items())}
+
+
 class Target(NamedTuple):
     """How a target writes words that it completes when a process starts.
 

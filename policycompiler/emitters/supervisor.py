@@ -17,8 +17,12 @@ from policycompiler.emitters.commands import (
     Target,
     beat_command,
     beat_facts,
+    folder_of,
+    hosts,
     name,
+    processes,
     required_variables,
+    runs_beat,
     worker_command,
     worker_environment,
     worker_facts,
@@ -36,11 +40,20 @@ It waits one second longer before each start, so 10,000 starts take a year and a
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
-    """One file with a program for each worker, one for beat when there are schedules, and their group."""
-    reading = Reading(plan)
+    """A file with a program for each worker, one for beat when there are schedules, and their group.
+
+    If the plan has hosts, each of them has a file of its own in its folder.
+    """
+    for host in hosts(plan):
+        yield _programs(Reading(plan), host)
+
+
+def _programs(reading: Reading, host: Scope | None) -> OutputFile:
     service = name(reading.text(APP, "service"))
-    programs = [_worker(reading, service, worker) for worker in reading.scopes("worker")]
-    beat = _beat(reading, service) if reading.scopes("beat") else None
+    programs = [
+        _worker(reading, service, worker, count) for worker, count in processes(reading, host).items()
+    ]
+    beat = _beat(reading, service) if runs_beat(reading, host) else None
     names = [str(program["program"]) for program in programs]
     if beat is not None:
         names.append(str(beat["program"]))
@@ -56,7 +69,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
             "start_retries": START_RETRIES,
         },
     )
-    yield reading.file(f"supervisor/{service}.conf", text)
+    return reading.file(f"supervisor/{folder_of(host)}{service}.conf", text)
 
 
 def quote(value: object) -> str:
@@ -78,7 +91,7 @@ def _variable(found: str) -> str:
     return f'"%(ENV_{found})s"'
 
 
-def _worker(plan: Plan, service: str, worker: Scope) -> dict[str, object]:
+def _worker(plan: Plan, service: str, worker: Scope, processes: int) -> dict[str, object]:
     lines = worker_command(plan, worker, "celery", Target(_numbered, _variable))
     variables = [f"{key}={value}" for key, value in worker_environment(plan, worker)]
     if variables:
@@ -90,7 +103,7 @@ def _worker(plan: Plan, service: str, worker: Scope) -> dict[str, object]:
         "executable": executable,
         "arguments": arguments,
         "options": options,
-        "replicas": int(plan.number(worker, "replicas")),
+        "replicas": processes,
     }
 
 

@@ -15,8 +15,12 @@ from policycompiler.emitters.commands import (
     Target,
     beat_command,
     beat_facts,
+    folder_of,
+    hosts,
     name,
+    processes,
     required_variables,
+    runs_beat,
     why,
     worker_command,
     worker_environment,
@@ -32,12 +36,24 @@ RESTART_SECONDS = 5
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
-    """A template unit for each worker, the beat service when there are schedules, and the target."""
-    for worker in plan.scopes("worker"):
-        yield _worker(Reading(plan), worker)
-    if plan.scopes("beat"):
-        yield _beat(Reading(plan))
-    yield _target(Reading(plan))
+    """A template unit for each worker, the beat service when there are schedules, and the target.
+
+    If the plan has hosts, each of them has a folder with its own.
+    """
+    for host in hosts(plan):
+        for worker in processes(plan, host):
+            yield _worker(_because_of(plan, host, "workers"), host, worker)
+        if runs_beat(plan, host):
+            yield _beat(_because_of(plan, host, "beat"), host)
+        yield _target(Reading(plan), host)
+
+
+def _because_of(plan: Plan, host: Scope | None, key: str) -> Reading:
+    """A reading for a file that is there because of a setting of its host."""
+    reading = Reading(plan)
+    if host is not None:
+        reading.find(host, key)
+    return reading
 
 
 def quote(value: object) -> str:
@@ -79,7 +95,7 @@ def _variable(found: str) -> str:
     return f'"${{{found}}}"'
 
 
-def _worker(plan: Reading, worker: Scope) -> OutputFile:
+def _worker(plan: Reading, host: Scope | None, worker: Scope) -> OutputFile:
     service = name(plan.text(APP, "service"))
     target = Target(_numbered, _variable)
     command, *options = worker_command(plan, worker, plan.text(APP, "executable"), target)
@@ -104,10 +120,10 @@ def _worker(plan: Reading, worker: Scope) -> OutputFile:
             "memory_why": None if memory is None else why(plan.setting(worker, "memory_bytes")),
         },
     )
-    return plan.file(f"systemd/{_worker_unit(service, worker, '')}", text)
+    return plan.file(f"systemd/{folder_of(host)}{_worker_unit(service, worker, '')}", text)
 
 
-def _beat(plan: Reading) -> OutputFile:
+def _beat(plan: Reading, host: Scope | None) -> OutputFile:
     service = name(plan.text(APP, "service"))
     state_directory = name(plan.text(APP, "state_directory"))
     schedule = f"/var/lib/{state_directory}/schedule"
@@ -124,20 +140,20 @@ def _beat(plan: Reading) -> OutputFile:
             "options": options,
         },
     )
-    return plan.file(f"systemd/{service}-beat.service", text)
+    return plan.file(f"systemd/{folder_of(host)}{service}-beat.service", text)
 
 
-def _target(plan: Reading) -> OutputFile:
+def _target(plan: Reading, host: Scope | None) -> OutputFile:
     service = name(plan.text(APP, "service"))
     units = [
         Raw(_worker_unit(service, worker, str(instance)))
-        for worker in plan.scopes("worker")
-        for instance in range(1, int(plan.number(worker, "replicas")) + 1)
+        for worker, number in processes(plan, host).items()
+        for instance in range(1, number + 1)
     ]
-    if plan.scopes("beat"):
+    if runs_beat(plan, host):
         units.append(Raw(f"{service}-beat.service"))
     text = render("systemd/celery.target", quote, {"service": service, "units": units})
-    return plan.file(f"systemd/{service}-celery.target", text)
+    return plan.file(f"systemd/{folder_of(host)}{service}-celery.target", text)
 
 
 def _worker_unit(service: str, worker: Scope, instance: str) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from policycompiler.diagnostics import Finding, Profile, Severity
 from policycompiler.model.classes import LATENCY_CLASSES, PROMISES_APART, LatencyClass, LatencyClasses
+from policycompiler.model.deploy import Deploy
 from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import (
     CustomName,
@@ -94,6 +95,9 @@ class PolicyFile(Part):
     )
     locked: list[FindingName] = Field(default_factory=list, description="findings that no workload may waive")
     waivers: WaiverRules | None = Field(None, description="limits for waivers")
+    deploy: Deploy | None = Field(
+        None, description="where and how the processes run, if a workload does not say it"
+    )
     targets: list[Name] | None = Field(None, description="targets that a compile emits")
     owners: list[Owner] | None = Field(None, description="names of all teams")
     custom: list[Custom] = Field(default_factory=list, description="custom findings of the organization")

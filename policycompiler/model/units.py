@@ -299,6 +299,27 @@ AlertSeverity = _matching(
     "a severity has 1 to 40 lowercase letters, digits, `_` and `-`, and starts with a letter",
     ["critical", "warning"],
 )
+Label = _matching(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    "write 1 to 63 lowercase letters, digits and `-`; it starts and ends with a letter or a digit",
+    ["shop", "shop-celery"],
+)
+Image = _matching(
+    r"[a-z0-9][a-z0-9.-]*(:\d{1,5})?(/[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*){0,10}(:\w[\w.-]{0,127})?"
+    r"(@sha256:[0-9a-f]{64})?",
+    "write a container image such as `registry.example/shop:1.4.2`",
+    ["registry.example/shop:1.4.2"],
+)
+UserName = _matching(
+    r"[a-z_][a-z0-9_-]{0,30}",
+    "the name of a user has 1 to 31 lowercase letters, digits, `_` and `-`, and starts with a letter or `_`",
+    ["shop"],
+)
+Folder = _matching(
+    r"/[A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+){0,30}",
+    "write an absolute path of letters, digits, `.`, `_`, `+` and `-`, such as `/opt/shop`",
+    ["/opt/shop"],
+)
 RateLimit = _matching(
     r"\d{1,9}(\.\d{1,6})?/[smh]",
     "write a rate limit such as 10/s, 100/m or 5/h; Celery has no other unit",

@@ -45,6 +45,7 @@ _SECTIONS = {
     "worker": "workers",
     "schedule": "schedules",
     "disabled_schedule": "schedules",
+    "host": "hosts",
 }
 """The section of the workload with the entries of each kind of scope."""
 

@@ -26,6 +26,11 @@ def pattern(plan: Plan, worker: Scope) -> str:
     return _BY_CELERY.sub("*", name)
 
 
+def has_host(name: str) -> bool:
+    """Whether a whole node name contains the host of its process: `%h` or `%n`."""
+    return bool({"%h", "%n"}.intersection(re.findall(r"%.", name)))
+
+
 def most_exact(node: str, patterns: Iterable[str]) -> str | None:
     """The pattern that fits a node; of several, the one with the most fixed characters.
 

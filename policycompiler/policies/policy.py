@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Protocol
 
 from policycompiler.diagnostics import Diagnostic
-from policycompiler.plan import Decision, Parameter
+from policycompiler.model import Workload
+from policycompiler.plan import Decision, Origin, Parameter, Value, Written
 
 
 class Policy(Protocol):
@@ -37,3 +38,13 @@ def parameter(policy: str, key: str, value: float | str) -> Parameter:
 def class_bound(latency: str, key: str, seconds: float) -> Parameter:
     """A bound of a latency class as an origin: `key` is the field of the class in the policy file."""
     return Parameter(("latency_classes", latency, key), seconds)
+
+
+def deployed(spec: Workload, field: str) -> tuple[Value, Origin] | None:
+    """A field of `deploy` and its origin: that of the workload, else that of the policy file."""
+    path = ("deploy", field)
+    own = None if spec.deploy is None else getattr(spec.deploy, field)
+    if own is not None:
+        return own, Written(path)
+    platforms = None if spec.platform.deploy is None else getattr(spec.platform.deploy, field)
+    return None if platforms is None else (platforms, Parameter(path, platforms))

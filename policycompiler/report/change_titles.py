@@ -82,6 +82,9 @@ _KINDS: Mapping[str, Kind] = {
     "worker-prefetch": _of("worker", "prefetch"),
     "worker-grace": _of("worker", "stop timeout"),
     "worker-options": _of("worker", "options"),
+    "worker-resources": _of("worker", "resources"),
+    **_comes_and_goes("host"),
+    "placement": _of("host", "processes"),
     **_comes_and_goes("schedule"),
     "disabled_schedule-added": Kind("schedule disabled", "schedules disabled", "schedule {name} is disabled"),
     "disabled_schedule-removed": Kind(

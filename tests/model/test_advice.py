@@ -100,7 +100,7 @@ BROKER = 'broker: {transport: redis, url: "${B}", '
         # Numbers with a unit where Celery counts.
         ("workers: {w: {options: {max_memory_per_child: 300MiB}}}", "PC103", "in KiB: 307200"),
         ("workers: {w: {options: {heartbeat_interval: 2m}}}", "PC103", "in seconds: 120"),
-        ('workers: {w: {replicas: "2"}}', "PC103", "without quotes"),
+        ('hosts: {one: {cores: "2"}}', "PC103", "without quotes"),
     ],
 )
 def test_the_advice_says_what_to_write(text: str, code: str, advice: str) -> None:

@@ -17,7 +17,7 @@ EXAMPLE = (DATA / "language.yaml").read_text("utf-8")
 
 FIELDS = {
     "WorkloadFile": "version service app owner celery broker results defaults tasks queues workers schedules "
-    "beat hosts waivers environments",
+    "beat hosts deploy waivers environments",
     "Celery": "version namespace settings",
     "Broker": "transport url version visibility_timeout options",
     "Results": "backend url keep",
@@ -29,9 +29,12 @@ FIELDS = {
     "Retry": "on max delay max_delay jitter",
     "Queue": "type dead_letter priorities broadcast external exchange exchange_type routing_key arguments "
     "consumer_arguments",
-    "Worker": "queues pool concurrency replicas memory stop_timeout options node_name app command_prefix "
+    "Worker": "queues pool concurrency replicas memory cores stop_timeout options node_name app command_prefix "
     "environment",
     "Autoscale": "min max",
+    "Scaling": "min max",
+    "Deploy": "image image_user namespace secrets autoscaler include user directory executable "
+    "environment_file",
     "Schedule": "task cron every solar timezone args kwargs expires enabled options owner description",
     "Solar": "event latitude longitude",
     "Beat": "app scheduler store host",
@@ -499,7 +502,10 @@ REFUSED = [
         "workers: {w: {concurrency: {min: 1}}}",
         Found("missing-key", "1:28", "`max` is missing in `workers.w.concurrency`", "add `max:`"),
     ),
-    ("workers: {w: {replicas: 1001}}", Found("invalid-value", "1:25", "the value must be at most 1000", "")),
+    (
+        "workers: {w: {replicas: 1001}}",
+        Found("invalid-value", "1:25", "a worker has 0 to 1000 processes", ""),
+    ),
     (
         "workers: {w: {options: {optimization: fast}}}",
         Found("invalid-value", "1:39", "found `fast`; allowed: default, fair", ""),

@@ -14,7 +14,7 @@ from policycompiler.compiler import compile_workload
 from policycompiler.plan import APP, Constant, Derived, Parameter, Plan, Scope, Setting, Written
 from policycompiler.plan.file import from_json, lines, to_json
 
-SECTIONS = {"task": "tasks", "queue": "queues", "worker": "workers", "schedule": "schedules"}
+SECTIONS = {"task": "tasks", "queue": "queues", "worker": "workers", "schedule": "schedules", "host": "hosts"}
 TASK = Scope("task", "shop.a")
 
 

@@ -27,7 +27,7 @@ def test_each_setting_that_celery_has_is_a_key_of_the_app_and_emitted():
     ("scope", "name"),
     [
         *(("app", "ownr"), ("app", "pod_namespace"), ("app", "options.acks_late"), ("task", "options.")),
-        *(("task", "broker_url"), ("queue", "options.expires"), ("host", "memory_bytes"), ("beat", "")),
+        *(("task", "broker_url"), ("queue", "options.expires"), ("host", "disk_bytes"), ("beat", "")),
     ],
 )
 def test_no_other_is_known(scope, name):

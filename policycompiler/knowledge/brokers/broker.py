@@ -87,6 +87,22 @@ class Metrics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Container:
+    """How the broker runs in a container of its own: its official image, and a version of it.
+
+    `port` is the port of its clients, and `folder` has its data. `ping` is a command that ends with 0 if the
+    broker answers; `url` is its address from other containers, with the name of its host between the braces.
+    """
+
+    image: str
+    version: str
+    port: int
+    folder: str
+    ping: tuple[str, ...]
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """The transport options that decide which messages two fleets share, each with its default.
 
@@ -130,6 +146,7 @@ class Broker:
     connection of a worker that sends none. `socket_timeout`: without that option a client waits forever for
     an answer. `disables_prefetch`: Celery's `worker_disable_prefetch` has an effect. `tls` is None if
     `broker_use_ssl` has no known form. `metrics` is None if celery-exporter does not support the broker.
+    `container` is None if nobody runs the broker in a container.
 
     `folders` are the transport options for the folder to read from and the one to write to, None if there
     are none. `own_keys` are the keys under which kombu keeps its own data, beside the queues: the default key
@@ -164,6 +181,7 @@ class Broker:
     disables_prefetch: bool
     tls: Tls | None
     metrics: Metrics | None
+    container: Container | None
     folders: tuple[str, str] | None
     own_keys: Mapping[str, str]
     place: Place

@@ -33,6 +33,7 @@ BROKER = Broker(
     disables_prefetch=False,
     tls=None,
     metrics=None,
+    container=None,
     folders=("data_folder_in", "data_folder_out"),
     own_keys={},
     place=Place(

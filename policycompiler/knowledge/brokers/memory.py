@@ -33,6 +33,7 @@ BROKER = Broker(
     disables_prefetch=False,
     tls=None,
     metrics=None,
+    container=None,
     folders=None,
     own_keys={},
     place=Place(keeps={}, meets={}, holds={}, acknowledges={}, addresses=""),

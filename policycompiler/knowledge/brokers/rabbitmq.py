@@ -5,6 +5,7 @@ from __future__ import annotations
 from policycompiler.knowledge.brokers.broker import (
     Bindings,
     Broker,
+    Container,
     DeadLetters,
     Fanout,
     Levels,
@@ -42,6 +43,14 @@ BROKER = Broker(
     disables_prefetch=False,
     tls=AMQP_TLS,
     metrics=Metrics(job="rabbitmq", up=None, ping="rabbitmq-diagnostics check_running"),
+    container=Container(
+        image="rabbitmq",
+        version="4.0",
+        port=5672,
+        folder="/var/lib/rabbitmq",
+        ping=("rabbitmq-diagnostics", "-q", "check_port_connectivity"),
+        url="amqp://guest:guest@{host}:5672//",
+    ),
     folders=None,
     own_keys={},
     place=Place(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from policycompiler.knowledge.brokers.broker import (
     Bindings,
     Broker,
+    Container,
     DeadLetters,
     Fanout,
     Levels,
@@ -43,6 +44,14 @@ BROKER = Broker(
     disables_prefetch=True,
     tls=REDIS_TLS,
     metrics=Metrics(job="redis", up="redis_up", ping="redis-cli ping"),
+    container=Container(
+        image="redis",
+        version="7.2",
+        port=6379,
+        folder="/data",
+        ping=("redis-cli", "ping"),
+        url="redis://{host}:6379/0",
+    ),
     folders=None,
     own_keys={
         "unacked_key": "unacked",

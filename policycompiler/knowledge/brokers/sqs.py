@@ -37,6 +37,7 @@ BROKER = Broker(
     disables_prefetch=False,
     tls=None,
     metrics=None,
+    container=None,
     folders=None,
     own_keys={},
     place=Place(

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, PrivateAttr
 
 from policycompiler.model.classes import LatencyClasses
+from policycompiler.model.deploy import Deploy
 from policycompiler.model.part import Part
 from policycompiler.model.policy_file import PolicyFile
 from policycompiler.model.units import (
@@ -46,6 +47,7 @@ class Sections(Part):
     hosts: dict[Name, Host] = Field(
         default_factory=dict, description="machines and the workers that they run"
     )
+    deploy: Deploy | None = Field(None, description="where and how the processes run")
     waivers: list[AnyWaiver] = Field(
         default_factory=list, description="findings that a team accepts until a date"
     )

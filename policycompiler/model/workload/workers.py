@@ -23,6 +23,7 @@ from policycompiler.model.units import (
     refuse,
 )
 
+MOST_REPLICAS = 1000
 AUTO = "auto"
 """One slot for each core of the machine."""
 
@@ -34,6 +35,15 @@ class Autoscale(Part):
 
     min: Annotated[int, Field(ge=0, le=10000)] = Field(description="slots of an idle pool")
     max: Annotated[int, Field(ge=1, le=10000)] = Field(description="slots of a busy pool")
+
+
+class Scaling(Part):
+    """Bounds of the number of processes, for platforms that scale them."""
+
+    model_config = shown_as({"min": 1, "max": 4})
+
+    min: Annotated[int, Field(ge=0, le=MOST_REPLICAS)] = Field(description="processes without load")
+    max: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] = Field(description="processes at peak")
 
 
 class SlotsFrom(Autoscale):
@@ -110,6 +120,19 @@ def _slots_or_autoscale(value: object) -> object:
     return {"min": value, "max": value}
 
 
+_Processes = Annotated[int, Field(ge=0, le=MOST_REPLICAS)]
+
+
+def _processes(value: object) -> object:
+    if isinstance(value, dict) or value is None:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise refuse("write a whole number of processes, or {min: 1, max: 4} if the platform scales them")
+    if not 0 <= value <= MOST_REPLICAS:
+        raise refuse("a worker has 0 to 1000 processes")
+    return value
+
+
 class Worker(Part):
     """A pool of identical processes with one launch command."""
 
@@ -129,11 +152,17 @@ class Worker(Part):
         description="slots of one process, {min, max} to autoscale, `auto` for the number of cores, or the "
         "environment variable with the number",
     )
-    replicas: Annotated[int, Field(ge=0, le=1000)] | None = Field(
-        None, description="number of worker processes"
+    replicas: Annotated[
+        int | Scaling | None, BeforeValidator(_processes, json_schema_input_type=_Processes | Scaling | None)
+    ] = Field(
+        None,
+        description="number of worker processes; {min, max} if the platform scales them, elsewhere `max` run",
     )
     memory: Size | None = Field(
         None, description="memory budget of one worker process, including its child processes"
+    )
+    cores: Annotated[float, Field(gt=0, le=4096, strict=False)] | None = Field(
+        None, description="processor cores of one worker process: its request, and its limit in containers"
     )
     stop_timeout: PositiveDuration | None = Field(
         None, description="pin: how long a stop may wait for tasks in progress"

@@ -10,15 +10,23 @@ from collections.abc import Iterator
 from functools import cache
 
 from policycompiler.knowledge import celery_settings
-from policycompiler.plan.vocabulary import alert, app, queue, schedule, task, worker
+from policycompiler.plan.vocabulary import alert, app, deployment, queue, schedule, task, worker
 from policycompiler.plan.vocabulary.key import ChangeKind, Key, Reader, Type, Unit
 
 __all__ = ["SCOPES", "ChangeKind", "Key", "Reader", "Type", "Unit", "declared", "find"]
 
-SCOPES = ("app", "task", "queue", "worker", "schedule", "disabled_schedule", "beat", "alert")
+SCOPES = ("app", "task", "queue", "worker", "schedule", "disabled_schedule", "beat", "host", "alert")
 """The kinds of scopes that settings belong to."""
 
-_ALL = (*app.KEYS, *task.KEYS, *queue.KEYS, *worker.KEYS, *schedule.KEYS, *alert.KEYS)
+_ALL = (
+    *app.KEYS,
+    *deployment.KEYS,
+    *task.KEYS,
+    *queue.KEYS,
+    *worker.KEYS,
+    *schedule.KEYS,
+    *alert.KEYS,
+)
 _NAMED = {
     scope: {each.name: each for each in _ALL if each.scope == scope and not each.is_prefix}
     for scope in SCOPES

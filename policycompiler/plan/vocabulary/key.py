@@ -27,6 +27,7 @@ class Unit(StrEnum):
 
     SECONDS = "s"
     BYTES = "bytes"
+    CORES = "cores"
     KIB = "KiB"
     PER_SECOND = "per second"
 
@@ -60,6 +61,7 @@ class ChangeKind(StrEnum):
     CAPACITY = "capacity"
     DISABLED_SCHEDULE = "disabled_schedule-changed"
     INSTALLATION = "installation"
+    PLACEMENT = "placement"
     POLICIES = "policies"
     """Whether values that the workload does not set are left to Celery."""
     QUEUE_ARGUMENTS = "queue-arguments"
@@ -88,6 +90,7 @@ class ChangeKind(StrEnum):
     WORKER_POOL = "worker-pool"
     WORKER_PREFETCH = "worker-prefetch"
     WORKER_QUEUES = "worker-queues"
+    WORKER_RESOURCES = "worker-resources"
 
 
 class Key(NamedTuple):

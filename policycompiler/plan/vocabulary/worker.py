@@ -16,6 +16,10 @@ def _sized(name: str, type_: Type, says: str) -> Key:
     return Key("worker", name, type_, ChangeKind.CAPACITY, readers(Reader.WORKER, Reader.PEOPLE), says)
 
 
+def _contained(name: str, says: str, unit: Unit) -> Key:
+    return Key("worker", name, Type.NUMBER, ChangeKind.WORKER_RESOURCES, _COMMAND, says, unit)
+
+
 KEYS = (
     Key(
         "worker",
@@ -38,7 +42,7 @@ KEYS = (
     _command("pool", Type.TEXT, ChangeKind.WORKER_POOL, "pool that runs tasks: `prefork`, `threads`, …"),
     _sized("concurrency", Type.NUMBER, "slots of one worker process, without `autoscale`"),
     _sized("autoscale", Type.MAPPING, 'bounds of the slots with autoscaling, `{"min": 2, "max": 10}`'),
-    _sized("replicas", Type.COUNT, "number of worker processes"),
+    _sized("replicas", Type.COUNT, "number of worker processes; where the platform scales them, at peak"),
     _command(
         "memory_bytes",
         Type.NUMBER,
@@ -46,6 +50,17 @@ KEYS = (
         "memory of one worker process, if pinned",
         Unit.BYTES,
     ),
+    _sized("scaling", Type.MAPPING, 'Kubernetes: bounds of `replicas`, `{"min": 1, "max": 4}`'),
+    _command(
+        "alive_probe",
+        Type.FLAG,
+        ChangeKind.WORKER_RESOURCES,
+        "containers: whether a stale `alive_file` means that a process must be replaced",
+    ),
+    _contained("cpu_request_cores", "containers: cores that are reserved for one process", Unit.CORES),
+    _contained("cpu_limit_cores", "containers: most cores of one process, if declared", Unit.CORES),
+    _contained("memory_request_bytes", "containers: memory that is reserved for one process", Unit.BYTES),
+    _contained("memory_limit_bytes", "containers: most memory of one process, if declared", Unit.BYTES),
     _command(
         "prefetch_multiplier", Type.NUMBER, ChangeKind.WORKER_PREFETCH, "prefetched messages for each slot"
     ),

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 
 from policycompiler.model import Workload
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Plan
+from policycompiler.policies.policy import deployed
 
 NAME = "installation"
 
@@ -42,6 +43,14 @@ PATHS = {
 Hardened units cannot read home directories.
 """
 
+_FIELDS = {
+    "user": "user",
+    "working_directory": "directory",
+    "executable": "executable",
+    "environment_file": "environment_file",
+}
+"""The field of `deploy` for each."""
+_GIVEN = "`deploy` gives it"
 _BECAUSE = {
     "user": "each service has its own user, so services cannot read each other's files",
     "working_directory": "Python finds celeryconfig.py and the application in this directory",
@@ -52,11 +61,18 @@ _BECAUSE = {
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
-    """Derive every path from the name of the service."""
-    del spec
+    """Derive every path from the name of the service, unless `deploy` gives it."""
     service = plan.text(APP, "service")
     for key, pattern in PATHS.items():
         if key == "state_directory" and plan.find(BEAT, "scheduler") is None:
+            continue
+        field = _FIELDS.get(key)
+        if field is not None and (given := deployed(spec, field)) is not None:
+            yield Decision(APP, key, given[0], _GIVEN, (given[1],))
+            continue
+        if key == "executable" and (folder := deployed(spec, "directory")) is not None:
+            path = f"{folder[0]}/venv/bin/celery"
+            yield Decision(APP, key, path, _BECAUSE[key], (Derived(APP, "working_directory"),))
             continue
         origins = (Derived(APP, "service"), Constant(f"PATHS[{key}]", pattern))
         yield Decision(APP, key, pattern.format(service=service), _BECAUSE[key], origins)

@@ -137,6 +137,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     """Decide slots and processes of every worker that does not pin them."""
     yield from _autoscaling(spec, plan)
     for scope in plan.scopes("worker"):
+        yield from _placed(spec, plan, scope)
         pinned = plan.find(scope, "concurrency") or plan.find(scope, "autoscale")
         left = plan.as_is(APP) and scope.name in spec.workers
         if pinned is None and (left or plan.find(scope, "concurrency_source")):
@@ -152,6 +153,19 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
                 "one worker process has all slots",
                 (Constant("REPLICAS", REPLICAS),),
             )
+
+
+def _placed(spec: Workload, plan: Plan, scope: Scope) -> Iterator[Decision]:
+    """The processes that the hosts run, unless the worker pins a number."""
+    placed = {
+        host: count
+        for host, declared in sorted(spec.hosts.items())
+        if (count := (declared.workers or {}).get(scope.name, 0))
+    }
+    if placed and plan.find(scope, "replicas") is None:
+        origins = tuple(Written(("hosts", host, "workers", scope.name)) for host in placed)
+        processes = sum(placed.values())
+        yield Decision(scope, "replicas", processes, "the hosts run this many processes", origins)
 
 
 def _autoscaling(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:

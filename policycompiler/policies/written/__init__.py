@@ -11,7 +11,6 @@ from policycompiler.policies.written import (
     inert_settings,
     known_celery,
     missing_declarations,
-    not_yet_honoured,
     option_versions,
     pinned_settings,
     version_pairs,
@@ -33,5 +32,4 @@ CHECKS: tuple[Policy, ...] = (
     inert_settings,
     voiding_pins,
     missing_declarations,
-    not_yet_honoured,
 )

@@ -3,10 +3,11 @@
 Decides:
     `app/service`, `app`, `owner`, `namespace`, `celery_version`, `broker_transport`, `broker_version`,
     `broker_url` or `broker_url_variable`, `result_backend_kind`, and `result_backend` or
-    `result_backend_variable`; every entry of `celery.settings` and every task option, under its own name.
+    `result_backend_variable`; `image`; every entry of `celery.settings` and every task option, under its
+    own name.
     Where pinned: `task:NAME/queue`; `queue:NAME/exchange`, `exchange_type`, `routing_key`,
     `consumer_arguments`, `broadcast`, `external`; `worker:NAME/pool`, `concurrency` or `autoscale`,
-    `replicas`, `memory_bytes`, `stop_timeout_seconds`, `command_prefix`, `environment`,
+    `replicas`, `scaling`, `memory_bytes`, `stop_timeout_seconds`, `command_prefix`, `environment`,
     `prefetch_multiplier`, `max_tasks_per_child`, `max_memory_per_child`, `without_gossip`,
     `without_mingle`, `without_heartbeat`, `heartbeat_interval`, `optimization`, `disable_prefetch`,
     `log_level`, `time_limit`, `soft_time_limit`, `statedb`, `exclude_queues`, `app`,
@@ -43,8 +44,18 @@ from policycompiler.knowledge.celery_settings import NEWEST_CELERY, number_of
 from policycompiler.model import Worker, Workload
 from policycompiler.model.pins import may_be_pinned
 from policycompiler.model.units import BY_THE_APP
-from policycompiler.model.workload.workers import AUTO, SlotsFrom
-from policycompiler.plan import APP, BEAT, Constant, Decision, Plan, Scope, Value, Written
+from policycompiler.model.workload.workers import AUTO, Scaling, SlotsFrom
+from policycompiler.plan import (
+    APP,
+    BEAT,
+    Constant,
+    Decision,
+    Plan,
+    Scope,
+    Value,
+    Written,
+)
+from policycompiler.policies.policy import deployed
 
 NAME = "as-written"
 
@@ -61,7 +72,6 @@ _NULL_IS_NO_LIMIT = frozenset({"max_retries", "soft_time_limit", "time_limit"})
 """Options whose null is a value: it means that Celery applies no limit."""
 _WORKER_FIELDS = {
     "pool": "pool",
-    "replicas": "replicas",
     "memory": "memory_bytes",
     "stop_timeout": "stop_timeout_seconds",
     "command_prefix": "command_prefix",
@@ -91,6 +101,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     """Yield the values of the workload, unchanged."""
     del plan
     yield from _identity(spec)
+    yield from _image(spec)
     version = (spec.celery and spec.celery.version) or NEWEST_CELERY
     for key, value in ((spec.celery and spec.celery.settings) or {}).items():
         if may_be_pinned(key, value):
@@ -117,10 +128,24 @@ def _tasks(spec: Workload) -> Iterator[Decision]:
                     yield _pin(scope, f"options.{key}", None, ("tasks", name, "options", key))
 
 
+def _image(spec: Workload) -> Iterator[Decision]:
+    """The image of the workload, else that of the policy file."""
+    image = deployed(spec, "image")
+    if image is not None:
+        yield Decision(APP, "image", image[0], "only the team knows its image", (image[1],))
+
+
 def _worker(scope: Scope, worker: Worker, path: SpecPath, version: str) -> Iterator[Decision]:
     yield from _fields(scope, worker, _WORKER_FIELDS, path)
     if worker.options is not None:
         yield from _fields(scope, worker.options, _WORKER_OPTIONS, (*path, "options"))
+    if isinstance(worker.replicas, Scaling):
+        bounds, where = worker.replicas, (*path, "replicas")
+        yield _pin(scope, "scaling", {"min": bounds.min, "max": bounds.max}, where)
+        because = "the workload gives bounds, and without scaling as many processes run as at peak"
+        yield Decision(scope, "replicas", bounds.max, because, (Written((*where, "max")),))
+    elif worker.replicas is not None:
+        yield _pin(scope, "replicas", worker.replicas, (*path, "replicas"))
     if worker.concurrency is not None:
         slots, where = worker.concurrency, (*path, "concurrency")
         if isinstance(slots, SlotsFrom):

@@ -182,6 +182,7 @@ _TELLING: dict[str, tuple[str, ...]] = {
     "schedule": ("task", "cron", "every_seconds", "solar", "timezone"),
     "alert": ("alert", "severity", "threshold"),
     "beat": ("scheduler", "host"),
+    "host": ("workers", "beat"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.knowledge import pools
+from policycompiler.quantities import size as size_text
 from policycompiler.review.differences.kinds import kind_of
 from policycompiler.review.facts import fleet
 from policycompiler.review.facts.sizes import GROWS_TWOFOLD, KEYS, Resized, size
@@ -97,6 +98,8 @@ def _worker_queues(at: At) -> Judged:
 
 
 def _capacity(at: At) -> Judged:
+    if at.key == "scaling":
+        return safe("the platform starts and stops processes; a stop waits for runs in progress")
     if at.key == "replicas" and at.now == 0 and (left := unattended(at)):
         return left
     grown = Resized(at.scope.name, size(at.old, at.before), size(at.new, at.scope))
@@ -132,9 +135,22 @@ def _worker_options(at: At) -> Judged:
     return safe(_START)
 
 
+def _worker_resources(at: At) -> Judged:
+    number = (int, float)
+    if at.key != "memory_limit_bytes" or not isinstance(at.now, number):
+        return safe(_START)
+    if isinstance(at.was, number) and at.was <= at.now:
+        return safe("the new limit is not lower")
+    return manual(
+        f"above {size_text(int(at.now))} the kernel kills processes of worker {at.scope.name} with their "
+        "runs: compare the limit with the memory that they take today"
+    )
+
+
 _ANYTHING = frozenset({"command_prefix", "environment", "soft_time_limit", "time_limit"})
 """Settings of a worker that can change its processes in any way."""
 _START = "each worker process uses the new value when it starts"
+_PLACEMENT = "a host starts and stops processes; a stop waits for runs in progress"
 _ALERT = "Prometheus uses the alert once it loads the new rules"
 
 
@@ -142,6 +158,7 @@ _HARMLESS_KINDS = {
     **dict.fromkeys(("alert-added", "alert-removed", "alert-changed"), _ALERT),
     "worker-prefetch": _START,
     "worker-added": "the worker consumes messages when it starts",
+    **dict.fromkeys(("host-added", "host-removed", "placement"), _PLACEMENT),
     "disabled_schedule-added": "beat does not send a disabled schedule",
     "disabled_schedule-changed": "beat does not send a disabled schedule",
     "disabled_schedule-removed": "beat did not send the disabled schedule",
@@ -170,5 +187,6 @@ _RULES: dict[str, Rule] = {
     "capacity": _capacity,
     "worker-grace": _worker_grace,
     "worker-options": _worker_options,
+    "worker-resources": _worker_resources,
 }
 """The rule of each kind; other kinds change nothing that old and new processes share."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from workloads import Found, after
 
-from policycompiler.policies.workers import hosts
+from policycompiler.policies.platform import hosts
 
 REFUSES = {
     "no such worker": (
@@ -79,7 +79,7 @@ REFUSES = {
                 "host-worker-unplaced",
                 "3:8",
                 "no host runs worker rest (1 process), which consumes shop.standard.io",
-                "add worker rest to a host if `hosts:` should list every worker",
+                "add worker rest to a host; its unit and its program are in no folder of a host",
             ),
         ],
     ),
@@ -88,9 +88,15 @@ REFUSES = {
             "tasks: {shop.a: {queue: q}}\n"
             "schedules: {s: {task: shop.a, every: 1h}}\n"
             "beat: {host: onne}\n"
-            "hosts: {one: {cores: 4}}"
+            "hosts: {one: {workers: {q: 1}}}"
         ),
         [
+            Found(
+                "host-worker-unplaced",
+                "4:8",
+                "no host runs worker shop.standard.io (1 process), which consumes shop.standard.io",
+                "add worker shop.standard.io to a host; its unit and its program are in no folder of a host",
+            ),
             Found(
                 "beat-host-unknown",
                 "3:14",
@@ -116,7 +122,6 @@ ACCEPTS = {
         "workers: {all: {queues: ['*'], concurrency: 8}}\n"
         "hosts: {one: {cores: 1, workers: {all: 1}}}"
     ),
-    "machines without workers": "tasks: {shop.a: {queue: q}}\nhosts: {one: {cores: 1}}\nbeat: {host: one}",
 }
 
 

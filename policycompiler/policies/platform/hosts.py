@@ -1,22 +1,30 @@
-"""Whether each host has room for its workers, and every worker has a host.
+"""Which host runs which processes, and whether it has room for them.
 
 Decides:
-    Nothing.
+    If a host lists workers: `host:NAME/workers`, `beat`, and where declared `cores` and `memory_bytes`; and
+    `beat/host`, if the workload does not name it.
 
 Because:
-    No worker consumes the queues of a worker that has no host. If tasks compute in more slots than a host has
-    cores, all of them are slow. If workers need more memory than a host has, the kernel kills processes.
-    Operators still choose which units a host starts: the generated target starts all of them
+    Units and programs are emitted for each host apart, so an operator copies one folder and starts one
+    target. Exactly one beat must run: if the workload does not name its host, the first one runs it. A
+    worker without a host stays outside of the folders, so nobody starts it by accident, and nobody forgets
+    it.
+
+    If tasks compute in more slots than a host has cores, all of them are slow. If workers need more memory
+    than a host has, the kernel kills processes
     (https://www.freedesktop.org/software/systemd/man/latest/systemd.resource-control.html).
 
 Example:
     tasks: {shop.a: {queue: q}}
-    workers: {q: {memory: 4GiB}}
-    hosts: {worker-1: {memory: 4GiB, workers: {q: 1, r: 1}}}
+    workers: {all: {queues: ["*"], memory: 2GiB}}
+    schedules: {s: {task: shop.a, every: 1h}}
+    hosts: {worker-1: {memory: 4GiB, workers: {all: 1}}, worker-2: {workers: {all: 1}}}
 
-    refuses host-worker-unknown
-    refuses host-worker-unplaced
-    refuses not-yet-honoured
+    host:worker-1/workers = {"all": 1}
+    host:worker-1/beat = true
+    host:worker-2/beat = false
+    worker:all/replicas = 2
+    refuses beat-host-undecided
 
 Refuses:
     PC446 host-worker-unknown: correct the name of the worker.
@@ -55,7 +63,7 @@ Refuses:
             tasks: {shop.a: {queue: q}}
             workers: {all: {queues: ["*"], replicas: 2}}
             hosts: {one: {workers: {all: 1}}, two: {workers: {all: 1}}}
-    PC453 host-worker-unplaced: add the worker to a host if `hosts:` should list every worker.
+    PC453 host-worker-unplaced: add the worker to a host; its unit is in no folder of a host.
         fires:
             tasks: {shop.a: {queue: q}}
             workers: {q: {}, rest: {queues: [shop.*]}}
@@ -64,6 +72,32 @@ Refuses:
             tasks: {shop.a: {queue: q}}
             workers: {q: {}, rest: {queues: [shop.*]}}
             hosts: {one: {workers: {q: 1, rest: 1}}}
+    PC963 beat-host-undecided: name the host of beat.
+        fires:
+            workers: {all: {queues: ["*"]}}
+            schedules: {s: {task: shop.a, every: 1h}}
+            tasks: {shop.a: {queue: q}}
+            hosts: {one: {workers: {all: 1}}}
+        silent:
+            workers: {all: {queues: ["*"]}}
+            schedules: {s: {task: shop.a, every: 1h}}
+            tasks: {shop.a: {queue: q}}
+            beat: {host: one}
+            hosts: {one: {workers: {all: 1}}}
+    PC108 not-yet-honoured: list the workers of each host, or remove `hosts`.
+        fires: hosts: {one: {cores: 4}}
+        silent:
+            tasks: {shop.a: {queue: q}}
+            hosts: {one: {cores: 4, workers: {q: 1}}}
+    PC965 host-node-names-equal: write `%h` in the node name, or place the worker on one host.
+        fires:
+            tasks: {shop.a: {queue: q}}
+            workers: {all: {queues: ["*"], node_name: "all@fixed"}}
+            hosts: {one: {workers: {all: 1}}, two: {workers: {all: 1}}}
+        silent:
+            tasks: {shop.a: {queue: q}}
+            workers: {all: {queues: ["*"], node_name: "all@%h"}}
+            hosts: {one: {workers: {all: 1}}, two: {workers: {all: 1}}}
     PC450 beat-host-unknown: correct the name of the host, or add it under `hosts:`.
         fires:
             tasks: {shop.a: {queue: q}}
@@ -86,7 +120,8 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, did_you_mean, error, info, warning
 from policycompiler.model import Workload
-from policycompiler.plan import Plan, Scope
+from policycompiler.plan import BEAT, Constant, Decision, Derived, Plan, Scope, Written
+from policycompiler.plan.node_names import has_host
 from policycompiler.quantities import size
 
 NAME = "hosts"
@@ -95,12 +130,17 @@ HOST_WORKER_UNKNOWN = error("PC446", "host-worker-unknown")
 HOST_MEMORY_SHORT = warning("PC447", "host-memory-short")
 HOST_CORES_SHORT = warning("PC448", "host-cores-short")
 HOST_REPLICAS_DIFFER = warning("PC449", "host-replicas-differ")
-HOST_WORKER_UNPLACED = info("PC453", "host-worker-unplaced")
+HOST_WORKER_UNPLACED = warning("PC453", "host-worker-unplaced")
 BEAT_HOST_UNKNOWN = warning("PC450", "beat-host-unknown")
+BEAT_HOST_UNDECIDED = warning("PC963", "beat-host-undecided")
+NOT_YET_HONOURED = info("PC108", "not-yet-honoured")
+HOST_NODE_NAMES_EQUAL = warning("PC965", "host-node-names-equal")
+
+FIRST_HOST = "the first host by name"
 
 
-def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
-    """Check names, then budgets, then counts."""
+def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """Check names, then budgets, then counts; then place what runs."""
     if not spec.hosts:
         return
     workers = {worker.name: worker for worker in plan.scopes("worker")}
@@ -122,10 +162,57 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         message = f"beat runs on {beat}, which `hosts:` does not list; hosts: {', '.join(spec.hosts)}"
         help_text = did_you_mean(beat, spec.hosts)
         yield BEAT_HOST_UNKNOWN.at(("beat", "host"), message, help=help_text)
+    if any(host.workers for host in spec.hosts.values()):
+        yield from _equal_names(spec, plan)
+        yield from _placed(spec, plan)
+    else:
+        message = "no host lists workers, so the outputs are not split by host"
+        help_text = "write `hosts: {NAME: {workers: {WORKER: 1}}}`, or remove `hosts`"
+        yield NOT_YET_HONOURED.at(("hosts",), message, help=help_text, at_key=True)
+
+
+def _placed(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
+    """What runs on each host."""
+    beat = plan.get(BEAT, "host")
+    if plan.scopes("beat") and beat is None:
+        beat = min(spec.hosts)
+        because = "beat must run on exactly one host, and the workload names none"
+        origins = (Written(("hosts", beat)), Constant("FIRST_HOST", FIRST_HOST))
+        yield Decision(BEAT, "host", beat, because, origins)
+        message = f"no `beat.host`: beat runs on {beat}, {FIRST_HOST}"
+        yield BEAT_HOST_UNDECIDED.at(("hosts",), message, help=f"write `beat: {{host: {beat}}}`", at_key=True)
+    declared = "the workload declares it"
+    for name in sorted({*spec.hosts, *([str(beat)] if beat else [])}):
+        scope, host = Scope("host", name), spec.hosts.get(name)
+        workers = {
+            worker.name: count
+            for worker in plan.scopes("worker")
+            if host is not None and (count := (host.workers or {}).get(worker.name, 0))
+        }
+        path: SpecPath = ("hosts", name) if host is not None else ("beat", "host")
+        yield Decision(scope, "workers", {**workers}, declared, (Written(path),))
+        if plan.scopes("beat"):
+            because = "exactly one host runs beat"
+            yield Decision(scope, "beat", name == beat, because, (Derived(BEAT, "host"),))
+        if host is not None and host.cores is not None:
+            yield Decision(scope, "cores", host.cores, declared, (Written((*path, "cores")),))
+        if host is not None and host.memory is not None:
+            yield Decision(scope, "memory_bytes", host.memory, declared, (Written((*path, "memory")),))
+
+
+def _equal_names(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Each host counts its processes from 1, so names without the host are equal."""
+    for worker in plan.scopes("worker"):
+        hosts = [name for name, host in spec.hosts.items() if (host.workers or {}).get(worker.name)]
+        name = str(plan.get(worker, "node_name", ""))
+        if len(hosts) > 1 and plan.get(worker, "node_name_is_whole") and not has_host(name):
+            message = f"worker {worker.name} has the node name {name} on each of the hosts {', '.join(hosts)}"
+            help_text = "write `%h` after the `@`: it is the name of the host"
+            yield HOST_NODE_NAMES_EQUAL.at(("workers", worker.name, "node_name"), message, help=help_text)
 
 
 def _memory(plan: Plan, host: str, budget: float | None, placed: dict[Scope, int]) -> Iterator[Diagnostic]:
-    taken = sum((plan.number_if_any(worker, "memory_bytes") or 0) * count for worker, count in placed.items())
+    taken = sum(_bytes(plan, worker) * count for worker, count in placed.items())
     if budget is not None and taken > budget:
         message = (
             f"the workers of host {host} may take {size(int(taken))}, "
@@ -133,6 +220,15 @@ def _memory(plan: Plan, host: str, budget: float | None, placed: dict[Scope, int
         )
         help_text = f"place fewer worker processes on host {host}, or lower their memory budgets"
         yield HOST_MEMORY_SHORT.at(("hosts", host, "memory"), message, help=help_text)
+
+
+def _bytes(plan: Plan, worker: Scope) -> float:
+    """The memory that one process may take: its budget, or that of its declared runs."""
+    budget = plan.number_if_any(worker, "memory_bytes")
+    if budget is not None:
+        return budget
+    runs = (plan.number_if_any(Scope("task", name), "memory_bytes") for name in plan.texts(worker, "tasks"))
+    return _slots(plan, worker) * max((run for run in runs if run), default=0)
 
 
 def _cores(plan: Plan, host: str, cores: int | None, placed: dict[Scope, int]) -> Iterator[Diagnostic]:
@@ -173,7 +269,7 @@ def _counts(spec: Workload, plan: Plan, workers: dict[str, Scope]) -> Iterator[D
         processes = f"{replicas} process{'es' if replicas != 1 else ''}"
         if not counts:
             message = f"no host runs worker {name} ({processes}), which consumes {_queues(plan, worker)}"
-            help_text = f"add worker {name} to a host if `hosts:` should list every worker"
+            help_text = f"add worker {name} to a host; its unit and its program are in no folder of a host"
             yield HOST_WORKER_UNPLACED.at(("hosts",), message, help=help_text)
             continue
         message = f"worker {name} has {processes}, but the hosts run {placed} (on {', '.join(counts)})"

@@ -1,0 +1,52 @@
+"""The keys of containers and hosts: of `app`, of `beat`, and of `host:NAME`."""
+
+from __future__ import annotations
+
+from policycompiler.plan.vocabulary.key import ChangeKind, Key, Reader, Type, Unit, readers
+
+_PROCESSES = readers(Reader.WORKER, Reader.BEAT)
+_PEOPLE = readers(Reader.PEOPLE)
+_INSTALLATION, _PLACEMENT = ChangeKind.INSTALLATION, ChangeKind.PLACEMENT
+
+
+def _container(name: str, type_: Type, says: str) -> Key:
+    return Key("app", name, type_, _INSTALLATION, _PROCESSES, says)
+
+
+def _beside(name: str, type_: Type, says: str) -> Key:
+    """A fact about what runs beside workers and beat: its change restarts neither."""
+    return Key("app", name, type_, _INSTALLATION, _PEOPLE, says)
+
+
+KEYS = (
+    _container("image", Type.TEXT, "containers: image with the application; absent without containers"),
+    _container("image_user", Type.NUMBER, "containers: number of the user"),
+    _container("secret_name", Type.TEXT, "containers: name of the Secret, or of the environment file"),
+    _container("configuration_directory", Type.TEXT, "containers: folder with celeryconfig.py"),
+    _container(
+        "alive_file", Type.TEXT, "containers: file that a worker touches while it is connected to its broker"
+    ),
+    _beside(
+        "alive_seconds", Type.NUMBER, "containers: age of that file from which a worker is unhealthy"
+    )._replace(unit=Unit.SECONDS, readers=_PROCESSES),
+    _beside("kubernetes_namespace", Type.TEXT, "Kubernetes: namespace"),
+    _beside("autoscaler", Type.TEXT, "Kubernetes: `keda` or `hpa`, if a worker has `scaling`"),
+    _beside("container_parts", Type.TEXTS, "containers: optional parts: `broker`, `exporter`, `flower`, …"),
+    _beside("broker_image", Type.TEXT, "Compose: image of the broker, if it is a part"),
+    _beside("exporter_image", Type.TEXT, "containers: image of celery-exporter, if it is a part"),
+    _beside("flower_image", Type.TEXT, "containers: image of Flower, if it is a part"),
+    Key("beat", "cpu_request_cores", Type.NUMBER, _INSTALLATION, _PEOPLE, "containers: cores", Unit.CORES),
+    Key(
+        "beat",
+        "memory_request_bytes",
+        Type.NUMBER,
+        _INSTALLATION,
+        _PEOPLE,
+        "containers: memory",
+        Unit.BYTES,
+    ),
+    Key("host", "cores", Type.NUMBER, _PLACEMENT, _PEOPLE, "processor cores, if declared", Unit.CORES),
+    Key("host", "memory_bytes", Type.NUMBER, _PLACEMENT, _PEOPLE, "memory, if declared", Unit.BYTES),
+    Key("host", "workers", Type.MAPPING, _PLACEMENT, _PEOPLE, "number of processes of each worker"),
+    Key("host", "beat", Type.FLAG, _PLACEMENT, _PEOPLE, "whether beat runs there", mirror=True),
+)
