@@ -18,6 +18,7 @@ from policycompiler import emitters, load, model, policies
 from policycompiler.diagnostics import Diagnostic, Severity
 from policycompiler.emitters.base import OutputFile
 from policycompiler.findings.catalogue import FINDINGS
+from policycompiler.findings.empty_targets import empty_targets
 from policycompiler.findings.judge import judge
 from policycompiler.findings.rules import Rules, read_rules
 from policycompiler.plan import Plan
@@ -100,7 +101,10 @@ def compile_workload(
     )
     wanted = rules.policy.targets or emitters.TARGETS if targets is None else targets
     if wanted and plan is not None and not compilation.failed:
-        compilation = compilation._replace(files=emitters.emit(plan, wanted))
+        empty = [*empty_targets(plan, targets or ())]
+        compilation = compilation._replace(diagnostics=[*judged.diagnostics, *empty])
+        if not empty:
+            compilation = compilation._replace(files=emitters.emit(plan, wanted))
     return compilation
 
 

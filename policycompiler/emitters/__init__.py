@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -32,6 +32,12 @@ _FOR_PEOPLE = frozenset({"routing", "plan"})
 def emitter(name: str) -> Emitter:
     """An emitter by its module, imported only when something is emitted: other commands need none."""
     return cast("Emitter", import_module(f"{__name__}.{name}"))
+
+
+def missing(plan: Plan, target: str) -> str:
+    """What a plan lacks for a target, in words; empty if the target has files."""
+    needs: Callable[[Plan], str] | None = getattr(emitter(target), "missing", None)
+    return "" if needs is None else needs(plan)
 
 
 def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from policycompiler import output, policies, verify
 from policycompiler.diagnostics import Finding
-from policycompiler.findings import baseline, judge
+from policycompiler.findings import baseline, empty_targets, judge
 from policycompiler.load.files import TOO_LARGE, UNREADABLE
 from policycompiler.load.merge import DECLARED_TWICE, UNKNOWN_ENVIRONMENT, UNUSED_DEFAULTS
 from policycompiler.load.parse import (
@@ -33,7 +33,12 @@ _OF_THE_MODEL = (UNKNOWN_KEY, MISSING_KEY, WRONG_TYPE, INVALID_VALUE, SECRET_VAL
 _OF_RULES = (
     *(policies.UNTUNABLE_POLICY, policies.TOO_MANY_ERRORS),
     *(judge.WAIVER_NOT_ALLOWED, judge.WAIVER_UNUSED, judge.UNKNOWN_FINDING, judge.SEVERITY_FIXED),
-    *(judge.UNKNOWN_TARGET, baseline.BASELINE_ENTRY_GONE, baseline.INVALID_BASELINE),
+    *(
+        judge.UNKNOWN_TARGET,
+        empty_targets.TARGET_EMPTY,
+        baseline.BASELINE_ENTRY_GONE,
+        baseline.INVALID_BASELINE,
+    ),
 )
 _OF_CHANGES = (judge.LOSSY_CHANGE, judge.MANUAL_CHANGE, judge.ORDERED_CHANGE)
 _OF_OUTPUT = (
