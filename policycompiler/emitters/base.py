@@ -75,6 +75,10 @@ class Reading(Plan):
         found = self.find(scope, key)
         return default if found is None else found.value
 
+    def note(self, file: OutputFile) -> None:
+        """Note what another file has read, because the next one contains or names its text."""
+        self._read += file.read
+
     def file(self, path: str, text: str, mode: int = MODE_FILE) -> OutputFile:
         """An output file that shows what was read so far."""
         return OutputFile(path, text, mode, tuple(self._read))

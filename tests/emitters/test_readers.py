@@ -24,6 +24,9 @@ def readers_of(path: str) -> set[Reader]:
     """Who acts on a file."""
     if path == "celeryconfig.py":
         return _CONFIGURATION
+    # They name every process, and contain a hash of the configuration.
+    if path in {"compose.yaml", ".env.example"}:
+        return {*_CONFIGURATION, Reader.WORKER, Reader.BEAT}
     folder, _, name = path.rpartition("/")
     if folder == "prometheus":
         return {Reader.ALERT}

@@ -7,7 +7,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader, ModuleLoader, UndefinedError, nodes
 
 from policycompiler.emitters import launch, routing, supervisor, systemd
-from policycompiler.emitters.base import Raw, shipped
+from policycompiler.emitters.base import Raw, one_line, shipped
 from policycompiler.emitters.python import python_literal
 from policycompiler.emitters.syntax import OPTIONS, compiled_folder
 from policycompiler.emitters.templates import environment
@@ -36,6 +36,7 @@ QUOTES = {
     "launch": launch.quote,
     "systemd": systemd.quote,
     "supervisor": supervisor.quote,
+    "env": one_line,
 }
 """By the folder of the templates that are rendered with it."""
 

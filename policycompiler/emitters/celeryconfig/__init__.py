@@ -66,6 +66,8 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "schedules": list(schedules.schedules(reading)),
         "solar": schedules.any_is_solar(reading),
         "keepalive": settings.needs_socket(reading),
+        # The path is in the environment of a container.
+        "alive": plan.find(APP, "alive_file") is not None,
         "fingerprint": {SHOWN_AS: fingerprint(plan)},
     }
     there = [section for section, value in content.items() if value]

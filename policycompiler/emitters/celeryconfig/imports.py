@@ -26,6 +26,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "logging.getLogger",
         ),
         "sent_as": ("celery.canvas.Signature", "celery.signals"),
+        "alive": ("contextlib.suppress", "os.getenv", "pathlib.Path"),
         "fingerprint": ("celery.bootsteps.StartStopStep", "celery.signals"),
     }
 )

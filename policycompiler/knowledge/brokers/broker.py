@@ -90,7 +90,8 @@ class Metrics:
 class Container:
     """How the broker runs in a container of its own: its official image, and a version of it.
 
-    `port` is the port of its clients, and `folder` has its data. `ping` is a command that ends with 0 if the
+    `port` is the port of its clients, and `folder` has its data. `command` replaces the one of the image,
+    which keeps too little; empty if it need not. `ping` is a command that ends with 0 if the
     broker answers; `url` is its address from other containers, with the name of its host between the braces.
     """
 
@@ -98,6 +99,7 @@ class Container:
     version: str
     port: int
     folder: str
+    command: tuple[str, ...]
     ping: tuple[str, ...]
     url: str
 

@@ -48,6 +48,7 @@ BROKER = Broker(
         version="4.0",
         port=5672,
         folder="/var/lib/rabbitmq",
+        command=(),
         ping=("rabbitmq-diagnostics", "-q", "check_port_connectivity"),
         url="amqp://guest:guest@{host}:5672//",
     ),

@@ -49,6 +49,7 @@ BROKER = Broker(
         version="7.2",
         port=6379,
         folder="/data",
+        command=("redis-server", "--appendonly", "yes", "--maxmemory-policy", "noeviction"),
         ping=("redis-cli", "ping"),
         url="redis://{host}:6379/0",
     ),

@@ -17,7 +17,8 @@ def _sized(name: str, type_: Type, says: str) -> Key:
 
 
 def _contained(name: str, says: str, unit: Unit) -> Key:
-    return Key("worker", name, Type.NUMBER, ChangeKind.WORKER_RESOURCES, _COMMAND, says, unit)
+    who = readers(Reader.PEOPLE) if "request" in name else _COMMAND
+    return Key("worker", name, Type.NUMBER, ChangeKind.WORKER_RESOURCES, who, says, unit)
 
 
 KEYS = (
@@ -50,7 +51,9 @@ KEYS = (
         "memory of one worker process, if pinned",
         Unit.BYTES,
     ),
-    _sized("scaling", Type.MAPPING, 'Kubernetes: bounds of `replicas`, `{"min": 1, "max": 4}`'),
+    _sized("scaling", Type.MAPPING, 'Kubernetes: bounds of `replicas`, `{"min": 1, "max": 4}`')._replace(
+        readers=readers(Reader.PEOPLE)
+    ),
     _command(
         "alive_probe",
         Type.FLAG,

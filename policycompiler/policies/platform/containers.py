@@ -1,9 +1,10 @@
 """What the containers of a service are made of.
 
 Decides:
-    With an image: `app/autoscaler`, `image_user`, `secret_name`, `kubernetes_namespace`, `configuration_directory`,
-    `alive_file`, `alive_seconds`, `container_parts`; `broker_image`, `exporter_image` and `flower_image` of
-    the parts; with beat `beat/cpu_request_cores` and `memory_request_bytes`.
+    With an image: `app/image_user`, `secret_name`, `kubernetes_namespace`, `configuration_directory`,
+    `alive_file`, `alive_seconds`; of the parts that it includes `broker_image`, `exporter_image`,
+    `flower_image`, `network_policy`, `monitors` and `prometheus_rules`; `autoscaler` if a worker has bounds;
+    with beat `beat/cpu_request_cores` and `memory_request_bytes`.
 
 Because:
     Only a team knows its image. Without one there are no containers, and the targets `compose` and
@@ -62,7 +63,6 @@ from policycompiler.plan import (
     Derived,
     Origin,
     Plan,
-    Value,
 )
 from policycompiler.plan.node_names import has_host
 from policycompiler.policies.policy import deployed, parameter
@@ -83,6 +83,8 @@ CONFIGURATION_DIRECTORY = "/etc/{service}"
 ALIVE_FILE = "/tmp/celery-alive"  # noqa: S108 - in a container of its own
 PARTS = ["exporter"]
 """The alert rules need celery-exporter."""
+OBJECTS = {"monitors": "monitors", "network-policy": "network_policy", "rules": "prometheus_rules"}
+"""The setting of each optional object of Kubernetes."""
 BEAT_CPU_CORES = 0.1
 """Beat sleeps nearly always."""
 BEAT_MEMORY_BYTES = 134_217_728
@@ -176,25 +178,29 @@ def _alive(tuned: Parameters) -> Iterator[Decision]:
 
 
 def _parts(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
+    """The image of each part beside workers and beat, and the optional objects of Kubernetes."""
     parts, origin = deployed(spec, "include") or ([*PARTS], Constant("PARTS", [*PARTS]))
     assert isinstance(parts, list)
-    wanted: list[Value] = [*sorted(map(str, parts))]
-    if plan.broker.metrics is None:
-        wanted = [part for part in wanted if part != "exporter"]
-    if plan.broker.container is None:
-        wanted = [part for part in wanted if part != "broker"]
-    yield Decision(APP, "container_parts", wanted, "the alert rules need the exporter", (origin,))
     container = plan.broker.container
-    if container is not None and "broker" in wanted:
+    if container is not None and "broker" in parts:
         tag = plan.get(APP, "broker_version", container.version)
-        origins: tuple[Origin, ...] = (Derived(APP, "broker_transport"),)
+        origins: tuple[Origin, ...] = (origin, Derived(APP, "broker_transport"))
         if plan.find(APP, "broker_version"):
             origins = (*origins, Derived(APP, "broker_version"))
-        yield Decision(APP, "broker_image", f"{container.image}:{tag}", "the declared version", origins)
-    for part, image in (("exporter", tuned.exporter_image), ("flower", tuned.flower_image)):
-        if part in wanted:
+        yield Decision(APP, "broker_image", f"{container.image}:{tag}", "the deployment includes it", origins)
+    images = {"exporter": tuned.exporter_image, "flower": tuned.flower_image}
+    if plan.broker.metrics is None:
+        del images["exporter"]
+    for part, image in images.items():
+        if part in parts:
+            because = (
+                "the alert rules need celery-exporter" if part == "exporter" else "the deployment includes it"
+            )
             key = f"{part}_image"
-            yield Decision(APP, key, image, "a fixed version", (parameter(NAME, key, image),))
+            yield Decision(APP, key, image, because, (origin, parameter(NAME, key, image)))
+    for part, key in OBJECTS.items():
+        if part in parts:
+            yield Decision(APP, key, value=True, because="the deployment includes it", origins=(origin,))
 
 
 def _of_beat() -> Iterator[Decision]:

@@ -1,0 +1,86 @@
+"""What a container of a worker or of beat starts, and with what: the same for Compose and Kubernetes.
+
+A container has no number of its own, so each counts as the first process of its host, and the name of the
+container distinguishes them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from hashlib import sha256
+
+from policycompiler.emitters import celeryconfig
+from policycompiler.emitters.base import OutputFile, Raw, Reading
+from policycompiler.emitters.commands import Target, beat_command, worker_command, worker_environment
+from policycompiler.plan import APP, Plan, Scope
+
+CONFIGURATION = "celeryconfig.py"
+SCHEDULE = "/var/tmp/celerybeat-schedule"  # noqa: S108 - in a container of its own
+"""Every image has this folder, and every user may write there."""
+ALIVE_VARIABLE = "CELERY_ALIVE_FILE"
+"""The variable from which `celeryconfig.py` reads the path of the file."""
+_AGE = (
+    "import os, sys, time; "
+    "sys.exit(not os.path.exists(sys.argv[1]) "
+    "or time.time() - os.path.getmtime(sys.argv[1]) > float(sys.argv[2]))"
+)
+
+
+def has_containers(plan: Plan) -> bool:
+    """Whether there is an image, so containers can be written."""
+    return plan.find(APP, "image") is not None
+
+
+def worker_words(
+    plan: Plan, worker: Scope, escape: Callable[[str], str], variable: Callable[[str], str]
+) -> list[str]:
+    """The command of a worker as words. `escape` and `variable` write text and variables for the target."""
+    target = Target(lambda before, after: escape(f"{before}1{after}"), variable)
+    return _words(worker_command(plan, worker, "celery", target), escape)
+
+
+def beat_words(plan: Plan, escape: Callable[[str], str]) -> list[str]:
+    """The command of beat as words."""
+    return _words(beat_command(plan, "celery", SCHEDULE), escape)
+
+
+def _words(lines: list[list[str]], escape: Callable[[str], str]) -> list[str]:
+    return [str(word) if isinstance(word, Raw) else escape(word) for line in lines for word in line]
+
+
+def worker_variables(plan: Plan, worker: Scope) -> dict[str, str]:
+    """The environment of a worker, without secrets."""
+    own = {str(key): value for key, value in worker_environment(plan, worker)}
+    if "PYTHONPATH" in own:
+        own["PYTHONPATH"] = f"{plan.text(APP, 'configuration_directory')}:{own['PYTHONPATH']}"
+    alive = {ALIVE_VARIABLE: plan.text(APP, "alive_file")} if plan.value(worker, "alive_probe") else {}
+    return dict(sorted({**beat_variables(plan), **alive, **own}.items()))
+
+
+def beat_variables(plan: Plan) -> dict[str, str]:
+    """The environment of beat, without secrets."""
+    return {"PYTHONPATH": plan.text(APP, "configuration_directory")}
+
+
+def mebibytes(plan: Plan, scope: Scope, key: str) -> int:
+    """A number of bytes rounded up, in a unit that Compose and Kubernetes have under nearly the same name."""
+    return math.ceil(plan.number(scope, key) / 2**20)
+
+
+def alive_command(plan: Plan) -> list[str]:
+    """A command that fails if the file of a worker is too old."""
+    return ["python3", "-c", _AGE, plan.text(APP, "alive_file"), f"{plan.number(APP, 'alive_seconds'):g}"]
+
+
+def configuration(plan: Plan) -> OutputFile:
+    """The file with the settings, as the target `celeryconfig` writes it."""
+    (found,) = (each for each in celeryconfig.emit(plan) if each.path == CONFIGURATION)
+    return found
+
+
+def configuration_hash(reading: Reading) -> str:
+    """A short hash of the settings: containers with another one must be replaced."""
+    found = configuration(reading)
+    reading.note(found)
+    return sha256(found.text.encode()).hexdigest()[:16]

@@ -1,0 +1,83 @@
+"""The environment variables that the outputs read, each with its purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from policycompiler.emitters.commands import required_variables, variable
+from policycompiler.emitters.containers import ALIVE_VARIABLE
+from policycompiler.plan import APP, Plan, Scope
+
+Read = tuple[tuple[Scope, str], ...]
+
+
+class Variable(NamedTuple):
+    """A variable: what it is for, who reads it, and a value to begin with.
+
+    An `optional` one has a default in each process that reads it. `read` are the settings that it follows
+    from.
+    """
+
+    name: str
+    purpose: str
+    example: str
+    read: Read = ()
+    optional: bool = False
+
+
+def variables(plan: Plan) -> Iterator[Variable]:
+    """The variables in the order in which a person fills them in, each once."""
+    told = set()
+    for each in (*_urls(plan), *_slots(plan), *_parts(plan), *_optional(plan)):
+        if each.name not in told:
+            told.add(each.name)
+            yield each
+
+
+_URLS = ("broker_url_variable", "result_backend_variable")
+
+
+def _urls(plan: Plan) -> Iterator[Variable]:
+    """The URLs of broker and result backend."""
+    for each in required_variables(plan):
+        read: Read = tuple((APP, key) for key in _URLS if plan.get(APP, key) == each.name)
+        url, inside = _url(plan) if (APP, _URLS[0]) in read else ("", ())
+        yield Variable(each.name, f"URL of the {each.purpose}, for every process", url, (*read, *inside))
+
+
+def _url(plan: Plan) -> tuple[str, Read]:
+    """The address of the broker in Compose; empty if it runs elsewhere."""
+    container = plan.broker.container
+    if container is None or plan.find(APP, "broker_image") is None:
+        return "", ()
+    return container.url.format(host="broker"), ((APP, "broker_transport"),)
+
+
+def _slots(plan: Plan) -> Iterator[Variable]:
+    for worker in plan.scopes("worker"):
+        source = str(plan.get(worker, "concurrency_source", ""))
+        if source.startswith("${"):
+            purpose = f"number of slots of worker {worker.name}"
+            yield Variable(variable(source[2:-1]), purpose, "", ((worker, "concurrency_source"),))
+
+
+def _parts(plan: Plan) -> Iterator[Variable]:
+    """What the containers beside workers and beat read, under names of their own."""
+    url, read = _url(plan)
+    if plan.find(APP, "exporter_image"):
+        yield Variable("CE_BROKER_URL", "URL of the broker, for celery-exporter", url, read)
+    if plan.find(APP, "flower_image"):
+        yield Variable("CELERY_BROKER_URL", "URL of the broker, for Flower", url, read)
+        yield Variable("FLOWER_BASIC_AUTH", "user:password of Flower's page", "")
+
+
+def _optional(plan: Plan) -> Iterator[Variable]:
+    purpose = "number of the process on its host, if a launch script starts several"
+    yield Variable("INSTANCE", purpose, "1", optional=True)
+    if plan.scopes("beat"):
+        purpose = "file with the time of each last run, for launch/beat.sh"
+        yield Variable("BEAT_SCHEDULE", purpose, "celerybeat-schedule", optional=True)
+    if alive := plan.get(APP, "alive_file"):
+        purpose = "file that a worker touches while it is alive; containers set it, other processes need none"
+        yield Variable(ALIVE_VARIABLE, purpose, str(alive), ((APP, "alive_file"),), optional=True)
