@@ -21,7 +21,17 @@ class Emitter(Protocol):
         ...
 
 
-TARGETS = ("celeryconfig", "routing", "launch", "systemd", "supervisor", "prometheus", "env", "compose")
+TARGETS = (
+    "celeryconfig",
+    "routing",
+    "launch",
+    "systemd",
+    "supervisor",
+    "prometheus",
+    "env",
+    "compose",
+    "kubernetes",
+)
 """Each is the emitter's module and its ID."""
 
 PLAN_FILE = "plan_file"

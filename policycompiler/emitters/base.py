@@ -124,7 +124,7 @@ class _Key(str):
     __slots__ = ()
 
 
-_PLAIN_KEY = re.compile(r"[a-z][a-z]+(_[a-z]+)*")
+_PLAIN_KEY = re.compile(r"[a-z][a-z]+(_[a-z]+|[A-Z][a-z]+)*")
 _OTHER_THAN_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 
 
