@@ -123,6 +123,10 @@ def banned() -> list[tuple[re.Pattern[str], str]]:
     ]
 
 
+_NAMES = re.compile(rf"\b{_HOLE}(?:[,;:]?\s+(?:and |or )?{_HOLE}\b)+")
+"""A list of names, which a reader skips as one."""
+
+
 def faults(prose: Prose, ban: list[tuple[re.Pattern[str], str]]) -> Iterator[Fault]:
     """What is wrong with it."""
     text = _CODE.sub(_HOLE, prose.text)
@@ -133,7 +137,7 @@ def faults(prose: Prose, ban: list[tuple[re.Pattern[str], str]]) -> Iterator[Fau
             line = prose.line + text.count("\n", 0, found.start())
             yield Fault(prose.path, line, f"`{found.group()}`: {instead}")
     for sentence in _SENTENCE_END.split(text):
-        words = [word for word in sentence.split() if any(map(str.isalnum, word))]
+        words = [word for word in _NAMES.sub(_HOLE, sentence).split() if any(map(str.isalnum, word))]
         if len(words) > LONGEST_WORDS:
             yield Fault(prose.path, prose.line, f"{len(words)} words in a sentence: {' '.join(words[:8])} …")
 

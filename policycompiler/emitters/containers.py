@@ -1,6 +1,6 @@
 """What a container of a worker or of beat starts, and with what: the same for Compose and Kubernetes.
 
-A container has no number of its own, so each counts as the first process of its host, and the name of the
+A container has no number of its own, so each counts as the first process of its host. The name of the
 container distinguishes them.
 """
 

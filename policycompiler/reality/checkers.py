@@ -13,22 +13,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
+
+from policycompiler.reality import lints
+from policycompiler.reality.problem import Problem
 
 _PATIENCE_SECONDS = 120
 _UNITS = "etc/systemd/system"
 _TARGETS = ("basic", "multi-user", "network-online", "shutdown", "sysinit")
 """Units of the distribution that units of services refer to."""
 _LONGEST_PROBLEM = 500
-
-
-class Problem(NamedTuple):
-    """What a checker says about a file; `line` is 1 where it names none."""
-
-    file: str
-    line: int
-    text: str
 
 
 class Checker(NamedTuple):
@@ -85,7 +81,17 @@ def _found(program: str) -> str | None:
     if program == "python":
         return sys.executable
     beside = str(Path(sys.executable).parent)
-    return shutil.which(program, path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
+    folders = [beside, os.environ.get("PATH", os.defpath), *_PLUGINS]
+    return shutil.which(program, path=os.pathsep.join(folders))
+
+
+_PLUGINS = (
+    str(Path("~/.docker/cli-plugins").expanduser()),
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+)
+"""Where Docker looks for `docker compose`, which is a program by itself."""
 
 
 def _run(
@@ -164,8 +170,13 @@ def _shellcheck(
 def _systemd(
     program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Loads the units in a root of their own, where the programs exist that they name."""
+    """Loads the units of each folder in a root of their own, where the programs exist that they name."""
     del variables
+    for _, together in groupby(sorted(files), lambda file: file.rpartition("/")[0]):
+        yield from _units(program, folder, [*together])
+
+
+def _units(program: str, folder: Path, files: Sequence[str]) -> Iterator[Problem]:
     with tempfile.TemporaryDirectory(prefix="policycompiler-") as aside:
         root = Path(aside)
         (root / _UNITS).mkdir(parents=True)
@@ -235,12 +246,34 @@ def _rule_tests(
             yield Problem(file, 1, _told(ended))
 
 
+def _compose(
+    program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Reads the file where the environment files exist that it names; a warning is a problem, too."""
+    for file in files:
+        text = (folder / file).read_text("utf-8", errors="replace")
+        with tempfile.TemporaryDirectory(prefix="policycompiler-") as aside:
+            (Path(aside) / "compose.yaml").write_text(text, encoding="utf-8")
+            for name in re.findall(r"\./([A-Za-z0-9_-]+\.env)\b", text):
+                (Path(aside) / name).touch()
+            ended = _run([program, "-f", "compose.yaml", "config", "-q"], Path(aside), variables)
+        if ended.returncode or ended.stderr.strip():
+            line = re.search(r"line (\d+)", ended.stderr)
+            yield Problem(file, int(line[1]) if line else 1, _told(ended).replace(f"{aside}/", ""))
+
+
 CHECKERS = (
     Checker("celery", "python", ("celeryconfig.py",), _celery),
     Checker("sh", "sh", ("launch/*.sh",), _shell),
     Checker("shellcheck", "shellcheck", ("launch/*.sh",), _shellcheck),
     Checker("systemd", "systemd-analyze", ("systemd/*",), _systemd),
     Checker("supervisor", "supervisord", ("supervisor/*.conf",), _supervisor),
+    Checker("compose", "docker-compose", ("compose.yaml",), _compose),
+    Checker("lint", "python", ("launch/*.sh",), lints.scripts),
+    Checker("lint", "python", ("systemd/*",), lints.units),
+    Checker("lint", "python", ("supervisor/*.conf",), lints.programs),
+    Checker("lint", "python", ("compose.yaml",), lints.services),
+    Checker("lint", "python", (".env.example",), lints.environment),
     Checker("promtool check", "promtool", ("prometheus/*.rules.yaml",), _rules),
     Checker("promtool test", "promtool", ("prometheus/*tests.yaml",), _rule_tests),
 )

@@ -23,6 +23,7 @@ from pathlib import Path
 from policycompiler.diagnostics import Diagnostic, Place, error, info
 from policycompiler.plan import APP, Plan
 from policycompiler.reality import checkers
+from policycompiler.verify import agreement
 from policycompiler.verify.words import listed
 
 FILE_REFUSED = error("PC800", "file-refused")
@@ -57,6 +58,7 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
         yield FILE_REFUSED.at(
             (), problem.text, help="compile again; if that does not help, report a bug", place=place
         )
+    yield from agreement.findings(plan, folder, there)
     for program, files in sorted(report.missing.items()):
         kind = CHECKER_REQUIRED if require_all else CHECKER_MISSING
         message = f"`{program}` is not installed, so nothing judged {listed(dict.fromkeys(files))}"
@@ -66,4 +68,6 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
 def variables(plan: Plan) -> dict[str, str]:
     """What the compiled settings need to be loaded: an address for each variable, and the namespace."""
     found = {str(plan.value(APP, key)): url for key, url in _PLACEHOLDERS.items() if plan.find(APP, key)}
-    return {**found, "POLICYCOMPILER_NAMESPACE": str(plan.get(APP, "namespace") or "")}
+    sources = (str(plan.get(worker, "concurrency_source", "")) for worker in plan.scopes("worker"))
+    slots = {source[2:-1]: "1" for source in sources if source.startswith("${")}
+    return {**slots, **found, "POLICYCOMPILER_NAMESPACE": str(plan.get(APP, "namespace") or "")}

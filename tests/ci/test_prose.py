@@ -55,6 +55,11 @@ def test_a_plain_sentence_is_none(tmp_path):
     assert (found.returncode, found.stdout) == (0, "")
 
 
+def test_a_list_of_names_counts_as_one_word(tmp_path):
+    text = f"It decides {', '.join(['`name`'] * 30)} and `last`.\n"
+    assert checked(text, tmp_path).returncode == 0
+
+
 def test_code_names_and_amounts_count_as_one_word(tmp_path):
     words = " ".join(["word"] * 20)
     text = f"{words} `a long piece of code that nobody reads as prose` after 1 d 2 h 30 min\n"

@@ -1,8 +1,8 @@
 """Manifests for Kubernetes 1.27 and later, ready for Kustomize: `kubectl apply --kustomize kubernetes/base`.
 
 `base` has a file with the objects of each worker, of beat, and of each optional part. Kustomize makes a
-ConfigMap of `celeryconfig.py`, and its name has a hash of the content: a change replaces all pods, and a pod
-of the old version keeps the old settings. The URLs are in a Secret that somebody else creates.
+ConfigMap of `celeryconfig.py`, and its name has a hash of the content. So a change replaces all pods, and a
+pod of the old version keeps the old settings. The URLs are in a Secret that the team creates.
 
 `overlays/NAME` has the difference of an environment of the workload.
 """
@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from policycompiler.emitters.base import OutputFile
+from policycompiler.emitters.commands import name as plain_name
 from policycompiler.emitters.containers import has_containers
-from policycompiler.emitters.kubernetes import files
+from policycompiler.emitters.kubernetes.files import base
+from policycompiler.emitters.kubernetes.overlay import overlay
 from policycompiler.plan import Plan
 
 ID = "kubernetes"
@@ -23,10 +25,12 @@ BASE, OVERLAYS = "kubernetes/base", "kubernetes/overlays"
 def emit(plan: Plan) -> Iterator[OutputFile]:
     """The files of the base, if there is an image."""
     if has_containers(plan):
-        yield from files.base(plan, BASE)
+        yield from base(plan, BASE)
 
 
 def overlays(plan: Plan, environments: Mapping[str, Plan]) -> Iterator[OutputFile]:
-    """The files of the overlays of environments, each with its plan."""
-    del plan, environments
-    yield from ()
+    """The overlay of each environment, which has a plan of its own."""
+    if has_containers(plan):
+        for name, environment in environments.items():
+            if has_containers(environment):
+                yield from overlay(plan, environment, f"{OVERLAYS}/{plain_name(name)}")

@@ -16,6 +16,9 @@ _LABEL = "app.kubernetes.io"
 _SELECTING = ("name", "instance", "component")
 """A selector cannot change later, so it has only the labels that never do."""
 MANAGER = "policycompiler"
+APPLICATION = "celery"
+"""The value of the label `name`. A Service of the team that selects by the name of its own application must
+not find pods of workers."""
 WORKER = "worker"
 
 
@@ -32,7 +35,7 @@ def part_name(plan: Plan, part: str) -> str:
 def labels(plan: Plan, instance: str, component: str) -> dict[str, str]:
     """The labels of an object."""
     found = {
-        "name": prefix(plan),
+        "name": APPLICATION,
         "instance": instance,
         "component": component,
         "part-of": prefix(plan),
@@ -48,8 +51,8 @@ def selector(plan: Plan, instance: str, component: str) -> dict[str, str]:
 
 
 def of_service(plan: Plan) -> dict[str, str]:
-    """The label that finds all pods of the service."""
-    return {f"{_LABEL}/part-of": prefix(plan)}
+    """The labels that find all pods of these manifests, and no other pods of the service."""
+    return {f"{_LABEL}/name": APPLICATION, f"{_LABEL}/part-of": prefix(plan)}
 
 
 def made(kind: str, version: str, name: str, labelled: Mapping[str, str], **parts: object) -> Object:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from policycompiler.emitters import containers
 from policycompiler.emitters.commands import variable as variable_name
 from policycompiler.emitters.commands import whole_seconds
+from policycompiler.emitters.kubernetes import scaling
 from policycompiler.emitters.kubernetes.objects import (
     WORKER,
     Object,
@@ -56,18 +57,13 @@ def worker(plan: Plan, scope: Scope) -> Object:
     container["volumeMounts"] = mounts
     grace = whole_seconds(plan, scope, "stop_timeout_seconds")
     spec: Object = {"selector": {"matchLabels": selector(plan, name, WORKER)}}
-    if not is_scaled(plan, scope):
+    if not scaling.is_scaled(plan, scope):
         spec = {"replicas": int(plan.number(scope, "replicas")), **spec}
     if not plan.value(scope, "alive_probe"):
         spec["minReadySeconds"] = _STABLE_SECONDS
     spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     spec["template"] = template(plan, labels(plan, name, WORKER), [container], volumes, grace)
     return made("Deployment", "apps/v1", name, labels(plan, name, WORKER), spec=spec)
-
-
-def is_scaled(plan: Plan, scope: Scope) -> bool:
-    """Whether an autoscaler owns the number of pods of a worker."""
-    return plan.find(scope, "scaling") is not None and plan.find(APP, "autoscaler") is not None
 
 
 def _has_processes(plan: Plan, scope: Scope) -> bool:

@@ -3,8 +3,8 @@
 Decides:
     `app/service`, `app`, `owner`, `namespace`, `celery_version`, `broker_transport`, `broker_version`,
     `broker_url` or `broker_url_variable`, `result_backend_kind`, and `result_backend` or
-    `result_backend_variable`; `image`; every entry of `celery.settings` and every task option, under its
-    own name.
+    `result_backend_variable`; every entry of `celery.settings` and every task option, under its own name.
+    With `deploy.image`: `app/image`.
     Where pinned: `task:NAME/queue`; `queue:NAME/exchange`, `exchange_type`, `routing_key`,
     `consumer_arguments`, `broadcast`, `external`; `worker:NAME/pool`, `concurrency` or `autoscale`,
     `replicas`, `scaling`, `memory_bytes`, `stop_timeout_seconds`, `command_prefix`, `environment`,

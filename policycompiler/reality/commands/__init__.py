@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from policycompiler.reality.commands.celery_words import Command, commands_of
@@ -16,6 +17,9 @@ from policycompiler.reality.commands.invocation import Environment, Invocation, 
 __all__ = ["Command", "Found", "Unread", "read"]
 
 
+_NONE: Environment = MappingProxyType({})
+
+
 class Found(NamedTuple):
     """The commands of all files, and the places where a command could not be read, each with the reason."""
 
@@ -23,8 +27,8 @@ class Found(NamedTuple):
     unread: tuple[Unread, ...]
 
 
-def read(paths: Iterable[Path], *, root: Path) -> Found:
-    """The commands in files; files with environment variables help to read the others.
+def read(paths: Iterable[Path], *, root: Path, variables: Environment = _NONE) -> Found:
+    """The commands in files; `variables`, and files with environment variables, help to read the others.
 
     Places are relative to `root`.
     """
@@ -40,7 +44,6 @@ def read(paths: Iterable[Path], *, root: Path) -> Found:
             texts[name] = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as problem:
             unread.append(Unread(name, getattr(problem, "strerror", None) or "not UTF-8 text"))
-    variables: Environment = {}
     for text in texts.values():
         variables = {**variables, **environment_of(text)}
     for name, text in texts.items():
