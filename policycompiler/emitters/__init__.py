@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Protocol, cast
 
 from policycompiler import interrupts
 from policycompiler.emitters.base import OutputFile
-from policycompiler.plan import Plan
+from policycompiler.plan import APP, Plan
 
 
 class Emitter(Protocol):
@@ -18,6 +19,14 @@ class Emitter(Protocol):
 
     def emit(self, plan: Plan) -> Iterator[OutputFile]:
         """Lay the plan out as files of one target."""
+        ...
+
+
+class Overlaid(Emitter, Protocol):
+    """An emitter that also lays out environments."""
+
+    def overlays(self, plan: Plan, environments: Mapping[str, Plan]) -> Iterator[OutputFile]:
+        """Lay out the differences of environments from a plan, each with a plan of its own."""
         ...
 
 
@@ -39,20 +48,35 @@ _FOR_PEOPLE = frozenset({"routing", "plan"})
 """Targets that also show what is left to Celery; all others tell processes what to do."""
 
 
+_OVERLAID = "kubernetes"
+"""The target that also shows the environments of a workload, in `overlays(plan, environments)`."""
+_NO_ENVIRONMENTS: Mapping[str, Plan] = MappingProxyType({})
+
+
+def shows_environments(plan: Plan, targets: Sequence[str]) -> bool:
+    """Whether one of these targets needs the plan of each environment as well."""
+    return _OVERLAID in targets and plan.find(APP, "image") is not None
+
+
 def emitter(name: str) -> Emitter:
     """An emitter by its module, imported only when something is emitted: other commands need none."""
     return cast("Emitter", import_module(f"{__name__}.{name}"))
 
 
-def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:
-    """The files of these targets and the plan, by path. An exception names the emitter that raised it."""
+def emit(
+    plan: Plan, targets: Sequence[str] = TARGETS, environments: Mapping[str, Plan] = _NO_ENVIRONMENTS
+) -> list[OutputFile]:
+    """The files of these targets and the plan, by path. An exception names the emitter that raised it.
+
+    `environments` are the plans of the environments, for the target that shows them.
+    """
     files: dict[str, OutputFile] = {}
     makers: dict[str, str] = {}
     told = plan.told()
     wanted = (*(target for target in TARGETS if target in targets), PLAN_FILE)
     for each in interrupts.importing(lambda: [emitter(name) for name in wanted]):
         try:
-            for file in each.emit(plan if each.ID in _FOR_PEOPLE else told):
+            for file in _files(each, plan if each.ID in _FOR_PEOPLE else told, environments):
                 # Some file systems do not distinguish `procfile` from `Procfile`.
                 other = makers.setdefault(file.path.casefold(), each.ID)
                 assert other == each.ID, f"{other} writes {file.path} as well"
@@ -61,3 +85,11 @@ def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:
             bug.add_note(f"while the emitter {each.ID} was at work")
             raise
     return [files[path] for path in sorted(files)]
+
+
+def _files(each: Emitter, plan: Plan, environments: Mapping[str, Plan]) -> Iterator[OutputFile]:
+    yield from each.emit(plan)
+    if each.ID == _OVERLAID and environments:
+        yield from cast("Overlaid", each).overlays(
+            plan, {name: environment.told() for name, environment in environments.items()}
+        )

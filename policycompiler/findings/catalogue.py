@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from policycompiler import output, policies, verify
 from policycompiler.diagnostics import Finding
+from policycompiler.emitters import refusals
 from policycompiler.findings import baseline, judge
 from policycompiler.load.files import TOO_LARGE, UNREADABLE
 from policycompiler.load.merge import DECLARED_TWICE, UNKNOWN_ENVIRONMENT, UNUSED_DEFAULTS
@@ -39,6 +40,7 @@ _OF_CHANGES = (judge.LOSSY_CHANGE, judge.MANUAL_CHANGE, judge.ORDERED_CHANGE)
 _OF_OUTPUT = (
     *(output.EDITED_BY_HAND, output.NOT_OURS),
     *(output.UNWRITABLE_OUTPUT, output.UNREADABLE_MANIFEST),
+    *(refusals.SETTINGS_TOO_LARGE, refusals.ENVIRONMENT_REFUSED),
 )
 _OF_POLICIES = tuple(found for policy in policies.POLICIES for found in policies.findings_of(policy))
 

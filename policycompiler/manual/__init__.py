@@ -38,6 +38,7 @@ _CHAPTERS_OF_ROOMS = {
     "model": "sources",
     "policies": "rules",
     "findings": "rules",
+    "emitters": "output",
     "output": "output",
     "verify": "reality",
 }
