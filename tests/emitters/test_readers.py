@@ -28,6 +28,8 @@ def readers_of(path: str) -> set[Reader]:
     if path in {"compose.yaml", ".env.example"}:
         return {*_CONFIGURATION, Reader.WORKER, Reader.BEAT}
     folder, _, name = path.rpartition("/")
+    if folder == "kubernetes/base":
+        return readers_of_manifest(name)
     if folder == "prometheus":
         return {Reader.ALERT}
     if path in {"routing.json", "ROUTING.md"}:
@@ -36,6 +38,15 @@ def readers_of(path: str) -> set[Reader]:
         return {Reader.BEAT}
     # What starts all of them at once is of workers and of beat.
     return {Reader.WORKER} if name.endswith(".sh") or "@" in name else {Reader.WORKER, Reader.BEAT}
+
+
+def readers_of_manifest(name: str) -> set[Reader]:
+    """Who acts on a file of the base."""
+    if name == "celeryconfig.py":
+        return _CONFIGURATION
+    if name.endswith("-rules.yaml"):
+        return {Reader.ALERT}
+    return {Reader.BEAT} if name.endswith("-beat.yaml") else {Reader.WORKER, Reader.BEAT}
 
 
 def key_of(setting: Setting) -> Key:

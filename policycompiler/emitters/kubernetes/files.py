@@ -71,7 +71,7 @@ def _beat(plan: Reading) -> Component:
 
 def _authentication(plan: Reading) -> Component:
     found = scaling.authentication(plan)
-    needed = next(each for each in plan.broker.scalers if each.kind == plan.text(APP, "scaler"))
+    needed = scaling.scaler_of(plan)
     says = (
         f"How KEDA reaches the broker. The Secret must have {needed.secrets[needed.needed]}; "
         "other keys may be absent."

@@ -122,7 +122,7 @@ def network_policies(plan: Plan) -> list[Object]:
     name = part_name(plan, NETWORK)
     every: Object = {"podSelector": {"matchLabels": of_service(plan)}, "policyTypes": ["Ingress"]}
     found = [made("NetworkPolicy", "networking.k8s.io/v1", name, labels(plan, name, NETWORK), spec=every)]
-    if plan.find(APP, "exporter_image") is not None:
+    if "exporter_image" in plan.keys(APP):
         exporter_name = part_name(plan, EXPORTER)
         metrics: Object = {
             "podSelector": {"matchLabels": selector(plan, exporter_name, EXPORTER)},

@@ -9,6 +9,7 @@ from __future__ import annotations
 from policycompiler.emitters.base import one_line
 from policycompiler.emitters.commands import whole_seconds
 from policycompiler.emitters.kubernetes.objects import WORKER, Object, labels, made, part_name
+from policycompiler.knowledge.brokers.broker import Scaler
 from policycompiler.knowledge.kubernetes import SCALING
 from policycompiler.plan import APP, Plan, Scope
 
@@ -16,6 +17,16 @@ _POLL_SECONDS = 15
 _REMOVE_SECONDS = 60
 _FAILURES = 3
 """Failed looks at the broker before the fallback applies."""
+
+
+def scaler_of(plan: Plan) -> Scaler:
+    """How KEDA counts the messages. Raises `LookupError` if the broker has no such scaler."""
+    kind = plan.text(APP, "scaler")
+    for each in plan.broker.scalers:
+        if each.kind == kind:
+            return each
+    message = f"{plan.broker.label} has no scaler {kind}"
+    raise LookupError(message)
 
 
 def is_scaled(plan: Plan, worker: Scope) -> bool:
@@ -97,17 +108,16 @@ def _trigger_name(number: int) -> str:
 
 
 def _trigger(plan: Plan, number: int, source: str, messages: str) -> Object:
-    kind = plan.text(APP, "scaler")
-    scaler = next(each for each in plan.broker.scalers if each.kind == kind)
+    scaler = scaler_of(plan)
     fields = plan.value(APP, "scaler_fields")
     assert isinstance(fields, dict)
     metadata = {key: one_line(str(value)) for key, value in sorted(fields.items())}
     found: Object = {
-        "type": kind,
+        "type": scaler.kind,
         "name": _trigger_name(number),
         "metadata": {**metadata, scaler.source: source, scaler.target: messages},
     }
-    if plan.find(APP, "scaler_secrets") is not None:
+    if "scaler_secrets" in plan.keys(APP):
         found["authenticationRef"] = {"name": part_name(plan, SCALING)}
     return found
 

@@ -185,9 +185,20 @@ def _lists(plan: Plan, queue: Scope) -> list[str]:
         return [queue.name]
     found = options.get("priority_steps")
     steps = [int(str(step)) for step in found] if isinstance(found, list) and found else KOMBU_STEPS
-    sent = {plan.get(Scope("task", task), "options.priority") for task in plan.texts(queue, "tasks")}
-    numbers = [number for number in sent if isinstance(number, int)]
-    if not numbers and found is None and plan.find(APP, "task_default_priority") is None:
+    if not _has_priorities(plan, queue, pinned=found is not None):
         return [name]
     separator = str(options.get("sep") or SEPARATOR)
     return [name if not step else f"{name}{separator}{step}" for step in steps]
+
+
+def _has_priorities(plan: Plan, queue: Scope, *, pinned: bool) -> bool:
+    """Whether messages of a queue have several priorities. Pinned steps may be for publishers elsewhere."""
+    schedules = [each for each in plan.scopes("schedule") if plan.get(each, "options.priority")]
+    own = {*plan.texts(queue, "tasks")}
+    tasks = [task.name for task in plan.scopes("task") if plan.find(task, "options.priority")]
+    return bool(
+        own.intersection(tasks)
+        or own.intersection(plan.text(each, "task") for each in schedules)
+        or plan.find(APP, "task_default_priority")
+        or (pinned and not tasks)
+    )
