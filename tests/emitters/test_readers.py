@@ -20,16 +20,16 @@ SOURCES = sorted(EVERYTHING.glob("*.yaml"))
 _CONFIGURATION = {Reader.CONFIGURATION, Reader.ANNOTATION, Reader.BEAT_CONFIGURATION}
 
 
-def readers_of(path: str) -> set[Reader]:
+def readers_of(path: str) -> set[Reader]:  # noqa: PLR0911 - one for each kind of file
     """Who acts on a file."""
+    if path.startswith("kubernetes/"):
+        return readers_of_manifest(path.rpartition("/")[2])
     if path == "celeryconfig.py":
         return _CONFIGURATION
     # They name every process, and contain a hash of the configuration.
     if path in {"compose.yaml", ".env.example"}:
         return {*_CONFIGURATION, Reader.WORKER, Reader.BEAT}
     folder, _, name = path.rpartition("/")
-    if folder == "kubernetes/base":
-        return readers_of_manifest(name)
     if folder == "prometheus":
         return {Reader.ALERT}
     if path in {"routing.json", "ROUTING.md"}:
