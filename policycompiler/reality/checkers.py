@@ -5,6 +5,7 @@ No program changes a file or starts a process of the deployment.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -40,6 +41,10 @@ class Checker(NamedTuple):
     patterns: tuple[str, ...]
     judge: Callable[[str, Path, Sequence[str], Mapping[str, str]], Iterator[Problem]]
 
+    def found(self) -> str | None:
+        """The path of its program; None if it is not installed."""
+        return _found(self.program)
+
     def files(self, paths: Sequence[str]) -> list[str]:
         """The files that it judges."""
         return [path for path in paths if any(fnmatchcase(path, pattern) for pattern in self.patterns)]
@@ -63,7 +68,7 @@ def check(folder: Path, paths: Sequence[str], variables: Mapping[str, str]) -> R
     used: list[str] = []
     for checker in CHECKERS:
         files = checker.files(paths)
-        program = _found(checker.program)
+        program = checker.found()
         if not files:
             continue
         if program is None:
@@ -136,6 +141,32 @@ def loads(python: str, folder: Path, variables: Mapping[str, str]) -> str:
         return next((each.text for each in _celery(python, folder, ["celeryconfig.py"], variables)), "")
     except (OSError, subprocess.TimeoutExpired) as problem:
         return f"{python} could not be run: {problem}"
+
+
+_SETTINGS = """
+import importlib.util, json, re, sys, types
+sys.dont_write_bytecode = True
+spec = importlib.util.spec_from_file_location("celeryconfig", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+said = {}
+for name, value in vars(module).items():
+    if not name.startswith("__") and not isinstance(value, (types.ModuleType, types.FunctionType, type)):
+        said[name] = re.sub(" at 0x[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", repr(value))
+print(json.dumps(said))
+"""
+
+
+def settings(text: str, variables: Mapping[str, str]) -> dict[str, str] | None:
+    """The settings of a configuration module, each as text; None if it cannot be loaded."""
+    with tempfile.TemporaryDirectory(prefix="policycompiler-") as aside:
+        path = Path(aside) / "celeryconfig.py"
+        path.write_text(text, encoding="utf-8")
+        ended = _run([sys.executable, "-c", _SETTINGS, str(path)], Path(aside), variables)
+    if ended.returncode:
+        return None
+    found: dict[str, str] = json.loads(ended.stdout)
+    return found
 
 
 def _celery(

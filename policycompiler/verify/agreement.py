@@ -25,8 +25,8 @@ from policycompiler.verify.words import shown
 
 FILE_DISAGREES = error("PC805", "file-disagrees")
 
-_STARTING = ("launch/", "systemd/", "supervisor/", "compose.yaml", "kubernetes/")
-"""The files that start processes, by the beginnings of their paths; each begins a target."""
+_STARTING = ("launch/", "systemd/", "supervisor/")
+"""The folders of text files that start processes; documents are compared value by value."""
 _OF_THE_TARGET = frozenset({"schedule", "schedule_filename"})
 """Options that each target fills in by itself."""
 _FIRST = {"INSTANCE": "1", "process_num": "1", "systemd_i": "1"}
@@ -48,7 +48,7 @@ def findings(plan: Plan, folder: Path, names: Iterable[str]) -> Iterator[Diagnos
 
 
 def _is_read(name: str) -> bool:
-    return name.endswith((".sh", ".service", ".conf", ".yaml"))
+    return name.endswith((".sh", ".service", ".conf"))
 
 
 def _of_target(plan: Plan, folder: Path, target: str, names: list[str]) -> Iterator[Diagnostic]:
@@ -83,8 +83,8 @@ def _worker(plan: Plan, command: Command) -> Scope | None:
 
 
 def _prefixes(service: str) -> tuple[str, ...]:
-    """What stands before the name of a worker in the names of processes: systemd, supervisor, Compose."""
-    return (f"{service}-worker-", f"{service}-", "worker-")
+    """What stands before the name of a worker in the names of processes of systemd and supervisor."""
+    return (f"{service}-worker-", f"{service}-")
 
 
 def _differences(plan: Plan, scope: Scope, command: Command, target: str) -> Iterator[str]:
@@ -108,13 +108,12 @@ def _of_worker(plan: Plan, scope: Scope, command: Command, target: str) -> Itera
     """Differences in the environment and in the number of processes, where the file says it."""
     if target != "launch/":
         for name, value in planned_commands.worker_environment(plan, scope):
-            # Compose has a `$` twice.
-            if command.environment.get(str(name)) not in (value, value.replace("$", "$$")):
+            if command.environment.get(str(name)) != value:
                 yield f"variable `{name}` does not have its planned value"
-    if target in ("compose.yaml", "supervisor/"):
+    if target == "supervisor/":
         processes = int(plan.number(scope, "replicas"))
         placed = {int(str(_workers(plan, host).get(scope.name, processes))) for host in plan.scopes("host")}
-        if command.replicas not in ({processes} if target == "compose.yaml" or not placed else placed):
+        if command.replicas not in (placed or {processes}):
             yield f"{command.replicas} processes start, planned {processes}"
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from policycompiler.diagnostics import Diagnostic, Place, error, info
 from policycompiler.plan import APP, Plan
 from policycompiler.reality import checkers
-from policycompiler.verify import agreement
+from policycompiler.verify import agreement, documents
 from policycompiler.verify.words import listed
 
 FILE_REFUSED = error("PC800", "file-refused")
@@ -58,7 +58,11 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
         yield FILE_REFUSED.at(
             (), problem.text, help="compile again; if that does not help, report a bug", place=place
         )
-    yield from agreement.findings(plan, folder, there)
+    disagreeing = [*agreement.findings(plan, folder, there)]
+    yield from disagreeing
+    told = {each.place.file for each in disagreeing if each.place is not None}
+    rest = [name for name in there if (folder / name).as_posix() not in told]
+    yield from documents.findings(plan, folder, rest, variables(plan))
     for program, files in sorted(report.missing.items()):
         kind = CHECKER_REQUIRED if require_all else CHECKER_MISSING
         message = f"`{program}` is not installed, so nothing judged {listed(dict.fromkeys(files))}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from policycompiler.emitters.base import Raw, Reading, one_line
 from policycompiler.emitters.python import Call, InOrder, laid_out, python_literal
+from policycompiler.knowledge.cron_dialects import FIELDS
 from policycompiler.plan import APP, BEAT, Scope, Value
 
 
@@ -64,7 +65,8 @@ def _when(reading: Reading, scope: Scope) -> object:
 
 def _restricting(fields: Value) -> dict[str, Value]:
     assert isinstance(fields, dict)
-    return {key: value for key, value in fields.items() if value != "*"}
+    # In the order of a crontab: a plan that was read from a file has its keys sorted.
+    return {each.key: fields[each.key] for each in FIELDS if fields.get(each.key, "*") != "*"}
 
 
 def _in_words(reading: Reading, scope: Scope) -> str:
