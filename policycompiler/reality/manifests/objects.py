@@ -32,6 +32,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
+_UNCLEAR = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+|0o[0-7]+|[yYnN]")
 _FACTORS = {
     "": 1.0,
     "m": 0.001,
@@ -92,11 +93,24 @@ def parse(file: str, text: str) -> tuple[list[Document], list[Problem]]:
             return found, [Problem(file, at, " ".join(str(problem).split()))]
         if isinstance(fields, dict):
             found.append(Document(file, line, fields))
+        unclear = [*_unclear(part)]
+        if unclear:
+            return found, [
+                Problem(file, line + at, f"`{word}` is no text for Kubernetes; write quotes")
+                for at, word in unclear
+            ]
         line += part.count("\n") + 1
     return found, []
 
 
-class _Loader(yaml.SafeLoader):
+def _unclear(text: str) -> Iterator[tuple[int, str]]:
+    """Words without quotes that are text here, and numbers or flags for the YAML reader of Kubernetes."""
+    for token in yaml.scan(text, Loader=yaml.CSafeLoader):
+        if isinstance(token, yaml.ScalarToken) and token.plain and _UNCLEAR.fullmatch(token.value):
+            yield token.start_mark.line, token.value
+
+
+class _Loader(yaml.CSafeLoader):
     """Refuses a key that is there twice, as Kubernetes does."""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from policycompiler.reality.manifests import lint
-from policycompiler.reality.manifests.objects import LIST, Document, parse
+from policycompiler.reality.manifests.objects import Document, parse
 from policycompiler.reality.problem import Problem
 
 _PATIENCE_SECONDS = 120
@@ -75,13 +75,13 @@ def validate(
 ) -> Iterator[Problem]:
     """Compares the objects of the base with the schemas of Kubernetes; it has none of custom kinds."""
     del variables
-    for file in files:
-        documents, _ = parse(file, (folder / file).read_text("utf-8", errors="replace"))
-        if "/overlays/" in file or any(each.kind == LIST for each in documents):
-            continue
-        ended = _run([program, "--strict", "--no-warn", "--quiet", file], folder)
-        said = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
-        for line in said if ended.returncode else ():
+    own = [file for file in files if "/overlays/" not in file and not file.endswith(_LISTS)]
+    ended = _run([program, "--strict", "--no-warn", "--quiet", *own], folder) if own else None
+    if ended is None or not ended.returncode:
+        return
+    for line in (ended.stdout + ended.stderr).splitlines():
+        if line.strip():
+            file = next((file for file in own if f" {file} " in line), own[0])
             yield Problem(file, 1, line[:_LONGEST])
 
 
