@@ -87,24 +87,21 @@ def base(plan: Plan, folder: str) -> Iterator[OutputFile]:
         names.append(each.name)
         yield each.reading.file(f"{folder}/{each.name}.yaml", written(each.says, each.objects))
     yield containers.configuration(plan)._replace(path=f"{folder}/{containers.CONFIGURATION}")
-    options: Object = {
-        "labels": labels(listing, part_name(listing, CONFIGURATION), CONFIGURATION),
-        "immutable": True,
-    }
     document = kustomization(
         listing,
         [f"{name}.yaml" for name in names],
-        [
-            {
-                "name": part_name(listing, CONFIGURATION),
-                "files": [containers.CONFIGURATION],
-                "options": options,
-            }
-        ],
+        [generator(listing)],
     )
     for worker in plan.scopes("worker"):
         listing.text(worker, "kubernetes_name")
     yield listing.file(f"{folder}/{KUSTOMIZATION}", HEADING + yaml_text(document))
+
+
+def generator(plan: Plan, **more: object) -> Object:
+    """What makes the ConfigMap. An overlay repeats the options, or Kustomize drops them."""
+    name = part_name(plan, CONFIGURATION)
+    options: Object = {"labels": labels(plan, name, CONFIGURATION), "immutable": True}
+    return {"name": name, **more, "files": [containers.CONFIGURATION], "options": options}
 
 
 def kustomization(

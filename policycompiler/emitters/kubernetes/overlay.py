@@ -15,11 +15,11 @@ from policycompiler.emitters.kubernetes.files import (
     KUSTOMIZATION,
     Component,
     components,
+    generator,
     kustomization,
     written,
 )
-from policycompiler.emitters.kubernetes.objects import Object, part_name
-from policycompiler.knowledge.kubernetes import CONFIGURATION
+from policycompiler.emitters.kubernetes.objects import Object
 from policycompiler.plan import Plan
 
 _TO_BASE = "../../base"
@@ -69,8 +69,7 @@ def overlay(plan: Plan, environment: Plan, folder: str) -> Iterator[OutputFile]:
     generators: list[Object] = []
     settings = containers.configuration(environment)
     if settings.text != containers.configuration(plan).text:
-        name = part_name(listing, CONFIGURATION)
-        generators.append({"name": name, "behavior": "replace", "files": [containers.CONFIGURATION]})
+        generators.append(generator(listing, behavior="replace"))
         yield settings._replace(path=f"{folder}/{containers.CONFIGURATION}")
     document = kustomization(listing, resources, generators, **({"patches": patches} if patches else {}))
     yield listing.file(f"{folder}/{KUSTOMIZATION}", HEADING + yaml_text(document))
