@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from policycompiler import emitters, load, model, policies
 from policycompiler.diagnostics import Diagnostic, Severity
-from policycompiler.emitters import refusals
 from policycompiler.emitters.base import OutputFile
+from policycompiler.findings import refused_outputs
 from policycompiler.findings.catalogue import FINDINGS
+from policycompiler.findings.empty_targets import empty_targets
 from policycompiler.findings.judge import Verdict, judge
 from policycompiler.findings.rules import Rules, read_rules
 from policycompiler.plan import Plan
@@ -106,12 +107,14 @@ def compile_workload(
     wanted = rules.policy.targets or emitters.TARGETS if targets is None else targets
     if not wanted or plan is None or compilation.failed:
         return compilation
+    if empty := [*empty_targets(plan, targets or ())]:
+        return compilation._replace(diagnostics=[*verdict.diagnostics, *empty])
     plans: dict[str, Plan] = {}
     if environment is None and emitters.shows_environments(plan, wanted):
         plans, refused = _environments(document, rules, judged)
         found += refused
     files = emitters.emit(plan, wanted, plans)
-    verdict = judged([*found, *refusals.of_files(files)], waivers)
+    verdict = judged([*found, *refused_outputs.of_files(files)], waivers)
     compilation = compilation._replace(diagnostics=verdict.diagnostics, hidden=verdict.hidden)
     return compilation if compilation.failed else compilation._replace(files=files)
 
@@ -126,7 +129,8 @@ def _environments(
         other, unread = document.environment(name)
         waivers, plan, found = _decide(other, rules)
         verdict = judged([*unread, *found], waivers)
-        wrong = [*refusals.of_environment(name, verdict.diagnostics, document.environment_place(name))]
+        place = document.environment_place(name)
+        wrong = [*refused_outputs.of_environment(name, verdict.diagnostics, place)]
         refused += wrong
         if plan is not None and not wrong:
             plans[name] = plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import Protocol, cast
@@ -61,6 +61,12 @@ def shows_environments(plan: Plan, targets: Sequence[str]) -> bool:
 def emitter(name: str) -> Emitter:
     """An emitter by its module, imported only when something is emitted: other commands need none."""
     return cast("Emitter", import_module(f"{__name__}.{name}"))
+
+
+def missing(plan: Plan, target: str) -> str:
+    """What a plan lacks for a target, in words; empty if the target has files."""
+    needs: Callable[[Plan], str] | None = getattr(emitter(target), "missing", None)
+    return "" if needs is None else needs(plan)
 
 
 def emit(

@@ -34,6 +34,11 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         yield _file(Reading(plan))
 
 
+def missing(plan: Plan) -> str:
+    """What the target needs and the plan lacks."""
+    return containers.missing(plan)
+
+
 def text(value: object) -> str:
     """Text that Compose takes as it is; a `$` would name a variable."""
     return one_line(value).replace("$", "$$")

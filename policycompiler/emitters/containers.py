@@ -32,6 +32,11 @@ def has_containers(plan: Plan) -> bool:
     return plan.find(APP, "image") is not None
 
 
+def missing(plan: Plan) -> str:
+    """What targets with containers need and the plan lacks."""
+    return "" if has_containers(plan) else "the workload and the policy file have no `deploy: {image: …}`"
+
+
 def worker_words(
     plan: Plan, worker: Scope, escape: Callable[[str], str], variable: Callable[[str], str]
 ) -> list[str]:

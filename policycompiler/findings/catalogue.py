@@ -10,8 +10,7 @@ from types import MappingProxyType
 
 from policycompiler import output, policies, verify
 from policycompiler.diagnostics import Finding
-from policycompiler.emitters import refusals
-from policycompiler.findings import baseline, judge
+from policycompiler.findings import baseline, empty_targets, judge, refused_outputs
 from policycompiler.load.files import TOO_LARGE, UNREADABLE
 from policycompiler.load.merge import DECLARED_TWICE, UNKNOWN_ENVIRONMENT, UNUSED_DEFAULTS
 from policycompiler.load.parse import (
@@ -34,13 +33,18 @@ _OF_THE_MODEL = (UNKNOWN_KEY, MISSING_KEY, WRONG_TYPE, INVALID_VALUE, SECRET_VAL
 _OF_RULES = (
     *(policies.UNTUNABLE_POLICY, policies.TOO_MANY_ERRORS),
     *(judge.WAIVER_NOT_ALLOWED, judge.WAIVER_UNUSED, judge.UNKNOWN_FINDING, judge.SEVERITY_FIXED),
-    *(judge.UNKNOWN_TARGET, baseline.BASELINE_ENTRY_GONE, baseline.INVALID_BASELINE),
+    *(
+        judge.UNKNOWN_TARGET,
+        empty_targets.TARGET_EMPTY,
+        baseline.BASELINE_ENTRY_GONE,
+        baseline.INVALID_BASELINE,
+    ),
 )
 _OF_CHANGES = (judge.LOSSY_CHANGE, judge.MANUAL_CHANGE, judge.ORDERED_CHANGE)
 _OF_OUTPUT = (
     *(output.EDITED_BY_HAND, output.NOT_OURS),
     *(output.UNWRITABLE_OUTPUT, output.UNREADABLE_MANIFEST),
-    *(refusals.SETTINGS_TOO_LARGE, refusals.ENVIRONMENT_REFUSED),
+    *(refused_outputs.SETTINGS_TOO_LARGE, refused_outputs.ENVIRONMENT_REFUSED),
 )
 _OF_POLICIES = tuple(found for policy in policies.POLICIES for found in policies.findings_of(policy))
 

@@ -38,7 +38,6 @@ _CHAPTERS_OF_ROOMS = {
     "model": "sources",
     "policies": "rules",
     "findings": "rules",
-    "emitters": "output",
     "output": "output",
     "verify": "reality",
 }

@@ -1,8 +1,7 @@
-"""What the readers of process files accept, and what loses tasks or leaves a worker down all the same.
+"""Files that their readers accept, and that still lose tasks, leave a worker down, or show a password.
 
-Each lint reads one kind of file and yields the problems of it. The fields and values that it requires are
-those that keep the promise of a stop: only Celery's main process gets TERM, and a process that ends starts
-again.
+Each lint reads one kind of file and yields its problems. A worker needs two things of what starts it: at a
+stop only Celery's main process gets TERM, and a process that ends starts again.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Refuses:
     PC805 file-disagrees: compile again.
-        when: a compiled file starts a worker or beat with other options, queues, times or numbers than the
-            plan says, or does not start one.
+        when: a value in a compiled file differs from the plan, or a worker that is in the plan is missing.
 """
 
 from __future__ import annotations

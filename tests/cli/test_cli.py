@@ -501,7 +501,7 @@ class TestCompile:
         written = {path.relative_to("build").parts[0] for path in Path("build").rglob("*")}
         assert written == {
             *("celeryconfig.py", "routing.json", "ROUTING.md", "launch", "Procfile", "systemd"),
-            *("supervisor", "prometheus", "plan.json", "manifest.json"),
+            *("supervisor", "prometheus", "plan.json", "manifest.json", ".env.example"),
         }
         assert json.loads(Path("build/manifest.json").read_text("utf-8"))["format"] == 1
 
@@ -539,6 +539,7 @@ class TestCompile:
 
     @pytest.mark.parametrize("target", TARGETS)
     def test_every_target_can_be_printed(self, target):
+        put(WORKLOAD + 'deploy: {image: "registry.example/shop:1.4.2"}\n')
         found = run("compile", "workload.yaml", "--stdout", "--target", target)
         assert (found.exit_code, found.stderr) == (0, "")
         assert "==> plan.json" not in found.stdout

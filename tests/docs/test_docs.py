@@ -64,10 +64,6 @@ def test_the_language_page_names_every_field(field: str) -> None:
     assert re.search(rf"(?<![a-z_]){field}(?![a-z_])", LANGUAGE)
 
 
-def test_the_language_page_says_what_is_not_followed_yet() -> None:
-    assert "`hosts`" in LANGUAGE.partition("## Not followed yet")[2]
-
-
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_the_page_of_commands_names_every_command(command: str) -> None:
     assert f"policycompiler {command}" in COMMAND_PAGE

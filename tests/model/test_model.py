@@ -504,7 +504,7 @@ REFUSED = [
     ),
     (
         "workers: {w: {replicas: 1001}}",
-        Found("invalid-value", "1:25", "a worker has 0 to 1000 processes", ""),
+        Found("invalid-value", "1:25", "the value must be at most 1000", ""),
     ),
     (
         "workers: {w: {options: {optimization: fast}}}",

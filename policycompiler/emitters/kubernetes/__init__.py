@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from policycompiler.emitters import containers
 from policycompiler.emitters.base import OutputFile
 from policycompiler.emitters.commands import name as plain_name
-from policycompiler.emitters.containers import has_containers
 from policycompiler.emitters.kubernetes.files import base
 from policycompiler.emitters.kubernetes.overlay import overlay
 from policycompiler.plan import Plan
@@ -24,13 +24,18 @@ BASE, OVERLAYS = "kubernetes/base", "kubernetes/overlays"
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
     """The files of the base, if there is an image."""
-    if has_containers(plan):
+    if containers.has_containers(plan):
         yield from base(plan, BASE)
+
+
+def missing(plan: Plan) -> str:
+    """What the target needs and the plan lacks."""
+    return containers.missing(plan)
 
 
 def overlays(plan: Plan, environments: Mapping[str, Plan]) -> Iterator[OutputFile]:
     """The overlay of each environment, which has a plan of its own."""
-    if has_containers(plan):
+    if containers.has_containers(plan):
         for name, environment in environments.items():
-            if has_containers(environment):
+            if containers.has_containers(environment):
                 yield from overlay(plan, environment, f"{OVERLAYS}/{plain_name(name)}")

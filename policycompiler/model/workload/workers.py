@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import (
@@ -127,9 +128,9 @@ def _processes(value: object) -> object:
     if isinstance(value, dict) or value is None:
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        raise refuse("write a whole number of processes, or {min: 1, max: 4} if the platform scales them")
+        raise PydanticKnownError("int_type")
     if not 0 <= value <= MOST_REPLICAS:
-        raise refuse("a worker has 0 to 1000 processes")
+        raise refuse("the value must be at least 0" if value < 0 else "the value must be at most 1000")
     return value
 
 

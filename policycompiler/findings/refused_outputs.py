@@ -1,4 +1,4 @@
-"""What prevents a whole output although the plan is correct.
+"""What prevents output although the plan is correct: other environments, and limits of the readers.
 
 Refuses:
     PC951 settings-too-large: declare tasks by globs, or leave out the target `kubernetes`.
