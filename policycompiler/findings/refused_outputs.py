@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from policycompiler.diagnostics import Diagnostic, Place, Severity, error
+from policycompiler.diagnostics import Diagnostic, Place, Severity, error, warning
 from policycompiler.emitters.base import OutputFile
 from policycompiler.knowledge.kubernetes import LARGEST_CONFIG_MAP_BYTES
 from policycompiler.quantities import size
 
 SETTINGS_TOO_LARGE = error("PC951", "settings-too-large")
-ENVIRONMENT_REFUSED = error("PC952", "environment-refused")
+ENVIRONMENT_REFUSED = warning("PC952", "environment-refused")
 
 _MANIFESTS, _SETTINGS = "kubernetes/", "/celeryconfig.py"
 

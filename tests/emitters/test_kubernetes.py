@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from math import ceil
 
 import pytest
+from extracted.kubernetes import processes
 from fleet_plans import HOSTILE, HOSTILE_ENVIRONMENT
 from manifests import as_kubernetes_reads, by_kind, compiled, container, judge, of_text, rendered
 from places import EVERYTHING, EXAMPLES
 
+from policycompiler.compiler import compile_workload
 from policycompiler.reality.checkers import check
 
 SOURCES = [
@@ -164,4 +167,29 @@ def test_without_an_image_there_are_no_manifests(tmp_path):
     source.write_text(
         "version: 1\nservice: shop\napp: shop.app\nbroker: {transport: redis, url: '${B}'}\nqueues: {q: {}}\n"
     )
-    assert not compiled(source, tmp_path / "build").exists()
+    assert not any(file.path.startswith("kubernetes/") for file in compile_workload([source]).files)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_processes_are_those_of_the_plan(source, tmp_path):
+    folder = compiled(source, tmp_path)
+    plan = compile_workload([source], targets=()).plan
+    assert plan is not None
+    found = {each.worker: each for each in processes(folder / "base") if each.kind == "worker"}
+    assert [*found] == [scope.name for scope in plan.scopes("worker")]
+    for scope in plan.scopes("worker"):
+        each = found[scope.name]
+        bounds = plan.get(scope, "scaling")
+        assert each.replicas == (
+            (bounds["min"], bounds["max"]) if isinstance(bounds, dict) else plan.value(scope, "replicas")
+        )
+        assert [*each.queues] == plan.texts(scope, "queues")
+        assert each.grace_seconds == ceil(plan.number(scope, "stop_timeout_seconds"))
+        assert each.memory_bytes == plan.get(scope, "memory_limit_bytes")
+        assert each.environment == {key: str(value) for key, value in environment(plan, scope).items()}
+    beats = [each for each in processes(folder / "base") if each.kind == "beat"]
+    assert [each.replicas for each in beats] == [1] * len(plan.scopes("beat"))
+
+
+def environment(plan, scope):
+    return plan.get(scope, "environment") or {}

@@ -75,7 +75,8 @@ def test_an_environment_with_errors_is_a_finding_at_its_place(tmp_path):
     compilation = compile_workload([source], targets=["kubernetes"])
     found = [each for each in compilation.diagnostics if each.name == "environment-refused"]
     assert [(each.path[-1], each.place.line) for each in found if each.place] == [("bad", 9), ("worse", 10)]
-    assert compilation.files == []
+    overlays = {file.path.split("/")[2] for file in compilation.files if "/overlays/" in file.path}
+    assert overlays == {"good"}
     assert "policycompiler check --env bad" in found[0].help
 
 

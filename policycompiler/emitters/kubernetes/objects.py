@@ -55,12 +55,18 @@ def of_service(plan: Plan) -> dict[str, str]:
     return {f"{_LABEL}/name": APPLICATION, f"{_LABEL}/part-of": prefix(plan)}
 
 
-def made(kind: str, version: str, name: str, labelled: Mapping[str, str], **parts: object) -> Object:
-    """An object: `version` is its `apiVersion`, and `parts` are its other top-level parts."""
+def made(
+    kind: str, version: str, name: str, labelled: Mapping[str, str], worker: str = "", **parts: object
+) -> Object:
+    """An object: `version` is its `apiVersion`, and `parts` are its other top-level parts.
+
+    `worker` is the name of the worker in the plan, which may have other letters than the object's name.
+    """
+    annotations = {"annotations": {f"{MANAGER}/worker": one_line(worker)}} if worker else {}
     return {
         "apiVersion": version,
         "kind": kind,
-        "metadata": {"name": name, "labels": {**labelled}},
+        "metadata": {"name": name, "labels": {**labelled}, **annotations},
         **parts,
     }
 

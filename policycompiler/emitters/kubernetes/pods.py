@@ -63,7 +63,7 @@ def worker(plan: Plan, scope: Scope) -> Object:
         spec["minReadySeconds"] = _STABLE_SECONDS
     spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     spec["template"] = template(plan, labels(plan, name, WORKER), [container], volumes, grace)
-    return made("Deployment", "apps/v1", name, labels(plan, name, WORKER), spec=spec)
+    return made("Deployment", "apps/v1", name, labels(plan, name, WORKER), scope.name, spec=spec)
 
 
 def _has_processes(plan: Plan, scope: Scope) -> bool:
