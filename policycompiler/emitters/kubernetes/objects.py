@@ -56,7 +56,7 @@ def of_service(plan: Plan) -> dict[str, str]:
 
 
 def made(
-    kind: str, version: str, name: str, labelled: Mapping[str, str], worker: str = "", **parts: object
+    kind: str, version: str, name: str, labeled: Mapping[str, str], worker: str = "", **parts: object
 ) -> Object:
     """An object: `version` is its `apiVersion`, and `parts` are its other top-level parts.
 
@@ -66,7 +66,7 @@ def made(
     return {
         "apiVersion": version,
         "kind": kind,
-        "metadata": {"name": name, "labels": {**labelled}, **annotations},
+        "metadata": {"name": name, "labels": {**labeled}, **annotations},
         **parts,
     }
 

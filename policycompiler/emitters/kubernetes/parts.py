@@ -129,8 +129,8 @@ def network_policies(plan: Plan) -> list[Object]:
             "policyTypes": ["Ingress"],
             "ingress": [{"ports": [{"protocol": "TCP", "port": METRICS_PORT}]}],
         }
-        labelled = labels(plan, exporter_name, EXPORTER)
-        found.append(made("NetworkPolicy", "networking.k8s.io/v1", exporter_name, labelled, spec=metrics))
+        labeled = labels(plan, exporter_name, EXPORTER)
+        found.append(made("NetworkPolicy", "networking.k8s.io/v1", exporter_name, labeled, spec=metrics))
     return found
 
 

@@ -126,7 +126,7 @@ def schedule_claim(plan: Plan) -> Object | None:
 
 def template(
     plan: Plan,
-    labelled: dict[str, str],
+    labeled: dict[str, str],
     pod_containers: Sequence[Object],
     volumes: Sequence[Object],
     grace_seconds: int | None,
@@ -148,7 +148,7 @@ def template(
     }
     if grace_seconds is not None:
         spec = {"terminationGracePeriodSeconds": grace_seconds, **spec}
-    return {"metadata": {"labels": labelled}, "spec": spec}
+    return {"metadata": {"labels": labeled}, "spec": spec}
 
 
 def privileges() -> Object:

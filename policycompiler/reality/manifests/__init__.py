@@ -1,4 +1,4 @@
-"""What the schemas of Kubernetes accept, and what fails or loses tasks all the same.
+"""What the schemas of Kubernetes accept, and what fails or loses tasks anyway.
 
 Each lint reads objects and yields problems. Together they see what `kubernetes-validate` does not: numbers,
 names and labels that must fit each other, probes that kill busy workers, and files that Kustomize misses.

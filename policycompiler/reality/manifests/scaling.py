@@ -29,7 +29,7 @@ def problems(fields: Fields) -> Iterator[str]:
 
 def _budget(spec: Fields) -> Iterator[str]:
     if "minAvailable" in spec:
-        yield "`minAvailable` may block the drain of a node for ever; write `maxUnavailable: 1`"
+        yield "`minAvailable` may block the drain of a node; write `maxUnavailable: 1`"
     elif (whole(spec.get("maxUnavailable")) or 0) < 1:
         yield "`maxUnavailable` must be 1 or more, or no node can be drained"
 
