@@ -9,7 +9,7 @@ result.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -17,9 +17,10 @@ from typing import NamedTuple
 from policycompiler import emitters, load, model, policies
 from policycompiler.diagnostics import Diagnostic, Severity
 from policycompiler.emitters.base import OutputFile
+from policycompiler.findings import refused_outputs
 from policycompiler.findings.catalogue import FINDINGS
 from policycompiler.findings.empty_targets import empty_targets
-from policycompiler.findings.judge import judge
+from policycompiler.findings.judge import Verdict, judge
 from policycompiler.findings.rules import Rules, read_rules
 from policycompiler.plan import Plan
 
@@ -94,18 +95,46 @@ def compile_workload(
     waivers, plan, found = _decide(document, rules) if readable else _Decided((), None, [])
     # A waiver ends with the local day.
     day = today or date.today()  # noqa: DTZ011
-    applied = waivers if apply_waivers else ()
-    judged = judge([*unread, *found], applied, rules.policy, day, rules.baseline, FINDINGS)
+
+    def judged(findings: Sequence[Diagnostic], written: Sequence[load.Data]) -> Verdict:
+        return judge(findings, written if apply_waivers else (), rules.policy, day, rules.baseline, FINDINGS)
+
+    found = [*unread, *found]
+    verdict = judged(found, waivers)
     compilation = Compilation(
-        document, plan, [], judged.diagnostics, hashes, judged.hidden, policy=rules.policy, waivers=waivers
+        document, plan, [], verdict.diagnostics, hashes, verdict.hidden, policy=rules.policy, waivers=waivers
     )
     wanted = rules.policy.targets or emitters.TARGETS if targets is None else targets
-    if wanted and plan is not None and not compilation.failed:
-        empty = [*empty_targets(plan, targets or ())]
-        compilation = compilation._replace(diagnostics=[*judged.diagnostics, *empty])
-        if not empty:
-            compilation = compilation._replace(files=emitters.emit(plan, wanted))
-    return compilation
+    if not wanted or plan is None or compilation.failed:
+        return compilation
+    if empty := [*empty_targets(plan, targets or ())]:
+        return compilation._replace(diagnostics=[*verdict.diagnostics, *empty])
+    plans: dict[str, Plan] = {}
+    if environment is None and emitters.shows_environments(plan, wanted):
+        plans, refused = _environments(document, rules, judged)
+        found += refused
+    files = emitters.emit(plan, wanted, plans)
+    verdict = judged([*found, *refused_outputs.of_files(files)], waivers)
+    compilation = compilation._replace(diagnostics=verdict.diagnostics, hidden=verdict.hidden)
+    return compilation if compilation.failed else compilation._replace(files=files)
+
+
+def _environments(
+    document: load.Document, rules: Rules, judged: Callable[..., Verdict]
+) -> tuple[dict[str, Plan], list[Diagnostic]]:
+    """The plan of each environment, and a finding for each that has none."""
+    plans: dict[str, Plan] = {}
+    refused: list[Diagnostic] = []
+    for name in sorted(document.overlays()):
+        other, unread = document.environment(name)
+        waivers, plan, found = _decide(other, rules)
+        verdict = judged([*unread, *found], waivers)
+        place = document.environment_place(name)
+        wrong = [*refused_outputs.of_environment(name, verdict.diagnostics, place)]
+        refused += wrong
+        if plan is not None and not wrong:
+            plans[name] = plan
+    return plans, refused
 
 
 def _decide(document: load.Document, rules: Rules) -> _Decided:

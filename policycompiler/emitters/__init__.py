@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Protocol, cast
 
 from policycompiler import interrupts
 from policycompiler.emitters.base import OutputFile
-from policycompiler.plan import Plan
+from policycompiler.plan import APP, Plan
 
 
 class Emitter(Protocol):
@@ -21,12 +22,40 @@ class Emitter(Protocol):
         ...
 
 
-TARGETS = ("celeryconfig", "routing", "launch", "systemd", "supervisor", "prometheus", "env", "compose")
+class Overlaid(Emitter, Protocol):
+    """An emitter that also lays out environments."""
+
+    def overlays(self, plan: Plan, environments: Mapping[str, Plan]) -> Iterator[OutputFile]:
+        """Lay out the differences of environments from a plan, each with a plan of its own."""
+        ...
+
+
+TARGETS = (
+    "celeryconfig",
+    "routing",
+    "launch",
+    "systemd",
+    "supervisor",
+    "prometheus",
+    "env",
+    "compose",
+    "kubernetes",
+)
 """Each is the emitter's module and its ID."""
 
 PLAN_FILE = "plan_file"
 _FOR_PEOPLE = frozenset({"routing", "plan"})
 """Targets that also show what is left to Celery; all others tell processes what to do."""
+
+
+_OVERLAID = "kubernetes"
+"""The target that also shows the environments of a workload, in `overlays(plan, environments)`."""
+_NO_ENVIRONMENTS: Mapping[str, Plan] = MappingProxyType({})
+
+
+def shows_environments(plan: Plan, targets: Sequence[str]) -> bool:
+    """Whether one of these targets needs the plan of each environment as well."""
+    return _OVERLAID in targets and plan.find(APP, "image") is not None
 
 
 def emitter(name: str) -> Emitter:
@@ -40,15 +69,20 @@ def missing(plan: Plan, target: str) -> str:
     return "" if needs is None else needs(plan)
 
 
-def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:
-    """The files of these targets and the plan, by path. An exception names the emitter that raised it."""
+def emit(
+    plan: Plan, targets: Sequence[str] = TARGETS, environments: Mapping[str, Plan] = _NO_ENVIRONMENTS
+) -> list[OutputFile]:
+    """The files of these targets and the plan, by path. An exception names the emitter that raised it.
+
+    `environments` are the plans of the environments, for the target that shows them.
+    """
     files: dict[str, OutputFile] = {}
     makers: dict[str, str] = {}
     told = plan.told()
     wanted = (*(target for target in TARGETS if target in targets), PLAN_FILE)
     for each in interrupts.importing(lambda: [emitter(name) for name in wanted]):
         try:
-            for file in each.emit(plan if each.ID in _FOR_PEOPLE else told):
+            for file in _files(each, plan if each.ID in _FOR_PEOPLE else told, environments):
                 # Some file systems do not distinguish `procfile` from `Procfile`.
                 other = makers.setdefault(file.path.casefold(), each.ID)
                 assert other == each.ID, f"{other} writes {file.path} as well"
@@ -57,3 +91,11 @@ def emit(plan: Plan, targets: Sequence[str] = TARGETS) -> list[OutputFile]:
             bug.add_note(f"while the emitter {each.ID} was at work")
             raise
     return [files[path] for path in sorted(files)]
+
+
+def _files(each: Emitter, plan: Plan, environments: Mapping[str, Plan]) -> Iterator[OutputFile]:
+    yield from each.emit(plan)
+    if each.ID == _OVERLAID and environments:
+        yield from cast("Overlaid", each).overlays(
+            plan, {name: environment.told() for name, environment in environments.items()}
+        )

@@ -124,7 +124,7 @@ class _Key(str):
     __slots__ = ()
 
 
-_PLAIN_KEY = re.compile(r"[a-z][a-z]+(_[a-z]+)*")
+_PLAIN_KEY = re.compile(r"[a-z][a-z]+(_[a-z]+|[A-Z][a-z]+)*")
 _OTHER_THAN_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 
 
@@ -158,7 +158,7 @@ def _key(text: str) -> str:
     return _Key(text) if _PLAIN_KEY.fullmatch(text) and text not in _OTHER_THAN_TEXT else text
 
 
-def yaml_text(data: Mapping[str, object]) -> str:
+def yaml_text(data: Mapping[str, object] | list[object]) -> str:
     """YAML in the order given, one line a value."""
     return yaml.dump(
         _with_plain_keys(data), Dumper=_QuotedDumper, sort_keys=False, width=2**20, allow_unicode=True

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from policycompiler import output, policies, verify
 from policycompiler.diagnostics import Finding
-from policycompiler.findings import baseline, empty_targets, judge
+from policycompiler.findings import baseline, empty_targets, judge, refused_outputs
 from policycompiler.load.files import TOO_LARGE, UNREADABLE
 from policycompiler.load.merge import DECLARED_TWICE, UNKNOWN_ENVIRONMENT, UNUSED_DEFAULTS
 from policycompiler.load.parse import (
@@ -44,6 +44,7 @@ _OF_CHANGES = (judge.LOSSY_CHANGE, judge.MANUAL_CHANGE, judge.ORDERED_CHANGE)
 _OF_OUTPUT = (
     *(output.EDITED_BY_HAND, output.NOT_OURS),
     *(output.UNWRITABLE_OUTPUT, output.UNREADABLE_MANIFEST),
+    *(refused_outputs.SETTINGS_TOO_LARGE, refused_outputs.ENVIRONMENT_REFUSED),
 )
 _OF_POLICIES = tuple(found for policy in policies.POLICIES for found in policies.findings_of(policy))
 

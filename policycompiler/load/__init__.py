@@ -78,6 +78,21 @@ class Document(NamedTuple):
                 found.setdefault(name, []).append(json.dumps(overlay, sort_keys=True))
         return {name: sorted(texts) for name, texts in found.items()}
 
+    def environment(self, name: str) -> tuple[Document, list[Diagnostic]]:
+        """The same sources in an environment. Only for a document that is not in one yet."""
+        findings: list[Diagnostic] = []
+        parsed = with_environment(self.per_file, name, findings)
+        data, marks = merged(parsed, findings)
+        return self._replace(data=data, marks=marks, per_file=tuple(parsed)), findings
+
+    def environment_place(self, name: str) -> Place | None:
+        """Where the first file declares an environment."""
+        for _, mark in self.per_file:
+            found = mark.children.get("environments")
+            if found is not None and name in found.children:
+                return found.children[name].key_place
+        return None
+
     def beside(self, file: OneFile | None) -> Document:
         """The same document with the text and places of the policy file, if there is one."""
         if file is None:

@@ -18,7 +18,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from policycompiler.reality import lints
+from policycompiler.reality import lints, manifests
+from policycompiler.reality.manifests import tools
 from policycompiler.reality.problem import Problem
 
 _PATIENCE_SECONDS = 120
@@ -305,6 +306,9 @@ CHECKERS = (
     Checker("lint", "python", ("supervisor/*.conf",), lints.programs),
     Checker("lint", "python", ("compose.yaml",), lints.services),
     Checker("lint", "python", (".env.example",), lints.environment),
+    Checker("lint", "python", ("kubernetes/*.yaml",), manifests.manifests),
+    Checker("kubectl", "kubectl", ("kubernetes/*.yaml",), tools.kubectl),
+    Checker("kubernetes-validate", "kubernetes-validate", ("kubernetes/*.yaml",), tools.validate),
     Checker("promtool check", "promtool", ("prometheus/*.rules.yaml",), _rules),
     Checker("promtool test", "promtool", ("prometheus/*tests.yaml",), _rule_tests),
 )

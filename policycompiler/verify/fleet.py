@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Diagnostic, error, warning
 from policycompiler.knowledge.pools import pool
 from policycompiler.plan import Plan, Scope
+from policycompiler.plan.processes import fewest
 from policycompiler.reality.nodes import Node, Workers
 from policycompiler.reality.seen import Seen
 from policycompiler.verify.words import counted, listed, waiting, worker_path
@@ -37,7 +38,7 @@ WORKER_UNPLANNED = warning("PC849", "worker-unplanned")
 def findings(plan: Plan, found: Workers, broker: Seen | None) -> Iterator[Diagnostic]:
     """The workers that do not run as often as planned, and those that nobody planned."""
     nodes = found.of(plan)
-    wanted = {scope: _replicas(plan, scope) for scope in plan.scopes("worker")}
+    wanted = {scope: fewest(plan, scope)[0] for scope in plan.scopes("worker")}
     if any(wanted.values()) and not any(nodes[scope.name] for scope in wanted):
         message = f"no worker answers; the plan has {counted(sum(wanted.values()), 'replica')} of workers"
         help_text = "start the workers, or check that they use this broker and virtual host"
@@ -62,7 +63,7 @@ def missing(plan: Plan, found: Workers, queue: str) -> bool:
     """Whether a finding about a missing worker already tells that a queue has no consumer."""
     nodes = found.of(plan)
     workers = [Scope("worker", name) for name in plan.texts(Scope("queue", queue), "workers")]
-    return any(_replicas(plan, scope) and not nodes[scope.name] for scope in workers)
+    return any(fewest(plan, scope)[0] and not nodes[scope.name] for scope in workers)
 
 
 def _replicas_of(
@@ -76,15 +77,16 @@ def _replicas_of(
         if not pool(plan.text(scope, "pool")).answers:
             message += f"; its pool {plan.text(scope, 'pool')} does not answer while a task runs"
         yield WORKER_MISSING.at(worker_path(plan, scope.name), message, help=f"start `{scope.name}`")
-    elif seen != replicas:
+    elif not replicas <= seen <= (most := _most(plan, scope)):
         told = f"{seen} answer{'s' if seen == 1 else ''}"
-        message = f"worker `{scope.name}`: {told}, the plan has {counted(replicas, 'replica')}"
+        planned = counted(replicas, "replica") if replicas == most else f"{replicas} to {most} replicas"
+        message = f"worker `{scope.name}`: {told}, the plan has {planned}"
         help_text = "start the others" if seen < replicas else "stop the surplus, or raise `replicas`"
         path = worker_path(plan, scope.name, "replicas")
         yield REPLICAS_DIFFER.at(path, message, help=help_text)
 
 
-def _replicas(plan: Plan, scope: Scope) -> int:
+def _most(plan: Plan, scope: Scope) -> int:
     return int(plan.number(scope, "replicas"))
 
 

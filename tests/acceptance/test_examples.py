@@ -21,12 +21,16 @@ from policycompiler.report.explain import explain
 
 EXAMPLES = ROOT / "examples"
 SHOP = EXAMPLES / "shop"
+CONTAINERS = EXAMPLES / "containers"
 GOLDEN = DATA / "golden" / "shop"
 CASES = [
     pytest.param([EXAMPLES / "minimal.yaml"], None, id="minimal"),
     pytest.param([SHOP], None, id="shop"),
     pytest.param([SHOP], "rabbitmq", id="shop on RabbitMQ"),
     pytest.param([SHOP], "staging", id="shop in staging"),
+    pytest.param([CONTAINERS], None, id="containers"),
+    pytest.param([CONTAINERS], "staging", id="containers in staging"),
+    pytest.param([CONTAINERS], "production", id="containers in production"),
 ]
 
 EVERY_FIELD = [

@@ -20,8 +20,10 @@ SOURCES = sorted(EVERYTHING.glob("*.yaml"))
 _CONFIGURATION = {Reader.CONFIGURATION, Reader.ANNOTATION, Reader.BEAT_CONFIGURATION}
 
 
-def readers_of(path: str) -> set[Reader]:
+def readers_of(path: str) -> set[Reader]:  # noqa: PLR0911 - one for each kind of file
     """Who acts on a file."""
+    if path.startswith("kubernetes/"):
+        return readers_of_manifest(path.rpartition("/")[2])
     if path == "celeryconfig.py":
         return _CONFIGURATION
     # They name every process, and contain a hash of the configuration.
@@ -36,6 +38,15 @@ def readers_of(path: str) -> set[Reader]:
         return {Reader.BEAT}
     # What starts all of them at once is of workers and of beat.
     return {Reader.WORKER} if name.endswith(".sh") or "@" in name else {Reader.WORKER, Reader.BEAT}
+
+
+def readers_of_manifest(name: str) -> set[Reader]:
+    """Who acts on a file of the base."""
+    if name == "celeryconfig.py":
+        return _CONFIGURATION
+    if name.endswith("-rules.yaml"):
+        return {Reader.ALERT}
+    return {Reader.BEAT} if name.endswith("-beat.yaml") else {Reader.WORKER, Reader.BEAT}
 
 
 def key_of(setting: Setting) -> Key:

@@ -38,7 +38,8 @@ def meaning(file: OutputFile) -> object:
     if file.path.endswith(".json"):
         return exact(json.loads(file.text))
     if file.path.endswith(".yaml"):
-        return exact(yaml.load(file.text, yaml.CSafeLoader))
+        documents = list(yaml.load_all(file.text, yaml.CSafeLoader))
+        return exact(documents[0] if len(documents) == 1 else documents)
     if file.path.endswith(".md"):
         return file.text
     return [

@@ -21,11 +21,12 @@ PLAN = "plan"
 
 
 class Mistake(NamedTuple):
-    """A text in a file that is replaced, and what that means."""
+    """A text in a file that is replaced, and what that means; `file` is another file than most mistakes have."""
 
     what: str
     old: str
     new: str
+    file: str = ""
 
 
 class Mistakes(NamedTuple):
@@ -56,13 +57,13 @@ def found(mistakes: Mistakes, folder: Path) -> Iterator[tuple[Mistake, list[str]
     target = mistakes.file.split("/")[0]
     names = [file.path for file in made.files if file.path.split("/")[0] == target]
     assert finders(made.plan, build, names) == []
-    path = build / mistakes.file
-    text = path.read_text("utf-8")
     for mistake in mistakes.mistakes:
+        path = build / (mistake.file or mistakes.file)
+        text = path.read_text("utf-8")
         assert mistake.old in text, mistake
         path.write_text(text.replace(mistake.old, mistake.new, 1), "utf-8")
         yield mistake, finders(made.plan, build, names)
-    path.write_text(text, "utf-8")
+        path.write_text(text, "utf-8")
 
 
 def finders(plan: Plan, build: Path, names: list[str]) -> list[str]:

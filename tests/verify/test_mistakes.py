@@ -47,4 +47,5 @@ def section_of(mistakes: Mistakes, told: list[tuple[Mistake, list[str]]]) -> Ite
     yield f"| mistake | {' | '.join(columns)} |"
     yield "|---" * (len(columns) + 1) + "|"
     for mistake, finders in told:
-        yield f"| {mistake.what} | {' | '.join('found' if each in finders else '' for each in columns)} |"
+        where = f" (`{mistake.file.rpartition('/')[2]}`)" if mistake.file else ""
+        yield f"| {mistake.what}{where} | {' | '.join('found' if each in finders else '' for each in columns)} |"

@@ -107,6 +107,32 @@ class Container:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scaler:
+    """How KEDA counts messages in the broker (schema/generated/scalers-schema.json of KEDA).
+
+    `kind` is the type of the trigger. `source` is its field with the name of a queue, and `target` that with
+    the messages for each pod. `fields` are other fields. `secrets` are the fields that KEDA reads from a
+    Secret: the key by the field. `needed` are those of them without a default.
+    `address`, `database` and `tls` are the fields for the parts of a URL without credentials, which needs no
+    Secret; empty if there is none. `option` is the transport option with which this scaler applies, and
+    `option_field` its field; empty if it applies without one. `held`: it counts messages that workers hold.
+    """
+
+    kind: str
+    source: str
+    target: str
+    fields: Mapping[str, str]
+    secrets: Mapping[str, str]
+    needed: str
+    address: str
+    database: str
+    tls: str
+    option: str
+    option_field: str
+    held: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """The transport options that decide which messages two fleets share, each with its default.
 
@@ -150,7 +176,8 @@ class Broker:
     connection of a worker that sends none. `socket_timeout`: without that option a client waits forever for
     an answer. `disables_prefetch`: Celery's `worker_disable_prefetch` has an effect. `tls` is None if
     `broker_use_ssl` has no known form. `metrics` is None if celery-exporter does not support the broker.
-    `container` is None if nobody runs the broker in a container.
+    `container` is None if nobody runs the broker in a container. `scalers` are empty if KEDA cannot count
+    its messages with what a workload says; the first that applies is used.
 
     `folders` are the transport options for the folder to read from and the one to write to, None if there
     are none. `own_keys` are the keys under which kombu keeps its own data, beside the queues: the default key
@@ -186,6 +213,7 @@ class Broker:
     tls: Tls | None
     metrics: Metrics | None
     container: Container | None
+    scalers: tuple[Scaler, ...]
     folders: tuple[str, str] | None
     own_keys: Mapping[str, str]
     place: Place

@@ -34,6 +34,7 @@ BROKER = Broker(
     tls=None,
     metrics=None,
     container=None,
+    scalers=(),
     folders=("data_folder_in", "data_folder_out"),
     own_keys={},
     place=Place(

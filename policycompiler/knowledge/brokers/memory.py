@@ -34,6 +34,7 @@ BROKER = Broker(
     tls=None,
     metrics=None,
     container=None,
+    scalers=(),
     folders=None,
     own_keys={},
     place=Place(keeps={}, meets={}, holds={}, acknowledges={}, addresses=""),

@@ -11,6 +11,7 @@ from policycompiler.knowledge.brokers.broker import (
     Levels,
     Metrics,
     Place,
+    Scaler,
 )
 from policycompiler.knowledge.clients import AMQP_TLS
 
@@ -51,6 +52,23 @@ BROKER = Broker(
         command=(),
         ping=("rabbitmq-diagnostics", "-q", "check_port_connectivity"),
         url="amqp://guest:guest@{host}:5672//",
+    ),
+    scalers=(
+        # The management API counts the messages that workers hold; the protocol of clients does not.
+        Scaler(
+            kind="rabbitmq",
+            source="queueName",
+            target="value",
+            fields={"mode": "QueueLength", "protocol": "http"},
+            secrets={"host": "KEDA_RABBITMQ_URL"},
+            needed="host",
+            address="",
+            database="",
+            tls="",
+            option="",
+            option_field="",
+            held=True,
+        ),
     ),
     folders=None,
     own_keys={},

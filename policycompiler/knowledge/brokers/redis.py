@@ -12,6 +12,7 @@ from policycompiler.knowledge.brokers.broker import (
     Metrics,
     Place,
     Redelivery,
+    Scaler,
 )
 from policycompiler.knowledge.clients import REDIS_TLS
 
@@ -59,6 +60,45 @@ BROKER = Broker(
         command=("redis-server", "--appendonly", "yes", "--maxmemory-policy", "noeviction"),
         ping=("redis-cli", "ping"),
         url="redis://{host}:6379/0",
+    ),
+    scalers=(
+        Scaler(
+            kind="redis-sentinel",
+            source="listName",
+            target="listLength",
+            fields={},
+            secrets={
+                "addresses": "KEDA_REDIS_ADDRESSES",
+                "username": "KEDA_REDIS_USERNAME",
+                "password": "KEDA_REDIS_PASSWORD",
+                "sentinelPassword": "KEDA_REDIS_SENTINEL_PASSWORD",
+            },
+            needed="addresses",
+            address="",
+            database="databaseIndex",
+            tls="enableTLS",
+            option="master_name",
+            option_field="sentinelMaster",
+            held=False,
+        ),
+        Scaler(
+            kind="redis",
+            source="listName",
+            target="listLength",
+            fields={},
+            secrets={
+                "address": "KEDA_REDIS_ADDRESS",
+                "username": "KEDA_REDIS_USERNAME",
+                "password": "KEDA_REDIS_PASSWORD",
+            },
+            needed="address",
+            address="address",
+            database="databaseIndex",
+            tls="enableTLS",
+            option="",
+            option_field="",
+            held=False,
+        ),
     ),
     folders=None,
     own_keys={

@@ -38,6 +38,7 @@ BROKER = Broker(
     tls=None,
     metrics=None,
     container=None,
+    scalers=(),
     folders=None,
     own_keys={},
     place=Place(

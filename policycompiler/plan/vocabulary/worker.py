@@ -16,6 +16,11 @@ def _sized(name: str, type_: Type, says: str) -> Key:
     return Key("worker", name, type_, ChangeKind.CAPACITY, readers(Reader.WORKER, Reader.PEOPLE), says)
 
 
+def _beside(name: str, type_: Type, change: ChangeKind, says: str) -> Key:
+    """A fact about the platform beside the processes: its change restarts none."""
+    return Key("worker", name, type_, change, readers(Reader.PEOPLE), says)
+
+
 def _contained(name: str, says: str, unit: Unit) -> Key:
     who = readers(Reader.PEOPLE) if "request" in name else _COMMAND
     return Key("worker", name, Type.NUMBER, ChangeKind.WORKER_RESOURCES, who, says, unit)
@@ -54,6 +59,31 @@ KEYS = (
     _sized("scaling", Type.MAPPING, 'Kubernetes: bounds of `replicas`, `{"min": 1, "max": 4}`')._replace(
         readers=readers(Reader.PEOPLE)
     ),
+    _beside("kubernetes_name", Type.TEXT, ChangeKind.INSTALLATION, "Kubernetes: name of its Deployment"),
+    _beside(
+        "scaling_sources",
+        Type.TEXTS,
+        ChangeKind.CAPACITY,
+        "KEDA: queues, or their lists, whose messages it counts",
+    ),
+    _beside(
+        "scaling_messages",
+        Type.NUMBER,
+        ChangeKind.CAPACITY,
+        "KEDA: messages for each process, above which it starts another one",
+    ),
+    _beside(
+        "scaling_cpu_percent",
+        Type.NUMBER,
+        ChangeKind.CAPACITY,
+        "HPA: load of the requested cores, above which it starts another process",
+    ),
+    _beside(
+        "scaling_down_seconds",
+        Type.NUMBER,
+        ChangeKind.CAPACITY,
+        "Kubernetes: how long a process stays after the load is gone",
+    )._replace(unit=Unit.SECONDS),
     _command(
         "alive_probe",
         Type.FLAG,

@@ -7,11 +7,14 @@ from policycompiler.policies.platform import (
     custom_findings,
     hosts,
     installation,
+    kubernetes_objects,
     platform_rules,
+    scaler,
+    scaling,
 )
 from policycompiler.policies.policy import Policy
 
-DECIDERS: tuple[Policy, ...] = (installation, containers, hosts)
+DECIDERS: tuple[Policy, ...] = (installation, containers, kubernetes_objects, scaler, scaling, hosts)
 
 CHECKS: tuple[Policy, ...] = (
     platform_rules,

@@ -13,7 +13,8 @@ Because:
     With one message a slot, a worker still prefetches one message behind each run that is acknowledged
     early. On Redis, `--disable-prefetch` of Celery 5.6 fetches a message only when a slot is free. On other
     brokers it has no effect. This policy sets it if declared runs are long and another worker process could
-    run the waiting messages.
+    run the waiting messages. It also sets it if KEDA counts the waiting messages and scales the worker. KEDA
+    cannot see a message that a worker has fetched, and would start no process for it.
 
 Example:
     tasks: {shop.reports.yearly: {latency: batch, runtime: 2h}}
@@ -75,9 +76,10 @@ from pydantic import Field
 from policycompiler.diagnostics import Diagnostic, Profile, Related, Remove, SpecPath, info, warning
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.prefetch import unlimited_prefetch
+from policycompiler.knowledge.kubernetes import KEDA
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope
-from policycompiler.policies.policy import parameter
+from policycompiler.policies.policy import deployed, parameter
 from policycompiler.quantities import duration
 
 NAME = "prefetch"
@@ -119,7 +121,7 @@ class _Runs(NamedTuple):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """One message a slot; more if every task is short and each queue's latency target allows it."""
-    del spec
+    keda = plan.find(APP, "image") is not None and (deployed(spec, "autoscaler") or (KEDA, None))[0] == KEDA
     processes = {scope: _processes(plan, scope) for scope in plan.scopes("worker")}
     told: set[tuple[str, SpecPath]] = set()
     for scope in plan.scopes("worker"):
@@ -147,7 +149,8 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             yield from _mixed(plan, scope, tuned)
         if plan.find(scope, "disable_prefetch") is None:
             if not short and (pinned is None or pinned.value == ONE_A_SLOT):
-                yield from _without_reserve(plan, scope, processes[scope], tuned)
+                counted = keda and plan.find(scope, "scaling") is not None
+                yield from _without_reserve(plan, scope, processes[scope], tuned, counted=counted)
         elif plan.value(scope, "disable_prefetch") and not plan.broker.disables_prefetch:
             yield from _once(told, [_does_nothing(plan, scope)])
     yield from as_findings(unlimited_prefetch(plan), PREFETCH_UNLIMITED)
@@ -179,7 +182,9 @@ def _processes(plan: Plan, scope: Scope) -> int:
     return sum(int(plan.number(Scope("worker", name), "replicas")) for name in names)
 
 
-def _without_reserve(plan: Plan, scope: Scope, processes: int, tuned: Parameters) -> Iterator[Decision]:
+def _without_reserve(
+    plan: Plan, scope: Scope, processes: int, tuned: Parameters, *, counted: bool
+) -> Iterator[Decision]:
     able = plan.broker.disables_prefetch
     if not able or plan.version(APP, "celery_version") < FIRST_CELERY_WITHOUT_PREFETCH or processes <= 1:
         return
@@ -189,7 +194,19 @@ def _without_reserve(plan: Plan, scope: Scope, processes: int, tuned: Parameters
         if not plan.value(task, "options.acks_late")
     ]
     seconds, task = max(early, default=(0, scope))
-    if seconds > tuned.long_run_seconds:
+    if counted and early:
+        because = (
+            f"{task.name} is acknowledged early, so a worker would fetch the message behind it, and KEDA "
+            "would not count that message"
+        )
+        origins: tuple[Origin, ...] = (
+            Derived(scope, "scaling"),
+            Derived(task, "options.acks_late"),
+            Derived(APP, "broker_transport"),
+            Derived(APP, "celery_version"),
+        )
+        yield Decision(scope, "disable_prefetch", value=True, because=because, origins=origins)
+    elif seconds > tuned.long_run_seconds:
         because = (
             f"{task.name} may run {duration(seconds)} and is acknowledged early, so a message prefetched "
             "behind it would wait while another worker process is idle"

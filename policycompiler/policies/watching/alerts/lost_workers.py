@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from policycompiler.knowledge import pools
 from policycompiler.plan import Constant, Decision, Derived, Origin, Plan
+from policycompiler.plan.processes import fewest
 from policycompiler.policies.watching.alerts.alert import (
     TICKET,
     Choice,
@@ -32,7 +33,9 @@ WORKERS_SEEN_WITHIN_SECONDS = 180
 
 
 def no_consumer(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
-    """No worker consumes the queue."""
+    """No worker consumes the queue, although one should without load."""
+    if not queue.replicas:
+        return
     choices = {
         "severity": severity(plan, queue.scope, tuned),
         "for_seconds": _stop_and_restart(plan, queue),
@@ -47,8 +50,10 @@ def no_consumer(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decisio
 
 
 def below_minimum(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
-    """Fewer worker processes consume the queue than its workers have replicas."""
-    origins = tuple(Derived(worker, "replicas") for worker in queue.workers)
+    """Fewer worker processes consume the queue than its workers have replicas, at least."""
+    if not queue.replicas:
+        return
+    origins = tuple(Derived(worker, fewest(plan, worker)[1]) for worker in queue.workers)
     choices = {
         "severity": constant("TICKET", TICKET, "the remaining worker processes still start runs"),
         "for_seconds": _stop_and_restart(plan, queue),

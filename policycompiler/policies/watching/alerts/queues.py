@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from policycompiler.plan import APP, Constant, Derived, Origin, Plan, Scope
+from policycompiler.plan.processes import fewest
 
 ASSUMED_LONGEST_RUN_SECONDS = 3600
 """If neither a task nor the app has a hard time limit."""
 
 
 class Queue(NamedTuple):
-    """A queue with workers that run. `tasks` are its own; `neighbors` are all tasks of these workers."""
+    """A queue with workers that run. `tasks` are its own; `neighbors` are all tasks of these workers.
+
+    `replicas` are the worker processes that run even without load.
+    """
 
     scope: Scope
     workers: list[Scope]
@@ -32,7 +36,7 @@ def watched_queues(plan: Plan) -> Iterator[Queue]:
         consumers = [Scope("worker", name) for name in plan.texts(scope, "workers")]
         workers = [worker for worker in consumers if plan.number(worker, "replicas") > 0]
         if workers:
-            replicas = sum(int(plan.number(worker, "replicas")) for worker in workers)
+            replicas = sum(fewest(plan, worker)[0] for worker in workers)
             names = sorted({name for worker in workers for name in plan.texts(worker, "queues")})
             neighbors = [task for name in names for task in tasks_of.get(name, [])]
             yield Queue(scope, workers, tasks_of.get(scope.name, []), neighbors, replicas)
