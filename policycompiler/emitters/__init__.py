@@ -21,7 +21,7 @@ class Emitter(Protocol):
         ...
 
 
-TARGETS = ("celeryconfig", "routing", "launch", "systemd", "supervisor", "prometheus")
+TARGETS = ("celeryconfig", "routing", "launch", "systemd", "supervisor", "prometheus", "rabbitmq", "redis")
 """Each is the emitter's module and its ID."""
 
 PLAN_FILE = "plan_file"

@@ -27,6 +27,9 @@ def readers_of(path: str) -> set[Reader]:
     folder, _, name = path.rpartition("/")
     if folder == "prometheus":
         return {Reader.ALERT}
+    if folder in {"rabbitmq", "redis"}:
+        # Its queues are those of the configuration.
+        return {Reader.SERVER, Reader.CONFIGURATION}
     if path in {"routing.json", "ROUTING.md"}:
         return {Reader.PEOPLE}
     if name == "beat.sh" or name.endswith("-beat.service"):

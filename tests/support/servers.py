@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.request import Request, urlopen
 
 import redis
 from kombu import Connection
@@ -49,6 +52,17 @@ class Server(NamedTuple):
             command, env=dict(self.environment), check=True, capture_output=True, text=True, timeout=60
         ).stdout
 
+    def managed(self, path: str, method: str = "GET", **content: object) -> Any:
+        """What the management API answers for a path below `/api/`; `HTTPError` if it refuses."""
+        login, _, address = self.management.removeprefix("http://").rpartition("@")
+        headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+        body = json.dumps(content).encode() if content or method != "GET" else None
+        request = Request(f"http://{address}/api/{path}", method=method, headers=headers, data=body)
+        request.add_header("Content-Type", "application/json")
+        with urlopen(request, timeout=60) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
@@ -65,9 +79,12 @@ def rabbitmq_server(folder: Path, release: str = RABBITMQ[0]) -> Iterator[str]:
 
 
 @contextmanager
-def start_redis(folder: Path, program: str = REDIS[0]) -> Iterator[Server]:
-    """`redis_server`, with its process ids; `program` is one of `REDIS`."""
-    with _first_that_starts(lambda: _redis(folder, program)) as server:
+def start_redis(folder: Path, program: str = REDIS[0], configuration: Path | None = None) -> Iterator[Server]:
+    """`redis_server`, with its process ids; `program` is one of `REDIS`.
+
+    With a `configuration` Redis reads this file, and keeps its data in `folder` as the file says.
+    """
+    with _first_that_starts(lambda: _redis(folder, program, configuration)) as server:
         yield server
 
 
@@ -95,11 +112,13 @@ def _first_that_starts(start: Callable[[], AbstractContextManager[Server]]) -> I
 
 
 @contextmanager
-def _redis(folder: Path, program: str) -> Iterator[Server]:
+def _redis(folder: Path, program: str, configuration: Path | None) -> Iterator[Server]:
     port, log = free_port(), folder / "redis.log"
     url = f"redis://{HOST}:{port}/0"
-    command = [*redis_program(program), "--bind", HOST, "--port", str(port), "--dir", str(folder)]
-    with running([*command, "--save", "", "--appendonly", "no"], log=log) as process:
+    nothing = [] if configuration else ["--save", "", "--appendonly", "no"]
+    command = [*redis_program(program), *([configuration] if configuration else [])]
+    where = ["--bind", HOST, "--port", str(port), "--dir", str(folder)]
+    with running([*command, *where, *nothing], log=log) as process:
 
         def answers() -> bool:
             try:
