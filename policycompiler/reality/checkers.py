@@ -16,19 +16,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from policycompiler.reality.problem import Problem
+
 _PATIENCE_SECONDS = 120
 _UNITS = "etc/systemd/system"
 _TARGETS = ("basic", "multi-user", "network-online", "shutdown", "sysinit")
 """Units of the distribution that units of services refer to."""
 _LONGEST_PROBLEM = 500
-
-
-class Problem(NamedTuple):
-    """What a checker says about a file; `line` is 1 where it names none."""
-
-    file: str
-    line: int
-    text: str
 
 
 class Checker(NamedTuple):
