@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from policycompiler.reality import broker_lints, definitions
 from policycompiler.reality.problem import Problem
 
 _PATIENCE_SECONDS = 120
@@ -231,10 +232,15 @@ def _rule_tests(
 
 CHECKERS = (
     Checker("celery", "python", ("celeryconfig.py",), _celery),
-    Checker("sh", "sh", ("launch/*.sh",), _shell),
-    Checker("shellcheck", "shellcheck", ("launch/*.sh",), _shellcheck),
+    Checker("sh", "sh", ("launch/*.sh", "rabbitmq/*.sh"), _shell),
+    Checker("shellcheck", "shellcheck", ("launch/*.sh", "rabbitmq/*.sh"), _shellcheck),
     Checker("systemd", "systemd-analyze", ("systemd/*",), _systemd),
     Checker("supervisor", "supervisord", ("supervisor/*.conf",), _supervisor),
+    Checker("lint", "python", ("rabbitmq/definitions.json",), definitions.lint),
+    Checker("lint", "python", ("rabbitmq/permissions.sh",), broker_lints.permissions),
+    Checker("lint", "python", ("rabbitmq/rabbitmq.conf",), broker_lints.rabbitmq),
+    Checker("redis", "redis-server", ("redis/redis.conf",), broker_lints.starts_redis),
+    Checker("lint", "python", ("redis/redis.conf",), broker_lints.redis),
     Checker("promtool check", "promtool", ("prometheus/*.rules.yaml",), _rules),
     Checker("promtool test", "promtool", ("prometheus/*tests.yaml",), _rule_tests),
 )

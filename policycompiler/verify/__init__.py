@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from policycompiler.diagnostics import Finding
-from policycompiler.verify import audit, beats, code, files, fleet, nodes, queues, reach, servers, tasks
+from policycompiler.verify import (
+    audit,
+    beats,
+    broker_files,
+    code,
+    files,
+    fleet,
+    nodes,
+    queues,
+    reach,
+    servers,
+    tasks,
+)
 
 FINDINGS = tuple(
     found
-    for module in (files, code, audit, reach, fleet, nodes, tasks, queues, servers, beats)
+    for module in (files, broker_files, code, audit, reach, fleet, nodes, tasks, queues, servers, beats)
     for found in vars(module).values()
     if isinstance(found, Finding)
 )

@@ -23,6 +23,7 @@ from pathlib import Path
 from policycompiler.diagnostics import Diagnostic, Place, error, info
 from policycompiler.plan import APP, Plan
 from policycompiler.reality import checkers
+from policycompiler.verify import broker_files
 from policycompiler.verify.words import listed
 
 FILE_REFUSED = error("PC800", "file-refused")
@@ -57,6 +58,7 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
         yield FILE_REFUSED.at(
             (), problem.text, help="compile again; if that does not help, report a bug", place=place
         )
+    yield from broker_files.findings(plan, folder, there)
     for program, files in sorted(report.missing.items()):
         kind = CHECKER_REQUIRED if require_all else CHECKER_MISSING
         message = f"`{program}` is not installed, so nothing judged {listed(dict.fromkeys(files))}"
