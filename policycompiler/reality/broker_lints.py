@@ -71,7 +71,7 @@ def _is_there(process: subprocess.Popen[bytes], socket: Path) -> bool:
 def redis(
     program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Lines that Redis accepts, and that lose messages all the same."""
+    """Lines that Redis accepts although they lose messages."""
     del program, variables
     for file in files:
         lines = [
