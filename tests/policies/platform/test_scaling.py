@@ -27,8 +27,10 @@ REFUSES = {
     ),
     "nobody runs an interactive task": (
         scaling,
-        f"{IMAGE}tasks: {{shop.a: {{queue: q, latency: interactive}}}}\n"
-        "workers: {q: {concurrency: 4, replicas: {min: 0, max: 4}}}",
+        (
+            f"{IMAGE}tasks: {{shop.a: {{queue: q, latency: interactive}}}}\n"
+            "workers: {q: {concurrency: 4, replicas: {min: 0, max: 4}}}"
+        ),
         [
             Found(
                 "scale-to-zero-late",
@@ -59,8 +61,10 @@ REFUSES = {
     ),
     "a pin that hides messages": (
         scaling,
-        f"{IMAGE}tasks: {{shop.a: {{queue: q, runtime: 20s}}}}\n"
-        "workers: {q: {concurrency: 4, replicas: {min: 1, max: 4}, options: {prefetch_multiplier: 4}}}",
+        (
+            f"{IMAGE}tasks: {{shop.a: {{queue: q, runtime: 20s}}}}\n"
+            "workers: {q: {concurrency: 4, replicas: {min: 1, max: 4}, options: {prefetch_multiplier: 4}}}"
+        ),
         [
             Found(
                 "prefetch-hides-messages",
