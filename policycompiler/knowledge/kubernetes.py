@@ -12,8 +12,8 @@ LARGEST_CONFIG_MAP_BYTES = 1_048_576
 LONGEST_STABILIZATION_SECONDS = 3600
 """Of a HorizontalPodAutoscaler: how long it looks back before it removes a pod."""
 
-KEDA = "keda"
-"""The autoscaler that counts messages; the other one sees only how busy cores are."""
+KEDA, HPA = "keda", "hpa"
+"""The autoscalers: one counts messages, the other one sees only how busy cores are."""
 
 BEAT = "beat"
 EXPORTER = "celery-exporter"

@@ -82,6 +82,8 @@ def _authentication(plan: Reading) -> Component:
 def base(plan: Plan, folder: str) -> Iterator[OutputFile]:
     """The files of a folder that Kustomize renders."""
     listing = Reading(plan)
+    for key in ("network_policy", "prometheus_rules"):
+        listing.get(APP, key)
     names = []
     for each in components(plan):
         names.append(each.name)

@@ -56,8 +56,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, info, warning
-from policycompiler.knowledge.brokers import Levels
-from policycompiler.knowledge.brokers.broker import Scaler
+from policycompiler.knowledge.brokers import Levels, Scaler
 from policycompiler.knowledge.kubernetes import KEDA
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Decision, Derived, Origin, Plan, Scope, Value
@@ -129,7 +128,8 @@ def _unreadable(plan: Plan, worker: Scope) -> Diagnostic:
 def _connection(plan: Plan, scaler: Scaler, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """How KEDA reaches the broker: by a URL without credentials, else by keys of the Secret."""
     because = "KEDA counts messages in the broker"
-    yield Decision(APP, "scaler", scaler.kind, because, (Derived(APP, "broker_transport"),))
+    origins_of_kind = (Derived(APP, "autoscaler"), Derived(APP, "broker_transport"))
+    yield Decision(APP, "scaler", scaler.kind, because, origins_of_kind)
     fields: dict[str, Value] = dict(scaler.fields)
     origins: list[Origin] = [Derived(APP, "scaler")]
     if scaler.option:
