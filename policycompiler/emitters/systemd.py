@@ -15,6 +15,7 @@ from policycompiler.emitters.commands import (
     Target,
     beat_command,
     beat_facts,
+    comment,
     folder_of,
     hosts,
     name,
@@ -28,6 +29,7 @@ from policycompiler.emitters.commands import (
 )
 from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, Plan, Scope
+from policycompiler.quantities import size
 
 ID = "systemd"
 
@@ -152,8 +154,19 @@ def _target(plan: Reading, host: Scope | None) -> OutputFile:
     ]
     if runs_beat(plan, host):
         units.append(Raw(f"{service}-beat.service"))
-    text = render("systemd/celery.target", quote, {"service": service, "units": units})
+    content = {"service": service, "units": units, "budget": _budget(plan, host)}
+    text = render("systemd/celery.target", quote, content)
     return plan.file(f"systemd/{folder_of(host)}{service}-celery.target", text)
+
+
+def _budget(plan: Plan, host: Scope | None) -> Raw | None:
+    """The declared cores and memory of a host, for people."""
+    cores, memory = (
+        (None, None) if host is None else (plan.get(host, "cores"), plan.get(host, "memory_bytes"))
+    )
+    said = [f"{cores} cores"] if cores is not None else []
+    said += [f"{size(int(str(memory)))} of memory"] if memory is not None else []
+    return comment(f"The host is declared with {' and '.join(said)}.") if said else None
 
 
 def _worker_unit(service: str, worker: Scope, instance: str) -> str:

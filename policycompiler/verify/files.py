@@ -16,7 +16,7 @@ Refuses:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -58,15 +58,20 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
         yield FILE_REFUSED.at(
             (), problem.text, help="compile again; if that does not help, report a bug", place=place
         )
-    disagreeing = [*agreement.findings(plan, folder, there)]
-    yield from disagreeing
-    told = {each.place.file for each in disagreeing if each.place is not None}
-    rest = [name for name in there if (folder / name).as_posix() not in told]
-    yield from documents.findings(plan, folder, rest, variables(plan))
+    yield from disagreements(plan, folder, there)
     for program, files in sorted(report.missing.items()):
         kind = CHECKER_REQUIRED if require_all else CHECKER_MISSING
         message = f"`{program}` is not installed, so nothing judged {listed(dict.fromkeys(files))}"
         yield kind.at((), message, help=f"install `{program}`", place=Place(folder.as_posix(), 1, 1))
+
+
+def disagreements(plan: Plan, folder: Path, names: Iterable[str]) -> Iterator[Diagnostic]:
+    """Where files of a compiled folder say something else than the plan; each file is told once."""
+    disagreeing = [*agreement.findings(plan, folder, names)]
+    yield from disagreeing
+    told = {each.place.file for each in disagreeing if each.place is not None}
+    rest = [name for name in names if (folder / name).as_posix() not in told]
+    yield from documents.findings(plan, folder, rest, variables(plan))
 
 
 def variables(plan: Plan) -> dict[str, str]:

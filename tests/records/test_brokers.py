@@ -14,7 +14,7 @@ from policycompiler.knowledge import celery_settings
 from policycompiler.knowledge.brokers import BROKERS, Broker, Redelivery
 from policycompiler.knowledge.brokers.memory import BROKER as MEMORY
 
-TEN_MINUTES = Redelivery(option=None, default_seconds=600, most_seconds=600, shared=False)
+TEN_MINUTES = Redelivery(option=None, default_seconds=600, most_seconds=600, shared=False, sweep={})
 
 
 @pytest.fixture

@@ -66,12 +66,14 @@ class Redelivery:
     `default_seconds` is the default of that time. `most_seconds` is the longest time that the broker
     accepts, None if there is no limit. `shared`: each worker restores the messages of all workers, after
     the time in its own configuration. `option` is the transport option for it, None if kombu has none.
+    `sweep` are transport options with which workers look for such messages every few seconds.
     """
 
     option: str | None
     default_seconds: float
     most_seconds: float | None
     shared: bool
+    sweep: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,14 @@ BROKER = Broker(
     confirms=False,
     unroutable=False,
     levels=Levels.LISTS,
-    redelivery=Redelivery(option="visibility_timeout", default_seconds=3600, most_seconds=None, shared=True),
+    redelivery=Redelivery(
+        option="visibility_timeout",
+        default_seconds=3600,
+        most_seconds=None,
+        shared=True,
+        # By default the interval is the same, and only each tenth time counts.
+        sweep={"unacked_restore_interval": 10, "unacked_restore_throttle": 1},
+    ),
     consumer_timeout=False,
     fanout=Fanout.LIVE,
     bindings=Bindings.SET,

@@ -25,7 +25,7 @@ BROKER = Broker(
     unroutable=False,
     levels=None,
     redelivery=Redelivery(
-        option="visibility_timeout", default_seconds=1800, most_seconds=43_200, shared=False
+        option="visibility_timeout", default_seconds=1800, most_seconds=43_200, shared=False, sweep={}
     ),
     consumer_timeout=False,
     fanout=Fanout.NONE,

@@ -17,6 +17,9 @@ Because:
     (https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.redis.html). The timeout does
     not close idle connections: a waiting worker reads only messages that have arrived.
 
+    Workers look for messages of killed workers only about every 100 s by default, and after the visibility
+    timeout. With `unacked_restore_throttle: 1` they look every 10 s, which costs Redis one short command.
+
     The keys of `socket_keepalive_options` are numbers that differ between operating systems. Write the
     names of Python's constants, such as `TCP_KEEPIDLE`: the generated settings import them. The numbers of
     Linux are also accepted, and become these names.
@@ -30,7 +33,8 @@ Example:
     tasks: {shop.mail.send: {}}
 
     app/broker_connection_max_retries = null
-    app/broker_transport_options = {"visibility_timeout": 3600, "socket_timeout": 30.0}
+    app/broker_connection_retry_on_startup = true
+    app/broker_pool_limit = 10
 
 Refuses:
     PC430 publish-unconfirmed: remove the pin.
@@ -97,7 +101,7 @@ from policycompiler.diagnostics import (
 )
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.hazards.publishing import given_up, publishing
-from policycompiler.knowledge import pools
+from policycompiler.knowledge import celery_settings, pools
 from policycompiler.knowledge.brokers import Fanout
 from policycompiler.knowledge.clients import KEEPALIVE_NAMES
 from policycompiler.model import PolicyParameters, Workload
@@ -209,6 +213,10 @@ def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterato
         options[known.redelivery.option] = plan.value(APP, "visibility_timeout_seconds")
         origins += (Derived(APP, "visibility_timeout_seconds"),)
         reasons.append("the visibility timeout is longer than a worker holds any message")
+    if (sweep := _sweep(plan)) and not as_is:
+        options |= sweep
+        origins += (Derived(APP, "celery_version"),)
+        reasons.append("workers look every 10 s for messages past their timeout, not every 100 s")
     if known.confirms and not as_is:
         options["confirm_publish"] = CONFIRM_PUBLISH
         origins += (Constant("CONFIRM_PUBLISH", CONFIRM_PUBLISH),)
@@ -232,6 +240,15 @@ def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterato
     options = {**options, **written}
     if options:
         yield Decision(APP, "broker_transport_options", options, "; ".join(reasons), origins)
+
+
+def _sweep(plan: Plan) -> dict[str, Value]:
+    """The options of this Celery with which workers soon find messages past their timeout."""
+    redelivery = plan.broker.redelivery
+    section = f"transport:{plan.text(APP, 'broker_transport')}"
+    known = celery_settings.known(section, plan.text(APP, "celery_version"))
+    options = {} if redelivery is None else redelivery.sweep
+    return {name: value for name, value in options.items() if name in known}
 
 
 def _sockets(written: Mapping[str, Value]) -> Iterator[Diagnostic]:

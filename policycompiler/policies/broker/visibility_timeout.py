@@ -132,7 +132,7 @@ class Parameters(PolicyParameters):
     """The parameters of the policy."""
 
     margin: Annotated[float, Field(ge=1, le=100)] = Field(
-        1.5, description="factor on the longest hold; the broker restores messages about every 100 s"
+        1.5, description="factor on the longest hold, for a busy machine and for clocks that differ"
     )
     longest_seconds: Annotated[int, Field(ge=LEAST_SECONDS, le=31_536_000)] = Field(
         43200, description="longest acceptable timeout; messages of a killed worker wait for it"

@@ -7,6 +7,7 @@ from workloads import Found, after, for_its_rabbitmq
 
 from policycompiler.policies.broker import broker_connection
 
+SWEEP = {"unacked_restore_interval": 10, "unacked_restore_throttle": 1}
 DECIDES = {
     "by default": (
         "tasks: {}",
@@ -22,9 +23,10 @@ DECIDES = {
             ),
             "app/broker_pool_limit": (10, "10 connections are enough for a process with few threads"),
             "app/broker_transport_options": (
-                {"visibility_timeout": 3600, "socket_timeout": 30.0},
+                {"visibility_timeout": 3600, **SWEEP, "socket_timeout": 30.0},
                 (
-                    "the visibility timeout is longer than a worker holds any message; `socket_timeout` "
+                    "the visibility timeout is longer than a worker holds any message; workers look every 10 s for "
+                    "messages past their timeout, not every 100 s; `socket_timeout` "
                     "detects dead connections"
                 ),
             ),
@@ -55,9 +57,10 @@ DECIDES = {
         "broker: {transport: redis, url: '${U}', options: {global_keyprefix: shop}}",
         {
             "app/broker_transport_options": (
-                {"visibility_timeout": 3600, "socket_timeout": 30.0, "global_keyprefix": "shop"},
+                {"visibility_timeout": 3600, **SWEEP, "socket_timeout": 30.0, "global_keyprefix": "shop"},
                 (
-                    "the visibility timeout is longer than a worker holds any message; `socket_timeout` "
+                    "the visibility timeout is longer than a worker holds any message; workers look every 10 s for "
+                    "messages past their timeout, not every 100 s; `socket_timeout` "
                     "detects dead connections; the workload pins the other options"
                 ),
             ),
@@ -122,6 +125,7 @@ LEADS_TO = {
         [
             "app/broker_transport",
             "app/visibility_timeout_seconds",
+            "app/celery_version",
             "parameters.broker-connection.socket_timeout_seconds",
             "1:50",
         ],

@@ -22,11 +22,14 @@ DECIDES = {
             "app/broker_transport_options": (
                 {
                     "visibility_timeout": 3600,
+                    "unacked_restore_interval": 10,
+                    "unacked_restore_throttle": 1,
                     "socket_timeout": 30.0,
                     "priority_steps": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
                 },
                 (
-                    "the visibility timeout is longer than a worker holds any message; `socket_timeout` "
+                    "the visibility timeout is longer than a worker holds any message; workers look every 10 s for "
+                    "messages past their timeout, not every 100 s; `socket_timeout` "
                     "detects dead connections; Redis needs one list for each priority"
                 ),
             ),
@@ -257,6 +260,7 @@ LEADS_TO = {
         [
             "app/broker_transport",
             "app/visibility_timeout_seconds",
+            "app/celery_version",
             "parameters.broker-connection.socket_timeout_seconds",
             "1:41",
             "STEPS",
