@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from policycompiler.emitters.base import one_line
 from policycompiler.emitters.commands import whole_seconds
-from policycompiler.emitters.kubernetes.objects import WORKER, Object, labels, made, part_name
+from policycompiler.emitters.kubernetes.objects import Object, labels, made, part_name
 from policycompiler.knowledge.brokers import Scaler, scaler
-from policycompiler.knowledge.kubernetes import HPA, KEDA, SCALING
+from policycompiler.knowledge.kubernetes import HPA, KEDA, SCALING, WORKER
 from policycompiler.plan import APP, Plan, Scope
 
 _POLL_SECONDS = 15
