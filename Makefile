@@ -14,8 +14,8 @@ QUICK := tests/docs/test_docs.py tests/findings tests/model tests/plan tests/pol
   tests/policies/test_manuals.py tests/records tests/report
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test try quick test-newest constraints lint install fix golden docs schema celery-versions knowledge bench \
-  clean
+.PHONY: help demo test try quick brokers test-brokers test-newest constraints lint install fix golden docs schema \
+  celery-versions knowledge bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,7 +35,13 @@ quick: lint ## lint, and the tests that start no process, on the checkout: under
 try: $(VENV)/dev ## one file or folder of tests on the checkout: make try T=tests/plan
 	PYTHONPATH=. $(BIN)/pytest -q $(T)
 
-test-newest: ## the same with the newest versions, in a separate environment
+brokers: ## unpack RabbitMQ 4, Redis 8 and Valkey 8 of Debian 13 for the tests; needs root and debootstrap
+	.ci/brokers
+
+test-brokers: brokers install ## the tests on these brokers
+	$(BIN)/pytest -q -k "4.0 or newer"
+
+test-newest: ## `make test` with the newest versions, in a separate environment
 	rm -rf .venv-newest
 	$(MAKE) test VENV=.venv-newest CONSTRAINTS=/dev/null
 

@@ -76,14 +76,20 @@ def policy_section(page: manual.Page) -> str:
     ]
     if page.names:
         listed = [
-            f"| {kind} | {each} | {', '.join(f'`{name}`' for name in names.split(', '))} |"
+            f"| {kind} | {each} | {', '.join(f'`{name}`' for name in some)} |"
             for kind, each, names in page.names
+            for some in _in_rows(names.split(", "))
         ]
         blocks += [
             "**Names in expressions**",
             "\n".join(["| about | type | names |", "|---|---|---|", *listed]),
         ]
     return "\n\n".join(blocks)
+
+
+def _in_rows(names: list[str]) -> list[list[str]]:
+    """No row is so long that nobody reads it."""
+    return [names[first : first + 20] for first in range(0, len(names), 20)]
 
 
 def link(page: manual.Page, entry: manual.FindingPage) -> str:

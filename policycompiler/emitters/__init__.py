@@ -40,6 +40,8 @@ TARGETS = (
     "env",
     "compose",
     "kubernetes",
+    "rabbitmq",
+    "redis",
 )
 """Each is the emitter's module and its ID."""
 

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import SpecPath
 from policycompiler.hazards.hazard import Hazard, place_of
 from policycompiler.hazards.queues import arguments_of, is_consumed, type_of
-from policycompiler.knowledge.queue_arguments import LEVELS, LIMIT, REFUSED, TYPE
+from policycompiler.knowledge.queue_arguments import (
+    DEAD_LETTERS,
+    DEFAULT_LIMIT,
+    FIRST_RABBITMQ_WITH_DEFAULT_LIMIT,
+    LEVELS,
+    LIMIT,
+    REFUSED,
+    TYPE,
+)
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.quantities import duration
 
@@ -28,6 +36,7 @@ def queue_arguments(plan: Plan) -> Iterator[Hazard]:
             yield from _deleted(plan, queue)
         if known.declarations and type_of(plan, queue) == "quorum":
             yield from _given_up(plan, queue)
+            yield from _dropped(plan, queue)
             yield from _endless(plan, queue)
 
 
@@ -94,6 +103,35 @@ def _given_up(plan: Plan, queue: Scope) -> Iterator[Hazard]:
     settings = ((queue, f"arguments.{LIMIT}"), (late, "options.acks_late"))
     help_text = "remove the limit (the compiler then sets one), or write 1 or more"
     yield Hazard("delivery-limit-zero", settings, message, help_text, path, about=(queue,))
+
+
+def _dropped(plan: Plan, queue: Scope) -> Iterator[Hazard]:
+    """Messages that RabbitMQ deletes after a number of deliveries, without a trace."""
+    arguments = arguments_of(plan, queue)
+    if DEAD_LETTERS in arguments:
+        return
+    tasks = [Scope("task", name) for name in plan.texts(queue, "tasks")]
+    late = [task for task in tasks if plan.get(task, "options.acks_late")]
+    limit, key = arguments.get(LIMIT), f"arguments.{LIMIT}"
+    if LIMIT in arguments:
+        # The workload, or the compiler, limits it on purpose; that is harm where each failure matters.
+        late = [task for task in late if plan.get(task, "critical")]
+    elif plan.find(APP, "broker_version") and (
+        plan.version(APP, "broker_version") >= FIRST_RABBITMQ_WITH_DEFAULT_LIMIT
+    ):
+        limit, key = DEFAULT_LIMIT, "type"
+    if not late or not isinstance(limit, int) or limit < 1:
+        return
+    own = "" if LIMIT in arguments else ", which is the default from RabbitMQ 4 on"
+    message = (
+        f"queue {queue.name} has a delivery limit of {limit}{own}, and no dead letters: RabbitMQ silently "
+        f"drops a message of {late[0].name} that returned {limit} times, for instance because it kills its "
+        "worker"
+    )
+    settings = ((queue, key), (late[0], "options.acks_late"))
+    help_text = "write `dead_letter: true` in the queue"
+    path: SpecPath = ("queues", queue.name)
+    yield Hazard("delivery-limit-drops", settings, message, help_text, path, about=(queue,))
 
 
 def _deleted(plan: Plan, queue: Scope) -> Iterator[Hazard]:

@@ -10,6 +10,8 @@ from policycompiler.knowledge.brokers.sqs import canonical
 from policycompiler.plan import APP, Plan, Scope
 
 OPTIONS = "broker_transport_options"
+_OF_PROCESS = 37
+"""Characters that the name of a process's queue of a broadcast adds: a dot and a UUID."""
 
 
 def sqs_queues(plan: Plan) -> Iterator[Hazard]:
@@ -53,10 +55,11 @@ def _strange(plan: Plan, name: str) -> str:
 
 
 def _refused(plan: Plan) -> Iterator[Hazard]:
-    """Names that are too long for the broker or have a character that it cannot store."""
+    """Names that are too long for the broker, reserved by it, or have a character that it cannot store."""
     label, most = plan.broker.label, plan.broker.longest_name
     for queue in plan.scopes("queue"):
         length = len(queue.name.encode())
+        yield from _made(plan, queue)
         refused = [each for each in plan.broker.refused if each in queue.name]
         if refused:
             message = f"queue {queue.name} has `{refused[0]}` in its name, which {label} cannot store"
@@ -64,6 +67,27 @@ def _refused(plan: Plan) -> Iterator[Hazard]:
         elif length > most:
             message = f"the name of queue {queue.name} has {length} bytes, but {label} allows {most}"
             yield _invalid(plan, queue, message, "choose a shorter name")
+        elif plan.broker.reserved and queue.name.startswith(plan.broker.reserved):
+            message = f"queue {queue.name}: {label} reserves names that start with `{plan.broker.reserved}`"
+            yield _invalid(plan, queue, message, "choose another name, also for the service")
+
+
+def _made(plan: Plan, queue: Scope) -> Iterator[Hazard]:
+    """Names of other queues that are made of a queue's name."""
+    label, most, reserved = plan.broker.label, plan.broker.longest_name, plan.broker.reserved
+    dead = plan.get(queue, "dead_letter_queue")
+    if dead is not None and len(str(dead).encode()) > most:
+        message = f"the dead-letter queue of {queue.name} has more than {most} bytes in its name"
+        yield _invalid(plan, queue, message, "choose a shorter name")
+    elif dead is not None and reserved and str(dead).startswith(reserved):
+        message = f"the dead-letter queue is called {dead}, and {label} reserves names with `{reserved}`"
+        yield _invalid(plan, queue, message, "choose another name")
+    if plan.get(queue, "broadcast") and len(queue.name.encode()) > most - _OF_PROCESS:
+        message = (
+            f"each process has its own queue of broadcast {queue.name}, with {_OF_PROCESS} more characters "
+            f"in its name: more than {most} bytes"
+        )
+        yield _invalid(plan, queue, message, "choose a shorter name")
 
 
 def _undefined(queue: Scope, name: str, table: set[str]) -> Hazard:

@@ -62,7 +62,7 @@ PAIRS = (
         celery_fix="5.6.3",
         broker_fix="4.0.1",
     ),
-    # RabbitMQ 4.0 release notes; kombu.transport.pyamqp requests a prefetch for each consumer from 4.0.
+    # kombu.transport.pyamqp requests a prefetch for each consumer from 4.0.
     Pair(
         Feature.HOLD,
         "classic",

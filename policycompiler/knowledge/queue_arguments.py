@@ -23,6 +23,11 @@ OVERFLOW = "x-overflow"
 LEVELS = "x-max-priority"
 LIMIT = "x-delivery-limit"
 """How often a quorum queue delivers a message again."""
+DEFAULT_LIMIT = 20
+"""Its value in RabbitMQ 4 and newer; older versions have none."""
+FIRST_RABBITMQ_WITH_DEFAULT_LIMIT = (4, 0)
+DEAD_LETTERS = "x-dead-letter-exchange"
+"""Where a queue sends the messages that it gives up; without it they are dropped."""
 
 DROPPING = {
     "x-max-length": Dropping("a full queue drops its oldest messages", "messages", True, of_length=True),  # noqa: FBT003
@@ -40,7 +45,7 @@ REFUSED = {
     "quorum": frozenset({LEVELS, "x-queue-mode", "x-queue-master-locator", "x-max-age"}),
     "classic": frozenset(
         {
-            *("x-delivery-limit", "x-max-age", "x-quorum-initial-group-size"),
+            *("x-dead-letter-strategy", "x-delivery-limit", "x-max-age", "x-quorum-initial-group-size"),
             *("x-max-in-memory-bytes", "x-max-in-memory-length"),
         }
     ),
@@ -57,6 +62,9 @@ KNOWN = frozenset(
     }
 )
 """https://www.rabbitmq.com/docs/queues#optional-arguments"""
+
+UNCOMPARED = frozenset({"x-consumer-timeout"})
+"""Arguments that RabbitMQ accepts with another value for a queue that exists, and ignores."""
 
 
 def drops(arguments: dict[str, object]) -> dict[str, Dropping]:

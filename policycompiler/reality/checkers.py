@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from policycompiler.reality import lints, manifests
+from policycompiler.reality import broker_lints, definitions, lints, manifests
 from policycompiler.reality.manifests import tools
 from policycompiler.reality.problem import Problem
 
@@ -296,8 +296,8 @@ def _compose(
 
 CHECKERS = (
     Checker("celery", "python", ("celeryconfig.py",), _celery),
-    Checker("sh", "sh", ("launch/*.sh",), _shell),
-    Checker("shellcheck", "shellcheck", ("launch/*.sh",), _shellcheck),
+    Checker("sh", "sh", ("launch/*.sh", "rabbitmq/*.sh"), _shell),
+    Checker("shellcheck", "shellcheck", ("launch/*.sh", "rabbitmq/*.sh"), _shellcheck),
     Checker("systemd", "systemd-analyze", ("systemd/*",), _systemd),
     Checker("supervisor", "supervisord", ("supervisor/*.conf",), _supervisor),
     Checker("compose", "docker-compose", ("compose.yaml",), _compose),
@@ -309,6 +309,11 @@ CHECKERS = (
     Checker("lint", "python", ("kubernetes/*.yaml",), manifests.manifests),
     Checker("kubectl", "kubectl", ("kubernetes/*.yaml",), tools.kubectl),
     Checker("kubernetes-validate", "kubernetes-validate", ("kubernetes/*.yaml",), tools.validate),
+    Checker("lint", "python", ("rabbitmq/definitions.json",), definitions.lint),
+    Checker("lint", "python", ("rabbitmq/permissions.sh",), broker_lints.permissions),
+    Checker("lint", "python", ("rabbitmq/rabbitmq.conf",), broker_lints.rabbitmq),
+    Checker("redis", "redis-server", ("redis/redis.conf",), broker_lints.starts_redis),
+    Checker("lint", "python", ("redis/redis.conf",), broker_lints.redis),
     Checker("promtool check", "promtool", ("prometheus/*.rules.yaml",), _rules),
     Checker("promtool test", "promtool", ("prometheus/*tests.yaml",), _rule_tests),
 )

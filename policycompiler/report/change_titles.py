@@ -113,6 +113,7 @@ _KINDS: Mapping[str, Kind] = {
     **_comes_and_goes("alert"),
     "alert-changed": Kind("alert changes", "alerts change", "{subject}: {both}"),
     "broker": _setting_of("the broker"),
+    "broker-server": _setting_of("the broker's own configuration"),
     "serialization": _setting_of("serialization"),
     "visibility-timeout": Kind(
         "visibility timeout changes", "visibility timeouts change", "{subject}: {both}"

@@ -7,6 +7,7 @@ from policycompiler.verify import (
     agreement,
     audit,
     beats,
+    broker_files,
     code,
     files,
     fleet,
@@ -19,7 +20,10 @@ from policycompiler.verify import (
 
 FINDINGS = tuple(
     found
-    for module in (files, agreement, code, audit, reach, fleet, nodes, tasks, queues, servers, beats)
+    for module in (
+        *(files, agreement, broker_files, code, audit, reach),
+        *(fleet, nodes, tasks, queues, servers, beats),
+    )
     for found in vars(module).values()
     if isinstance(found, Finding)
 )

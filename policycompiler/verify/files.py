@@ -23,7 +23,7 @@ from pathlib import Path
 from policycompiler.diagnostics import Diagnostic, Place, error, info
 from policycompiler.plan import APP, Plan
 from policycompiler.reality import checkers
-from policycompiler.verify import agreement, documents
+from policycompiler.verify import agreement, broker_files, documents
 from policycompiler.verify.words import listed
 
 FILE_REFUSED = error("PC800", "file-refused")
@@ -67,7 +67,7 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
 
 def disagreements(plan: Plan, folder: Path, names: Iterable[str]) -> Iterator[Diagnostic]:
     """Where files of a compiled folder say something else than the plan; each file is told once."""
-    disagreeing = [*agreement.findings(plan, folder, names)]
+    disagreeing = [*agreement.findings(plan, folder, names), *broker_files.findings(plan, folder, names)]
     yield from disagreeing
     told = {each.place.file for each in disagreeing if each.place is not None}
     rest = [name for name in names if (folder / name).as_posix() not in told]

@@ -32,6 +32,9 @@ def readers_of(path: str) -> set[Reader]:  # noqa: PLR0911 - one for each kind o
     folder, _, name = path.rpartition("/")
     if folder == "prometheus":
         return {Reader.ALERT}
+    if folder in {"rabbitmq", "redis"}:
+        # Its queues are those of the configuration.
+        return {Reader.SERVER, Reader.CONFIGURATION}
     if path in {"routing.json", "ROUTING.md"}:
         return {Reader.PEOPLE}
     if name == "beat.sh" or name.endswith("-beat.service"):

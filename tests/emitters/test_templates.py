@@ -6,7 +6,7 @@ import jinja2
 import pytest
 from jinja2 import Environment, FileSystemLoader, ModuleLoader, UndefinedError, nodes
 
-from policycompiler.emitters import launch, routing, supervisor, systemd
+from policycompiler.emitters import launch, redis, routing, supervisor, systemd
 from policycompiler.emitters.base import Raw, one_line, shipped
 from policycompiler.emitters.python import python_literal
 from policycompiler.emitters.syntax import OPTIONS, compiled_folder
@@ -37,6 +37,8 @@ QUOTES = {
     "systemd": systemd.quote,
     "supervisor": supervisor.quote,
     "env": one_line,
+    "rabbitmq": launch.quote,
+    "redis": redis.quote,
 }
 """By the folder of the templates that are rendered with it."""
 
@@ -84,7 +86,7 @@ def test_a_value_is_quoted_once_and_raw_text_not_at_all(quote):
     assert template.render(value="a $b", raw=Raw("$c")) == f"{quote('a $b')} $c"
 
 
-@pytest.mark.parametrize("folder", ["routing", "launch", "systemd", "supervisor"])
+@pytest.mark.parametrize("folder", ["routing", "launch", "systemd", "supervisor", "rabbitmq", "redis"])
 @pytest.mark.parametrize("text", CONTROL, ids=ascii)
 def test_control_characters_are_refused_where_nothing_can_quote_them(folder, text):
     with pytest.raises(ValueError, match="control character"):
@@ -106,7 +108,7 @@ def test_a_type_that_the_format_does_not_know_is_refused(quote, value):
         quote(value)
 
 
-@pytest.mark.parametrize("folder", ["routing", "launch", "systemd", "supervisor"])
+@pytest.mark.parametrize("folder", ["routing", "launch", "systemd", "supervisor", "rabbitmq", "redis"])
 @pytest.mark.parametrize("value", [None, True, 1.5, ["a"], {"a": 1}], ids=repr)
 def test_what_only_python_has_a_word_for_is_refused_elsewhere(folder, value):
     with pytest.raises(TypeError, match="neither text nor a whole number"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from itertools import count, cycle
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import celery
 import pytest
 import redis
 from knowledge.lab import OpenLab, open_lab
-from servers import rabbitmq_server, redis_server
+from servers import RABBITMQ, rabbitmq_server, redis_server
 
 CELERY = tuple(int(part) for part in celery.__version__.split(".")[:2])
 DATABASES = cycle(range(16))
@@ -38,9 +39,23 @@ def redis_address(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_url(tmp_path_factory) -> Iterator[str]:
-    with rabbitmq_server(tmp_path_factory.mktemp("rabbitmq")) as url:
-        yield url
+def rabbitmqs(tmp_path_factory) -> Iterator[Callable[[str], str]]:
+    """Where the RabbitMQ of a release is, which is started when a test first asks for it."""
+    with ExitStack() as stack:
+        yield cache(
+            lambda release: stack.enter_context(rabbitmq_server(tmp_path_factory.mktemp("rabbitmq"), release))
+        )
+
+
+@pytest.fixture
+def release() -> str:
+    """The release of RabbitMQ; `both_releases` gives a test the other one too."""
+    return RABBITMQ[0]
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmqs, release) -> str:
+    return rabbitmqs(release)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from kombu import Connection, Exchange, Queue
+from servers import RABBITMQ
 
 pytestmark = pytest.mark.server
 
@@ -104,12 +105,18 @@ def test_on_rabbitmq_a_classic_queue_without_the_argument_heeds_no_number(on_rab
     assert send_then_run(lab, 1, 9, 5) == [1, 9, 5]
 
 
-def test_on_rabbitmq_3_a_quorum_queue_heeds_no_number_and_refuses_the_argument(
-    on_rabbitmq, rabbitmq_url, queue_name
+@pytest.mark.parametrize(
+    ("release", "expected"),
+    [("3.10", [1, 4, 9, 5]), ("4.0", [9, 5, 1, 4])],
+    ids=RABBITMQ,
+)
+def test_from_rabbitmq_4_on_a_quorum_queue_has_two_levels_and_no_release_takes_the_argument(
+    on_rabbitmq, rabbitmq_url, queue_name, expected
 ):
+    """Messages of 5 and more go first, in their order; two of them for each other one."""
     quorum = {"x-queue-type": "quorum"}
     lab = on_rabbitmq(task_queues=(queue(queue_name, **quorum),), task_default_queue=queue_name)
-    assert send_then_run(lab, 1, 9, 5) == [1, 9, 5]
+    assert send_then_run(lab, 1, 4, 9, 5) == expected
     with (
         Connection(rabbitmq_url) as connection,
         pytest.raises(connection.channel_errors, match="x-max-priority"),

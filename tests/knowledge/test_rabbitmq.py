@@ -1,4 +1,4 @@
-"""What RabbitMQ 3.10 adds: quorum queues, delivery limits, confirmed publishes, lost connections.
+"""What RabbitMQ adds, on 3.10 and on 4.0: quorum queues, delivery limits, confirmed publishes, lost connections.
 
 On it rest the policies queue-declarations, broker-connection, worker-lost and task-events.
 """
@@ -9,8 +9,11 @@ import pytest
 from celery.exceptions import OperationalError
 from kombu import Connection, Exchange, Queue
 from processes import wait_until
+from servers import RABBITMQ
 
-pytestmark = pytest.mark.server
+from policycompiler.knowledge import queue_arguments
+
+pytestmark = [pytest.mark.server, pytest.mark.parametrize("release", RABBITMQ)]
 
 ONE_AHEAD = ("--prefetch-multiplier", "1")
 
@@ -92,14 +95,38 @@ def test_delayed_tasks_of_a_quorum_queue_behind_a_direct_exchange_occupy_a_worke
     assert lab.events("start") == []
 
 
-def test_delayed_tasks_of_a_classic_queue_do_not_occupy_a_worker_on_rabbitmq_3(on_rabbitmq, queue_name):
+def test_delayed_tasks_of_a_classic_queue_occupy_a_worker_from_rabbitmq_4_on(
+    on_rabbitmq, rabbitmq_url, queue_name, release
+):
+    """There kombu asks for a prefetch of each consumer, which does not grow with the messages that wait."""
     lab = on_rabbitmq(**settings(queue(queue_name)))
     for _ in range(4):
         lab.send("nap", 0, countdown=600)
     lab.worker(*ONE_AHEAD)
     lab.send("quick")
-    lab.wait_for("end", "quick")
-    assert scheduled(lab) == 4
+    if release == "3.10":
+        lab.wait_for("end", "quick")
+        assert scheduled(lab) == 4
+    else:
+        wait_until(lambda: scheduled(lab) == 1, "the worker holds what its prefetch limit allows")
+        wait_until(lambda: depth(rabbitmq_url, queue_name) == 4, "the others are left in the queue")
+        assert lab.events("start") == []
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_without_a_limit_a_quorum_queue_of_rabbitmq_4_drops_the_21st_return(
+    rabbitmq_url, queue_name, release, kind
+):
+    """Without a trace. Before, and in a classic queue, a message returns without end."""
+    with Connection(rabbitmq_url) as connection, connection.channel() as channel:
+        declared = queue(queue_name, **{"x-queue-type": kind})(channel)
+        declared.declare()
+        connection.Producer().publish("x", exchange=queue_name, routing_key=queue_name)
+        for _ in range(21):
+            wait_until(lambda: depth(rabbitmq_url, queue_name) == 1, "it is there again")
+            declared.get().reject(requeue=True)
+        gone = kind == "quorum" and release == "4.0"
+        wait_until(lambda: depth(rabbitmq_url, queue_name) == 1 - gone, "it is where it is expected")
 
 
 def test_with_quorum_queues_a_worker_takes_its_prefetch_of_each_queue(on_rabbitmq, rabbitmq_url, queue_name):
@@ -209,3 +236,59 @@ def test_a_sender_of_a_queue_that_it_does_not_declare_leaves_no_queue_behind(
     sender.send("quick", queue=theirs.name)
     with Connection(rabbitmq_url) as connection, pytest.raises(connection.channel_errors, match="no queue"):
         connection.default_channel.queue_declare(theirs.name, passive=True)
+
+
+OTHER = {
+    "x-expires": (600_000, 700_000),
+    "x-message-ttl": (60_000, 70_000),
+    "x-max-length": (10, 20),
+    "x-max-length-bytes": (1000, 2000),
+    "x-max-priority": (5, 6),
+    "x-queue-mode": ("lazy", "default"),
+    "x-queue-master-locator": ("min-masters", "client-local"),
+    "x-queue-leader-locator": ("client-local", "balanced"),
+    "x-delivery-limit": (3, 4),
+    "x-overflow": ("drop-head", "reject-publish"),
+    "x-dead-letter-exchange": ("", "elsewhere"),
+    "x-dead-letter-routing-key": ("one", "other"),
+    "x-dead-letter-strategy": ("at-most-once", "at-least-once"),
+    "x-single-active-consumer": (True, False),
+    "x-consumer-timeout": (600_000, 700_000),
+    "x-quorum-initial-group-size": (1, 3),
+    "x-max-in-memory-length": (10, 20),
+    "x-max-in-memory-bytes": (1000, 2000),
+    "x-max-age": ("1D", "2D"),
+}
+BESIDE = {
+    "x-dead-letter-routing-key": {"x-dead-letter-exchange": ""},
+    "x-dead-letter-strategy": {"x-dead-letter-exchange": "", "x-overflow": "reject-publish"},
+}
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_which_arguments_a_queue_refuses_and_which_it_compares(rabbitmq_url, queue_name, kind, release):
+    assert OTHER.keys() == queue_arguments.KNOWN - {"x-queue-type"}
+    for argument, (one, other) in OTHER.items():
+        name = f"{queue_name}-{argument}"
+        base = {"x-queue-type": kind, **BESIDE.get(argument, {})}
+        first = declared(rabbitmq_url, name, base | {argument: one})
+        refused = argument in queue_arguments.REFUSED[kind]
+        # Of a classic queue, 3.10 refuses what 4.0 takes.
+        late = (kind, release, argument) == ("classic", "3.10", "x-queue-leader-locator")
+        assert (argument, first) == (argument, not refused and not late)
+        if first:
+            again = [
+                declared(rabbitmq_url, name, base | more) for more in ({argument: one}, {argument: other}, {})
+            ]
+            same = argument in queue_arguments.UNCOMPARED
+            assert (argument, again) == (argument, [True, same, same])
+
+
+def declared(url: str, name: str, arguments: dict[str, object]) -> bool:
+    """Whether RabbitMQ takes a declaration."""
+    with Connection(url) as connection:
+        try:
+            queue(name, **arguments)(connection.channel()).declare()
+        except connection.channel_errors as refusal:
+            return refusal.code != 406
+    return True

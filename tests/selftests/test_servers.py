@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -11,34 +12,46 @@ import pytest
 import redis
 from kombu import Connection
 from processes import EndedEarlyError, running, stop, wait_until
-from servers import Server, start_rabbitmq, start_redis
+from servers import RABBITMQ, REDIS, Server, start_rabbitmq, start_redis
 
 pytestmark = pytest.mark.server
 Start = Callable[[Path], AbstractContextManager[Server]]
 LOOPBACK = {"127.0.0.1", "::1"}
 
 
-def test_redis_answers_a_ping(tmp_path):
-    with start_redis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
-        assert client.ping()
+@pytest.mark.parametrize(
+    ("program", "answers"),
+    [*zip(REDIS, [("redis", "7"), ("redis", "8"), ("valkey", "8")], strict=True)],
+)
+def test_redis_says_what_it_is(tmp_path, program: str, answers: tuple[str, str]):
+    with start_redis(tmp_path, program) as server, redis.Redis.from_url(server.url) as client:
+        found = client.info("server")
+    name = found.get("server_name", "redis")
+    assert (name, str(found[f"{name}_version"]).partition(".")[0]) == answers
 
 
-def test_rabbitmq_gives_back_a_published_message(tmp_path):
+@pytest.mark.parametrize("release", RABBITMQ)
+def test_rabbitmq_gives_back_a_published_message(tmp_path, release: str):
     with (
-        start_rabbitmq(tmp_path) as server,
+        start_rabbitmq(tmp_path, release=release) as server,
         Connection(server.url) as connection,
         connection.SimpleQueue("greetings") as queue,
     ):
         queue.put({"hello": "world"})
+        version = connection.connection.server_properties["version"]
         message = queue.get(timeout=10)
         message.ack()
     assert message.payload == {"hello": "world"}
+    assert version.startswith(f"{release}.")
 
 
 @pytest.mark.parametrize(
     ("start", "listeners"),
     # RabbitMQ: AMQP and distribution of the node, and its epmd, which also takes ::1 where there is one.
-    [pytest.param(start_redis, 1, id="redis"), pytest.param(start_rabbitmq, 3, id="rabbitmq")],
+    [
+        *(pytest.param(partial(start_redis, program=each), 1, id=each) for each in REDIS),
+        *(pytest.param(partial(start_rabbitmq, release=each), 3, id=f"rabbitmq {each}") for each in RABBITMQ),
+    ],
 )
 def test_listens_on_loopback_only_and_is_gone_afterwards(tmp_path, start: Start, listeners: int):
     with start(tmp_path) as server:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from urllib.request import Request, urlopen
@@ -13,8 +12,7 @@ from celery import Celery
 from kombu import Connection
 from live_demo import Demo
 from processes import wait_until
-from servers import DEBIAN_RABBITMQ, Server, start_rabbitmq
-from tools import needs
+from servers import Server, start_rabbitmq
 
 pytestmark = pytest.mark.server
 
@@ -40,20 +38,6 @@ def healthy(demo) -> Iterator[Demo]:
         yield demo
 
 
-def control(server: Server, *words: str) -> str:
-    """What `rabbitmqctl` prints."""
-    own = DEBIAN_RABBITMQ.with_name("rabbitmqctl")
-    command = str(own) if own.exists() else needs("rabbitmqctl")
-    return subprocess.run(
-        [command, "-n", server.environment["RABBITMQ_NODENAME"], "--quiet", *words],
-        env=dict(server.environment),
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    ).stdout
-
-
 def told(server: Server) -> bool:
     """Whether the management API, which counts every few seconds, knows of the message and of the alarm."""
 
@@ -74,7 +58,7 @@ def stored(server: Server) -> list[str]:
         ("list_exchanges", "name", "type"),
         ("list_bindings",),
     )
-    return sorted(line for words in kinds for line in control(server, *words).splitlines())
+    return sorted(line for words in kinds for line in server.ctl(*words).splitlines())
 
 
 class TestAsPlanned:
@@ -91,13 +75,13 @@ class TestAsPlanned:
             Celery("sender", broker=server.url, set_as_current=False).send_task(
                 "demo.other", queue="elsewhere"
             )
-            limit = control(server, "eval", "rabbit_disk_monitor:get_disk_free_limit().").strip()
-            control(server, "set_disk_free_limit", LARGE_DISK)
+            limit = server.ctl("eval", "rabbit_disk_monitor:get_disk_free_limit().").strip()
+            server.ctl("set_disk_free_limit", LARGE_DISK)
             try:
                 wait_until(lambda: told(server), "the API counts the message and shows the alarm", seconds=60)
                 seen = healthy.found(management=server.management)
             finally:
-                control(server, "set_disk_free_limit", limit)
+                server.ctl("set_disk_free_limit", limit)
                 channel.queue_delete("elsewhere")
         assert seen["messages-stray"] == [
             "queue `elsewhere` holds 1 message, but the plan does not have it and no worker consumes it"
@@ -144,13 +128,13 @@ def test_queues_that_differ_are_missing_or_have_no_consumer(demo, server):
 
 
 def test_a_look_at_an_empty_broker_creates_nothing(demo, server):
-    control(server, "add_vhost", "empty")
-    control(server, "set_permissions", "-p", "empty", "guest", ".*", ".*", ".*")
+    server.ctl("add_vhost", "empty")
+    server.ctl("set_permissions", "-p", "empty", "guest", ".*", ".*", ".*")
     url = server.url.removesuffix("/") + "empty"
-    listed = control(server, "list_exchanges", "-p", "empty")
+    listed = server.ctl("list_exchanges", "-p", "empty")
     found = demo.found(url=url)
-    assert control(server, "list_exchanges", "-p", "empty") == listed
-    assert control(server, "list_queues", "-p", "empty") == ""
+    assert server.ctl("list_exchanges", "-p", "empty") == listed
+    assert server.ctl("list_queues", "-p", "empty") == ""
     assert found.keys() == {"workers-silent", "queue-missing", "beat-missing"}
 
 

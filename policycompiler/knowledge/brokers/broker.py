@@ -157,11 +157,13 @@ class Broker:
     kind of server, in the words of result backends and of stores of schedules.
 
     Queues: `letters` are the characters that a queue name may have besides letters and digits, empty if any
-    is allowed; `refused` are characters that it must not have. `longest_name` counts bytes of UTF-8.
+    is allowed; `refused` are characters that it must not have. `reserved` is how no name may start, empty if
+    any may. `longest_name` counts bytes of UTF-8.
     `separator` separates the words of a name that the compiler makes.
     `declarations`: the broker stores how a queue was declared, and refuses a different declaration.
     `arguments` are the queue arguments that have an effect, None for all. `expiring` are the arguments that
-    drop waiting messages. `quorum_queues`: the broker has quorum queues.
+    drop waiting messages. `quorum_queues`: the broker has quorum queues. `evicts`: the broker keeps all
+    messages in memory, and its configuration decides whether it deletes queues when the memory is full.
 
     Messages: `durable`: a waiting message survives a restart of all processes. `modes`: the broker
     distinguishes transient from persistent messages. `confirms`: it confirms accepted messages.
@@ -190,12 +192,14 @@ class Broker:
     server: str
     letters: str
     refused: str
+    reserved: str
     longest_name: int
     separator: str
     declarations: bool
     arguments: frozenset[str] | None
     expiring: frozenset[str]
     quorum_queues: bool
+    evicts: bool
     durable: bool
     modes: bool
     confirms: bool

@@ -8,6 +8,7 @@ from policycompiler.plan.vocabulary.key import ChangeKind, Key, Reader, Type, Un
 
 _PEOPLE, _CONFIGURATION = readers(Reader.PEOPLE), readers(Reader.CONFIGURATION)
 _COMMANDS = readers(Reader.WORKER, Reader.BEAT)
+_SERVER = readers(Reader.SERVER)
 _INSTALLATION, _BROKER = ChangeKind.INSTALLATION, ChangeKind.BROKER
 
 
@@ -76,6 +77,41 @@ FACTS = (
         celerys=True,
     ),
     Key("app", "broker_version", Type.TEXT, _BROKER, _PEOPLE, "version of the broker, if declared"),
+    Key(
+        "app",
+        "broker_virtual_host",
+        Type.TEXT,
+        ChangeKind.BROKER_SERVER,
+        _SERVER,
+        "RabbitMQ: virtual host of the queues",
+        mirror=True,
+    ),
+    Key(
+        "app",
+        "broker_policy_priority",
+        Type.COUNT,
+        ChangeKind.BROKER_SERVER,
+        _SERVER,
+        "RabbitMQ: priority of the policies that queues have in the broker",
+    ),
+    Key(
+        "app",
+        "broker_memory_bytes",
+        Type.NUMBER,
+        ChangeKind.BROKER_SERVER,
+        _PEOPLE,
+        "Redis: memory for the declared messages and results, with headroom",
+        Unit.BYTES,
+        mirror=True,
+    ),
+    Key(
+        "app",
+        "server.",
+        Type.ANY,
+        ChangeKind.BROKER_SERVER,
+        _SERVER,
+        "line of the broker's own configuration, by its own name, such as `maxmemory-policy`",
+    ),
     Key(
         "app",
         "result_backend_variable",

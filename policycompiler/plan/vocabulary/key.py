@@ -46,6 +46,8 @@ class Reader(StrEnum):
     BEAT = "command of beat"
     """The command, or its unit."""
     ALERT = "alert"
+    SERVER = "broker"
+    """The broker itself: its configuration, its queues, the rights of its users."""
     PEOPLE = "people"
     """Tables, descriptions and comments; and sources of other settings."""
 
@@ -58,6 +60,8 @@ class ChangeKind(StrEnum):
     BEAT_MOVED = "beat-moved"
     BEAT_OPTIONS = "beat-options"
     BROKER = "broker"
+    BROKER_SERVER = "broker-server"
+    """What the broker itself is told."""
     CAPACITY = "capacity"
     DISABLED_SCHEDULE = "disabled_schedule-changed"
     INSTALLATION = "installation"

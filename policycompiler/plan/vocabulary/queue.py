@@ -102,4 +102,12 @@ KEYS = (
         Unit.SECONDS,
         mirror=True,
     ),
+    Key(
+        "queue",
+        "broker_policy",
+        Type.MAPPING,
+        ChangeKind.BROKER_SERVER,
+        readers(Reader.SERVER),
+        "RabbitMQ: policy of the queue in the broker, which can change while the queue exists",
+    ),
 )

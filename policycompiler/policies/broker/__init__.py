@@ -10,6 +10,8 @@ from policycompiler.policies.broker import (
     external_tasks,
     priorities,
     priority_pins,
+    rabbitmq_server,
+    redis_server,
     sqs_queues,
     transport_options,
     unacked_messages,
@@ -22,6 +24,8 @@ DECIDERS: tuple[Policy, ...] = (
     broker_connection,
     external_tasks,
     priorities,
+    rabbitmq_server,
+    redis_server,
 )
 
 CHECKS: tuple[Policy, ...] = (

@@ -11,10 +11,9 @@ Because:
     (https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/rabbitmq.html#using-quorum-queues).
 
     Queues are classic unless the workload declares another type. A workload with delays but without
-    `broker.version` therefore gets a finding. The rule for RabbitMQ 4 comes from its release notes; the
-    tests run only RabbitMQ 3. The broker counts delays in whole seconds. Celery refuses to send a task with
-    a countdown below one second: use 0 or 1. The workload declares only the longest countdown, not all of
-    them.
+    `broker.version` therefore gets a finding. The broker counts delays in whole seconds. Celery refuses to
+    send a task with a countdown below one second: use 0 or 1. The workload declares only the longest
+    countdown, not all of them.
 
     For these delays Celery binds each queue by `#.` and its routing key. It binds the queue to its
     exchange, and that exchange to the exchange of all delayed messages. A delayed message therefore reaches

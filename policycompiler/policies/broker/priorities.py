@@ -15,8 +15,8 @@ Because:
     A queue has the levels that it declares. Otherwise it has ten levels if one of its tasks declares a
     priority. On a classic queue of RabbitMQ the levels are an argument. An existing queue cannot change its
     arguments: use a new name, or delete the queue first. Quorum queues have no priorities up to RabbitMQ 3.
-    From RabbitMQ 4 they need no argument, and priorities of 5 and more are urgent
-    (https://www.rabbitmq.com/docs/quorum-queues#priorities; not tested, as RabbitMQ 4 was not available).
+    From RabbitMQ 4 they need no argument, and have two levels: priorities of 5 and more are urgent
+    (https://www.rabbitmq.com/docs/quorum-queues#priorities).
 
     On Redis the steps are always 0 to 9. A change of levels then leaves no message in an unread list. The
     separator that kombu uses in list names must not change: it also separates bindings in Redis that

@@ -1,7 +1,8 @@
 """How long RabbitMQ lets a worker hold a message.
 
 Decides:
-    `queue:NAME/consumer_timeout_seconds`, on RabbitMQ, for each queue that this app consumes.
+    `queue:NAME/consumer_timeout_seconds`, on RabbitMQ, for each queue that this app consumes. If the policy
+    file sets `limit_seconds`, `app/server.consumer_timeout`, a line of rabbitmq.conf in milliseconds.
 
 Because:
     If a worker does not acknowledge a message within RabbitMQ's `consumer_timeout`, RabbitMQ closes the
@@ -56,6 +57,10 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
     """The limit of a consumer applies first, then the queue's, then the broker's."""
     del spec
     if plan.broker.consumer_timeout:
+        if "limit_seconds" in tuned.model_fields_set:
+            limit = parameter(NAME, "limit_seconds", tuned.limit_seconds)
+            because = "the policy file says that the platform has this limit"
+            yield Decision(APP, "server.consumer_timeout", tuned.limit_seconds * 1000, because, (limit,))
         for queue in plan.scopes("queue"):
             if not plan.value(queue, "external"):
                 yield _of_queue(plan, queue, tuned)

@@ -10,6 +10,10 @@ Because:
     levels, also if `task_queue_max_priority` adds them to every queue. It also refuses some arguments of one
     queue type for the other type.
 
+    A quorum queue drops a message that returned more often than its delivery limit, or makes it a dead
+    letter. From RabbitMQ 4 on, a queue that declares no limit has a limit of 20. Before, and in classic
+    queues, a message may return without end.
+
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
     queues: {mail: {arguments: {x-expires: 60000}}}
@@ -52,6 +56,15 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {q: {type: quorum, arguments: {x-delivery-limit: 1}}}
             tasks: {shop.a: {queue: q, idempotent: true}}
+    PC926 delivery-limit-drops: write `dead_letter: true` in the queue.
+        fires:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum}}
+            tasks: {shop.a: {queue: q, idempotent: true, critical: true}}
+        silent:
+            broker: {transport: rabbitmq, url: "${B}"}
+            queues: {q: {type: quorum, dead_letter: true}}
+            tasks: {shop.a: {queue: q, idempotent: true, critical: true}}
 
 Parameters:
     None.
@@ -73,6 +86,7 @@ DELIVERY_LIMIT_MISSING = error("PC417", "delivery-limit-missing")
 QUEUE_ARGUMENT_REFUSED = error("PC463", "queue-argument-refused")
 QUEUE_EXPIRES = warning("PC467", "queue-expires")
 DELIVERY_LIMIT_ZERO = warning("PC558", "delivery-limit-zero")
+DELIVERY_LIMIT_DROPS = warning("PC926", "delivery-limit-drops")
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
@@ -83,5 +97,6 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         QUEUE_ARGUMENT_REFUSED,
         QUEUE_EXPIRES,
         DELIVERY_LIMIT_ZERO,
+        DELIVERY_LIMIT_DROPS,
         DELIVERY_LIMIT_MISSING,
     )

@@ -120,8 +120,18 @@ def _visibility(at: At) -> Judged:
     return held or safe("no worker holds a message as long as the shorter of the two timeouts")
 
 
+def _server(at: At) -> Judged:
+    if at.key == "server.maxmemory":
+        return manual(
+            "Redis refuses new messages above its `maxmemory`: before you load the new value, check with "
+            "`redis-cli INFO memory` that Redis uses less, and that the machine has the memory"
+        )
+    return safe("processes do not read it; it takes effect when the broker loads its new configuration")
+
+
 RULES: dict[str, Rule] = {
     "broker": _broker,
+    "broker-server": _server,
     "priorities": _priorities,
     "visibility-timeout": _visibility,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workloads import Found, after
+from workloads import Found, after, compiled, workload
 
 from policycompiler.policies.routing import queue_arguments
 
@@ -39,3 +39,45 @@ def test_a_limit_of_no_delivery_after_the_first():
 @pytest.mark.parametrize("limit", [1, 20])
 def test_another_limit_is_fine(limit):
     assert after(queue_arguments, LIMIT % limit).findings == []
+
+
+DROPS = "a message of shop.a that returned %s times, for instance because it kills its worker"
+QUORUM = """\
+broker: {transport: rabbitmq, url: '${B}'%s}
+queues: {q: {type: quorum%s}}
+tasks: {shop.a: {queue: q, idempotent: %s, critical: %s}}
+"""
+
+
+def drops(
+    version: str, queue: str, idempotent: str, critical: str, platform: str = ""
+) -> list[tuple[str, str]]:
+    text = workload(QUORUM % (version, queue, idempotent, critical))
+    found = compiled(text, platform or "version: 1\n").diagnostics
+    return [(each.name, each.message) for each in found if each.name == "delivery-limit-drops"]
+
+
+def test_a_critical_task_that_its_limit_drops():
+    (found,) = drops("", "", "true", "true")
+    assert found == (
+        "delivery-limit-drops",
+        f"queue q has a delivery limit of 3, and no dead letters: RabbitMQ silently drops {DROPS % 3}",
+    )
+    assert drops("", ", dead_letter: true", "true", "true") == []
+    assert drops("", "", "true", "false") == []
+    assert drops("", "", "false", "true") == []
+
+
+@pytest.mark.parametrize(("version", "count"), [("", 0), (", version: '3.13'", 0), (", version: '4.0'", 1)])
+def test_the_limit_that_rabbitmq_4_has_by_itself(version, count):
+    """What is left to Celery declares no limit."""
+    as_is = "version: 1\nextends: as-is\n"
+    late = QUORUM.replace("idempotent: %s, critical: %s", "options: {acks_late: true}")
+    text = workload(late % (version, ""))
+    found = [each for each in compiled(text, as_is).diagnostics if each.name == "delivery-limit-drops"]
+    assert len(found) == count
+    if found:
+        assert found[0].message == (
+            "queue q has a delivery limit of 20, which is the default from RabbitMQ 4 on, and no dead letters: "
+            f"RabbitMQ silently drops {DROPS % 20}"
+        )
