@@ -41,6 +41,16 @@ Refuses:
             queues: {q: {}}
             workers: {q: {options: {statedb: /tmp/state}}}
 
+    PC953 slots-of-node: write a number of slots, or a variable that the Secret sets.
+        fires:
+            deploy: {image: "registry.example/shop:1.4.2"}
+            queues: {q: {}}
+            workers: {q: {concurrency: auto}}
+        silent:
+            deploy: {image: "registry.example/shop:1.4.2"}
+            queues: {q: {}}
+            workers: {q: {concurrency: 4}}
+
 Parameters:
     `beat_volume_mib`: the size of the volume for the schedule file of beat, in MiB; 0 keeps the file in the
     pod; 1024.
@@ -66,6 +76,7 @@ NAME = "kubernetes-objects"
 KUBERNETES_NAME_TAKEN = warning("PC940", "kubernetes-name-taken")
 SCHEDULE_FILE_LOST = warning("PC941", "schedule-file-lost")
 READ_ONLY_FILE = warning("PC942", "read-only-file")
+SLOTS_OF_NODE = warning("PC953", "slots-of-node")
 
 _MIB = 1024 * 1024
 _HASH = 6
@@ -92,6 +103,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     yield Decision(APP, "kubernetes_name", prefix, because, (Derived(APP, "service"),))
     yield from _names(plan, prefix)
     yield from _state(plan)
+    yield from _slots(plan)
     if plan.scopes("beat") and plan.get(BEAT, "store", "file") == "file":
         size = tuned.beat_volume_mib
         because = "the next pod of beat continues where the last one stopped"
@@ -149,3 +161,17 @@ def _state(plan: Plan) -> Iterator[Diagnostic]:
             help_text = "remove `statedb`, or write a path below /tmp, which each container has for itself"
             where = plan.written(worker, "statedb") or ("workers", worker.name)
             yield READ_ONLY_FILE.at(where, message, help=help_text)
+
+
+def _slots(plan: Plan) -> Iterator[Diagnostic]:
+    """A container sees all cores of its node, whatever it requests."""
+    for worker in plan.scopes("worker"):
+        source = plan.find(worker, "concurrency_source")
+        if source is not None and not str(source.value).startswith("${"):
+            message = (
+                f"worker {worker.name} has a slot for each core of its machine, not of its container, so its "
+                "memory depends on the machine"
+            )
+            where = plan.written(worker, "concurrency_source") or ("workers", worker.name)
+            help_text = "write a number of slots, or a variable such as `${CELERY_CONCURRENCY}`"
+            yield SLOTS_OF_NODE.at(where, message, help=help_text)

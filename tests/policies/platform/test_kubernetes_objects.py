@@ -61,3 +61,15 @@ def test_a_schedule_file_in_the_pod_is_lost_with_it():
     ]
     assert done.plan.value(BEAT, "schedule_volume_bytes") == 0
     assert after(kubernetes_objects, IMAGE + SCHEDULE).findings == []
+
+
+def test_a_container_has_not_as_many_slots_as_its_machine_has_cores():
+    done = after(kubernetes_objects, f"{IMAGE}queues: {{q: {{}}}}\nworkers: {{q: {{concurrency: auto}}}}")
+    assert [(each.name, each.at) for each in done.findings] == [("slots-of-node", "3:28")]
+
+
+def test_a_worker_cannot_write_its_state_outside_of_tmp():
+    text = f"{IMAGE}queues: {{q: {{}}}}\nworkers: {{q: {{options: {{statedb: /var/lib/shop/state}}}}}}"
+    (found,) = after(kubernetes_objects, text).findings
+    assert (found.name, found.at) == ("read-only-file", "3:34")
+    assert "cannot write `/var/lib/shop/state`" in found.message
