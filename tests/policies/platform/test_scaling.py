@@ -25,6 +25,20 @@ REFUSES = {
             )
         ],
     ),
+    "keys of the Secret": (
+        scaler,
+        f"{IMAGE}tasks: {{shop.a: {{queue: q}}}}\n{BOUNDS}",
+        [
+            Found(
+                "scaling-needs-keys",
+                "1:9",
+                "KEDA reads the address of the broker from key KEDA_REDIS_ADDRESS of Secret shop-celery, and if they "
+                "are there KEDA_REDIS_PASSWORD, KEDA_REDIS_USERNAME; it reads database 0 without TLS",
+                "add KEDA_REDIS_ADDRESS to the Secret, and set `database` and `tls` of the policy scaler if they "
+                "differ",
+            )
+        ],
+    ),
     "nobody runs an interactive task": (
         scaling,
         (
