@@ -60,7 +60,8 @@ def worker_variables(plan: Plan, worker: Scope) -> dict[str, str]:
     if "PYTHONPATH" in own:
         own["PYTHONPATH"] = f"{plan.text(APP, 'configuration_directory')}:{own['PYTHONPATH']}"
     alive = {ALIVE_VARIABLE: plan.text(APP, "alive_file")} if plan.value(worker, "alive_probe") else {}
-    return dict(sorted({**beat_variables(plan), **alive, **own}.items()))
+    # The probe reads this file, so no other value may win.
+    return dict(sorted({**beat_variables(plan), **own, **alive}.items()))
 
 
 def beat_variables(plan: Plan) -> dict[str, str]:

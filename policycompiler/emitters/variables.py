@@ -81,3 +81,7 @@ def _optional(plan: Plan) -> Iterator[Variable]:
     if alive := plan.get(APP, "alive_file"):
         purpose = "file that a worker touches while it is alive; containers set it, other processes need none"
         yield Variable(ALIVE_VARIABLE, purpose, str(alive), ((APP, "alive_file"),), optional=True)
+    keys = plan.get(APP, "scaler_secrets")
+    for field, key in sorted(keys.items()) if isinstance(keys, dict) else ():
+        purpose = f"`{field}` of the broker for KEDA, a key of the Secret of Kubernetes"
+        yield Variable(variable(str(key)), purpose, "", ((APP, "scaler_secrets"),), optional=True)

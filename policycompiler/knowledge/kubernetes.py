@@ -6,15 +6,16 @@ https://kubernetes.io/docs/concepts/configuration/configmap/.
 
 from __future__ import annotations
 
-LONGEST_NAME = 46
-"""In characters: a pod adds 17 to the name of its Deployment, and a host name has at most 63."""
+LONGEST_NAME = 52
+"""In characters: a pod adds a hash to the name of its Deployment, and its host name has at most 63."""
 LARGEST_CONFIG_MAP_BYTES = 1_048_576
 LONGEST_STABILIZATION_SECONDS = 3600
 """Of a HorizontalPodAutoscaler: how long it looks back before it removes a pod."""
 
-KEDA = "keda"
-"""The autoscaler that counts messages; the other one sees only how busy cores are."""
+KEDA, HPA = "keda", "hpa"
+"""The autoscalers: one counts messages, the other one sees only how busy cores are."""
 
+WORKER = "worker"
 BEAT = "beat"
 EXPORTER = "celery-exporter"
 FLOWER = "flower"
@@ -23,10 +24,7 @@ SCALING = "keda"
 NETWORK = "network-policy"
 RULES = "rules"
 
-PARTS = (BEAT, EXPORTER, FLOWER, CONFIGURATION, SCALING, NETWORK, RULES)
-"""After the name of the service: no worker has one of these names."""
 
-
-def object_name(prefix: str, part: str) -> str:
-    """The name of an object of a service."""
-    return f"{prefix}-{part}"
+def object_name(*parts: str) -> str:
+    """The name of an object: that of the service, and of the part or the worker."""
+    return "-".join(parts)

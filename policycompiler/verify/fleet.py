@@ -69,7 +69,7 @@ def missing(plan: Plan, found: Workers, queue: str) -> bool:
 def _replicas_of(
     plan: Plan, scope: Scope, replicas: int, nodes: list[Node], broker: Seen | None
 ) -> Iterator[Diagnostic]:
-    seen = sum(node.answers for node in nodes)
+    seen, most = sum(node.answers for node in nodes), int(plan.number(scope, "replicas"))
     if replicas and not seen:
         queues = plan.texts(scope, "queues")
         ready = sum((broker.queues[name].ready or 0) for name in queues if broker and name in broker.queues)
@@ -77,17 +77,13 @@ def _replicas_of(
         if not pool(plan.text(scope, "pool")).answers:
             message += f"; its pool {plan.text(scope, 'pool')} does not answer while a task runs"
         yield WORKER_MISSING.at(worker_path(plan, scope.name), message, help=f"start `{scope.name}`")
-    elif not replicas <= seen <= (most := _most(plan, scope)):
+    elif not replicas <= seen <= most:
         told = f"{seen} answer{'s' if seen == 1 else ''}"
         planned = counted(replicas, "replica") if replicas == most else f"{replicas} to {most} replicas"
         message = f"worker `{scope.name}`: {told}, the plan has {planned}"
         help_text = "start the others" if seen < replicas else "stop the surplus, or raise `replicas`"
         path = worker_path(plan, scope.name, "replicas")
         yield REPLICAS_DIFFER.at(path, message, help=help_text)
-
-
-def _most(plan: Plan, scope: Scope) -> int:
-    return int(plan.number(scope, "replicas"))
 
 
 def _worker(nodes: dict[str, list[Node]], node: Node) -> str:

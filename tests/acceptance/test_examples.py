@@ -23,6 +23,7 @@ EXAMPLES = ROOT / "examples"
 SHOP = EXAMPLES / "shop"
 CONTAINERS = EXAMPLES / "containers"
 GOLDEN = DATA / "golden" / "shop"
+GOLDEN_CONTAINERS = DATA / "golden" / "containers"
 CASES = [
     pytest.param([EXAMPLES / "minimal.yaml"], None, id="minimal"),
     pytest.param([SHOP], None, id="shop"),
@@ -73,15 +74,28 @@ def test_the_compiled_shop_is_the_golden_one(request: pytest.FixtureRequest) -> 
     compilation = compiled([SHOP])
     files = {path: text for path, (text, _) in texts(compilation.files).items() if path != "plan.json"}
     files["explain.txt"] = _explained(compilation)
+    _compare_with_golden(request, GOLDEN, files)
+
+
+def test_the_compiled_containers_are_the_golden_ones(request: pytest.FixtureRequest) -> None:
+    files = {
+        path: text
+        for path, (text, _) in texts(compiled([CONTAINERS]).files).items()
+        if path.startswith(("kubernetes/", "compose.yaml", ".env")) and not path.endswith(".py")
+    }
+    _compare_with_golden(request, GOLDEN_CONTAINERS, files)
+
+
+def _compare_with_golden(request: pytest.FixtureRequest, golden: Path, files: dict[str, str]) -> None:
     if request.config.getoption("--update-golden"):
-        for path in GOLDEN.rglob("*"):
+        for path in golden.rglob("*"):
             if path.is_file():
                 path.unlink()
         for path, text in files.items():
-            (GOLDEN / path).parent.mkdir(parents=True, exist_ok=True)
-            (GOLDEN / path).write_text(text)
+            (golden / path).parent.mkdir(parents=True, exist_ok=True)
+            (golden / path).write_text(text)
     on_disk = {
-        path.relative_to(GOLDEN).as_posix(): path.read_text() for path in GOLDEN.rglob("*") if path.is_file()
+        path.relative_to(golden).as_posix(): path.read_text() for path in golden.rglob("*") if path.is_file()
     }
     assert sorted(on_disk) == sorted(files)
     for path, text in files.items():

@@ -55,7 +55,7 @@ def test_a_name_or_value_that_tries_to_break_out_arrives_unchanged(tmp_path):
     queues = {name: {} for name in QUEUES}
     text = f"queues: {json.dumps(queues, ensure_ascii=False)}\nworkers: {json.dumps(workers, ensure_ascii=False)}\n"
     folder = of_text(text, tmp_path)
-    deployment = by_kind(rendered(folder / "base"), "Deployment")["shop-w"]
+    deployment = by_kind(rendered(folder / "base"), "Deployment")["shop-worker-w"]
     read = container(as_kubernetes_reads(deployment, tmp_path))
     variables = {each["name"]: expanded(each.get("value", "")) for each in read["env"]}
     assert {name: variables[name] for name in environment} == environment
@@ -72,7 +72,7 @@ def expanded(text: str) -> str:
 
 def test_a_variable_of_the_environment_gives_the_number_of_slots(tmp_path):
     folder = of_text("queues: {q: {}}\nworkers: {w: {queues: [q], concurrency: '${SLOTS}'}}", tmp_path)
-    command = container(by_kind(rendered(folder / "base"), "Deployment")["shop-w"])["command"]
+    command = container(by_kind(rendered(folder / "base"), "Deployment")["shop-worker-w"])["command"]
     assert command[command.index("--concurrency") + 1] == "$(SLOTS)"
 
 
@@ -98,7 +98,7 @@ def volumes(deployment):
 def test_a_pool_that_may_stop_its_main_loop_has_no_probe_and_its_rollout_waits(tmp_path):
     text = "queues: {q: {}}\nworkers: {w: {queues: [q], pool: solo}, v: {queues: [q], pool: threads}}"
     deployments = by_kind(rendered(of_text(text, tmp_path) / "base"), "Deployment")
-    solo, threads = deployments["shop-w"], deployments["shop-v"]
+    solo, threads = deployments["shop-worker-w"], deployments["shop-worker-v"]
     assert not {"livenessProbe", "startupProbe"} & set(container(solo))
     assert (solo["spec"]["minReadySeconds"], "minReadySeconds" in threads["spec"]) == (30, False)
     probe = container(threads)["livenessProbe"]
@@ -124,7 +124,7 @@ def test_keda_adds_up_the_lists_of_a_queue_with_priorities(tmp_path):
     )
     broker = "broker: {transport: redis, url: 'redis://redis/2', options: {global_keyprefix: 'p:'}}\n"
     objects = rendered(of_text(text, tmp_path, broker=broker) / "base")
-    spec = by_kind(objects, "ScaledObject")["shop-w"]["spec"]
+    spec = by_kind(objects, "ScaledObject")["shop-worker-w"]["spec"]
     lists = [trigger["metadata"]["listName"] for trigger in spec["triggers"]]
     assert lists == ["p:q", *(f"p:q\x06\x16{step}" for step in range(1, 10)), "p:r"]
     assert spec["advanced"]["scalingModifiers"]["formula"].split(" + ") == [
@@ -133,13 +133,13 @@ def test_keda_adds_up_the_lists_of_a_queue_with_priorities(tmp_path):
     metadata = spec["triggers"][0]["metadata"]
     assert (metadata["address"], metadata["databaseIndex"]) == ("redis:6379", "2")
     assert by_kind(objects, "TriggerAuthentication") == {}
-    assert "replicas" not in by_kind(objects, "Deployment")["shop-w"]["spec"]
+    assert "replicas" not in by_kind(objects, "Deployment")["shop-worker-w"]["spec"]
 
 
 def test_on_rabbitmq_keda_asks_the_management_api_with_a_key_of_the_secret(tmp_path):
     text = "tasks: {shop.a: {queue: q}}\nworkers: {w: {queues: [q], replicas: {min: 0, max: 4}}}\n"
     objects = rendered(of_text(text, tmp_path, broker=RABBITMQ) / "base")
-    (trigger,) = by_kind(objects, "ScaledObject")["shop-w"]["spec"]["triggers"]
+    (trigger,) = by_kind(objects, "ScaledObject")["shop-worker-w"]["spec"]["triggers"]
     assert trigger["metadata"] == {"mode": "QueueLength", "protocol": "http", "queueName": "q", "value": "2"}
     reference = by_kind(objects, "TriggerAuthentication")[trigger["authenticationRef"]["name"]]
     assert reference["spec"]["secretTargetRef"] == [

@@ -29,6 +29,7 @@ environments:
     workers: {v: {memory: 3GiB, queues: [r]}, u: {queues: [q]}}
   rabbit:
     broker: {transport: rabbitmq, version: "4.0"}
+  other: {service: other}
   same: {}
 """.replace("B/C~", "B_C")
 
@@ -41,7 +42,7 @@ def test_an_overlay_of_the_example_renders_as_a_compile_for_its_environment(envi
     assert not (alone / "overlays").exists()
 
 
-@pytest.mark.parametrize("environment", ["bare", "more", "rabbit", "same"])
+@pytest.mark.parametrize("environment", ["bare", "more", "rabbit", "other", "same"])
 def test_added_changed_and_removed_objects_render_as_a_compile_for_their_environment(environment, tmp_path):
     overlay = of_text(DIFFERENT, tmp_path) / "overlays" / environment
     alone = of_text(DIFFERENT, tmp_path, environment=environment) / "base"
@@ -58,8 +59,8 @@ def test_environments_differ_from_the_base(tmp_path):
     found = {path.name: keyed(rendered(path)) for path in folder.glob("overlays/*")}
     assert found["same"] == base
     assert {kind for kind, _ in base.keys() - found["bare"].keys()} >= {"ScaledObject", "Service"}
-    assert ("Deployment", "shop-u") in found["more"]
-    assert by_kind([*found["more"].values()], "HorizontalPodAutoscaler").keys() == {"shop-w"}
+    assert ("Deployment", "shop-worker-u") in found["more"]
+    assert by_kind([*found["more"].values()], "HorizontalPodAutoscaler").keys() == {"shop-worker-w"}
 
 
 def test_an_environment_with_errors_is_a_finding_at_its_place(tmp_path):

@@ -192,11 +192,7 @@ def test_all_mistakes_of_a_policy_file_are_found_in_one_run() -> None:
         ("PC703", 4, "did you mean `missing-idempotency`?"),
         ("PC703", 7, "did you mean `retry-non-idempotent`?"),
         ("PC705", 5, "did you mean `time-limits`?"),
-        (
-            "PC708",
-            8,
-            "use one of celeryconfig, routing, launch, systemd, supervisor, prometheus, env, compose",
-        ),
+        ("PC708", 8, "did you mean `kubernetes`?"),
         ("PC721", 11, "did you mean `task.critical`?"),
         ("PC721", 12, "did you mean `queue.type`?"),
         ("PC721", 12, "did you mean `task.critical`?"),

@@ -71,27 +71,30 @@ def _beat(plan: Reading) -> Component:
 
 def _authentication(plan: Reading) -> Component:
     found = scaling.authentication(plan)
-    needed = scaling.scaler_of(plan)
+    counted = scaling.scaler_of(plan)
     says = (
-        f"How KEDA reaches the broker. The Secret must have {needed.secrets[needed.needed]}; "
+        f"How KEDA reaches the broker. The Secret must have {counted.secrets[counted.needed]}; "
         "other keys may be absent."
     )
+    if counted.database:
+        fields = plan.value(APP, "scaler_fields")
+        assert isinstance(fields, dict)
+        how = "with" if counted.tls in fields else "without"
+        says += f" It reads database {fields[counted.database]} {how} TLS: parameters of the policy scaler."
     return Component(part_name(plan, SCALING), says, [found], plan)
 
 
 def base(plan: Plan, folder: str) -> Iterator[OutputFile]:
     """The files of a folder that Kustomize renders."""
     listing = Reading(plan)
+    for key in ("network_policy", "prometheus_rules"):
+        listing.get(APP, key)
     names = []
     for each in components(plan):
         names.append(each.name)
         yield each.reading.file(f"{folder}/{each.name}.yaml", written(each.says, each.objects))
     yield containers.configuration(plan)._replace(path=f"{folder}/{containers.CONFIGURATION}")
-    document = kustomization(
-        listing,
-        [f"{name}.yaml" for name in names],
-        [generator(listing)],
-    )
+    document = kustomization(listing, [f"{name}.yaml" for name in names], [generator(listing)])
     for worker in plan.scopes("worker"):
         listing.text(worker, "kubernetes_name")
     yield listing.file(f"{folder}/{KUSTOMIZATION}", HEADING + yaml_text(document))

@@ -19,7 +19,6 @@ MANAGER = "policycompiler"
 APPLICATION = "celery"
 """The value of the label `name`. A Service of the team that selects by the name of its own application must
 not find pods of workers."""
-WORKER = "worker"
 
 
 def prefix(plan: Plan) -> str:

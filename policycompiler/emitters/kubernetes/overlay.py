@@ -10,16 +10,9 @@ from typing import NamedTuple
 
 from policycompiler.emitters import containers
 from policycompiler.emitters.base import OutputFile, Reading, yaml_text
-from policycompiler.emitters.kubernetes.files import (
-    HEADING,
-    KUSTOMIZATION,
-    Component,
-    components,
-    generator,
-    kustomization,
-    written,
-)
-from policycompiler.emitters.kubernetes.objects import Object
+from policycompiler.emitters.kubernetes import files
+from policycompiler.emitters.kubernetes.files import HEADING, Component, components
+from policycompiler.emitters.kubernetes.objects import Object, prefix
 from policycompiler.plan import Plan
 
 _TO_BASE = "../../base"
@@ -50,7 +43,13 @@ class _Identity(NamedTuple):
 
 
 def overlay(plan: Plan, environment: Plan, folder: str) -> Iterator[OutputFile]:
-    """The files of the overlay of an environment, which has a plan of its own."""
+    """The files of the overlay of an environment, which has a plan of its own.
+
+    An environment with other names has nothing in common with the base, and gets a base of its own.
+    """
+    if prefix(plan) != prefix(environment):
+        yield from files.base(environment, folder)
+        return
     base = {identity: each for one in components(plan) for identity, each in _by_identity(one.objects)}
     listing = Reading(environment)
     resources, patches, kept = [_TO_BASE], list[Object](), set[_Identity]()
@@ -59,7 +58,7 @@ def overlay(plan: Plan, environment: Plan, folder: str) -> Iterator[OutputFile]:
         added = [each for identity, each in _by_identity(one.objects) if identity not in base]
         if added:
             resources.append(f"{one.name}.yaml")
-            yield one.reading.file(f"{folder}/{one.name}.yaml", written(one.says, added))
+            yield one.reading.file(f"{folder}/{one.name}.yaml", files.written(one.says, added))
         for identity, operations in _changes(base, one):
             patches.append({"path": identity.file, "target": identity.target})
             yield one.reading.file(f"{folder}/{identity.file}", HEADING + yaml_text(operations))
@@ -69,10 +68,12 @@ def overlay(plan: Plan, environment: Plan, folder: str) -> Iterator[OutputFile]:
     generators: list[Object] = []
     settings = containers.configuration(environment)
     if settings.text != containers.configuration(plan).text:
-        generators.append(generator(listing, behavior="replace"))
+        generators.append(files.generator(listing, behavior="replace"))
         yield settings._replace(path=f"{folder}/{containers.CONFIGURATION}")
-    document = kustomization(listing, resources, generators, **({"patches": patches} if patches else {}))
-    yield listing.file(f"{folder}/{KUSTOMIZATION}", HEADING + yaml_text(document))
+    document = files.kustomization(
+        listing, resources, generators, **({"patches": patches} if patches else {})
+    )
+    yield listing.file(f"{folder}/{files.KUSTOMIZATION}", HEADING + yaml_text(document))
 
 
 def _by_identity(objects: Sequence[Object]) -> Iterator[tuple[_Identity, Object]]:

@@ -14,7 +14,6 @@ from policycompiler.emitters.commands import variable as variable_name
 from policycompiler.emitters.commands import whole_seconds
 from policycompiler.emitters.kubernetes import scaling
 from policycompiler.emitters.kubernetes.objects import (
-    WORKER,
     Object,
     cores,
     labels,
@@ -27,7 +26,7 @@ from policycompiler.emitters.kubernetes.objects import (
 )
 from policycompiler.knowledge import pools
 from policycompiler.knowledge.kubernetes import BEAT as BEAT_PART
-from policycompiler.knowledge.kubernetes import CONFIGURATION
+from policycompiler.knowledge.kubernetes import CONFIGURATION, WORKER
 from policycompiler.plan import APP, BEAT, Plan, Scope
 
 TEMPORARY = "/tmp"  # noqa: S108 - in a container of its own

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from policycompiler.emitters.base import one_line
 from policycompiler.emitters.commands import whole_seconds
-from policycompiler.emitters.kubernetes.objects import WORKER, Object, labels, made, part_name
-from policycompiler.knowledge.brokers.broker import Scaler
-from policycompiler.knowledge.kubernetes import SCALING
+from policycompiler.emitters.kubernetes.objects import Object, labels, made, part_name
+from policycompiler.knowledge.brokers import Scaler, scaler
+from policycompiler.knowledge.kubernetes import HPA, KEDA, SCALING, WORKER
 from policycompiler.plan import APP, Plan, Scope
 
 _POLL_SECONDS = 15
@@ -20,13 +20,8 @@ _FAILURES = 3
 
 
 def scaler_of(plan: Plan) -> Scaler:
-    """How KEDA counts the messages. Raises `LookupError` if the broker has no such scaler."""
-    kind = plan.text(APP, "scaler")
-    for each in plan.broker.scalers:
-        if each.kind == kind:
-            return each
-    message = f"{plan.broker.label} has no scaler {kind}"
-    raise LookupError(message)
+    """How KEDA counts the messages."""
+    return scaler(plan.text(APP, "scaler"))
 
 
 def is_scaled(plan: Plan, worker: Scope) -> bool:
@@ -40,9 +35,8 @@ def autoscaler(plan: Plan, worker: Scope) -> Object:
     bounds = plan.value(worker, "scaling")
     assert isinstance(bounds, dict)
     fewest, most = int(str(bounds["min"])), int(str(bounds["max"]))
-    if plan.find(worker, "scaling_messages") is None:
-        return _by_load(plan, worker, name, max(fewest, 1), most)
-    return _by_messages(plan, worker, name, fewest, most)
+    make = {KEDA: _by_messages, HPA: _by_load}[plan.text(APP, "autoscaler")]
+    return make(plan, worker, name, fewest, most)
 
 
 def _behavior(plan: Plan, worker: Scope) -> Object:
@@ -59,7 +53,8 @@ def _by_load(plan: Plan, worker: Scope, name: str, fewest: int, most: int) -> Ob
     share = int(plan.number(worker, "scaling_cpu_percent"))
     spec: Object = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-        "minReplicas": fewest,
+        # It cannot stop the last pod.
+        "minReplicas": max(fewest, 1),
         "maxReplicas": most,
         "metrics": [
             {
@@ -108,14 +103,14 @@ def _trigger_name(number: int) -> str:
 
 
 def _trigger(plan: Plan, number: int, source: str, messages: str) -> Object:
-    scaler = scaler_of(plan)
+    counted = scaler_of(plan)
     fields = plan.value(APP, "scaler_fields")
     assert isinstance(fields, dict)
     metadata = {key: one_line(str(value)) for key, value in sorted(fields.items())}
     found: Object = {
-        "type": scaler.kind,
+        "type": counted.kind,
         "name": _trigger_name(number),
-        "metadata": {**metadata, scaler.source: source, scaler.target: messages},
+        "metadata": {**metadata, counted.source: source, counted.target: messages},
     }
     if "scaler_secrets" in plan.keys(APP):
         found["authenticationRef"] = {"name": part_name(plan, SCALING)}

@@ -12,6 +12,7 @@ from policycompiler.knowledge.brokers.broker import (
     Metrics,
     Place,
     Redelivery,
+    Scaler,
 )
 
 __all__ = [
@@ -24,7 +25,9 @@ __all__ = [
     "Metrics",
     "Place",
     "Redelivery",
+    "Scaler",
     "broker",
+    "scaler",
 ]
 
 BROKERS: dict[str, Broker] = {
@@ -40,3 +43,8 @@ BROKERS: dict[str, Broker] = {
 def broker(transport: str) -> Broker:
     """The record of a transport that the workload names."""
     return BROKERS[transport]
+
+
+def scaler(kind: str) -> Scaler:
+    """The record of a type of trigger of KEDA. Raises `KeyError` if no broker has it."""
+    return {each.kind: each for one in BROKERS.values() for each in one.scalers}[kind]

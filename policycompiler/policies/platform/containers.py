@@ -121,7 +121,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         ("kubernetes_namespace", "namespace", "NAMESPACE", NAMESPACE, "each service has its own namespace"),
     ):
         origins = (Derived(APP, "service"), Constant(name, pattern))
-        value, origin = deployed(spec, field) or (pattern.format(service=service), None)
+        value, origin = deployed(spec, field) or (pattern.format(service=service.rstrip("-")), None)
         yield Decision(APP, key, value, because, origins if origin is None else (origin,))
     user, origin = deployed(spec, "image_user") or (IMAGE_USER, Constant("IMAGE_USER", IMAGE_USER))
     yield Decision(APP, "image_user", user, "a number shows that the user is not root", (origin,))

@@ -17,7 +17,7 @@ Example:
     queues: {q: {}}
     workers: {Big_Reports: {queues: [q]}}
 
-    worker:Big_Reports/kubernetes_name = "shop-big-reports"
+    worker:Big_Reports/kubernetes_name = "shop-worker-big-reports"
 
 Refuses:
     PC940 kubernetes-name-taken: rename the worker.
@@ -41,6 +41,16 @@ Refuses:
             queues: {q: {}}
             workers: {q: {options: {statedb: /tmp/state}}}
 
+    PC953 slots-of-node: write a number of slots, or a variable that the Secret sets.
+        fires:
+            deploy: {image: "registry.example/shop:1.4.2"}
+            queues: {q: {}}
+            workers: {q: {concurrency: auto}}
+        silent:
+            deploy: {image: "registry.example/shop:1.4.2"}
+            queues: {q: {}}
+            workers: {q: {concurrency: 4}}
+
 Parameters:
     `beat_volume_mib`: the size of the volume for the schedule file of beat, in MiB; 0 keeps the file in the
     pod; 1024.
@@ -56,7 +66,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, warning
-from policycompiler.knowledge.kubernetes import LONGEST_NAME, PARTS, object_name
+from policycompiler.knowledge.kubernetes import LONGEST_NAME, WORKER, object_name
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Plan
 from policycompiler.policies.policy import parameter
@@ -66,6 +76,7 @@ NAME = "kubernetes-objects"
 KUBERNETES_NAME_TAKEN = warning("PC940", "kubernetes-name-taken")
 SCHEDULE_FILE_LOST = warning("PC941", "schedule-file-lost")
 READ_ONLY_FILE = warning("PC942", "read-only-file")
+SLOTS_OF_NODE = warning("PC953", "slots-of-node")
 
 _MIB = 1024 * 1024
 _HASH = 6
@@ -92,6 +103,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     yield Decision(APP, "kubernetes_name", prefix, because, (Derived(APP, "service"),))
     yield from _names(plan, prefix)
     yield from _state(plan)
+    yield from _slots(plan)
     if plan.scopes("beat") and plan.get(BEAT, "store", "file") == "file":
         size = tuned.beat_volume_mib
         because = "the next pod of beat continues where the last one stopped"
@@ -110,34 +122,30 @@ def _names(plan: Plan, prefix: str) -> Iterator[Decision | Diagnostic]:
     sharing: dict[str, list[str]] = {}
     for worker in plan.scopes("worker"):
         sharing.setdefault(_plain(prefix, worker.name), []).append(worker.name)
-    parts = {object_name(prefix, part) for part in PARTS}
     for worker in plan.scopes("worker"):
-        plain = name = _plain(prefix, worker.name)
-        taken = plain in parts or _keeper(prefix, plain, sharing[plain]) != worker.name
+        plain = _plain(prefix, worker.name)
+        name = object_name(prefix, WORKER, plain)
+        # A worker whose name is not changed keeps it.
+        taken = len(sharing[plain]) > 1 and worker.name != plain
         because = "the name of the worker in the letters that Kubernetes allows"
-        if taken or len(plain) > LONGEST_NAME:
-            name = _unequal(plain, worker.name)
+        if taken or not plain or len(name) > LONGEST_NAME:
+            name = _unequal(name, worker.name)
             because = "the plain name is taken or too long, so a hash of the worker's name follows"
         origins = (Derived(APP, "kubernetes_name"), Constant("LONGEST_NAME", LONGEST_NAME))
         yield Decision(worker, "kubernetes_name", name, because, origins)
         if taken:
-            message = f"the name {plain} on Kubernetes is taken, so worker {worker.name} has the name {name}"
+            others = ", ".join(other for other in sharing[plain] if other != worker.name)
+            message = (
+                f"on Kubernetes, worker {worker.name} would have the name of worker {others}, so it has the "
+                f"name {name}"
+            )
             help_text = "rename the worker, so that names differ in more than `.`, `_` and capitals"
             yield KUBERNETES_NAME_TAKEN.at(("workers", worker.name), message, help=help_text)
 
 
-def _keeper(prefix: str, plain: str, workers: list[str]) -> str | None:
-    """The worker that keeps a name although others would have it too; None if no name is unchanged."""
-    if len(workers) == 1:
-        return workers[0]
-    unchanged = (plain, plain.removeprefix(f"{prefix}-"))
-    return next((worker for worker in unchanged if worker in workers), None)
-
-
 def _plain(prefix: str, worker: str) -> str:
-    """The name of a worker in lower-case letters, digits and `-`, after that of the service."""
-    name = re.sub(r"[^a-z0-9]+", "-", worker.lower()).strip("-")
-    return name if name.startswith(f"{prefix}-") else f"{prefix}-{name}".rstrip("-")
+    """The name of a worker in lower-case letters, digits and `-`, without that of the service."""
+    return re.sub(r"[^a-z0-9]+", "-", worker.lower()).strip("-").removeprefix(f"{prefix}-")
 
 
 def _unequal(name: str, worker: str) -> str:
@@ -153,3 +161,17 @@ def _state(plan: Plan) -> Iterator[Diagnostic]:
             help_text = "remove `statedb`, or write a path below /tmp, which each container has for itself"
             where = plan.written(worker, "statedb") or ("workers", worker.name)
             yield READ_ONLY_FILE.at(where, message, help=help_text)
+
+
+def _slots(plan: Plan) -> Iterator[Diagnostic]:
+    """A container sees all cores of its node, whatever it requests."""
+    for worker in plan.scopes("worker"):
+        source = plan.find(worker, "concurrency_source")
+        if source is not None and not str(source.value).startswith("${"):
+            message = (
+                f"worker {worker.name} has a slot for each core of its machine, not of its container, so its "
+                "memory depends on the machine"
+            )
+            where = plan.written(worker, "concurrency_source") or ("workers", worker.name)
+            help_text = "write a number of slots, or a variable such as `${CELERY_CONCURRENCY}`"
+            yield SLOTS_OF_NODE.at(where, message, help=help_text)

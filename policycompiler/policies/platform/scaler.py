@@ -49,15 +49,14 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, info, warning
-from policycompiler.knowledge.brokers import Levels
-from policycompiler.knowledge.brokers.broker import Scaler
+from policycompiler.knowledge.brokers import Levels, Scaler
 from policycompiler.knowledge.kubernetes import KEDA
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Decision, Derived, Origin, Plan, Scope, Value
@@ -129,7 +128,8 @@ def _unreadable(plan: Plan, worker: Scope) -> Diagnostic:
 def _connection(plan: Plan, scaler: Scaler, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """How KEDA reaches the broker: by a URL without credentials, else by keys of the Secret."""
     because = "KEDA counts messages in the broker"
-    yield Decision(APP, "scaler", scaler.kind, because, (Derived(APP, "broker_transport"),))
+    origins_of_kind = (Derived(APP, "autoscaler"), Derived(APP, "broker_transport"))
+    yield Decision(APP, "scaler", scaler.kind, because, origins_of_kind)
     fields: dict[str, Value] = dict(scaler.fields)
     origins: list[Origin] = [Derived(APP, "scaler")]
     if scaler.option:
@@ -155,10 +155,10 @@ def _connection(plan: Plan, scaler: Scaler, tuned: Parameters) -> Iterator[Decis
         secrets: dict[str, Value] = dict(scaler.secrets)
         because = "KEDA does not read the URLs that Celery reads"
         yield Decision(APP, "scaler_secrets", secrets, because, (Derived(APP, "scaler"),))
-        yield _needs_keys(plan, scaler)
+        yield _needs_keys(plan, scaler, fields)
 
 
-def _needs_keys(plan: Plan, scaler: Scaler) -> Diagnostic:
+def _needs_keys(plan: Plan, scaler: Scaler, fields: Mapping[str, Value]) -> Diagnostic:
     needed = scaler.secrets[scaler.needed]
     optional = sorted(key for key in scaler.secrets.values() if key != needed)
     message = (
@@ -166,8 +166,13 @@ def _needs_keys(plan: Plan, scaler: Scaler) -> Diagnostic:
     )
     if optional:
         message += f", and if they are there {', '.join(optional)}"
+    help_text = f"add {needed} to the Secret"
+    if scaler.database:
+        how = "with" if scaler.tls in fields else "without"
+        message += f"; it reads database {fields[scaler.database]} {how} TLS"
+        help_text += f", and set `database` and `tls` of the policy {NAME} if they differ"
     path = plan.written(APP, "secret_name") or ("deploy",)
-    return SCALING_NEEDS_KEYS.at(path, message, help=f"add {needed} to the Secret")
+    return SCALING_NEEDS_KEYS.at(path, message, help=help_text)
 
 
 def _queues(plan: Plan, worker: Scope) -> list[Scope]:

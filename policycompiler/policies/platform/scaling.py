@@ -89,6 +89,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, SpecPath, error, info, warning
+from policycompiler.knowledge.brokers import scaler
 from policycompiler.knowledge.kubernetes import KEDA, LONGEST_STABILIZATION_SECONDS
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.workload.workers import Scaling
@@ -153,7 +154,8 @@ def _bounds(plan: Plan, worker: Scope) -> tuple[int, int]:
 def _by_load(plan: Plan, worker: Scope, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     because = "an HPA can only see how busy the cores are"
     share = parameter(NAME, "cpu_percent", tuned.cpu_percent)
-    yield Decision(worker, "scaling_cpu_percent", tuned.cpu_percent, because, (share,))
+    origins = (share, Derived(APP, "autoscaler"))
+    yield Decision(worker, "scaling_cpu_percent", tuned.cpu_percent, because, origins)
     yield _down(plan, worker, tuned)
     path: SpecPath = ("workers", worker.name, "replicas")
     tasks = [Scope("task", name) for name in plan.texts(worker, "tasks")]
@@ -174,18 +176,12 @@ def _by_load(plan: Plan, worker: Scope, tuned: Parameters) -> Iterator[Decision 
 def _by_messages(plan: Plan, worker: Scope, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     names = plan.texts(worker, "queues")
     queues = [queue for name in names if not plan.value(queue := Scope("queue", name), "broadcast")]
-    held = _counts_held(plan)
+    held = scaler(plan.text(APP, "scaler")).held
     yield _messages(plan, worker, queues, tuned, held=held)
     yield _down(plan, worker, tuned)
     yield from _late(plan, worker, queues, tuned)
     if not held:
         yield from _hidden(plan, worker)
-
-
-def _counts_held(plan: Plan) -> bool:
-    """Whether KEDA also counts the messages that workers hold."""
-    kind = plan.text(APP, "scaler")
-    return next(each.held for each in plan.broker.scalers if each.kind == kind)
 
 
 def _messages(plan: Plan, worker: Scope, queues: list[Scope], tuned: Parameters, *, held: bool) -> Decision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from policycompiler.reality.manifests.objects import LIST, Document, entries, is_name, mapping
+from policycompiler.reality.manifests.objects import LIST, Document, entries, is_name, mapping, texts
 from policycompiler.reality.problem import Problem
 
 _SETTINGS = "celeryconfig.py"
@@ -22,10 +22,10 @@ def problems(
     own = lists[0]
     if not is_name(own.fields.get("namespace")):
         yield Problem(own.file, 1, f"`{own.fields.get('namespace')}` cannot be a namespace")
-    named = _texts(own.fields.get("resources"))
+    named = texts(own.fields.get("resources"))
     named += [str(patch.get("path")) for patch in entries(own.fields.get("patches"))]
     generators = entries(own.fields.get("configMapGenerator"))
-    sources = [name for generator in generators for name in _texts(generator.get("files"))]
+    sources = [name for generator in generators for name in texts(generator.get("files"))]
     for name in sorted({*named, *sources}):
         if not (folder / directory / name).exists():
             yield Problem(own.file, 1, f"`{name}` is not there")
@@ -48,7 +48,3 @@ def _settings(
             name = mapping(volume.get("configMap")).get("name")
             if name is not None and name not in made:
                 yield each.problem(f"it mounts ConfigMap `{name}`, which nothing makes")
-
-
-def _texts(value: object) -> list[str]:
-    return [str(each) for each in value] if isinstance(value, list) else []

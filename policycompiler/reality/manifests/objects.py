@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +87,7 @@ def parse(file: str, text: str) -> tuple[list[Document], list[Problem]]:
     for part in re.split(r"(?m)^---\n", text):
         try:
             fields = yaml.load(part, _Loader)  # noqa: S506 - a safe loader
-        except yaml.YAMLError as problem:
+        except (yaml.YAMLError, ValueError, RecursionError) as problem:
             mark = getattr(problem, "problem_mark", None)
             at = line + (mark.line if mark is not None else 0)
             return found, [Problem(file, at, " ".join(str(problem).split()))]
@@ -117,6 +117,8 @@ class _Loader(yaml.CSafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     for key in keys:
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(None, None, "a key is no text", node.start_mark)
         if keys.count(key) > 1:
             raise yaml.constructor.ConstructorError(
                 None, None, f"key {key!r} is there twice", node.start_mark
@@ -138,6 +140,11 @@ def mapping(value: object) -> Fields:
 def entries(value: object) -> list[Fields]:
     """The mappings of a list."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def texts(value: object) -> list[str]:
+    """The items of a list as texts."""
+    return [str(each) for each in value] if isinstance(value, list) else []
 
 
 def whole(value: object) -> int | None:

@@ -151,7 +151,7 @@ def _ports(fields: Fields) -> Iterator[str]:
         number = whole(port.get("containerPort"))
         if number is None or not 1 <= number <= _MOST_PORT:
             yield f"port `{port.get('containerPort')}` is not between 1 and {_MOST_PORT}"
-        if port.get("protocol", "TCP") not in _PROTOCOLS:
+        if str(port.get("protocol", "TCP")) not in _PROTOCOLS:
             yield f"protocol `{port['protocol']}` is not known"
         if len(str(port.get("name", ""))) > _LONGEST_PORT_NAME:
             yield f"the name of port `{port['name']}` is longer than {_LONGEST_PORT_NAME} characters"
@@ -171,5 +171,9 @@ def _probe(name: str, fields: Fields) -> Iterator[str]:
     if name != "readinessProbe" and fields.get("successThreshold", 1) != 1:
         yield f"`{name}`: `successThreshold` must be 1"
     command = mapping(fields.get("exec")).get("command")
-    if name == "livenessProbe" and isinstance(command, list) and {"inspect", "status"}.intersection(command):
+    if (
+        name == "livenessProbe"
+        and isinstance(command, list)
+        and {"inspect", "status"}.intersection(map(str, command))
+    ):
         yield f"`{name}` asks the worker over the broker, so a broker that is away ends busy workers"

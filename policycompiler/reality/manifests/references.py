@@ -62,7 +62,7 @@ def _scaled(documents: Sequence[Document], deployments: dict[str, Document]) -> 
             yield each.problem(f"`{target}` has several autoscalers, which work against each other")
         for trigger in entries(spec.get("triggers")):
             name = mapping(trigger.get("authenticationRef")).get("name")
-            if name is not None and name not in secrets:
+            if name is not None and str(name) not in secrets:
                 yield each.problem(f"TriggerAuthentication `{name}` is not there")
     for name, deployment in deployments.items():
         if "replicas" not in mapping(deployment.fields.get("spec")) and not targets[name]:
@@ -75,12 +75,12 @@ def _service(each: Document, spec: Fields, pods: Sequence[Fields]) -> Iterator[P
         yield each.problem("its selector matches no pods")
         return
     names = {
-        port.get("name")
+        str(port.get("name"))
         for container in entries(mapping(chosen[0].get("spec")).get("containers"))
         for port in entries(container.get("ports"))
     }
     for port in entries(spec.get("ports")):
-        if port.get("targetPort") not in names:
+        if str(port.get("targetPort")) not in names:
             yield each.problem(f"its pods have no port `{port.get('targetPort')}`")
 
 
@@ -90,9 +90,9 @@ def _monitor(each: Document, spec: Fields, documents: Sequence[Document]) -> Ite
     if not services:
         yield each.problem("its selector matches no Service")
         return
-    names = {port.get("name") for port in entries(mapping(services[0].fields.get("spec")).get("ports"))}
+    names = {str(port.get("name")) for port in entries(mapping(services[0].fields.get("spec")).get("ports"))}
     for endpoint in entries(spec.get("endpoints")):
-        if endpoint.get("port") not in names:
+        if str(endpoint.get("port")) not in names:
             yield each.problem(f"the Service has no port `{endpoint.get('port')}`")
 
 
@@ -100,5 +100,5 @@ def _claims(each: Document, documents: Sequence[Document]) -> Iterator[Problem]:
     claims = {other.name for other in documents if other.kind == "PersistentVolumeClaim"}
     for volume in entries(mapping(_template(each.fields).get("spec")).get("volumes")):
         claim = mapping(volume.get("persistentVolumeClaim")).get("claimName")
-        if claim is not None and claim not in claims:
+        if claim is not None and str(claim) not in claims:
             yield each.problem(f"claim `{claim}` is not there")

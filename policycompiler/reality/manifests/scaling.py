@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from policycompiler.reality.manifests.objects import Fields, entries, mapping, whole
+from policycompiler.reality.manifests.objects import Fields, entries, mapping, texts, whole
 
 _TRIGGERS: Mapping[str, frozenset[str]] = {
     "redis": frozenset({"listName", "listLength", "databaseIndex", "address", "enableTLS"}),
@@ -54,7 +54,7 @@ def _by_load(spec: Fields) -> Iterator[str]:
     yield from _behavior(spec.get("behavior"))
     for metric in entries(spec.get("metrics")):
         target = mapping(mapping(metric.get("resource")).get("target"))
-        if target.get("type") not in _TARGETS:
+        if str(target.get("type")) not in _TARGETS:
             yield f"the type of the target is `{target.get('type')}`; write `Utilization`"
 
 
@@ -99,7 +99,7 @@ def _trigger(trigger: Fields) -> Iterator[str]:
 def _network(spec: Fields) -> Iterator[str]:
     if not mapping(mapping(spec.get("podSelector")).get("matchLabels")):
         yield "it selects all pods of the namespace"
-    for kind in spec.get("policyTypes") or ():
+    for kind in texts(spec.get("policyTypes")):
         if kind not in ("Ingress", "Egress"):
             yield f"policy type `{kind}` is not known"
     for rule in (*entries(spec.get("ingress")), *entries(spec.get("egress"))):

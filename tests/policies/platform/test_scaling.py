@@ -18,10 +18,24 @@ REFUSES = {
         [
             Found(
                 "scaling-unreadable",
-                "8:31",
-                "KEDA cannot count messages on Amazon SQS with what a workload says, so worker q has 4 processes "
+                "4:41",
+                "KEDA cannot count messages on SQS with what a workload says, so worker q has 4 processes "
                 "all the time",
                 "write `deploy: {autoscaler: hpa}` if its tasks compute, or a fixed number of replicas",
+            )
+        ],
+    ),
+    "keys of the Secret": (
+        scaler,
+        f"{IMAGE}tasks: {{shop.a: {{queue: q}}}}\n{BOUNDS}",
+        [
+            Found(
+                "scaling-needs-keys",
+                "1:9",
+                "KEDA reads the address of the broker from key KEDA_REDIS_ADDRESS of Secret shop-celery, and if they "
+                "are there KEDA_REDIS_PASSWORD, KEDA_REDIS_USERNAME; it reads database 0 without TLS",
+                "add KEDA_REDIS_ADDRESS to the Secret, and set `database` and `tls` of the policy scaler if they "
+                "differ",
             )
         ],
     ),
@@ -34,7 +48,7 @@ REFUSES = {
         [
             Found(
                 "scale-to-zero-late",
-                "7:48",
+                "3:47",
                 "worker q has no process without load: messages in q may wait 1 s, and a new pod needs 1 min",
                 "set `min: 1`, or use a latency class that can wait for a pod",
             )
@@ -46,14 +60,14 @@ REFUSES = {
         [
             Found(
                 "hpa-on-waiting-tasks",
-                "7:42",
+                "3:41",
                 "an HPA adds processes when cores are busy, but shop.a waits for other systems, so its messages "
                 "may wait although no process is added",
                 "write `deploy: {autoscaler: keda}`, or a fixed number of replicas",
             ),
             Found(
                 "hpa-from-zero",
-                "7:48",
+                "3:47",
                 "an HPA does not stop the last process, so worker q has at least 1",
                 "set `min: 1`, or write `deploy: {autoscaler: keda}`",
             ),
@@ -62,13 +76,13 @@ REFUSES = {
     "a pin that hides messages": (
         scaling,
         (
-            f"{IMAGE}tasks: {{shop.a: {{queue: q, runtime: 20s}}}}\n"
+            f"{IMAGE}tasks: {{shop.a: {{queue: q, latency: batch, runtime: 20s}}}}\n"
             "workers: {q: {concurrency: 4, replicas: {min: 1, max: 4}, options: {prefetch_multiplier: 4}}}"
         ),
         [
             Found(
                 "prefetch-hides-messages",
-                "7:91",
+                "3:90",
                 "worker q fetches messages before they run, and KEDA does not count them, so they wait although "
                 "another pod could run them",
                 "remove the pin, so that messages stay in the queue",
@@ -81,7 +95,7 @@ REFUSES = {
         [
             Found(
                 "replicas-order",
-                "6:48",
+                "2:47",
                 "`min` is 5 processes, more than `max` with 4",
                 "swap `min` and `max`",
             )
