@@ -13,8 +13,8 @@ Because:
     (https://docs.celeryq.dev/en/stable/userguide/configuration.html#redis-backend-settings).
 
     With a bare `rediss://` URL of the broker, kombu accepts any certificate. Any server on the way can then
-    read messages and send others. py-amqp verifies by default, with the authorities of the system, but checks
-    the name of the server only with `server_hostname`.
+    read messages and send others. In contrast, py-amqp verifies by default, with the authorities of the
+    system. It checks the name of the server only with `server_hostname`.
 
     A connection through Sentinel asks the Sentinels for the master, and then connects to it. Without
     `socket_timeout` it waits forever for a master that no longer answers. The compiler sets `socket_timeout`,
