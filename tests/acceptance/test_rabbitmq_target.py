@@ -24,6 +24,7 @@ from servers import RABBITMQ, Server, start_rabbitmq
 from workloads import workload
 
 from policycompiler.compiler import compile_workload
+from policycompiler.emitters.rabbitmq.permissions import LONGEST
 
 pytestmark = pytest.mark.server
 
@@ -309,6 +310,19 @@ def test_the_rights_are_no_more_than_that(restricted):
     # The same acts are possible for a user with all rights, so it is the rights that refuse them.
     allowed = {what: _try(restricted.url, name, act) for what, (_, name, act) in REFUSED.items()}
     assert allowed == dict.fromkeys(REFUSED, 0)
+
+
+@pytest.mark.parametrize("length", [1, 10, 100])
+def test_rabbitmq_takes_a_pattern_that_is_as_long_as_one_can_be(broker, length):
+    """Of short names and of long ones."""
+    server, _ = broker
+    names = [f"{number:0{length}}"[-length:] for number in range((LONGEST - 6) // (length + 1))]
+    pattern = f"^(?:{'|'.join(names)})$"
+    assert LONGEST - length - 2 < len(pattern) <= LONGEST
+    server.managed("users/long", "PUT", password="secret", tags="")
+    server.managed("permissions/%2F/long", "PUT", configure=pattern, write="^$", read="^$")
+    url = server.url.replace("guest:guest", "long:secret")
+    assert [_try(url, name, "declare") for name in (names[0], names[-1], "other")] == [0, 0, 403]
 
 
 def _try(url: str, name: str, act: str) -> int:
