@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from textwrap import dedent
 
 import pytest
-from compiled import configured_app
+from compiled import configured_app, write_configuration
 from kombu import Connection, Queue
 from processes import running, wait_until
 from servers import rabbitmq_server
@@ -46,8 +46,7 @@ def emitted(folder, url, kind):
         """
     source.write_text(workload(dedent(fragment)))
     compilation = compile_workload([source])
-    (config,) = (file.text for file in compilation.files if str(file.path) == "celeryconfig.py")
-    (folder / "celeryconfig.py").write_text(config)
+    write_configuration(compilation.files, folder)
     (folder / "shop_app.py").write_text(APP)
     celery = (sys.executable, "-m", "celery", "--app", "shop_app", "worker", "--queues", kind)
     words = ("--pool", "solo", "--without-gossip", "--without-mingle", "--hostname", f"{kind}@%h")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from celery import Celery
-from compiled import configured_app
+from compiled import configured_app, write_configuration
 from workloads import workload
 
 from policycompiler.compiler import compile_workload
@@ -24,8 +24,7 @@ def app(tmp_path) -> Celery:
     source.write_text(workload(FRAGMENT), "utf-8")
     compilation = compile_workload([source])
     assert not compilation.failed, compilation.diagnostics
-    (file,) = (file for file in compilation.files if file.path == "celeryconfig.py")
-    (tmp_path / "celeryconfig.py").write_text(file.text, "utf-8")
+    write_configuration(compilation.files, tmp_path)
     return configured_app(tmp_path, {"CELERY_BROKER_URL": "memory://"})
 
 

@@ -1,0 +1,1 @@
+"""Modules that are shipped into the output and run in the processes of the application."""
