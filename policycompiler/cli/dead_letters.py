@@ -1,0 +1,271 @@
+"""`policycompiler dead-letters`: look at the messages of failed tasks, send them again, delete them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, NamedTuple
+
+import click
+
+from policycompiler import letters
+from policycompiler.cli import comparing, options, running
+from policycompiler.letters import Deed, Done, Letter, Wanted
+from policycompiler.letters.letter import arguments
+from policycompiler.plan import Plan
+from policycompiler.reality.connection import Client, UnreachableError, broker_url, client
+from policycompiler.report import letters as report
+from policycompiler.report.text import clean
+from policycompiler.sides import SideError, complete
+
+
+class Chosen(NamedTuple):
+    """What a command is about: the plan, its broker, dead-letter queues and the letters in them."""
+
+    plan: Plan
+    app: Client
+    dead: Sequence[str]
+    wanted: Wanted
+
+    @property
+    def filtered(self) -> bool:
+        """Whether letters are chosen by what they are."""
+        return any(self.wanted)
+
+
+_FILTERS = (
+    click.argument("build", required=False, metavar="[BUILD]"),
+    click.option(
+        "--queue",
+        "queues",
+        multiple=True,
+        metavar="QUEUE",
+        help="Only the dead letters of a queue; repeatable.",
+    ),
+    click.option(
+        "--task",
+        "tasks",
+        multiple=True,
+        metavar="TASK",
+        help="Only a task, `*` stands for any text; repeatable.",
+    ),
+    click.option("--id", "ids", multiple=True, metavar="ID", help="Only a task id; repeatable."),
+    click.option(
+        "--reason",
+        "reasons",
+        multiple=True,
+        metavar="REASON",
+        help="Only a reason, such as failed; repeatable.",
+    ),
+    click.option(
+        "--broker", metavar="URL", help="URL of the broker [default: as the processes of the plan read it]."
+    ),
+)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+_LIMIT = click.option(
+    "--limit", type=click.IntRange(min=1), help="At most so many letters, the oldest first."
+)
+_ALL = click.option("--all", "everything", is_flag=True, help="All letters, where no filter chooses some.")
+
+
+def _of_letters(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument and the options that choose letters; the command gets them as `chosen`."""
+
+    @wraps(command)
+    @options.for_answers
+    def with_chosen(*, run: options.Run, **given: Any) -> None:  # noqa: ANN401 - each option has its own type
+        build, broker, queues = (given.pop(name) for name in ("build", "broker", "queues"))
+        wanted = Wanted(given.pop("tasks"), given.pop("ids"), given.pop("reasons"))
+        side = comparing.with_plan(comparing.side(build, run, run.project.sources), run)
+        try:
+            with complete(side) as plan:
+                dead = _dead(plan, queues)
+                app = client(plan, broker_url(plan, broker, os.environ))
+                command(chosen=Chosen(plan, app, dead, wanted), run=run, **given)
+        except SideError as problem:
+            raise click.UsageError(str(problem)) from None
+        except UnreachableError as problem:
+            extra = f"; install policycompiler[{problem.extra}]" if problem.extra else ""
+            running.tell(clean(f"the broker cannot be asked: {problem}{extra}"))
+            sys.exit(running.EXIT_FINDINGS)
+
+    wrapped: Callable[..., None] = with_chosen
+    for option in reversed(_FILTERS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _dead(plan: Plan, queues: Sequence[str]) -> Sequence[str]:
+    """The dead-letter queues of some queues, else of all."""
+    boxes = letters.boxes(plan)
+    if not boxes:
+        label = plan.broker.label
+        message = f"no queue of the plan keeps dead letters on {label}: write `dead_letter: true` for a queue"
+        raise click.UsageError(message)
+    of_queues = {name: dead for dead, names in boxes.items() for name in (dead, *names)}
+    if unknown := [name for name in queues if name not in of_queues]:
+        known = ", ".join(sorted({name for names in boxes.values() for name in names}))
+        raise click.UsageError(clean(f"queue `{unknown[0]}` keeps no dead letters; these do: {known}"))
+    return sorted({of_queues[name] for name in queues} or boxes)
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """Look at the dead letters of a deployment, send them again, or delete them.
+
+    BUILD is a compiled folder, a plan file, or workload sources. Without BUILD, the sources of the project
+    file are used. Exit code 1 means that the broker cannot be asked, or that a letter stayed where it was.
+
+    \b
+    Examples:
+      policycompiler dead-letters list build
+      policycompiler dead-letters show build --task shop.mail.send
+      policycompiler dead-letters replay build --reason failed --dry-run
+      policycompiler dead-letters drop build --task shop.cart.remind
+    """
+
+
+@dead_letters.command("list")
+@_of_letters
+def list_(*, chosen: Chosen, run: options.Run) -> None:
+    """Count dead letters by task, reason and exception. It changes nothing.
+
+    \b
+    Examples:
+      policycompiler dead-letters list build
+      policycompiler dead-letters list build --queue mail --output-format json
+    """
+    found: dict[tuple[str, str, str, str], list[datetime | None]] = {}
+    for letter in _looked(chosen):
+        key = letter.dead, letter.task, letter.reason, letter.exception
+        found.setdefault(key, []).append(letter.when)
+    groups = []
+    for key, moments in sorted(found.items()):
+        times = sorted(each for each in moments if each is not None)
+        ends = (times[0], times[-1]) if times else (None, None)
+        groups.append(report.Group(*key, len(moments), *ends))
+    if run.output_format == "json":
+        running.print_text(report.list_json(groups), run)
+        return
+    full = {each.dead for each in groups}
+    running.print_text(report.list_text(groups, [each for each in chosen.dead if each not in full]), run)
+
+
+@dead_letters.command()
+@_of_letters
+@_LIMIT
+@click.option(
+    "--show-arguments",
+    "values",
+    is_flag=True,
+    help="Print the arguments of tasks, which may contain secrets.",
+)
+def show(*, chosen: Chosen, run: options.Run, limit: int | None, values: bool) -> None:
+    """Show each dead letter: its task, why and when it failed, and the types of its arguments.
+
+    \b
+    Examples:
+      policycompiler dead-letters show build --limit 10
+      policycompiler dead-letters show build --id 4f1c2f6e-0c5f-4d0e-9e0e-2f3f0a7f6a10
+    """
+    found: list[report.LetterNow] = []
+    for letter in _looked(chosen):
+        if limit is not None and len(found) == limit:
+            break
+        found.append(_now(letter))
+    if run.output_format == "json":
+        running.print_text(report.show_json(found, values=values), run)
+    else:
+        running.print_text(report.show_text(found, values=values), run)
+
+
+@dead_letters.command()
+@_of_letters
+@_LIMIT
+@_DRY_RUN
+@_ALL
+@click.option("--to", metavar="QUEUE", default="", help="Send to this queue of the plan, not to their own.")
+@click.option("--expired", is_flag=True, help="Also send letters that have expired, without their expiry.")
+def replay(
+    *,
+    chosen: Chosen,
+    run: options.Run,
+    limit: int | None,
+    dry_run: bool,
+    everything: bool,
+    to: str,
+    expired: bool,
+) -> None:
+    """Send dead letters to their queues again, with the same task id, all retries, and no doubled letter.
+
+    A letter is in the dead-letter queue or in its own queue, even if the command is killed. A letter that has
+    expired stays where it is.
+
+    \b
+    Examples:
+      policycompiler dead-letters replay build --task shop.mail.send --dry-run
+      policycompiler dead-letters replay build --task shop.mail.send --limit 100
+    """
+    _choose(chosen, everything=everything)
+    deed = Deed(datetime.now(UTC), to, expired, dry_run)
+    each = (letters.replay(chosen.plan, chosen.app, dead, chosen.wanted, deed) for dead in chosen.dead)
+    _do(each, run, limit, "would send" if dry_run else "sent")
+
+
+@dead_letters.command()
+@_of_letters
+@_LIMIT
+@_DRY_RUN
+@_ALL
+def drop(*, chosen: Chosen, run: options.Run, limit: int | None, dry_run: bool, everything: bool) -> None:
+    """Delete dead letters. Their tasks do not run again.
+
+    \b
+    Examples:
+      policycompiler dead-letters drop build --reason expired --dry-run
+      policycompiler dead-letters drop build --all
+    """
+    _choose(chosen, everything=everything)
+    deed = Deed(datetime.now(UTC), rehearsed=dry_run)
+    each = (letters.drop(chosen.plan, chosen.app, dead, chosen.wanted, deed) for dead in chosen.dead)
+    _do(each, run, limit, "would drop" if dry_run else "dropped")
+
+
+def _choose(chosen: Chosen, *, everything: bool) -> None:
+    """Refuse to touch all letters by accident."""
+    if chosen.filtered == everything:
+        message = "choose letters by --task, --id or --reason, or take --all"
+        raise click.UsageError(f"{message}, not both" if everything else message)
+
+
+def _looked(chosen: Chosen) -> Iterator[Letter]:
+    for dead in chosen.dead:
+        yield from letters.look(chosen.plan, chosen.app, dead, chosen.wanted)
+
+
+def _do(several: Iterator[Iterator[Done]], run: options.Run, limit: int | None, verb: str) -> None:
+    """Do something with letters, and say what was done, also if the broker goes away meanwhile."""
+    moved: list[report.Moved] = []
+    problem = None
+    try:
+        for done in (each for one in several for each in one):
+            letter = done.letter
+            moved.append(report.Moved(letter.dead, letter.task, letter.id, done.queue, done.refused))
+            if limit is not None and sum(not one.refused for one in moved) == limit:
+                break
+    except UnreachableError as gone:
+        problem = gone
+    json = run.output_format == "json"
+    running.print_text(report.moved_json(moved) if json else report.moved_text(moved, verb=verb), run)
+    if problem is not None:
+        raise problem
+    if any(each.refused for each in moved):
+        sys.exit(running.EXIT_FINDINGS)
+
+
+def _now(letter: Letter) -> report.LetterNow:
+    kept = {name: getattr(letter, name) for name in report.LetterNow._fields if name != "arguments"}
+    return report.LetterNow(**kept, arguments=arguments(letter))
