@@ -74,8 +74,8 @@ _ALL = click.option("--all", "everything", is_flag=True, help="All letters, wher
 def _of_letters(command: Callable[..., None]) -> Callable[..., None]:
     """The argument and the options that choose letters; the command gets them as `chosen`."""
 
-    @wraps(command)
     @options.for_answers
+    @wraps(command)
     def with_chosen(*, run: options.Run, **given: Any) -> None:  # noqa: ANN401 - each option has its own type
         build, broker, queues = (given.pop(name) for name in ("build", "broker", "queues"))
         wanted = Wanted(given.pop("tasks"), given.pop("ids"), given.pop("reasons"))
@@ -262,7 +262,9 @@ def _do(several: Iterator[Iterator[Done]], run: options.Run, limit: int | None, 
     running.print_text(report.moved_json(moved) if json else report.moved_text(moved, verb=verb), run)
     if problem is not None:
         raise problem
-    if any(each.refused for each in moved):
+    if not moved:
+        running.tell("no dead letter matches")
+    if not moved or any(each.refused for each in moved):
         sys.exit(running.EXIT_FINDINGS)
 
 

@@ -85,7 +85,7 @@ def _stored(raw: bytes) -> Stored:
     message = _envelope(raw)
     headers, properties = (_mapping(message.get(key)) for key in ("headers", "properties"))
     body = message.get("body")
-    encoded = body.encode() if isinstance(body, str) else None
+    encoded = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else None
     if encoded is not None and properties.get("body_encoding") == "base64":
         try:
             encoded = b64decode(encoded)
