@@ -1,6 +1,7 @@
-"""What RabbitMQ keeps of a task that failed, expired, or was killed.
+"""What RabbitMQ keeps of a task that failed, expired, or was killed, and what Celery signals of it.
 
-On it rest the policies dead-letters, failure-acknowledgement and dead-letter-gaps.
+On it rest the policies dead-letters, failure-acknowledgement and dead-letter-gaps, and the module that keeps
+dead letters in a worker.
 """
 
 from __future__ import annotations
@@ -147,3 +148,75 @@ def test_a_queue_that_no_worker_consumes_is_not_declared(on_rabbitmq, rabbitmq_u
     lab.worker("--queues", queue_name)
     with Connection(rabbitmq_url) as connection, pytest.raises(connection.channel_errors, match="no queue"):
         connection.default_channel.queue_declare(unread, passive=True)
+
+
+ENDS = {
+    "fail": (),
+    "soft": ("nap", 60),
+    "hard": ("nap", 60),
+    "die": (),
+    "skip": (),
+    "expired": ("quick",),
+    "untrusted": ("quick",),
+}
+
+
+def test_which_signal_is_sent_of_which_end_and_in_which_process(on_redis, database):
+    """And Redis keeps nothing, although the tasks are acknowledged late and their failures are rejected."""
+    lab = on_redis(task_annotations=dict.fromkeys(("fail", "nap", "die", "skip"), KEPT))
+    lab.worker(slots=3, environment={"SIGNALS": "yes"})
+    for task_id, (task, *arguments) in {each: ENDS[each] or (each,) for each in ENDS}.items():
+        limits = {"soft": {"soft_time_limit": 1}, "hard": {"time_limit": 1}, "expired": {"expires": -1}}
+        serializer = {"serializer": "pickle"} if task_id == "untrusted" else {}
+        lab.send(task, *arguments, task_id=task_id, **limits.get(task_id, {}), **serializer)
+    lab.app.send_task("nobody.knows", task_id="unknown")
+    with lab.app.producer_or_acquire() as producer:
+        to = {"routing_key": "celery", "exchange": ""}
+        producer.publish({"no": "task"}, **to)
+        producer.publish(b"{", content_type="application/json", content_encoding="utf-8", **to)
+
+    def found() -> dict[str | None, tuple[str, bool, bool]]:
+        return {each["task"]: (each["signal"], each["main"], each["known"]) for each in lab.events("signal")}
+
+    wanted = {
+        "fail": ("task_failure", False, True),
+        "soft": ("task_failure", False, True),
+        "die": ("task_failure", True, True),
+        "unknown": ("task_unknown", True, False),
+        "untrusted": ("task_rejected", True, False),
+        None: ("task_rejected", True, False),
+        "expired": ("task_revoked", True, True),
+    }
+    wait_until(lambda: {*wanted, "hard"} <= found().keys(), "each end was signaled")
+    hard = found().pop("hard")
+    assert hard[:2] == ("task_failure", True)
+    assert {key: value for key, value in found().items() if key != "hard"} == wanted
+    once = [each["task"] for each in lab.events("signal") if each["task"] != "hard"]
+    assert sorted(once, key=str) == sorted(wanted, key=str)
+    wait_until(lambda: not database.exists("celery", "unacked"), "nothing is left")
+    assert "Can't decode message body" in lab.logs()
+
+
+@SINCE_TWO_FLAGS
+def test_the_hard_limit_is_signaled_twice_and_a_rejection_without_its_request(on_redis):
+    lab = on_redis()
+    lab.worker(slots=2, environment={"SIGNALS": "yes"})
+    lab.send("nap", 60, task_id="hard", time_limit=1)
+    lab.send("refuse", task_id="refused")
+    lab.wait_for("signal", "refused")
+    lab.wait_for("signal", "hard", times=2)
+    (refused,) = lab.events("signal", "refused")
+    assert (refused["signal"], refused["main"], refused["known"]) == ("task_failure", True, False)
+    assert sorted(each["known"] for each in lab.events("signal", "hard")) == [False, True]
+
+
+def test_a_failure_whose_result_cannot_be_stored_is_another_signal(on_redis, tmp_path):
+    """Then `task_failure` is never sent."""
+    (tmp_path / "results").mkdir()
+    lab = on_redis(result_backend=f"file://{tmp_path / 'results'}")
+    lab.worker(environment={"SIGNALS": "yes"})
+    assert lab.app.backend, "the sender's own is made while the folder is there"
+    (tmp_path / "results").rmdir()
+    lab.send("fail", task_id="fail")
+    lab.wait_for("signal", "fail")
+    assert lab.events("signal", "fail")[0]["signal"] == "task_internal_error"
