@@ -16,7 +16,8 @@ LONGEST_WORD = 300
 """Characters of a name or an id; Celery's own are shorter."""
 LONGEST_READ = 1 << 20
 """Bytes of a body of which arguments are read."""
-_OF_RABBITMQ = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
+_COUNTS = ("x-delivery-count", "x-acquired-count")
+_OF_RABBITMQ = ("x-death", "x-first-death-", "x-last-death-", *_COUNTS)
 """What RabbitMQ says of a dead letter; a message with it, that dies again, may be taken for a cycle."""
 
 
@@ -114,6 +115,15 @@ def headers_again(letter: Letter, *, expires: bool) -> dict[str, Any]:
     if not expires and kept.get("expires") is not None:
         kept["expires"] = None
     return kept
+
+
+def headers_at_rest(letter: Letter) -> dict[str, Any]:
+    """The headers of a message that stays a dead letter, with what RabbitMQ may drop in a header of ours."""
+    told = {"queue": letter.queue, "reason": letter.reason}
+    if letter.when is not None:
+        told["when"] = letter.when.isoformat(timespec="seconds")
+    kept = {name: value for name, value in letter.headers.items() if name not in _COUNTS}
+    return kept if HEADER in kept or letter.reason == FOREIGN else {**kept, HEADER: told}
 
 
 def arguments(letter: Letter) -> tuple[list[Any], Mapping[str, Any]] | None:

@@ -14,13 +14,15 @@ from amqp.exceptions import NotFound, PreconditionFailed
 from kombu.connection import Connection
 
 from policycompiler.knowledge.queue_arguments import OVERFLOW
-from policycompiler.letters.letter import Letter, Stored, headers_again, letter_of
+from policycompiler.letters.letter import Letter, Stored, headers_again, headers_at_rest, letter_of
 from policycompiler.plan import Plan, Scope
 from policycompiler.reality.connection import Client, UnreachableError, connected
 from policycompiler.reality.messages.on_rabbitmq import declared
 
 _MOST_PRIORITY = 255
 """A priority is one byte in AMQP."""
+_AT_ONCE = 100
+"""Letters that are put back in one transaction."""
 
 
 class Box:
@@ -29,6 +31,7 @@ class Box:
     def __init__(self, plan: Plan, connection: Connection, dead: str, queues: Collection[str]) -> None:
         self._plan, self._connection, self._dead, self._queues = plan, connection, dead, queues
         self._returned: list[object] = []
+        self._gone, self._renewed = False, 0
         self._channel: Any = connection.channel()  # type: ignore[no-untyped-call]
         self._channel.events["basic_return"].add(lambda *returned: self._returned.append(returned))
         self._channel.tx_select()
@@ -44,7 +47,24 @@ class Box:
             message = self._channel.basic_get(self._dead)
             if message is None:
                 return
-            yield letter_of(_stored(message), self._dead, self._queues, message)
+            letter = letter_of(_stored(message), self._dead, self._queues, message)
+            self._gone = False
+            yield letter
+            if not self._gone and "x-delivery-count" in letter.headers:
+                self._renew(letter)
+
+    def _renew(self, letter: Letter) -> None:
+        """Put a letter back as a new message: RabbitMQ 4 deletes one that has returned 20 times."""
+        self._publish(letter, self._dead, headers_at_rest(letter))
+        self._channel.basic_ack(letter.handle.delivery_tag)
+        self._renewed += 1
+        if self._renewed % _AT_ONCE == 0:
+            self._channel.tx_commit()
+
+    def close(self) -> None:
+        """Let what is put back be there; all others that were read return by themselves."""
+        if self._renewed % _AT_ONCE:
+            self._channel.tx_commit()
 
     def refuses(self, queue: str) -> str:
         """Why a queue takes no message; empty if it does."""
@@ -86,6 +106,7 @@ class Box:
     def _end(self, letter: Letter) -> None:
         self._channel.basic_ack(letter.handle.delivery_tag)
         self._channel.tx_commit()
+        self._gone = True
 
     def _publish(self, letter: Letter, queue: str, headers: Mapping[str, Any]) -> None:
         kept = {
@@ -107,7 +128,14 @@ def opened(plan: Plan, app: Client, dead: str, queues: Collection[str]) -> Itera
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, "confirm_publish": False}
     with connected(app) as connection:
         try:
-            yield Box(plan, connection, dead, queues)
+            box = Box(plan, connection, dead, queues)
+            try:
+                yield box
+            except GeneratorExit:
+                # Whoever reads the letters has seen enough.
+                box.close()
+                raise
+            box.close()
         except NotFound as problem:
             raise UnreachableError(problem.reply_text) from None
 

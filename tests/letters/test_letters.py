@@ -202,6 +202,27 @@ def test_what_is_no_message_of_kombu_is_printed_and_kept(redis_url, tmp_path):
         assert (done.exit_code, "WRONGTYPE" in done.stderr) == (1, True)
 
 
+def test_letters_outlive_many_looks(mailbox):
+    """RabbitMQ 4 deletes a message of a quorum queue that has returned 20 times."""
+    mailbox.put("a")
+    mailbox.put_raw(
+        "{}", headers={"task": "t", "id": "b", "x-death": [{"queue": mailbox.queue, "reason": "rejected"}]}
+    )
+    there(mailbox, 2)
+    for _ in range(3):
+        run(mailbox, "show", "--limit", "1")
+        there(mailbox, 2)
+        run(mailbox, "list")
+        there(mailbox, 2)
+    letters = answer(mailbox, "show")["letters"]
+    assert {(each["id"], each["queue"], each["reason"]) for each in letters} == {
+        ("a", mailbox.queue, "failed"),
+        ("b", mailbox.queue, "rejected"),
+    }
+    there(mailbox, 2)
+    assert all(each.get("x-delivery-count", 0) <= 1 for each in mailbox.taken(mailbox.dead))
+
+
 def test_a_letter_returns_to_its_level_of_priority(redis_url, tmp_path):
     with (
         Mailbox.opened(tmp_path, redis_url, "redis", ", priorities: 3") as mailbox,
