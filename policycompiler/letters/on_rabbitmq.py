@@ -50,7 +50,7 @@ class Box:
             letter = letter_of(_stored(message), self._dead, self._queues, message)
             self._gone = False
             yield letter
-            if not self._gone and "x-delivery-count" in letter.headers:
+            if not self._gone and letter.headers.get("x-delivery-count"):
                 self._renew(letter)
 
     def _renew(self, letter: Letter) -> None:

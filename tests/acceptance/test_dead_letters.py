@@ -150,8 +150,8 @@ def reason(message) -> tuple[str, str]:
     """The task of a letter and why it is there, as the worker or RabbitMQ says it."""
     headers = message.headers
     own, deaths = headers.get("celeryconfig-dead-letter"), headers.get("x-death")
-    assert (own is None) != (deaths is None), headers
-    told = own["reason"] if own else f"{deaths[0]['reason']} by RabbitMQ"
+    assert own or deaths, headers
+    told = f"{deaths[0]['reason']} by RabbitMQ" if deaths else own["reason"]
     return headers.get("task", "no task"), told
 
 
