@@ -1,1 +1,1 @@
-"""Modules that are shipped into the output and run in the processes of the application."""
+"""Modules that are shipped into the output, for the processes of the application."""

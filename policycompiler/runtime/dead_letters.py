@@ -1,13 +1,15 @@
-"""Dead letters that the worker keeps: copies of messages whose tasks ended for good without success.
+"""Dead letters that a worker keeps: messages of tasks that will not run again.
 
 Shipped by policycompiler beside celeryconfig.py, which names the queues. Do not edit.
 
-A broker without dead letters deletes such a message. On RabbitMQ the broker keeps a message that the worker
-rejects, and this module copies one that the worker acknowledges. Each copy is the original message with one
-more header, `celeryconfig-dead-letter`: it says from which queue, why, and when. The header has the class of
-an exception, never its text, which may contain secrets.
+A broker without dead letters deletes such a message. RabbitMQ keeps a message that the
+worker rejects, so this module copies the ones that the worker acknowledges. A copy is
+the message itself with one more header, `celeryconfig-dead-letter`. The header says
+from which queue, why, and when. It has the class of an exception, never its text, which
+may contain secrets.
 
-`policycompiler dead-letters list` shows the copies, `replay` sends them again. No worker consumes them.
+`policycompiler dead-letters list` shows the copies, and `replay` sends them again. No
+worker consumes them.
 """
 
 from __future__ import annotations
@@ -20,37 +22,36 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from celery import signals
-from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+from celery import exceptions, signals
 from kombu.serialization import dumps
 
 HEADER = "celeryconfig-dead-letter"
 """A header of each copy: a mapping of texts."""
-DELAYED_EXCHANGE = "celery_delayed_delivery"
-"""The last exchange of a message with a countdown on RabbitMQ. Its routing keys begin with 28 bits."""
-DELAY_BITS = 28
+DELAYED_EXCHANGE, DELAY_BITS = "celery_delayed_delivery", 28
+"""A message with a countdown on RabbitMQ: its routing key begins with so many bits."""
 NEWEST = 100
 """How many letters are compared with one that may be there already."""
-IN_MAIN = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
-"""The main process of a worker must not wait for long: it takes messages for all its slots."""
-IN_CHILD = {"max_retries": 10, "interval_start": 0, "interval_step": 0.5, "interval_max": 2}
-"""A process of a pool waits up to 20 s for a broker that is briefly away."""
-
+_REASONS = (
+    (exceptions.TimeLimitExceeded, "time-limit"),
+    (exceptions.WorkerLostError, "worker-lost"),
+    (exceptions.Reject, "rejected"),
+)
 _OF_MESSAGES = (
-    *("lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit"),
-    *("root_id", "parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting"),
-    *("stamped_headers", "stamps", "compression"),
+    *("lang", "task", "id", "shadow", "eta", "expires", "group", "group_index"),
+    *("retries", "timelimit", "root_id", "parent_id", "argsrepr", "kwargsrepr"),
+    *("origin", "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps"),
+    "compression",
 )
 """The headers of a task message that are attributes of its request."""
-_LIBRARIES = frozenset({"billiard", "celery"})
 _IN_BODY = ("callbacks", "errbacks", "chain", "chord")
+_LIBRARIES = frozenset({"billiard", "celery"})
 
 
 class Kept(NamedTuple):
     """Where the dead letters of a queue are kept.
 
-    `most`: the oldest is dropped above this number; 0 leaves that to the broker. `acknowledged_only`: the
-    broker keeps messages that the worker rejects.
+    `most`: the oldest is dropped above this number; 0 leaves that to the broker.
+    `acknowledged_only`: the broker keeps messages that the worker rejects.
     """
 
     queue: str
@@ -74,7 +75,7 @@ _state: dict[str, Any] = {"in_child": False, "last": None}
 
 
 def keep(queues: Mapping[str, tuple[str, int, bool]]) -> None:
-    """Keep the dead letters of these queues, each as `Kept`, in every worker that loads this."""
+    """Keep the dead letters of these queues, each as `Kept`, in every worker."""
     _kept.clear()
     _kept.update({name: Kept(*each) for name, each in queues.items()})
     for signal, receiver in (
@@ -85,11 +86,13 @@ def keep(queues: Mapping[str, tuple[str, int, bool]]) -> None:
         (signals.task_unknown, _unknown),
         (signals.task_rejected, _refused),
     ):
-        signal.connect(receiver, weak=False, dispatch_uid=f"{HEADER}-{receiver.__name__}")
+        signal.connect(
+            receiver, weak=False, dispatch_uid=f"{HEADER}-{receiver.__name__}"
+        )
 
 
 def _enter_child(**_: Any) -> None:
-    """A process of a pool runs one task at a time, and inherits the notes of the main process."""
+    """A process of a pool runs a task at a time, and inherits notes of the main one."""
     _requests.clear()
     _state["in_child"] = True
 
@@ -100,77 +103,86 @@ def _note(request: Any = None, **_: Any) -> None:
         _requests[request.id] = request
 
 
-def _failed(sender: Any = None, task_id: Any = None, exception: Any = None, **given: Any) -> None:
-    """Keep a run that failed, was killed at its hard time limit, or was lost with its process."""
+def _failed(
+    sender: Any = None, task_id: Any = None, exception: Any = None, **given: Any
+) -> None:
+    """Keep a run that failed, was killed at its hard limit, or lost its process."""
     try:
         request = _requests.get(task_id)
         context = _context(sender, given.get("request"))
         if context.get("is_eager") or not _is_first(request, context):
             return
-        info = context.get("delivery_info") if request is None else request.delivery_info
-        queue, reason = _queue_of(sender.app, info, getattr(sender, "queue", None)), _reason(exception)
+        info = request.delivery_info if request else context.get("delivery_info")
+        queue = _queue_of(sender.app, info, getattr(sender, "queue", None))
+        kinds = (word for kind, word in _REASONS if isinstance(exception, kind))
+        reason = next(kinds, "failed")
         if queue is None or _is_kept_otherwise(sender, reason, _kept[queue]):
             return
-        copy = _of_context(sender, context) if request is None else _of_message(request.message)
-        about = {"reason": reason, "exception": _class_of(exception), "place": _place(given.get("traceback"))}
-        _publish(sender.app, queue, copy, about, doubtful=reason == "time-limit")
+        about = {
+            "reason": reason,
+            "exception": _class_of(exception),
+            "place": _place(given.get("traceback")),
+        }
+        copy = _of_message(request.message) if request else _again(sender, context)
+        _publish(sender.app, queue, copy, about)
     except Exception as problem:  # noqa: BLE001 - a worker must not be disturbed
         _tell(getattr(sender, "name", "a task"), task_id, problem)
 
 
-def _unknown(sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:  # noqa: A002 - the name of the argument is Celery's
-    _of_consumer(sender, message, "unknown-task", f"the unknown task {name}", id)
+def _unknown(sender: Any = None, message: Any = None, **given: Any) -> None:
+    """Keep a message of a task that the worker does not know."""
+    name, task_id = given.get("name"), given.get("id")
+    _keep_message(
+        sender, message, {"reason": "unknown-task"}, f"unknown task {name}", task_id
+    )
 
 
-def _refused(sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:
-    _of_consumer(sender, message, "not-a-task", "a message that is no task", None, exc)
+def _refused(
+    sender: Any = None, message: Any = None, exc: Any = None, **_: Any
+) -> None:
+    """Keep a message that is no task, or whose content type is not trusted."""
+    about = {"reason": "not-a-task", "exception": "" if exc is None else _class_of(exc)}
+    _keep_message(sender, message, about, "a message that is no task", None)
 
 
-def _of_consumer(sender: Any, message: Any, reason: str, what: str, task_id: Any, error: Any = None) -> None:
-    """Keep a message that the consumer refused; RabbitMQ keeps it itself."""
+def _keep_message(
+    consumer: Any, message: Any, about: Mapping[str, str], what: str, task_id: Any
+) -> None:
     try:
-        queue = _queue_of(sender.app, message.delivery_info, None)
+        queue = _queue_of(consumer.app, message.delivery_info, None)
+        # The worker rejects it whatever is set.
         if queue is not None and not _kept[queue].acknowledged_only:
-            about = {"reason": reason, "exception": "" if error is None else _class_of(error)}
-            _publish(sender.app, queue, _of_message(message), about)
-    except Exception as problem:  # noqa: BLE001 - the same
+            _publish(consumer.app, queue, _of_message(message), about)
+    except Exception as problem:  # noqa: BLE001 - a worker must not be disturbed
         _tell(what, task_id, problem)
 
 
 def _context(task: Any, given: Any) -> Mapping[str, Any]:
-    """The request of a run as a mapping: Celery passes one, or has it as the newest of the task."""
+    """The request of a run: Celery passes it, or it is the newest of the task."""
+    if isinstance(given, Mapping):
+        return given
     newest = task.request_stack.top
-    return given if isinstance(given, Mapping) else {} if newest is None else vars(newest)
+    return {} if newest is None else vars(newest)
 
 
 def _is_first(request: Any, context: Mapping[str, Any]) -> bool:
-    """Whether no signal was sent for this run yet: the hard time limit sends two."""
+    """Whether no signal was sent for this run yet: the hard limit sends two."""
     if request is not None:
         first = not getattr(request, "_is_dead_letter", False)
         request._is_dead_letter = True
         return first
-    # A process of a pool has one run at a time, and the mapping of its properties is always the same.
+    # One run at a time, whose properties are always the same object.
     properties = context.get("properties")
     first = properties is None or properties is not _state["last"]
     _state["last"] = properties
     return first
 
 
-def _reason(exception: Any) -> str:
-    for kind, reason in (
-        (TimeLimitExceeded, "time-limit"),
-        (WorkerLostError, "worker-lost"),
-        (Reject, "rejected"),
-    ):
-        if isinstance(exception, kind):
-            return reason
-    return "failed"
-
-
 def _is_kept_otherwise(task: Any, reason: str, kept: Kept) -> bool:
     """Whether the broker keeps the message itself, or delivers it again."""
     if not task.acks_late:
         return False
+    # Celery before 5.7 has one flag for both.
     both = getattr(task, "acks_on_failure_or_timeout", True)
     if reason == "time-limit":
         return not getattr(task, "acks_on_timeout", both)
@@ -188,25 +200,25 @@ def _of_message(message: Any) -> _Copy:
     )
 
 
-def _of_context(task: Any, context: Mapping[str, Any]) -> _Copy:
-    """The message again, as a retry makes it: the process of a pool has no original."""
-    body = (
-        context.get("args") or (),
-        context.get("kwargs") or {},
-        {key: context.get(key) for key in _IN_BODY},
+def _again(task: Any, context: Mapping[str, Any]) -> _Copy:
+    """The message as a retry makes it: the process of a pool has no original."""
+    if not context:
+        raise LookupError("the request of the run is unknown")
+    embedded = {key: context.get(key) for key in _IN_BODY}
+    content_type, encoding, body = dumps(  # type: ignore[no-untyped-call]
+        (context.get("args") or (), context.get("kwargs") or {}, embedded),
+        serializer=getattr(task, "serializer", None) or task.app.conf.task_serializer,
     )
-    content_type, content_encoding, text = dumps(  # type: ignore[no-untyped-call]
-        body, serializer=getattr(task, "serializer", None) or task.app.conf.task_serializer
-    )
-    own = context.get("headers") or {}
-    headers = {**own, **{key: context[key] for key in _OF_MESSAGES if key in context}}
-    headers.setdefault("task", task.name)
-    return _Copy(text, content_type, content_encoding, headers, context.get("properties") or {})
+    of_message = {key: context[key] for key in _OF_MESSAGES if key in context}
+    headers = {"task": task.name, **(context.get("headers") or {}), **of_message}
+    return _Copy(body, content_type, encoding, headers, context.get("properties") or {})
 
 
 def _queue_of(app: Any, info: Any, preferred: Any) -> str | None:
     """The queue that a message came from, if its dead letters are kept."""
-    exchange, key = ((info or {}).get(name) or "" for name in ("exchange", "routing_key"))
+    exchange, key = (
+        (info or {}).get(each) or "" for each in ("exchange", "routing_key")
+    )
     if not exchange:
         return key if key in _kept else None
     delayed = exchange == DELAYED_EXCHANGE
@@ -217,7 +229,9 @@ def _queue_of(app: Any, info: Any, preferred: Any) -> str | None:
     found = [
         each.name
         for each in declared
-        if each is not None and (delayed or each.exchange.name == exchange) and _is_bound(each, key)
+        if each is not None
+        and (delayed or each.exchange.name == exchange)
+        and _is_bound(each, key)
     ]
     preferred = getattr(preferred, "name", preferred)
     consumed = [name for name in found if name in queues.consume_from] or found
@@ -231,19 +245,19 @@ def _is_bound(queue: Any, key: str) -> bool:
 
 
 def _matches(pattern: list[str], words: list[str]) -> bool:
-    """Whether the words of a routing key match a pattern of a topic: `*` is one word, `#` any number."""
+    """Whether words match a pattern of a topic: `*` is one word, `#` any number."""
     if not pattern:
         return not words
     if pattern[0] == "#":
-        return any(_matches(pattern[1:], words[at:]) for at in range(len(words) + 1))
-    return bool(words) and pattern[0] in ("*", words[0]) and _matches(pattern[1:], words[1:])
+        ends = range(len(words) + 1)
+        return any(_matches(pattern[1:], words[end:]) for end in ends)
+    fits = bool(words) and pattern[0] in ("*", words[0])
+    return fits and _matches(pattern[1:], words[1:])
 
 
-def _publish(app: Any, queue: str, copy: _Copy, about: Mapping[str, str], *, doubtful: bool = False) -> None:
-    """Send a copy. `doubtful`: a process that was killed may have sent it already."""
-    kept, info = _kept[queue], copy.properties.get("delivery_info") or {}
-    tag, priority = copy.properties.get("delivery_tag"), copy.properties.get("priority")
-    redelivered = info.get("redelivered") or copy.headers.get("redelivered")
+def _publish(app: Any, queue: str, copy: _Copy, about: Mapping[str, str]) -> None:
+    info, headers = copy.properties.get("delivery_info") or {}, copy.headers
+    tag, priority = (copy.properties.get(key) for key in ("delivery_tag", "priority"))
     letter = {
         **about,
         "queue": queue,
@@ -251,21 +265,28 @@ def _publish(app: Any, queue: str, copy: _Copy, about: Mapping[str, str], *, dou
         "priority": "" if priority is None else str(priority),
         "message": "" if tag is None else str(tag),
     }
+    # A process that was killed may have sent it already.
+    killed = about["reason"] == "time-limit"
+    again = killed or info.get("redelivered") or headers.get("redelivered")
     try:
-        _send(app, kept, copy, letter, compare=bool(doubtful or redelivered))
-    except SoftTimeLimitExceeded:
-        # The time limit of the task, which has already failed. It is sent once.
-        _send(app, kept, copy, letter, compare=True)
+        _send(app, _kept[queue], copy, letter, compare=bool(again))
+    except exceptions.SoftTimeLimitExceeded:
+        # The limit of the task, which has already failed. It is sent once.
+        _send(app, _kept[queue], copy, letter, compare=True)
 
 
-def _send(app: Any, kept: Kept, copy: _Copy, letter: Mapping[str, str], *, compare: bool) -> None:
-    headers = {
-        name: value for name, value in copy.headers.items() if name not in ("compression", "redelivered")
-    }
+def _send(
+    app: Any, kept: Kept, copy: _Copy, letter: Mapping[str, str], *, compare: bool
+) -> None:
+    """Publish a letter. A process of a pool waits up to 20 s for the broker.
+
+    The main process tries once more at most: it takes messages for all its slots.
+    """
+    left_out = ("compression", "redelivered")
+    headers = {key: copy.headers[key] for key in copy.headers if key not in left_out}
+    told = {key: copy.properties.get(key) for key in ("correlation_id", "reply_to")}
     dead = getattr(app.amqp.queues.get(letter["queue"]), "dead", None)
-    properties = {
-        key: copy.properties[key] for key in ("correlation_id", "reply_to") if copy.properties.get(key)
-    }
+    tries, wait = (10, 2) if _state["in_child"] else (1, 0.2)
     with app.producer_or_acquire() as producer:
         if compare and _is_there(producer, kept, letter["message"]):
             return
@@ -280,63 +301,67 @@ def _send(app: Any, kept: Kept, copy: _Copy, letter: Mapping[str, str], *, compa
             declare=[] if dead is None else [dead],
             delivery_mode=2,
             retry=True,
-            retry_policy=IN_CHILD if _state["in_child"] else IN_MAIN,
-            **properties,
+            retry_policy={
+                "max_retries": tries,
+                "interval_start": 0,
+                "interval_step": 0.5,
+                "interval_max": wait,
+            },
+            **{key: value for key, value in told.items() if value},
         )
         _drop_oldest(producer, kept)
 
 
-def _redis(producer: Any) -> Any:
-    """A client of Redis with the connections of a producer; None on another broker."""
+def _redis(producer: Any, kept: Kept) -> tuple[Any, str]:
+    """A client of Redis and the key of the letters; None on another broker."""
     channel = producer.channel
     if not hasattr(channel, "_q_for_pri"):
-        return None
+        return None, ""
     from redis import Redis  # noqa: PLC0415 - other brokers need none
 
-    # kombu's own client adds its prefix to the keys of some commands, and not of others.
-    return Redis(connection_pool=channel.pool)
-
-
-def _key(producer: Any, kept: Kept) -> str:
-    return f"{getattr(producer.channel, 'global_keyprefix', '')}{kept.queue}"
+    # kombu's own client adds its prefix to the keys of some commands, not of others.
+    prefix = getattr(channel, "global_keyprefix", "")
+    return Redis(connection_pool=channel.pool), f"{prefix}{kept.queue}"
 
 
 def _is_there(producer: Any, kept: Kept, tag: str) -> bool:
     """Whether one of the newest letters has the same message."""
-    client = _redis(producer)
-    if client is None or not tag:
-        return False
-    with suppress(Exception):
-        newest = client.lrange(_key(producer, kept), 0, NEWEST - 1)
-        return any(tag.encode() in each for each in newest)
+    client, key = _redis(producer, kept)
+    if client is not None and tag:
+        with suppress(Exception):
+            newest = client.lrange(key, 0, NEWEST - 1)
+            return any(tag.encode() in each for each in newest)
     return False
 
 
 def _drop_oldest(producer: Any, kept: Kept) -> None:
-    client = _redis(producer) if kept.most else None
+    client, key = _redis(producer, kept) if kept.most else (None, "")
     if client is not None:
-        # The letter is there; the next one drops what is too much now.
+        # The letter is there. If this fails, the next letter drops more.
         with suppress(Exception):
-            client.ltrim(_key(producer, kept), 0, kept.most - 1)
+            client.ltrim(key, 0, kept.most - 1)
 
 
 def _class_of(exception: Any) -> str:
     kind = type(exception)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    own = kind.__module__ != "builtins"
+    return f"{kind.__module__}.{kind.__qualname__}" if own else kind.__name__
 
 
 def _place(traceback: Any) -> str:
-    """The file and line of the application that raised; empty where the process has no traceback."""
+    """The file and line of the application that raised; empty if that is unknown."""
     found = ""
     while hasattr(traceback, "tb_frame"):
         frame = traceback.tb_frame
-        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _LIBRARIES:
-            found = f"{PurePath(frame.f_code.co_filename).name}:{traceback.tb_lineno}"
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] not in _LIBRARIES:
+            name = PurePath(frame.f_code.co_filename).name
+            found = f"{name}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return found
 
 
 def _tell(what: str, task_id: Any, problem: Exception) -> None:
-    """Say that a letter is missing. The text of the exception may contain arguments of the task."""
+    """Say that a letter is missing. The text of an exception may have arguments."""
     message = "%s[%s] leaves no dead letter: its copy could not be published (%s)"
     getLogger(__name__).error(message, what, task_id, type(problem).__name__)
