@@ -13,6 +13,7 @@ import click
 
 from policycompiler import letters
 from policycompiler.cli import comparing, options, running
+from policycompiler.knowledge.brokers import DeadLetters
 from policycompiler.letters import Deed, Done, Letter, Wanted
 from policycompiler.letters.letter import arguments
 from policycompiler.plan import Plan
@@ -103,7 +104,9 @@ def _dead(plan: Plan, queues: Sequence[str]) -> Sequence[str]:
     boxes = letters.boxes(plan)
     if not boxes:
         label = plan.broker.label
-        message = f"no queue of the plan keeps dead letters on {label}: write `dead_letter: true` for a queue"
+        message = f"no queue of the plan keeps dead letters on {label}"
+        if plan.broker.dead_letters is not DeadLetters.ELSEWHERE:
+            message += ": write `dead_letter: true` for a queue"
         raise click.UsageError(message)
     of_queues = {name: dead for dead, names in boxes.items() for name in (dead, *names)}
     if unknown := [name for name in queues if name not in of_queues]:

@@ -41,12 +41,14 @@ class Box:
         return int(self._evaluated(_COUNT, []))
 
     def __iter__(self) -> Iterator[Letter]:
-        seen = 0
-        while rows := self._evaluated(_READ, [], -(seen + _CHUNK), -(seen + 1)):
+        # Letters that arrive meanwhile are behind these: a message that is sent again may fail at once.
+        stay, left = 0, self.count()
+        while rows := self._evaluated(_READ, [], -(stay + min(left, _CHUNK)), -(stay + 1)) if left else []:
+            left -= len(rows)
             for raw in reversed(rows):
                 self._gone = False
                 yield letter_of(_stored(raw), self._dead, self._queues, raw)
-                seen += not self._gone
+                stay += not self._gone
 
     def refuses(self, queue: str) -> str:
         """Why a queue takes no message; empty if it does. On Redis any list is a queue."""

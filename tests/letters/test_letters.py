@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 import redis
@@ -13,7 +14,9 @@ from letters.mailbox import BODY, HEADER, Mailbox
 from places import ROOT
 from processes import wait_until
 
+from policycompiler import letters
 from policycompiler.cli import cli
+from policycompiler.letters import Deed, Wanted
 
 pytestmark = pytest.mark.server
 
@@ -107,6 +110,19 @@ def test_a_letter_of_a_queue_that_is_not_there_needs_another_one(mailbox):
     there(mailbox, 1)
     assert run(mailbox, "replay", "--all", "--to", mailbox.queue).exit_code == 0
     wait_until(lambda: mailbox.count(mailbox.queue) == 1, "it was sent")
+
+
+def test_a_message_that_fails_again_at_once_is_sent_once(mailbox):
+    for number in range(120):
+        mailbox.put(str(number))
+    there(mailbox, 120)
+    sent = []
+    deed = Deed(datetime.now(UTC))
+    for done in letters.replay(mailbox.plan, mailbox.client(), mailbox.dead, Wanted(), deed):
+        sent.append(done.letter.id)
+        mailbox.put(done.letter.id)
+    assert sent == [str(number) for number in range(120)]
+    there(mailbox, 120)
 
 
 def test_only_chosen_letters_are_dropped(mailbox):
