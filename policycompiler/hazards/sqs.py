@@ -56,13 +56,15 @@ def _refused(plan: Plan) -> Iterator[Hazard]:
     """Names that are too long for the broker or have a character that it cannot store."""
     label, most = plan.broker.label, plan.broker.longest_name
     for queue in plan.scopes("queue"):
-        length = len(queue.name.encode())
+        # The name of a dead-letter queue is longer.
+        name = str(plan.get(queue, "dead_letter_queue") or queue.name)
+        length = len(name.encode())
         refused = [each for each in plan.broker.refused if each in queue.name]
         if refused:
             message = f"queue {queue.name} has `{refused[0]}` in its name, which {label} cannot store"
             yield _invalid(plan, queue, message, "choose another name")
         elif length > most:
-            message = f"the name of queue {queue.name} has {length} bytes, but {label} allows {most}"
+            message = f"the name of queue {name} has {length} bytes, but {label} allows {most}"
             yield _invalid(plan, queue, message, "choose a shorter name")
 
 
