@@ -82,7 +82,7 @@ def keep(queues: Mapping[str, tuple[str, int, bool]]) -> None:
         (signals.worker_process_init, _enter_child),
         (signals.task_received, _note),
         (signals.task_failure, _failed),
-        (signals.task_internal_error, _failed),
+        (signals.task_internal_error, _not_stored),
         (signals.task_unknown, _unknown),
         (signals.task_rejected, _refused),
     ):
@@ -115,7 +115,7 @@ def _failed(
         info = request.delivery_info if request else context.get("delivery_info")
         queue = _queue_of(sender.app, info, getattr(sender, "queue", None))
         kinds = (word for kind, word in _REASONS if isinstance(exception, kind))
-        reason = next(kinds, "failed")
+        reason = given.get("reason") or next(kinds, "failed")
         if queue is None or _is_kept_otherwise(sender, reason, _kept[queue]):
             return
         about = {
@@ -127,6 +127,15 @@ def _failed(
         _publish(sender.app, queue, copy, about)
     except Exception as problem:  # noqa: BLE001 - a worker must not be disturbed
         _tell(getattr(sender, "name", "a task"), task_id, problem)
+
+
+def _not_stored(exception: Any = None, **given: Any) -> None:
+    """Keep a run that ended while its result could not be stored; not a retry."""
+    earlier = exception
+    while earlier is not None and not isinstance(earlier, exceptions.Retry):
+        earlier = earlier.__cause__ or earlier.__context__
+    if earlier is None:
+        _failed(exception=exception, **{**given, "reason": "internal-error"})
 
 
 def _unknown(sender: Any = None, message: Any = None, **given: Any) -> None:

@@ -8,12 +8,14 @@ import os
 import sys
 from base64 import b64decode
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import redis
 from celery import Celery
+from celery.exceptions import Retry
 from compiled import configured_app, write_configuration
 from kombu import Exchange, Queue
 from kombu.compression import decompress
@@ -144,6 +146,39 @@ def test_a_letter_that_cannot_be_published_disturbs_no_worker_and_tells_no_argum
     assert line.startswith("fail[1] leaves no dead letter")
     assert "swordfish" not in line
     assert "pa55word" not in line
+
+
+def caused_by(*errors: Exception) -> Exception:
+    """An exception that was raised while another one was handled, and so on."""
+    for cause, error in pairwise(errors):
+        error.__context__ = cause
+    return errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (OSError("away"), 1),
+        (caused_by(ValueError(), OSError("away")), 1),
+        (caused_by(Retry(), OSError("away")), 0),
+        (caused_by(Retry(), KeyError(), OSError("away")), 0),
+    ],
+)
+def test_a_retry_whose_state_cannot_be_stored_is_no_dead_letter(kept, error, number):
+    kept({"celery": ("celery.dead", 0, False)})
+    app = Celery("worker", broker="memory://", set_as_current=False)
+
+    @app.task(name="fail", shared=False)
+    def task():
+        pass
+
+    info = {"exchange": "", "routing_key": "celery"}
+    request = {"id": "1", "delivery_info": info, "properties": {}, "args": [], "kwargs": {}}
+    dead_letters._not_stored(sender=task, task_id="1", exception=error, request=request)
+    with app.connection_for_read() as connection:
+        channel = connection.default_channel
+        assert channel._size("celery.dead") == number
+        channel._purge("celery.dead")
 
 
 WORKLOAD = "".join(
