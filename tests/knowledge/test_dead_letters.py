@@ -7,6 +7,8 @@ dead letters in a worker.
 from __future__ import annotations
 
 import pytest
+from amqp import Message
+from amqp.exceptions import PreconditionFailed
 from kombu import Connection, Exchange, Queue
 from processes import wait_until
 
@@ -220,3 +222,75 @@ def test_a_failure_whose_result_cannot_be_stored_is_another_signal(on_redis, tmp
     lab.send("fail", task_id="fail")
     lab.wait_for("signal", "fail")
     assert lab.events("signal", "fail")[0]["signal"] == "task_internal_error"
+
+
+@pytest.fixture
+def channel(rabbitmq_url):
+    with Connection(rabbitmq_url) as connection:
+        yield connection.default_channel
+
+
+def filled(channel, name: str, number: int, **arguments: object) -> str:
+    Queue(name, queue_arguments=arguments)(channel).declare()
+    for _ in range(number):
+        channel.basic_publish(Message("", delivery_mode=2), routing_key=name)
+    wait_until(lambda: count(channel, name) == number, "all are there")
+    return name
+
+
+def count(channel, name: str) -> int:
+    return channel.queue_declare(name, passive=True).message_count
+
+
+def moved(channel, source: str, target: str) -> None:
+    """Move a message in one transaction, as a replay does."""
+    message = channel.basic_get(source)
+    channel.basic_publish(Message("", delivery_mode=2), routing_key=target, mandatory=True)
+    channel.basic_ack(message.delivery_tag)
+    channel.tx_commit()
+
+
+FULL = {"x-max-length": 1, "x-overflow": "reject-publish"}
+
+
+def test_a_full_quorum_queue_drops_in_silence_what_it_rejects_in_a_transaction(channel, queue_name):
+    source = filled(channel, queue_name, 5)
+    target = filled(channel, f"{queue_name}.full", 1, **FULL, **{"x-queue-type": "quorum"})
+    channel.tx_select()
+    for _ in range(5):
+        moved(channel, source, target)
+    assert count(channel, source) == 0
+    assert count(channel, target) < 6
+
+
+def test_a_full_classic_queue_refuses_the_transaction_and_the_message_is_acknowledged(
+    channel, rabbitmq_url, queue_name
+):
+    source = filled(channel, queue_name, 1)
+    target = filled(channel, f"{queue_name}.full", 1, **FULL)
+    channel.tx_select()
+    with pytest.raises(PreconditionFailed, match="partial tx completion"):
+        moved(channel, source, target)
+    with Connection(rabbitmq_url) as connection:
+        assert count(connection.default_channel, source) == 0
+
+
+def test_a_message_to_no_queue_returns_after_the_transaction_that_acknowledged_it(channel, queue_name):
+    source, returned = filled(channel, queue_name, 1), []
+    channel.events["basic_return"].add(lambda *message: returned.append(message))
+    channel.tx_select()
+    moved(channel, source, "nowhere")
+    assert (len(returned), count(channel, source)) == (1, 0)
+
+
+def test_a_message_that_was_read_and_returned_has_one_more_delivery_on_a_quorum_queue(
+    rabbitmq_url, channel, queue_name
+):
+    """RabbitMQ 4 deletes it after 20."""
+    source = filled(channel, queue_name, 1, **{"x-queue-type": "quorum"})
+    found = []
+    for _ in range(2):
+        with Connection(rabbitmq_url) as connection:
+            found.append(connection.default_channel.basic_get(source).headers.get("x-delivery-count", 0))
+        wait_until(lambda: count(channel, source) == 1, "it is back")
+    assert found == [0, 1]
