@@ -14,7 +14,7 @@ import click
 from policycompiler import letters
 from policycompiler.cli import comparing, options, running
 from policycompiler.knowledge.brokers import DeadLetters
-from policycompiler.letters import Deed, Done, Letter, Wanted
+from policycompiler.letters import Deed, Done, Letter, Seen, Wanted
 from policycompiler.letters.letter import arguments
 from policycompiler.plan import Plan
 from policycompiler.reality.connection import Client, UnreachableError, broker_url, client
@@ -142,9 +142,8 @@ def list_(*, chosen: Chosen, run: options.Run) -> None:
       policycompiler dead-letters list build --queue mail --output-format json
     """
     found: dict[tuple[str, str, str, str], list[datetime | None]] = {}
-    for letter in _looked(chosen):
-        key = letter.dead, letter.task, letter.reason, letter.exception
-        found.setdefault(key, []).append(letter.when)
+    for key, when in _looked(chosen, lambda each: (_group_of(each), each.when)):
+        found.setdefault(key, []).append(when)
     groups = []
     for key, moments in sorted(found.items()):
         times = sorted(each for each in moments if each is not None)
@@ -174,11 +173,7 @@ def show(*, chosen: Chosen, run: options.Run, limit: int | None, values: bool) -
       policycompiler dead-letters show build --limit 10
       policycompiler dead-letters show build --id 4f1c2f6e-0c5f-4d0e-9e0e-2f3f0a7f6a10
     """
-    found: list[report.LetterNow] = []
-    for letter in _looked(chosen):
-        if limit is not None and len(found) == limit:
-            break
-        found.append(_now(letter))
+    found = _looked(chosen, _now, limit)
     if run.output_format == "json":
         running.print_text(report.show_json(found, values=values), run)
     else:
@@ -244,9 +239,12 @@ def _choose(chosen: Chosen, *, everything: bool) -> None:
         raise click.UsageError(f"{message}, not both" if everything else message)
 
 
-def _looked(chosen: Chosen) -> Iterator[Letter]:
+def _looked(chosen: Chosen, read: Callable[[Letter], Seen], most: int | None = None) -> list[Seen]:
+    found: list[Seen] = []
     for dead in chosen.dead:
-        yield from letters.look(chosen.plan, chosen.app, dead, chosen.wanted)
+        left = None if most is None else most - len(found)
+        found += letters.look(chosen.plan, chosen.app, dead, chosen.wanted, read, left)
+    return found
 
 
 def _do(several: Iterator[Iterator[Done]], run: options.Run, limit: int | None, verb: str) -> None:
@@ -269,6 +267,10 @@ def _do(several: Iterator[Iterator[Done]], run: options.Run, limit: int | None, 
         running.tell("no dead letter matches")
     if not moved or any(each.refused for each in moved):
         sys.exit(running.EXIT_FINDINGS)
+
+
+def _group_of(letter: Letter) -> tuple[str, str, str, str]:
+    return letter.dead, letter.task, letter.reason, letter.exception
 
 
 def _now(letter: Letter) -> report.LetterNow:

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
 
 from policycompiler.letters import on_rabbitmq, on_redis
 from policycompiler.letters.letter import Letter, Wanted
 from policycompiler.plan import Plan, Scope
 from policycompiler.reality.connection import LOOK_SECONDS, Client, bounded
 
-__all__ = ["Deed", "Done", "Letter", "Wanted", "boxes", "drop", "look", "replay"]
+__all__ = ["Deed", "Done", "Letter", "Seen", "Wanted", "boxes", "drop", "look", "replay"]
+
+Seen = TypeVar("Seen")
 
 
 class Box(Protocol):
@@ -72,10 +75,21 @@ def boxes(plan: Plan) -> Mapping[str, Sequence[str]]:
     return found if plan.broker.server in _BY_SERVER else {}
 
 
-def look(plan: Plan, app: Client, dead: str, wanted: Wanted) -> Iterator[Letter]:
-    """The letters of a dead-letter queue that are wanted, from the oldest. Raises `UnreachableError`."""
+def look(
+    plan: Plan,
+    app: Client,
+    dead: str,
+    wanted: Wanted,
+    read: Callable[[Letter], Seen],
+    most: int | None = None,
+) -> list[Seen]:
+    """What `read` makes of the letters of a dead-letter queue that are wanted, from the oldest.
+
+    Raises `UnreachableError`, also if it takes too long.
+    """
     with bounded(LOOK_SECONDS), _opened(plan, app, dead) as box:
-        yield from (letter for letter in box if wanted.has(letter))
+        found = (letter for letter in box if wanted.has(letter))
+        return [read(letter) for letter in islice(found, most)]
 
 
 def replay(plan: Plan, app: Client, dead: str, wanted: Wanted, deed: Deed) -> Iterator[Done]:

@@ -31,7 +31,8 @@ class Box:
     def __init__(self, plan: Plan, connection: Connection, dead: str, queues: Collection[str]) -> None:
         self._plan, self._connection, self._dead, self._queues = plan, connection, dead, queues
         self._returned: list[object] = []
-        self._gone, self._renewed = False, 0
+        self._read: Letter | None = None
+        self._renewed = 0
         self._channel: Any = connection.channel()  # type: ignore[no-untyped-call]
         self._channel.events["basic_return"].add(lambda *returned: self._returned.append(returned))
         self._channel.tx_select()
@@ -48,13 +49,15 @@ class Box:
             if message is None:
                 return
             letter = letter_of(_stored(message), self._dead, self._queues, message)
-            self._gone = False
+            self._read = letter
             yield letter
-            if not self._gone and letter.headers.get("x-delivery-count"):
-                self._renew(letter)
+            self._leave()
 
-    def _renew(self, letter: Letter) -> None:
+    def _leave(self) -> None:
         """Put a letter back as a new message: RabbitMQ 4 deletes one that has returned 20 times."""
+        letter, self._read = self._read, None
+        if letter is None or not letter.headers.get("x-delivery-count"):
+            return
         self._publish(letter, self._dead, headers_at_rest(letter))
         self._channel.basic_ack(letter.handle.delivery_tag)
         self._renewed += 1
@@ -63,6 +66,7 @@ class Box:
 
     def close(self) -> None:
         """Let what is put back be there; all others that were read return by themselves."""
+        self._leave()
         if self._renewed % _AT_ONCE:
             self._channel.tx_commit()
 
@@ -106,7 +110,7 @@ class Box:
     def _end(self, letter: Letter) -> None:
         self._channel.basic_ack(letter.handle.delivery_tag)
         self._channel.tx_commit()
-        self._gone = True
+        self._read = None
 
     def _publish(self, letter: Letter, queue: str, headers: Mapping[str, Any]) -> None:
         kept = {
