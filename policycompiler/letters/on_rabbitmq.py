@@ -121,7 +121,8 @@ class Box:
         }
         if letter.priority is not None:
             kept["priority"] = min(letter.priority, _MOST_PRIORITY)
-        message = Message(letter.handle.body, application_headers=dict(headers), delivery_mode=2, **kept)
+        # Bytes: a text would be encoded as the message says, which need not be an encoding.
+        message = Message(letter.body, application_headers=dict(headers), delivery_mode=2, **kept)
         self._channel.basic_publish(message, routing_key=queue, mandatory=True)
 
 

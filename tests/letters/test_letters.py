@@ -145,6 +145,8 @@ EVIL = "\x1b]0;evil\x07\u202e\x9b31m"
 HOSTILE = {
     "not JSON": ("{", {}),
     "binary": (b"\xff\x00\xfe", {"content_type": "application/data", "content_encoding": "binary"}),
+    "empty": (b"", {"content_type": "application/data", "content_encoding": "binary"}),
+    "a strange encoding": (b"{}", {"content_encoding": "\x1b[31m"}),
     "deep": ("[" * 100_000, {}),
     "a list": ("[1, 2]", {"headers": {"task": "shop.mail", "id": "a list"}}),
     "control characters": (json.dumps([[EVIL], {EVIL: EVIL}, {}]), {"headers": {"task": EVIL, "id": EVIL}}),
