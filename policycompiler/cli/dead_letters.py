@@ -2,117 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import wraps
-from typing import Any, NamedTuple
 
 import click
 
 from policycompiler import letters
-from policycompiler.cli import comparing, options, running
-from policycompiler.knowledge.brokers import DeadLetters
-from policycompiler.letters import Deed, Done, Letter, Seen, Wanted
+from policycompiler.cli import options, running
+from policycompiler.cli.choosing import Chosen, of_letters
+from policycompiler.letters import Deed, Done, Letter, Seen
 from policycompiler.letters.letter import arguments
-from policycompiler.plan import Plan
-from policycompiler.reality.connection import Client, UnreachableError, broker_url, client
+from policycompiler.reality.connection import UnreachableError
 from policycompiler.report import letters as report
-from policycompiler.report.text import clean
-from policycompiler.sides import SideError, complete
 
-
-class Chosen(NamedTuple):
-    """What a command is about: the plan, its broker, dead-letter queues and the letters in them."""
-
-    plan: Plan
-    app: Client
-    dead: Sequence[str]
-    wanted: Wanted
-
-    @property
-    def filtered(self) -> bool:
-        """Whether letters are chosen by what they are."""
-        return any(self.wanted)
-
-
-_FILTERS = (
-    click.argument("build", required=False, metavar="[BUILD]"),
-    click.option(
-        "--queue",
-        "queues",
-        multiple=True,
-        metavar="QUEUE",
-        help="Only the dead letters of a queue; repeatable.",
-    ),
-    click.option(
-        "--task",
-        "tasks",
-        multiple=True,
-        metavar="TASK",
-        help="Only a task, `*` stands for any text; repeatable.",
-    ),
-    click.option("--id", "ids", multiple=True, metavar="ID", help="Only a task id; repeatable."),
-    click.option(
-        "--reason",
-        "reasons",
-        multiple=True,
-        metavar="REASON",
-        help="Only a reason, such as failed; repeatable.",
-    ),
-    click.option(
-        "--broker", metavar="URL", help="URL of the broker [default: as the processes of the plan read it]."
-    ),
-)
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 _LIMIT = click.option(
     "--limit", type=click.IntRange(min=1), help="At most so many letters, the oldest first."
 )
 _ALL = click.option("--all", "everything", is_flag=True, help="All letters, where no filter chooses some.")
-
-
-def _of_letters(command: Callable[..., None]) -> Callable[..., None]:
-    """The argument and the options that choose letters; the command gets them as `chosen`."""
-
-    @options.for_answers
-    @wraps(command)
-    def with_chosen(*, run: options.Run, **given: Any) -> None:  # noqa: ANN401 - each option has its own type
-        build, broker, queues = (given.pop(name) for name in ("build", "broker", "queues"))
-        wanted = Wanted(given.pop("tasks"), given.pop("ids"), given.pop("reasons"))
-        side = comparing.with_plan(comparing.side(build, run, run.project.sources), run)
-        try:
-            with complete(side) as plan:
-                dead = _dead(plan, queues)
-                app = client(plan, broker_url(plan, broker, os.environ))
-                command(chosen=Chosen(plan, app, dead, wanted), run=run, **given)
-        except SideError as problem:
-            raise click.UsageError(str(problem)) from None
-        except UnreachableError as problem:
-            extra = f"; install policycompiler[{problem.extra}]" if problem.extra else ""
-            running.tell(clean(f"the broker cannot be asked: {problem}{extra}"))
-            sys.exit(running.EXIT_FINDINGS)
-
-    wrapped: Callable[..., None] = with_chosen
-    for option in reversed(_FILTERS):
-        wrapped = option(wrapped)
-    return wrapped
-
-
-def _dead(plan: Plan, queues: Sequence[str]) -> Sequence[str]:
-    """The dead-letter queues of some queues, else of all."""
-    boxes = letters.boxes(plan)
-    if not boxes:
-        label = plan.broker.label
-        message = f"no queue of the plan keeps dead letters on {label}"
-        if plan.broker.dead_letters is not DeadLetters.ELSEWHERE:
-            message += ": write `dead_letter: true` for a queue"
-        raise click.UsageError(message)
-    of_queues = {name: dead for dead, names in boxes.items() for name in (dead, *names)}
-    if unknown := [name for name in queues if name not in of_queues]:
-        known = ", ".join(sorted({name for names in boxes.values() for name in names}))
-        raise click.UsageError(clean(f"queue `{unknown[0]}` keeps no dead letters; these do: {known}"))
-    return sorted({of_queues[name] for name in queues} or boxes)
 
 
 @click.group("dead-letters")
@@ -132,7 +40,7 @@ def dead_letters() -> None:
 
 
 @dead_letters.command("list")
-@_of_letters
+@of_letters
 def list_(*, chosen: Chosen, run: options.Run) -> None:
     """Count dead letters by task, reason and exception. It changes nothing.
 
@@ -157,7 +65,7 @@ def list_(*, chosen: Chosen, run: options.Run) -> None:
 
 
 @dead_letters.command()
-@_of_letters
+@of_letters
 @_LIMIT
 @click.option(
     "--show-arguments",
@@ -181,7 +89,7 @@ def show(*, chosen: Chosen, run: options.Run, limit: int | None, values: bool) -
 
 
 @dead_letters.command()
-@_of_letters
+@of_letters
 @_LIMIT
 @_DRY_RUN
 @_ALL
@@ -214,7 +122,7 @@ def replay(
 
 
 @dead_letters.command()
-@_of_letters
+@of_letters
 @_LIMIT
 @_DRY_RUN
 @_ALL

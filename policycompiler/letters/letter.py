@@ -47,11 +47,15 @@ class Letter(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """The letters that a person means: by task (`*` stands for any text), id and reason; empty means any."""
+    """The letters that a person means: by task (`*` stands for any text), id, reason and queue.
+
+    Empty means any.
+    """
 
     tasks: Collection[str] = ()
     ids: Collection[str] = ()
     reasons: Collection[str] = ()
+    queues: Collection[str] = ()
 
     def has(self, letter: Letter) -> bool:
         """Whether a letter is meant."""
@@ -59,6 +63,7 @@ class Wanted(NamedTuple):
             (not self.tasks or any(fnmatchcase(letter.task, each) for each in self.tasks))
             and (not self.ids or letter.id in self.ids)
             and (not self.reasons or letter.reason in self.reasons)
+            and (not self.queues or letter.queue in self.queues)
         )
 
 
