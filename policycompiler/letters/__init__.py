@@ -94,12 +94,13 @@ def look(
 
 def replay(plan: Plan, app: Client, dead: str, wanted: Wanted, deed: Deed) -> Iterator[Done]:
     """Send letters to their queues again, from the oldest. Raises `UnreachableError`."""
+    queues = boxes(plan)[dead]
     with _opened(plan, app, dead) as box:
         for letter in box:
             queue = deed.to or letter.queue
             if not wanted.has(letter):
                 continue
-            if refused := _refused(plan, letter, deed) or box.refuses(queue):
+            if refused := _refused(plan, letter, deed, queues) or box.refuses(queue):
                 yield Done(letter, "", refused)
             elif deed.rehearsed or box.send(letter, queue, expires=not _is_expired(letter, deed.now)):
                 yield Done(letter, queue)
@@ -120,13 +121,15 @@ def _opened(plan: Plan, app: Client, dead: str) -> AbstractContextManager[Box]:
     return _BY_SERVER[plan.broker.server](plan, app, dead, boxes(plan)[dead])
 
 
-def _refused(plan: Plan, letter: Letter, deed: Deed) -> str:
-    queue = deed.to or letter.queue
-    if not queue:
+def _refused(plan: Plan, letter: Letter, deed: Deed, queues: Sequence[str]) -> str:
+    """Why a letter stays; anybody may have written it, so it cannot choose any queue."""
+    if not (deed.to or letter.queue):
         return "it does not say from which queue it came: name one with --to"
+    if not deed.to and letter.queue not in queues:
+        return f"{letter.dead} keeps no letters of queue {letter.queue}: name a queue with --to"
     # A broker that keeps declarations says whether another plan's queue exists.
-    if not plan.keys(Scope("queue", queue)) and not (deed.to and plan.broker.declarations):
-        return f"the plan has no queue {queue}: name another one with --to"
+    if deed.to and not plan.keys(Scope("queue", deed.to)) and not plan.broker.declarations:
+        return f"the plan has no queue {deed.to}"
     if not deed.expired and _is_expired(letter, deed.now):
         return "it has expired, so a worker would discard it: --expired sends it without its expiry"
     return ""
