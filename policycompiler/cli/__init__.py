@@ -28,6 +28,7 @@ COMMANDS = {
     "baseline": "baseline:baseline",
     "check": "check:check",
     "compile": "compile:compile_",
+    "dead-letters": "dead_letters:dead_letters",
     "diff": "diff:diff",
     "explain": "explain:explain",
     "finding": "finding:finding",

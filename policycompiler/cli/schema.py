@@ -6,13 +6,13 @@ import click
 
 from policycompiler.emitters.base import shipped
 
-WHAT = ("workload", "policy", "plan", "findings", "diff", "status")
+WHAT = ("workload", "policy", "plan", "findings", "diff", "status", "dead-letters")
 
 
 @click.command()
 @click.argument("what", type=click.Choice(WHAT), default=WHAT[0])
 def schema(what: str) -> None:
-    """Print a JSON Schema: of a workload, a policy file, plan.json, findings, a diff or a status as JSON.
+    """Print a JSON Schema: of a workload, a policy file, a plan, or the JSON that a command prints.
 
     \b
     Example:

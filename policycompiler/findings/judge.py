@@ -62,6 +62,8 @@ MANUAL_CHANGE = warning("PC752", "manual-change", Profile.MINIMAL)
 ORDERED_CHANGE = info("PC753", "ordered-change", Profile.MINIMAL)
 QUEUE_ARGS_CHANGE = error("PC925", "queue-args-change")
 
+RETIRED = frozenset({"PC214", "dlq-without-limit", "PC215", "dlq-redis", "PC220", "dlq-hard-timeout-gap"})
+"""Findings of earlier versions: a policy file may still name one, and a waiver of one is unused."""
 _OF_CHANGES: Mapping[str, Finding] = {
     word: found
     for found in (LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE, QUEUE_ARGS_CHANGE)
@@ -326,7 +328,7 @@ _EARLIER = _Void(
 def _unknown(
     word: str, path: SpecPath, known: Collection[str], *, at_key: bool = False
 ) -> Iterator[Diagnostic]:
-    if word not in known:
+    if word not in known and word not in RETIRED:
         help_text = did_you_mean(word, known) or "run `policycompiler finding` to list all findings"
         yield UNKNOWN_FINDING.at(path, f"finding `{word}` does not exist", help=help_text, at_key=at_key)
 

@@ -15,7 +15,7 @@ from policycompiler.hazards.chords import chords
 from policycompiler.hazards.connections import connections
 from policycompiler.hazards.consumer_timeouts import consumer_timeouts
 from policycompiler.hazards.critical import critical_messages
-from policycompiler.hazards.dead_letters import acknowledged_early, consumed, killed
+from policycompiler.hazards.dead_letters import consumed
 from policycompiler.hazards.delays import overlapping, refused, stalled
 from policycompiler.hazards.endless_runs import killed_again, put_back
 from policycompiler.hazards.expiries import expiries
@@ -46,7 +46,6 @@ from policycompiler.plan import Plan
 __all__ = ["BOOK", "EFFECTS", "Effect", "Hazard", "hazards"]
 
 BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
-    acknowledged_early,
     acknowledgement,
     below_rate,
     bindings,
@@ -65,7 +64,6 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     given_up,
     held_too_long,
     hoarded,
-    killed,
     killed_again,
     late_redeliveries,
     lost_connections,

@@ -29,13 +29,7 @@ EFFECTS: Mapping[str, Effect] = {
     **dict.fromkeys(
         (
             *("chord-expiry", "cold-stop-early-ack", "critical-task-dropped", "delayed-retry-lost"),
-            *(
-                "delivery-limit-drops",
-                "delivery-limit-zero",
-                "dlq-hard-timeout-gap",
-                "dlq-needs-late-ack",
-                "early-ack-must-not-lose",
-            ),
+            *("delivery-limit-drops", "delivery-limit-zero", "early-ack-must-not-lose"),
             *("expires-before-countdown", "expires-within-promise", "external-queue-unchecked"),
             *("external-task-consumed", "fanout-unkept", "limit-below-p99", "messages-transient"),
             *("publish-unconfirmed", "queue-expires", "quorum-confirm", "result-not-accepted"),

@@ -142,7 +142,7 @@ Take one step at a time. Begin a step when all waits of the previous step are ov
 processes one by one, in this order: start, restart, reload (SIGHUP), stop. Then run its commands in order.
 
 Folders are relative to the folder above this one. Producers are all processes that load
-`celeryconfig.py` and are neither worker nor beat. To deploy a folder, copy its `celeryconfig.py` and units:
+`celeryconfig.py` and are neither worker nor beat. To deploy a folder, copy its `celeryconfig*.py` and units:
 
 - systemd (units `SERVICE-worker-NAME@N.service` and `SERVICE-beat.service`): run `systemctl
   daemon-reload`, then `systemctl enable --now`, `restart`, `reload` or `disable --now` for each N;

@@ -52,6 +52,19 @@ PIECES_OF_ADVICE = 30
 MISTAKES = 21
 
 DECIDED = {
+    "dlq-redis": (
+        "tasks: {shop.a: {queue: q}}\nqueues: {q: {dead_letter: true}}",
+        "queue:q/dead_letter_copies",
+        "all",
+    ),
+    "dlq-hard-timeout-gap": (
+        (
+            'broker: {transport: rabbitmq, url: "${B}"}\n'
+            "tasks: {shop.a: {queue: q, idempotent: true}}\nqueues: {q: {dead_letter: true}}"
+        ),
+        "queue:q/dead_letter_copies",
+        "acknowledged",
+    ),
     "decorator-routing": ("tasks: {shop.a: {}}", "task:shop.a/queue", "shop.standard.io"),
     "dlq-unbounded": (
         (

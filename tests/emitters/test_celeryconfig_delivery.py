@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 from celery import Celery
-from compiled import configured_app
+from celery.exceptions import ImproperlyConfigured
+from compiled import configured_app, write_configuration
 from workloads import workload
 
 from policycompiler.compiler import compile_workload
@@ -24,8 +27,7 @@ def app(tmp_path) -> Celery:
     source.write_text(workload(FRAGMENT), "utf-8")
     compilation = compile_workload([source])
     assert not compilation.failed, compilation.diagnostics
-    (file,) = (file for file in compilation.files if file.path == "celeryconfig.py")
-    (tmp_path / "celeryconfig.py").write_text(file.text, "utf-8")
+    write_configuration(compilation.files, tmp_path)
     return configured_app(tmp_path, {"CELERY_BROKER_URL": "memory://"})
 
 
@@ -90,3 +92,16 @@ def test_a_copy_of_the_queue_keeps_its_dead_letters(app):
     queue = app.amqp.queues["mail"]
     assert queue.__reduce__()[1][1]["dead"].name == "mail.dead"
     assert queue.as_dict(recurse=True)["dead"]["name"] == "mail.dead"
+
+
+def test_a_missing_module_beside_it_is_named(tmp_path):
+    source = tmp_path / "workload.yaml"
+    source.write_text(workload(FRAGMENT), "utf-8")
+    files = [file for file in compile_workload([source]).files if "dead_letters" not in file.path]
+    (tmp_path / "conf").mkdir()
+    write_configuration(files, tmp_path / "conf")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        patch.setenv("CELERY_BROKER_URL", "memory://")
+        with pytest.raises(ImproperlyConfigured, match="beside celeryconfig"):
+            importlib.import_module("conf.celeryconfig")

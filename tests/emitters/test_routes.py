@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from celery import Celery
-from compiled import configured_app
+from compiled import configured_app, write_configuration
 from places import DATA, EVERYTHING
 
 from policycompiler.compiler import compile_workload
@@ -18,8 +18,7 @@ ALLOWED = {"queue", "priority"}
 @pytest.fixture(params=SOURCES, ids=lambda source: source.stem)
 def app(request, tmp_path) -> Celery:
     compilation = compile_workload([request.param], targets=("celeryconfig",))
-    (text,) = (file.text for file in compilation.files if file.path == "celeryconfig.py")
-    (tmp_path / "celeryconfig.py").write_text(text, "utf-8")
+    write_configuration(compilation.files, tmp_path)
     variables = dict.fromkeys(variables_of(compilation), "memory://")
     namespace = compilation.plan.get(APP, "namespace") or None
     return configured_app(tmp_path, variables, namespace=namespace)

@@ -299,3 +299,13 @@ def test_an_acknowledgement_that_does_not_count_says_so(change, note):
     waivers = ["x", {}, acknowledging("lossy-change", "tasks.*", **change)]
     answers = judge_changes([CHANGE], waivers, PolicyFile.silent(), TODAY)
     assert [(each.waived, each.told) for each in answers.answered] == [(None, f"it moves ({note})")]
+
+
+def test_a_finding_of_an_earlier_version_may_still_be_named(tmp_path):
+    rules = tmp_path / "policy.yaml"
+    rules.write_text('version: 1\nseverities: {dlq-redis: "off"}\n', "utf-8")
+    source = tmp_path / "workload.yaml"
+    waiver = "{finding: PC220, at: tasks.shop.a, reason: r, owner: t, expires: 2027-01-31}"
+    source.write_text(workload(f"tasks: {{shop.a: }}\nwaivers: [{waiver}]"), "utf-8")
+    made = compile_workload([source], policy=rules, today=date(2026, 12, 1))
+    assert [each.name for each in made.diagnostics] == ["waiver-unused"]

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import witness
 from celery import Celery, signals
 from celery.bootsteps import StartStopStep
-from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.schedules import crontab
 
 RELEASE_SECONDS = 60
@@ -48,7 +48,7 @@ def make(settings: Mapping[str, object]) -> Celery:
     app = Celery("knowledge", set_as_current=False)
     app.config_from_object(dict(settings))
     # Not shared: Celery would give them to every other app of the process.
-    for task in (quick, nap, compute, hold, shrug, echo, tell, die, fail, skip):
+    for task in (quick, nap, compute, hold, shrug, echo, tell, die, fail, skip, refuse):
         app.task(name=task.__name__, shared=False)(task)
     app.task(name="ignored_echo", shared=False)(echo)
     app.task(name="again", bind=True, shared=False)(again)
@@ -124,6 +124,11 @@ def skip():
     raise Ignore
 
 
+def refuse():
+    """Say that the message is of no use to anybody."""
+    raise Reject("of no use", requeue=False)
+
+
 def again(self):
     """Ask for a retry."""
     raise self.retry(countdown=0)
@@ -141,6 +146,29 @@ if "SETTINGS" in os.environ:
     app = make(pickle.loads(Path(os.environ["SETTINGS"]).read_bytes()))
     signals.worker_ready.connect(_record_ready, weak=False)
     signals.task_retry.connect(_record_retry, weak=False)
+
+if "SIGNALS" in os.environ:
+    main = os.getpid()
+
+    def _record_end(signal, sender=None, task_id=None, message=None, **given):
+        """Which signal, for which task, in which process, and whether the request of the run is there."""
+        request = given.get("request") or getattr(sender, "request", None)
+        found = (
+            task_id
+            or given.get("id")
+            or (message and message.headers.get("id"))
+            or getattr(request, "id", None)
+        )
+        known = getattr(request, "id", None) is not None
+        more = {"expired": True} if given.get("expired") else {}
+        told = {"event": "signal", "signal": signal.name, "task": found, "known": known, **more}
+        witness._append({**told, "main": os.getpid() == main})
+
+    for _signal in (
+        *(signals.task_failure, signals.task_internal_error, signals.task_unknown),
+        *(signals.task_rejected, signals.task_revoked),
+    ):
+        _signal.connect(_record_end, weak=False)
 
 if "SHOWN" in os.environ:
 

@@ -1,11 +1,14 @@
-"""What RabbitMQ keeps of a task that failed, expired, or was killed.
+"""What RabbitMQ keeps of a task that failed, expired, or was killed, and what Celery signals of it.
 
-On it rest the policies dead-letters, failure-acknowledgement and dead-letter-gaps.
+On it rest the policies dead-letters, failure-acknowledgement and dead-letter-gaps, and the module that keeps
+dead letters in a worker.
 """
 
 from __future__ import annotations
 
 import pytest
+from amqp import Message
+from amqp.exceptions import PreconditionFailed
 from kombu import Connection, Exchange, Queue
 from processes import wait_until
 
@@ -147,3 +150,150 @@ def test_a_queue_that_no_worker_consumes_is_not_declared(on_rabbitmq, rabbitmq_u
     lab.worker("--queues", queue_name)
     with Connection(rabbitmq_url) as connection, pytest.raises(connection.channel_errors, match="no queue"):
         connection.default_channel.queue_declare(unread, passive=True)
+
+
+ENDS = {
+    "fail": (),
+    "soft": ("nap", 60),
+    "hard": ("nap", 60),
+    "die": (),
+    "skip": (),
+    "expired": ("quick",),
+    "untrusted": ("quick",),
+}
+
+
+def test_which_signal_is_sent_of_which_end_and_in_which_process(on_redis, database):
+    """And Redis keeps nothing, although the tasks are acknowledged late and their failures are rejected."""
+    lab = on_redis(task_annotations=dict.fromkeys(("fail", "nap", "die", "skip"), KEPT))
+    lab.worker(slots=3, environment={"SIGNALS": "yes"})
+    for task_id, (task, *arguments) in {each: ENDS[each] or (each,) for each in ENDS}.items():
+        limits = {"soft": {"soft_time_limit": 1}, "hard": {"time_limit": 1}, "expired": {"expires": -1}}
+        serializer = {"serializer": "pickle"} if task_id == "untrusted" else {}
+        lab.send(task, *arguments, task_id=task_id, **limits.get(task_id, {}), **serializer)
+    lab.app.send_task("nobody.knows", task_id="unknown")
+    with lab.app.producer_or_acquire() as producer:
+        to = {"routing_key": "celery", "exchange": ""}
+        producer.publish({"no": "task"}, **to)
+        producer.publish(b"{", content_type="application/json", content_encoding="utf-8", **to)
+
+    def found() -> dict[str | None, tuple[str, str]]:
+        """The signal, and the process. In a process of the pool, the request of the run is there."""
+        return {
+            each["task"]: (each["signal"], "main" if each["main"] else f"child, {each['known']}")
+            for each in lab.events("signal")
+        }
+
+    wanted = {
+        "fail": ("task_failure", "child, True"),
+        "soft": ("task_failure", "child, True"),
+        "hard": ("task_failure", "main"),
+        "die": ("task_failure", "main"),
+        "unknown": ("task_unknown", "main"),
+        "untrusted": ("task_rejected", "main"),
+        None: ("task_rejected", "main"),
+        "expired": ("task_revoked", "main"),
+    }
+    wait_until(lambda: found().keys() >= wanted.keys(), "each end was signaled")
+    assert found() == wanted
+    once = [each["task"] for each in lab.events("signal") if each["task"] != "hard"]
+    assert sorted(once, key=str) == sorted(wanted.keys() - {"hard"}, key=str)
+    wait_until(lambda: not database.exists("celery", "unacked"), "nothing is left")
+    assert "Can't decode message body" in lab.logs()
+
+
+@SINCE_TWO_FLAGS
+def test_the_hard_limit_is_signaled_twice_and_a_rejection_without_its_request(on_redis):
+    lab = on_redis()
+    lab.worker(slots=2, environment={"SIGNALS": "yes"})
+    lab.send("nap", 60, task_id="hard", time_limit=1)
+    lab.send("refuse", task_id="refused")
+    lab.wait_for("signal", "refused")
+    lab.wait_for("signal", "hard", times=2)
+    (refused,) = lab.events("signal", "refused")
+    assert (refused["signal"], refused["main"], refused["known"]) == ("task_failure", True, False)
+    assert sorted(each["known"] for each in lab.events("signal", "hard")) == [False, True]
+
+
+def test_a_failure_whose_result_cannot_be_stored_is_another_signal(on_redis, tmp_path):
+    """Then `task_failure` is never sent."""
+    (tmp_path / "results").mkdir()
+    lab = on_redis(result_backend=f"file://{tmp_path / 'results'}")
+    lab.worker(environment={"SIGNALS": "yes"})
+    assert lab.app.backend, "the sender's own is made while the folder is there"
+    (tmp_path / "results").rmdir()
+    lab.send("fail", task_id="fail")
+    lab.wait_for("signal", "fail")
+    assert lab.events("signal", "fail")[0]["signal"] == "task_internal_error"
+
+
+@pytest.fixture
+def channel(rabbitmq_url):
+    with Connection(rabbitmq_url) as connection:
+        yield connection.default_channel
+
+
+def filled(channel, name: str, number: int, **arguments: object) -> str:
+    Queue(name, queue_arguments=arguments)(channel).declare()
+    for _ in range(number):
+        channel.basic_publish(Message("", delivery_mode=2), routing_key=name)
+    wait_until(lambda: count(channel, name) == number, "all are there")
+    return name
+
+
+def count(channel, name: str) -> int:
+    return channel.queue_declare(name, passive=True).message_count
+
+
+def moved(channel, source: str, target: str) -> None:
+    """Move a message in one transaction, as a replay does."""
+    message = channel.basic_get(source)
+    channel.basic_publish(Message("", delivery_mode=2), routing_key=target, mandatory=True)
+    channel.basic_ack(message.delivery_tag)
+    channel.tx_commit()
+
+
+FULL = {"x-max-length": 1, "x-overflow": "reject-publish"}
+
+
+def test_a_full_quorum_queue_drops_in_silence_what_it_rejects_in_a_transaction(channel, queue_name):
+    source = filled(channel, queue_name, 5)
+    target = filled(channel, f"{queue_name}.full", 1, **FULL, **{"x-queue-type": "quorum"})
+    channel.tx_select()
+    for _ in range(5):
+        moved(channel, source, target)
+    assert count(channel, source) == 0
+    assert count(channel, target) < 6
+
+
+def test_a_full_classic_queue_refuses_the_transaction_and_the_message_is_acknowledged(
+    channel, rabbitmq_url, queue_name
+):
+    source = filled(channel, queue_name, 1)
+    target = filled(channel, f"{queue_name}.full", 1, **FULL)
+    channel.tx_select()
+    with pytest.raises(PreconditionFailed, match="partial tx completion"):
+        moved(channel, source, target)
+    with Connection(rabbitmq_url) as connection:
+        assert count(connection.default_channel, source) == 0
+
+
+def test_a_message_to_no_queue_returns_after_the_transaction_that_acknowledged_it(channel, queue_name):
+    source, returned = filled(channel, queue_name, 1), []
+    channel.events["basic_return"].add(lambda *message: returned.append(message))
+    channel.tx_select()
+    moved(channel, source, "nowhere")
+    assert (len(returned), count(channel, source)) == (1, 0)
+
+
+def test_a_message_that_was_read_and_returned_has_one_more_delivery_on_a_quorum_queue(
+    rabbitmq_url, channel, queue_name
+):
+    """RabbitMQ 4 deletes it after 20."""
+    source = filled(channel, queue_name, 1, **{"x-queue-type": "quorum"})
+    found = []
+    for _ in range(2):
+        with Connection(rabbitmq_url) as connection:
+            found.append(connection.default_channel.basic_get(source).headers.get("x-delivery-count", 0))
+        wait_until(lambda: count(channel, source) == 1, "it is back")
+    assert found == [0, 1]

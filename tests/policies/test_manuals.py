@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 import yaml
-from compiled import configured_app
+from compiled import configured_app, write_configuration
 from places import DATA, TESTS
 from workloads import HEAD, compiled, workload
 
@@ -166,7 +166,7 @@ def test_an_error_that_a_policy_file_lowers_leaves_an_output_that_celery_reads(p
     assert severity is Severity.WARNING
     files = {file.path: file.text for file in compilation.files}
     assert not compilation.failed, compilation.diagnostics
-    (tmp_path / "celeryconfig.py").write_text(files["celeryconfig.py"], "utf-8")
+    write_configuration(compilation.files, tmp_path)
     variables = dict.fromkeys(re.findall(r'getenv\("(\w+)"\)', files["celeryconfig.py"]), "memory://")
     namespace = "CELERY" if "CELERY_TASK" in files["celeryconfig.py"] else None
     assert configured_app(tmp_path, variables, namespace=namespace).conf.task_routes is not None

@@ -44,6 +44,13 @@ def command(*words: str | Path, **more) -> subprocess.Popen[str]:
     )
 
 
+def test_a_deployment_with_dead_letters_is_rehearsed(tmp_path):
+    needs("redis-server")
+    text = "tasks: {tried.a: {queue: q, idempotent: true, runtime: 1s}}\nqueues: {q: {dead_letter: true}}\n"
+    found = rehearsed(compiled(tmp_path, text))
+    assert found.succeeded, found
+
+
 def test_each_way_of_the_shop_is_probed_and_nothing_is_left():
     needs("redis-server")
     process = command(EXAMPLES / "shop", "--output-format", "json")

@@ -85,6 +85,8 @@ def test_a_process_is_left_alone_only_where_it_would_read_the_same(pair):
         # A queue too many does no harm.
         known = was.pop("task_queues")
         assert [each for each in now.pop("task_queues") if each not in known] == []
+        kept = was.pop("_dead_letters", {})
+        assert now.pop("_dead_letters", {}).items() <= kept.items()
         assert was == now
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from places import EXAMPLES
 
 from policycompiler import __version__, output
 from policycompiler.compiler import compile_workload
+from policycompiler.emitters.base import OutputFile
 from policycompiler.plan import Plan
 from policycompiler.plan.file import from_json
 
@@ -51,6 +52,13 @@ def compile_shop(
 def read_plan(build: Path) -> Plan:
     """The plan that a compile wrote."""
     return from_json((build / "plan.json").read_text("utf-8"))
+
+
+def write_configuration(files: Iterable[OutputFile], folder: Path) -> None:
+    """Write what Celery loads: `celeryconfig.py`, and what is shipped beside it."""
+    for file in files:
+        if "/" not in file.path and file.path.endswith(".py"):
+            (folder / file.path).write_text(file.text, "utf-8")
 
 
 def configured_app(build: Path, variables: Mapping[str, str], *, namespace: str | None = None) -> Celery:

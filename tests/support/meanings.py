@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -53,12 +55,14 @@ def configuration(text: str) -> dict[str, object]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CELERY_BROKER_URL", "R", "S"):
             patch.setenv(name, f"memory://{name}")
+        # What keeps dead letters is for workers.
+        patch.setitem(sys.modules, "celeryconfig_dead_letters", SimpleNamespace(keep=lambda _: None))
         exec(compile(text, "celeryconfig.py", "exec"), values)
     # What it connects to Celery's signals is for the processes that load it, and this is none.
     for signal in (signals.worker_init, signals.worker_process_init):
         signal.disconnect(dispatch_uid="celeryconfig-renamed")
     signals.before_task_publish.disconnect(dispatch_uid="celeryconfig-sent-as")
-    told = {"_patterns", "_renamed", "_sent_as"}
+    told = {"_dead_letters", "_patterns", "_renamed", "_sent_as"}
     return {
         name: plain(value)
         for name, value in values.items()

@@ -202,8 +202,9 @@ def _alike(name: str, plan: Plan, new: Plan) -> bool:
             {key: each[key] for key in each if "beat_" not in key.lower()} for each in (reads, should)
         )
     # A queue too many does no harm.
+    queues = ("task_queues", "_dead_letters")
     return reads.keys() == should.keys() and all(
-        reads[key] == should[key] or (key.lower().endswith("task_queues") and reads[key] >= should[key])
+        reads[key] == should[key] or (key.lower().endswith(queues) and reads[key] >= should[key])
         for key in reads
     )
 
@@ -232,6 +233,10 @@ def _assigned(module: str) -> dict[str, frozenset[str]]:
             items = [value]
             if isinstance(value, ast.List | ast.Tuple):
                 items = value.elts
+            elif isinstance(value, ast.Dict) and line.targets[0].id == "_dead_letters":
+                items = [
+                    ast.Tuple([key, each]) for key, each in zip(value.keys, value.values, strict=True) if key
+                ]
             found[line.targets[0].id] = frozenset(map(ast.dump, items))
         elif isinstance(line, ast.ClassDef) and line.name == "ZonedCrontab":
             found["beat_schedule of a zone"] = frozenset({ast.dump(line)})

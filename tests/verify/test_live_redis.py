@@ -83,6 +83,13 @@ class TestAsPlanned:
         client.delete("elsewhere")
         assert found.keys() == {"messages-stray"}, found
 
+    def test_dead_letters_are_no_stray_messages(self, healthy, client):
+        client.lpush("main.dead", message("demo.quick", "a worker"))
+        plan = healthy.plan({"queues/main/dead_letter": True})
+        found = healthy.found(plan)
+        client.delete("main.dead")
+        assert "messages-stray" not in found
+
     def test_the_command_says_so_too_and_writes_what_prometheus_reads(self, healthy, monkeypatch):
         monkeypatch.setenv("CELERY_BROKER_URL", healthy.url)
         target = healthy.folder / "demo.prom"

@@ -8,8 +8,10 @@ retries are imported when a task is registered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading
+from policycompiler import runtime
+from policycompiler.emitters.base import MODE_FILE, OutputFile, Raw, Reading
 from policycompiler.emitters.celeryconfig import queues, schedules, settings, tasks
 from policycompiler.emitters.celeryconfig.imports import import_lines
 from policycompiler.emitters.python import python_literal
@@ -18,10 +20,12 @@ from policycompiler.plan import APP, Plan
 from policycompiler.plan.fingerprint import SHOWN_AS, fingerprint
 
 ID = "celeryconfig"
+COPYING = Path(runtime.__file__).with_name("dead_letters.py")
+"""The module that workers load to keep dead letters; Python 3.9 and Celery 5.3 can run it."""
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
-    """One module, compiled to prove that Python can read it."""
+    """The module, compiled to prove that Python can read it; and one that keeps dead letters, if any."""
     reading = Reading(plan)
     prefix = str(reading.get(APP, "namespace") or "")
     exact, patterns = tasks.exact_names(reading), tasks.patterns(reading)
@@ -50,7 +54,8 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "queues_name": settings.name("task_queues", prefix),
         "queues": list(queues.declared(reading)),
         "exchanges": queues.any_has_an_exchange(reading),
-        "dead_letters": queues.any_has_dead_letters(reading),
+        "dead_letters": queues.any_declares_dead_letters(reading),
+        "copies": queues.copies(reading),
         "broadcast": queues.any_is_broadcast(reading),
         "routes_name": settings.name("task_routes", prefix),
         "routes": routes,
@@ -76,6 +81,9 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     proof = {**content, "routes": _each_once(routes), "annotations": _each_once(of_names)}
     compile(_module(proof), "celeryconfig.py", "exec", dont_inherit=True)
     yield reading.file("celeryconfig.py", _module(content))
+    if content["copies"]:
+        # The same text for every plan: it shows no setting.
+        yield OutputFile("celeryconfig_dead_letters.py", COPYING.read_text("utf-8"), MODE_FILE, ())
 
 
 def _written_for(reading: Reading) -> str:

@@ -14,6 +14,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "exchanges": ("kombu.Exchange",),
         "broadcast": ("uuid.uuid4",),
         "annotations_name": ("logging.getLogger",),
+        "copies": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "exceptions": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "patterns": ("fnmatch.fnmatchcase",),
         "schedules": ("celery.schedules.crontab", "zoneinfo.ZoneInfo"),

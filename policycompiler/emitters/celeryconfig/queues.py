@@ -11,9 +11,20 @@ from policycompiler.plan import Scope
 _DECLARATION = frozenset({"exchange", "exchange_type", "routing_key", "consumer_arguments"})
 
 
-def any_has_dead_letters(reading: Reading) -> bool:
-    """Whether the class of queues with dead letters is needed."""
-    return any(reading.get(scope, "dead_letter_queue") is not None for scope in reading.scopes("queue"))
+def any_declares_dead_letters(reading: Reading) -> bool:
+    """Whether the class of queues that declare their dead-letter queue is needed."""
+    return any(reading.get(scope, "dead_letter_arguments") is not None for scope in reading.scopes("queue"))
+
+
+def copies(reading: Reading) -> list[tuple[str, Raw]]:
+    """The queues whose dead letters workers copy: to which queue, how many of them, and which ones."""
+    found = []
+    for scope in reading.scopes("queue"):
+        if (copied := reading.get(scope, "dead_letter_copies")) is not None:
+            dead, most = reading.value(scope, "dead_letter_queue"), reading.get(scope, "dead_letter_limit")
+            value = python_literal((dead, most or 0, copied == "acknowledged"))
+            found.append((scope.name, Raw(value)))
+    return found
 
 
 def any_is_broadcast(reading: Reading) -> bool:
@@ -51,8 +62,9 @@ def _queue(reading: Reading, scope: Scope) -> Call:
         return Call("ToEverybody", (own, *bound), keywords)
     if reading.value(scope, "external"):
         keywords["no_declare"] = True
-    if reading.get(scope, "dead_letter_queue") is None:
+    arguments_of_dead = reading.get(scope, "dead_letter_arguments")
+    if arguments_of_dead is None:
         return Call("Queue", (scope.name, *bound), keywords)
-    letters = {"queue_arguments": reading.value(scope, "dead_letter_arguments")}
+    letters = {"queue_arguments": arguments_of_dead}
     dead = Call("Queue", (reading.value(scope, "dead_letter_queue"),), letters)
     return Call("WithDeadLetters", (scope.name, *bound), {**keywords, "dead": dead})

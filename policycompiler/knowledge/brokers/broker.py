@@ -31,10 +31,10 @@ class DeadLetters(StrEnum):
 
     ARGUMENTS = "arguments"
     """To the exchange that the queue's arguments name."""
+    SIGNALS = "signals"
+    """To a queue that the worker publishes it to, on a signal of Celery: the broker would delete it."""
     ELSEWHERE = "elsewhere"
     """The broker may keep it, but Celery does not configure this."""
-    NONE = "none"
-    """It is lost."""
 
 
 class Bindings(StrEnum):

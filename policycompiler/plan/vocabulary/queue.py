@@ -66,6 +66,19 @@ KEYS = (
         ChangeKind.QUEUE_ARGUMENTS,
         "AMQP arguments of the dead-letter queue",
     ),
+    _declared(
+        "dead_letter_copies",
+        Type.TEXT,
+        ChangeKind.QUEUE_OPTIONS,
+        "messages that a worker copies to the dead-letter queue: `all` dead letters, or the `acknowledged` "
+        "ones, which the broker does not keep",
+    ),
+    _declared(
+        "dead_letter_limit",
+        Type.NUMBER,
+        ChangeKind.QUEUE_OPTIONS,
+        "most dead letters that workers keep in the dead-letter queue; they drop the oldest",
+    ),
     Key(
         "queue",
         "workers",

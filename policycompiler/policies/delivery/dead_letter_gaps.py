@@ -1,16 +1,12 @@
-"""Dead letters of tasks that did not fail, and failures without a dead letter.
+"""Dead letters of tasks that did not fail.
 
 Decides:
     Nothing.
 
 Because:
     On RabbitMQ a message that expires in a queue with dead letters becomes a dead letter (reason `expired`).
-    So after an outage all expired runs are mixed with the failures. No queue argument separates them.
-
-    A task that is killed at its hard time limit is acknowledged, because it would otherwise be redelivered
-    without end. So it leaves no dead letter. The soft time limit before it is a failure and leaves a dead
-    letter. This needs time between both limits, and a pool that applies the soft limit
-    (https://www.rabbitmq.com/docs/dlx, celery.worker.request).
+    So after an outage all expired runs are mixed with the failures. No queue argument separates them
+    (https://www.rabbitmq.com/docs/dlx). On Redis the worker discards expired messages.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -31,15 +27,6 @@ Refuses:
             tasks: {shop.a: {idempotent: true, queue: mail}}
             queues: {mail: {dead_letter: true}}
             schedules: {often: {task: shop.a, every: 1m, options: {queue: other}}}
-    PC220 dlq-hard-timeout-gap: leave time between the soft and the hard time limit, and use prefork.
-        fires:
-            broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {idempotent: true, queue: mail, options: {soft_time_limit: 9, time_limit: 9}}}
-            queues: {mail: {dead_letter: true}}
-        silent:
-            broker: {transport: rabbitmq, url: "${B}"}
-            tasks: {shop.a: {idempotent: true, queue: mail, options: {soft_time_limit: 8, time_limit: 9}}}
-            queues: {mail: {dead_letter: true}}
 
 Parameters:
     None.
@@ -50,8 +37,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, warning
-from policycompiler.hazards.dead_letters import kept_queues, killed
-from policycompiler.hazards.hazard import as_findings
+from policycompiler.hazards.dead_letters import kept_queues
+from policycompiler.knowledge.brokers import DeadLetters
 from policycompiler.model import Workload
 from policycompiler.plan import Plan, Scope, Written
 from policycompiler.quantities import duration
@@ -59,12 +46,12 @@ from policycompiler.quantities import duration
 NAME = "dead-letter-gaps"
 
 DLQ_EXPIRES_FLOOD = warning("PC219", "dlq-expires-flood")
-DLQ_HARD_TIMEOUT_GAP = warning("PC220", "dlq-hard-timeout-gap")
 
 
 def apply(_: Workload, plan: Plan) -> Iterator[Diagnostic]:
     """Check each task and schedule whose queue keeps dead letters."""
-    yield from as_findings(killed(plan), DLQ_HARD_TIMEOUT_GAP)
+    if plan.broker.dead_letters is not DeadLetters.ARGUMENTS:
+        return
     for task, kept in kept_queues(plan):
         expires = plan.find(task, "options.expires")
         if expires is not None:

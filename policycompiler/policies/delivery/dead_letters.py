@@ -1,24 +1,33 @@
-"""Where RabbitMQ puts the dead letters of a queue.
+"""Where the dead letters of a queue are kept.
 
 Decides:
-    For a queue with `dead_letter: true` on RabbitMQ: `queue:NAME/dead_letter_queue`,
-    `dead_letter_arguments`, `arguments.x-dead-letter-exchange` and `arguments.x-dead-letter-routing-key`.
-    For a quorum queue also `arguments.x-dead-letter-strategy` and `arguments.x-overflow`.
+    For a queue with `dead_letter: true`: `queue:NAME/dead_letter_queue` and `dead_letter_copies`. On Redis
+    also `dead_letter_limit`. On RabbitMQ also `dead_letter_arguments`, `arguments.x-dead-letter-exchange`
+    and `arguments.x-dead-letter-routing-key`, and for a quorum queue `arguments.x-dead-letter-strategy` and
+    `arguments.x-overflow`.
 
 Because:
-    Celery has no dead letters; RabbitMQ has. RabbitMQ silently drops dead letters for a queue that does not
-    exist (https://www.rabbitmq.com/docs/dlx). Celery declares only queues that it consumes or sends to. No
-    worker should consume a dead-letter queue, because it would only run failed tasks again. So each emitted
-    queue declares its dead-letter queue first, in workers and publishers. The dead-letter queue is in no
-    list of queues, so no worker can name it. Its length is limited: the oldest dead letter is dropped first.
+    Celery has no dead letters. RabbitMQ keeps a message that the worker rejects, but not one that it
+    acknowledges: of a run that is killed at its hard time limit, or of a task that is acknowledged before it
+    runs. Redis deletes both. So the output has a module for workers. It publishes the missing messages to
+    the dead-letter queue when Celery signals the end of a run (celery.signals.task_failure, and others). Two
+    kinds
+    of messages leave no dead letter on any broker, because Celery signals nothing: a body that cannot be
+    decoded, and a task that raises `Ignore`. A run that ends with its whole worker is redelivered if it is
+    acknowledged late, else it is lost. Before Celery 5.7 there is no signal for `Reject`. On Redis, expired
+    and revoked messages are no dead letters.
+
+    RabbitMQ silently drops dead letters for a queue that does not exist (https://www.rabbitmq.com/docs/dlx).
+    Celery declares only queues that it consumes or sends to. No worker should consume a dead-letter queue,
+    because it would only run failed tasks again. So each emitted queue declares its dead-letter queue first,
+    in workers and publishers. The dead-letter queue is in no list of queues, so no worker can name it. Its
+    length is limited: the oldest dead letter is dropped first.
 
     RabbitMQ 3.10 and newer moves the dead letters of a quorum queue safely (at-least-once). This needs a
     queue that rejects new messages when it is full. A queue with its own length limit keeps its own
     overflow, so a dead letter may be lost while a node fails. The policy failure-acknowledgement decides
-    which failures become dead letters. The arguments of an existing queue cannot change: give the queue a
-    new name, or drain and delete it first.
-
-    Redis has no dead letters, and kombu adds none: a rejected message is deleted.
+    which messages the worker rejects. The arguments of an existing queue cannot change: give the queue a new
+    name, or drain and delete it first.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}", version: "3.13"}
@@ -26,16 +35,12 @@ Example:
     queues: {mail: {dead_letter: true}}
 
     queue:mail/dead_letter_queue = "mail.dead"
+    queue:mail/dead_letter_copies = "acknowledged"
     queue:mail/dead_letter_arguments = {"x-max-length": 10000}
     queue:mail/arguments.x-dead-letter-exchange = ""
     queue:mail/arguments.x-dead-letter-routing-key = "mail.dead"
 
 Refuses:
-    PC215 dlq-redis: use RabbitMQ, or remove `dead_letter` and record failures elsewhere.
-        fires: queues: {mail: {dead_letter: true}}
-        silent:
-            broker: {transport: rabbitmq, url: "${B}"}
-            queues: {mail: {dead_letter: true}}
     PC216 dead-letter-elsewhere: remove it; declare dead letters where the queue is declared.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
@@ -45,7 +50,7 @@ Refuses:
             broker: {transport: rabbitmq, url: "${B}"}
             tasks: {shop.a: {queue: inbox, idempotent: true}}
             queues: {inbox: {dead_letter: true}}
-    PC217 dlq-consumed: let no worker consume the queue; read its messages with the broker's tools.
+    PC217 dlq-consumed: let no worker consume the queue; `policycompiler dead-letters` shows its messages.
         fires:
             broker: {transport: rabbitmq, url: "${B}"}
             queues: {mail: {dead_letter: true}, mail.dead: {}}
@@ -74,10 +79,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, Profile, SpecPath, error, warning
+from policycompiler.diagnostics import Diagnostic, SpecPath, error, warning
 from policycompiler.hazards.dead_letters import consumed
 from policycompiler.hazards.hazard import as_findings
-from policycompiler.knowledge.brokers import DeadLetters, broker
+from policycompiler.knowledge.brokers import DeadLetters
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import (
     APP,
@@ -94,7 +99,6 @@ from policycompiler.policies.policy import parameter
 
 NAME = "dead-letters"
 
-DLQ_REDIS = warning("PC215", "dlq-redis", Profile.MINIMAL)
 DEAD_LETTER_ELSEWHERE = warning("PC216", "dead-letter-elsewhere")
 DLQ_CONSUMED = error("PC217", "dlq-consumed")
 DLQ_UNDECLARED = warning("PC218", "dlq-undeclared")
@@ -109,6 +113,12 @@ FIRST_RABBITMQ_WITH_STRATEGY = (3, 10)
 """Older versions do not know it; without a declared version, a newer one is assumed."""
 OVERFLOW = "reject-publish"
 """The strategy needs it; a queue without a length limit never overflows."""
+ALL, ACKNOWLEDGED = "all", "acknowledged"
+"""The dead letters that a worker copies."""
+LEFT_OUT = (
+    "Celery signals no end of a body that cannot be decoded or of a task that raises `Ignore`, so these "
+    "leave no dead letter"
+)
 OWN_OVERFLOW = ("x-max-length", "x-max-length-bytes", "x-overflow", "x-dead-letter-strategy")
 
 
@@ -122,30 +132,24 @@ class Parameters(PolicyParameters):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """A dead-letter queue for each queue that declares one and can have one."""
-    transport = plan.text(APP, "broker_transport")
-    kept = broker(transport).dead_letters
+    kept = plan.broker.dead_letters
     for name, queue in spec.queues.items():
         scope = Scope("queue", name)
         path: SpecPath = ("queues", name, "dead_letter")
-        if queue.dead_letter:
-            elsewhere = _elsewhere(plan, scope, transport)
-            if kept is DeadLetters.NONE:
-                yield _not_kept(path, name)
-            elif elsewhere:
-                message = f"{elsewhere}, so `dead_letter` has no effect here"
-                yield DEAD_LETTER_ELSEWHERE.at(path, message, help="remove `dead_letter`", at_key=True)
-            else:
-                yield from _dead_letters(plan, scope, path, tuned)
-                yield from _undeclared(plan, scope, queue.arguments or {})
-        elif kept is DeadLetters.ARGUMENTS:
+        if queue.dead_letter and (elsewhere := _elsewhere(plan, scope)):
+            message = f"{elsewhere}, so `dead_letter` has no effect here"
+            yield DEAD_LETTER_ELSEWHERE.at(path, message, help="remove `dead_letter`", at_key=True)
+        elif queue.dead_letter:
+            yield from _dead_letters(plan, scope, path, tuned)
+        if kept is DeadLetters.ARGUMENTS:
             yield from _undeclared(plan, scope, queue.arguments or {})
     yield from as_findings(consumed(plan), DLQ_CONSUMED)
 
 
-def _elsewhere(plan: Plan, scope: Scope, transport: str) -> str:
+def _elsewhere(plan: Plan, scope: Scope) -> str:
     """Why this workload cannot declare the dead letters of a queue; empty if it can."""
-    if broker(transport).dead_letters is not DeadLetters.ARGUMENTS:
-        return f"Celery declares dead letters only on RabbitMQ, not on {transport}"
+    if plan.broker.dead_letters is DeadLetters.ELSEWHERE:
+        return f"neither Celery nor a worker keeps dead letters on {plan.broker.label}"
     if plan.value(scope, "external"):
         return f"another app declares queue {scope.name} and its dead letters"
     if plan.value(scope, "broadcast"):
@@ -153,19 +157,25 @@ def _elsewhere(plan: Plan, scope: Scope, transport: str) -> str:
     return ""
 
 
-def _not_kept(path: SpecPath, name: str) -> Diagnostic:
-    message = f"Redis has no dead letters: messages in queue {name} whose last retry fails are lost anyway"
-    help_text = "use RabbitMQ, or remove `dead_letter` and record failures in a result backend or the log"
-    return DLQ_REDIS.at(path, message, help=help_text, at_key=True)
-
-
 def _dead_letters(plan: Plan, scope: Scope, path: SpecPath, tuned: Parameters) -> Iterator[Decision]:
-    dead = scope.name + DEAD_SUFFIX
     asked: tuple[Origin, ...] = (Written(path),)
     suffix = Constant("DEAD_SUFFIX", DEAD_SUFFIX)
     because = "failed messages wait in this queue until a person reads them"
-    yield Decision(scope, "dead_letter_queue", dead, because, (*asked, suffix))
+    yield Decision(scope, "dead_letter_queue", scope.name + DEAD_SUFFIX, because, (*asked, suffix))
+    if plan.broker.dead_letters is DeadLetters.ARGUMENTS:
+        yield from _by_the_broker(plan, scope, path, tuned)
+        copies, why = ACKNOWLEDGED, "the broker keeps only messages that the worker rejects"
+    else:
+        copies, why = ALL, f"{plan.broker.label} deletes a message whose run failed"
+        because = "each worker drops the oldest dead letter above this number"
+        bound = parameter(NAME, "most_messages", tuned.most_messages)
+        yield Decision(scope, "dead_letter_limit", tuned.most_messages, because, (bound,))
+    because = f"{why}; {LEFT_OUT}"
+    yield Decision(scope, "dead_letter_copies", copies, because, (*asked, Derived(APP, "broker_transport")))
 
+
+def _by_the_broker(plan: Plan, scope: Scope, path: SpecPath, tuned: Parameters) -> Iterator[Decision]:
+    asked, dead = Written(path), scope.name + DEAD_SUFFIX
     quorum = plan.text(scope, "type") == "quorum"
     of_queue = Derived(scope, "type")
     bound = parameter(NAME, "most_messages", tuned.most_messages)
@@ -177,12 +187,11 @@ def _dead_letters(plan: Plan, scope: Scope, path: SpecPath, tuned: Parameters) -
     )
     yield Decision(scope, "dead_letter_arguments", limits, because, (of_queue, bound))
 
-    to_queue = Constant("TO_QUEUE", TO_QUEUE)
     led: dict[str, tuple[Value, str, tuple[Origin, ...]]] = {
         "x-dead-letter-exchange": (
             TO_QUEUE,
             "this exchange routes each dead letter to the queue that its routing key names",
-            (*asked, to_queue),
+            (asked, Constant("TO_QUEUE", TO_QUEUE)),
         ),
         "x-dead-letter-routing-key": (
             dead,

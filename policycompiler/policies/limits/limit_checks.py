@@ -69,10 +69,7 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         if plan.value(scope, "external"):
             continue
         yield from _without_soft(plan, scope, OF_TASK, ("tasks", name, "options"))
-        queue = spec.queues.get(plan.text(scope, "queue"))
-        # Where dead letters are kept, another finding reports it, with the effect on dead letters.
-        if queue is None or not queue.dead_letter:
-            yield from _no_time(plan, scope, OF_TASK)
+        yield from _no_time(plan, scope, OF_TASK)
     settings = ("celery", "settings")
     for key in OF_APP:
         pin = plan.find(APP, key)

@@ -57,6 +57,7 @@ def look(connection: Connected, plan: Plan, management: str | None) -> Seen:
     unread: list[str] = []
     server = _server(redis, unread)
     names = [*(scope.name for scope in plan.scopes("queue") if not plan.get(scope, "broadcast"))]
+    names += [str(dead) for scope in plan.scopes("queue") if (dead := plan.get(scope, "dead_letter_queue"))]
     held = _held(redis, plan)
     queues = {name: _queue(redis, name, held) for name in names}
     others, prefixes = _others(redis, set(names), unread)

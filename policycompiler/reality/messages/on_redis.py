@@ -110,14 +110,14 @@ def of_content(plan: Plan, app: Client, types: Sequence[str], queues: Sequence[s
 
 def move_levels(plan: Plan, app: Client, queues: Sequence[str], going: Sequence[float]) -> int:
     """Move messages from the lists of removed levels to those of the plan; the number of moved ones."""
-    steps = _steps(plan)
+    steps = steps_of(plan)
     # The most urgent is moved last, so workers take it first.
     ways = [
-        _level(plan, each)
+        level_of(plan, each)
         for step in sorted(going, reverse=True)
         for each in (step, steps[bisect(steps, step) - 1])
     ]
-    return int(_evaluated(app, _MOVE, [_key(plan, queue) for queue in queues], ways))
+    return int(_evaluated(app, _MOVE, [key_of(plan, queue) for queue in queues], ways))
 
 
 def _counted(
@@ -129,7 +129,7 @@ def _counted(
     forms: Sequence[str] = (),
     held: bool = True,
 ) -> Mapping[str, Any]:
-    steps, bound = _steps(plan), [binding(plan, queue) for queue in queues]
+    steps, bound = steps_of(plan), [binding(plan, queue) for queue in queues]
     look = {
         "task": task,
         "forms": list(forms),
@@ -140,9 +140,9 @@ def _counted(
             for each in bound
         ],
     }
-    lists = [_key(plan, queue) + _level(plan, step) for queue in queues for step in steps]
+    lists = [key_of(plan, queue) + level_of(plan, step) for queue in queues for step in steps]
     found = _evaluated(
-        app, _COUNT, [*lists, _key(plan, _text(plan, "unacked_key", "unacked"))], [json.dumps(look)]
+        app, _COUNT, [*lists, key_of(plan, _text(plan, "unacked_key", "unacked"))], [json.dumps(look)]
     )
     # An empty table of Lua is an object.
     read: dict[str, Any] = json.loads(found)
@@ -156,19 +156,20 @@ def _evaluated(app: Client, script: str, keys: Sequence[str], words: Sequence[st
         return channel.client.eval(script, len(keys), *keys, *words)
 
 
-def _steps(plan: Plan) -> Sequence[float]:
+def steps_of(plan: Plan) -> Sequence[float]:
+    """The priority levels of each queue."""
     found = _option(plan, "priority_steps")
     steps = [step for step in found if isinstance(step, int | float)] if isinstance(found, list) else []
     return steps or _STEPS
 
 
-def _level(plan: Plan, step: float) -> str:
+def level_of(plan: Plan, step: float) -> str:
     """The suffix of the list of a level after the name of its queue."""
     return f"{_text(plan, 'sep', _LEVEL)}{step}" if step else ""
 
 
-def _key(plan: Plan, name: str) -> str:
-    # kombu's client does not prefix the keys of a script.
+def key_of(plan: Plan, name: str) -> str:
+    """The key of a list or another structure of kombu, which does not prefix the keys of a script."""
     return f"{_text(plan, 'global_keyprefix', '')}{name}"
 
 

@@ -279,6 +279,19 @@ def _queue_options(at: At) -> Judged:
         return manual("another app consumes the queue, or no longer does: agree with its team when to switch")
     if at.key == "broadcast":
         return manual(_to_a_broadcast(at) if at.now else _from_a_broadcast(at))
+    if (
+        at.key == "dead_letter_copies"
+        and at.now is None
+        and at.new.get(at.scope, "dead_letter_queue") is None
+    ):
+        return lossy("the message of a failed run now leaves no dead letter")
+    if (
+        at.key == "dead_letter_limit"
+        and at.was is not None
+        and at.now is not None
+        and _is_less(at.now, at.was)
+    ):
+        return lossy("workers drop the oldest dead letters above the new number when the next one arrives")
     return safe("each process uses the new value when it starts")
 
 

@@ -85,7 +85,11 @@ def _keeps_failures(plan: Plan, task: Scope) -> bool:
     queue = plan.get(APP, "task_default_queue") if task == APP else plan.get(task, "queue")
     said = [_option(plan, task, option) for option in _OF_FAILURES]
     acknowledged = next((value for value in said if value is not None), True)
-    dead = plan.get(Scope("queue", str(queue)), "dead_letter_queue")
+    scope = Scope("queue", str(queue))
+    if plan.get(scope, "dead_letter_copies") is not None:
+        # A worker copies what is acknowledged.
+        return True
+    dead = plan.get(scope, "dead_letter_queue")
     return dead is not None and _option(plan, task, "acks_late") is True and not acknowledged
 
 

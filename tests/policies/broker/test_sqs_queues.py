@@ -28,3 +28,12 @@ def test_a_name_that_the_broker_does_not_accept_is_refused(transport, name, mess
     fragment = f'broker: {{transport: {transport}, url: "${{U}}"}}\ntasks: {{shop.a: {{queue: "{name}"}}}}\n'
     found = [each.message for each in after(sqs_queues, fragment).findings]
     assert found == ([] if message is None else [message])
+
+
+@pytest.mark.parametrize("transport", ["rabbitmq", "redis"])
+def test_a_dead_letter_queue_has_a_longer_name(transport):
+    fragment = (
+        f'broker: {{transport: {transport}, url: "${{U}}"}}\nqueues: {{{"q" * 252}: {{dead_letter: true}}}}\n'
+    )
+    (found,) = after(sqs_queues, fragment).findings
+    assert "q.dead has 257 bytes, but" in found.message

@@ -101,43 +101,6 @@ REFUSES = {
             )
         ],
     ),
-    "both limits are one": (
-        (
-            "broker: {transport: rabbitmq, url: '${B}'}\n"
-            "queues: {mail: {dead_letter: true}}\n"
-            "tasks: {shop.a: {idempotent: true, queue: mail, options: {soft_time_limit: 9, "
-            "time_limit: 9}}}"
-        ),
-        [
-            Found(
-                "dlq-hard-timeout-gap",
-                "3:17",
-                (
-                    "a run of shop.a killed after 9 s leaves no dead letter: its soft time limit of 9 s does not end it before that"
-                ),
-                ("set the soft time limit some seconds below the hard time limit"),
-            )
-        ],
-    ),
-    "gevent has no soft limit": (
-        (
-            "broker: {transport: rabbitmq, url: '${B}'}\n"
-            "queues: {mail: {dead_letter: true}}\n"
-            "tasks: {shop.a: {latency: standard, idempotent: true, queue: mail}}\n"
-            "workers: {w: {queues: [mail], pool: gevent}}"
-        ),
-        [
-            Found(
-                "dlq-hard-timeout-gap",
-                "3:17",
-                (
-                    "a run of shop.a killed after 7 min 12 s leaves no dead letter: the pool gevent ignores "
-                    "its soft time limit"
-                ),
-                ("use `pool: prefork`"),
-            )
-        ],
-    ),
 }
 ACCEPTS = {
     "nothing expires": (
@@ -156,10 +119,10 @@ ACCEPTS = {
         "tasks: {shop.a: {idempotent: true, queue: mail}}\n"
         "schedules: {s: {task: shop.a, every: 1m, options: {queue: other}}}"
     ),
-    "Redis keeps none": (
+    "Redis expires none": (
         "queues: {mail: {dead_letter: true}}\ntasks: {shop.a: {idempotent: true, queue: mail, expires: 1h}}"
     ),
-    "failures are pinned to be acknowledged": (
+    "a hard limit at once": (
         "broker: {transport: rabbitmq, url: '${B}'}\n"
         "queues: {mail: {dead_letter: true}}\n"
         "tasks: {shop.a: {idempotent: true, queue: mail, options: {acks_on_failure: "

@@ -7,7 +7,27 @@ from workloads import Found, after, for_its_rabbitmq
 
 from policycompiler.policies.delivery import dead_letters
 
+LEFT_OUT = (
+    "Celery signals no end of a body that cannot be decoded or of a task that raises `Ignore`, so these leave "
+    "no dead letter"
+)
 DECIDES = {
+    "Redis": (
+        "queues: {mail: {dead_letter: true}}",
+        {
+            "queue:mail/dead_letter_queue": (
+                "mail.dead",
+                "failed messages wait in this queue until a person reads them",
+            ),
+            "queue:mail/dead_letter_copies": ("all", f"Redis deletes a message whose run failed; {LEFT_OUT}"),
+            "queue:mail/dead_letter_limit": (
+                10000,
+                "each worker drops the oldest dead letter above this number",
+            ),
+            "queue:mail/dead_letter_arguments": None,
+            "queue:mail/arguments.x-dead-letter-exchange": None,
+        },
+    ),
     "a classic queue": (
         ("broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\nqueues: {mail: {dead_letter: true}}"),
         {
@@ -15,6 +35,11 @@ DECIDES = {
                 "mail.dead",
                 "failed messages wait in this queue until a person reads them",
             ),
+            "queue:mail/dead_letter_copies": (
+                "acknowledged",
+                f"the broker keeps only messages that the worker rejects; {LEFT_OUT}",
+            ),
+            "queue:mail/dead_letter_limit": None,
             "queue:mail/dead_letter_arguments": (
                 {"x-max-length": 10000},
                 "the dead-letter queue has the type of its queue and holds 10,000 messages at most",
@@ -113,10 +138,6 @@ DECIDES = {
 }
 LETTERS = "queue:mail/arguments.x-dead-letter-exchange"
 STAYS_SILENT = {
-    "Redis": (
-        "queues: {mail: {dead_letter: true}}",
-        ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", LETTERS],
-    ),
     "false": (
         ("broker: {transport: rabbitmq, url: '${B}'}\nqueues: {mail: {dead_letter: false}}"),
         ["queue:mail/dead_letter_queue", "queue:mail/dead_letter_arguments", LETTERS],
@@ -153,26 +174,15 @@ LEADS_TO = {
     ),
 }
 REFUSES = {
-    "Redis has none": (
-        "queues: {mail: {dead_letter: true}}",
-        [
-            Found(
-                "dlq-redis",
-                "1:17",
-                ("Redis has no dead letters: messages in queue mail whose last retry fails are lost anyway"),
-                ("use RabbitMQ, or remove `dead_letter` and record failures in a result backend or the log"),
-            )
-        ],
-    ),
-    "nor has SQS": (
+    "SQS has its own": (
         ("broker: {transport: sqs, url: '${B}'}\nqueues: {mail: {dead_letter: true}}"),
         [
             Found(
                 "dead-letter-elsewhere",
                 "2:17",
                 (
-                    "Celery declares dead letters only on RabbitMQ, not on sqs, so `dead_letter` has no effect "
-                    "here"
+                    "neither Celery nor a worker keeps dead letters on SQS, so `dead_letter` has no "
+                    "effect here"
                 ),
                 "remove `dead_letter`",
             )
@@ -217,7 +227,7 @@ REFUSES = {
                     "worker w consumes mail.dead, the dead-letter queue of queue mail: it would run the failed "
                     "tasks again"
                 ),
-                "let no worker consume mail.dead, and read its messages with the broker's tools",
+                "let no worker consume mail.dead; `policycompiler dead-letters` shows its messages",
             )
         ],
     ),

@@ -64,7 +64,7 @@ STAYS_SILENT = {
             "task:shop.a/options.acks_on_failure_or_timeout",
         ],
     ),
-    "Redis keeps none": (
+    "Redis deletes what is rejected": (
         ("tasks: {shop.a: {idempotent: true, queue: mail}}\nqueues: {mail: {dead_letter: true}}"),
         [
             "task:shop.a/options.acks_on_failure",
@@ -162,13 +162,10 @@ REFUSES = {
                 "dlq-needs-late-ack",
                 "2:17",
                 (
-                    "queue mail keeps dead letters, but a failure of shop.a leaves none: it is "
-                    "acknowledged before it runs"
+                    "a run of shop.a leaves no dead letter in mail.dead if its whole worker is killed: "
+                    "its message is acknowledged before it runs"
                 ),
-                (
-                    "make the task safe to run twice and declare it, or use a queue without `dead_letter: "
-                    "true`"
-                ),
+                ("make the task safe to run twice and declare it, so that its message is redelivered"),
             )
         ],
     ),
@@ -183,13 +180,10 @@ REFUSES = {
                 "dlq-needs-late-ack",
                 "2:30",
                 (
-                    "queue mail keeps dead letters, but a failure of shop.a leaves none: it is "
-                    "acknowledged before it runs"
+                    "a run of shop.a leaves no dead letter in mail.dead if its whole worker is killed: "
+                    "its message is acknowledged before it runs"
                 ),
-                (
-                    "make the task safe to run twice and declare it, or use a queue without `dead_letter: "
-                    "true`"
-                ),
+                ("make the task safe to run twice and declare it, so that its message is redelivered"),
             )
         ],
     ),
@@ -204,32 +198,10 @@ REFUSES = {
                 "dlq-needs-late-ack",
                 "2:70",
                 (
-                    "queue mail keeps dead letters, but a failure of shop.a leaves none: it is "
-                    "acknowledged before it runs"
+                    "a run of shop.a leaves no dead letter in mail.dead if its whole worker is killed: "
+                    "its message is acknowledged before it runs"
                 ),
-                (
-                    "make the task safe to run twice and declare it, or use a queue without `dead_letter: "
-                    "true`"
-                ),
-            )
-        ],
-    ),
-    "nothing counts before Celery 5.7": (
-        (
-            "celery: {version: '5.6'}\n"
-            "broker: {transport: rabbitmq, url: '${B}', version: '3.13'}\n"
-            "tasks: {shop.a: {idempotent: true, queue: mail}}\n"
-            "queues: {mail: {dead_letter: true}}"
-        ),
-        [
-            Found(
-                "dlq-without-limit",
-                "3:17",
-                (
-                    "failures of shop.a leave no dead letter: before Celery 5.7 the same flag also returns a "
-                    "task killed at its hard limit. Queue mail would redeliver it without end"
-                ),
-                "use a quorum queue, or run Celery 5.7 or newer",
+                ("make the task safe to run twice and declare it, so that its message is redelivered"),
             )
         ],
     ),

@@ -155,10 +155,6 @@ REFUSES = {
     ),
 }
 ACCEPTS = {
-    "equal where dead letters are kept, which says so": (
-        'broker: {transport: rabbitmq, url: "${B}"}\nqueues: {q: {dead_letter: true}}\n'
-        "tasks: {shop.a: {queue: q, options: {soft_time_limit: 60, time_limit: 60}}}"
-    ),
     "equal as the hard limit leaves no room": "tasks: {shop.a: {options: {time_limit: 1}}}",
     "a hard limit of less than a second": "tasks: {shop.a: {options: {time_limit: 0.5}}}",
     "only one is pinned": "tasks: {shop.a: {options: {soft_time_limit: 100}}}",

@@ -544,7 +544,8 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
     "failures acknowledged": (
         dead("acks_on_failure: false"),
         dead("acks_on_failure: true"),
-        {"lossy task-delivery task:shop.a/options.acks_on_failure"},
+        # A worker copies them.
+        {"safe task-delivery task:shop.a/options.acks_on_failure"},
     ),
     "failures no longer acknowledged": (
         dead("acks_on_failure: true"),
@@ -559,7 +560,25 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
     "failures of undeclared tasks acknowledged": (
         undeclared("false"),
         undeclared("true"),
-        {"lossy task-delivery app/task_acks_on_failure"},
+        {"safe task-delivery app/task_acks_on_failure"},
+    ),
+    "dead letters on Redis": (
+        PLAIN,
+        PLAIN + "queues: {q: {dead_letter: true}}\n",
+        {
+            "safe queue-arguments queue:q/dead_letter_queue",
+            "safe queue-options queue:q/dead_letter_copies",
+            "safe queue-options queue:q/dead_letter_limit",
+        },
+    ),
+    "no dead letters on Redis any more": (
+        PLAIN + "queues: {q: {dead_letter: true}}\n",
+        PLAIN,
+        {
+            "safe queue-arguments queue:q/dead_letter_queue",
+            "lossy queue-options queue:q/dead_letter_copies",
+            "safe queue-options queue:q/dead_letter_limit",
+        },
     ),
     "failures of undeclared tasks acknowledged, without dead letters": (
         pins("task_acks_on_failure: false") + PLAIN,

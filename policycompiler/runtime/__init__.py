@@ -1,0 +1,1 @@
+"""Modules that are shipped into the output, for the processes of the application."""
