@@ -257,7 +257,10 @@ def worker(target: Target, *queues: str) -> Iterator[Path]:
         yield log
 
 
-def test_the_rights_are_enough_for_what_celery_does(restricted):
+@pytest.mark.parametrize("imported", [False, True], ids=["declared", "imported"])
+def test_the_rights_are_enough_for_what_celery_does(restricted, imported):
+    if imported:
+        restricted.imported()
     sender = restricted.celery(restricted.url_of("producer:secret"))
     # A publisher may be first.
     sender.send_task("shop.urgent")

@@ -49,7 +49,7 @@ def rabbitmqs(tmp_path_factory) -> Iterator[Callable[[str], str]]:
 
 @pytest.fixture
 def release() -> str:
-    """The release of RabbitMQ; `both_releases` gives a test the other one too."""
+    """The release of RabbitMQ; a test that is parametrized with `release` gets others."""
     return RABBITMQ[0]
 
 

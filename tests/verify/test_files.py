@@ -14,7 +14,7 @@ from policycompiler.output import manifest_file, write
 from policycompiler.plan import Plan
 from policycompiler.verify import files
 
-TOOLS = ("promtool", "shellcheck", "sh", "systemd-analyze", "supervisord")
+TOOLS = ("promtool", "shellcheck", "sh", "systemd-analyze", "supervisord", "redis-server")
 
 
 @pytest.fixture(scope="module")

@@ -151,3 +151,25 @@ def test_the_defaults_are_those_of_kombu(tmp_path, monkeypatch):
         files = connection.channel()
         assert (files.data_folder_in, files.data_folder_out) == ("data_in", "data_out")
         assert str(files.control_folder) == "control"
+
+
+TIMEOUT = "tasks: {a: {queue: q}}\nqueues: {q: {arguments: {x-consumer-timeout: %s}}}\n"
+RABBIT = "broker: {transport: rabbitmq, url: '${B}', version: '%s'}\n"
+
+
+def test_another_memory_of_redis_needs_a_look_at_the_server():
+    text = "tasks: {a: {rate: %s, payload: 4KiB}}\n"
+    found = at(reviewed(text % "10/s", text % "20/s"), "app/server.maxmemory")
+    assert (found.kind, found.risk) == ("broker-server", Class.MANUAL)
+    assert "check with `redis-cli INFO memory` that Redis uses less" in found.because
+
+
+@pytest.mark.parametrize(("version", "risk"), [("3.13", Class.MANUAL), ("4.0", Class.SAFE)])
+def test_another_consumer_timeout_replaces_no_queue(version, risk):
+    """RabbitMQ keeps the old one; in RabbitMQ 4 a policy changes it."""
+    old, new = (RABBIT % version + TIMEOUT % each for each in (3600000, 7200000))
+    found = reviewed(old, new)
+    assert at(found, "queue:q/arguments.x-consumer-timeout").risk is risk
+    assert "q.v2" not in " ".join(step.action for step in found.steps)
+    if version == "4.0":
+        assert at(found, "queue:q/broker_policy").risk is Class.SAFE
