@@ -35,11 +35,12 @@ quick: lint ## lint, and the tests that start no process, on the checkout: under
 try: $(VENV)/dev ## one file or folder of tests on the checkout: make try T=tests/plan
 	PYTHONPATH=. $(BIN)/pytest -q $(T)
 
-brokers: ## unpack RabbitMQ 4, Redis 8 and Valkey 8 of Debian 13 for the tests; needs root and debootstrap
+brokers: ## RabbitMQ 4, Redis 8 and Valkey 8 of Debian 13, and a local SQS, for the tests; needs root and debootstrap
 	.ci/brokers
+	.ci/sqs
 
 test-brokers: brokers install ## the tests on these brokers
-	$(BIN)/pytest -q -k "4.0 or newer"
+	$(BIN)/pytest -q -k "4.0 or newer or local_sqs"
 
 test-newest: ## `make test` with the newest versions, in a separate environment
 	rm -rf .venv-newest

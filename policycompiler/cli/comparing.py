@@ -16,8 +16,11 @@ from policycompiler.comparison import Compared, compare, rollout_folder
 from policycompiler.compiler import Compilation
 from policycompiler.diagnostics import Diagnostic
 from policycompiler.emitters.base import OutputFile
+from policycompiler.findings import declarations
+from policycompiler.findings.judge import judge_changes
+from policycompiler.plan import UndecidedError
 from policycompiler.report.review import doubts
-from policycompiler.sides import GIT, Side, SideError, read_side
+from policycompiler.sides import GIT, Side, SideError, plan_path, read_side
 
 
 def side(text: str | None, run: Run, default_paths: Sequence[Path], *, baseline: Path | None = None) -> Side:
@@ -101,6 +104,34 @@ def changes_from(old: Side, compilation: Compilation, run: Run) -> Compared:
     found = compared(old, new, run)
     running.tell(*doubts(found.reviewed))
     return found
+
+
+def earlier(folder: Path) -> Side | None:
+    """The plan that an earlier compile wrote into a folder; None if there is none that this version reads."""
+    try:
+        found = read_side(folder.as_posix()) if plan_path(folder.as_posix()) else None
+    except SideError:
+        return None
+    return found if found is not None and found.plan is not None else None
+
+
+def changed_declarations(
+    old: Side, compilation: Compilation, run: Run, *, with_steps: bool
+) -> list[Diagnostic]:
+    """What RabbitMQ would refuse of queues that exist as the old plan declares them, with waivers.
+
+    An old plan that a person edited may lack settings; it says nothing.
+    """
+    assert old.plan is not None
+    assert compilation.plan is not None
+    try:
+        found = list(declarations.findings(old.plan, compilation.plan, with_steps=with_steps))
+    except UndecidedError:
+        return []
+    waivers = compilation.waivers if run.apply_waivers else ()
+    before = old.compilation.waivers if old.compilation else ()
+    today = run.today or date.today()  # noqa: DTZ011
+    return judge_changes(found, waivers, compilation.policy, today, before).judged
 
 
 def rollout_files(found: Compared, old: Side, targets: Sequence[str]) -> list[OutputFile]:

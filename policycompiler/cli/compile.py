@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -39,6 +39,13 @@ from policycompiler.sides import told_if_inside
 @click.option("--diff", "only_diff", is_flag=True, help="Write nothing; print the changes as a unified diff.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.option(
+    "--accept",
+    "accepted",
+    type=click.Choice(["queue-args-change"]),
+    multiple=True,
+    help="Accept that RabbitMQ refuses a queue that still exists as the earlier plan declares it.",
+)
+@click.option(
     "--rollout",
     "old",
     metavar="OLD",
@@ -54,6 +61,7 @@ def compile_(  # noqa: PLR0913 - an argument an option
     only_check: bool,
     only_diff: bool,
     force: bool,
+    accepted: tuple[str, ...],
     old: str | None,
     run: options.Run,
 ) -> None:
@@ -79,7 +87,9 @@ def compile_(  # noqa: PLR0913 - an argument an option
     changes: list[Diagnostic] = []
     if old is not None:
         paths = sources or run.project.sources
-        rollout, changes = _rollout(old, paths, compilation, targets, run, aside=only_diff)
+        rollout, changes = _rollout(old, paths, compilation, targets, run, aside=only_diff, accepted=accepted)
+    elif not accepted:
+        changes = _changed_declarations(folder, compilation, run, aside=only_diff)
     made = [*compilation.files, *rollout]
     files = [*made, output.manifest_file(made, compilation.sources, __version__)]
     if only_diff:
@@ -134,6 +144,31 @@ def _print_files(
     click.echo(report.files_text(shown), nl=False)
 
 
+def _changed_declarations(
+    folder: Path, compilation: Compilation, run: options.Run, *, aside: bool
+) -> list[Diagnostic]:
+    """What RabbitMQ would refuse of queues that the plan in the output folder declares differently.
+
+    Ends the program where such a change fails the command. A folder without a plan of ours says nothing.
+    """
+    assert compilation.plan is not None
+    written = next((file for file in compilation.files if file.path == plan_file.PATH), None)
+    path = folder / plan_file.PATH
+    if not compilation.plan.broker.declarations or written is None or not path.is_file():
+        return []
+    if path.read_bytes() == b"".join(written.parts):
+        return []
+    interrupts.importing(lambda: import_module("policycompiler.cli.comparing"))
+    from policycompiler.cli import comparing  # noqa: PLC0415 - reviews are many modules, and few compiles have one
+
+    before = comparing.earlier(folder)
+    if before is None:
+        return []
+    changes = comparing.changed_declarations(before, compilation, run, with_steps=False)
+    _end_if_refused(compilation, run, changes, aside=aside)
+    return changes
+
+
 def _rollout(
     old: str,
     paths: Sequence[Path],
@@ -142,6 +177,7 @@ def _rollout(
     run: options.Run,
     *,
     aside: bool,
+    accepted: Collection[str] = (),
 ) -> tuple[list[OutputFile], list[Diagnostic]]:
     """The files of the rollout from an old side, and the findings about its changes.
 
@@ -157,6 +193,8 @@ def _rollout(
         sys.exit(code)
     found = comparing.changes_from(before, compilation, run)
     changes = found.answers.judged
+    if not accepted:
+        changes = [*changes, *comparing.changed_declarations(before, compilation, run, with_steps=True)]
     _end_if_refused(compilation, run, changes, aside=aside)
     targets = targets or tuple(compilation.policy.targets or TARGETS)
     return comparing.rollout_files(found, before, targets), changes

@@ -40,7 +40,7 @@ _OF_RULES = (
         baseline.INVALID_BASELINE,
     ),
 )
-_OF_CHANGES = (judge.LOSSY_CHANGE, judge.MANUAL_CHANGE, judge.ORDERED_CHANGE)
+_OF_CHANGES = (judge.LOSSY_CHANGE, judge.MANUAL_CHANGE, judge.ORDERED_CHANGE, judge.QUEUE_ARGS_CHANGE)
 _OF_OUTPUT = (
     *(output.EDITED_BY_HAND, output.NOT_OURS),
     *(output.UNWRITABLE_OUTPUT, output.UNREADABLE_MANIFEST),

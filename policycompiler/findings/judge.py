@@ -19,6 +19,9 @@ Refuses:
         when: `diff` or `compile --rollout` finds a change that needs an action or a decision of a person.
     PC753 ordered-change: follow the steps of the rollout in order; `compile --rollout` writes them.
         when: `diff` or `compile --rollout` finds a change that is safe only in the order of the steps.
+    PC925 queue-args-change: write the steps with `compile --rollout OLD`, or give the queue a new name.
+        when: a compile changes the arguments or the exchange type of a queue in the plan of its output
+            folder. With `--rollout OLD`, no step replaces the queue.
 """
 
 from __future__ import annotations
@@ -57,10 +60,11 @@ UNKNOWN_TARGET = fatal("PC708", "unknown-target")
 LOSSY_CHANGE = warning("PC751", "lossy-change", Profile.MINIMAL)
 MANUAL_CHANGE = warning("PC752", "manual-change", Profile.MINIMAL)
 ORDERED_CHANGE = info("PC753", "ordered-change", Profile.MINIMAL)
+QUEUE_ARGS_CHANGE = error("PC925", "queue-args-change")
 
 _OF_CHANGES: Mapping[str, Finding] = {
     word: found
-    for found in (LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE)
+    for found in (LOSSY_CHANGE, MANUAL_CHANGE, ORDERED_CHANGE, QUEUE_ARGS_CHANGE)
     for word in (found.code, found.name)
 }
 """Findings about two plans; a waiver of such a finding is an acknowledgment."""

@@ -33,6 +33,7 @@ def connections(plan: Plan) -> Iterator[Hazard]:
     if plan.get(APP, RESULTS_TLS) is not None:
         yield from _tls(plan, RESULTS_TLS, REDIS_RESULTS)
     yield from _address(plan)
+    yield from _sentinels(plan)
     for key, path in (("broker_url", ("broker", "url")), ("result_backend", ("results", "url"))):
         yield from _url(plan, key, path)
     yield from _numbers(plan)
@@ -66,8 +67,35 @@ def _is_known(value: Value, tls: Tls) -> bool:
     return value in tls.words if isinstance(value, str) else value in NUMBERS
 
 
+def _sentinels(plan: Plan) -> Iterator[Hazard]:
+    """Connections through Sentinel that wait forever for a server that stopped."""
+    options = _mapping(plan, _BROKER)
+    url = plan.get(APP, "broker_url")
+    through = SENTINELS in options or (isinstance(url, str) and url.startswith("sentinel://"))
+    if not plan.broker.socket_timeout or not through:
+        return
+    own = options.get("sentinel_kwargs")
+    settings = ((APP, _BROKER),)
+    if options.get("socket_timeout") is None:
+        message = (
+            "without `socket_timeout` a publisher waits forever for a master that no longer answers, even if "
+            "Sentinel has promoted another server"
+        )
+        path: SpecPath = ("broker", "options", "socket_timeout")
+        help_text = "write `socket_timeout: 30` in `broker.options`"
+        yield Hazard("sentinel-waits-forever", settings, message, help_text, path)
+    elif isinstance(own, dict) and own.get("socket_timeout") is None:
+        message = (
+            "`sentinel_kwargs` replaces all options of connections to the Sentinels, so `socket_timeout` "
+            "does not apply to them: a process waits forever for a Sentinel that no longer answers"
+        )
+        path = ("broker", "options", "sentinel_kwargs")
+        help_text = "add `socket_timeout` to `sentinel_kwargs`, such as 5"
+        yield Hazard("sentinel-waits-forever", settings, message, help_text, path)
+
+
 def _address(plan: Plan) -> Iterator[Hazard]:
-    """A literal URL of results over TLS; the broker's client verifies by default."""
+    """A literal URL of results over TLS."""
     url = plan.get(APP, "result_backend")
     if not isinstance(url, str) or not url.startswith("rediss://"):
         return

@@ -91,6 +91,7 @@ EFFECTS: Mapping[str, Effect] = {
                 "delivery-limit-missing",
                 "hard-limit-missing",
                 "publish-retry-unbounded",
+                "sentinel-waits-forever",
             ),
             *("pool-gevent-soft", "pool-time-limit-inert", "pool-time-limit-unkept"),
             *("remote-control-off", "retry-unbounded"),

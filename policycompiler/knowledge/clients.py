@@ -13,7 +13,8 @@ class Tls(NamedTuple):
 
     `certificate` is the option that requires verification of the server's certificate. `words` are its values
     besides the numbers 0, 1 and 2. `needed`: the client refuses a mapping without it. `true` is the effect of
-    `true` instead of a mapping, empty if that is correct.
+    `true` instead of a mapping, empty if that is correct. `schemes` are URL schemes with which the client
+    connects without verification, unless the URL or a mapping requires it.
     """
 
     options: frozenset[str]
@@ -21,6 +22,7 @@ class Tls(NamedTuple):
     words: frozenset[str]
     needed: bool
     true: str
+    schemes: frozenset[str]
 
 
 _REDIS = frozenset(
@@ -43,7 +45,14 @@ _AMQP = frozenset(
 _WORDS = frozenset({"none", "optional", "required"})
 _CONSTANTS = frozenset({"CERT_NONE", "CERT_OPTIONAL", "CERT_REQUIRED"})
 
-REDIS_RESULTS = Tls(_REDIS, "ssl_cert_reqs", _WORDS | _CONSTANTS, needed=True, true="Celery fails with it")
+REDIS_RESULTS = Tls(
+    _REDIS,
+    "ssl_cert_reqs",
+    _WORDS | _CONSTANTS,
+    needed=True,
+    true="Celery fails with it",
+    schemes=frozenset(),
+)
 """celery.backends.redis, which reads the same words in a `rediss://` URL."""
 REDIS_TLS = Tls(
     _REDIS,
@@ -51,10 +60,13 @@ REDIS_TLS = Tls(
     _WORDS,
     needed=False,
     true="kombu ignores it, and the connection is not encrypted",
+    schemes=frozenset({"rediss"}),
 )
 """`broker_use_ssl` for Redis."""
-AMQP_TLS = Tls(_AMQP, "cert_reqs", frozenset(), needed=False, true="")
+AMQP_TLS = Tls(_AMQP, "cert_reqs", frozenset(), needed=False, true="", schemes=frozenset())
 """`broker_use_ssl` for RabbitMQ."""
+UNVERIFIED = (0, "none", "CERT_NONE")
+"""The values that accept any certificate."""
 NUMBERS = (0, 1, 2)
 """`ssl.CERT_NONE`, `CERT_OPTIONAL` and `CERT_REQUIRED`."""
 

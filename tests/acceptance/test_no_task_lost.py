@@ -183,7 +183,10 @@ def test_a_killed_worker_is_replaced_and_loses_only_what_it_ran(kind, tmp_path):
         load.all_late_end(VISIBILITY_SECONDS + 30)
         started = set(load.counts()["start"])
         wait_until(lambda: load.ids(EARLY) <= set(load.counts()["start"]), "each task starts", seconds=60)
-    assert load.doubled() == set()
+    # A worker acknowledges a task once its child process has begun. If it is killed in between, the broker
+    # redelivers a task that was killed at its very beginning.
+    assert load.doubled() <= load.redelivered() & started
+    assert [task_id for task_id in load.doubled() if load.counts()["end"][task_id] > 1] == []
     assert load.lost() <= started
     assert len(load.lost()) <= 3  # its slots
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from servers import RABBITMQ, Server, start_rabbitmq
 from workloads import workload
 
 from policycompiler.compiler import compile_workload
+from policycompiler.emitters.rabbitmq.permissions import LONGEST
 
 pytestmark = pytest.mark.server
 
@@ -111,16 +113,23 @@ def _name(row: dict) -> str:
     return row.get("name") or row["destination"]
 
 
-def compiled(broker: tuple[Server, str], folder: Path, fragment: str, policy: str = "") -> Target:
+def compiled(
+    broker: tuple[Server, str],
+    folder: Path,
+    fragment: str,
+    policy: str = "",
+    limit_seconds: int | None = None,
+) -> Target:
     server, release = broker
     host = f"host {next(HOSTS)}/x y"
     server.managed(f"vhosts/{quote(host, safe='')}", "PUT")
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     server.managed(f"permissions/{quote(host, safe='')}/guest", "PUT", **everything)
+    more = f", consumer-timeout: {{limit_seconds: {limit_seconds}}}" if limit_seconds else ""
     rules = folder / "rules" / "policy.yaml"
     rules.parent.mkdir(parents=True)
     rules.write_text(
-        f"version: 1\nparameters: {{rabbitmq-server: {{virtual_host: {json.dumps(host)}}}}}\n{policy}"
+        f"version: 1\nparameters: {{rabbitmq-server: {{virtual_host: {json.dumps(host)}}}{more}}}\n{policy}"
     )
     source = folder / "workload.yaml"
     source.write_text(workload(fragment.replace("%s", release)))
@@ -172,6 +181,15 @@ def test_an_import_is_what_celery_declares(broker, tmp_path, fragment, policy, c
     by_import.declared(*created)
     by_celery.imported()
     assert by_import.stored() == before == by_celery.stored()
+
+
+def test_rabbitmq_starts_with_the_emitted_lines(broker, tmp_path):
+    target = compiled(broker, tmp_path / "target", EVERY_KIND, limit_seconds=3600)
+    folder = tmp_path / "node"
+    (folder / "conf.d").mkdir(parents=True)
+    shutil.copy(target.build / "rabbitmq" / "rabbitmq.conf", folder / "conf.d" / "shop.conf")
+    with start_rabbitmq(folder, release=broker[1]) as server:
+        assert server.ctl("eval", "application:get_env(rabbit, consumer_timeout).").strip() == "{ok,3600000}"
 
 
 def test_a_policy_of_the_definitions_applies_to_its_queue_alone(broker, tmp_path):
@@ -292,6 +310,19 @@ def test_the_rights_are_no_more_than_that(restricted):
     # The same acts are possible for a user with all rights, so it is the rights that refuse them.
     allowed = {what: _try(restricted.url, name, act) for what, (_, name, act) in REFUSED.items()}
     assert allowed == dict.fromkeys(REFUSED, 0)
+
+
+@pytest.mark.parametrize("length", [1, 10, 100])
+def test_rabbitmq_takes_a_pattern_that_is_as_long_as_one_can_be(broker, length):
+    """Of short names and of long ones."""
+    server, _ = broker
+    names = [f"{number:0{length}}"[-length:] for number in range((LONGEST - 6) // (length + 1))]
+    pattern = f"^(?:{'|'.join(names)})$"
+    assert LONGEST - length - 2 < len(pattern) <= LONGEST
+    server.managed("users/long", "PUT", password="secret", tags="")
+    server.managed("permissions/%2F/long", "PUT", configure=pattern, write="^$", read="^$")
+    url = server.url.replace("guest:guest", "long:secret")
+    assert [_try(url, name, "declare") for name in (names[0], names[-1], "other")] == [0, 0, 403]
 
 
 def _try(url: str, name: str, act: str) -> int:

@@ -263,7 +263,7 @@ FOUND = {
             ("rediss://redis.test/1", ["connection-value-refused"]),
             ("rediss://redis.test/1?ssl_cert_reqs=yes", ["connection-value-refused"]),
             ("rediss://redis.test/1?ssl_cert_reqs=required", []),
-            ("rediss://redis.test/1?ssl_cert_reqs=CERT_NONE", []),
+            ("rediss://redis.test/1?ssl_cert_reqs=CERT_NONE", ["tls-unverified"]),
             ("redis://redis.test/1", []),
         )
     },

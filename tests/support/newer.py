@@ -24,6 +24,15 @@ def newer(*command: str) -> list[str]:
     return [*COVERED, str(_root() / "usr"), *command]
 
 
+def of_sqs(program: str) -> str:
+    """A program of the environment of `.ci/sqs`; without it the same."""
+    root = _root().with_name("sqs")
+    if not (root / MARK).is_file() or not (root / MARK).read_text():
+        problem = f"no environment with a local SQS in {root}: run `make brokers`"
+        pytest.fail(problem) if os.environ.get("CI") == "true" else pytest.skip(problem)
+    return str(root / "bin" / program)
+
+
 def _root() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("POLICYCOMPILER_BROKERS") or cache / "policycompiler-brokers") / RELEASE

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from tools import needs
 from workloads import workload
 
@@ -217,6 +218,19 @@ def test_a_mistake_is_found(compiled, tmp_path, file, what):
     change, finders = FILES[file][what]
     (build / file).write_text(change((build / file).read_text()))
     assert caught(plan, build, file) == finders
+
+
+def table() -> str:
+    """The table of docs/verifying.md."""
+    rows = [
+        f"| `{file.partition('/')[2]}` | {what} | {', '.join(sorted(FILES[file][what][1]))} |"
+        for file, what in MISTAKES
+    ]
+    return "\n".join(["| file | mistake | found by |", "|---|---|---|", *rows])
+
+
+def test_the_page_has_every_mistake_and_what_finds_it():
+    assert table() in (ROOT / "docs" / "verifying.md").read_text()
 
 
 def test_there_are_fifteen_for_each_target():

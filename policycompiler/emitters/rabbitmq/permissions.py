@@ -13,8 +13,11 @@ from policycompiler.emitters.base import Raw, Reading
 from policycompiler.emitters.rabbitmq.definitions import declared, exchanges
 from policycompiler.plan import APP
 
-LONGEST = 32_000
-"""Bytes of one pattern: RabbitMQ refuses an expression that takes more than 64 KiB when it is compiled."""
+LONGEST = 24_000
+"""Bytes of one pattern: RabbitMQ refuses an expression that takes more than 64 KiB when it is compiled.
+
+A character takes two bytes then, and each name three more.
+"""
 NOTHING = "^$"
 DEFAULT_EXCHANGE = re.escape("amq.default")
 """RabbitMQ's name of the default exchange in patterns: a user who may write to it reaches every queue."""

@@ -27,7 +27,9 @@ Example:
     app/broker_policy_priority = 10
 
 Refuses:
-    Nothing.
+    PC930 virtual-host-invalid: correct the path of the URL, or the parameter `virtual_host`.
+        fires: broker: {transport: rabbitmq, url: "amqp://rabbit/a%0Ab"}
+        silent: broker: {transport: rabbitmq, url: "amqp://rabbit/a%20b"}
 
 Parameters:
     `virtual_host`: the virtual host of the queues, if the URL of the broker is not in the workload; "/".
@@ -42,12 +44,17 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
+from policycompiler.diagnostics import Diagnostic, error
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Decision, Derived, Plan
 from policycompiler.policies.policy import parameter
 
 NAME = "rabbitmq-server"
 
+VIRTUAL_HOST_INVALID = error("PC930", "virtual-host-invalid")
+
+LONGEST = 255
+"""Bytes, the limit of AMQP."""
 ARGUMENT, OF_POLICY = "x-consumer-timeout", "consumer-timeout"
 """The same limit, in milliseconds: as an argument, and in a policy of RabbitMQ."""
 OPTION = "virtual_host"
@@ -69,12 +76,19 @@ class Parameters(PolicyParameters):
     )
 
 
-def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
-    """The virtual host, and the policies of queues."""
+def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
+    """Decide the virtual host, and the policies of queues."""
     del spec
     if not plan.broker.declarations:
         return
-    yield _virtual_host(plan, tuned)
+    decided = _virtual_host(plan, tuned)
+    host = str(decided.value)
+    if not host.isprintable() or len(host.encode("utf-8", "surrogatepass")) > LONGEST:
+        message = f"the virtual host is longer than {LONGEST} bytes, or has invisible characters"
+        help_text = "correct the path of the URL, or the parameter `virtual_host` of the policy file"
+        yield VIRTUAL_HOST_INVALID.at(("broker", "url"), message, help=help_text)
+        decided = decided._replace(value="/")
+    yield decided
     known = plan.find(APP, "broker_version") is not None
     if known and plan.version(APP, "broker_version") >= FIRST_RABBITMQ_WITH_POLICY:
         yield from _policies(plan, tuned)

@@ -62,6 +62,8 @@ KEEPALIVE = 60
 """Seconds after which Redis asks a silent client whether it is still there."""
 DATABASES = 16
 """Redis's own default."""
+MOST_DATABASES = 10_000
+"""Redis takes memory for each; a higher number in a URL is a mistake."""
 ENVELOPE = 3072
 """Bytes of a message beside its payload: its headers, with the first 1024 characters of its arguments."""
 ENCODED = 5 / 3
@@ -69,6 +71,8 @@ ENCODED = 5 / 3
 LEAST = 64 * 2**20
 """The smallest memory: Redis itself, its clients and remote control need some too."""
 MIB = 2**20
+PEAKS = ("rate_peak_per_second", "burst")
+"""Facts of a task that add to its messages, if it declares them."""
 
 
 class Parameters(PolicyParameters):
@@ -108,7 +112,7 @@ def _databases(plan: Plan) -> Decision:
         if (last := str(plan.get(APP, key, "")).partition("?")[0].rpartition("/")[2]).isdecimal()
     }
     most = max(used, key=lambda key: used[key], default="")
-    if most and used[most] >= DATABASES:
+    if most and DATABASES <= used[most] < MOST_DATABASES:
         because = f"the highest database that a URL names is {used[most]}"
         return Decision(APP, "server.databases", used[most] + 1, because, (Derived(APP, most),))
     origin = Constant("DATABASES", DATABASES)
@@ -128,7 +132,7 @@ def _memory(plan: Plan, tuned: Parameters) -> Iterator[Decision]:
     results = sum(_rate(plan, task) * (expires or 0) * (tuned.result_size + ENVELOPE) for task in kept)
     needed = max(math.ceil((messages + results) * tuned.headroom / MIB) * MIB, LEAST)
     origins: list[Origin] = [
-        *(Derived(task, key) for task in tasks for key in facts),
+        *(Derived(task, key) for task in tasks for key in (*facts, *PEAKS) if plan.find(task, key)),
         parameter(NAME, "outage", tuned.outage),
         parameter(NAME, "headroom", tuned.headroom),
         Constant("ENVELOPE", ENVELOPE),
@@ -155,8 +159,9 @@ def _rate(plan: Plan, task: Scope) -> float:
 def _backlog(plan: Plan, task: Scope, tuned: Parameters) -> float:
     """The bytes of a task's messages after an outage, or after the longest wait that its queue allows."""
     queue = Scope("queue", plan.text(task, "queue"))
+    rate = plan.number_if_any(task, "rate_peak_per_second") or _rate(plan, task)
     waits = max(tuned.outage, plan.number_if_any(queue, "queue_wait_seconds") or 0)
-    count = _rate(plan, task) * waits + (plan.number_if_any(task, "burst") or 0)
+    count = rate * waits + (plan.number_if_any(task, "burst") or 0)
     return count * (plan.number(task, "payload_bytes") * ENCODED + ENVELOPE)
 
 

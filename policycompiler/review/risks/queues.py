@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from policycompiler.hazards.queues import arguments_of
 from policycompiler.knowledge.brokers import Bindings
-from policycompiler.knowledge.queue_arguments import DROPPING, KNOWN, LIMIT, OVERFLOW, TYPE
+from policycompiler.knowledge.queue_arguments import DROPPING, KNOWN, LIMIT, OVERFLOW, TYPE, UNCOMPARED
 from policycompiler.plan import Scope, Value
 from policycompiler.review.facts import binding_clashes, fleet
 from policycompiler.review.order import need
@@ -37,8 +37,20 @@ def _queue_arguments(at: At) -> Judged:
     if not at.key.startswith(ARGUMENTS):
         return _declared(at)
     argument = at.key.removeprefix(ARGUMENTS)
+    if argument in UNCOMPARED and at.new.broker.declarations:
+        return _uncompared(at, argument)
     lost = [*_thrown_away(at, [arguments_of(at.old, at.before)], argument), *_delivered_less(at, argument)]
     return _or_lossy(_of_unknown(argument) or _declared(at), iter(lost))
+
+
+def _uncompared(at: At, argument: str) -> Judged:
+    """Judge an argument that RabbitMQ ignores for a queue that exists."""
+    if at.new.get(at.scope, "broker_policy") is not None:
+        return safe("the new policy in `rabbitmq/definitions.json` takes effect when it is imported")
+    return manual(
+        f"RabbitMQ keeps the `{argument}` with which queue {at.scope.name} was declared; to change it, set a "
+        f"policy with `{argument.removeprefix('x-')}` in RabbitMQ 4, or delete the queue while it is empty"
+    )
 
 
 def _delivered_less(at: At, argument: str) -> Iterator[str]:

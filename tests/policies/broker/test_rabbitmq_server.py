@@ -87,3 +87,12 @@ def test_queues_that_this_app_does_not_declare_get_no_policy():
 @pytest.mark.parametrize("transport", ["redis", "sqs", "memory", "filesystem"])
 def test_other_brokers_have_none_of_this(transport):
     assert after(rabbitmq_server, f"broker: {{transport: {transport}, url: '${{B}}'}}\n").decided == {}
+
+
+@pytest.mark.parametrize("path", ["a%0Ab", "a%00", "v" * 256, "%E2%80%AE"])
+def test_a_virtual_host_that_no_file_can_have_is_an_error(path):
+    found = after(rabbitmq_server, f"broker: {{transport: rabbitmq, url: 'amqp://h/{path}'}}\n")
+    assert [each.name for each in found.findings] == ["virtual-host-invalid"]
+    tuned = {rabbitmq_server.NAME: Parameters(virtual_host="a\tb")}
+    found = after(rabbitmq_server, "broker: {transport: rabbitmq, url: '${B}'}\n", tuned)
+    assert [each.name for each in found.findings] == ["virtual-host-invalid"]

@@ -40,6 +40,11 @@ def test_the_memory_is_for_what_arrives_in_an_outage():
     assert memory(ONE, DOUBLE) == rounded(3 * 8 * 7200 * (5120 + ENVELOPE))
 
 
+def test_an_outage_may_come_at_the_busiest_time():
+    busy = ONE.replace("rate: 8/s", "rate: {mean: 8/s, peak: 20/s}, burst: 1000")
+    assert memory(busy) == rounded((20 * 3600 + 1000) * (5120 + ENVELOPE))
+
+
 def test_maxmemory_is_that_memory_in_redis_own_words():
     found = after(redis_server, ONE, PLAIN)
     value, _ = found.decided["app/server.maxmemory"]
@@ -82,7 +87,13 @@ def test_what_is_not_declared_has_no_limit(fragment):
 
 @pytest.mark.parametrize(
     ("url", "databases"),
-    [("redis://h/3", 16), ("redis://h/15", 16), ("redis://h/16", 17), ("redis://h:99/", 16)],
+    [
+        ("redis://h/3", 16),
+        ("redis://h/15", 16),
+        ("redis://h/16", 17),
+        ("redis://h:99/", 16),
+        ("redis://h/99999999999", 16),
+    ],
 )
 def test_there_is_a_database_of_every_number_that_a_url_names(url, databases):
     found = after(redis_server, f"broker: {{transport: redis, url: '{url}'}}\n").decided
