@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan.processes import fewest
 from policycompiler.reality import live
 from policycompiler.reality.live import Live
 from policycompiler.reality.nodes import Workers
@@ -99,7 +100,7 @@ def _workers(plan: Plan, workers: Workers) -> Iterator[WorkerNow]:
         yield WorkerNow(
             scope.name,
             sum(node.answers for node in several),
-            int(plan.number(scope, "replicas")),
+            fewest(plan, scope)[0],
             sum(node.busy for node in several),
             sum(node.slots or 0 for node in several),
             tuple(node.name for node in several),

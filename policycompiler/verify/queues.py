@@ -29,6 +29,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, error, info, warning
 from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan.processes import fewest
 from policycompiler.quantities import duration
 from policycompiler.reality.nodes import Workers
 from policycompiler.reality.seen import Seen, SeenQueue
@@ -92,8 +93,12 @@ def _consumers(plan: Plan, queue: SeenQueue, workers: Workers | None) -> Iterato
     # A worker that is busy with a solo pool consumes too.
     if known or queue.consumers or (known is None and queue.consumers is None):
         return
-    message = f"no worker consumes queue `{queue.name}`{waiting(queue.ready)}"
     names = plan.texts(scope, "workers")
+    scaled = [fewest(plan, Scope("worker", name)) == (0, "scaling") for name in names]
+    if scaled and all(scaled) and not queue.ready:
+        # A platform has stopped its last process, and starts one when a message arrives.
+        return
+    message = f"no worker consumes queue `{queue.name}`{waiting(queue.ready)}"
     help_text = f"let {listed(names)} consume it" if names else "declare a worker that consumes it"
     yield QUEUE_UNSERVED.at(queue_path(plan, queue.name), message, help=help_text)
 

@@ -8,7 +8,7 @@ import pytest
 from workloads import compiled, workload
 
 from policycompiler.plan import Plan, Scope
-from policycompiler.verify import fleet
+from policycompiler.verify import fleet, queues
 
 IMAGE = 'deploy: {image: "registry.example/shop:1.4.2"}\n'
 
@@ -71,3 +71,10 @@ def _only(plan: Plan, worker: str) -> Plan:
             if scope.kind != "worker" or scope.name == worker
         }
     )
+
+
+@pytest.mark.parametrize(("bounds", "ready", "found"), [("0", 0, 0), ("0", 5, 1), ("1", 0, 1)])
+def test_a_queue_without_messages_needs_no_worker_that_the_platform_has_stopped(bounds, ready, found):
+    plan = plan_of(f"{{min: {bounds}, max: 4}}")
+    queue = SimpleNamespace(name="q", consumers=0, ready=ready)
+    assert len([*queues._consumers(plan, queue, None)]) == found
