@@ -174,7 +174,7 @@ def judge(
         )
         for waiver in heard
         if waiver.path not in used
-        and waiver.finding in known.keys() - _OF_CHANGES - _OF_REALITY.keys()
+        and waiver.finding in (known.keys() | RETIRED) - _OF_CHANGES.keys() - _OF_REALITY.keys()
         and (waiver.void is None or waiver.void.why is _Why.EXPIRED)
     ]
     profile = Profile(policy.extends)

@@ -78,7 +78,12 @@ DECIDED = {
     "redis-socket-timeout": (
         "tasks: {shop.a: {}}",
         "app/broker_transport_options",
-        {"socket_timeout": 30.0, "visibility_timeout": 3600},
+        {
+            "socket_timeout": 30.0,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            "visibility_timeout": 3600,
+        },
     ),
     "result-cleanup-needs-beat": (
         'results: {backend: database, url: "${R}"}\ntasks: {shop.a: {result: keep}}',

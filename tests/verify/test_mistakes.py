@@ -18,7 +18,8 @@ LEAST = 15
 
 
 def test_each_target_has_mistakes():
-    assert {each.target for each in EVERY} == set(TARGETS)
+    # Mistakes in the files of brokers are in test_broker_files.py.
+    assert {each.target for each in EVERY} == set(TARGETS) - {"rabbitmq", "redis"}
     assert [each.target for each in EVERY if len(set(each.mistakes)) < LEAST] == []
 
 
