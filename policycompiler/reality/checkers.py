@@ -146,6 +146,7 @@ def loads(python: str, folder: Path, variables: Mapping[str, str]) -> str:
 _SETTINGS = """
 import importlib.util, json, re, sys, types
 sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[2])
 spec = importlib.util.spec_from_file_location("celeryconfig", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
@@ -157,12 +158,17 @@ print(json.dumps(said))
 """
 
 
-def settings(text: str, variables: Mapping[str, str]) -> dict[str, str] | None:
-    """The settings of a configuration module, each as text; None if it cannot be loaded."""
+def settings(text: str, folder: Path, variables: Mapping[str, str]) -> dict[str, str] | None:
+    """The settings of a configuration module, each as text; None if it cannot be loaded.
+
+    `folder` has the modules beside it.
+    """
     with tempfile.TemporaryDirectory(prefix="policycompiler-") as aside:
         path = Path(aside) / "celeryconfig.py"
         path.write_text(text, encoding="utf-8")
-        ended = _run([sys.executable, "-c", _SETTINGS, str(path)], Path(aside), variables)
+        ended = _run(
+            [sys.executable, "-c", _SETTINGS, str(path), str(folder.resolve())], Path(aside), variables
+        )
     if ended.returncode:
         return None
     found: dict[str, str] = json.loads(ended.stdout)

@@ -30,6 +30,8 @@ _COMMENTS = ("# ", "; ", "#!")
 
 Difference = tuple[str, str]
 """Where, and what."""
+Compare = Callable[[str, OutputFile, Path, Mapping[str, str]], Iterator[Difference]]
+"""Compares a text with the planned file; the folder and the variables are those that a module needs."""
 
 
 def findings(
@@ -43,19 +45,21 @@ def findings(
     for name in sorted(set(names).intersection(made) - {_PLAN}):
         compare = _comparison(name)
         text = (folder / name).read_text("utf-8", errors="replace")
-        for where, what in islice(compare(text, made[name], variables), MOST_DIFFERENCES):
+        for where, what in islice(compare(text, made[name], folder, variables), MOST_DIFFERENCES):
             place = Place((folder / name).as_posix(), _line(text, where), 1)
             yield FILE_DISAGREES.at((), f"`{where}`: {what}", help="compile again", place=place)
 
 
-def _comparison(name: str) -> Callable[[str, OutputFile, Mapping[str, str]], Iterator[Difference]]:
+def _comparison(name: str) -> Compare:
     if name.endswith((".yaml", ".json")):
         return _structures
     return _settings if name == "celeryconfig.py" else _lines
 
 
-def _structures(text: str, made: OutputFile, variables: Mapping[str, str]) -> Iterator[Difference]:
-    del variables
+def _structures(
+    text: str, made: OutputFile, folder: Path, variables: Mapping[str, str]
+) -> Iterator[Difference]:
+    del folder, variables
     try:
         found = _load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
@@ -87,9 +91,11 @@ def _differences(found: object, planned: object, path: str) -> Iterator[Differen
         yield path, f"is {_shown(found)}, planned {_shown(planned)}"
 
 
-def _settings(text: str, made: OutputFile, variables: Mapping[str, str]) -> Iterator[Difference]:
+def _settings(
+    text: str, made: OutputFile, folder: Path, variables: Mapping[str, str]
+) -> Iterator[Difference]:
     """The settings of a module that loads; otherwise the checkers report why it does not."""
-    found, planned = (checkers.settings(each, variables) for each in (text, made.text))
+    found, planned = (checkers.settings(each, folder, variables) for each in (text, made.text))
     if found is None or planned is None:
         return
     for name in sorted({*found, *planned}):
@@ -101,8 +107,8 @@ def _settings(text: str, made: OutputFile, variables: Mapping[str, str]) -> Iter
             yield name, "has another value than planned"
 
 
-def _lines(text: str, made: OutputFile, variables: Mapping[str, str]) -> Iterator[Difference]:
-    del variables
+def _lines(text: str, made: OutputFile, folder: Path, variables: Mapping[str, str]) -> Iterator[Difference]:
+    del folder, variables
     found, planned = (
         [line.rstrip() for line in each.splitlines() if line.strip() and not line.startswith(_COMMENTS)]
         for each in (text, made.text)
