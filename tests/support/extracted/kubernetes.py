@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -17,25 +19,28 @@ _WORKER = "policycompiler/worker"
 _NODE, _QUEUES, _POOL = "--hostname", "--queues", "--pool"
 
 
-def processes(folder: Path) -> list[Process]:
-    """The workers and beat of a folder `kubernetes/base`, sorted by kind and name."""
+def processes(folder: Path, variables: Mapping[str, str] = MappingProxyType({})) -> list[Process]:
+    """The workers and beat of a folder `kubernetes/base`, sorted by kind and name.
+
+    `variables` are those of the Secret.
+    """
     objects = [
         each
         for path in sorted(folder.glob("*.yaml"))
         for each in yaml.safe_load_all(path.read_text("utf-8"))
         if isinstance(each, dict)
     ]
-    return sorted(_processes(objects), key=lambda process: (process.kind, process.worker))
+    return sorted(_processes(objects, variables), key=lambda process: (process.kind, process.worker))
 
 
-def _processes(objects: list[dict[str, Any]]) -> Iterator[Process]:
+def _processes(objects: list[dict[str, Any]], given: Mapping[str, str]) -> Iterator[Process]:
     bounds = {target: pair for each in objects for target, pair in _bounds(each)}
     for each in objects:
         if each["kind"] != "Deployment":
             continue
         kind = each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
         if kind in ("worker", "beat"):
-            yield _process(each, kind, bounds.get(each["metadata"]["name"]))
+            yield _process(each, kind, given, bounds.get(each["metadata"]["name"]))
 
 
 def _bounds(each: dict[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -47,13 +52,15 @@ def _bounds(each: dict[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
         yield spec["scaleTargetRef"]["name"], (spec["minReplicas"], spec["maxReplicas"])
 
 
-def _process(deployment: dict[str, Any], kind: str, bounds: tuple[int, int] | None) -> Process:
+def _process(
+    deployment: dict[str, Any], kind: str, given: Mapping[str, str], bounds: tuple[int, int] | None
+) -> Process:
     spec = deployment["spec"]
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
-    words = [_expanded(word) for word in container["command"]]
+    words = [_expanded(word, given) for word in container["command"]]
     node = _after(words, _NODE) or ""
-    variables = {each["name"]: _expanded(each["value"]) for each in container["env"]}
+    variables = {each["name"]: _expanded(each["value"], given) for each in container["env"]}
     return Process(
         kind=kind,
         worker=deployment["metadata"].get("annotations", {}).get(_WORKER, ""),
@@ -68,9 +75,13 @@ def _process(deployment: dict[str, Any], kind: str, bounds: tuple[int, int] | No
     )
 
 
-def _expanded(text: str) -> str:
-    """A text as the container gets it: `$$` is a `$`."""
-    return text.replace("$$", "$")
+def _expanded(text: str, variables: Mapping[str, str]) -> str:
+    """A text as the container gets it: `$$` is a `$`, and `$(NAME)` a variable that there is."""
+    return re.sub(
+        r"\$\$|\$\((\w+)\)",
+        lambda match: variables.get(match[1], match[0]) if match[1] else "$",
+        text,
+    )
 
 
 def _after(words: list[str], option: str) -> str | None:
