@@ -131,6 +131,7 @@ def _environments(
         verdict = judged([*unread, *found], waivers)
         place = document.environment_place(name)
         wrong = [*refused_outputs.of_environment(name, verdict.diagnostics, place)]
+        wrong += refused_outputs.of_name(name, plans, place)
         refused += wrong
         if plan is not None and not wrong:
             plans[name] = plan

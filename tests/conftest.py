@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 SLOW_ROOMS = ("rollout", "knowledge", "acceptance")
+SLOW_FILES = ("test_files.py", "test_mistakes.py", "test_no_task_lost.py")
+"""They wait for other programs, most of the time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,5 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _rank(item: pytest.Item) -> int:
     room = item.path.parent.name
+    if item.path.name in SLOW_FILES:
+        return 0
     served = item.get_closest_marker("server") is not None
     return SLOW_ROOMS.index(room) if served and room in SLOW_ROOMS else len(SLOW_ROOMS) + (not served)

@@ -66,9 +66,9 @@ def worker_facts(plan: Plan, worker: Scope) -> dict[str, object]:
     }
 
 
-def beat_facts(plan: Plan) -> dict[str, object]:
-    """The facts about beat for every target: its host, and how long a stop takes."""
-    host = plan.get(BEAT, "host")
+def beat_facts(plan: Plan, *, placed: bool = False) -> dict[str, object]:
+    """The facts about beat for every target: its host, unless its file is `placed` there, and its stop."""
+    host = None if placed else plan.get(BEAT, "host")
     return {
         "host": name(str(host)) if host else None,
         "stop_timeout": whole_seconds(plan, BEAT, "stop_timeout_seconds"),

@@ -67,7 +67,7 @@ def _file(plan: Reading) -> OutputFile:
     document: dict[str, object] = {
         "name": service,
         "services": services,
-        "configs": {"celeryconfig": {"file": f"./{containers.CONFIGURATION}"}},
+        "configs": {_stem(each): {"file": f"./{each.path}"} for each in containers.modules(plan)},
     }
     if volumes:
         document["volumes"] = {volume: {} for volume in volumes}
@@ -77,6 +77,10 @@ def _file(plan: Reading) -> OutputFile:
 
 def _environment_file(plan: Plan) -> str:
     return f"{name(plan.text(APP, 'secret_name'))}.env"
+
+
+def _stem(module: OutputFile) -> str:
+    return module.path.removesuffix(".py")
 
 
 def _application(plan: Plan, label: dict[str, str]) -> Service:
@@ -91,10 +95,8 @@ def _application(plan: Plan, label: dict[str, str]) -> Service:
         "security_opt": [*_NO_PRIVILEGES],
         "env_file": [_secrets(plan)],
         "configs": [
-            {
-                "source": "celeryconfig",
-                "target": f"{plan.text(APP, 'configuration_directory')}/{containers.CONFIGURATION}",
-            }
+            {"source": _stem(each), "target": f"{plan.text(APP, 'configuration_directory')}/{each.path}"}
+            for each in containers.modules(plan)
         ],
         "labels": {**label},
     }

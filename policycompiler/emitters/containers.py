@@ -79,14 +79,15 @@ def alive_command(plan: Plan) -> list[str]:
     return ["python3", "-c", _AGE, plan.text(APP, "alive_file"), f"{plan.number(APP, 'alive_seconds'):g}"]
 
 
-def configuration(plan: Plan) -> OutputFile:
-    """The file with the settings, as the target `celeryconfig` writes it."""
-    (found,) = (each for each in celeryconfig.emit(plan) if each.path == CONFIGURATION)
-    return found
+def modules(plan: Plan) -> list[OutputFile]:
+    """The files that processes load, as the target `celeryconfig` writes them; the settings are the first."""
+    return [*celeryconfig.emit(plan)]
 
 
 def configuration_hash(reading: Reading) -> str:
     """A short hash of the settings: containers with another one must be replaced."""
-    found = configuration(reading)
-    reading.note(found)
-    return sha256(found.text.encode()).hexdigest()[:16]
+    digest = sha256()
+    for found in modules(reading):
+        reading.note(found)
+        digest.update(found.text.encode())
+    return digest.hexdigest()[:16]

@@ -53,7 +53,7 @@ def _programs(reading: Reading, host: Scope | None) -> OutputFile:
     programs = [
         _worker(reading, service, worker, count) for worker, count in processes(reading, host).items()
     ]
-    beat = _beat(reading, service) if runs_beat(reading, host) else None
+    beat = _beat(reading, service, placed=host is not None) if runs_beat(reading, host) else None
     names = [str(program["program"]) for program in programs]
     if beat is not None:
         names.append(str(beat["program"]))
@@ -107,11 +107,11 @@ def _worker(plan: Plan, service: str, worker: Scope, processes: int) -> dict[str
     }
 
 
-def _beat(plan: Plan, service: str) -> dict[str, object]:
+def _beat(plan: Plan, service: str, *, placed: bool) -> dict[str, object]:
     (executable, *arguments), *options = beat_command(plan, "celery", "celerybeat-schedule")
     return {
         "program": name(f"{service}-{BEAT.kind}"),
-        **beat_facts(plan),
+        **beat_facts(plan, placed=placed),
         "executable": executable,
         "arguments": arguments,
         "options": options,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from policycompiler.diagnostics import Diagnostic, Place, Severity, error, warning
+from policycompiler.diagnostics import Diagnostic, Place, Severity, SpecPath, error, warning
 from policycompiler.emitters.base import OutputFile
 from policycompiler.knowledge.kubernetes import LARGEST_CONFIG_MAP_BYTES
 from policycompiler.quantities import size
@@ -43,3 +43,12 @@ def of_environment(name: str, found: Sequence[Diagnostic], place: Place | None) 
         message = f"environment {name} gets no overlay on Kubernetes: {errors[0].message} [{errors[0].code}]"
         help_text = f"fix what `policycompiler check --env {name}` reports"
         yield ENVIRONMENT_REFUSED.at(("environments", name), message, help=help_text, place=place)
+
+
+def of_name(name: str, others: Iterable[str], place: Place | None) -> Iterator[Diagnostic]:
+    """An environment whose overlay some file systems cannot distinguish from that of another."""
+    for other in others:
+        if other.casefold() == name.casefold():
+            message = f"environment {name} gets no overlay: it has the name of {other}, ignoring case"
+            path: SpecPath = ("environments", name)
+            yield ENVIRONMENT_REFUSED.at(path, message, help="rename one of them", place=place)

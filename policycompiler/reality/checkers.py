@@ -18,6 +18,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from policycompiler.reality import broker_lints, definitions, lints, manifests
 from policycompiler.reality.manifests import tools
 from policycompiler.reality.problem import Problem
@@ -58,6 +60,27 @@ class Report(NamedTuple):
     used: tuple[str, ...]
 
 
+LARGEST_BYTES = 64 * 1024 * 1024
+_ALIAS = re.compile(r"(?:^|[\s:,\[{-])\*[A-Za-z0-9_]")
+
+
+def unreadable(path: Path) -> str:
+    """Why no reader should get a file; empty if it may. YAML with aliases can be small and mean gigabytes."""
+    if path.stat().st_size > LARGEST_BYTES:
+        return f"the file has more than {LARGEST_BYTES // 2**20} MiB"
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as problem:
+        return f"the file is not UTF-8 text: {problem.reason} at byte {problem.start}"
+    if path.suffix in (".yaml", ".yml") and _ALIAS.search(text):
+        try:
+            if any(isinstance(each, yaml.AliasEvent) for each in yaml.parse(text, Loader=yaml.CSafeLoader)):
+                return "the file has aliases of YAML, which no compiled file has"
+        except yaml.YAMLError:
+            return ""
+    return ""
+
+
 def check(folder: Path, paths: Sequence[str], variables: Mapping[str, str]) -> Report:
     """Let every installed checker judge the files of a compiled folder.
 
@@ -77,7 +100,7 @@ def check(folder: Path, paths: Sequence[str], variables: Mapping[str, str]) -> R
         used.append(checker.name)
         try:
             problems += checker.judge(program, folder, files, variables)
-        except (OSError, subprocess.TimeoutExpired) as problem:
+        except (OSError, ValueError, subprocess.TimeoutExpired) as problem:
             problems.append(Problem(files[0], 1, f"{checker.name} could not be run: {problem}"))
     return Report(tuple(problems), missing, tuple(used))
 
@@ -178,11 +201,12 @@ def settings(text: str, folder: Path, variables: Mapping[str, str]) -> dict[str,
 def _celery(
     program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
 ) -> Iterator[Problem]:
-    ended = _run([program, "-c", _LOAD], folder, variables)
-    if ended.returncode:
-        last = ended.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        lines = re.findall(r"celeryconfig\.py\", line (\d+)", ended.stderr)
-        yield Problem(files[0], int(lines[-1]) if lines else 1, last[0][:_LONGEST_PROBLEM])
+    for file in files:
+        ended = _run([program, "-c", _LOAD], (folder / file).parent, variables)
+        if ended.returncode:
+            last = ended.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+            lines = re.findall(r"celeryconfig\.py\", line (\d+)", ended.stderr)
+            yield Problem(file, int(lines[-1]) if lines else 1, last[0][:_LONGEST_PROBLEM])
 
 
 def _shell(
@@ -301,7 +325,7 @@ def _compose(
 
 
 CHECKERS = (
-    Checker("celery", "python", ("celeryconfig.py",), _celery),
+    Checker("celery", "python", ("celeryconfig.py", "kubernetes/*/celeryconfig.py"), _celery),
     Checker("sh", "sh", ("launch/*.sh", "rabbitmq/*.sh"), _shell),
     Checker("shellcheck", "shellcheck", ("launch/*.sh", "rabbitmq/*.sh"), _shellcheck),
     Checker("systemd", "systemd-analyze", ("systemd/*",), _systemd),

@@ -104,11 +104,7 @@ def _differences(plan: Plan, scope: Scope, command: Command, target: str) -> Ite
 
 
 def _of_worker(plan: Plan, scope: Scope, command: Command, target: str) -> Iterator[str]:
-    """Differences in the environment and in the number of processes, where the file says it."""
-    if target != "launch/":
-        for name, value in planned_commands.worker_environment(plan, scope):
-            if command.environment.get(str(name)) != value:
-                yield f"variable `{name}` does not have its planned value"
+    """Differences in the number of processes, where the file says it. Variables are compared as lines."""
     if target == "supervisor/":
         processes = int(plan.number(scope, "replicas"))
         placed = {int(str(_workers(plan, host).get(scope.name, processes))) for host in plan.scopes("host")}

@@ -63,7 +63,7 @@ def _structures(
     try:
         found = _load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        yield "the file", f"cannot be read: {' '.join(str(problem).split())[:_LONGEST_PROBLEM]}"
+        yield made.path, f"cannot be read: {' '.join(str(problem).split())[:_LONGEST_PROBLEM]}"
         return
     yield from _differences(found, _load(made.text), "")
 
@@ -71,7 +71,8 @@ def _structures(
 def _load(text: str) -> Any:  # noqa: ANN401 - any document
     if text.lstrip().startswith("{"):
         return json.loads(text)
-    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+    documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+    return documents[0] if len(documents) == 1 else documents
 
 
 def _differences(found: object, planned: object, path: str) -> Iterator[Difference]:
@@ -88,7 +89,7 @@ def _differences(found: object, planned: object, path: str) -> Iterator[Differen
         for at, (one, other) in enumerate(zip(found, planned, strict=True)):
             yield from _differences(one, other, f"{path}.{at}".lstrip("."))
     elif type(found) is not type(planned) or found != planned:
-        yield path, f"is {_shown(found)}, planned {_shown(planned)}"
+        yield path or "the document", f"is {_shown(found)}, planned {_shown(planned)}"
 
 
 def _settings(
@@ -125,10 +126,27 @@ def _shown(value: object) -> str:
 
 
 def _line(text: str, where: str) -> int:
-    """The line of the last key of a path, or of a line itself; 1 if it is not there."""
-    parts = [part for part in where.split(".") if not part.isdigit()]
-    for wanted in (where, parts[-1] if parts else where):
-        for at, line in enumerate(text.splitlines(), 1):
-            if line.lstrip("- ").strip("\"'").startswith(wanted):
-                return at
-    return 1
+    """The line of a path in a document, or of a line itself; 1 if it is not there."""
+    for at, line in enumerate(text.splitlines(), 1):
+        if line.startswith(where):
+            return at
+    try:
+        documents = list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
+    except yaml.YAMLError:
+        return 1
+    node = documents[0] if len(documents) == 1 else yaml.SequenceNode("", documents)
+    return _line_below(node, where, 0) + 1
+
+
+def _line_below(node: object, path: str, line: int) -> int:
+    """The line of the last part of a path that is there; keys may have dots."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if path == key.value or path.startswith(f"{key.value}."):
+                return _line_below(value, path[len(key.value) + 1 :], key.start_mark.line)
+    if isinstance(node, yaml.SequenceNode):
+        number, _, rest = path.partition(".")
+        if number.isdigit() and int(number) < len(node.value):
+            found = node.value[int(number)]
+            return _line_below(found, rest, found.start_mark.line)
+    return line

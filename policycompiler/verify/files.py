@@ -39,8 +39,14 @@ _PLACEHOLDERS = {"broker_url_variable": "memory://", "result_backend_variable": 
 
 
 def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator[Diagnostic]:
-    """What is wrong with a compiled folder. Raises `OSError` or `ValueError` without a manifest."""
-    hashes: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
+    """What is wrong with a compiled folder. Raises `OSError` without a manifest."""
+    try:
+        hashes: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
+    except (ValueError, LookupError, TypeError) as unread:
+        place = Place((folder / MANIFEST).as_posix(), 1, 1)
+        message = f"`{MANIFEST}` is not readable: {' '.join(str(unread).split())}"
+        yield FILE_REFUSED.at((), message, help="compile again", place=place)
+        return
     there = [name for name in sorted(hashes) if (folder / name).is_file()]
     for name in sorted(hashes):
         place = Place((folder / name).as_posix(), 1, 1)
@@ -52,6 +58,11 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
             message = f"`{name}` is not as it was compiled"
             help_text = "compile again, or move the change into the workload"
             yield FILE_CHANGED.at((), message, help=help_text, place=place)
+    refused = {name: why for name in there if (why := checkers.unreadable(folder / name))}
+    for name, why in refused.items():
+        place = Place((folder / name).as_posix(), 1, 1)
+        yield FILE_REFUSED.at((), why, help="compile again", place=place)
+    there = [name for name in there if name not in refused]
     report = checkers.check(folder, there, variables(plan))
     for problem in report.problems:
         place = Place((folder / problem.file).as_posix(), problem.line, 1)

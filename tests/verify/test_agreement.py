@@ -40,7 +40,7 @@ CASES = {
         "compose.yaml",
         'stop_grace_period: "3600s"',
         'stop_grace_period: "10s"',
-        '`0.services.worker-pinned.stop_grace_period`: is "10s", planned "3600s"',
+        '`services.worker-pinned.stop_grace_period`: is "10s", planned "3600s"',
     ),
     "a setting": (
         "celeryconfig.py",

@@ -78,3 +78,23 @@ def test_a_missing_file_and_a_missing_reader_are_named(compiled, build, monkeypa
     assert ("file-missing", "Procfile") in found
     assert ("checker-missing", ".") in found
     assert ("checker-required", ".") in told(compiled[0], build, require_all=True)
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("prometheus/shop.rules.yaml", BOMB.encode(), "aliases of YAML"),
+        ("systemd/shop-celery.target", b"[Unit]\n\xff\xfe", "not UTF-8 text"),
+        ("manifest.json", b"\xff", "`manifest.json` is not readable"),
+        ("manifest.json", b"[]", "`manifest.json` is not readable"),
+    ],
+)
+def test_a_file_that_no_reader_should_get_is_a_finding(compiled, build, file, content, message):
+    (build / file).write_bytes(content)
+    for path in build.rglob("*.tests.yaml"):
+        path.unlink()
+    found = [each for each in files.findings(compiled[0], build) if each.name == "file-refused"]
+    assert [message in each.message for each in found] == [True]

@@ -93,18 +93,20 @@ def base(plan: Plan, folder: str) -> Iterator[OutputFile]:
     for each in components(plan):
         names.append(each.name)
         yield each.reading.file(f"{folder}/{each.name}.yaml", written(each.says, each.objects))
-    yield containers.configuration(plan)._replace(path=f"{folder}/{containers.CONFIGURATION}")
-    document = kustomization(listing, [f"{name}.yaml" for name in names], [generator(listing)])
+    modules = containers.modules(plan)
+    for module in modules:
+        yield module._replace(path=f"{folder}/{module.path}")
+    document = kustomization(listing, [f"{name}.yaml" for name in names], [generator(listing, modules)])
     for worker in plan.scopes("worker"):
         listing.text(worker, "kubernetes_name")
     yield listing.file(f"{folder}/{KUSTOMIZATION}", HEADING + yaml_text(document))
 
 
-def generator(plan: Plan, **more: object) -> Object:
-    """What makes the ConfigMap. An overlay repeats the options, or Kustomize drops them."""
+def generator(plan: Plan, modules: Sequence[OutputFile], **more: object) -> Object:
+    """What makes the ConfigMap of modules. An overlay repeats the options, or Kustomize drops them."""
     name = part_name(plan, CONFIGURATION)
     options: Object = {"labels": labels(plan, name, CONFIGURATION), "immutable": True}
-    return {"name": name, **more, "files": [containers.CONFIGURATION], "options": options}
+    return {"name": name, **more, "files": [each.path for each in modules], "options": options}
 
 
 def kustomization(

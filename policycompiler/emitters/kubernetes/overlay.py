@@ -66,10 +66,14 @@ def overlay(plan: Plan, environment: Plan, folder: str) -> Iterator[OutputFile]:
         patches.append({"path": identity.file})
         yield listing.file(f"{folder}/{identity.file}", HEADING + yaml_text(_deletion(identity)))
     generators: list[Object] = []
-    settings = containers.configuration(environment)
-    if settings.text != containers.configuration(plan).text:
-        generators.append(files.generator(listing, behavior="replace"))
-        yield settings._replace(path=f"{folder}/{containers.CONFIGURATION}")
+    modules = containers.modules(environment)
+    texts, before = (
+        [(each.path, each.text) for each in found] for found in (modules, containers.modules(plan))
+    )
+    if texts != before:
+        generators.append(files.generator(listing, modules, behavior="replace"))
+        for module in modules:
+            yield module._replace(path=f"{folder}/{module.path}")
     document = files.kustomization(
         listing, resources, generators, **({"patches": patches} if patches else {})
     )

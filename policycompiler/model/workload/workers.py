@@ -134,6 +134,19 @@ def _processes(value: object) -> object:
     return value
 
 
+_Cores = Annotated[float, Field(gt=0, le=4096)]
+
+
+def _cores(value: object) -> object:
+    if value is None:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticKnownError("float_type")
+    if not 0 < value <= 4096:  # noqa: PLR2004 - as in the schema
+        raise refuse("write a number of cores from 0 to 4096, such as 0.5 or 2")
+    return float(value)
+
+
 class Worker(Part):
     """A pool of identical processes with one launch command."""
 
@@ -162,7 +175,7 @@ class Worker(Part):
     memory: Size | None = Field(
         None, description="memory budget of one worker process, including its child processes"
     )
-    cores: Annotated[float, Field(gt=0, le=4096, strict=False)] | None = Field(
+    cores: Annotated[float | None, BeforeValidator(_cores, json_schema_input_type=_Cores | None)] = Field(
         None, description="processor cores of one worker process: its request, and its limit in containers"
     )
     stop_timeout: PositiveDuration | None = Field(

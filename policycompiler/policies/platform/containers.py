@@ -29,6 +29,12 @@ Refuses:
     PC960 image-tag-moving: write a version as the tag of the image, or a digest.
         fires: deploy: {image: "registry.example/shop:latest"}
         silent: deploy: {image: "registry.example/shop:1.4.2"}
+    PC968 part-without-effect: remove the part, or declare what it needs.
+        fires:
+            deploy: {image: "registry.example/shop:1.4.2", include: [broker]}
+            broker: {transport: redis, url: "redis://cache.internal/0"}
+        silent:
+            deploy: {image: "registry.example/shop:1.4.2", include: [broker]}
     PC961 node-names-equal: write `%h` in the node name, so that each container has its own.
         fires:
             deploy: {image: "registry.example/shop:1.4.2"}
@@ -47,7 +53,7 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -63,6 +69,7 @@ from policycompiler.plan import (
     Derived,
     Origin,
     Plan,
+    Written,
 )
 from policycompiler.plan.node_names import has_host
 from policycompiler.policies.policy import deployed, parameter
@@ -71,6 +78,7 @@ NAME = "containers"
 
 IMAGE_TAG_MOVING = warning("PC960", "image-tag-moving")
 NODE_NAMES_EQUAL = warning("PC961", "node-names-equal")
+PART_WITHOUT_EFFECT = warning("PC968", "part-without-effect")
 
 AUTOSCALER = "keda"
 """The processor load, by which `hpa` scales, says nothing about tasks that wait."""
@@ -177,10 +185,32 @@ def _alive(tuned: Parameters) -> Iterator[Decision]:
     yield Decision(APP, "alive_seconds", tuned.unhealthy_seconds, because, (found,))
 
 
-def _parts(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
+def _without_effect(plan: Plan, parts: Sequence[object]) -> dict[str, str]:
+    """The parts that cannot be there, each with the reason."""
+    why = {}
+    label = plan.broker.label
+    if plan.broker.container is None:
+        why["broker"] = f"{label} has no container of its own"
+    elif plan.find(APP, "broker_url_variable") is None:
+        why["broker"] = "no variable has the URL of the broker, so the processes would use another broker"
+    if plan.broker.metrics is None:
+        why |= dict.fromkeys(("exporter", "monitors"), f"celery-exporter does not support {label}")
+    elif "exporter" not in parts:
+        why["monitors"] = "there is no `exporter` that Prometheus could scrape"
+    return {part: reason for part, reason in why.items() if part in parts}
+
+
+def _parts(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """The image of each part beside workers and beat, and the optional objects of Kubernetes."""
     parts, origin = deployed(spec, "include") or ([*PARTS], Constant("PARTS", [*PARTS]))
     assert isinstance(parts, list)
+    unfit = _without_effect(plan, parts)
+    if isinstance(origin, Written):
+        for part, why in unfit.items():
+            path = (*origin.path, parts.index(part))
+            message = f"part `{part}` has no effect: {why}"
+            yield PART_WITHOUT_EFFECT.at(path, message, help=f"remove `{part}`, or declare what it needs")
+    parts = [part for part in parts if part not in unfit]
     container = plan.broker.container
     if container is not None and "broker" in parts:
         tag = plan.get(APP, "broker_version", container.version)
@@ -189,8 +219,6 @@ def _parts(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision]:
             origins = (*origins, Derived(APP, "broker_version"))
         yield Decision(APP, "broker_image", f"{container.image}:{tag}", "the deployment includes it", origins)
     images = {"exporter": tuned.exporter_image, "flower": tuned.flower_image}
-    if plan.broker.metrics is None:
-        del images["exporter"]
     for part, image in images.items():
         if part in parts:
             because = (

@@ -89,6 +89,15 @@ Refuses:
         silent:
             tasks: {shop.a: {queue: q}}
             hosts: {one: {cores: 4, workers: {q: 1}}}
+    PC967 host-name-taken: rename the host.
+        fires:
+            tasks: {shop.a: {queue: q}}
+            workers: {all: {queues: ["*"]}}
+            hosts: {one: {workers: {all: 1}}, One: {workers: {all: 1}}}
+        silent:
+            tasks: {shop.a: {queue: q}}
+            workers: {all: {queues: ["*"]}}
+            hosts: {one: {workers: {all: 1}}, two: {workers: {all: 1}}}
     PC965 host-node-names-equal: write `%h` in the node name, or place the worker on one host.
         fires:
             tasks: {shop.a: {queue: q}}
@@ -118,9 +127,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, Related, SpecPath, did_you_mean, error, info, warning
+from policycompiler.diagnostics import (
+    Diagnostic,
+    Related,
+    SpecPath,
+    did_you_mean,
+    error,
+    fatal,
+    info,
+    warning,
+)
 from policycompiler.model import Workload
-from policycompiler.plan import BEAT, Constant, Decision, Derived, Plan, Scope, Written
+from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Plan, Scope, Written
 from policycompiler.plan.node_names import has_host
 from policycompiler.quantities import size
 
@@ -135,6 +153,7 @@ BEAT_HOST_UNKNOWN = warning("PC450", "beat-host-unknown")
 BEAT_HOST_UNDECIDED = warning("PC963", "beat-host-undecided")
 NOT_YET_HONOURED = info("PC108", "not-yet-honoured")
 HOST_NODE_NAMES_EQUAL = warning("PC965", "host-node-names-equal")
+HOST_NAME_TAKEN = fatal("PC967", "host-name-taken")
 
 FIRST_HOST = "the first host by name"
 
@@ -163,12 +182,25 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         help_text = did_you_mean(beat, spec.hosts)
         yield BEAT_HOST_UNKNOWN.at(("beat", "host"), message, help=help_text)
     if any(host.workers for host in spec.hosts.values()):
+        yield from _taken(spec, plan)
         yield from _equal_names(spec, plan)
         yield from _placed(spec, plan)
     else:
         message = "no host lists workers, so the outputs are not split by host"
         help_text = "write `hosts: {NAME: {workers: {WORKER: 1}}}`, or remove `hosts`"
         yield NOT_YET_HONOURED.at(("hosts",), message, help=help_text, at_key=True)
+
+
+def _taken(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
+    """Hosts whose folders some file systems cannot distinguish from others, or from files beside them."""
+    service = plan.text(APP, "service")
+    files = (f"{service}.conf", f"{service}-celery.target", f"{service}-beat.service")
+    taken = {name.casefold(): f"the file {name}" for name in files}
+    for name in spec.hosts:
+        other = taken.setdefault(name.casefold(), f"the folder of host {name}")
+        if other != f"the folder of host {name}":
+            message = f"the folder of host {name} would have the name of {other}, ignoring case"
+            yield HOST_NAME_TAKEN.at(("hosts", name), message, help="rename the host", at_key=True)
 
 
 def _placed(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
