@@ -196,11 +196,14 @@ def _taken(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     service = plan.text(APP, "service")
     files = (f"{service}.conf", f"{service}-celery.target", f"{service}-beat.service")
     taken = {name.casefold(): f"the file {name}" for name in files}
-    for name in spec.hosts:
+    beat = spec.beat and spec.beat.host
+    outside = [beat] if beat and beat not in spec.hosts else []
+    for name in (*spec.hosts, *outside):
         other = taken.setdefault(name.casefold(), f"the folder of host {name}")
         if other != f"the folder of host {name}":
             message = f"the folder of host {name} would have the name of {other}, ignoring case"
-            yield HOST_NAME_TAKEN.at(("hosts", name), message, help="rename the host", at_key=True)
+            path: SpecPath = ("hosts", name) if name in spec.hosts else ("beat", "host")
+            yield HOST_NAME_TAKEN.at(path, message, help="rename the host", at_key=name in spec.hosts)
 
 
 def _placed(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:

@@ -105,6 +105,44 @@ REFUSES = {
             ),
         ],
     ),
+    "beat on a host whose folder is taken": (
+        (
+            "tasks: {shop.a: {queue: q}}\n"
+            "workers: {all: {queues: ['*']}}\n"
+            "schedules: {s: {task: shop.a, every: 1h}}\n"
+            "beat: {host: One}\n"
+            "hosts: {one: {workers: {all: 1}}}"
+        ),
+        [
+            Found(
+                "beat-host-unknown",
+                "4:14",
+                "beat runs on One, which `hosts:` does not list; hosts: one",
+                "did you mean `one`?",
+            ),
+            Found(
+                "host-name-taken",
+                "4:14",
+                "the folder of host One would have the name of the folder of host one, ignoring case",
+                "rename the host",
+            ),
+        ],
+    ),
+    "a host with the name of a file": (
+        (
+            "tasks: {shop.a: {queue: q}}\n"
+            "workers: {all: {queues: ['*']}}\n"
+            "hosts: {shop.conf: {workers: {all: 1}}}"
+        ),
+        [
+            Found(
+                "host-name-taken",
+                "3:9",
+                "the folder of host shop.conf would have the name of the file shop.conf, ignoring case",
+                "rename the host",
+            ),
+        ],
+    ),
 }
 ACCEPTS = {
     "no host": "tasks: {shop.a: {queue: q}}",
