@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+from policycompiler import __version__
 from policycompiler.diagnostics import Diagnostic, Place, error, info
 from policycompiler.plan import APP, Plan
 from policycompiler.reality import checkers
@@ -41,12 +42,15 @@ _PLACEHOLDERS = {"broker_url_variable": "memory://", "result_backend_variable": 
 def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator[Diagnostic]:
     """What is wrong with a compiled folder. Raises `OSError` without a manifest."""
     try:
-        hashes: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
-    except (ValueError, LookupError, TypeError) as unread:
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        hashes: dict[str, str] = dict(manifest["files"].items())
+        version = manifest.get("version")
+    except (ValueError, LookupError, TypeError, AttributeError) as unread:
         place = Place((folder / MANIFEST).as_posix(), 1, 1)
         message = f"`{MANIFEST}` is not readable: {' '.join(str(unread).split())}"
         yield FILE_REFUSED.at((), message, help="compile again", place=place)
         return
+    changed: set[str] = set()
     there = [name for name in sorted(hashes) if (folder / name).is_file()]
     for name in sorted(hashes):
         place = Place((folder / name).as_posix(), 1, 1)
@@ -55,6 +59,7 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
                 (), f"`{name}` is in the manifest and not on disk", help="compile again", place=place
             )
         elif sha256((folder / name).read_bytes()).hexdigest() != hashes[name]:
+            changed.add(name)
             message = f"`{name}` is not as it was compiled"
             help_text = "compile again, or move the change into the workload"
             yield FILE_CHANGED.at((), message, help=help_text, place=place)
@@ -69,19 +74,25 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
         yield FILE_REFUSED.at(
             (), problem.text, help="compile again; if that does not help, report a bug", place=place
         )
-    yield from disagreements(plan, folder, there)
+    # Another version may write the same plan in another form.
+    yield from disagreements(plan, folder, there, there if version == __version__ else changed)
     for program, files in sorted(report.missing.items()):
         kind = CHECKER_REQUIRED if require_all else CHECKER_MISSING
         message = f"`{program}` is not installed, so nothing judged {listed(dict.fromkeys(files))}"
         yield kind.at((), message, help=f"install `{program}`", place=Place(folder.as_posix(), 1, 1))
 
 
-def disagreements(plan: Plan, folder: Path, names: Iterable[str]) -> Iterator[Diagnostic]:
-    """Where files of a compiled folder say something else than the plan; each file is told once."""
+def disagreements(
+    plan: Plan, folder: Path, names: Iterable[str], by_value: Iterable[str]
+) -> Iterator[Diagnostic]:
+    """Where files of a compiled folder say something else than the plan; each file is told once.
+
+    Those in `by_value` are compared with what this version writes, the others by the meaning of commands.
+    """
     disagreeing = [*agreement.findings(plan, folder, names), *broker_files.findings(plan, folder, names)]
     yield from disagreeing
     told = {each.place.file for each in disagreeing if each.place is not None}
-    rest = [name for name in names if (folder / name).as_posix() not in told]
+    rest = [name for name in names if name in {*by_value} and (folder / name).as_posix() not in told]
     yield from documents.findings(plan, folder, rest, variables(plan))
 
 

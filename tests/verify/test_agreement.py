@@ -69,7 +69,7 @@ def compiled(tmp_path_factory) -> tuple[Plan, Path]:
 
 def disagreements(plan: Plan, build: Path) -> list[Diagnostic]:
     names = [path.relative_to(build).as_posix() for path in build.rglob("*") if path.is_file()]
-    found = [*files.disagreements(plan, build, names)]
+    found = [*files.disagreements(plan, build, names, names)]
     assert {each.name for each in found} == {"file-disagrees"}
     return found
 

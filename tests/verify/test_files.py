@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from places import EXAMPLES
 from tools import needs
 
+from policycompiler import __version__
 from policycompiler.compiler import compile_workload
 from policycompiler.output import manifest_file, write
 from policycompiler.plan import Plan
@@ -90,6 +93,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for 
         ("systemd/shop-celery.target", b"[Unit]\n\xff\xfe", "not UTF-8 text"),
         ("manifest.json", b"\xff", "`manifest.json` is not readable"),
         ("manifest.json", b"[]", "`manifest.json` is not readable"),
+        ("manifest.json", b'{"files": ["a"]}', "`manifest.json` is not readable"),
     ],
 )
 def test_a_file_that_no_reader_should_get_is_a_finding(compiled, build, file, content, message):
@@ -98,3 +102,17 @@ def test_a_file_that_no_reader_should_get_is_a_finding(compiled, build, file, co
         path.unlink()
     found = [each for each in files.findings(compiled[0], build) if each.name == "file-refused"]
     assert [message in each.message for each in found] == [True]
+
+
+@pytest.mark.parametrize(("version", "expected"), [("0", set()), (__version__, {"routing.json"})])
+def test_an_unchanged_file_of_another_version_may_have_another_form(
+    compiled, build, version, expected, monkeypatch
+):
+    monkeypatch.setattr("policycompiler.reality.checkers.CHECKERS", ())
+    manifest = json.loads((build / "manifest.json").read_text("utf-8"))
+    text = (build / "routing.json").read_text("utf-8").replace('"format": 1', '"format": 0')
+    (build / "routing.json").write_text(text, "utf-8")
+    manifest["version"] = version
+    manifest["files"]["routing.json"] = sha256(text.encode()).hexdigest()
+    (build / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert {file for name, file in told(compiled[0], build) if name == "file-disagrees"} == expected
