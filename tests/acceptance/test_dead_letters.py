@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from compiled import configured_app, write_configuration
 from kombu import Connection, Queue
 from processes import running, wait_until
-from servers import rabbitmq_server, redis_server
+from servers import RABBITMQ, rabbitmq_server, redis_server
 from workloads import workload
 
 from policycompiler.cli import cli
@@ -116,6 +116,12 @@ REASONS["quorum"] = {**REASONS["classic"], "shop.late.die_again": "delivery_limi
 
 
 @pytest.fixture(scope="module")
+def newer_rabbitmq_url(tmp_path_factory) -> Iterator[str]:
+    with rabbitmq_server(tmp_path_factory.mktemp("newer"), RABBITMQ[1]) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
 def rabbitmq_url(tmp_path_factory) -> Iterator[str]:
     with rabbitmq_server(tmp_path_factory.mktemp("rabbitmq")) as url:
         yield url
@@ -181,9 +187,18 @@ def send_all(app, kind):
         producer.publish(b"{", content_type="application/json", content_encoding="utf-8", **to)
 
 
-@pytest.mark.parametrize("kind", ["redis", "classic", "quorum"])
-def test_each_end_of_a_task_leaves_the_letter_that_is_declared(kind, request, tmp_path, monkeypatch):
-    url = request.getfixturevalue("redis_url" if kind == "redis" else "rabbitmq_url")
+@pytest.mark.parametrize(
+    ("kind", "broker"),
+    [
+        ("redis", "redis_url"),
+        ("classic", "rabbitmq_url"),
+        ("quorum", "rabbitmq_url"),
+        ("classic", "newer_rabbitmq_url"),
+        ("quorum", "newer_rabbitmq_url"),
+    ],
+)
+def test_each_end_of_a_task_leaves_the_letter_that_is_declared(kind, broker, request, tmp_path, monkeypatch):
+    url = request.getfixturevalue(broker)
     options = {"global_keyprefix": "shop:"} if kind == "redis" else {}
     wanted = REASONS[kind]
     done = tmp_path / "done"
