@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TypeAlias
 
-from policycompiler import load
+from policycompiler import __version__, load
 from policycompiler.compiler import Compilation
 from policycompiler.diagnostics import Diagnostic
 from policycompiler.findings.judge import judge_reality
@@ -54,7 +54,7 @@ def verify(
 
 def of_files(folder: Path, *, require_all: bool) -> Source:
     """The readers of the files of a compiled folder."""
-    return lambda plan: files.findings(plan, folder, require_all=require_all)
+    return lambda plan: files.findings(plan, folder, __version__, require_all=require_all)
 
 
 def of_code(

@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from policycompiler import __version__
 from policycompiler.diagnostics import Diagnostic, Place, error, info
 from policycompiler.plan import APP, Plan
 from policycompiler.reality import checkers
@@ -39,12 +38,12 @@ _PLACEHOLDERS = {"broker_url_variable": "memory://", "result_backend_variable": 
 """Addresses for the variables that the settings read: nothing connects to them."""
 
 
-def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator[Diagnostic]:
-    """What is wrong with a compiled folder. Raises `OSError` without a manifest."""
+def findings(plan: Plan, folder: Path, version: str, *, require_all: bool = False) -> Iterator[Diagnostic]:
+    """What is wrong with a compiled folder, says this version. Raises `OSError` without a manifest."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
         hashes: dict[str, str] = dict(manifest["files"].items())
-        version = manifest.get("version")
+        same_version = manifest.get("version") == version
     except (ValueError, LookupError, TypeError, AttributeError) as unread:
         place = Place((folder / MANIFEST).as_posix(), 1, 1)
         message = f"`{MANIFEST}` is not readable: {' '.join(str(unread).split())}"
@@ -75,7 +74,7 @@ def findings(plan: Plan, folder: Path, *, require_all: bool = False) -> Iterator
             (), problem.text, help="compile again; if that does not help, report a bug", place=place
         )
     # Another version may write the same plan in another form.
-    yield from disagreements(plan, folder, there, there if version == __version__ else changed)
+    yield from disagreements(plan, folder, there, there if same_version else changed)
     for program, files in sorted(report.missing.items()):
         kind = CHECKER_REQUIRED if require_all else CHECKER_MISSING
         message = f"`{program}` is not installed, so nothing judged {listed(dict.fromkeys(files))}"

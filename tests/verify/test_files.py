@@ -35,7 +35,7 @@ def build(compiled, tmp_path) -> Path:
 
 
 def told(plan: Plan, folder: Path, **more) -> set[tuple[str, str]]:
-    found = files.findings(plan, folder, **more)
+    found = files.findings(plan, folder, __version__, **more)
     return {(each.name, Path(each.place.file).relative_to(folder).as_posix()) for each in found}
 
 
@@ -100,7 +100,7 @@ def test_a_file_that_no_reader_should_get_is_a_finding(compiled, build, file, co
     (build / file).write_bytes(content)
     for path in build.rglob("*.tests.yaml"):
         path.unlink()
-    found = [each for each in files.findings(compiled[0], build) if each.name == "file-refused"]
+    found = [each for each in files.findings(compiled[0], build, __version__) if each.name == "file-refused"]
     assert [message in each.message for each in found] == [True]
 
 
