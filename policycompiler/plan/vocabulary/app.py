@@ -19,6 +19,14 @@ def _installed(name: str, says: str) -> Key:
 FACTS = (
     Key(
         "app",
+        "metric_sources",
+        Type.TEXTS,
+        ChangeKind.ALERT,
+        readers(Reader.ALERT),
+        "sources of metrics that Prometheus scrapes, best first",
+    ),
+    Key(
+        "app",
         "service",
         Type.TEXT,
         _INSTALLATION,

@@ -6,12 +6,14 @@ from policycompiler.policies.policy import Policy
 from policycompiler.policies.watching import (
     alerts,
     critical_tasks,
+    metric_sources,
     priority_monitoring,
     runbooks,
     task_events,
 )
 
 DECIDERS: tuple[Policy, ...] = (
+    metric_sources,
     task_events,
     alerts,
     critical_tasks,
