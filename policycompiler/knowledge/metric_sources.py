@@ -16,7 +16,11 @@ class Source:
 
     `job` is the job of Prometheus that scrapes it, and `label` is its name in sentences. `broker` is the
     transport whose server it measures, None if it measures Celery. A source that `reads_events` needs a
-    broker that transports task events.
+    broker that transports task events. One that is `in_workers` runs in the processes of the service, and its
+    series have the label `service`. `queue_job` scrapes the metrics of single queues, if another job does.
+    `matchers` is the parameter of the policy `alerts` with the labels of its series.
+    `alert_prefix` begins the names of alerts on the broker. One that `fails_with_broker` has no metrics while
+    the broker is down.
     """
 
     name: str
@@ -24,28 +28,52 @@ class Source:
     job: str
     broker: str | None
     reads_events: bool
+    in_workers: bool = False
+    queue_job: str = ""
+    matchers: str
+    alert_prefix: str = ""
+    fails_with_broker: bool = False
 
 
 TELEMETRY = Source(
     name="telemetry",
     label="the telemetry of this service",
     job="celery-telemetry",
+    matchers="telemetry_matchers",
     broker=None,
     reads_events=False,
+    in_workers=True,
 )
 CELERY_EXPORTER = Source(
-    name="celery-exporter", label="celery-exporter", job="celery-exporter", broker=None, reads_events=True
+    name="celery-exporter",
+    label="celery-exporter",
+    job="celery-exporter",
+    fails_with_broker=True,
+    matchers="exporter_matchers",
+    broker=None,
+    reads_events=True,
 )
-FLOWER = Source(name="flower", label="Flower", job="flower", broker=None, reads_events=True)
+FLOWER = Source(
+    name="flower", label="Flower", job="flower", matchers="flower_matchers", broker=None, reads_events=True
+)
 REDIS_EXPORTER = Source(
-    name="redis-exporter", label="redis_exporter", job="redis", broker="redis", reads_events=False
+    name="redis-exporter",
+    label="redis_exporter",
+    job="redis",
+    matchers="broker_matchers",
+    broker="redis",
+    alert_prefix="RedisBroker",
+    reads_events=False,
 )
 RABBITMQ = Source(
     name="rabbitmq",
     label="the Prometheus plugin of RabbitMQ",
     job="rabbitmq",
+    matchers="broker_matchers",
     broker="rabbitmq",
+    alert_prefix="RabbitMQ",
     reads_events=False,
+    queue_job="rabbitmq-detailed",
 )
 
 SOURCES: Mapping[str, Source] = MappingProxyType(

@@ -275,7 +275,7 @@ def test_prometheus_takes_the_rules(build):
     for name in ("rules", "tests"):
         assert yaml.safe_load((build / f"prometheus/shop.{name}.yaml").read_text("utf-8"))
     found = subprocess.run(
-        [needs("promtool"), "check", "rules", build / "prometheus/shop.rules.yaml"],
+        [needs("promtool"), "check", "rules", build / "prometheus/shop.queues.rules.yaml"],
         capture_output=True,
         text=True,
         check=False,

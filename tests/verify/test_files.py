@@ -54,7 +54,7 @@ def test_every_reader_accepts_what_was_compiled(compiled):
         ("shellcheck", "launch/search.sh", "exec celery", "cd $HOME\nexec celery"),
         ("systemd-analyze", "systemd/shop-beat.service", "Restart=", "Restrat="),
         ("supervisord", "supervisor/shop.conf", "autorestart=true", "autorestart=perhaps"),
-        ("promtool", "prometheus/shop.rules.yaml", "expr: ", "exrp: "),
+        ("promtool", "prometheus/shop.queues.rules.yaml", "expr: ", "exrp: "),
     ],
 )
 def test_each_reader_refuses_a_broken_file(compiled, build, tool, file, old, new):
@@ -68,7 +68,7 @@ def test_each_reader_refuses_a_broken_file(compiled, build, tool, file, old, new
 
 def test_a_failing_unit_test_of_the_rules_is_a_finding(compiled, build):
     needs("promtool")
-    path = build / "prometheus/shop.rules.yaml"
+    path = build / "prometheus/shop.queues.rules.yaml"
     text = path.read_text("utf-8")
     path.write_text(text.replace("expr: ", "expr: vector(1) or ", 1), encoding="utf-8")
     assert "file-refused" in {name for name, file in told(compiled[0], build) if file.endswith("tests.yaml")}
@@ -89,7 +89,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for 
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("prometheus/shop.rules.yaml", BOMB.encode(), "aliases of YAML"),
+        ("prometheus/shop.queues.rules.yaml", BOMB.encode(), "aliases of YAML"),
         ("systemd/shop-celery.target", b"[Unit]\n\xff\xfe", "not UTF-8 text"),
         ("manifest.json", b"\xff", "`manifest.json` is not readable"),
         ("manifest.json", b"[]", "`manifest.json` is not readable"),

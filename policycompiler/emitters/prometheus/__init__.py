@@ -1,7 +1,6 @@
 """Prometheus alert rules, and promtool unit tests that prove when each fires and stays silent.
 
-The rules need Prometheus 2.42 or later. The job of celery-exporter is `celery-exporter`. The job of the
-broker's exporter is `redis` or `rabbitmq`. An answer of celery-exporter takes at least 2 s: scrape it every
+The rules need Prometheus 2.42 or later. An answer of celery-exporter takes at least 2 s: scrape it every
 30 s with a timeout of 15 s.
 
 Labels and annotations of a rule are Go templates, so this module escapes texts of the plan. It also adds a
@@ -12,103 +11,60 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from types import MappingProxyType
 
 from policycompiler.emitters.base import OutputFile, Reading, yaml_text
-from policycompiler.emitters.prometheus.cases import (
-    STEP_SECONDS,
+from policycompiler.emitters.prometheus.alert import Alert, read
+from policycompiler.emitters.prometheus.courses import (
     Course,
-    courses,
+    Kind,
     steps_between_evaluations,
     steps_until_all_fire,
 )
-from policycompiler.emitters.prometheus.expressions import Alert, duration, expression
+from policycompiler.emitters.prometheus.kinds import KINDS
+from policycompiler.emitters.prometheus.series import duration
 from policycompiler.plan import APP, Plan, Scope
 
 ID = "prometheus"
 
-_TOPICS: Mapping[str, str] = MappingProxyType(
-    {
-        "CeleryExporterDown": "monitoring",
-        "CeleryBrokerDown": "monitoring",
-        "CeleryQueueNoConsumer": "queues",
-        "CeleryQueueBacklog": "queues",
-        "CeleryQueueStalled": "queues",
-        "CeleryWorkersBelowMinimum": "workers",
-        "CeleryTaskFailureRate": "tasks",
-        "CeleryTaskNewFailure": "tasks",
-        "CeleryBeatDown": "schedules",
-        "CeleryScheduleMissed": "schedules",
-    }
-)
-_INHIBITION: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "CeleryExporterDown": {"inhibits": "service"},
-        "CeleryBrokerDown": {"inhibits": "service"},
-        "CeleryQueueNoConsumer": {"inhibits": "worker"},
-        "CeleryBeatDown": {"inhibits": "schedule"},
-        "CeleryQueueBacklog": {"inhibited_by": "worker"},
-        "CeleryQueueStalled": {"inhibited_by": "worker"},
-        "CeleryWorkersBelowMinimum": {"inhibited_by": "worker"},
-        "CeleryScheduleMissed": {"inhibited_by": "schedule"},
-    }
-)
-"""Which alerts inhibit which others: one lost worker sends one page."""
-_HOW_TO_INHIBIT = """\
-# To get one page for each cause, set group_by: [app, worker] in Alertmanager, and:
-#   inhibit_rules:
-#   - source_matchers: ['inhibits="service"']
-#     target_matchers: ['inhibits!="service"']
-#     equal: [app]
-#   - source_matchers: ['inhibits="worker"']
-#     target_matchers: ['inhibited_by=~"worker|schedule"']
-#     equal: [app, worker]
-#   - source_matchers: ['inhibits="schedule"']
-#     target_matchers: ['inhibited_by="schedule"']
-#     equal: [app]
-"""
-
-_WHOLE = '{{ printf "%.0f" $value }}'
-_VALUE_SENTENCES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "CeleryBrokerDown": ("The scrape target is {}.", "{{ $labels.instance }}"),
-        "CeleryQueueBacklog": ("Messages in the queue now: {}.", _WHOLE),
-        "CeleryQueueStalled": ("Messages in the queue now: {}.", _WHOLE),
-        "CeleryWorkersBelowMinimum": ("Worker processes now: {}.", _WHOLE),
-        "CeleryTaskFailureRate": ("Failure rate now: {}.", "{{ $value | humanizePercentage }}"),
-        "CeleryTaskNewFailure": ("Failed task: {}.", "{{ $labels.name }}"),
-    }
-)
+_TOPICS = ("monitoring", "broker", "queues", "waits", "workers", "tasks", "objectives", "schedules")
+"""The groups of rules. Each has a file of rules and one of tests, so that promtool has less to evaluate."""
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
     """The rules and their tests; nothing when the plan has no alerts."""
     if not plan.scopes("alert"):
         return
-    yield _rules_file(Reading(plan))
-    # With schedules of days, promtool would evaluate all other tests only once an hour.
-    rare = [scope for scope in plan.scopes("alert") if _TOPICS[plan.text(scope, "alert")] == "schedules"]
-    often = [scope for scope in plan.scopes("alert") if scope not in rare]
-    for name, scopes in (("tests", often), ("schedules.tests", rare)):
+    for topic in _TOPICS:
+        scopes = [scope for scope in plan.scopes("alert") if _kind(plan, scope).topic == topic]
         if scopes:
-            yield _tests_file(Reading(plan), name, scopes)
+            yield _rules_file(Reading(plan), topic, scopes)
+            yield _tests_file(Reading(plan), topic, scopes)
 
 
-def _rules_file(plan: Reading) -> OutputFile:
+def _kind(plan: Plan, scope: Scope) -> Kind:
+    return KINDS[plan.text(scope, "alert")]
+
+
+def _rules_file(plan: Reading, topic: str, scopes: Sequence[Scope]) -> OutputFile:
     service = plan.text(APP, "service")
     heading = (
         f"# Alerts of the service {service}, generated by policycompiler. Change the workload instead.\n"
         f"# Sources of metrics: {', '.join(plan.texts(APP, 'metric_sources'))}.\n"
     )
-    text = heading + _HOW_TO_INHIBIT + yaml_text(rules(plan))
-    return plan.file(f"prometheus/{service}.rules.yaml", text)
+    missing = plan.get(APP, "alerts_without_source")
+    if isinstance(missing, dict):
+        unseen = sorted((name, what) for name, what in missing.items() if KINDS[name].topic == topic)
+        heading += "".join(f"# No {name}: no source measures {what}.\n" for name, what in unseen)
+    group = _group(service, topic, [_alert(plan, service, scope) for scope in scopes])
+    return plan.file(f"prometheus/{service}.{topic}.rules.yaml", heading + yaml_text({"groups": [group]}))
 
 
-def _tests_file(plan: Reading, name: str, scopes: Sequence[Scope]) -> OutputFile:
+def _tests_file(plan: Reading, topic: str, scopes: Sequence[Scope]) -> OutputFile:
     service = plan.text(APP, "service")
     alerts = [_alert(plan, service, scope) for scope in scopes]
-    heading = f"# Run in this folder: promtool test rules {service}.{name}.yaml\n"
-    return plan.file(f"prometheus/{service}.{name}.yaml", heading + yaml_text(_tests(service, alerts)))
+    path = f"prometheus/{service}.{topic}.tests.yaml"
+    heading = f"# Run in this folder: promtool test rules {service}.{topic}.tests.yaml\n"
+    return plan.file(path, heading + yaml_text(_tests(f"{service}.{topic}", alerts)))
 
 
 def template_text(text: str) -> str:
@@ -125,54 +81,37 @@ def _alert(plan: Plan, service: str, scope: Scope) -> Alert:
     if "queue" in labels and (workers := plan.get(Scope("queue", labels["queue"]), "workers")):
         assert isinstance(workers, list)
         labels["worker"] = ",".join(map(str, workers))
-    labels |= _INHIBITION.get(plan.text(scope, "alert"), {})
-    matchers = plan.get(scope, "matchers")
-    name = plan.text(scope, "alert")
-    return Alert(
-        name=name,
-        queue=labels.get("queue", ""),
-        labels=labels,
-        for_seconds=int(plan.number(scope, "for_seconds")),
-        threshold=_number(plan, scope, "threshold"),
-        window_seconds=int(_number(plan, scope, "window_seconds")),
-        minimum=int(_number(plan, scope, "minimum")),
-        summary=plan.text(scope, "summary"),
-        description=plan.text(scope, "description"),
-        transport=plan.text(APP, "broker_transport") if name == "CeleryBrokerDown" else "",
-        task=labels.get("task", ""),
-        other_tasks=tuple(plan.texts(scope, "other_tasks")) if plan.find(scope, "other_tasks") else (),
-        earlier_names=tuple(plan.texts(scope, "earlier_names")) if plan.find(scope, "earlier_names") else (),
-        runbook=str(plan.get(scope, "runbook") or ""),
-        tasks=tuple(plan.texts(scope, "tasks")) if plan.find(scope, "tasks") else (),
-        matchers={name: str(each) for name, each in matchers.items()} if isinstance(matchers, dict) else {},
-    )
-
-
-def _number(plan: Plan, scope: Scope, key: str) -> float:
-    return plan.number(scope, key) if plan.find(scope, key) else 0
+    labels["source"] = ",".join(plan.texts(scope, "sources"))
+    bound = plan.number_if_any(scope, "bound_seconds")
+    if bound is not None:
+        labels["bound"] = f"{bound:g}s"
+    kind = _kind(plan, scope)
+    if kind.inhibits:
+        labels["inhibits"] = kind.inhibits
+    if kind.inhibited_by:
+        labels["inhibited_by"] = ",".join(kind.inhibited_by)
+    return read(plan, scope, labels)
 
 
 def rules(plan: Plan) -> dict[str, object]:
     """The groups of alert rules, as Prometheus reads them."""
     service = plan.text(APP, "service")
     alerts = [_alert(plan, service, scope) for scope in plan.scopes("alert")]
-    groups: dict[str, list[dict[str, object]]] = {topic: [] for topic in _TOPICS.values()}
+    groups: dict[str, list[Alert]] = {topic: [] for topic in _TOPICS}
     for alert in alerts:
-        groups[_TOPICS[alert.name]].append(_rule(alert))
-    return {
-        "groups": [
-            {"name": f"policycompiler-{service}-{topic}", "rules": found}
-            for topic, found in groups.items()
-            if found
-        ]
-    }
+        groups[KINDS[alert.name].topic].append(alert)
+    return {"groups": [_group(service, topic, found) for topic, found in groups.items() if found]}
+
+
+def _group(service: str, topic: str, alerts: Sequence[Alert]) -> dict[str, object]:
+    return {"name": f"policycompiler-{service}-{topic}", "rules": [_rule(alert) for alert in alerts]}
 
 
 def _rule(alert: Alert) -> dict[str, object]:
-    sentence, template = _VALUE_SENTENCES.get(alert.name, ("", ""))
+    sentence, template = KINDS[alert.name].says
     return {
         "alert": alert.name,
-        "expr": expression(alert),
+        "expr": KINDS[alert.name].expression(alert),
         "for": duration(alert.for_seconds),
         "labels": {name: template_text(value) for name, value in alert.labels.items()},
         "annotations": {
@@ -187,12 +126,12 @@ def _description(text: str, sentence: str, value: str) -> str:
     return f"{text} {sentence.format(value)}" if sentence else text
 
 
-def _tests(service: str, alerts: Sequence[Alert]) -> dict[str, object]:
+def _tests(name: str, alerts: Sequence[Alert]) -> dict[str, object]:
     by_name = groupby(sorted(alerts, key=_name), key=_name)
     every = steps_between_evaluations(alerts)
     return {
-        "rule_files": [f"{service}.rules.yaml"],
-        "evaluation_interval": duration(every * STEP_SECONDS),
+        "rule_files": [f"{name}.rules.yaml"],
+        "evaluation_interval": duration(every * alerts[0].minute_seconds),
         "tests": [test for _, group in by_name for test in _tests_of(list(group), every)],
     }
 
@@ -203,11 +142,11 @@ def _name(alert: Alert) -> str:
 
 def _tests_of(alerts: Sequence[Alert], every: int) -> Iterator[dict[str, object]]:
     """The promtool tests of alerts with one name: each course of events, for all their queues."""
-    name, steps = alerts[0].name, steps_until_all_fire(alerts, every)
-    soonest = min(alert.for_seconds for alert in alerts) - STEP_SECONDS
+    name, steps, step = alerts[0].name, steps_until_all_fire(alerts, every), alerts[0].minute_seconds
+    soonest = min(alert.for_seconds for alert in alerts) - step
     cases: dict[str, list[tuple[Alert, Course]]] = {}
     for alert in alerts:
-        for course in courses(alert, steps):
+        for course in KINDS[name].courses(alert, steps):
             cases.setdefault(course.name, []).append((alert, course))
     for case, together in cases.items():
         fired = [
@@ -216,21 +155,21 @@ def _tests_of(alerts: Sequence[Alert], every: int) -> Iterator[dict[str, object]
             if course.fires is not None
         ]
         series = {series: values for _, course in together for series, values in course.series.items()}
-        checks = [{"eval_time": duration(steps * STEP_SECONDS), "alertname": name, "exp_alerts": fired}]
+        checks = [{"eval_time": duration(steps * step), "alertname": name, "exp_alerts": fired}]
         if soonest >= 0:
             checks.insert(0, {"eval_time": duration(soonest), "alertname": name, "exp_alerts": []})
         yield {
             "name": f"{name} {case}",
-            "interval": duration(STEP_SECONDS),
+            "interval": duration(step),
             "input_series": [{"series": series, "values": values} for series, values in series.items()],
             "alert_rule_test": checks,
         }
 
 
 def _fired(alert: Alert, labels: Mapping[str, str], value: str) -> dict[str, object]:
-    sentence, _ = _VALUE_SENTENCES.get(alert.name, ("", ""))
+    sentence, _ = KINDS[alert.name].says
     return {
-        "exp_labels": {**alert.labels, **labels},
+        "exp_labels": {**labels, **alert.labels},
         "exp_annotations": {
             "summary": alert.summary,
             "description": _description(alert.description, sentence, value),

@@ -15,14 +15,18 @@ KEYS = (
         names_queues=True
     ),
     _key("team", Type.TEXT, "team that receives the alert, or null", nullable=True),
-    _key("severity", Type.TEXT, "`critical` or `warning`"),
+    _key("severity", Type.TEXT, "`critical`, `warning` or `info`"),
     _key(
         "for_seconds", Type.NUMBER, "how long the condition must be true before the alert fires", Unit.SECONDS
     ),
     _key("threshold", Type.NUMBER, "threshold in the expression, if it has one"),
+    _key("sources", Type.TEXTS, "sources of metrics that the expression reads"),
+    _key("nodes", Type.TEXTS, "host parts of the node names of workers, with `*` for what follows"),
+    _key("bound_seconds", Type.NUMBER, "bound of the histogram that the expression compares", Unit.SECONDS),
+    _key("short_window_seconds", Type.NUMBER, "second, shorter window of the expression", Unit.SECONDS),
     _key("window_seconds", Type.NUMBER, "time window of the expression", Unit.SECONDS),
     _key("minimum", Type.NUMBER, "minimum number of runs for the alert to fire, if it has one"),
-    _key("tasks", Type.TEXTS, "for alerts on schedules: tasks that beat sends")._replace(mirror=True),
+    _key("tasks", Type.TEXTS, "tasks that the alert is about, if they are several")._replace(mirror=True),
     _key("other_tasks", Type.TEXTS, "tasks that other alerts watch"),
     _key("schedule", Type.TEXT, "schedule that the alert watches"),
     _key("task", Type.TEXT, "for an alert about a single task: name of the task"),
@@ -30,7 +34,7 @@ KEYS = (
     _key(
         "matchers",
         Type.MAPPING,
-        "labels that select the series of this service, if the policy file sets them",
+        "labels that select the series of this service in each source, if the policy file sets them",
     ),
     _key("summary", Type.TEXT, "annotation: summary"),
     _key("description", Type.TEXT, "annotation: description")._replace(mirror=True),

@@ -19,6 +19,23 @@ def _installed(name: str, says: str) -> Key:
 FACTS = (
     Key(
         "app",
+        "alerts_without_source",
+        Type.MAPPING,
+        ChangeKind.ALERT,
+        readers(Reader.ALERT),
+        "alerts that no source of metrics can show, and what none of them measures",
+    ),
+    Key(
+        "app",
+        "alert_minute_seconds",
+        Type.NUMBER,
+        ChangeKind.ALERT,
+        readers(Reader.ALERT),
+        "length of a minute in the times of all alerts, if it is not 60 s",
+        Unit.SECONDS,
+    ),
+    Key(
+        "app",
         "metric_sources",
         Type.TEXTS,
         ChangeKind.ALERT,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from policycompiler.policies.policy import Policy
 from policycompiler.policies.watching import (
     alerts,
-    critical_tasks,
     metric_sources,
     priority_monitoring,
     runbooks,
@@ -16,7 +15,6 @@ DECIDERS: tuple[Policy, ...] = (
     metric_sources,
     task_events,
     alerts,
-    critical_tasks,
     runbooks,
 )
 

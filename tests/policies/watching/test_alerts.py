@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from typing import cast
 
 import pytest
 from plans import plan_of
-from tools import needs
 from workloads import Found, after, compiled, workload
 
 from policycompiler.compiler import compile_workload
 from policycompiler.diagnostics import Diagnostic
-from policycompiler.emitters import prometheus
 from policycompiler.model import Workload
 from policycompiler.plan import (
     Constant,
@@ -40,8 +37,10 @@ PLAN: Mapping[str, Keys] = {
         "broker_transport": "redis",
         "longest_run_seconds": 432,
         "task_send_sent_event": True,
+        "metric_sources": ["celery-exporter", "redis-exporter"],
     },
     "queue:mail": {
+        "tasks": ["shop.mail.send"],
         "queue_wait_seconds": 1,
         "latency": "interactive",
         "owner": "storefront",
@@ -56,6 +55,8 @@ PLAN: Mapping[str, Keys] = {
         "replicas": 2,
         "stop_timeout_seconds": 36,
         "task_events": True,
+        "node_name": "worker@mailer",
+        "prefetch_multiplier": 1,
     },
     "task:shop.mail.send": {
         "queue": "mail",
@@ -103,21 +104,87 @@ def names(scopes: Mapping[str, Keys]) -> set[str]:
     return {scope.name for scope in decided(scopes).scopes("alert")}
 
 
-def test_each_queue_that_runs_here_has_its_alerts_and_the_app_has_two():
+OF_SERVICE = {
+    "CeleryBrokerDown",
+    "CeleryExporterDown:celery-exporter",
+    "CeleryExporterDown:redis-exporter",
+    "CeleryTaskUnregistered",
+    "CeleryWorkerLost",
+    "RedisBrokerEvicting",
+    "RedisBrokerMemoryCritical",
+    "RedisBrokerMemoryHigh",
+    "RedisBrokerNoMaxmemory",
+    "RedisBrokerUnsafePolicy",
+}
+OF_RUNS = {
+    "CeleryQueueDrainTime:mail",
+    "CeleryQueueDrainTimeCritical:mail",
+    "CeleryQueueStalled:mail",
+    "CeleryTaskErrorBudgetFast:mail",
+    "CeleryTaskErrorBudgetSlow:mail",
+    "CeleryTaskFailureRate:mail",
+    "CeleryTaskKilled:mail",
+    "CeleryTaskRuntimeHigh:mail:5",
+}
+
+
+def test_each_queue_that_runs_here_has_its_alerts_and_the_app_has_its_own():
     assert names(PLAN) == {
-        "CeleryExporterDown",
-        "CeleryBrokerDown",
+        *OF_SERVICE,
+        *OF_RUNS,
         "CeleryQueueNoConsumer:mail",
         "CeleryQueueBacklog:mail",
-        "CeleryQueueStalled:mail",
+        "CeleryQueueGrowing:mail",
+        "CeleryQueueMetricMissing:mail",
         "CeleryWorkersBelowMinimum:mail",
-        "CeleryTaskFailureRate:mail",
     }
+
+
+OF_TELEMETRY = {
+    "CeleryPlansDiffer",
+    "CeleryQueueWaitBudgetFast:mail",
+    "CeleryQueueWaitBudgetSlow:mail",
+    "CeleryQueueWaitHigh:mail",
+    "CeleryTelemetryDown",
+}
+
+
+def test_the_telemetry_adds_the_wait_and_needs_no_events():
+    sources: list[Value] = ["telemetry", "celery-exporter", "redis-exporter"]
+    silent = changed(app={"metric_sources": sources, "task_send_sent_event": False})
+    # Its bounds are the declared ones.
+    own = {name.replace(":mail:5", ":mail:3") for name in names(PLAN)}
+    assert names(silent) == own | OF_TELEMETRY
+    plan = decided(silent)
+    assert plan.value(Scope("alert", "CeleryQueueStalled:mail"), "sources") == [
+        "celery-exporter",
+        "telemetry",
+    ]
+
+
+def test_alerts_without_a_source_are_in_the_plan():
+    told = decided(PLAN).value(Scope("app", ""), "alerts_without_source")
+    assert set(told) == {name.partition(":")[0] for name in OF_TELEMETRY} | {"CeleryUnackedHigh"} - {
+        "CeleryUnackedHigh"
+    }
+    assert told["CeleryQueueWaitHigh"] == "the wait in a queue"
+
+
+def test_a_policy_file_that_names_sources_hears_what_they_cannot_show(tmp_path):
+    (tmp_path / "workload.yaml").write_text(workload("tasks: {shop.a: {queue: q, runtime: 60s}}"))
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\nparameters: {metric-sources: {sources: [celery-exporter, redis-exporter]}}\n"
+    )
+    made = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml")
+    (found,) = made.diagnostics
+    assert found.name == "alert-without-source"
+    assert "CeleryQueueWaitHigh" in found.message
+    assert found.help == "name one of these sources in the policy file: telemetry"
 
 
 @pytest.mark.parametrize("transport", ["sqs", "filesystem", "memory"])
 def test_there_are_no_alerts_where_the_exporter_sees_nothing(transport):
-    scopes = changed(app={"broker_transport": transport})
+    scopes = changed(app={"broker_transport": transport, "metric_sources": None})
     assert decisions(scopes) == []
     (finding,) = proposals(scopes)
     assert (finding.name, finding.path) == ("alert-missing", ("broker", "transport"))
@@ -167,7 +234,7 @@ def test_events_that_a_policy_turns_off_are_not():
     ids=["external", "broadcast", "no worker", "no replica"],
 )
 def test_a_queue_is_left_out_when_it_is(changes):
-    assert names(changed(**changes)) == {"CeleryExporterDown", "CeleryBrokerDown"}
+    assert names(changed(**changes)) == OF_SERVICE
 
 
 @pytest.mark.parametrize(
@@ -176,23 +243,26 @@ def test_a_queue_is_left_out_when_it_is(changes):
     ids=["workers", "senders"],
 )
 def test_alerts_that_count_starts_and_failures_are_left_out_without_events_of(changes):
-    missing = {"CeleryQueueStalled:mail", "CeleryTaskFailureRate:mail"}
-    assert names(PLAN) - names(changed(**changes)) == missing
+    assert names(PLAN) - names(changed(**changes)) == OF_RUNS
 
 
 def test_an_alert_has_the_keys_that_its_expression_needs():
     plan = decided(PLAN)
-    common = {"alert", "queue", "team", "severity", "for_seconds", "summary", "description"}
+    common = {"alert", "queue", "team", "severity", "for_seconds", "summary", "description", "sources"}
     own = {scope.name.partition(":")[0]: set(plan.keys(scope)) - common for scope in plan.scopes("alert")}
-    assert own == {
+    share = {"threshold", "minimum", "window_seconds"}
+    for name, keys in {
         "CeleryExporterDown": set(),
-        "CeleryBrokerDown": set(),
         "CeleryQueueNoConsumer": set(),
         "CeleryQueueBacklog": {"threshold"},
         "CeleryQueueStalled": {"window_seconds"},
         "CeleryWorkersBelowMinimum": {"minimum", "window_seconds"},
-        "CeleryTaskFailureRate": {"threshold", "minimum", "window_seconds"},
-    }
+        "CeleryTaskFailureRate": share,
+        "CeleryTaskErrorBudgetFast": {*share, "short_window_seconds"},
+        "CeleryTaskRuntimeHigh": {*share, "bound_seconds", "tasks"},
+        "CeleryWorkerLost": {"nodes", "window_seconds"},
+    }.items():
+        assert own[name] == keys, name
     assert all(common <= set(plan.keys(scope)) for scope in plan.scopes("alert"))
 
 
@@ -321,24 +391,24 @@ def severities(scopes: Mapping[str, Keys]) -> dict[str, Value]:
 
 def test_only_a_queue_that_promises_a_start_within_a_minute_calls_somebody():
     urgent = severities(PLAN)
-    assert {name for name, severity in urgent.items() if severity == "critical"} == {
-        "CeleryExporterDown",
-        "CeleryBrokerDown",
+    patient = severities(changed(queue__mail={"queue_wait_seconds": 900}))
+    pages, still = (
+        {name for name, severity in found.items() if severity == "critical"} for found in (urgent, patient)
+    )
+    assert pages - still == {
         "CeleryQueueNoConsumer",
         "CeleryQueueStalled",
+        "CeleryQueueDrainTimeCritical",
+        "CeleryTaskErrorBudgetFast",
     }
-    patient = severities(changed(queue__mail={"queue_wait_seconds": 900}))
-    assert {name for name, severity in patient.items() if severity == "critical"} == {
-        "CeleryExporterDown",
-        "CeleryBrokerDown",
-    }
-    assert set(urgent.values()) == set(patient.values()) == {"critical", "warning"}
+    assert {"CeleryExporterDown", "CeleryBrokerDown"} <= still
+    assert set(urgent.values()) == {"critical", "warning", "info"}
 
 
 def test_the_team_is_the_queues_owner_or_nobody():
     assert value(PLAN, "CeleryQueueStalled:mail", "team") == "storefront"
     assert value(changed(queue__mail={"owner": None}), "CeleryQueueStalled:mail", "team") is None
-    assert value(PLAN, "CeleryExporterDown", "team") is None
+    assert value(PLAN, "CeleryBrokerDown", "team") is None
 
 
 def test_every_origin_is_a_setting_of_the_plan_or_a_constant():
@@ -358,33 +428,8 @@ def test_it_stands_too_early_when_the_workers_are_not_decided():
         decisions(changed(worker__mailer={"stop_timeout_seconds": None}))
 
 
-@pytest.mark.parametrize("transport", ["redis", "rabbitmq"])
-def test_promtool_proves_the_alerts(transport, tmp_path):
-    batch = {**PLAN["queue:mail"], "queue_wait_seconds": 900, "owner": None, "workers": ["reporter"]}
-    reporter = {**PLAN["worker:mailer"], "queues": ["reports"], "stop_timeout_seconds": 31134}
-    report = {"queue": "reports", "longest_run_seconds": 31104, "rate_mean_per_second": 0.001}
-    scopes = changed(
-        app={"broker_transport": transport},
-        queue__reports=batch,
-        worker__reporter=reporter,
-        task__report=report,
-    )
-    paths = []
-    for file in prometheus.emit(decided(scopes)):
-        path = tmp_path / file.path
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(file.text, "utf-8")
-        paths.append(str(path))
-    rules, tests = paths
-    for command in (["check", "rules", "--lint=all", "--lint-fatal", rules], ["test", "rules", tests]):
-        done = subprocess.run(
-            [needs("promtool"), *command], capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
 BEATEN: Mapping[str, Keys] = {
-    "beat": {"scheduler": "celery.beat:PersistentScheduler"},
+    "beat": {"scheduler": "celery.beat:PersistentScheduler", "max_interval_seconds": 30},
     "schedule:often": {"task": "shop.mail.send", "every_seconds": 300},
     "schedule:nightly": {
         "task": "shop.mail.send",
@@ -404,13 +449,29 @@ BEATEN: Mapping[str, Keys] = {
 def test_beat_and_each_schedule_are_watched_for_longer_than_their_longest_gap():
     plan = {**PLAN, **BEATEN}
     found = {name for name in names(plan) if name.startswith(("CeleryBeat", "CelerySchedule"))}
-    assert found == {"CeleryBeatDown", "CeleryScheduleMissed:often", "CeleryScheduleMissed:nightly"}
+    of_schedules = {
+        f"{name}:{schedule}"
+        for name in ("CeleryScheduleMissed", "CeleryScheduleUnsuccessful")
+        for schedule in ("often", "nightly")
+    }
+    assert found == {"CeleryBeatDown", *of_schedules}
     # Five minutes and the slack; from Friday to Monday, the promise and the slack.
     assert value(plan, "CeleryBeatDown", "for_seconds") == 900
     assert value(plan, "CeleryScheduleMissed:nightly", "for_seconds") == 3 * 86400 + 660
     # A schedule that is new has its whole interval, from the first evaluation of the rule on.
     assert value(plan, "CeleryScheduleMissed:nightly", "window_seconds") == 600
     assert value(plan, "CeleryBeatDown", "severity") == "critical"
+    # And six seconds for the run, in the same minute.
+    assert value(plan, "CeleryScheduleUnsuccessful:nightly", "for_seconds") == 3 * 86400 + 660
+
+
+def test_the_telemetry_shows_beat_and_each_send():
+    sources: list[Value] = ["telemetry", "redis-exporter"]
+    plan = {**changed(app={"metric_sources": sources, "task_send_sent_event": False}), **BEATEN}
+    # Beat wakes every 30 s, and two scrapes may fail.
+    assert value(plan, "CeleryBeatDown", "window_seconds") == 120
+    assert value(plan, "CeleryScheduleNotSent:often", "window_seconds") == 900
+    assert value(plan, "CeleryScheduleNotSent:often", "sources") == ["telemetry"]
 
 
 def test_a_schedule_of_a_task_that_a_pattern_declares_is_watched():
@@ -475,8 +536,9 @@ def test_a_policy_file_sets_selectors_numbers_and_severities(tmp_path):
     def of(name: str, key: str) -> Value:
         return made.plan.value(Scope("alert", name), key)
 
-    assert of("CeleryBrokerDown", "matchers") == {"job": "redis-shop"}
-    assert of("CeleryQueueStalled:q", "matchers") == {"job": "exporters", "cluster": "eu"}
+    of_exporter = {"job": "exporters", "cluster": "eu"}
+    assert of("CeleryBrokerDown", "matchers") == {"redis-exporter": {"job": "redis-shop"}}
+    assert of("CeleryQueueStalled:q", "matchers") == {"celery-exporter": of_exporter}
     assert of("CeleryQueueBacklog:q", "severity") == "info"
     assert of("CeleryBeatDown", "severity") == "page"
     assert of("CeleryQueueNoConsumer:q", "severity") == "warning"
@@ -489,9 +551,24 @@ def test_a_policy_file_sets_selectors_numbers_and_severities(tmp_path):
     assert [origin.path for origin in setting.origins] == [
         ("parameters", "alerts", "severities", "CeleryQueueBacklog")
     ]
-    rules = next(file.text for file in made.files if file.path.endswith(".rules.yaml"))
+    rules = "".join(file.text for file in made.files if file.path.endswith(".rules.yaml"))
     assert 'redis_up{job=\\"redis-shop\\"}' in rules
     assert 'celery_queue_length{job=\\"exporters\\", cluster=\\"eu\\", queue_name=\\"q\\"}' in rules
+
+
+def test_a_shorter_minute_shortens_all_times(tmp_path):
+    (tmp_path / "workload.yaml").write_text(workload("tasks: {shop.a: {queue: q}}"))
+    (tmp_path / "policy.yaml").write_text("version: 1\nparameters: {alerts: {minute: 2}}\n")
+    long = compile_workload([tmp_path / "workload.yaml"]).plan
+    short = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml").plan
+    times = [
+        (setting.value, short.value(setting.scope, setting.key))
+        for setting in long
+        if setting.scope.kind == "alert" and setting.key in {"for_seconds", "window_seconds"}
+    ]
+    assert len(times) > 20
+    assert all(of_short * 30 == of_long for of_long, of_short in times)
+    assert short.value(Scope("app", ""), "alert_minute_seconds") == 2
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from workloads import Found, after
 
-from policycompiler.policies.watching import critical_tasks
+from policycompiler.policies.watching import alerts
 
 CRITICAL = "tasks: {shop.a: {critical: true, queue: q, owner: payments}}"
 SCOPE = "alert:CeleryTaskNewFailure:shop.a"
@@ -13,7 +13,11 @@ SIGNAL = "report failures in the application, for instance with a task_failure s
 
 
 def test_it_decides_an_alert_whole():
-    decided = {address: value for address, (value, _) in after(critical_tasks, CRITICAL).decided.items()}
+    decided = {
+        address: value
+        for address, (value, _) in after(alerts, CRITICAL).decided.items()
+        if address.startswith(SCOPE)
+    }
     assert decided == {
         f"{SCOPE}/alert": "CeleryTaskNewFailure",
         f"{SCOPE}/description": (
@@ -24,6 +28,7 @@ def test_it_decides_an_alert_whole():
         f"{SCOPE}/for_seconds": 0,
         f"{SCOPE}/queue": "q",
         f"{SCOPE}/severity": "critical",
+        f"{SCOPE}/sources": ["celery-exporter"],
         f"{SCOPE}/summary": "Task shop.a failed",
         f"{SCOPE}/task": "shop.a",
         f"{SCOPE}/team": "payments",
@@ -33,13 +38,13 @@ def test_it_decides_an_alert_whole():
 
 def test_a_pattern_leaves_out_what_has_an_entry_of_its_own():
     fragment = "tasks: {shop.*: {critical: true}, shop.a: , shop.b.*: , other.c: }"
-    decided = after(critical_tasks, fragment).decided
+    decided = after(alerts, fragment).decided
     assert decided["alert:CeleryTaskNewFailure:shop.*/other_tasks"][0] == ["shop.a", "shop.b.*"]
 
 
 def test_runs_under_an_earlier_name_count_too():
     fragment = "tasks: {shop.a: {critical: true, renamed_from: [shop.old]}}"
-    assert after(critical_tasks, fragment).decided[f"{SCOPE}/earlier_names"][0] == ["shop.old"]
+    assert after(alerts, fragment).decided[f"{SCOPE}/earlier_names"][0] == ["shop.old"]
 
 
 TEAMS = {
@@ -51,7 +56,7 @@ TEAMS = {
 
 @pytest.mark.parametrize(("fragment", "team"), TEAMS.values(), ids=TEAMS)
 def test_it_calls(fragment, team):
-    assert after(critical_tasks, fragment).decided[f"{SCOPE}/team"][0] == team
+    assert after(alerts, fragment).decided[f"{SCOPE}/team"][0] == team
 
 
 STAYS_SILENT = {
@@ -66,8 +71,8 @@ REFUSES = {
             "critical-unwatched",
             "2:28",
             (
-                "each failure of shop.a matters, but no alert can see one: celery-exporter "
-                "does not support sqs"
+                "each failure of shop.a matters, but no alert can see one: no source of metrics "
+                "counts failures"
             ),
             SIGNAL,
         ),
@@ -86,13 +91,13 @@ REFUSES = {
 
 @pytest.mark.parametrize("fragment", STAYS_SILENT.values(), ids=STAYS_SILENT)
 def test_it_stays_silent(fragment):
-    outcome = after(critical_tasks, fragment)
-    assert outcome.decided == {}
+    outcome = after(alerts, fragment)
+    assert not any(address.startswith(SCOPE) for address in outcome.decided)
     assert outcome.findings == []
 
 
 @pytest.mark.parametrize(("fragment", "finding"), REFUSES.values(), ids=REFUSES)
 def test_it_refuses(fragment, finding):
-    outcome = after(critical_tasks, fragment)
-    assert outcome.findings == [finding]
-    assert outcome.decided == {}
+    outcome = after(alerts, fragment)
+    assert finding in outcome.findings
+    assert not any(address.startswith(SCOPE) for address in outcome.decided)

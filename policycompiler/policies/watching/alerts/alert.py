@@ -1,11 +1,13 @@
-"""Parts that all alerts have: severity, team, and the decisions of one alert."""
+"""Parts that all alerts have: sources, severity, team, and the decisions of one alert."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from policycompiler.knowledge.metric_sources import SOURCES
+from policycompiler.knowledge.signals import SIGNALS, Signal, source_of
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Value
 from policycompiler.policies.watching.alerts.tuned import NAME, Parameters, origin
 from policycompiler.quantities import duration
@@ -16,8 +18,20 @@ PAGE = "critical"
 """The alert pages a person."""
 TICKET = "warning"
 """A person looks at the alert in office hours."""
+NOTE = "info"
+"""Nobody is called; the alert explains others."""
 NO_TEAM = None
 """Neither the queue nor the service declares an owner."""
+MINUTE_SECONDS = 60
+"""All times of alerts are whole minutes."""
+_TIMES = ("for_seconds", "window_seconds", "short_window_seconds")
+_OF_RUNS = frozenset(
+    {
+        *(Signal.STARTED, Signal.SUCCEEDED, Signal.FAILED, Signal.RETRIED, Signal.KILLED),
+        *(Signal.RUN, Signal.WAIT, Signal.SENT),
+    }
+)
+"""Signals that sources with events know only from events."""
 
 
 class Choice(NamedTuple):
@@ -28,14 +42,54 @@ class Choice(NamedTuple):
     origins: tuple[Origin, ...]
 
 
+class Unseen(NamedTuple):
+    """An alert that no source can show, and what none of them measures."""
+
+    alert: str
+    signal: Signal
+
+
+Found: TypeAlias = Decision | Unseen
+
+
+class About(NamedTuple):
+    """What an alert is about: a queue or the service, more closely a task or schedule, and its scope's name.
+
+    The owner of `closely` gets the alert, else the owner of the queue or of the service. `shown` is another
+    queue whose messages count, such as the one with the dead letters.
+    """
+
+    queue: Scope | None = None
+    closely: tuple[Scope, ...] = ()
+    suffix: str = ""
+    shown: str = ""
+
+    def scope(self, alert: str) -> Scope:
+        """The scope of an alert."""
+        subject = self.suffix or (
+            self.closely[0].name if self.closely else self.queue.name if self.queue else ""
+        )
+        return Scope("alert", f"{alert}:{subject}" if subject else alert)
+
+
 def constant(name: str, value: Value, because: str) -> Choice:
     """The choice of a constant, whatever the plan says."""
     return Choice(value, because, (Constant(name, value),))
 
 
+def tuned_choice(tuned: Parameters, key: str, because: str) -> Choice:
+    """The choice of a parameter."""
+    return Choice(getattr(tuned, key), because, (origin(tuned, key),))
+
+
 def patience(tuned: Parameters, because: str) -> Choice:
     """The shortest time that a problem must last."""
     return Choice(minutes(tuned.patience), because, (origin(tuned, "patience"),))
+
+
+def at_once(because: str) -> Choice:
+    """No patience: the problem does not go away by waiting."""
+    return constant("AT_ONCE", 0, because)
 
 
 def severity(plan: Plan, queue: Scope, tuned: Parameters) -> Choice:
@@ -66,62 +120,126 @@ def span(choice: Choice) -> str:
     return duration(choice.value)
 
 
+def sources(plan: Plan) -> list[str]:
+    """The sources that Prometheus scrapes, best first."""
+    return plan.texts(APP, "metric_sources") if plan.find(APP, "metric_sources") else []
+
+
 def decide(
     plan: Plan,
     alert: str,
-    queue: Scope | None,
+    about: About,
+    signals: Sequence[Signal],
     choices: Mapping[str, Choice],
-    summary: str,
-    description: str,
+    texts: tuple[str, str],
     tuned: Parameters,
     *,
-    about: Sequence[Scope] = (),
-) -> Iterator[Decision]:
-    """All decisions of one alert; `queue` is None for an alert on the whole service.
+    measured: Sequence[str] = (),
+) -> Iterator[Found]:
+    """All decisions of one alert, if its sources measure all that it compares.
 
-    The first of `about` names it instead of the queue. The owner of one of `about` gets it, else the owner of
-    the queue or of the service.
+    `texts` are its summary and its description. `measured` are sources that the alert itself is about.
     """
-    if queue is None:
-        scope, cause = Scope("alert", alert), Derived(APP, "broker_transport")
-        because = "celery-exporter supports this transport"
-    else:
-        scope, cause = (
-            Scope("alert", f"{alert}:{(about[0] if about else queue).name}"),
-            Derived(queue, "workers"),
-        )
-        because = "a worker of this service consumes the queue"
-    choices = {**choices, **_told(tuned, alert)}
-    team, whose, of_team = _team(plan, queue, about)
-    numbers = tuple(Derived(scope, key) for key in choices)
+    chosen = [*measured]
+    for signal in signals:
+        found = source_of(signal, sources(plan))
+        if found is None:
+            yield Unseen(alert, signal)
+            return
+        if SOURCES[found].reads_events and signal in _OF_RUNS and not _tells_of_runs(plan, about.queue):
+            return
+        chosen.append(found)
+    scope, queue = about.scope(alert), about.queue
+    because, cause = _cause(plan, queue)
+    named: Mapping[str, Choice] | None = {}
+    if "task" not in choices and "tasks" not in choices:
+        named = _named(plan, queue, signals, chosen)
+    if named is None:
+        return
+    given = {**choices, **named, **_told(tuned, alert, chosen)}
+    whole = _scaled(given, tuned)
+    team, whose, of_team = _team(plan, queue, about.closely)
+    sourced: Value = [*dict.fromkeys(chosen)]
     yield Decision(scope, "alert", alert, because, (cause,))
-    yield Decision(scope, "queue", queue.name if queue else None, because, (cause,))
+    shown = about.shown or (queue.name if queue else None)
+    yield Decision(scope, "queue", shown, because, (cause,))
+    measure = "these sources measure what the alert compares"
+    yield Decision(scope, "sources", sourced, measure, (Derived(APP, "metric_sources"),))
     yield Decision(scope, "team", team, whose, of_team)
-    for key, (value, why, origins) in choices.items():
+    for key, (value, why, origins) in whole.items():
         yield Decision(scope, key, value, why, origins)
+    summary, description = texts
     yield Decision(scope, "summary", summary, "the summary names the problem", (cause,))
     because = "the description gives the alert's numbers and the first step"
-    yield Decision(scope, "description", description, because, numbers)
+    numbers = tuple(Derived(scope, key) for key in given)
+    yield Decision(scope, "description", description, because, numbers or (cause,))
 
 
-def _told(tuned: Parameters, alert: str) -> dict[str, Choice]:
+def _cause(plan: Plan, queue: Scope | None) -> tuple[str, Derived]:
+    if queue is None:
+        return "the sources of metrics show it", Derived(APP, "metric_sources")
+    if plan.find(queue, "workers") and plan.texts(queue, "workers"):
+        return "a worker of this service consumes the queue", Derived(queue, "workers")
+    return "the queue belongs to this service", Derived(queue, "external")
+
+
+def _tells_of_runs(plan: Plan, queue: Scope | None) -> bool:
+    """Whether events report each start and end, and the queue, which only the sent event names."""
+    if plan.get(APP, "task_send_sent_event") is not True:
+        return False
+    workers = plan.texts(queue, "workers") if queue is not None else []
+    return all(plan.value(Scope("worker", name), "task_events") for name in workers)
+
+
+def _named(
+    plan: Plan, queue: Scope | None, signals: Sequence[Signal], chosen: Sequence[str]
+) -> dict[str, Choice] | None:
+    """The tasks of a queue, for metrics that have no label for the queue; None if it has no tasks."""
+    metrics = (SIGNALS[source][signal] for signal, source in zip(signals, chosen, strict=True))
+    if queue is None or all(each.queue or not each.task for each in metrics):
+        return {}
+    names: Value = [*plan.texts(queue, "tasks")]
+    because = "the source does not name the queue of a task"
+    return {"tasks": Choice(names, because, (Derived(queue, "tasks"),))} if names else None
+
+
+def _scaled(choices: Mapping[str, Choice], tuned: Parameters) -> dict[str, Choice]:
+    """The choices with shorter minutes, if the policy file sets them."""
+    if tuned.minute == MINUTE_SECONDS:
+        return dict(choices)
+    scaled = dict(choices)
+    for key in _TIMES:
+        if key in choices:
+            value, because, origins = choices[key]
+            assert isinstance(value, int)
+            shorter = value * tuned.minute // MINUTE_SECONDS
+            scaled[key] = Choice(shorter, because, (*origins, origin(tuned, "minute")))
+    return scaled
+
+
+def _told(tuned: Parameters, alert: str, chosen: Sequence[str]) -> dict[str, Choice]:
     """What the policy file sets for an alert: its severity, and labels that select this service."""
     told = {}
     if alert in tuned.severities:
         path = ("parameters", NAME, "severities", alert)
         found: Value = tuned.severities[alert]
         told["severity"] = Choice(found, "the policy file sets this severity", (Parameter(path, found),))
-    key = "broker_matchers" if alert == "CeleryBrokerDown" else "exporter_matchers"
-    matchers: Value = dict(getattr(tuned, key))
+    matchers, origins = dict[str, Value](), list[Origin]()
+    for source in dict.fromkeys(chosen):
+        key = SOURCES[source].matchers
+        labels: Value = dict(getattr(tuned, key))
+        if labels:
+            matchers[source] = labels
+            origins.append(Parameter(("parameters", NAME, key), labels))
     if matchers:
         whose = "these labels select the metrics of this service"
-        told["matchers"] = Choice(matchers, whose, (Parameter(("parameters", NAME, key), matchers),))
+        told["matchers"] = Choice(matchers, whose, tuple(origins))
     return told
 
 
-def _team(plan: Plan, queue: Scope | None, about: Sequence[Scope]) -> tuple[Value, str, tuple[Origin, ...]]:
+def _team(plan: Plan, queue: Scope | None, closely: Sequence[Scope]) -> tuple[Value, str, tuple[Origin, ...]]:
     """The team of an alert: the owner of its subject, else of the queue, else of the service."""
-    for scope in about:
+    for scope in closely:
         if plan.find(scope, "owner"):
             return plan.value(scope, "owner"), f"this team owns the {scope.kind}", (Derived(scope, "owner"),)
     if queue is not None and plan.find(queue, "owner"):

@@ -5,8 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope
-from policycompiler.policies.watching.alerts.alert import TICKET, Choice, constant, decide, minutes, span
+from policycompiler.knowledge.signals import Signal
+from policycompiler.plan import Constant, Derived, Origin, Plan, Scope
+from policycompiler.policies.watching.alerts.alert import (
+    TICKET,
+    About,
+    Choice,
+    Found,
+    at_once,
+    constant,
+    decide,
+    minutes,
+    patience,
+    severity,
+    span,
+    tuned_choice,
+)
 from policycompiler.policies.watching.alerts.first_steps import look
 from policycompiler.policies.watching.alerts.queues import Queue, positive
 from policycompiler.policies.watching.alerts.tuned import Parameters, origin
@@ -15,10 +29,25 @@ from policycompiler.quantities import duration
 ASSUMED_RUN_SECONDS = 10
 """For tasks without a declared run time, in this alert only. Most runs are shorter: tickets come early."""
 
+GROWTH_WINDOW_SECONDS = 900
+"""Thirty scrapes: a slope over fewer is noise."""
+RATE_WINDOW_SECONDS = 300
+"""Ten scrapes."""
+DRAIN_FACTOR = 2
+"""Twice the latency target: the next message is late, too."""
+DRAIN_FACTOR_CRITICAL = 8
+"""Four times as late as the ticket."""
+LEAST_DRAIN_SECONDS = 60
+"""Two scrapes: a shorter time cannot be measured."""
+UNACKED_FACTOR = 1.5
+"""Messages that have just been acknowledged are still counted."""
+SEEN_SECONDS = 900
+"""How long an alert fires after an event: people see it, and it ends before the next shift."""
+
 _ASSUMED_RUN = Constant("ASSUMED_RUN_SECONDS", ASSUMED_RUN_SECONDS)
 
 
-def backlog(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
+def backlog(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
     """The workers cannot start the waiting messages within the latency target."""
     promise = plan.number(queue.scope, "queue_wait_seconds")
     slots, slot_origins = _slots(plan, queue)
@@ -34,7 +63,144 @@ def backlog(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
         f"of {duration(promise)}. {look(plan)}"
     )
     summary = f"Queue {queue.scope.name} misses its latency target"
-    yield from decide(plan, "CeleryQueueBacklog", queue.scope, choices, summary, description, tuned)
+    signals = (Signal.LENGTH,)
+    about = About(queue.scope)
+    yield from decide(plan, "CeleryQueueBacklog", about, signals, choices, (summary, description), tuned)
+    yield from _growing(plan, queue, threshold, tuned)
+
+
+def _growing(plan: Plan, queue: Queue, backlog: Choice, tuned: Parameters) -> Iterator[Found]:
+    """The queue grows towards its backlog."""
+    assert isinstance(backlog.value, int)
+    half = max(1, backlog.value // 2)
+    because = f"half of its backlog of {backlog.value} messages is early enough"
+    choices = {
+        "severity": constant("TICKET", TICKET, "the queue is not late yet"),
+        "for_seconds": _patience(plan, queue, tuned),
+        "window_seconds": constant(
+            "GROWTH_WINDOW_SECONDS", GROWTH_WINDOW_SECONDS, "a burst of a few minutes is no trend"
+        ),
+        "threshold": Choice(half, because, backlog.origins),
+    }
+    name = queue.scope.name
+    description = (
+        f"Queue {name} holds more than {half} messages and has grown for {span(choices['for_seconds'])}. "
+        f"At {backlog.value} it misses its latency target. {look(plan)}"
+    )
+    summary = f"Queue {name} grows"
+    about = About(queue.scope)
+    yield from decide(
+        plan, "CeleryQueueGrowing", about, (Signal.LENGTH,), choices, (summary, description), tuned
+    )
+
+
+def drain_time(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
+    """At the present rate of starts, the last message starts much later than promised."""
+    for alert, factor, urgent in (
+        ("CeleryQueueDrainTime", DRAIN_FACTOR, False),
+        ("CeleryQueueDrainTimeCritical", DRAIN_FACTOR_CRITICAL, True),
+    ):
+        wait = Derived(queue.scope, "queue_wait_seconds")
+        promise = plan.number(wait.scope, wait.key)
+        factors = Constant("DRAIN_FACTOR_CRITICAL" if urgent else "DRAIN_FACTOR", factor)
+        because = (
+            f"{factor} times the latency target of {duration(promise)}, "
+            f"at least {duration(LEAST_DRAIN_SECONDS)}"
+        )
+        limit = max(LEAST_DRAIN_SECONDS, factor * promise)
+        least = Constant("LEAST_DRAIN_SECONDS", LEAST_DRAIN_SECONDS)
+        choices = {
+            "severity": severity(plan, queue.scope, tuned)
+            if urgent
+            else constant("TICKET", TICKET, "the workers still start runs"),
+            "for_seconds": patience(tuned, "a burst that ends by then needs no help"),
+            "threshold": Choice(limit, because, (wait, factors, least)),
+            "minimum": tuned_choice(tuned, "backlog_floor", "fewer messages are no backlog"),
+            "window_seconds": constant(
+                "RATE_WINDOW_SECONDS", RATE_WINDOW_SECONDS, "a window of ten scrapes shows the present rate"
+            ),
+        }
+        name = queue.scope.name
+        description = (
+            f"At the present rate, the workers of queue {name} need more than {duration(limit)} to start the "
+            f"messages that it holds. Its latency target is {duration(promise)}. {look(plan)}"
+        )
+        summary = f"Queue {name} drains too slowly"
+        signals = (Signal.LENGTH, Signal.STARTED)
+        yield from decide(plan, alert, About(queue.scope), signals, choices, (summary, description), tuned)
+
+
+def metric_missing(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
+    """No source knows the queue, so its other alerts cannot fire."""
+    choices = {
+        "severity": constant("TICKET", TICKET, "the queue itself may be well"),
+        "for_seconds": patience(tuned, "a source that has just started knows no queue yet"),
+    }
+    name = queue.scope.name
+    description = (
+        f"No metric shows the length of queue {name}, so its backlog alert cannot fire. "
+        f"First: compare the queues that the exporter names with routing.json (celery-exporter: `-Q`)."
+    )
+    summary = f"Queue {name} is not measured"
+    signals = (Signal.LENGTH,)
+    about = About(queue.scope)
+    yield from decide(
+        plan, "CeleryQueueMetricMissing", about, signals, choices, (summary, description), tuned
+    )
+
+
+def unacked(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
+    """Workers hold more messages than they can have prefetched; with a countdown they may hold any number."""
+    waits = any(positive(plan, task, "max_countdown_seconds") for task in queue.tasks)
+    held, origins = 0.0, list[Origin]()
+    for worker in queue.workers:
+        slots, multiplier = Derived(worker, "concurrency"), plan.get(worker, "prefetch_multiplier")
+        width = plan.get(worker, "concurrency")
+        if not isinstance(width, int) or not isinstance(multiplier, int) or multiplier < 1:
+            return
+        held += width * multiplier * plan.number(worker, "replicas")
+        origins += (slots, Derived(worker, "prefetch_multiplier"), Derived(worker, "replicas"))
+    if waits or not held:
+        return
+    threshold = math.ceil(UNACKED_FACTOR * held)
+    because = f"the workers reserve {held:.0f} messages at most"
+    choices = {
+        "severity": constant("TICKET", TICKET, "the workers still start runs"),
+        "for_seconds": Choice(
+            minutes(3 * tuned.patience), "three times as long as other problems", (origin(tuned, "patience"),)
+        ),
+        "threshold": Choice(threshold, because, (*origins, Constant("UNACKED_FACTOR", UNACKED_FACTOR))),
+    }
+    name = queue.scope.name
+    description = (
+        f"Workers hold more than {threshold} messages of queue {name}, but reserve {held:.0f} at most. "
+        f"Tasks with a countdown, or processes that hang, hold the others. {look(plan)}"
+    )
+    summary = f"Workers hold too many messages of queue {name}"
+    about = About(queue.scope)
+    yield from decide(
+        plan, "CeleryUnackedHigh", about, (Signal.UNACKED,), choices, (summary, description), tuned
+    )
+
+
+def dead_letters(plan: Plan, queue: Scope, tuned: Parameters) -> Iterator[Found]:
+    """The dead-letter queue of a queue has got more messages."""
+    dead = plan.text(queue, "dead_letter_queue")
+    choices = {
+        "severity": constant("TICKET", TICKET, "a dead letter is kept until somebody looks at it"),
+        "for_seconds": at_once("a dead letter does not go away by waiting"),
+        "window_seconds": constant("SEEN_SECONDS", SEEN_SECONDS, "people have 15 min to see the alert"),
+    }
+    description = (
+        f"Dead-letter queue {dead} has more messages than {span(choices['window_seconds'])} ago. "
+        "Their tasks failed for good, and nothing runs them again. "
+        "First: policycompiler dead-letters list. Then: replay or drop."
+    )
+    summary = f"Queue {queue.name} has new dead letters"
+    about = About(queue, suffix=dead, shown=dead)
+    yield from decide(
+        plan, "CeleryDeadLetterGrowth", about, (Signal.LENGTH,), choices, (summary, description), tuned
+    )
 
 
 def _patience(plan: Plan, queue: Queue, tuned: Parameters) -> Choice:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.knowledge import pools
-from policycompiler.plan import Constant, Decision, Derived, Origin, Plan
+from policycompiler.knowledge.signals import Signal
+from policycompiler.plan import Constant, Derived, Origin, Plan
 from policycompiler.plan.processes import fewest
 from policycompiler.policies.watching.alerts.alert import (
     TICKET,
+    About,
     Choice,
+    Found,
     constant,
     decide,
     minutes,
@@ -32,7 +35,7 @@ WORKERS_SEEN_WITHIN_SECONDS = 180
 """A worker that misses one query of celery-exporter is counted again within six scrapes."""
 
 
-def no_consumer(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
+def no_consumer(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
     """No worker consumes the queue, although one should without load."""
     if not queue.replicas:
         return
@@ -46,10 +49,11 @@ def no_consumer(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decisio
         f"{start(plan, queue.workers)}"
     )
     summary = f"No worker consumes queue {queue.scope.name}"
-    yield from decide(plan, "CeleryQueueNoConsumer", queue.scope, choices, summary, description, tuned)
+    about, signals = About(queue.scope), (Signal.WORKERS,)
+    yield from decide(plan, "CeleryQueueNoConsumer", about, signals, choices, (summary, description), tuned)
 
 
-def below_minimum(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decision]:
+def below_minimum(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
     """Fewer worker processes consume the queue than its workers have replicas, at least."""
     if not queue.replicas:
         return
@@ -69,7 +73,10 @@ def below_minimum(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Decis
         f"{span(choices['for_seconds'])}. {start(plan, queue.workers)}"
     )
     summary = f"Queue {queue.scope.name} has too few worker processes"
-    yield from decide(plan, "CeleryWorkersBelowMinimum", queue.scope, choices, summary, description, tuned)
+    about, signals = About(queue.scope), (Signal.WORKERS,)
+    yield from decide(
+        plan, "CeleryWorkersBelowMinimum", about, signals, choices, (summary, description), tuned
+    )
 
 
 def _waits_for_runs(plan: Plan, stop: Derived) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -14,16 +14,49 @@ from policycompiler.policies.policy import parameter
 NAME = "alerts"
 
 AlertName = Literal[
-    "CeleryExporterDown",
-    "CeleryBrokerDown",
-    "CeleryQueueNoConsumer",
-    "CeleryQueueBacklog",
-    "CeleryQueueStalled",
-    "CeleryWorkersBelowMinimum",
-    "CeleryTaskFailureRate",
     "CeleryBeatDown",
+    "CeleryBrokerDown",
+    "CeleryDeadLetterGrowth",
+    "CeleryExporterDown",
+    "CeleryPayloadTooLarge",
+    "CeleryPlansDiffer",
+    "CeleryQueueBacklog",
+    "CeleryQueueDrainTime",
+    "CeleryQueueDrainTimeCritical",
+    "CeleryQueueGrowing",
+    "CeleryQueueMetricMissing",
+    "CeleryQueueNoConsumer",
+    "CeleryQueueStalled",
+    "CeleryQueueWaitBudgetFast",
+    "CeleryQueueWaitBudgetSlow",
+    "CeleryQueueWaitHigh",
     "CeleryScheduleMissed",
+    "CeleryScheduleNotSent",
+    "CeleryScheduleUnsuccessful",
+    "CeleryTaskErrorBudgetFast",
+    "CeleryTaskErrorBudgetSlow",
+    "CeleryTaskFailureRate",
+    "CeleryTaskKilled",
+    "CeleryTaskNewFailure",
+    "CeleryTaskRetryStorm",
+    "CeleryTaskRuntimeHigh",
+    "CeleryTaskUnregistered",
+    "CeleryTelemetryDown",
+    "CeleryUnackedHigh",
+    "CeleryWorkerLost",
+    "CeleryWorkersBelowMinimum",
+    "RabbitMQDiskAlarm",
+    "RabbitMQMemoryAlarm",
+    "RabbitMQMemoryHigh",
+    "RabbitMQUnroutable",
+    "RedisBrokerEvicting",
+    "RedisBrokerMemoryCritical",
+    "RedisBrokerMemoryHigh",
+    "RedisBrokerNoMaxmemory",
+    "RedisBrokerUnsafePolicy",
 ]
+
+Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Parameters(PolicyParameters):
@@ -37,6 +70,12 @@ class Parameters(PolicyParameters):
         default_factory=dict,
         description="labels that select this service's broker; the default is the job of its exporter only",
     )
+    telemetry_matchers: dict[LabelName, Text] = Field(
+        default_factory=dict, description="labels that select the telemetry of this service, besides its name"
+    )
+    flower_matchers: dict[LabelName, Text] = Field(
+        default_factory=dict, description="labels that select this service's Flower, besides its job"
+    )
     severities: dict[AlertName, AlertSeverity] = Field(
         default_factory=dict, description="the severity of each named alert; other alerts keep their own"
     )
@@ -49,11 +88,32 @@ class Parameters(PolicyParameters):
     backlog_floor: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         10, description="a queue with fewer messages has no backlog"
     )
-    failed_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+    failed_share: Share = Field(
         0.05, description="an alert fires when a larger share of a queue's runs fails"
     )
     least_runs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        20, description="the alert on failed runs needs at least this many runs"
+        20, description="an alert on a share of runs needs at least this many runs"
+    )
+    late_share: Share = Field(
+        0.05, description="an alert fires when a larger share of runs starts late or takes too long"
+    )
+    retried_share: Share = Field(
+        0.5, description="an alert fires when a larger share of a queue's runs are retries"
+    )
+    wait_objective: Annotated[float, Field(ge=0.94, lt=1)] = Field(
+        0.99, description="the share of runs that must start within the latency target, over 30 days"
+    )
+    success_objective: Annotated[float, Field(ge=0.94, lt=1)] = Field(
+        0.99, description="the share of runs that must succeed, over 30 days"
+    )
+    memory_share: Share = Field(
+        0.8, description="an alert fires when the broker uses a larger share of its memory limit"
+    )
+    memory_critical_share: Share = Field(
+        0.95, description="an alert pages when the broker uses a larger share of its memory limit"
+    )
+    minute: Annotated[int, Field(ge=1, le=60)] = Field(
+        60, description="seconds of a minute in the times of all alerts; fewer only to try the alerts out"
     )
     schedule_slack: PositiveDuration = Field(
         600, description="how late a scheduled task may start before its schedule is missed"

@@ -1,0 +1,94 @@
+"""An alert as the plan decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from policycompiler.plan import APP, Plan, Scope
+
+MINUTE_SECONDS = 60
+"""All times of alerts are whole minutes."""
+
+
+class Alert(NamedTuple):
+    """An alert in the plan. An unused number is 0, an unused text is empty.
+
+    `sources` are those whose metrics the rule reads, best first, and `matchers` has the labels that select
+    this service's series in each of them. A `job` among them replaces the default job. `task` is a name or a
+    pattern. The pattern does not include `other_tasks`, but runs with `earlier_names` count. `tasks` are all
+    tasks of an alert on several.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    sources: tuple[str, ...]
+    for_seconds: int
+    summary: str
+    description: str
+    service: str = ""
+    queue: str = ""
+    schedule: str = ""
+    task: str = ""
+    other_tasks: tuple[str, ...] = ()
+    earlier_names: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    threshold: float = 0
+    minimum: int = 0
+    window_seconds: int = 0
+    short_window_seconds: int = 0
+    bound_seconds: float = 0
+    runbook: str = ""
+    matchers: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    minute_seconds: int = MINUTE_SECONDS
+
+
+def read(plan: Plan, scope: Scope, labels: Mapping[str, str]) -> Alert:
+    """An alert with the labels of its rule."""
+    matchers = plan.get(scope, "matchers")
+    return Alert(
+        name=plan.text(scope, "alert"),
+        labels=labels,
+        sources=_texts(plan, scope, "sources"),
+        for_seconds=int(_number(plan, scope, "for_seconds")),
+        summary=plan.text(scope, "summary"),
+        description=plan.text(scope, "description"),
+        service=plan.text(APP, "service"),
+        queue=_text(plan, scope, "queue"),
+        schedule=_text(plan, scope, "schedule"),
+        task=_text(plan, scope, "task"),
+        other_tasks=_texts(plan, scope, "other_tasks"),
+        earlier_names=_texts(plan, scope, "earlier_names"),
+        tasks=_texts(plan, scope, "tasks"),
+        nodes=_texts(plan, scope, "nodes"),
+        threshold=_number(plan, scope, "threshold"),
+        minimum=int(_number(plan, scope, "minimum")),
+        window_seconds=int(_number(plan, scope, "window_seconds")),
+        short_window_seconds=int(_number(plan, scope, "short_window_seconds")),
+        bound_seconds=_number(plan, scope, "bound_seconds"),
+        runbook=_text(plan, scope, "runbook"),
+        matchers=_matchers(matchers) if isinstance(matchers, dict) else {},
+        minute_seconds=int(plan.number_if_any(APP, "alert_minute_seconds") or MINUTE_SECONDS),
+    )
+
+
+def _text(plan: Plan, scope: Scope, key: str) -> str:
+    return str(plan.get(scope, key) or "")
+
+
+def _texts(plan: Plan, scope: Scope, key: str) -> tuple[str, ...]:
+    return tuple(plan.texts(scope, key)) if plan.find(scope, key) else ()
+
+
+def _number(plan: Plan, scope: Scope, key: str) -> float:
+    return plan.number(scope, key) if plan.find(scope, key) else 0
+
+
+def _matchers(given: Mapping[str, object]) -> dict[str, dict[str, str]]:
+    return {
+        source: {name: str(value) for name, value in labels.items()}
+        for source, labels in given.items()
+        if isinstance(labels, dict)
+    }

@@ -1,0 +1,277 @@
+"""Alerts on runs: late, failed, killed, retried too often, or too slow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from policycompiler.emitters.prometheus.alert import Alert
+from policycompiler.emitters.prometheus.courses import (
+    NO_LABELS,
+    SHARE,
+    TASK,
+    Course,
+    Kind,
+    counted,
+    growing,
+    steady,
+)
+from policycompiler.emitters.prometheus.series import (
+    TASK_NAME,
+    Series,
+    bucket,
+    duration,
+    increase,
+    increased,
+    metric,
+    named,
+    series,
+)
+from policycompiler.knowledge.signals import Signal
+
+_MANY = 1000
+"""More runs in each step than any alert needs."""
+
+
+def _late_share(alert: Alert, seconds: int) -> str:
+    waits = series(alert, Signal.WAIT)
+    in_time = waits.suffixed("_bucket", le=bucket(alert.bound_seconds))
+    return f"1 - {increase(in_time, seconds)} / {increase(waits.suffixed('_count'), seconds)}"
+
+
+def _enough(alert: Alert, runs: str) -> str:
+    return f"{runs} >= {alert.minimum}"
+
+
+def _wait_high(alert: Alert) -> str:
+    waits = series(alert, Signal.WAIT).suffixed("_count")
+    guard = _enough(alert, increase(waits, alert.window_seconds))
+    return f"{_late_share(alert, alert.window_seconds)} > {alert.threshold!r} and on () {guard}"
+
+
+def _wait_budget(alert: Alert) -> str:
+    waits = series(alert, Signal.WAIT).suffixed("_count")
+    guard = _enough(alert, increase(waits, alert.window_seconds))
+    long, short = (
+        f"{_late_share(alert, seconds)} > {alert.threshold!r}"
+        for seconds in (alert.window_seconds, alert.short_window_seconds)
+    )
+    return f"({long}) and on () ({short}) and on () {guard}"
+
+
+def _wait_courses(alert: Alert, steps: int) -> Iterator[Course]:
+    waits = series(alert, Signal.WAIT)
+    all_, in_time = (
+        _example(waits.suffixed("_count")),
+        _example(waits.suffixed("_bucket", le=bucket(alert.bound_seconds))),
+    )
+    yield from _share_courses(alert, steps, all_, in_time, "late")
+
+
+def _share_courses(alert: Alert, steps: int, all_: str, good: str, what: str) -> Iterator[Course]:
+    """Courses of a share of bad runs: twice the threshold or all of them, half of it, and of few runs."""
+    bad = math.floor(min(2 * alert.threshold, 1) * _MANY)
+    often = {all_: growing(_MANY, steps), good: growing(_MANY - bad, steps)}
+    yield Course(f"fires when many are {what}", often, NO_LABELS, f"{100 * bad / _MANY:.4g}%")
+    some = math.floor(alert.threshold * _MANY / 2)
+    seldom = {all_: growing(_MANY, steps), good: growing(_MANY - some, steps)}
+    yield Course(f"stays silent when few are {what}", seldom)
+    recent = max(2, alert.window_seconds // alert.minute_seconds // 2)
+    few = {
+        all_: f"{steady(0, steps - recent - 1)} {steady(alert.minimum // 2, recent)}",
+        good: steady(0, steps),
+    }
+    yield Course(f"stays silent when all of a few runs are {what}", few)
+    ended = {
+        all_: f"{growing(_MANY, 1)} {steady(2 * _MANY, steps - 2)}",
+        good: steady(0, steps),
+    }
+    yield Course(f"stays silent when they were {what} long ago", ended)
+
+
+def _example(found: Series, **more: str) -> str:
+    """A series of one task in one process."""
+    return found.example(**{"instance": "any:1", **more})
+
+
+def _failed_share(alert: Alert, seconds: int) -> tuple[str, str]:
+    """The share of failed runs, and the number of runs."""
+    failed, succeeded = (
+        increase(series(alert, signal), seconds) for signal in (Signal.FAILED, Signal.SUCCEEDED)
+    )
+    # If no run ever succeeded, there is no series of successes, and a plain sum would be empty.
+    return failed, f"{failed} + ({succeeded} or 0 * {failed})"
+
+
+def _failure_rate(alert: Alert) -> str:
+    failed, runs = _failed_share(alert, alert.window_seconds)
+    return f"{failed} / ({runs} >= {alert.minimum}) > {alert.threshold!r}"
+
+
+def _error_budget(alert: Alert) -> str:
+    long, runs = _failed_share(alert, alert.window_seconds)
+    short, recent = _failed_share(alert, alert.short_window_seconds)
+    over = f"> {alert.threshold!r}"
+    return f"({long} / ({runs} >= {alert.minimum}) {over}) and on () ({short} / ({recent}) {over})"
+
+
+def _failure_courses(alert: Alert, steps: int) -> Iterator[Course]:
+    failed = _example(series(alert, Signal.FAILED))
+    succeeded = _example(series(alert, Signal.SUCCEEDED))
+    window = alert.window_seconds // alert.minute_seconds
+    enough = math.ceil(2 * alert.minimum / window)
+    successes = max(0, math.floor(1 / (2 * alert.threshold)) - 1)
+    failing = {failed: growing(enough, steps)}
+    often = {**failing, succeeded: growing(successes * enough, steps)}
+    share = f"{100 / (1 + successes):.4g}%"
+    yield Course("fires at twice the failure rate", often, NO_LABELS, share)
+    yield Course("fires when no run ever succeeded", failing, NO_LABELS, "100%")
+    successes = math.ceil(2 / alert.threshold) - 1
+    seldom = {**failing, succeeded: growing(successes * enough, steps)}
+    yield Course("stays silent at half the failure rate", seldom)
+    recent = max(2, window // 2)
+    few = {failed: f"{steady(0, steps - recent - 1)} {steady(alert.minimum // 2, recent)}"}
+    yield Course("stays silent when all of a few runs fail", few)
+
+
+def _new_failure(alert: Alert) -> str:
+    failed = series(alert, Signal.FAILED)
+    label = metric(alert, Signal.FAILED).task
+    return named(increased(failed, alert.window_seconds, by=label), label)
+
+
+def _new_failure_courses(alert: Alert, steps: int) -> Iterator[Course]:
+    failed, label = series(alert, Signal.FAILED), metric(alert, Signal.FAILED).task
+    name = alert.task.replace("*", "any")
+    yield from counted(_example(failed, **{label: name}), steps, "failure", {TASK_NAME: name}, name)
+    for earlier in alert.earlier_names:
+        again = {_example(failed, **{label: earlier}): f"{steady(1, steps - 3)} {steady(2, 2)}"}
+        yield Course("fires when the task fails with an earlier name", again, {TASK_NAME: earlier}, earlier)
+
+
+def _killed(alert: Alert) -> str:
+    return increased(series(alert, Signal.KILLED), alert.window_seconds)
+
+
+def _killed_courses(alert: Alert, steps: int) -> Iterator[Course]:
+    yield from counted(_example(series(alert, Signal.KILLED)), steps, "killed run")
+
+
+def _unregistered(alert: Alert) -> str:
+    return increased(series(alert, Signal.UNREGISTERED), alert.window_seconds)
+
+
+def _unregistered_courses(alert: Alert, steps: int) -> Iterator[Course]:
+    yield from counted(_example(series(alert, Signal.UNREGISTERED)), steps, "unknown task")
+
+
+def _payload(alert: Alert) -> str:
+    return increased(series(alert, Signal.PAYLOAD), alert.window_seconds)
+
+
+def _payload_courses(alert: Alert, steps: int) -> Iterator[Course]:
+    yield from counted(_example(series(alert, Signal.PAYLOAD)), steps, "message above its size")
+
+
+def _retries(alert: Alert) -> str:
+    retried, started = (
+        increase(series(alert, signal), alert.window_seconds) for signal in (Signal.RETRIED, Signal.STARTED)
+    )
+    return f"{retried} / ({started} >= {alert.minimum}) > {alert.threshold!r}"
+
+
+def _retries_courses(alert: Alert, steps: int) -> Iterator[Course]:
+    retried, started = (_example(series(alert, each)) for each in (Signal.RETRIED, Signal.STARTED))
+    runs = growing(_MANY, steps)
+    again = math.ceil((1 + alert.threshold) / 2 * _MANY)
+    many = {started: runs, retried: growing(again, steps)}
+    yield Course("fires when most runs are retries", many, NO_LABELS, f"{100 * again / _MANY:.4g}%")
+    few = {started: runs, retried: growing(math.floor(alert.threshold / 2 * _MANY), steps)}
+    yield Course("stays silent when few runs are retries", few)
+    yield Course("stays silent without retries", {started: runs})
+
+
+def _slow(alert: Alert) -> str:
+    runs, label = series(alert, Signal.RUN, alert.tasks), metric(alert, Signal.RUN).task
+    in_time, all_ = (
+        f"sum by ({label}) (increase({each}[{duration(alert.window_seconds)}]))"
+        for each in (runs.suffixed("_bucket", le=bucket(alert.bound_seconds)), runs.suffixed("_count"))
+    )
+    return named(f"1 - {in_time} / ({all_} >= {alert.minimum}) > {alert.threshold!r}", label)
+
+
+def _slow_courses(alert: Alert, steps: int) -> Iterator[Course]:
+    runs, label = series(alert, Signal.RUN, alert.tasks), metric(alert, Signal.RUN).task
+    name = alert.tasks[0].replace("*", "any")
+    all_, in_time = (
+        _example(each, **{label: name})
+        for each in (runs.suffixed("_count"), runs.suffixed("_bucket", le=bucket(alert.bound_seconds)))
+    )
+    for course in _share_courses(alert, steps, all_, in_time, "slow"):
+        of = {TASK_NAME: name}
+        yield course if course.fires is None else course._replace(fires=of, value=name)
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "CeleryQueueWaitHigh": Kind(
+            "waits",
+            _wait_high,
+            _wait_courses,
+            ("Share of late starts now: {}.", SHARE),
+            inhibited_by=("service", "worker", "queue", "waits"),
+        ),
+        "CeleryQueueWaitBudgetFast": Kind(
+            "objectives",
+            _wait_budget,
+            _wait_courses,
+            ("Share of late starts: {}.", SHARE),
+            inhibits="waits",
+            inhibited_by=("service", "worker", "queue"),
+        ),
+        "CeleryQueueWaitBudgetSlow": Kind(
+            "objectives",
+            _wait_budget,
+            _wait_courses,
+            ("Share of late starts: {}.", SHARE),
+            inhibited_by=("service", "worker", "queue", "waits"),
+        ),
+        "CeleryTaskFailureRate": Kind(
+            "tasks",
+            _failure_rate,
+            _failure_courses,
+            ("Failure rate now: {}.", SHARE),
+            inhibited_by=("service", "failures"),
+        ),
+        "CeleryTaskErrorBudgetFast": Kind(
+            "objectives",
+            _error_budget,
+            _failure_courses,
+            ("Failure rate: {}.", SHARE),
+            inhibits="failures",
+            inhibited_by=("service",),
+        ),
+        "CeleryTaskErrorBudgetSlow": Kind(
+            "objectives",
+            _error_budget,
+            _failure_courses,
+            ("Failure rate: {}.", SHARE),
+            inhibited_by=("service", "failures"),
+        ),
+        "CeleryTaskNewFailure": Kind("tasks", _new_failure, _new_failure_courses, ("Failed task: {}.", TASK)),
+        "CeleryTaskUnregistered": Kind("tasks", _unregistered, _unregistered_courses),
+        "CeleryTaskKilled": Kind("tasks", _killed, _killed_courses, inhibited_by=("service",)),
+        "CeleryTaskRetryStorm": Kind(
+            "tasks",
+            _retries,
+            _retries_courses,
+            ("Share of retries: {}.", SHARE),
+            inhibited_by=("service", "failures"),
+        ),
+        "CeleryTaskRuntimeHigh": Kind(
+            "tasks", _slow, _slow_courses, ("Task: {}.", TASK), inhibited_by=("service", "failures")
+        ),
+        "CeleryPayloadTooLarge": Kind("tasks", _payload, _payload_courses),
+    }
+)
