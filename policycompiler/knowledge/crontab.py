@@ -74,6 +74,17 @@ def gaps(text: str) -> Gaps | None:
     return Gaps(min(found), max(found)) if found else None
 
 
+def days(text: str) -> frozenset[int]:
+    """The days on which a crontab is due, as numbers within eight years; equal sets are one object."""
+    crontab = read_crontab(text)
+    return _day_set(crontab.days, crontab.months, crontab.weekdays)
+
+
+@lru_cache(maxsize=1000)
+def _day_set(days: frozenset[int], months: frozenset[int], weekdays: frozenset[int]) -> frozenset[int]:
+    return frozenset(_matching_days(days, months, weekdays))
+
+
 @lru_cache(maxsize=1000)
 def _matching_days(days: frozenset[int], months: frozenset[int], weekdays: frozenset[int]) -> list[int]:
     """The days that match all three fields, as Celery requires; Unix cron requires only one of two."""
