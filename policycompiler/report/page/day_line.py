@@ -1,0 +1,177 @@
+"""Schedules on lines of a day: one lane each, with the minutes at which several reach one queue."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+from policycompiler.knowledge.crontab import days, read_crontab
+from policycompiler.plan import Plan, Scope
+from policycompiler.report.change_titles import when
+from policycompiler.report.page.graph import queue_of
+from policycompiler.report.page.html import Part, anchor, code, joined, link, tag
+from policycompiler.report.text import counted
+
+DAY = 1440
+"""Minutes."""
+MOST_TIMES = 6
+"""Times of day that a sentence names."""
+_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+_HEIGHT = 20
+
+
+class Lane(NamedTuple):
+    """A schedule: its queue, its minutes after midnight, and the days of many years on which it is due.
+
+    Without minutes, it is due at intervals or by the sun.
+    """
+
+    schedule: Scope
+    queue: Scope
+    minutes: tuple[int, ...] = ()
+    days: frozenset[int] = frozenset()
+
+
+class Collision(NamedTuple):
+    """Schedules that send to one queue at the same minutes, on some day."""
+
+    queue: Scope
+    schedules: tuple[Scope, ...]
+    minutes: tuple[int, ...]
+
+
+def lanes(plan: Plan) -> dict[str, list[Lane]]:
+    """The schedules by time zone; those without times of day come last, under an empty name."""
+    found: dict[str, list[Lane]] = {}
+    for schedule in plan.scopes("schedule"):
+        cron = plan.get(schedule, "cron")
+        zone = str(plan.get(schedule, "timezone", "UTC")) if cron is not None else ""
+        found.setdefault(zone, []).append(_lane(plan, schedule, cron))
+    return {zone: found[zone] for zone in sorted(found, key=lambda each: (not each, each))}
+
+
+def _lane(plan: Plan, schedule: Scope, cron: object) -> Lane:
+    options = plan.get(schedule, "options")
+    named = options.get("queue") if isinstance(options, dict) else None
+    task = plan.entry(str(plan.get(schedule, "task")))
+    queue = queue_of(plan, task) if named is None else Scope("queue", str(named))
+    if not isinstance(cron, dict):
+        return Lane(schedule, queue)
+    text = " ".join(str(cron.get(field, "*")) for field in _FIELDS)
+    return Lane(schedule, queue, tuple(read_crontab(text).times), days(text))
+
+
+def collisions(found: Iterable[Lane]) -> list[Collision]:
+    """The collisions among the schedules of one time zone."""
+    at: dict[tuple[Scope, int], list[Lane]] = {}
+    for lane in found:
+        for minute in lane.minutes:
+            at.setdefault((lane.queue, minute), []).append(lane)
+    together: dict[tuple[Scope, tuple[Scope, ...]], list[int]] = {}
+    for (queue, minute), those in at.items():
+        kinds = Counter(lane.days for lane in those)
+        names = tuple(lane.schedule for lane in those if _meets(lane.days, kinds))
+        if names:
+            together.setdefault((queue, names), []).append(minute)
+    return [
+        Collision(queue, names, tuple(sorted(minutes)))
+        for (queue, names), minutes in sorted(together.items())
+    ]
+
+
+def _meets(own: frozenset[int], kinds: Counter[frozenset[int]]) -> bool:
+    """Whether others are due on one of these days; many schedules share few sets of days."""
+    return kinds[own] > 1 or any(own != other and not own.isdisjoint(other) for other in kinds)
+
+
+def day_lines(plan: Plan) -> Iterator[Element]:
+    """For each time zone: a heading, a lane for each schedule, and its collisions."""
+    for zone, found in lanes(plan).items():
+        met = collisions(found)
+        hit: dict[Scope, set[int]] = {}
+        for each in met:
+            for schedule in each.schedules:
+                hit.setdefault(schedule, set()).update(each.minutes)
+        yield tag("h3", f"Times of day in {zone}" if zone else "Without a time of day")
+        if not zone:
+            yield tag(
+                "p", "Beat counts intervals from its start, and the sun decides solar events.", css="note"
+            )
+        lines = [_item(plan, lane, hit.get(lane.schedule, set())) for lane in found]
+        yield tag("ol", _hours() if zone else None, lines, css="lanes")
+        if zone:
+            yield from _collisions(met)
+
+
+def _hours() -> Element:
+    marks = [tag("span", f"{hour:02}", css="hour") for hour in range(0, 25, 3)]
+    return tag("li", tag("span", marks, css="hours"), css="lane axis", data={"aria-hidden": "true"})
+
+
+def _item(plan: Plan, lane: Lane, hit: set[int]) -> Element:
+    schedule = lane.schedule
+    values = {key: plan.get(schedule, key) for key in ("every_seconds", "cron", "solar")}
+    task = str(plan.get(schedule, "task"))
+    return tag(
+        "li",
+        tag("span", code(schedule.name), " ", tag("small", when(values)), css="who"),
+        tag("span", code(task), " in ", _queue(lane.queue), css="what"),
+        _line(lane, hit),
+        css="lane",
+        id=anchor("schedule", schedule.name),
+    )
+
+
+def _queue(queue: Scope) -> Part:
+    return link("queue", queue.name) if queue.kind == "queue" else queue.name
+
+
+def _line(lane: Lane, hit: set[int]) -> Element:
+    """A day as a line. It stretches with the page, and a run is as wide on a phone."""
+    alone = [minute for minute in lane.minutes if minute not in hit]
+    told = f"{counted(len(lane.minutes), 'time')} a day" if lane.minutes else "at any time of day"
+    return tag(
+        "svg",
+        tag("title", told + (f", {counted(len(hit), 'time')} together with others" if hit else "")),
+        tag("path", css="grid", d="".join(f"M{60 * hour} 0V{_HEIGHT}" for hour in range(0, 25, 3))),
+        tag("path", css="any", d=f"M0 {_HEIGHT // 2}H{DAY}") if not lane.minutes else None,
+        _marks(alone, "run", 4),
+        _marks(sorted(hit), "hit", 0),
+        role="img",
+        viewBox=f"0 0 {DAY} {_HEIGHT}",
+        preserveAspectRatio="none",
+    )
+
+
+def _marks(minutes: Sequence[int], css: str, top: int) -> Element | None:
+    """A stroke for each minute; consecutive minutes are one band."""
+    runs = [
+        [minute for _, minute in found] for _, found in groupby(enumerate(minutes), lambda e: e[1] - e[0])
+    ]
+    path = "".join(
+        f"M{run[0]} {top}V{_HEIGHT - top}" + (f"H{run[-1] + 1}V{top}Z" if len(run) > 1 else "")
+        for run in runs
+    )
+    return tag("path", css=css, d=path) if path else None
+
+
+def _collisions(met: Sequence[Collision]) -> Iterator[Element]:
+    if not met:
+        yield tag("p", "No two of them reach one queue at the same minute.", css="note")
+        return
+    yield tag("p", "These reach one queue at the same minute, on all days or on some:", css="note")
+    yield tag("ul", [tag("li", _told(each)) for each in met], css="collisions")
+
+
+def _told(each: Collision) -> list[Part]:
+    names = joined([link("schedule", schedule.name) for schedule in each.schedules])
+    return [_queue(each.queue), f" at {_times(each.minutes)}: ", *names]
+
+
+def _times(minutes: Sequence[int]) -> str:
+    shown = ", ".join(f"{minute // 60:02}:{minute % 60:02}" for minute in minutes[:MOST_TIMES])
+    others = len(minutes) - MOST_TIMES
+    return f"{shown} and {others} more" if others > 0 else shown
