@@ -48,7 +48,7 @@ def _add(parent: Element, part: Part) -> None:
 
 def anchor(kind: str, name: str) -> str:
     """The id of the part about a thing: whatever its name holds, a link finds it."""
-    return f"{kind}:{quote(name, safe='.')}"
+    return f"{kind}:{quote(clean(name), safe='.:')}"
 
 
 def link(kind: str, name: str, *parts: Part) -> Element:
@@ -98,7 +98,7 @@ def _row(cells: Iterable[Part]) -> Element:
 
 def scroll(label: str, part: Element) -> Element:
     """A box of its own for what may be wider than a phone; the keyboard can scroll it."""
-    return tag("div", part, css="scroll", role="region", tabindex="0", data={"aria-label": label})
+    return tag("div", part, css="scroll", role="group", tabindex="0", data={"aria-label": label})
 
 
 def section(name: str, title: str, *parts: Part | Iterable[Part]) -> Element:

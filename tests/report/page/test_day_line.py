@@ -1,0 +1,112 @@
+"""A stroke for each minute at which beat sends, as Celery's own crontab says; collisions are named."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from celery.schedules import crontab
+from pages import BUSY, page_of, page_of_plan, read, text, with_class, with_id
+from plans import plan_of
+
+from policycompiler.plan import Plan, Scope
+from policycompiler.report.page.day_line import Collision, collisions, lanes
+
+FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+
+
+def plan(**schedules: str) -> Plan:
+    """Schedules by crontab, all of one task."""
+    return plan_of(
+        {
+            "app": {"broker_transport": "redis"},
+            "queue:q": {"workers": []},
+            "task:t": {"queue": "q"},
+            **{
+                f"schedule:{name}": {
+                    "task": "t",
+                    "timezone": "UTC",
+                    "cron": dict(zip(FIELDS, cron.split(), strict=True)),
+                }
+                for name, cron in schedules.items()
+            },
+        }
+    )
+
+
+def met(**schedules: str) -> list[Collision]:
+    return [each for found in lanes(plan(**schedules)).values() for each in collisions(found)]
+
+
+def strokes(html: str, schedule: str) -> set[int]:
+    """The minutes that the lane of a schedule shows."""
+    found: set[int] = set()
+    for path in with_id(read(html), f"schedule:{schedule}").iter("path"):
+        if path.get("class") in {"run", "hit"}:
+            for begin, end in re.findall(r"M(\d+) \d+V\d+(?:H(\d+))?", path.get("d")):
+                found.update(range(int(begin), int(end or int(begin) + 1)))
+    return found
+
+
+@pytest.mark.parametrize(
+    "cron", ["30 6 * * *", "*/20 8-10 * * *", "* * * * *", "0,1,2,30 0,23 * * *", "15 * 1 * *"]
+)
+def test_the_strokes_are_the_minutes_of_celerys_own_crontab(cron):
+    minute, hour, day, month, weekday = cron.split()
+    real = crontab(minute, hour, weekday, day, month, app=None)
+    first = datetime(2027, 1, 1, tzinfo=UTC)
+    due = {
+        each
+        for each in range(1440)
+        if (at := first + timedelta(minutes=each)).minute in real.minute and at.hour in real.hour
+    }
+    assert strokes(page_of_plan(plan(only=cron)), "only") == due
+
+
+def test_schedules_at_the_same_minute_of_a_queue_are_named():
+    assert met(a="0 6 * * *", b="0 6,7 * * *", c="1 6 * * *") == [
+        Collision(Scope("queue", "q"), (Scope("schedule", "a"), Scope("schedule", "b")), (360,))
+    ]
+
+
+def test_schedules_that_share_no_day_do_not_meet():
+    assert met(workdays="0 6 * * 1-5", weekend="0 6 * * 0,6") == []
+    assert met(first="0 6 1 * *", second="0 6 2 * *") == []
+    assert met(leap="0 6 29 2 *", june="0 6 * 6 *") == []
+
+
+def test_only_those_that_share_a_day_are_named():
+    (found,) = met(workdays="0 6 * * 1-5", weekend="0 6 * * 0,6", monday="0 6 * * 1")
+    assert {each.name for each in found.schedules} == {"workdays", "monday"}
+
+
+def test_the_page_shows_collisions_and_what_collides():
+    tree = read(page_of(BUSY))
+    told = [text(each) for found in with_class(tree, "collisions") for each in found.iter("li")]
+    assert told == ["orders at 06:00: early, early-too"]
+    hit = {
+        lane.get("id")
+        for lane in with_class(tree, "lane")
+        if any(path.get("class") == "hit" for path in lane.iter("path"))
+    }
+    assert hit == {"schedule:early", "schedule:early-too"}
+
+
+def test_times_are_in_the_declared_zone_which_the_page_names():
+    tree = read(page_of(BUSY))
+    headings = [text(each) for each in with_id(tree, "schedules").iter("h3")]
+    assert headings == ["Times of day in Asia/Tokyo", "Times of day in UTC", "Without a time of day"]
+    assert strokes(page_of(BUSY), "far") == {360}
+
+
+def test_an_interval_has_no_time_of_day():
+    lane = with_id(read(page_of(BUSY)), "schedule:often")
+    assert "every 5 min" in text(lane)
+    assert [path.get("class") for path in lane.iter("path")] == ["grid", "any"]
+
+
+def test_many_times_are_shortened_in_words():
+    tree = read(page_of_plan(plan(a="* * * * *", b="*/2 * * * *")))
+    (told,) = (text(each) for found in with_class(tree, "collisions") for each in found.iter("li"))
+    assert told == "q at 00:00, 00:02, 00:04, 00:06, 00:08, 00:10 and 714 more: a, b"
