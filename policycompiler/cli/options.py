@@ -113,13 +113,19 @@ def for_answers(command: Command) -> Command:
 
 
 page_file = click.option(
-    "-o", "--output", "file", type=_FILE, default=Path("report.html"), show_default=True, help="The page."
+    "-o",
+    "--output",
+    "file",
+    type=_FILE,
+    default=Path("report.html"),
+    show_default=True,
+    help="File to write.",
 )
 
 
 def for_pages(command: Command) -> Command:
     """The options of a command that writes a page."""
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Do not print the name of the page.")
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Do not print the name of the file.")
     return _with_run(command, _env, _policy, _baseline, *_judging, quiet)
 
 
