@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from policycompiler.knowledge.crontab import days, read_crontab
-from policycompiler.plan import Plan, Scope
+from policycompiler.knowledge.crontab import UnreadableError, days, read_crontab
+from policycompiler.plan import APP, Plan, Scope
 from policycompiler.report.change_titles import when
 from policycompiler.report.page.graph import queue_of
 from policycompiler.report.page.html import Part, anchor, code, joined, link, tag
@@ -17,8 +17,11 @@ from policycompiler.report.text import counted
 
 DAY = 1440
 """Minutes."""
+SPARSE = 150
+"""Strokes on a line that stay apart at full width."""
 MOST_TIMES = 6
 """Times of day that a sentence names."""
+MOST_COLLISIONS = 50
 _FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 _HEIGHT = 20
 
@@ -48,7 +51,9 @@ def lanes(plan: Plan) -> dict[str, list[Lane]]:
     found: dict[str, list[Lane]] = {}
     for schedule in plan.scopes("schedule"):
         cron = plan.get(schedule, "cron")
-        zone = str(plan.get(schedule, "timezone", "UTC")) if cron is not None else ""
+        zone = (
+            str(plan.get(schedule, "timezone", plan.get(APP, "timezone", "UTC"))) if cron is not None else ""
+        )
         found.setdefault(zone, []).append(_lane(plan, schedule, cron))
     return {zone: found[zone] for zone in sorted(found, key=lambda each: (not each, each))}
 
@@ -61,11 +66,15 @@ def _lane(plan: Plan, schedule: Scope, cron: object) -> Lane:
     if not isinstance(cron, dict):
         return Lane(schedule, queue)
     text = " ".join(str(cron.get(field, "*")) for field in _FIELDS)
-    return Lane(schedule, queue, tuple(read_crontab(text).times), days(text))
+    try:
+        return Lane(schedule, queue, tuple(read_crontab(text).times), days(text))
+    except UnreadableError:
+        # A plan that a person edited.
+        return Lane(schedule, queue)
 
 
 def collisions(found: Iterable[Lane]) -> list[Collision]:
-    """The collisions among the schedules of one time zone."""
+    """The collisions among the schedules of one time zone, those of most schedules first."""
     at: dict[tuple[Scope, int], list[Lane]] = {}
     for lane in found:
         for minute in lane.minutes:
@@ -76,10 +85,8 @@ def collisions(found: Iterable[Lane]) -> list[Collision]:
         names = tuple(lane.schedule for lane in those if _meets(lane.days, kinds))
         if names:
             together.setdefault((queue, names), []).append(minute)
-    return [
-        Collision(queue, names, tuple(sorted(minutes)))
-        for (queue, names), minutes in sorted(together.items())
-    ]
+    met = [Collision(queue, names, tuple(sorted(those))) for (queue, names), those in together.items()]
+    return sorted(met, key=lambda each: (-len(each.schedules), each))
 
 
 def _meets(own: frozenset[int], kinds: Counter[frozenset[int]]) -> bool:
@@ -155,7 +162,8 @@ def _marks(minutes: Sequence[int], css: str, top: int) -> Element | None:
         f"M{run[0]} {top}V{_HEIGHT - top}" + (f"H{run[-1] + 1}V{top}Z" if len(run) > 1 else "")
         for run in runs
     )
-    return tag("path", css=css, d=path) if path else None
+    dense = " dense" if len(runs) > SPARSE else ""
+    return tag("path", css=css + dense, d=path) if path else None
 
 
 def _collisions(met: Sequence[Collision]) -> Iterator[Element]:
@@ -163,12 +171,15 @@ def _collisions(met: Sequence[Collision]) -> Iterator[Element]:
         yield tag("p", "No two of them reach one queue at the same minute.", css="note")
         return
     yield tag("p", "These reach one queue at the same minute, on all days or on some:", css="note")
-    yield tag("ul", [tag("li", _told(each)) for each in met], css="collisions")
+    yield tag("ul", [tag("li", _told(each)) for each in met[:MOST_COLLISIONS]], css="collisions")
+    if len(met) > MOST_COLLISIONS:
+        yield tag("p", f"And {len(met) - MOST_COLLISIONS} more with fewer schedules or as many.", css="note")
 
 
 def _told(each: Collision) -> list[Part]:
     names = joined([link("schedule", schedule.name) for schedule in each.schedules])
-    return [_queue(each.queue), f" at {_times(each.minutes)}: ", *names]
+    number = counted(len(each.schedules), "schedule")
+    return [_queue(each.queue), f" gets {number} at {_times(each.minutes)}: ", *names]
 
 
 def _times(minutes: Sequence[int]) -> str:

@@ -24,7 +24,7 @@ MOST_LINES = 60
 """Lines of tasks in a picture; with more tasks, each queue shows fewer of them, and their number."""
 LEAST_OF_A_QUEUE, MOST_OF_A_QUEUE = 2, 8
 _TITLES = ("tasks", "queues", "workers", "hosts")
-_WIDTHS = {3: (300, 260, 260), 4: (280, 220, 220, 190)}
+_WIDTHS = {3: (400, 270, 270), 4: (280, 220, 220, 190)}
 """Pixels, by the number of columns: all of them fit into the page of a desktop."""
 
 

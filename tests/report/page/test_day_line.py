@@ -43,7 +43,7 @@ def strokes(html: str, schedule: str) -> set[int]:
     """The minutes that the lane of a schedule shows."""
     found: set[int] = set()
     for path in with_id(read(html), f"schedule:{schedule}").iter("path"):
-        if path.get("class") in {"run", "hit"}:
+        if (path.get("class") or "").split()[0] in {"run", "hit"}:
             for begin, end in re.findall(r"M(\d+) \d+V\d+(?:H(\d+))?", path.get("d")):
                 found.update(range(int(begin), int(end or int(begin) + 1)))
     return found
@@ -81,10 +81,15 @@ def test_only_those_that_share_a_day_are_named():
     assert {each.name for each in found.schedules} == {"workdays", "monday"}
 
 
+def test_the_most_crowded_minutes_come_first():
+    found = met(a="0 6,7 * * *", b="0 6,7 * * *", c="0 7 * * *")
+    assert [(len(each.schedules), each.minutes) for each in found] == [(3, (420,)), (2, (360,))]
+
+
 def test_the_page_shows_collisions_and_what_collides():
     tree = read(page_of(BUSY))
     told = [text(each) for found in with_class(tree, "collisions") for each in found.iter("li")]
-    assert told == ["orders at 06:00: early, early-too"]
+    assert told == ["orders gets 2 schedules at 06:00: early, early-too"]
     hit = {
         lane.get("id")
         for lane in with_class(tree, "lane")
@@ -109,4 +114,10 @@ def test_an_interval_has_no_time_of_day():
 def test_many_times_are_shortened_in_words():
     tree = read(page_of_plan(plan(a="* * * * *", b="*/2 * * * *")))
     (told,) = (text(each) for found in with_class(tree, "collisions") for each in found.iter("li"))
-    assert told == "q at 00:00, 00:02, 00:04, 00:06, 00:08, 00:10 and 714 more: a, b"
+    assert told == "q gets 2 schedules at 00:00, 00:02, 00:04, 00:06, 00:08, 00:10 and 714 more: a, b"
+
+
+@pytest.mark.parametrize("cron", ["99 * * * *", "x * * * *", "* * * * never"])
+def test_a_crontab_that_celery_rejects_has_no_strokes(cron):
+    tree = read(page_of_plan(plan(edited=cron)))
+    assert [path.get("class") for path in with_id(tree, "schedule:edited").iter("path")] == ["grid", "any"]
