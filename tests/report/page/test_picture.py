@@ -14,7 +14,8 @@ from pages import BEFORE, BUSY, page_of, page_of_plan, read, text, with_class, w
 from plans import plan_of
 
 from policycompiler.plan import Plan
-from policycompiler.report.page.picture import CHARACTER, fitted
+from policycompiler.report.page.layout import CHARACTER
+from policycompiler.report.page.picture import fitted
 from policycompiler.report.text import width
 
 
@@ -155,7 +156,7 @@ def test_a_reader_hears_what_the_picture_shows():
     named = picture.get("aria-labelledby").split()
     assert [text(with_id(picture, each)) for each in named] == [
         "Tasks, queues and workers",
-        "5 tasks in 5 queues, 4 workers on 2 hosts. The sections below list all of them.",
+        "5 tasks in 5 queues, 3 workers on 2 hosts. The sections below list all of them.",
     ]
 
 
