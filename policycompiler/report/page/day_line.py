@@ -2,101 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from policycompiler.knowledge.crontab import UnreadableError, days, read_crontab
-from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan import Plan, Scope
 from policycompiler.report.change_titles import when
-from policycompiler.report.page.graph import queue_of
+from policycompiler.report.page.due import DAY, Collision, Lane, across, collisions, lanes
 from policycompiler.report.page.html import Part, anchor, code, joined, link, tag
 from policycompiler.report.text import counted
 
-DAY = 1440
-"""Minutes."""
 SPARSE = 150
 """Strokes on a line that stay apart at full width."""
 MOST_TIMES = 6
 """Times of day that a sentence names."""
 MOST_COLLISIONS = 50
-_FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 _HEIGHT = 20
-
-
-class Lane(NamedTuple):
-    """A schedule: its queue, its minutes after midnight, and the days of many years on which it is due.
-
-    Without minutes, it is due at intervals or by the sun.
-    """
-
-    schedule: Scope
-    queue: Scope
-    minutes: tuple[int, ...] = ()
-    days: frozenset[int] = frozenset()
-
-
-class Collision(NamedTuple):
-    """Schedules that send to one queue at the same minutes, on some day."""
-
-    queue: Scope
-    schedules: tuple[Scope, ...]
-    minutes: tuple[int, ...]
-
-
-def lanes(plan: Plan) -> dict[str, list[Lane]]:
-    """The schedules by time zone; those without times of day come last, under an empty name."""
-    found: dict[str, list[Lane]] = {}
-    for schedule in plan.scopes("schedule"):
-        cron = plan.get(schedule, "cron")
-        zone = (
-            str(plan.get(schedule, "timezone", plan.get(APP, "timezone", "UTC"))) if cron is not None else ""
-        )
-        found.setdefault(zone, []).append(_lane(plan, schedule, cron))
-    return {zone: found[zone] for zone in sorted(found, key=lambda each: (not each, each))}
-
-
-def _lane(plan: Plan, schedule: Scope, cron: object) -> Lane:
-    options = plan.get(schedule, "options")
-    named = options.get("queue") if isinstance(options, dict) else None
-    task = plan.entry(str(plan.get(schedule, "task")))
-    queue = queue_of(plan, task) if named is None else Scope("queue", str(named))
-    if not isinstance(cron, dict):
-        return Lane(schedule, queue)
-    text = " ".join(str(cron.get(field, "*")) for field in _FIELDS)
-    try:
-        return Lane(schedule, queue, tuple(read_crontab(text).times), days(text))
-    except UnreadableError:
-        # A plan that a person edited.
-        return Lane(schedule, queue)
-
-
-def collisions(found: Iterable[Lane]) -> list[Collision]:
-    """The collisions among the schedules of one time zone, those of most schedules first."""
-    at: dict[tuple[Scope, int], list[Lane]] = {}
-    for lane in found:
-        for minute in lane.minutes:
-            at.setdefault((lane.queue, minute), []).append(lane)
-    together: dict[tuple[Scope, tuple[Scope, ...]], list[int]] = {}
-    for (queue, minute), those in at.items():
-        kinds = Counter(lane.days for lane in those)
-        names = tuple(lane.schedule for lane in those if _meets(lane.days, kinds))
-        if names:
-            together.setdefault((queue, names), []).append(minute)
-    met = [Collision(queue, names, tuple(sorted(those))) for (queue, names), those in together.items()]
-    return sorted(met, key=lambda each: (-len(each.schedules), each))
-
-
-def _meets(own: frozenset[int], kinds: Counter[frozenset[int]]) -> bool:
-    """Whether others are due on one of these days; many schedules share few sets of days."""
-    return kinds[own] > 1 or any(own != other and not own.isdisjoint(other) for other in kinds)
 
 
 def day_lines(plan: Plan) -> Iterator[Element]:
     """For each time zone: a heading, a lane for each schedule, and its collisions."""
-    for zone, found in lanes(plan).items():
+    zones = lanes(plan)
+    for zone, found in zones.items():
         met = collisions(found)
         hit: dict[Scope, set[int]] = {}
         for each in met:
@@ -111,6 +38,7 @@ def day_lines(plan: Plan) -> Iterator[Element]:
         yield tag("ol", _hours() if zone else None, lines, css="lanes")
         if zone:
             yield from _collisions(met)
+    yield from _across(across(zones))
 
 
 def _hours() -> Element:
@@ -176,10 +104,20 @@ def _collisions(met: Sequence[Collision]) -> Iterator[Element]:
         yield tag("p", f"And {len(met) - MOST_COLLISIONS} more with fewer schedules or as many.", css="note")
 
 
-def _told(each: Collision) -> list[Part]:
+def _across(met: Sequence[tuple[Collision, list[str]]]) -> Iterator[Element]:
+    if met:
+        yield tag("h3", "Across time zones")
+        yield tag(
+            "p", "These reach one queue at the same minute, with the clocks of these months:", css="note"
+        )
+        told = [tag("li", _told(each, f" UTC ({' and '.join(months)})")) for each, months in met]
+        yield tag("ul", told[:MOST_COLLISIONS], css="across")
+
+
+def _told(each: Collision, zone: str = "") -> list[Part]:
     names = joined([link("schedule", schedule.name) for schedule in each.schedules])
     number = counted(len(each.schedules), "schedule")
-    return [_queue(each.queue), f" gets {number} at {_times(each.minutes)}: ", *names]
+    return [_queue(each.queue), f" gets {number} at {_times(each.minutes)}{zone}: ", *names]
 
 
 def _times(minutes: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ from itertools import groupby
 from xml.etree.ElementTree import Element
 
 from policycompiler.diagnostics import Severity
-from policycompiler.plan import Plan, Scope, Value, vocabulary
+from policycompiler.plan import Plan, Scope, vocabulary
 from policycompiler.quantities import duration
 from policycompiler.report.located import (
     Located,
@@ -91,7 +91,7 @@ def schedules(plan: Plan) -> Element:
     names = joined(code(each.name) for each in disabled)
     told = (
         "Each stroke is a minute at which beat sends the task, in the time zone that the workload declares. "
-        "A schedule may be due on some days only. Schedules in different zones are not compared."
+        "A schedule may be due on some days only."
     )
     return section(
         "schedules",
@@ -138,7 +138,7 @@ def _alert(plan: Plan, alert: Scope) -> Element:
         plan.keys(alert).keys() - {*_TOLD}, key=lambda key: keys.index(key) if key in keys else len(keys)
     )
     team = plan.get(alert, "team")
-    facts = [(_label(key), _fact(alert, key, plan.get(alert, key))) for key in listed]
+    facts = [(_label(key), _fact(plan, alert, key)) for key in listed]
     return tag(
         "article",
         tag("h3", str(plan.get(alert, "summary", alert.name))),
@@ -155,10 +155,11 @@ def _alert(plan: Plan, alert: Scope) -> Element:
     )
 
 
-def _fact(alert: Scope, key: str, value: Value) -> Part:
+def _fact(plan: Plan, alert: Scope, key: str) -> Part:
+    value = plan.get(alert, key)
     if value is None or value in ("", []):
         return None
-    if key in {"queue", "worker", "schedule"}:
+    if key in {"queue", "worker", "schedule"} and plan.keys(Scope(key, str(value))):
         return link(key, str(value))
     text = str(value)
     if key == "runbook" and text.startswith(("https://", "http://")):

@@ -11,7 +11,7 @@ from pages import BUSY, page_of, page_of_plan, read, text, with_class, with_id
 from plans import plan_of
 
 from policycompiler.plan import Plan, Scope
-from policycompiler.report.page.day_line import Collision, collisions, lanes
+from policycompiler.report.page.due import Collision, across, collisions, lanes
 
 FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
@@ -103,6 +103,52 @@ def test_times_are_in_the_declared_zone_which_the_page_names():
     headings = [text(each) for each in with_id(tree, "schedules").iter("h3")]
     assert headings == ["Times of day in Asia/Tokyo", "Times of day in UTC", "Without a time of day"]
     assert strokes(page_of(BUSY), "far") == {360}
+
+
+def zoned(**schedules: tuple[str, str]) -> list[tuple[set[str], tuple[int, ...], list[str]]]:
+    """What meets among schedules, each with its crontab and its zone."""
+    plan_ = plan(**{name: cron for name, (cron, _) in schedules.items()})
+    zones = {Scope("schedule", name): zone for name, (_, zone) in schedules.items()}
+    found: dict = {}
+    for lane in lanes(plan_)["UTC"]:
+        found.setdefault(zones[lane.schedule], []).append(lane)
+    return [({each.name for each in met.schedules}, met.minutes, months) for met, months in across(found)]
+
+
+def test_schedules_of_different_zones_meet_in_utc():
+    assert zoned(paris=("0 7 * * *", "Europe/Paris"), utc=("0 6 * * *", "UTC")) == [
+        ({"paris", "utc"}, (360,), ["January"])
+    ]
+    assert zoned(paris=("0 7 * * *", "Europe/Paris"), utc=("0 5 * * *", "UTC")) == [
+        ({"paris", "utc"}, (300,), ["July"])
+    ]
+    assert zoned(tokyo=("30 8 * * *", "Asia/Tokyo"), utc=("30 23 * * *", "UTC")) == [
+        ({"tokyo", "utc"}, (1410,), ["January", "July"])
+    ]
+    assert zoned(kathmandu=("45 5 * * *", "Asia/Kathmandu"), utc=("0 0 * * *", "UTC")) == [
+        ({"kathmandu", "utc"}, (0,), ["January", "July"])
+    ]
+
+
+def test_a_day_in_one_zone_may_be_the_day_before_in_utc():
+    # Monday morning in Tokyo is Sunday night in UTC.
+    sunday, monday = ("0 23 * * 0", "UTC"), ("0 23 * * 1", "UTC")
+    tokyo = ("0 8 * * 1", "Asia/Tokyo")
+    assert [names for names, *_ in zoned(tokyo=tokyo, utc=sunday)] == [{"tokyo", "utc"}]
+    assert zoned(tokyo=tokyo, utc=monday) == []
+
+
+def test_those_of_one_zone_and_of_an_unknown_zone_are_not_told_twice():
+    assert zoned(a=("0 6 * * *", "UTC"), b=("0 6 * * *", "UTC")) == []
+    assert zoned(a=("0 6 * * *", "Mars/Olympus"), b=("0 6 * * *", "UTC")) == []
+
+
+def test_the_page_names_what_meets_across_zones():
+    html = page_of(
+        BUSY.replace('cron: "0 6 * * *", timezone: Asia/Tokyo', 'cron: "0 15 * * *", timezone: Asia/Tokyo')
+    )
+    told = [text(each) for found in with_class(read(html), "across") for each in found.iter("li")]
+    assert told == ["orders gets 3 schedules at 06:00 UTC (January and July): early, early-too, far"]
 
 
 def test_an_interval_has_no_time_of_day():
