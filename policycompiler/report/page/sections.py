@@ -39,6 +39,8 @@ from policycompiler.report.page.subject import Subject
 from policycompiler.report.text import counted
 from policycompiler.report.values import value_text
 
+MOST_ALERTS = 200
+"""Alerts of one name that the page shows."""
 _TASK_HEAD = ("task", "owner", "delivery", "limits", "retries")
 _ORDER = ("critical", "warning", "info")
 _TOLD = ("alert", "severity", "summary", "description", "team")
@@ -122,7 +124,10 @@ def _named(plan: Plan, alert: Scope) -> str:
 def _alerts(plan: Plan, name: str, found: Sequence[Scope]) -> Element:
     severity = str(plan.get(found[0], "severity", ""))
     number = tag("span", f"{len(found)} alerts", css="aside") if len(found) > 1 else None
-    return more([_badge(severity), " ", code(name), number], [_alert(plan, each) for each in found])
+    shown = [_alert(plan, each) for each in found[:MOST_ALERTS]]
+    told = f"And {len(found) - MOST_ALERTS} more, which `policycompiler explain SOURCE alert:NAME` shows."
+    rest = tag("p", *prose(told), css="note") if len(found) > MOST_ALERTS else None
+    return more([_badge(severity), " ", code(name), number], shown, rest)
 
 
 def _badge(word: str) -> Element | None:

@@ -91,6 +91,14 @@ def test_a_key_of_an_alert_that_the_page_does_not_know_is_shown():
     assert {text(each) for each in article.iter("dd")} == {"7", "0.25"}
 
 
+def test_of_very_many_alerts_the_first_are_shown_and_the_others_counted():
+    alerts = {f"alert:Late:{number:04}": {"alert": "Late", "severity": "warning"} for number in range(500)}
+    section = with_id(read(page_of_plan(plan_of({"app": HEAD, **alerts}))), "alerts")
+    assert len(list(section.iter("article"))) == 200
+    assert "500 alerts" in text(section)
+    assert "And 300 more" in text(section)
+
+
 def test_only_the_web_address_of_a_runbook_is_a_link():
     runbooks = {"a": "https://example.org/late#a", "b": "javascript:alert(1)"}
     alerts = {f"alert:{name}": {"alert": name, "runbook": url} for name, url in runbooks.items()}
