@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import chdir
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -98,8 +98,12 @@ def page_of_plan(plan: Plan, findings: Sequence[Diagnostic] | None = None) -> st
     return page(Subject("plan.json", "depot", plan, document, findings))
 
 
+@lru_cache(maxsize=8)
 def read(html: str) -> Element:
-    """The tree that a browser would make of a page, without namespaces; a mistake in the page raises."""
+    """The tree that a browser would make of a page, without namespaces; a mistake in the page raises.
+
+    Tests share it, so they do not change it.
+    """
     tree = HTMLParser(strict=True).parse(html)
     for element in tree.iter():
         element.tag = str(element.tag).rpartition("}")[2]
