@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from policycompiler import __version__, output, review
+from policycompiler import __version__, load, output, review
 from policycompiler.diagnostics import Diagnostic, Severity
 from policycompiler.emitters import emit
 from policycompiler.emitters.base import OutputFile
@@ -15,6 +15,7 @@ from policycompiler.findings.judge import Answers, judge_changes
 from policycompiler.model import PolicyFile
 from policycompiler.plan import APP, Plan, UndecidedError
 from policycompiler.report.change_titles import title
+from policycompiler.report.page import Subject
 from policycompiler.report.review import Half, Reviewed, review_json
 from policycompiler.report.review_markdown import rollout_markdown
 from policycompiler.report.text import clean
@@ -116,6 +117,19 @@ def errors_of(side: Side) -> list[Diagnostic]:
 def name_of(side: Side, environment: str | None) -> str:
     """The service and the environment of a side."""
     return f"{_plan(side).get(APP, 'service', '')}" + (f" ({environment})" if environment else "")
+
+
+def subject(side: Side, environment: str | None) -> Subject:
+    """What a page about a side that has a plan shows."""
+    made = side.compilation
+    return Subject(
+        side.label,
+        name_of(side, environment),
+        _plan(side),
+        side.document or load.load([])[0],
+        made.diagnostics if made else None,
+        made.hidden if made else 0,
+    )
 
 
 def _environments_that_differ(old: Side, new: Side) -> list[str]:

@@ -36,6 +36,7 @@ COMMANDS = {
     "init": "init:init",
     "policy": "policy:policy",
     "rehearse": "rehearse:rehearse",
+    "report": "report:report",
     "schema": "schema:schema",
     "status": "status:status",
     "test-policy": "test_policy:test_policy",

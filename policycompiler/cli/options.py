@@ -112,6 +112,23 @@ def for_answers(command: Command) -> Command:
     return _with_run(command, _env, _policy, answer_format, _color)
 
 
+page_file = click.option(
+    "-o",
+    "--output",
+    "file",
+    type=_FILE,
+    default=Path("report.html"),
+    show_default=True,
+    help="File to write.",
+)
+
+
+def for_pages(command: Command) -> Command:
+    """The options of a command that writes a page."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Do not print the name of the file.")
+    return _with_run(command, _env, _policy, _baseline, *_judging, quiet)
+
+
 def _output_format(formats: Sequence[str], help_text: str) -> Callable[[Command], Command]:
     return click.option(
         "--output-format", type=click.Choice(formats), default=formats[0], show_default=True, help=help_text
@@ -139,7 +156,7 @@ def _run(project: Project, given: Mapping[str, Any]) -> Run:
     return Run(
         project,
         env=project.env if given["env"] is None else given["env"],
-        output_format=given["output_format"],
+        output_format=given["output_format"] or "full",
         color=given["color"],
         fail_on=Severity(given["fail_on"] or Severity.ERROR),
         output_file=given["output_file"],

@@ -17,6 +17,10 @@ _DAYS = 2922
 """Eight years: they contain all lengths of a month, leap years, and each date on most weekdays."""
 
 
+class UnreadableError(ValueError):
+    """Celery rejects a crontab."""
+
+
 class Crontab(NamedTuple):
     """The numbers of each field; Sunday is weekday 0."""
 
@@ -46,12 +50,19 @@ class Gaps(NamedTuple):
 
 @lru_cache(maxsize=10_000)
 def read_crontab(text: str) -> Crontab:
-    """The fields of a crontab that `schedules` has accepted, read as Celery reads them."""
-    # Celery is imported only here, where its reader is needed: it is slow to import.
-    from celery.schedules import crontab  # noqa: PLC0415
+    """The fields of a crontab, read as Celery reads them.
 
-    minute, hour, day, month, weekday = text.split()
-    read = crontab(minute, hour, weekday, day, month)
+    Raises `UnreadableError` for one that `schedules` has not accepted.
+    """
+    # Celery is imported only here, where its reader is needed: it is slow to import.
+    from celery.schedules import ParseException, crontab  # noqa: PLC0415
+
+    try:
+        minute, hour, day, month, weekday = text.split()
+        read = crontab(minute, hour, weekday, day, month)
+    except (ValueError, ParseException) as problem:
+        message = f"not a crontab: {text}"
+        raise UnreadableError(message) from problem
     return Crontab(
         frozenset(read.minute),
         frozenset(read.hour),
@@ -72,6 +83,17 @@ def gaps(text: str) -> Gaps | None:
     across = [(later - earlier - 1) * DAY_SECONDS + overnight for earlier, later in pairwise(days)]
     found = [*within, *{*across}] if days else []
     return Gaps(min(found), max(found)) if found else None
+
+
+def days(text: str) -> frozenset[int]:
+    """The days on which a crontab is due, as numbers within eight years; equal sets are one object."""
+    crontab = read_crontab(text)
+    return _day_set(crontab.days, crontab.months, crontab.weekdays)
+
+
+@lru_cache(maxsize=1000)
+def _day_set(days: frozenset[int], months: frozenset[int], weekdays: frozenset[int]) -> frozenset[int]:
+    return frozenset(_matching_days(days, months, weekdays))
 
 
 @lru_cache(maxsize=1000)

@@ -172,36 +172,45 @@ def _origin_rows(
 ) -> Iterator[tuple[str, str]]:
     """Each origin with its place; the origins of a derived setting stand below it, once."""
     for origin in setting.origins:
-        match origin:
-            case Written(path):
-                what, place = _written(document, setting.scope, path)
-                yield indent + what, f"{place.file}:{place.line}:{place.column}"
-            case Parameter(path, value):
-                promised = path[0] == "latency_classes" and isinstance(value, int | float)
-                text = duration(float(str(value))) if promised else clipped(flow(value), LONGEST_VALUE)
-                name = ".".join(str(part) for part in path).removeprefix("parameters.")
-                said = document.policy_place(path)
-                where = f"{said.file}:{said.line}:{said.column}" if said else "built in"
-                yield f"{indent}parameter {name} = {text}", where
-            case Constant(name, value):
-                text = clipped(flow(value), LONGEST_VALUE)
-                yield f"{indent}constant {name} = {text}", f"policy {setting.policy}"
-            case Default(name, version):
-                yield f"{indent}Celery's default for {name}", f"Celery {version}"
-            case Observed(look, seen_at):
-                yield f"{indent}seen in the {look}", seen_at
-            case Derived(scope, key):
-                source = plan.find(scope, key)
-                if source is None:
-                    yield f"{indent}{_title(scope, key)}", "not decided"
-                    continue
-                text = clipped(value_text(scope, key, source.value), LONGEST_VALUE)
-                repeated = (scope, key) in shown
-                shown.add((scope, key))
-                where = "shown above" if repeated else f"policy {source.policy}"
-                yield f"{indent}{_title(scope, key)} = {text}", where
-                if not repeated:
-                    yield from _origin_rows(plan, document, source, indent + "  ", shown)
+        what, where = origin_words(plan, document, setting, origin)
+        source = plan.find(origin.scope, origin.key) if isinstance(origin, Derived) else None
+        if source is None:
+            yield indent + what, where
+            continue
+        repeated = (source.scope, source.key) in shown
+        shown.add((source.scope, source.key))
+        yield indent + what, "shown above" if repeated else where
+        if not repeated:
+            yield from _origin_rows(plan, document, source, indent + "  ", shown)
+
+
+def origin_words(  # noqa: PLR0911 - one for each kind of origin
+    plan: Plan, document: Document, setting: Setting, origin: Origin
+) -> tuple[str, str]:
+    """An origin of a setting, and where it is: a position, a policy, a look at a running system."""
+    match origin:
+        case Written(path):
+            what, place = _written(document, setting.scope, path)
+            return what, f"{place.file}:{place.line}:{place.column}"
+        case Parameter(path, value):
+            promised = path[0] == "latency_classes" and isinstance(value, int | float)
+            text = duration(float(str(value))) if promised else clipped(flow(value), LONGEST_VALUE)
+            name = ".".join(str(part) for part in path).removeprefix("parameters.")
+            said = document.policy_place(path)
+            where = f"{said.file}:{said.line}:{said.column}" if said else "built in"
+            return f"parameter {name} = {text}", where
+        case Constant(name, value):
+            return f"constant {name} = {clipped(flow(value), LONGEST_VALUE)}", f"policy {setting.policy}"
+        case Default(name, version):
+            return f"Celery's default for {name}", f"Celery {version}"
+        case Observed(look, seen_at):
+            return f"seen in the {look}", seen_at
+        case Derived(scope, key):
+            source = plan.find(scope, key)
+            if source is None:
+                return _title(scope, key), "not decided"
+            text = clipped(value_text(scope, key, source.value), LONGEST_VALUE)
+            return f"{_title(scope, key)} = {text}", f"policy {source.policy}"
 
 
 def _written(document: Document, scope: Scope, path: SpecPath) -> tuple[str, Place]:

@@ -17,7 +17,7 @@ _UNKNOWN = "–"  # noqa: RUF001 - a dash for people
 
 def overview(plan: Plan) -> str:
     """The table of all tasks, ending with a newline."""
-    rows = [HEADER, *(_row(plan, scope) for scope in plan.scopes("task"))]
+    rows = [HEADER, *(row(plan, scope) for scope in plan.scopes("task"))]
     told = for_undeclared(plan)
     return "\n".join([*table(rows), *(["", told] if told else [])]) + "\n"
 
@@ -40,12 +40,13 @@ def for_undeclared(plan: Plan) -> str:
 
 def overview_json(plan: Plan) -> str:
     """The same for machines, ending with a newline."""
-    tasks = [dict(zip(HEADER, _row(plan, scope), strict=True)) for scope in plan.scopes("task")]
+    tasks = [dict(zip(HEADER, row(plan, scope), strict=True)) for scope in plan.scopes("task")]
     # ASCII, so that no control or bidirectional character reaches a terminal.
     return json.dumps({"format": FORMAT, "tasks": tasks}, indent=2) + "\n"
 
 
-def _row(plan: Plan, scope: Scope) -> tuple[str, ...]:
+def row(plan: Plan, scope: Scope) -> tuple[str, ...]:
+    """The cells of a task, below `HEADER`."""
     queue = plan.get(scope, "queue")
     where = (scope.name, _UNKNOWN if queue is None else str(queue))
     if plan.get(scope, "external"):
