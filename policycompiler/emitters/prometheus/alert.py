@@ -47,14 +47,26 @@ class Alert(NamedTuple):
 
 def read(plan: Plan, scope: Scope, labels: Mapping[str, str]) -> Alert:
     """An alert with the labels of its rule."""
-    matchers = plan.get(scope, "matchers")
-    return Alert(
-        name=plan.text(scope, "alert"),
+    return measured(plan, scope)._replace(
         labels=labels,
-        sources=_texts(plan, scope, "sources"),
         for_seconds=int(_number(plan, scope, "for_seconds")),
         summary=plan.text(scope, "summary"),
         description=plan.text(scope, "description"),
+        runbook=_text(plan, scope, "runbook"),
+        minute_seconds=int(plan.number_if_any(APP, "alert_minute_seconds") or MINUTE_SECONDS),
+    )
+
+
+def measured(plan: Plan, scope: Scope) -> Alert:
+    """An alert as far as its expression depends on it: without texts and without patience."""
+    matchers = plan.get(scope, "matchers")
+    return Alert(
+        name=plan.text(scope, "alert"),
+        labels={},
+        sources=_texts(plan, scope, "sources"),
+        for_seconds=0,
+        summary="",
+        description="",
         service=plan.text(APP, "service"),
         queue=_text(plan, scope, "queue"),
         schedule=_text(plan, scope, "schedule"),
@@ -68,9 +80,7 @@ def read(plan: Plan, scope: Scope, labels: Mapping[str, str]) -> Alert:
         window_seconds=int(_number(plan, scope, "window_seconds")),
         short_window_seconds=int(_number(plan, scope, "short_window_seconds")),
         bound_seconds=_number(plan, scope, "bound_seconds"),
-        runbook=_text(plan, scope, "runbook"),
         matchers=_matchers(matchers) if isinstance(matchers, dict) else {},
-        minute_seconds=int(plan.number_if_any(APP, "alert_minute_seconds") or MINUTE_SECONDS),
     )
 
 
