@@ -37,6 +37,7 @@ TARGETS = (
     "systemd",
     "supervisor",
     "prometheus",
+    "runbook",
     "env",
     "compose",
     "kubernetes",
@@ -46,7 +47,7 @@ TARGETS = (
 """Each is the emitter's module and its ID."""
 
 PLAN_FILE = "plan_file"
-_FOR_PEOPLE = frozenset({"routing", "plan"})
+_FOR_PEOPLE = frozenset({"routing", "plan", "runbook"})
 """Targets that also show what is left to Celery; all others tell processes what to do."""
 
 
