@@ -10,6 +10,7 @@ from policycompiler.policies.watching import (
     priority_monitoring,
     runbooks,
     task_events,
+    telemetry,
 )
 
 DECIDERS: tuple[Policy, ...] = (
@@ -18,6 +19,7 @@ DECIDERS: tuple[Policy, ...] = (
     alerts,
     critical_tasks,
     runbooks,
+    telemetry,
 )
 
 CHECKS: tuple[Policy, ...] = (priority_monitoring,)
