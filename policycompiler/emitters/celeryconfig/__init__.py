@@ -20,8 +20,12 @@ from policycompiler.plan import APP, Plan
 from policycompiler.plan.fingerprint import SHOWN_AS, fingerprint
 
 ID = "celeryconfig"
-SHIPPED = {"copies": ("dead_letters", "keep"), "telemetry": ("telemetry", "observe")}
-"""By the section that needs it: a module that processes load, and the function that the section calls.
+SHIPPED = {
+    "copies": ("dead_letters", "keep(_dead_letters)"),
+    "telemetry": ("telemetry", "observe(_telemetry)"),
+    "logs": ("logs", "write_json()"),
+}
+"""By the section that needs it: a module that processes load, and what the section calls.
 
 Python 3.9 and Celery 5.3 can run them.
 """
@@ -60,6 +64,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "dead_letters": queues.any_declares_dead_letters(reading),
         "copies": queues.copies(reading),
         "telemetry": telemetry.told(reading),
+        "logs": reading.get(APP, "log_format") == "json",
         "broadcast": queues.any_is_broadcast(reading),
         "routes_name": settings.name("task_routes", prefix),
         "routes": routes,
@@ -108,9 +113,9 @@ def _module(content: Mapping[str, object]) -> str:
     return render("celeryconfig/celeryconfig.py.j2", python_literal, content)
 
 
-def _loaded(module: str, function: str) -> Raw:
-    """The lines that load a module from beside this one, and give it the section."""
-    words = {"module": Raw(module), "function": Raw(function), "variable": Raw(f"_{module}")}
+def _loaded(module: str, call: str) -> Raw:
+    """The lines that load a module from beside this one, and call its function."""
+    words = {"module": Raw(module), "call": Raw(call)}
     return Raw(render("celeryconfig/beside.py.j2", python_literal, words).rstrip("\n"))
 
 

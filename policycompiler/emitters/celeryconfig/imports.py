@@ -16,6 +16,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "annotations_name": ("logging.getLogger",),
         "copies": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "telemetry": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
+        "logs": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "exceptions": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "patterns": ("fnmatch.fnmatchcase",),
         "schedules": ("celery.schedules.crontab", "zoneinfo.ZoneInfo"),

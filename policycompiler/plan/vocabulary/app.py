@@ -56,6 +56,15 @@ FACTS = (
     ),
     Key(
         "app",
+        "log_format",
+        Type.TEXT,
+        ChangeKind.APP_SETTING,
+        _CONFIGURATION,
+        "`json` if workers and beat log lines of JSON; absent if Celery formats them",
+        local=True,
+    ),
+    Key(
+        "app",
         "service",
         Type.TEXT,
         _INSTALLATION,

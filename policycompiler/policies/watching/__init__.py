@@ -6,6 +6,7 @@ from policycompiler.policies.policy import Policy
 from policycompiler.policies.watching import (
     alerts,
     critical_tasks,
+    logs,
     metric_sources,
     priority_monitoring,
     runbooks,
@@ -20,6 +21,7 @@ DECIDERS: tuple[Policy, ...] = (
     critical_tasks,
     runbooks,
     telemetry,
+    logs,
 )
 
 CHECKS: tuple[Policy, ...] = (priority_monitoring,)
