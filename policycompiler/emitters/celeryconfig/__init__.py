@@ -24,6 +24,7 @@ SHIPPED = {
     "copies": ("dead_letters", "keep(_dead_letters)"),
     "telemetry": ("telemetry", "observe(_telemetry)"),
     "logs": ("logs", "write_json()"),
+    "traces": ("traces", "trace(_traced_service)"),
 }
 """By the section that needs it: a module that processes load, and what the section calls.
 
@@ -65,6 +66,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "copies": queues.copies(reading),
         "telemetry": telemetry.told(reading),
         "logs": reading.get(APP, "log_format") == "json",
+        "traces": reading.text(APP, "service") if reading.get(APP, "traces") else "",
         "broadcast": queues.any_is_broadcast(reading),
         "routes_name": settings.name("task_routes", prefix),
         "routes": routes,

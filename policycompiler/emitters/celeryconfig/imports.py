@@ -17,6 +17,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "copies": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "telemetry": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "logs": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
+        "traces": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "exceptions": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "patterns": ("fnmatch.fnmatchcase",),
         "schedules": ("celery.schedules.crontab", "zoneinfo.ZoneInfo"),

@@ -65,6 +65,15 @@ FACTS = (
     ),
     Key(
         "app",
+        "traces",
+        Type.FLAG,
+        ChangeKind.APP_SETTING,
+        _CONFIGURATION,
+        "true if publishers and workers send traces of OpenTelemetry; absent otherwise",
+        local=True,
+    ),
+    Key(
+        "app",
         "service",
         Type.TEXT,
         _INSTALLATION,

@@ -12,6 +12,7 @@ from policycompiler.policies.watching import (
     runbooks,
     task_events,
     telemetry,
+    traces,
 )
 
 DECIDERS: tuple[Policy, ...] = (
@@ -22,6 +23,7 @@ DECIDERS: tuple[Policy, ...] = (
     runbooks,
     telemetry,
     logs,
+    traces,
 )
 
 CHECKS: tuple[Policy, ...] = (priority_monitoring,)
