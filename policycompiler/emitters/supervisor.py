@@ -16,6 +16,7 @@ from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
     Target,
     beat_command,
+    beat_environment,
     beat_facts,
     folder_of,
     hosts,
@@ -92,10 +93,8 @@ def _variable(found: str) -> str:
 
 
 def _worker(plan: Plan, service: str, worker: Scope, processes: int) -> dict[str, object]:
-    lines = worker_command(plan, worker, "celery", Target(_numbered, _variable))
-    variables = [f"{key}={value}" for key, value in worker_environment(plan, worker)]
-    if variables:
-        lines.insert(0, ["env", *variables])
+    command = worker_command(plan, worker, "celery", Target(_numbered, _variable))
+    lines = _with(worker_environment(plan, worker), command)
     (executable, *arguments), *options = lines
     return {
         "program": name(f"{service}-{worker.name}"),
@@ -107,8 +106,14 @@ def _worker(plan: Plan, service: str, worker: Scope, processes: int) -> dict[str
     }
 
 
+def _with(environment: list[tuple[Raw, str]], command: list[list[str]]) -> list[list[str]]:
+    """A command in an environment."""
+    return [["env", *(f"{key}={value}" for key, value in environment)], *command] if environment else command
+
+
 def _beat(plan: Plan, service: str, *, placed: bool) -> dict[str, object]:
-    (executable, *arguments), *options = beat_command(plan, "celery", "celerybeat-schedule")
+    lines = _with(beat_environment(plan), beat_command(plan, "celery", "celerybeat-schedule"))
+    (executable, *arguments), *options = lines
     return {
         "program": name(f"{service}-{BEAT.kind}"),
         **beat_facts(plan, placed=placed),

@@ -14,6 +14,7 @@ from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
     Target,
     beat_command,
+    beat_environment,
     beat_facts,
     comment,
     folder_of,
@@ -136,6 +137,7 @@ def _beat(plan: Reading, host: Scope | None) -> OutputFile:
         {
             **beat_facts(plan),
             **_installation(plan),
+            "environment": [Raw(_quote(f"{key}={value}")) for key, value in beat_environment(plan)],
             "state_directory": state_directory,
             "executable": _executable(executable),
             "arguments": arguments,

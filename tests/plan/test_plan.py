@@ -133,7 +133,12 @@ def test_every_key_that_is_declared_is_decided_somewhere():
 
 
 _NOT_HERE = {
-    "app": {"policies", "broker_memory_bytes", "broker_policy_priority"},
+    "app": {
+        *("policies", "broker_memory_bytes", "broker_policy_priority", "log_format", "traces"),
+        *("telemetry_bind", "telemetry_wait_buckets", "telemetry_run_buckets"),
+    },
+    "beat": {"telemetry_port"},
+    "worker": {"telemetry_ports"},
     "queue": {"broker_policy"},
     "alert": {"matchers", "other_tasks"},
     "task": {"mandatory", "sent_as"},
