@@ -54,19 +54,7 @@ _INHIBITION: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 """Which alerts inhibit which others: one lost worker sends one page."""
-_HOW_TO_INHIBIT = """\
-# To get one page for each cause, set group_by: [app, worker] in Alertmanager, and:
-#   inhibit_rules:
-#   - source_matchers: ['inhibits="service"']
-#     target_matchers: ['inhibits!="service"']
-#     equal: [app]
-#   - source_matchers: ['inhibits="worker"']
-#     target_matchers: ['inhibited_by=~"worker|schedule"']
-#     equal: [app, worker]
-#   - source_matchers: ['inhibits="schedule"']
-#     target_matchers: ['inhibited_by="schedule"']
-#     equal: [app]
-"""
+_HOW_TO_INHIBIT = "# One page for each cause needs the inhibit_rules of docs/monitoring.md in Alertmanager.\n"
 
 _WHOLE = '{{ printf "%.0f" $value }}'
 _VALUE_SENTENCES: Mapping[str, tuple[str, str]] = MappingProxyType(

@@ -16,6 +16,11 @@ def _installed(name: str, says: str) -> Key:
     return Key("app", name, Type.TEXT, _INSTALLATION, _COMMANDS, says)
 
 
+def _notification(name: str, type_: Type, says: str, unit: Unit | None = None) -> Key:
+    key = f"notification_{name}"
+    return Key("app", key, type_, ChangeKind.ALERT, readers(Reader.ALERT), says, unit)
+
+
 FACTS = (
     Key(
         "app",
@@ -25,6 +30,16 @@ FACTS = (
         readers(Reader.ALERT),
         "sources of metrics that Prometheus scrapes, best first",
     ),
+    _notification("receivers", Type.MAPPING, "receivers of notifications, by name"),
+    _notification("routes", Type.MAPPING, "receiver of each severity, by team"),
+    _notification("default", Type.TEXT, "receiver of all other alerts"),
+    _notification(
+        "group_wait_seconds", Type.NUMBER, "how long the first notification of a group waits", Unit.SECONDS
+    ),
+    _notification(
+        "group_interval_seconds", Type.NUMBER, "how long the next notification of a group waits", Unit.SECONDS
+    ),
+    _notification("repeat_interval_seconds", Type.NUMBER, "when a notification is repeated", Unit.SECONDS),
     Key(
         "app",
         "service",

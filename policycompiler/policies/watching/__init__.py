@@ -7,6 +7,7 @@ from policycompiler.policies.watching import (
     alerts,
     critical_tasks,
     metric_sources,
+    notifications,
     priority_monitoring,
     runbooks,
     task_events,
@@ -18,6 +19,7 @@ DECIDERS: tuple[Policy, ...] = (
     alerts,
     critical_tasks,
     runbooks,
+    notifications,
 )
 
 CHECKS: tuple[Policy, ...] = (priority_monitoring,)
