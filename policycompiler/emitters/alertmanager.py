@@ -75,7 +75,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     )
     yield reading.file(f"alertmanager/{service}.yaml", heading + yaml_text(configuration(reading)))
     proof = Reading(plan)
-    context = {"service": service, "routes": list(_routes(proof))}
+    context = {"service": proof.text(APP, "service"), "routes": list(_routes(proof))}
     text = render("alertmanager/routes.sh", quote, context)
     yield proof.file(f"alertmanager/{service}.routes.sh", text, MODE_SCRIPT)
 
@@ -103,7 +103,10 @@ def configuration(plan: Plan) -> dict[str, object]:
 
 
 def _mapping(plan: Plan, key: str) -> dict[str, dict[str, dict[str, str]]]:
-    return cast("dict[str, dict[str, dict[str, str]]]", plan.value(APP, key))
+    found = plan.value(APP, key)
+    assert isinstance(found, dict)
+    assert all(isinstance(each, dict) for each in found.values())
+    return cast("dict[str, dict[str, dict[str, str]]]", found)
 
 
 def _team(team: str, of_team: Mapping[str, object]) -> dict[str, object]:
