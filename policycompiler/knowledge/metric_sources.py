@@ -11,12 +11,24 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scrape:
+    """A job of Prometheus: where a source answers, and how long an answer may take."""
+
+    job: str
+    path: str = "/metrics"
+    families: tuple[str, ...] = ()
+    interval_seconds: int = 15
+    timeout_seconds: int = 10
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """A program that has metrics.
 
     `job` is the job of Prometheus that scrapes it, and `label` is its name in sentences. `broker` is the
     transport whose server it measures, None if it measures Celery. A source that `reads_events` needs a
-    broker that transports task events.
+    broker that transports task events. `port` is the one on which it listens by default, None if the plan
+    has the ports. `scrapes` are its jobs.
     """
 
     name: str
@@ -24,6 +36,8 @@ class Source:
     job: str
     broker: str | None
     reads_events: bool
+    port: int | None
+    scrapes: tuple[Scrape, ...]
 
 
 TELEMETRY = Source(
@@ -32,13 +46,36 @@ TELEMETRY = Source(
     job="celery-telemetry",
     broker=None,
     reads_events=False,
+    port=None,
+    scrapes=(Scrape(job="celery-telemetry"),),
 )
 CELERY_EXPORTER = Source(
-    name="celery-exporter", label="celery-exporter", job="celery-exporter", broker=None, reads_events=True
+    name="celery-exporter",
+    label="celery-exporter",
+    job="celery-exporter",
+    broker=None,
+    reads_events=True,
+    port=9808,
+    # It waits twice for answers of workers, each time 1 s.
+    scrapes=(Scrape(job="celery-exporter", interval_seconds=30, timeout_seconds=15),),
 )
-FLOWER = Source(name="flower", label="Flower", job="flower", broker=None, reads_events=True)
+FLOWER = Source(
+    name="flower",
+    label="Flower",
+    job="flower",
+    broker=None,
+    reads_events=True,
+    port=5555,
+    scrapes=(Scrape(job="flower"),),
+)
 REDIS_EXPORTER = Source(
-    name="redis-exporter", label="redis_exporter", job="redis", broker="redis", reads_events=False
+    name="redis-exporter",
+    label="redis_exporter",
+    job="redis",
+    broker="redis",
+    reads_events=False,
+    port=9121,
+    scrapes=(Scrape(job="redis"),),
 )
 RABBITMQ = Source(
     name="rabbitmq",
@@ -46,6 +83,16 @@ RABBITMQ = Source(
     job="rabbitmq",
     broker="rabbitmq",
     reads_events=False,
+    port=15692,
+    # Only the first has alarms and memory, only the second has queues.
+    scrapes=(
+        Scrape(job="rabbitmq"),
+        Scrape(
+            job="rabbitmq-detailed",
+            path="/metrics/detailed",
+            families=("queue_coarse_metrics", "queue_consumer_count"),
+        ),
+    ),
 )
 
 SOURCES: Mapping[str, Source] = MappingProxyType(

@@ -5,10 +5,9 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from policycompiler.model.part import Part, shown_as
-from policycompiler.model.units import Folder, Text, WebAddress, refuse
+from policycompiler.model.units import Folder, HostAndPort, Text, WebAddress, refuse
 
 Mailbox = Annotated[Text, StringConstraints(pattern=r"^[^\s@]+@[^\s@]+$")]
-Server = Annotated[Text, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:\d{1,5}$")]
 
 
 class PagerDuty(Part):
@@ -45,7 +44,7 @@ class Mail(Part):
 
     to: Mailbox = Field(description="recipient")
     sender: Mailbox = Field(description="address of the sender")
-    smarthost: Server = Field(description="host and port of the mail server")
+    smarthost: HostAndPort = Field(description="host and port of the mail server")
     auth_username: Text | None = Field(None, description="user at the mail server")
     auth_password_file: Folder | None = Field(None, description="file with the password of this user")
 

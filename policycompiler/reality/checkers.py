@@ -298,6 +298,17 @@ def _rules(
             yield Problem(file, int(line[1]) if line else 1, _told(ended))
 
 
+def _scrapes(
+    program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
+) -> Iterator[Problem]:
+    del variables
+    for file in files:
+        ended = _run([program, "check", "config", file], folder)
+        if ended.returncode:
+            line = re.search(r" line (\d+):", ended.stdout + ended.stderr)
+            yield Problem(file, int(line[1]) if line else 1, _told(ended))
+
+
 def _rule_tests(
     program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
 ) -> Iterator[Problem]:
@@ -356,6 +367,7 @@ CHECKERS = (
     Checker("redis", "redis-server", ("redis/redis.conf",), broker_lints.starts_redis),
     Checker("lint", "python", ("redis/redis.conf",), broker_lints.redis),
     Checker("promtool check", "promtool", ("prometheus/*.rules.yaml",), _rules),
+    Checker("promtool config", "promtool", ("prometheus/*.scrape.yaml",), _scrapes),
     Checker("promtool test", "promtool", ("prometheus/*tests.yaml",), _rule_tests),
     Checker("amtool check", "amtool", ("alertmanager/*.yaml",), _notifications),
     Checker("amtool routes", "amtool", ("alertmanager/*.routes.sh",), alertmanager_lints.reached),

@@ -15,6 +15,7 @@ from itertools import groupby
 from types import MappingProxyType
 
 from policycompiler.emitters.base import OutputFile, Reading, yaml_text
+from policycompiler.emitters.prometheus import scrapes
 from policycompiler.emitters.prometheus.cases import (
     STEP_SECONDS,
     Course,
@@ -74,6 +75,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     if not plan.scopes("alert"):
         return
     yield _rules_file(Reading(plan))
+    yield from scrapes.emit(plan)
     # With schedules of days, promtool would evaluate all other tests only once an hour.
     rare = [scope for scope in plan.scopes("alert") if _TOPICS[plan.text(scope, "alert")] == "schedules"]
     often = [scope for scope in plan.scopes("alert") if scope not in rare]

@@ -10,11 +10,13 @@ from policycompiler.policies.watching import (
     notifications,
     priority_monitoring,
     runbooks,
+    scraping,
     task_events,
 )
 
 DECIDERS: tuple[Policy, ...] = (
     metric_sources,
+    scraping,
     task_events,
     alerts,
     critical_tasks,
