@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,6 +55,18 @@ def test_promtool_accepts_the_jobs_as_a_whole_configuration(environment, tmp_pat
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_the_page_says_how_a_prometheus_without_included_files_reads_them(tmp_path):
+    scraped(tmp_path)
+    (tmp_path / "build/prometheus").mkdir(parents=True)
+    (tmp_path / "prometheus.yml").rename(tmp_path / "build/prometheus/shop.scrape.yaml")
+    page = (ROOT / "docs/monitoring.md").read_text("utf-8")
+    (script,) = re.findall(r"(?s)```sh\n(cat > prometheus.yml.*?)```", page)
+    ended = subprocess.run(
+        ["sh", "-eu", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 def test_each_source_of_the_broker_has_its_jobs(tmp_path):
     assert {"shop-celery-exporter", "shop-flower", "shop-redis"} <= {*scraped(tmp_path)}
     found = scraped(tmp_path, "rabbitmq")
@@ -75,6 +88,15 @@ def test_addresses_of_the_policy_file_replace_the_default(tmp_path):
     found = scraped(tmp_path, more=', scraping: {addresses: {celery-exporter: ["a:9808", "b:9808"]}}')
     assert found["shop-celery-exporter"]["static_configs"][0]["targets"] == ["a:9808", "b:9808"]
     assert found["shop-redis"]["static_configs"][0]["targets"] == ["127.0.0.1:9121"]
+
+
+def test_addresses_of_a_source_of_another_broker_are_found(tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        'version: 1\nparameters: {scraping: {addresses: {rabbitmq: ["rabbit:15692"]}}}\n', "utf-8"
+    )
+    found = compile_workload([SHOP], policy=policy, targets=()).diagnostics
+    assert [each.name for each in found] == ["addresses-unused"]
 
 
 def test_each_process_with_telemetry_is_scraped_on_its_host():

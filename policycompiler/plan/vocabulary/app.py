@@ -32,6 +32,23 @@ FACTS = (
     ),
     Key(
         "app",
+        "exporter_key_prefix",
+        Type.TEXT,
+        ChangeKind.ALERT,
+        readers(Reader.PEOPLE),
+        "Redis: prefix of all keys, for celery-exporter",
+        mirror=True,
+    ),
+    Key(
+        "app",
+        "exporter_python",
+        Type.TEXT,
+        ChangeKind.ALERT,
+        readers(Reader.PEOPLE),
+        "path of the Python with celery-exporter on a host, if units start it",
+    ),
+    Key(
+        "app",
         "scrape_targets",
         Type.MAPPING,
         ChangeKind.ALERT,

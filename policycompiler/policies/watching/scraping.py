@@ -1,12 +1,14 @@
 """Where Prometheus finds the sources of metrics.
 
 Decides:
-    `app/scrape_targets`; `app/scrape_interval_seconds` if the policy file sets it.
+    `app/scrape_targets`; `app/scrape_interval_seconds` and `app/exporter_python` if the policy file sets
+    them; `app/exporter_key_prefix` if the keys of Redis have a prefix.
 
 Because:
     The alert rules select series by the names of jobs, so the configuration of these jobs belongs to the
     rules. Nobody but the platform team knows where its exporters run. Without addresses, each exporter is
-    expected beside Prometheus on its default port.
+    expected beside Prometheus on its default port. Units for celery-exporter are only for hosts where it is
+    installed, and the policy file says where.
 
 Example:
     tasks: {shop.mail.send: {}}
@@ -15,13 +17,12 @@ Example:
 
 Refuses:
     PC977 addresses-unused: add the source to `sources` of the policy metric-sources, or remove its addresses.
-        policy: parameters: {scraping: {addresses: {celery-exporter: ["exporter:9808"]}}}
-        fires: broker: {transport: sqs, region: eu-west-1}
-        silent: tasks: {shop.mail.send: {}}
+        when: the policy file has addresses of a source that does not measure this service.
 
 Parameters:
     `addresses`: the addresses of each source; if a source has none, its default port on 127.0.0.1; {}.
     `interval`: the time between two scrapes; if null, 30s for celery-exporter and 15s for others; null.
+    `exporter_python`: path of the Python with celery-exporter; if set, systemd and supervisor start it; null.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from typing import Literal
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, info
-from policycompiler.knowledge.metric_sources import SOURCES
+from policycompiler.knowledge.metric_sources import CELERY_EXPORTER, SOURCES
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.model.units import HostAndPort, PositiveDuration
+from policycompiler.model.units import Folder, HostAndPort, PositiveDuration
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Value
 from policycompiler.policies.policy import parameter
 
@@ -58,6 +59,10 @@ class Parameters(PolicyParameters):
     interval: PositiveDuration | None = Field(
         None,
         description="time between two scrapes; if null, 30s for celery-exporter and 15s for others",
+    )
+    exporter_python: Folder | None = Field(
+        None,
+        description="path of the Python with celery-exporter; if set, systemd and supervisor start it",
     )
 
 
@@ -84,3 +89,19 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         because = "the policy file sets the time between two scrapes"
         origin = parameter(NAME, "interval", tuned.interval)
         yield Decision(APP, "scrape_interval_seconds", tuned.interval, because, (origin,))
+    if CELERY_EXPORTER.name in sources:
+        yield from _exporter(plan, tuned)
+
+
+def _exporter(plan: Plan, tuned: Parameters) -> Iterator[Decision]:
+    """How celery-exporter is started."""
+    options = plan.get(APP, "broker_transport_options")
+    prefix = options.get("global_keyprefix") if isinstance(options, dict) else None
+    if prefix:
+        because = "celery-exporter finds events and queues only below the prefix"
+        origin = Derived(APP, "broker_transport_options")
+        yield Decision(APP, "exporter_key_prefix", str(prefix), because, (origin,))
+    if tuned.exporter_python is not None:
+        because = "celery-exporter is installed there, and units start it"
+        python = parameter(NAME, "exporter_python", tuned.exporter_python)
+        yield Decision(APP, "exporter_python", tuned.exporter_python, because, (python,))
