@@ -133,7 +133,7 @@ def test_every_key_that_is_declared_is_decided_somewhere():
 
 
 _NOT_HERE = {
-    "app": {"policies", "broker_memory_bytes", "broker_policy_priority"},
+    "app": {"policies", "broker_memory_bytes", "broker_policy_priority", "exporter_key_prefix"},
     "queue": {"broker_policy"},
     "alert": {"matchers", "other_tasks"},
     "task": {"mandatory", "sent_as"},
