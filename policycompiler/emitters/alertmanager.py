@@ -40,6 +40,7 @@ INHIBIT_RULES = (
 )
 """One fault sends one page: an alert about a cause silences those about its effects."""
 GROUP_BY = ("app", "worker")
+_POLICY = "notifications"
 _INTEGRATIONS: Mapping[str, str] = MappingProxyType(
     {
         "pagerduty": "pagerduty_configs",
@@ -63,9 +64,15 @@ class Route(NamedTuple):
     receiver: str
 
 
+def missing(plan: Plan) -> str:
+    """What the target needs and the plan lacks."""
+    asked = plan.find(APP, "notification_receivers") is not None
+    return "" if asked else f"the policy file declares no receivers in the parameters of `{_POLICY}`"
+
+
 def emit(plan: Plan) -> Iterator[OutputFile]:
     """The configuration and the proof of its routes."""
-    if plan.find(APP, "notification_receivers") is None:
+    if missing(plan):
         return
     reading = Reading(plan)
     service = reading.text(APP, "service")

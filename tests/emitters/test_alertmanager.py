@@ -64,6 +64,8 @@ def test_without_receivers_there_are_no_files():
     files = compile_workload([SHOP]).files
     assert files
     assert [file.path for file in files if file.path.startswith("alertmanager/")] == []
+    (found,) = compile_workload([SHOP], targets=["alertmanager"]).diagnostics
+    assert (found.name, "declares no receivers" in found.message) == ("target-empty", True)
 
 
 def test_amtool_accepts_the_configuration_and_each_alert_reaches_its_receiver(build):
