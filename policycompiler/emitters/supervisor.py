@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from policycompiler.emitters import exporters
 from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
     Target,
@@ -47,6 +48,8 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     """
     for host in hosts(plan):
         yield _programs(Reading(plan), host)
+    if plan.find(APP, "exporter_python"):
+        yield _exporter(Reading(plan))
 
 
 def _programs(reading: Reading, host: Scope | None) -> OutputFile:
@@ -71,6 +74,17 @@ def _programs(reading: Reading, host: Scope | None) -> OutputFile:
         },
     )
     return reading.file(f"supervisor/{folder_of(host)}{service}.conf", text)
+
+
+def _exporter(reading: Reading) -> OutputFile:
+    service = name(reading.text(APP, "service"))
+    url = [f"{key}={url}" for key, url in exporters.environment(reading).items()]
+    executable, *arguments = [*(["env", *url] if url else []), *exporters.on_host(reading)]
+    content = {"service": service, "program": name(f"{service}-exporter"), "start_retries": START_RETRIES}
+    text = render(
+        "supervisor/exporter.conf", quote, {**content, "executable": executable, "arguments": arguments}
+    )
+    return reading.file(f"supervisor/{service}-exporter.conf", text)
 
 
 def quote(value: object) -> str:

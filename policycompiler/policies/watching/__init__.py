@@ -7,8 +7,10 @@ from policycompiler.policies.watching import (
     alerts,
     logs,
     metric_sources,
+    notifications,
     priority_monitoring,
     runbooks,
+    scraping,
     task_events,
     telemetry,
     traces,
@@ -16,12 +18,14 @@ from policycompiler.policies.watching import (
 
 DECIDERS: tuple[Policy, ...] = (
     metric_sources,
+    scraping,
     task_events,
     telemetry,
     alerts,
     runbooks,
     logs,
     traces,
+    notifications,
 )
 
 CHECKS: tuple[Policy, ...] = (priority_monitoring,)
