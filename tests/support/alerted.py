@@ -18,11 +18,12 @@ from tools import needs
 
 
 class Told(NamedTuple):
-    """One alert in one notification."""
+    """One alert in one notification. One that goes on comes again with each change of its group."""
 
     receiver: str
     alert: str
     status: str
+    since: str
     labels: Mapping[str, str]
 
 
@@ -38,7 +39,8 @@ class People:
                 content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 for each in content["alerts"]:
                     name = each["labels"]["alertname"]
-                    people.told.append(Told(self.path.strip("/"), name, each["status"], each["labels"]))
+                    receiver, since = self.path.strip("/"), each["startsAt"]
+                    people.told.append(Told(receiver, name, each["status"], since, each["labels"]))
                 self.send_response(200)
                 self.end_headers()
 
@@ -117,10 +119,26 @@ class Stack:
     def __init__(self, url: str, people: People) -> None:
         self.url, self.people = url, people
 
-    def firing(self) -> set[str]:
-        """The alerts that fire now."""
-        answer = self._get("/api/v1/alerts")
-        return {each["labels"]["alertname"] for each in answer["alerts"] if each["state"] == "firing"}
+    def paging(self) -> set[str]:
+        """The critical alerts that fire now."""
+        alerts = self._get("/api/v1/alerts")["alerts"]
+        firing = (each["labels"] for each in alerts if each["state"] == "firing")
+        return {labels["alertname"] for labels in firing if labels["severity"] == "critical"}
+
+    def wait_for_quiet(self, seconds: float) -> None:
+        """Wait until no critical alert fires."""
+        seen: set[str] = set()
+
+        def is_quiet() -> bool:
+            seen.clear()
+            seen.update(self.paging())
+            return not seen
+
+        try:
+            wait_until(is_quiet, "nothing fires", seconds=seconds)
+        except TimeoutError as late:
+            late.add_note(f"these fire: {sorted(seen)}")
+            raise
 
     def value(self, query: str) -> float | None:
         """The value of an instant query with one result; None without a result."""
@@ -143,7 +161,7 @@ def stack(folder: Path, build: Path, service: str, people: People, neighbor: Nei
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"{HOST}:{alertmanager}"]}]}]},
     }
     jobs = "".join(
-        f'  - {{"job_name": "other-{job}", "static_configs": [{{"targets": ["{neighbor.address}"], '
+        f'- {{"job_name": "other-{job}", "static_configs": [{{"targets": ["{neighbor.address}"], '
         f'"labels": {{"app": "other", "job": "{job}"}}}}]}}\n'
         for job in ("redis", "celery-telemetry", "rabbitmq")
     )

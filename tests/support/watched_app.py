@@ -19,7 +19,7 @@ def mail(seconds=0):
 
 
 @app.task(name="shop.pay")
-def pay(fails=False):
+def pay(fails=0):
     """A task that may fail."""
     if fails:
         raise ConnectionError

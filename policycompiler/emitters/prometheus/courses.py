@@ -56,6 +56,7 @@ CAUSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "worker": ("app", "worker"),
         "queue": ("app", "queue"),
         "waits": ("app", "queue"),
+        "drain": ("app", "queue"),
         "failures": ("app", "queue"),
         "schedule": ("app",),
         "unsent": ("app", "schedule"),
