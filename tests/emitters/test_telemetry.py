@@ -53,6 +53,11 @@ def test_containers_have_the_module_and_the_ports(files):
     assert all(f'"{range_}"' in found for range_ in ports.values())
 
 
+def test_the_example_of_the_environment_names_the_variables(files):
+    for name in (telemetry.PORTS, telemetry.WORKER):
+        assert name in files[".env.example"]
+
+
 def test_each_way_to_start_a_process_sets_its_ports(files):
     for path, text in files.items():
         starts = path.startswith("launch/") or path.endswith(("@.service", "-beat.service"))
