@@ -15,7 +15,7 @@ QUICK := tests/docs/test_docs.py tests/findings tests/model tests/plan tests/pol
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test try quick brokers test-brokers test-newest constraints lint install fix golden docs schema \
-  celery-versions knowledge bench clean
+  celery-versions knowledge scrapes bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,9 +35,13 @@ quick: lint ## lint, and the tests that start no process, on the checkout: under
 try: $(VENV)/dev ## one file or folder of tests on the checkout: make try T=tests/plan
 	PYTHONPATH=. $(BIN)/pytest -q $(T)
 
-brokers: ## RabbitMQ 4, Redis 8 and Valkey 8 of Debian 13, and a local SQS, for the tests; needs root and debootstrap
+brokers: ## RabbitMQ 4, Redis 8 and Valkey 8 of Debian 13, a local SQS, exporters, for the tests; needs root and debootstrap
 	.ci/brokers
 	.ci/sqs
+	.ci/exporters
+
+scrapes: $(VENV)/dev brokers ## record what the exporters of today say, for the tests; then read `git diff`
+	$(BIN)/python .ci/scrapes.py
 
 test-brokers: brokers install ## the tests on these brokers
 	$(BIN)/pytest -q -k "4.0 or newer or local_sqs"
@@ -92,8 +96,9 @@ celery-versions: ## read the settings and options of each Celery from its packag
 knowledge: ## run tests/knowledge on each of the last Celery versions; needs Redis and RabbitMQ
 	$(PYTHON) .ci/knowledge_by_version.py
 
-bench: install ## speed and memory of a compile, as ratios
+bench: install ## speed and memory of a compile, and of a worker with telemetry, as ratios
 	$(BIN)/python tests/speed/bench.py
+	$(BIN)/python tests/speed/telemetry.py
 
 clean: ## remove everything that can be generated again
 	rm -rf $(VENV) .venv-newest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

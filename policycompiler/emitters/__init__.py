@@ -37,6 +37,7 @@ TARGETS = (
     "systemd",
     "supervisor",
     "prometheus",
+    "alertmanager",
     "runbook",
     "env",
     "compose",

@@ -88,16 +88,29 @@ def required_variables(plan: Plan) -> list[RequiredVariable]:
     ]
 
 
+TELEMETRY_PORTS, TELEMETRY_WORKER = "CELERY_TELEMETRY_PORTS", "CELERY_TELEMETRY_WORKER"
+"""The variables that `celeryconfig_telemetry.py` reads: ports, and the name of the worker."""
+
+
 def worker_environment(plan: Plan, worker: Scope) -> list[tuple[Raw, str]]:
     """The environment variables of a worker: name and value, sorted."""
     written = plan.get(worker, "environment", {})
     assert isinstance(written, dict)
     values = {key: str(value) for key, value in written.items()}
+    ports = plan.get(worker, "telemetry_ports")
+    if isinstance(ports, list):
+        values = {TELEMETRY_PORTS: "-".join(map(str, ports)), TELEMETRY_WORKER: worker.name, **values}
     pool = str(plan.get(worker, "pool"))
     if _is_custom(pool):
         # With `--pool custom` Celery reads the class only from this variable.
         values["CELERY_CUSTOM_WORKER_POOL"] = pool
     return [(variable(key), values[key]) for key in sorted(values)]
+
+
+def beat_environment(plan: Plan) -> list[tuple[Raw, str]]:
+    """The environment variables of beat: name and value."""
+    port = plan.get(BEAT, "telemetry_port")
+    return [] if port is None else [(variable(TELEMETRY_PORTS), str(port))]
 
 
 def hosts(plan: Plan) -> list[Scope | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from policycompiler.emitters import containers
+from policycompiler.emitters import containers, exporters
 from policycompiler.emitters.base import OutputFile, Reading, one_line, yaml_text
 from policycompiler.emitters.commands import name, variable, whole_seconds
 from policycompiler.plan import APP, BEAT, Plan, Scope
@@ -177,13 +177,12 @@ def _broker(plan: Plan) -> Service:
 
 
 def _exporter(plan: Plan) -> Service:
-    queues = sorted(queue.name for queue in plan.scopes("queue"))
     return {
         "image": plan.text(APP, "exporter_image"),
         "restart": "unless-stopped",
         "security_opt": [*_NO_PRIVILEGES],
         "env_file": [_secrets(plan)],
-        "command": ["--retry-interval", "5", "-Q", text(",".join(queues))],
+        "command": [text(word) for word in exporters.options(plan)],
         "ports": ["127.0.0.1:9808:9808"],
     }
 

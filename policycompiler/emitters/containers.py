@@ -12,7 +12,13 @@ from hashlib import sha256
 
 from policycompiler.emitters import celeryconfig
 from policycompiler.emitters.base import OutputFile, Raw, Reading
-from policycompiler.emitters.commands import Target, beat_command, worker_command, worker_environment
+from policycompiler.emitters.commands import (
+    Target,
+    beat_command,
+    beat_environment,
+    worker_command,
+    worker_environment,
+)
 from policycompiler.plan import APP, Plan, Scope
 
 CONFIGURATION = "celeryconfig.py"
@@ -61,11 +67,15 @@ def worker_variables(plan: Plan, worker: Scope) -> dict[str, str]:
         own["PYTHONPATH"] = f"{plan.text(APP, 'configuration_directory')}:{own['PYTHONPATH']}"
     alive = {ALIVE_VARIABLE: plan.text(APP, "alive_file")} if plan.value(worker, "alive_probe") else {}
     # The probe reads this file, so no other value may win.
-    return dict(sorted({**beat_variables(plan), **own, **alive}.items()))
+    return dict(sorted({**_paths(plan), **own, **alive}.items()))
 
 
 def beat_variables(plan: Plan) -> dict[str, str]:
     """The environment of beat, without secrets."""
+    return {**{str(key): value for key, value in beat_environment(plan)}, **_paths(plan)}
+
+
+def _paths(plan: Plan) -> dict[str, str]:
     return {"PYTHONPATH": plan.text(APP, "configuration_directory")}
 
 

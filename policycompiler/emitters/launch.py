@@ -15,6 +15,7 @@ from policycompiler.emitters.base import MODE_SCRIPT, OutputFile, Raw, Reading, 
 from policycompiler.emitters.commands import (
     Target,
     beat_command,
+    beat_environment,
     beat_facts,
     name,
     required_variables,
@@ -80,6 +81,7 @@ def _beat(plan: Reading) -> OutputFile:
         {
             **beat_facts(plan),
             "required": _checks(plan),
+            "environment": beat_environment(plan),
             "command": command,
             "options": options,
         },

@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from policycompiler.emitters import exporters
 from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
     Target,
     beat_command,
+    beat_environment,
     beat_facts,
     folder_of,
     hosts,
@@ -46,6 +48,8 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     """
     for host in hosts(plan):
         yield _programs(Reading(plan), host)
+    if plan.find(APP, "exporter_python"):
+        yield _exporter(Reading(plan))
 
 
 def _programs(reading: Reading, host: Scope | None) -> OutputFile:
@@ -72,6 +76,17 @@ def _programs(reading: Reading, host: Scope | None) -> OutputFile:
     return reading.file(f"supervisor/{folder_of(host)}{service}.conf", text)
 
 
+def _exporter(reading: Reading) -> OutputFile:
+    service = name(reading.text(APP, "service"))
+    url = [f"{key}={url}" for key, url in exporters.environment(reading).items()]
+    executable, *arguments = [*(["env", *url] if url else []), *exporters.on_host(reading)]
+    content = {"service": service, "program": name(f"{service}-exporter"), "start_retries": START_RETRIES}
+    text = render(
+        "supervisor/exporter.conf", quote, {**content, "executable": executable, "arguments": arguments}
+    )
+    return reading.file(f"supervisor/{service}-exporter.conf", text)
+
+
 def quote(value: object) -> str:
     """A number unchanged, any other value as one word of `command=`."""
     if isinstance(value, int):
@@ -92,10 +107,8 @@ def _variable(found: str) -> str:
 
 
 def _worker(plan: Plan, service: str, worker: Scope, processes: int) -> dict[str, object]:
-    lines = worker_command(plan, worker, "celery", Target(_numbered, _variable))
-    variables = [f"{key}={value}" for key, value in worker_environment(plan, worker)]
-    if variables:
-        lines.insert(0, ["env", *variables])
+    command = worker_command(plan, worker, "celery", Target(_numbered, _variable))
+    lines = _with(worker_environment(plan, worker), command)
     (executable, *arguments), *options = lines
     return {
         "program": name(f"{service}-{worker.name}"),
@@ -107,8 +120,14 @@ def _worker(plan: Plan, service: str, worker: Scope, processes: int) -> dict[str
     }
 
 
+def _with(environment: list[tuple[Raw, str]], command: list[list[str]]) -> list[list[str]]:
+    """A command in an environment."""
+    return [["env", *(f"{key}={value}" for key, value in environment)], *command] if environment else command
+
+
 def _beat(plan: Plan, service: str, *, placed: bool) -> dict[str, object]:
-    (executable, *arguments), *options = beat_command(plan, "celery", "celerybeat-schedule")
+    lines = _with(beat_environment(plan), beat_command(plan, "celery", "celerybeat-schedule"))
+    (executable, *arguments), *options = lines
     return {
         "program": name(f"{service}-{BEAT.kind}"),
         **beat_facts(plan, placed=placed),

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from policycompiler.emitters import exporters
 from policycompiler.emitters.base import OutputFile, Raw, Reading, one_line
 from policycompiler.emitters.commands import (
     Target,
     beat_command,
+    beat_environment,
     beat_facts,
     comment,
     folder_of,
@@ -48,6 +50,8 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         if runs_beat(plan, host):
             yield _beat(_because_of(plan, host, "beat"), host)
         yield _target(Reading(plan), host)
+    if plan.find(APP, "exporter_python"):
+        yield _exporter(Reading(plan))
 
 
 def _because_of(plan: Plan, host: Scope | None, key: str) -> Reading:
@@ -136,6 +140,7 @@ def _beat(plan: Reading, host: Scope | None) -> OutputFile:
         {
             **beat_facts(plan),
             **_installation(plan),
+            "environment": [Raw(_quote(f"{key}={value}")) for key, value in beat_environment(plan)],
             "state_directory": state_directory,
             "executable": _executable(executable),
             "arguments": arguments,
@@ -143,6 +148,26 @@ def _beat(plan: Reading, host: Scope | None) -> OutputFile:
         },
     )
     return plan.file(f"systemd/{folder_of(host)}{service}-beat.service", text)
+
+
+def _exporter(plan: Reading) -> OutputFile:
+    service = name(plan.text(APP, "service"))
+    executable, *arguments = exporters.on_host(plan)
+    text = render(
+        "systemd/exporter.service",
+        quote,
+        {
+            "service": service,
+            "user": _line(plan.text(APP, "user")),
+            "environment_file": _line(plan.text(APP, "environment_file")),
+            "required": plan.get(APP, "broker_url_variable"),
+            "restart_seconds": RESTART_SECONDS,
+            "environment": [Raw(_quote(f"{key}={url}")) for key, url in exporters.environment(plan).items()],
+            "executable": _executable(executable),
+            "arguments": arguments,
+        },
+    )
+    return plan.file(f"systemd/{service}-exporter.service", text)
 
 
 def _target(plan: Reading, host: Scope | None) -> OutputFile:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from policycompiler.emitters.commands import required_variables, variable
+from policycompiler.emitters.commands import (
+    TELEMETRY_PORTS,
+    TELEMETRY_WORKER,
+    required_variables,
+    variable,
+)
 from policycompiler.emitters.containers import ALIVE_VARIABLE
 from policycompiler.plan import APP, Plan, Scope
 
@@ -81,7 +86,22 @@ def _optional(plan: Plan) -> Iterator[Variable]:
     if alive := plan.get(APP, "alive_file"):
         purpose = "file that a worker touches while it is alive; containers set it, other processes need none"
         yield Variable(ALIVE_VARIABLE, purpose, str(alive), ((APP, "alive_file"),), optional=True)
+    yield from _watching(plan)
     keys = plan.get(APP, "scaler_secrets")
     for field, key in sorted(keys.items()) if isinstance(keys, dict) else ():
         purpose = f"`{field}` of the broker for KEDA, a key of the Secret of Kubernetes"
         yield Variable(variable(str(key)), purpose, "", ((APP, "scaler_secrets"),), optional=True)
+
+
+def _watching(plan: Plan) -> Iterator[Variable]:
+    """What decides whether a process serves metrics, and where traces go."""
+    read: Read = ((APP, "telemetry_bind"),)
+    if plan.find(*read[0]):
+        purpose = "port or range of ports for the metrics of a process; scripts, units and containers set it"
+        yield Variable(TELEMETRY_PORTS, purpose, "9540-9541", read, optional=True)
+        purpose = "name of the worker in its metrics; scripts, units and containers set it"
+        yield Variable(TELEMETRY_WORKER, purpose, "", read, optional=True)
+    if plan.find(APP, "traces"):
+        purpose = "address of the collector of traces, which understands OTLP over HTTP"
+        read = ((APP, "traces"),)
+        yield Variable("OTEL_EXPORTER_OTLP_ENDPOINT", purpose, "http://localhost:4318", read, optional=True)

@@ -1,6 +1,6 @@
 """The programs whose metrics Prometheus scrapes, one frozen record each.
 
-A rule reads a signal, such as the length of a queue. `docs/monitoring.md` says which source has which signal.
+A rule reads a signal, such as the length of a queue. `docs/monitoring.md` is about them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scrape:
+    """A job of Prometheus: where a source answers, and how long an answer may take."""
+
+    job: str
+    path: str = "/metrics"
+    families: tuple[str, ...] = ()
+    interval_seconds: int = 15
+    timeout_seconds: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +31,8 @@ class Source:
     series have the label `service`. `queue_job` scrapes the metrics of single queues, if another job does.
     `matchers` is the parameter of the policy `alerts` with the labels of its series.
     `alert_prefix` begins the names of alerts on the broker. One that `fails_with_broker` has no metrics while
-    the broker is down.
+    the broker is down. `port` is the one on which it listens by default, None if the plan has the ports.
+    `scrapes` are its jobs.
     """
 
     name: str
@@ -28,9 +40,11 @@ class Source:
     job: str
     broker: str | None
     reads_events: bool
+    matchers: str
+    port: int | None
+    scrapes: tuple[Scrape, ...]
     in_workers: bool = False
     queue_job: str = ""
-    matchers: str
     alert_prefix: str = ""
     fails_with_broker: bool = False
 
@@ -43,6 +57,8 @@ TELEMETRY = Source(
     broker=None,
     reads_events=False,
     in_workers=True,
+    port=None,
+    scrapes=(Scrape(job="celery-telemetry"),),
 )
 CELERY_EXPORTER = Source(
     name="celery-exporter",
@@ -52,9 +68,19 @@ CELERY_EXPORTER = Source(
     matchers="exporter_matchers",
     broker=None,
     reads_events=True,
+    port=9808,
+    # It waits twice for answers of workers, each time 1 s.
+    scrapes=(Scrape(job="celery-exporter", interval_seconds=30, timeout_seconds=15),),
 )
 FLOWER = Source(
-    name="flower", label="Flower", job="flower", matchers="flower_matchers", broker=None, reads_events=True
+    name="flower",
+    label="Flower",
+    job="flower",
+    matchers="flower_matchers",
+    broker=None,
+    reads_events=True,
+    port=5555,
+    scrapes=(Scrape(job="flower"),),
 )
 REDIS_EXPORTER = Source(
     name="redis-exporter",
@@ -64,6 +90,8 @@ REDIS_EXPORTER = Source(
     broker="redis",
     alert_prefix="RedisBroker",
     reads_events=False,
+    port=9121,
+    scrapes=(Scrape(job="redis"),),
 )
 RABBITMQ = Source(
     name="rabbitmq",
@@ -74,6 +102,16 @@ RABBITMQ = Source(
     alert_prefix="RabbitMQ",
     reads_events=False,
     queue_job="rabbitmq-detailed",
+    port=15692,
+    # Only the first has alarms and memory, only the second has queues.
+    scrapes=(
+        Scrape(job="rabbitmq"),
+        Scrape(
+            job="rabbitmq-detailed",
+            path="/metrics/detailed",
+            families=("queue_coarse_metrics", "queue_consumer_count"),
+        ),
+    ),
 )
 
 SOURCES: Mapping[str, Source] = MappingProxyType(

@@ -46,6 +46,7 @@ class Metric(NamedTuple):
     """A metric, the labels that name a queue and a task, and labels with fixed values.
 
     `queue` and `task` are empty if the metric has no such label. A fixed label has one of several values.
+    If `lists`, the label `queue` has the name of each list in which the broker keeps messages of a queue.
     `buckets` are the upper bounds of a histogram in seconds, None if the plan decides them.
     """
 
@@ -54,6 +55,7 @@ class Metric(NamedTuple):
     task: str = ""
     labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     buckets: tuple[float, ...] | None = None
+    lists: bool = False
 
 
 _FAILED = ("failed", "hard_killed", "rejected")
@@ -118,6 +120,7 @@ _FLOWER = {
     Signal.RUN: Metric("flower_task_runtime_seconds", "", "task", buckets=_BUCKETS),
 }
 _REDIS = {
+    Signal.LENGTH: Metric("redis_key_size", "key", lists=True),
     Signal.BROKER_UP: Metric("redis_up"),
     Signal.MEMORY: Metric("redis_memory_used_bytes"),
     Signal.MEMORY_LIMIT: Metric("redis_memory_max_bytes"),

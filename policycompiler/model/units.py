@@ -299,6 +299,11 @@ AlertSeverity = _matching(
     "a severity has 1 to 40 lowercase letters, digits, `_` and `-`, and starts with a letter",
     ["critical", "warning"],
 )
+HostAndPort = _matching(
+    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?:[0-9]{1,5}",
+    "write a host and a port, such as `exporter:9808`",
+    ["exporter:9808"],
+)
 Label = _matching(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
     "write 1 to 63 lowercase letters, digits and `-`; it starts and ends with a letter or a digit",

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import yaml
 
-from policycompiler.reality import broker_lints, definitions, lints, manifests
+from policycompiler.reality import alertmanager_lints, broker_lints, definitions, lints, manifests
 from policycompiler.reality.manifests import tools
 from policycompiler.reality.problem import Problem
 
@@ -298,6 +298,17 @@ def _rules(
             yield Problem(file, int(line[1]) if line else 1, _told(ended))
 
 
+def _scrapes(
+    program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
+) -> Iterator[Problem]:
+    del variables
+    for file in files:
+        ended = _run([program, "check", "config", file], folder)
+        if ended.returncode:
+            line = re.search(r" line (\d+):", ended.stdout + ended.stderr)
+            yield Problem(file, int(line[1]) if line else 1, _told(ended))
+
+
 def _rule_tests(
     program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
 ) -> Iterator[Problem]:
@@ -306,6 +317,17 @@ def _rule_tests(
         ended = _run([program, "test", "rules", file], folder)
         if ended.returncode:
             yield Problem(file, 1, _told(ended))
+
+
+def _notifications(
+    program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
+) -> Iterator[Problem]:
+    del variables
+    for file in files:
+        ended = _run([program, "check-config", file], folder)
+        if ended.returncode:
+            line = re.search(r" line (\d+):", ended.stdout + ended.stderr)
+            yield Problem(file, int(line[1]) if line else 1, _told(ended))
 
 
 def _compose(
@@ -326,8 +348,8 @@ def _compose(
 
 CHECKERS = (
     Checker("celery", "python", ("celeryconfig.py", "kubernetes/*/celeryconfig.py"), _celery),
-    Checker("sh", "sh", ("launch/*.sh", "rabbitmq/*.sh"), _shell),
-    Checker("shellcheck", "shellcheck", ("launch/*.sh", "rabbitmq/*.sh"), _shellcheck),
+    Checker("sh", "sh", ("launch/*.sh", "rabbitmq/*.sh", "alertmanager/*.sh"), _shell),
+    Checker("shellcheck", "shellcheck", ("launch/*.sh", "rabbitmq/*.sh", "alertmanager/*.sh"), _shellcheck),
     Checker("systemd", "systemd-analyze", ("systemd/*",), _systemd),
     Checker("supervisor", "supervisord", ("supervisor/*.conf",), _supervisor),
     Checker("compose", "docker-compose", ("compose.yaml",), _compose),
@@ -345,6 +367,10 @@ CHECKERS = (
     Checker("redis", "redis-server", ("redis/redis.conf",), broker_lints.starts_redis),
     Checker("lint", "python", ("redis/redis.conf",), broker_lints.redis),
     Checker("promtool check", "promtool", ("prometheus/*.rules.yaml",), _rules),
+    Checker("promtool config", "promtool", ("prometheus/*.scrape.yaml",), _scrapes),
     Checker("promtool test", "promtool", ("prometheus/*tests.yaml",), _rule_tests),
+    Checker("amtool check", "amtool", ("alertmanager/*.yaml",), _notifications),
+    Checker("amtool routes", "amtool", ("alertmanager/*.routes.sh",), alertmanager_lints.reached),
+    Checker("lint", "python", ("alertmanager/*.yaml",), alertmanager_lints.lint),
 )
 """Every checker; a file that none judges has a reader of its own, or people read it."""

@@ -9,6 +9,9 @@ set -eu
 {% for check in required %}
 : {{ check }}
 {% endfor %}
+{% for variable, value in environment %}
+export {{ variable }}={{ value }}
+{% endfor %}
 exec{% for word in command %} {{ word }}{% endfor %} \
 {% for line in options %}
  {%+ for word in line %} {{ word }}{% endfor %} \

@@ -62,6 +62,14 @@ def program(*arguments: str, **options: object) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **options)
 
 
+RECEIVERS = """\
+version: 1
+severities: {team-without-receiver: "off"}
+parameters:
+  notifications: {receivers: {chat: {slack: {api_url_file: /etc/alertmanager/url, channel: a}}}, default: chat}
+"""
+
+
 def put(text: str, name: str = "workload.yaml") -> None:
     Path(name).write_text(text, "utf-8")
 
@@ -542,10 +550,12 @@ class TestCompile:
         # Kubernetes has an overlay for each environment, and a warning for one with errors.
         fine = "".join(line for line in WORKLOAD.splitlines(keepends=True) if "broken:" not in line)
         put(fine + 'deploy: {image: "registry.example/shop:1.4.2"}\n')
-        found = run("compile", "workload.yaml", "--stdout", "--target", target)
+        put(RECEIVERS, "policy.yaml")
+        policy = ("--policy", "policy.yaml")
+        found = run("compile", "workload.yaml", "--stdout", "--target", target, *policy)
         assert (found.exit_code, found.stderr) == (0, "")
         assert "==> plan.json" not in found.stdout
-        run("compile", "workload.yaml", "--target", target)
+        run("compile", "workload.yaml", "--target", target, *policy)
         written = [
             data.decode()
             for path, data in tree("build").items()

@@ -51,6 +51,9 @@ def readers_of_manifest(name: str) -> set[Reader]:
         return _CONFIGURATION
     if name.endswith("-rules.yaml"):
         return {Reader.ALERT}
+    if name.endswith("-exporter.yaml"):
+        # It watches the queues that are declared.
+        return {*_CONFIGURATION, Reader.WORKER, Reader.BEAT}
     return {Reader.BEAT} if name.endswith("-beat.yaml") else {Reader.WORKER, Reader.BEAT}
 
 

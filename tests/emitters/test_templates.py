@@ -40,6 +40,7 @@ QUOTES = {
     "supervisor": supervisor.quote,
     "env": one_line,
     "rabbitmq": launch.quote,
+    "alertmanager": launch.quote,
     "redis": redis.quote,
 }
 """By the folder of the templates that are rendered with it."""

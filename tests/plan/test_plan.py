@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from places import EVERYTHING, ROOT
+from places import EVERYTHING, EVERYTHING_ELSE, ROOT
 
 from policycompiler.compiler import compile_workload
 from policycompiler.plan import (
@@ -116,7 +116,7 @@ def decided() -> dict[str, set[str]]:
         (ROOT / "examples" / "minimal.yaml", None),
         *((path, None) for path in sorted(EVERYTHING.glob("*.yaml"))),
     ):
-        plan = compile_workload([source], environment=environment, targets=()).plan
+        plan = compile_workload([source], environment=environment, targets=(), policy=EVERYTHING_ELSE).plan
         assert plan is not None, source
         for setting in plan:
             found.setdefault(setting.scope.kind, set()).add(setting.key)
@@ -133,7 +133,13 @@ def test_every_key_that_is_declared_is_decided_somewhere():
 
 
 _NOT_HERE = {
-    "app": {"policies", "broker_memory_bytes", "broker_policy_priority"},
+    "app": {
+        *("policies", "broker_memory_bytes", "broker_policy_priority", "log_format", "traces"),
+        *("telemetry_bind", "telemetry_wait_buckets", "telemetry_run_buckets"),
+        *("exporter_key_prefix", "alert_minute_seconds"),
+    },
+    "beat": {"telemetry_port"},
+    "worker": {"telemetry_ports"},
     "queue": {"broker_policy"},
     "alert": {"matchers", "other_tasks"},
     "task": {"mandatory", "sent_as"},

@@ -255,8 +255,12 @@ def texts() -> Iterator[str]:
 def settled() -> list[Setting]:
     """Each kind of decision once: its policy, kind of scope, key and origins."""
     found = {}
-    for text in texts():
-        plan = compiled(text).plan
+    # Some policies decide only what a policy file asks for.
+    asked = [
+        (manual.whole(page.fires), f"version: 1\n{page.policy}\n") for page in FIRING.values() if page.policy
+    ]
+    for text, platform in (*((text, "") for text in texts()), *asked):
+        plan = compiled(text, platform).plan
         for setting in plan or ():
             constants = tuple(origin for origin in setting.origins if isinstance(origin, Constant))
             found[setting.policy, setting.scope.kind, setting.key, repr(constants)] = setting

@@ -26,9 +26,18 @@ def newer(*command: str) -> list[str]:
 
 def of_sqs(program: str) -> str:
     """A program of the environment of `.ci/sqs`; without it the same."""
-    root = _root().with_name("sqs")
+    return _of("sqs", program)
+
+
+def of_exporters(program: str) -> str:
+    """A program of the environment of `.ci/exporters`; without it the same."""
+    return _of("exporters", program)
+
+
+def _of(environment: str, program: str) -> str:
+    root = _root().with_name(environment)
     if not (root / MARK).is_file() or not (root / MARK).read_text():
-        problem = f"no environment with a local SQS in {root}: run `make brokers`"
+        problem = f"no environment of `.ci/{environment}` in {root}: run `make brokers`"
         pytest.fail(problem) if os.environ.get("CI") == "true" else pytest.skip(problem)
     return str(root / "bin" / program)
 

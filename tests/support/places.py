@@ -8,6 +8,8 @@ SUPPORT = Path(__file__).parent
 TESTS = SUPPORT.parent
 DATA = TESTS / "data"
 EVERYTHING = DATA / "everything"
+EVERYTHING_ELSE = DATA / "everything-policy.yaml"
+"""A policy file with what no workload can ask for."""
 CORPUS = DATA / "corpus"
 ROOT = TESTS.parent
 EXAMPLES = ROOT / "examples"

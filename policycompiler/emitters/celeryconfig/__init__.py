@@ -12,7 +12,7 @@ from pathlib import Path
 
 from policycompiler import runtime
 from policycompiler.emitters.base import MODE_FILE, OutputFile, Raw, Reading
-from policycompiler.emitters.celeryconfig import queues, schedules, settings, tasks
+from policycompiler.emitters.celeryconfig import queues, schedules, settings, tasks, telemetry
 from policycompiler.emitters.celeryconfig.imports import import_lines
 from policycompiler.emitters.python import python_literal
 from policycompiler.emitters.templates import render
@@ -20,12 +20,20 @@ from policycompiler.plan import APP, Plan
 from policycompiler.plan.fingerprint import SHOWN_AS, fingerprint
 
 ID = "celeryconfig"
-COPYING = Path(runtime.__file__).with_name("dead_letters.py")
-"""The module that workers load to keep dead letters; Python 3.9 and Celery 5.3 can run it."""
+SHIPPED = {
+    "copies": ("dead_letters", "keep(_dead_letters)"),
+    "telemetry": ("telemetry", "observe(_telemetry)"),
+    "logs": ("logs", "write_json()"),
+    "traces": ("traces", "trace(_traced_service)"),
+}
+"""By the section that needs it: a module that processes load, and what the section calls.
+
+Python 3.9 and Celery 5.3 can run them.
+"""
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
-    """The module, compiled to prove that Python can read it; and one that keeps dead letters, if any."""
+    """The module, compiled to prove that Python can read it; and those beside it that it loads."""
     reading = Reading(plan)
     prefix = str(reading.get(APP, "namespace") or "")
     exact, patterns = tasks.exact_names(reading), tasks.patterns(reading)
@@ -56,6 +64,9 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "exchanges": queues.any_has_an_exchange(reading),
         "dead_letters": queues.any_declares_dead_letters(reading),
         "copies": queues.copies(reading),
+        "telemetry": telemetry.told(reading),
+        "logs": reading.get(APP, "log_format") == "json",
+        "traces": reading.text(APP, "service") if reading.get(APP, "traces") else "",
         "broadcast": queues.any_is_broadcast(reading),
         "routes_name": settings.name("task_routes", prefix),
         "routes": routes,
@@ -75,15 +86,18 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "alive": plan.find(APP, "alive_file") is not None,
         "fingerprint": {SHOWN_AS: fingerprint(plan)},
     }
+    content["beside"] = {section: _loaded(*names) for section, names in SHIPPED.items()}
     there = [section for section, value in content.items() if value]
     content["imports"] = import_lines(there)
     # Thousands of tasks share a few routes and options; compiling every line would need too much memory.
     proof = {**content, "routes": _each_once(routes), "annotations": _each_once(of_names)}
     compile(_module(proof), "celeryconfig.py", "exec", dont_inherit=True)
     yield reading.file("celeryconfig.py", _module(content))
-    if content["copies"]:
-        # The same text for every plan: it shows no setting.
-        yield OutputFile("celeryconfig_dead_letters.py", COPYING.read_text("utf-8"), MODE_FILE, ())
+    for section, (module, _) in SHIPPED.items():
+        if content[section]:
+            # The same text for every plan: it shows no setting.
+            text = Path(runtime.__file__).with_name(f"{module}.py").read_text("utf-8")
+            yield OutputFile(f"celeryconfig_{module}.py", text, MODE_FILE, ())
 
 
 def _written_for(reading: Reading) -> str:
@@ -99,6 +113,12 @@ def _use(prefix: str) -> str:
 
 def _module(content: Mapping[str, object]) -> str:
     return render("celeryconfig/celeryconfig.py.j2", python_literal, content)
+
+
+def _loaded(module: str, call: str) -> Raw:
+    """The lines that load a module from beside this one, and call its function."""
+    words = {"module": Raw(module), "call": Raw(call)}
+    return Raw(render("celeryconfig/beside.py.j2", python_literal, words).rstrip("\n"))
 
 
 def _each_once(entries: Sequence[tuple[str, Raw]]) -> list[tuple[str, Raw]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policycompiler.emitters import prometheus
+from policycompiler.emitters import exporters, prometheus
 from policycompiler.emitters.commands import variable as variable_name
 from policycompiler.emitters.kubernetes import pods
 from policycompiler.emitters.kubernetes.objects import (
@@ -18,7 +18,7 @@ from policycompiler.knowledge.kubernetes import EXPORTER, FLOWER, NETWORK, RULES
 from policycompiler.plan import APP, Plan
 
 METRICS_PORT, FLOWER_PORT = 9808, 5555
-_BROKER_FOR = {EXPORTER: "CE_BROKER_URL", FLOWER: "CELERY_BROKER_URL"}
+_BROKER_FOR = {EXPORTER: exporters.URL, FLOWER: "CELERY_BROKER_URL"}
 """The variable with the URL of the broker."""
 _LOGIN = "FLOWER_BASIC_AUTH"
 _SCRAPE = {"interval": "30s", "scrapeTimeout": "15s"}
@@ -27,8 +27,7 @@ _SCRAPE = {"interval": "30s", "scrapeTimeout": "15s"}
 
 def exporter(plan: Plan) -> list[Object]:
     """celery-exporter, its Service, and with the Prometheus Operator the monitor of the Service."""
-    queues = ",".join(sorted(queue.name for queue in plan.scopes("queue")))
-    arguments = ["--retry-interval", "5", *(["-Q", text(queues)] if queues else [])]
+    arguments = [text(word) for word in exporters.options(plan)]
     found = [
         _deployment(plan, EXPORTER, plan.text(APP, "exporter_image"), arguments, METRICS_PORT, []),
         _service(plan, EXPORTER, METRICS_PORT),
@@ -109,7 +108,13 @@ def _monitor(plan: Plan) -> Object:
         # The alert rules expect the job `celery-exporter`, which is the component.
         "jobLabel": "app.kubernetes.io/component",
         "selector": {"matchLabels": selector(name, EXPORTER)},
-        "endpoints": [{"port": _port_name(EXPORTER), **_SCRAPE}],
+        "endpoints": [
+            {
+                "port": _port_name(EXPORTER),
+                **_SCRAPE,
+                "relabelings": [{"targetLabel": "app", "replacement": plan.text(APP, "service")}],
+            }
+        ],
     }
     return made("ServiceMonitor", "monitoring.coreos.com/v1", name, labels(plan, name, EXPORTER), spec=spec)
 

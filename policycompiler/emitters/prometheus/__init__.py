@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from policycompiler.emitters.base import OutputFile, Reading, yaml_text
+from policycompiler.emitters.prometheus import scrapes
 from policycompiler.emitters.prometheus.alert import Alert, read
 from policycompiler.emitters.prometheus.courses import (
     Course,
@@ -34,6 +35,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     """The rules and their tests; nothing when the plan has no alerts."""
     if not plan.scopes("alert"):
         return
+    yield from scrapes.emit(plan)
     for topic in _TOPICS:
         scopes = [scope for scope in plan.scopes("alert") if _kind(plan, scope).topic == topic]
         if scopes:

@@ -18,7 +18,7 @@ class Alert(NamedTuple):
     `sources` are those whose metrics the rule reads, best first, and `matchers` has the labels that select
     this service's series in each of them. A `job` among them replaces the default job. `task` is a name or a
     pattern. The pattern does not include `other_tasks`, but runs with `earlier_names` count. `tasks` are all
-    tasks of an alert on several.
+    tasks of an alert on several. `lists` are the lists in which the broker keeps messages of the queue.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Alert(NamedTuple):
     earlier_names: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     threshold: float = 0
     minimum: int = 0
     window_seconds: int = 0
@@ -75,6 +76,7 @@ def measured(plan: Plan, scope: Scope) -> Alert:
         earlier_names=_texts(plan, scope, "earlier_names"),
         tasks=_texts(plan, scope, "tasks"),
         nodes=_texts(plan, scope, "nodes"),
+        lists=_texts(plan, scope, "lists"),
         threshold=_number(plan, scope, "threshold"),
         minimum=int(_number(plan, scope, "minimum")),
         window_seconds=int(_number(plan, scope, "window_seconds")),

@@ -49,6 +49,22 @@ class Kind(NamedTuple):
     inhibited_by: tuple[str, ...] = ()
 
 
+CAUSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "service": ("app",),
+        "metrics": ("app", "source"),
+        "worker": ("app", "worker"),
+        "queue": ("app", "queue"),
+        "waits": ("app", "queue"),
+        "drain": ("app", "queue"),
+        "failures": ("app", "queue"),
+        "schedule": ("app",),
+        "unsent": ("app", "schedule"),
+        "missed": ("app", "schedule"),
+        "memory": ("app",),
+    }
+)
+"""What one alert explains of others, and the labels that both then share."""
 WHOLE = '{{ printf "%.0f" $value }}'
 SHARE = "{{ $value | humanizePercentage }}"
 SPAN = "{{ $value | humanizeDuration }}"

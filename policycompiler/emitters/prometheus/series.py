@@ -87,29 +87,30 @@ def series(alert: Alert, signal: Signal, names: Sequence[str] = ()) -> Series:
     With `names` of tasks or patterns, these tasks count, whatever their queue.
     """
     shown, its = metric(alert, signal), source(alert, signal)
-    equal, either, without = (
-        _of_service(alert, its, of_queue=bool(shown.queue)),
-        dict[str, tuple[tuple[str, str], ...]](),
-        {},
-    )
-    for name, values in shown.labels.items():
-        if len(values) == 1:
-            equal[name] = values[0]
-        else:
-            either[name] = tuple((re.escape(each), each) for each in values)
+    own = _of_service(alert, its, of_queue=bool(shown.queue))
     if alert.task and not names:
         names = (alert.task, *alert.earlier_names)
-    if shown.queue and alert.queue and (not names or not shown.task):
-        equal[shown.queue] = alert.queue
+    patterns: tuple[tuple[str, str], ...] = ()
+    label, without = shown.queue, dict[str, tuple[str, ...]]()
+    if shown.lists:
+        patterns = tuple((re.escape(each), each) for each in alert.lists)
+    elif shown.queue and alert.queue and (not names or not shown.task):
+        patterns = ((re.escape(alert.queue), alert.queue),)
     elif shown.task and shown.task not in shown.labels:
-        names = names or alert.tasks
-        if len(names) == 1 and "*" not in names[0]:
-            equal[shown.task] = names[0]
-        elif names:
-            either[shown.task] = tuple((glob(name), name.replace("*", "any")) for name in names)
-            if alert.other_tasks:
-                without[shown.task] = tuple(map(glob, alert.other_tasks))
-    return Series(shown.name, equal, either, without)
+        label = shown.task
+        patterns = tuple((glob(name), name.replace("*", "any")) for name in names or alert.tasks)
+        if alert.other_tasks and patterns:
+            without[label] = tuple(map(glob, alert.other_tasks))
+    fixed = {name: tuple((re.escape(each), each) for each in values) for name, values in shown.labels.items()}
+    chosen = {**fixed, **({label: patterns} if patterns else {})}
+    exact = {name: texts for name, texts in chosen.items() if len(texts) == 1 and _is_plain(*texts[0])}
+    equal = {**own, **{name: texts[0][1] for name, texts in exact.items()}}
+    return Series(shown.name, equal, {n: texts for n, texts in chosen.items() if n not in exact}, without)
+
+
+def _is_plain(regex: str, text: str) -> bool:
+    """Whether a regular expression matches one text alone."""
+    return regex == re.escape(text)
 
 
 def _of_service(alert: Alert, its: str, *, of_queue: bool) -> dict[str, str]:
@@ -143,7 +144,8 @@ def merge_workers(alert: Alert, seen: str) -> str:
 
 def length(alert: Alert) -> str:
     """The number of messages in the queue."""
-    return f"max({series(alert, Signal.LENGTH)})"
+    held, shown = series(alert, Signal.LENGTH), metric(alert, Signal.LENGTH)
+    return f"sum(max by ({shown.queue}) ({held}))" if len(held.either) else f"max({held})"
 
 
 def increased(counters: object, seconds: int, by: str = "") -> str:

@@ -22,6 +22,7 @@ KEYS = (
     _key("threshold", Type.NUMBER, "threshold in the expression, if it has one"),
     _key("sources", Type.TEXTS, "sources of metrics that the expression reads"),
     _key("nodes", Type.TEXTS, "host parts of the node names of workers, with `*` for what follows"),
+    _key("lists", Type.TEXTS, "lists in which the broker keeps the messages of the queue"),
     _key("bound_seconds", Type.NUMBER, "bound of the histogram that the expression compares", Unit.SECONDS),
     _key("short_window_seconds", Type.NUMBER, "second, shorter window of the expression", Unit.SECONDS),
     _key("window_seconds", Type.NUMBER, "time window of the expression", Unit.SECONDS),

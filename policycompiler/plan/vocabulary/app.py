@@ -16,6 +16,11 @@ def _installed(name: str, says: str) -> Key:
     return Key("app", name, Type.TEXT, _INSTALLATION, _COMMANDS, says)
 
 
+def _notification(name: str, type_: Type, says: str, unit: Unit | None = None) -> Key:
+    key = f"notification_{name}"
+    return Key("app", key, type_, ChangeKind.ALERT, readers(Reader.ALERT), says, unit)
+
+
 FACTS = (
     Key(
         "app",
@@ -42,6 +47,97 @@ FACTS = (
         readers(Reader.ALERT),
         "sources of metrics that Prometheus scrapes, best first",
     ),
+    Key(
+        "app",
+        "telemetry_bind",
+        Type.TEXT,
+        ChangeKind.APP_SETTING,
+        _CONFIGURATION,
+        "address on which processes serve their own metrics; absent without them",
+        local=True,
+    ),
+    Key(
+        "app",
+        "telemetry_wait_buckets",
+        Type.LIST,
+        ChangeKind.APP_SETTING,
+        _CONFIGURATION,
+        "upper bounds of the buckets for queue waits",
+        Unit.SECONDS,
+        local=True,
+    ),
+    Key(
+        "app",
+        "telemetry_run_buckets",
+        Type.LIST,
+        ChangeKind.APP_SETTING,
+        _CONFIGURATION,
+        "upper bounds of the buckets for run times",
+        Unit.SECONDS,
+        local=True,
+    ),
+    Key(
+        "app",
+        "log_format",
+        Type.TEXT,
+        ChangeKind.APP_SETTING,
+        _CONFIGURATION,
+        "`json` if workers and beat log lines of JSON; absent if Celery formats them",
+        local=True,
+    ),
+    Key(
+        "app",
+        "traces",
+        Type.FLAG,
+        ChangeKind.APP_SETTING,
+        _CONFIGURATION,
+        "true if publishers and workers send traces of OpenTelemetry; absent otherwise",
+        local=True,
+    ),
+    Key(
+        "app",
+        "exporter_key_prefix",
+        Type.TEXT,
+        ChangeKind.ALERT,
+        readers(Reader.PEOPLE),
+        "Redis: prefix of all keys, for celery-exporter",
+        mirror=True,
+    ),
+    Key(
+        "app",
+        "exporter_python",
+        Type.TEXT,
+        ChangeKind.ALERT,
+        readers(Reader.PEOPLE),
+        "path of the Python with celery-exporter on a host, if units start it",
+    ),
+    Key(
+        "app",
+        "scrape_targets",
+        Type.MAPPING,
+        ChangeKind.ALERT,
+        readers(Reader.ALERT),
+        "addresses of each source of metrics",
+    ),
+    Key(
+        "app",
+        "scrape_interval_seconds",
+        Type.NUMBER,
+        ChangeKind.ALERT,
+        readers(Reader.ALERT),
+        "time between two scrapes of a source, if the policy file sets it",
+        Unit.SECONDS,
+    ),
+    _notification("receivers", Type.MAPPING, "receivers of notifications, by name"),
+    _notification("routes", Type.MAPPING, "receiver of each severity, by team"),
+    _notification("default", Type.TEXT, "receiver of all other alerts"),
+    _notification(
+        "group_wait_seconds", Type.NUMBER, "how long the first notification of a group waits", Unit.SECONDS
+    ),
+    _notification(
+        "group_interval_seconds", Type.NUMBER, "how long the next notification of a group waits", Unit.SECONDS
+    ),
+    _notification("repeat_interval_seconds", Type.NUMBER, "when a notification is repeated", Unit.SECONDS),
     Key(
         "app",
         "service",

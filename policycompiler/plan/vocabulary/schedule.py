@@ -88,6 +88,14 @@ KEYS = (
         _COMMAND,
         "value of `celery --app`, if it differs from that of `app`",
     ),
+    Key(
+        "beat",
+        "telemetry_port",
+        Type.NUMBER,
+        ChangeKind.BEAT_OPTIONS,
+        _COMMAND,
+        "port for the metrics of beat",
+    ),
     Key("beat", "scheduler", Type.TEXT, ChangeKind.BEAT_OPTIONS, _COMMAND, "class of the scheduler"),
     Key(
         "beat",

@@ -134,6 +134,12 @@ KEYS = (
         _OPTIONS,
         "true if `node_name` has its host; only the processes of a worker with replicas add a number",
     ),
+    _command(
+        "telemetry_ports",
+        Type.LIST,
+        _OPTIONS,
+        "first and last port for the metrics of its processes; each process takes a free one",
+    ),
     _command("app", Type.TEXT, ChangeKind.INSTALLATION, "value of `celery --app`, if not that of `app`"),
     _command(
         "concurrency_source",

@@ -56,21 +56,17 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Profile, info, warning
-from policycompiler.knowledge.brokers import Levels, Scaler
+from policycompiler.knowledge.brokers import Scaler
 from policycompiler.knowledge.kubernetes import KEDA
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, Decision, Derived, Origin, Plan, Scope, Value
+from policycompiler.plan.queue_lists import queue_lists
 from policycompiler.policies.policy import parameter
 
 NAME = "scaler"
 
 SCALING_UNREADABLE = warning("PC943", "scaling-unreadable")
 SCALING_NEEDS_KEYS = info("PC949", "scaling-needs-keys", Profile.STRICT)
-
-KOMBU_STEPS = [0, 3, 6, 9]
-"""The steps of priority that kombu uses on Redis if `priority_steps` is not set."""
-SEPARATOR = "\x06\x16"
-"""What kombu puts between the name of a queue and a step, if `sep` is not set."""
 
 
 class Parameters(PolicyParameters):
@@ -96,7 +92,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         return
     yield from _connection(plan, scaler, tuned)
     for worker in scaled:
-        sources: list[Value] = [name for queue in _queues(plan, worker) for name in _lists(plan, queue)]
+        sources: list[Value] = [name for queue in _queues(plan, worker) for name in queue_lists(plan, queue)]
         origins: list[Origin] = [Derived(worker, "queues")]
         if plan.find(APP, "broker_transport_options"):
             origins.append(Derived(APP, "broker_transport_options"))
@@ -180,30 +176,3 @@ def _queues(plan: Plan, worker: Scope) -> list[Scope]:
     left = set(plan.texts(worker, "exclude_queues")) if plan.find(worker, "exclude_queues") else set()
     queues = [Scope("queue", name) for name in plan.texts(worker, "queues") if name not in left]
     return [queue for queue in queues if not plan.value(queue, "broadcast")]
-
-
-def _lists(plan: Plan, queue: Scope) -> list[str]:
-    """The names under which the broker keeps the messages of a queue."""
-    options = _options(plan)
-    name = f"{options.get('global_keyprefix') or ''}{queue.name}"
-    if plan.broker.levels is not Levels.LISTS:
-        return [queue.name]
-    found = options.get("priority_steps")
-    steps = [int(str(step)) for step in found] if isinstance(found, list) and found else KOMBU_STEPS
-    if not _has_priorities(plan, queue, pinned=found is not None):
-        return [name]
-    separator = str(options.get("sep") or SEPARATOR)
-    return [name if not step else f"{name}{separator}{step}" for step in steps]
-
-
-def _has_priorities(plan: Plan, queue: Scope, *, pinned: bool) -> bool:
-    """Whether messages of a queue have several priorities. Pinned steps may be for publishers elsewhere."""
-    schedules = [each for each in plan.scopes("schedule") if plan.get(each, "options.priority")]
-    own = {*plan.texts(queue, "tasks")}
-    tasks = [task.name for task in plan.scopes("task") if plan.find(task, "options.priority")]
-    return bool(
-        own.intersection(tasks)
-        or own.intersection(plan.text(each, "task") for each in schedules)
-        or plan.find(APP, "task_default_priority")
-        or (pinned and not tasks)
-    )

@@ -17,8 +17,8 @@ Example:
     refuses priority-monitoring
 
 Refuses:
-    PC232 priority-monitoring: monitor the lengths of the other lists with redis_exporter (it measures listed
-        keys), use RabbitMQ, or give urgent tasks a separate queue.
+    PC232 priority-monitoring: name `redis-exporter` before `celery-exporter` in `sources` of metric-sources,
+        use RabbitMQ, or give urgent tasks a separate queue.
         fires: tasks: {shop.a: {queue: mail, priority: 2}}
         silent:
             broker: {transport: rabbitmq, url: "${B}", version: "3.13"}
@@ -37,6 +37,7 @@ from policycompiler.diagnostics import Diagnostic, warning
 from policycompiler.knowledge.brokers import Levels
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Plan, Scope, Written
+from policycompiler.plan.queue_lists import KOMBU_STEPS
 
 NAME = "priority-monitoring"
 
@@ -44,8 +45,6 @@ PRIORITY_MONITORING = warning("PC232", "priority-monitoring")
 
 BACKLOG = "CeleryQueueBacklog"
 """The alert that compares a queue's length."""
-KOMBU_STEPS = [0, 3, 6, 9]
-"""The steps that kombu uses if `priority_steps` is not set."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
@@ -56,7 +55,9 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     options = plan.get(APP, "broker_transport_options")
     steps = _steps(options.get("priority_steps") if isinstance(options, dict) else None)
     for queue in plan.scopes("queue"):
-        if not plan.keys(Scope("alert", f"{BACKLOG}:{queue.name}")):
+        alert = Scope("alert", f"{BACKLOG}:{queue.name}")
+        # A source that counts each list has their names from the plan.
+        if not plan.keys(alert) or plan.find(alert, "lists"):
             continue
         unseen: dict[int, Scope] = {}
         for task in (Scope("task", name) for name in plan.texts(queue, "tasks")):
@@ -81,8 +82,8 @@ def _finding(plan: Plan, queue: Scope, unseen: list[int], task: Scope) -> Diagno
         f"{', '.join(str(step) for step in unseen)}"
     )
     help_text = (
-        "monitor the lengths of those lists with redis_exporter (it measures listed keys), use RabbitMQ, "
-        "or give urgent tasks a separate queue"
+        "name `redis-exporter` before `celery-exporter` in `sources` of the policy metric-sources, "
+        "use RabbitMQ, or give urgent tasks a separate queue"
     )
     origin = plan.setting(task, "options.priority").origins[0]
     path = origin.path if isinstance(origin, Written) else ("tasks", task.name)

@@ -151,10 +151,9 @@ OF_TELEMETRY = {
 
 def test_the_telemetry_adds_the_wait_and_needs_no_events():
     sources: list[Value] = ["telemetry", "celery-exporter", "redis-exporter"]
-    silent = changed(app={"metric_sources": sources, "task_send_sent_event": False})
-    # Its bounds are the declared ones.
-    own = {name.replace(":mail:5", ":mail:3") for name in names(PLAN)}
-    assert names(silent) == own | OF_TELEMETRY
+    of_app = {"metric_sources": sources, "task_send_sent_event": False, "telemetry_run_buckets": [1, 5]}
+    silent = changed(app=of_app)
+    assert names(silent) == names(PLAN) | OF_TELEMETRY
     plan = decided(silent)
     assert plan.value(Scope("alert", "CeleryQueueStalled:mail"), "sources") == [
         "celery-exporter",
@@ -467,7 +466,8 @@ def test_beat_and_each_schedule_are_watched_for_longer_than_their_longest_gap():
 
 def test_the_telemetry_shows_beat_and_each_send():
     sources: list[Value] = ["telemetry", "redis-exporter"]
-    plan = {**changed(app={"metric_sources": sources, "task_send_sent_event": False}), **BEATEN}
+    of_app = {"metric_sources": sources, "task_send_sent_event": False, "telemetry_run_buckets": [1, 5]}
+    plan = {**changed(app=of_app), **BEATEN}
     # Beat wakes every 30 s, and two scrapes may fail.
     assert value(plan, "CeleryBeatDown", "window_seconds") == 120
     assert value(plan, "CeleryScheduleNotSent:often", "window_seconds") == 900

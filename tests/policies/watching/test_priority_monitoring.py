@@ -19,8 +19,8 @@ REFUSES = {
                     "celery-exporter does not count messages of priority step 7"
                 ),
                 (
-                    "monitor the lengths of those lists with redis_exporter (it measures listed "
-                    "keys), use RabbitMQ, or give urgent tasks a separate queue"
+                    "name `redis-exporter` before `celery-exporter` in `sources` of the policy "
+                    "metric-sources, use RabbitMQ, or give urgent tasks a separate queue"
                 ),
             )
         ],
@@ -39,8 +39,8 @@ REFUSES = {
                     "celery-exporter does not count messages of priority step 1"
                 ),
                 (
-                    "monitor the lengths of those lists with redis_exporter (it measures listed "
-                    "keys), use RabbitMQ, or give urgent tasks a separate queue"
+                    "name `redis-exporter` before `celery-exporter` in `sources` of the policy "
+                    "metric-sources, use RabbitMQ, or give urgent tasks a separate queue"
                 ),
             )
         ],
@@ -56,8 +56,8 @@ REFUSES = {
                     "messages: celery-exporter does not count messages of priority step 6"
                 ),
                 (
-                    "monitor the lengths of those lists with redis_exporter (it measures listed "
-                    "keys), use RabbitMQ, or give urgent tasks a separate queue"
+                    "name `redis-exporter` before `celery-exporter` in `sources` of the policy "
+                    "metric-sources, use RabbitMQ, or give urgent tasks a separate queue"
                 ),
             )
         ],

@@ -239,25 +239,33 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             inhibited_by=("service", "worker"),
         ),
         "CeleryQueueBacklog": Kind(
-            "queues", _backlog, _backlog_courses, _SAYS_MESSAGES, inhibited_by=("service", "worker", "queue")
+            "queues",
+            _backlog,
+            _backlog_courses,
+            _SAYS_MESSAGES,
+            inhibited_by=("service", "worker", "queue", "waits", "drain"),
         ),
         "CeleryQueueGrowing": Kind(
-            "queues", _growing, _growing_courses, _SAYS_MESSAGES, inhibited_by=("service", "worker", "queue")
+            "queues",
+            _growing,
+            _growing_courses,
+            _SAYS_MESSAGES,
+            inhibited_by=("service", "worker", "queue", "waits", "drain"),
         ),
         "CeleryQueueDrainTime": Kind(
             "queues",
             _drain,
             _drain_courses,
             ("Time to start all of them: {}.", SPAN),
-            inhibited_by=("service", "worker", "queue"),
+            inhibited_by=("service", "worker", "queue", "waits", "drain"),
         ),
         "CeleryQueueDrainTimeCritical": Kind(
             "queues",
             _drain,
             _drain_courses,
             ("Time to start all of them: {}.", SPAN),
-            inhibits="queue",
-            inhibited_by=("service", "worker"),
+            inhibits="drain",
+            inhibited_by=("service", "worker", "queue", "waits"),
         ),
         "CeleryQueueMetricMissing": Kind(
             "queues", _metric_missing, _metric_missing_courses, inhibited_by=("service", "metrics")

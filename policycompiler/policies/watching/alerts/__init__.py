@@ -3,10 +3,11 @@
 Decides:
     For each source of metrics `alert:CeleryExporterDown:SOURCE`, for the service `alert:NAME`, and for each
     queue that runs here `alert:NAME:QUEUE`. For each schedule `alert:NAME:SCHEDULE`, and for each critical
-    task `alert:CeleryTaskNewFailure:TASK`. Keys: `alert`, `sources`, `queue`, `team`, `severity`, `for_seconds`,
-    `summary`, `description`, and if its expression uses them `threshold`, `minimum`, `window_seconds`,
-    `short_window_seconds`, `bound_seconds`, `tasks`, `task`, `other_tasks`, `earlier_names`, `schedule`,
-    `nodes`, `matchers`. `app/alerts_without_source` and `app/alert_minute_seconds`.
+    task `alert:CeleryTaskNewFailure:TASK`. Keys: `alert`, `sources`, `queue`, `team`, `severity`,
+    `for_seconds`, `summary`, `description`, and if its expression uses them `threshold`, `minimum`,
+    `window_seconds`, `short_window_seconds`, `bound_seconds`, `tasks`, `task`, `other_tasks`,
+    `earlier_names`, `schedule`, `nodes`, `lists`, `matchers`. `app/alerts_without_source` and
+    `app/alert_minute_seconds`.
 
 Because:
     A queue has a backlog when it holds more messages than its workers can start within its latency target. A

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 from policycompiler.knowledge.metric_sources import SOURCES
 from policycompiler.knowledge.signals import SIGNALS, Signal, source_of
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Scope, Value
+from policycompiler.plan.queue_lists import queue_lists
 from policycompiler.policies.watching.alerts.tuned import NAME, Parameters, origin
 from policycompiler.quantities import duration
 
@@ -156,7 +157,7 @@ def decide(
         named = _named(plan, queue, signals, chosen)
     if named is None:
         return
-    given = {**choices, **named, **_told(tuned, alert, chosen)}
+    given = {**choices, **named, **_lists(plan, about, signals, chosen), **_told(tuned, alert, chosen)}
     whole = _scaled(given, tuned)
     team, whose, of_team = _team(plan, queue, about.closely)
     sourced: Value = [*dict.fromkeys(chosen)]
@@ -201,6 +202,18 @@ def _named(
     names: Value = [*plan.texts(queue, "tasks")]
     because = "the source does not name the queue of a task"
     return {"tasks": Choice(names, because, (Derived(queue, "tasks"),))} if names else None
+
+
+def _lists(plan: Plan, about: About, signals: Sequence[Signal], chosen: Sequence[str]) -> dict[str, Choice]:
+    """The lists of the queue, for metrics that have a label for each."""
+    if about.queue is None or not any(
+        SIGNALS[source][signal].lists for signal, source in zip(signals, chosen, strict=True)
+    ):
+        return {}
+    queue = Scope("queue", about.shown) if about.shown else about.queue
+    names: Value = [*queue_lists(plan, queue)]
+    because = "the broker keeps the messages of the queue in these lists"
+    return {"lists": Choice(names, because, (Derived(APP, "broker_transport"),))}
 
 
 def _scaled(choices: Mapping[str, Choice], tuned: Parameters) -> dict[str, Choice]:

@@ -6,10 +6,10 @@ alert. The bound is the first one that is not below the declared 99th percentile
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from policycompiler.knowledge.signals import SIGNALS, Signal, source_of
-from policycompiler.plan import Derived, Plan, Scope, Value
+from policycompiler.plan import APP, Derived, Plan, Scope, Value
 from policycompiler.policies.watching.alerts.alert import (
     TICKET,
     About,
@@ -41,18 +41,22 @@ def slow_runs(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
         yield Unseen(ALERT, Signal.RUN)
         return
     for task in declared:
-        bound = _bound(source, plan.number(task, "runtime_p99_seconds"))
+        bound = _bound(plan, str(source), plan.number(task, "runtime_p99_seconds"))
         if bound is not None:
             by_bound.setdefault(bound, []).append(task)
     for bound, tasks in sorted(by_bound.items()):
         yield from _alert(plan, queue, bound, tasks, tuned)
 
 
-def _bound(source: str | None, seconds: float) -> float | None:
-    """The bound of the histogram; the plan makes a declared time one of the telemetry's bounds."""
-    assert source is not None
-    buckets = SIGNALS[source][Signal.RUN].buckets
-    return seconds if buckets is None else next((each for each in buckets if each >= seconds), None)
+def _bound(plan: Plan, source: str, seconds: float) -> float | None:
+    """The first bound of the histogram that is not below a run time; None if there is none."""
+    buckets: Iterable[Value] | None = SIGNALS[source][Signal.RUN].buckets
+    if buckets is None:
+        decided = plan.value(APP, "telemetry_run_buckets")
+        assert isinstance(decided, list)
+        buckets = decided
+    bounds = (each for each in buckets if isinstance(each, int | float))
+    return next((each for each in bounds if each >= seconds), None)
 
 
 def _alert(plan: Plan, queue: Queue, bound: float, tasks: list[Scope], tuned: Parameters) -> Iterator[Found]:
