@@ -39,6 +39,7 @@ TARGETS = (
     "prometheus",
     "alertmanager",
     "runbook",
+    "grafana",
     "env",
     "compose",
     "kubernetes",
