@@ -32,7 +32,7 @@ def readers_of(path: str) -> set[Reader]:  # noqa: PLR0911 - one for each kind o
     if path in {"compose.yaml", ".env.example"}:
         return {*_CONFIGURATION, Reader.WORKER, Reader.BEAT}
     folder, _, name = path.rpartition("/")
-    if folder == "prometheus":
+    if folder.partition("/")[0] in {"prometheus", "grafana"}:
         return {Reader.ALERT}
     if folder in {"rabbitmq", "redis"}:
         # Its queues are those of the configuration.
