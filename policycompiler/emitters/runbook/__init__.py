@@ -30,7 +30,7 @@ class _Section(NamedTuple):
     means: Raw
     table: list[Raw]
     query: Raw
-    of: Raw
+    several: bool
     looks: Raw
     causes: list[Raw]
     fixes: Raw
@@ -111,7 +111,7 @@ def _section(book: Book, name: str, scopes: list[Scope]) -> _Section:
         means=book.text(entry.means),
         table=[_cells(*cells) for cells in rows.of_alerts(plan, scopes, entry.limit)],
         query=Raw(KINDS[name].expression(first)),
-        of=Raw(f"of {rows.subject(plan, scopes[0])}, others alike" if len(scopes) > 1 else ""),
+        several=len(scopes) > 1,
         looks=_block(shell(book, entry.looks, workers)),
         causes=[
             Raw(f"**{book.text(cause.text)}** {book.text(cause.fix)}")

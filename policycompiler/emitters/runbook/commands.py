@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from urllib.parse import urlencode
 
 from policycompiler.emitters.commands import hosts, name, processes, runs_beat
+from policycompiler.emitters.prometheus import scrapes
 from policycompiler.emitters.runbook.facts import Book
 from policycompiler.emitters.runbook.in_containers import compose, kubernetes
+from policycompiler.knowledge.metric_sources import SOURCES
 from policycompiler.knowledge.runbook import Command, Deed, Fact
 from policycompiler.plan import APP, Plan, Scope
 
@@ -25,6 +28,7 @@ _OWN: Mapping[Deed, str] = {
     Deed.LETTERS: "dead-letters list {}",
     Deed.REPLAY: "dead-letters replay {} --all --dry-run",
 }
+_OF_EXPORTER = (Deed.EXPORTER_STATE, Deed.EXPORTER_RESTART)
 INSPECT: Mapping[Deed, str] = {
     Deed.ANSWERS: "inspect ping",
     Deed.RUNS: "inspect active",
@@ -55,12 +59,28 @@ def _of(book: Book, deed: Deed, workers: Sequence[Scope]) -> Iterator[str]:
     elif deed is Deed.BROKER:
         if plan.broker.metrics is not None:
             yield plan.broker.metrics.ping
+    elif deed is Deed.SOURCES:
+        yield from _sources(plan)
+    elif deed in _OF_EXPORTER and not book.applies(Fact.EXPORTER):
+        return
     elif deed in INSPECT:
         yield from _inspect(book, INSPECT[deed], workers)
     elif book.applies(Fact.CONTAINERS):
         yield from _both(lambda each: each(plan, deed, workers))
     else:
         yield from _units(plan, deed, workers)
+
+
+def _sources(plan: Plan) -> Iterator[str]:
+    """A request to each address that Prometheus scrapes; a worker has many, so only the first few."""
+    for name_ in plan.texts(APP, "metric_sources"):
+        source = SOURCES[name_]
+        for scrape in source.scrapes:
+            query = urlencode([("family", family) for family in scrape.families])
+            path = f"{scrape.path}?{query}" if query else scrape.path
+            for target in scrapes.targets(plan, source)[:MOST_WORKERS]:
+                address = shlex.quote(f"http://{target}{path}")
+                yield f"curl --fail --silent --show-error --max-time 15 {address} | head -1"
 
 
 def _inspect(book: Book, words: str, workers: Sequence[Scope]) -> Iterator[str]:
@@ -93,6 +113,9 @@ def _units(plan: Plan, deed: Deed, workers: Sequence[Scope]) -> Iterator[str]:
         yield from (f"journalctl --unit={each} --since=-1h --no-pager" for each in every)
     elif deed is Deed.BEAT_LOGS:
         yield f"journalctl --unit={beat} --since=-1h --no-pager"
+    elif deed in _OF_EXPORTER:
+        verb = "status" if deed is Deed.EXPORTER_STATE else "restart"
+        yield f"systemctl {verb} {service}-exporter.service"
     elif deed in (Deed.BEAT_STATE, Deed.BEAT_RESTART):
         verb = "status" if deed is Deed.BEAT_STATE else "restart"
         yield from _on_hosts(plan, lambda host: [f"systemctl {verb} {beat}"] if runs_beat(plan, host) else [])

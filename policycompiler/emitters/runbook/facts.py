@@ -80,6 +80,8 @@ def _of_service(plan: Plan) -> Iterator[Fact]:
     yield Fact.CONTAINERS if has_containers(plan) else Fact.UNITS
     if plan.scopes("beat"):
         yield Fact.BEAT
+    if plan.find(APP, "exporter_image" if has_containers(plan) else "exporter_python"):
+        yield Fact.EXPORTER
     if plan.get(APP, "result_backend_kind") is not None:
         yield Fact.RESULTS
     kept = any(plan.get(queue, "dead_letter_queue") for queue in plan.scopes("queue"))

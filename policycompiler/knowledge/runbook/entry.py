@@ -32,6 +32,9 @@ class Deed(StrEnum):
     BEAT_LOGS = "log of beat"
     BEAT_RESTART = "start or restart beat"
     BROKER = "whether the broker answers, on its host"
+    SOURCES = "whether the sources of metrics answer, on the host of Prometheus"
+    EXPORTER_STATE = "state of celery-exporter"
+    EXPORTER_RESTART = "start or restart celery-exporter"
 
 
 class Fact(StrEnum):
@@ -42,6 +45,7 @@ class Fact(StrEnum):
     CONSUMER_TIMEOUT = "the broker closes a channel that holds a message for too long"
     CONTAINERS = "processes run in containers"
     CONTROL = "the broker transports remote control"
+    EXPORTER = "the plan starts celery-exporter"
     EVENTS = "a source of metrics counts task events"
     LETTERS = "a queue has a dead-letter queue"
     NO_LETTERS = "no queue has a dead-letter queue"

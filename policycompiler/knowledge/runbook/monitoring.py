@@ -39,13 +39,15 @@ EXPORTER_DOWN = Entry(
         "so look at the service by hand until it is back."
     ),
     limit="no answer, or no target in Prometheus",
-    looks=(
-        Deed.STATUS,
-        "curl --fail --max-time 15 http://EXPORTER:PORT/metrics",
-    ),
+    looks=(Deed.SOURCES, Deed.EXPORTER_STATE, Deed.STATUS),
     causes=(
         Cause("The broker is down.", "See CeleryBrokerDown.", Fact.EVENTS),
-        Cause("The process of the source has ended.", "Start its unit or container, and read its log."),
+        Cause("The process of the source has ended.", "Start it, and read its log."),
+        Cause(
+            "celery-exporter was installed with a Celery or redis-py that it does not support.",
+            "Its log has the error. Install it into an environment of its own.",
+            Fact.EXPORTER,
+        ),
         Cause(
             "Prometheus has no target for it: a job was renamed or removed.",
             f"Compare the job in the query with the configuration of Prometheus. {_TARGETS}.",
@@ -56,7 +58,7 @@ EXPORTER_DOWN = Entry(
             Fact.EVENTS,
         ),
     ),
-    fixes=(Deed.STATUS,),
+    fixes=(Deed.EXPORTER_RESTART, Deed.SOURCES),
     never=(Never("Do not read silence as health: backlogs and failures cannot fire an alert now."),),
     resolves="Prometheus scrapes the source again.",
 )
@@ -64,7 +66,7 @@ EXPORTER_DOWN = Entry(
 TELEMETRY_DOWN = Entry(
     means="Prometheus scrapes neither a worker nor beat. All processes are down, or it cannot reach them.",
     limit="no process is scraped",
-    looks=(Deed.PROCESSES, Deed.ANSWERS),
+    looks=(Deed.PROCESSES, Deed.ANSWERS, Deed.SOURCES),
     causes=(
         Cause("All processes were stopped or fail at the start.", "Read the logs, then start them."),
         Cause(
