@@ -75,10 +75,8 @@ def _of_exporter(name: str, *exceptions: str) -> Metric:
     return Metric(f"celery_task_{name}_total", "queue_name", "name", labels)
 
 
-def _of_flower(kind: str, *tasks: str) -> Metric:
-    return Metric(
-        "flower_events_total", "", "task", {"type": (f"task-{kind}",), **({"task": tasks} if tasks else {})}
-    )
+def _of_flower(kind: str) -> Metric:
+    return Metric("flower_events_total", "", "task", {"type": (f"task-{kind}",)})
 
 
 _TELEMETRY = {
@@ -116,7 +114,6 @@ _FLOWER = {
     Signal.SUCCEEDED: _of_flower("succeeded"),
     Signal.FAILED: _of_flower("failed"),
     Signal.RETRIED: _of_flower("retried"),
-    Signal.UNREGISTERED: _of_flower("failed", ""),
     Signal.RUN: Metric("flower_task_runtime_seconds", "", "task", buckets=_BUCKETS),
 }
 _REDIS = {

@@ -27,6 +27,7 @@ from workloads import workload
 
 from policycompiler import output
 from policycompiler.compiler import compile_workload
+from policycompiler.knowledge.signals import SIGNALS
 
 pytestmark = pytest.mark.server
 
@@ -39,7 +40,7 @@ results: {backend: none}
 defaults: {idempotent: true, runtime: {p50: 10ms, p99: 5s}}
 tasks:
   shop.mail: {latency: interactive, queue: mail, owner: storefront}
-  shop.pay: {latency: standard, queue: pay, owner: payments}
+  shop.pay: {latency: standard, queue: pay, owner: payments, payload: 1KiB}
   shop.tick: {latency: standard, queue: ticks}
   shop.tock: {latency: standard, queue: ticks}
 queues: {pay: {dead_letter: true}}
@@ -306,3 +307,21 @@ def test_a_fault_reaches_the_right_people_once_and_ends_with_its_repair(
     pages = {each.alert for each in heard if each.labels["severity"] == "critical"}
     assert pages <= {alert} | ALSO.get(alert, set())
     assert {each.labels["app"] for each in heard} == {"shop"}
+
+
+def test_the_telemetry_has_each_metric_and_label_that_rules_read(shop):
+    service, watching = shop
+    service.app.send_task("shop.unknown", queue="ticks")
+    service.app.send_task("shop.pay", args=["x" * 2000])
+    for shown, metric in SIGNALS["telemetry"].items():
+        name = f"{metric.name}_bucket" if metric.buckets is None else metric.name
+        fixed = set(metric.labels)
+        wanted = {"service", *fixed, *(label for label in (metric.queue, metric.task) if label)}
+
+        def is_there(name=name, wanted=wanted, metric=metric) -> bool:
+            found = [each for each in watching.series(name) if each["service"] == "shop"]
+            right = [each for each in found if wanted <= set(each)]
+            values = [all(each[label] in metric.labels[label] for label in metric.labels) for each in right]
+            return any(values)
+
+        wait_until(is_there, f"{shown}: {name} with {sorted(wanted)}", seconds=QUIET_SECONDS)
