@@ -47,14 +47,14 @@ class Metric(NamedTuple):
 
     `queue` and `task` are empty if the metric has no such label. A fixed label has one of several values.
     If `lists`, the label `queue` has the name of each list in which the broker keeps messages of a queue.
-    `buckets` are the upper bounds of a histogram in seconds, None if the plan decides them.
+    `buckets` are the upper bounds of a histogram in seconds, None if the plan decides them, else empty.
     """
 
     name: str
     queue: str = ""
     task: str = ""
     labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    buckets: tuple[float, ...] | None = None
+    buckets: tuple[float, ...] | None = ()
     lists: bool = False
 
 

@@ -146,6 +146,10 @@ def shop(tmp_path_factory) -> Iterator[tuple[Shop, Stack]]:
         for name in STARTED:
             found.start(name)
         watching = stack_.enter_context(stack(folder, folder / "build", "shop", people, neighbor))
+        for metric, count in (("worker_consumes", 4), ("beat_last_tick_timestamp_seconds", 1)):
+            name = f"policycompiler_{metric}{{service='shop'}}"
+            wait_until(lambda n=name, c=count: len(watching.series(n)) >= c, f"{count} of {name}")
+        wait_until(lambda: len(watching.series("redis_key_size{app='shop'}")) >= len(KEYS), "all keys")
         yield found, watching
 
 
@@ -268,10 +272,11 @@ FAULTS = {
         "storefront",
         drop_what_waits,
     ),
+    # Before those of many runs, whose window is longer.
+    "a run fails for good": (fail_once, "CeleryDeadLetterGrowth", "payments", succeed_often),
     "runs fail": (fail_often, "CeleryTaskErrorBudgetFast", "payments", succeed_often),
     "beat is stopped": (stop_beat, "CeleryBeatDown", "pager", start_beat),
     "a schedule is gone": (lose_a_schedule, "CeleryScheduleNotSent", "pager", find_the_schedule),
-    "a run fails for good": (fail_once, "CeleryDeadLetterGrowth", "payments", succeed_often),
     "Redis is nearly full": (fill_the_memory, "RedisBrokerMemoryCritical", "pager", empty_the_memory),
     "the broker is down": (kill_the_broker, "CeleryBrokerDown", "pager", start_the_broker),
     "the exporter is down": (kill_the_exporter, "CeleryExporterDown", "pager", start_the_exporter),

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import URLError
+from urllib.parse import quote
 from urllib.request import urlopen
 
 from processes import running, wait_until
@@ -140,9 +141,9 @@ class Stack:
             late.add_note(f"these fire: {sorted(seen)}")
             raise
 
-    def series(self, metric: str) -> list[dict[str, str]]:
-        """The labels of each series of a metric."""
-        return self._get(f"/api/v1/series?match[]={metric}")
+    def series(self, selector: str) -> list[dict[str, str]]:
+        """The labels of each series that a selector selects."""
+        return self._get(f"/api/v1/series?match[]={quote(selector)}")
 
     def _get(self, path: str) -> Any:
         with urlopen(f"{self.url}{path}", timeout=10) as answer:
