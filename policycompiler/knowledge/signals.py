@@ -48,14 +48,14 @@ class Metric(NamedTuple):
 
     `queue` and `task` are empty if the metric has no such label. A fixed label has one of several values.
     If `lists`, the label `queue` has the name of each list in which the broker keeps messages of a queue.
-    `buckets` are the upper bounds of a histogram in seconds, None if the plan decides them.
+    `buckets` are the upper bounds of a histogram in seconds, None if the plan decides them, else empty.
     """
 
     name: str
     queue: str = ""
     task: str = ""
     labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    buckets: tuple[float, ...] | None = None
+    buckets: tuple[float, ...] | None = ()
     lists: bool = False
 
 
@@ -76,10 +76,8 @@ def _of_exporter(name: str, *exceptions: str) -> Metric:
     return Metric(f"celery_task_{name}_total", "queue_name", "name", labels)
 
 
-def _of_flower(kind: str, *tasks: str) -> Metric:
-    return Metric(
-        "flower_events_total", "", "task", {"type": (f"task-{kind}",), **({"task": tasks} if tasks else {})}
-    )
+def _of_flower(kind: str) -> Metric:
+    return Metric("flower_events_total", "", "task", {"type": (f"task-{kind}",)})
 
 
 _TELEMETRY = {
@@ -118,7 +116,6 @@ _FLOWER = {
     Signal.SUCCEEDED: _of_flower("succeeded"),
     Signal.FAILED: _of_flower("failed"),
     Signal.RETRIED: _of_flower("retried"),
-    Signal.UNREGISTERED: _of_flower("failed", ""),
     Signal.RUN: Metric("flower_task_runtime_seconds", "", "task", buckets=_BUCKETS),
 }
 _REDIS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_every_yaml_of_the_examples_is_a_case() -> None:
         path for case in CASES for source in case.values[0] for path in (source, *source.rglob("*.yaml"))
     }
     # The platform's examples are tested by `test-policy`, those of an adoption under their policy file.
-    others = {EXAMPLES / "platform", EXAMPLES / "as-is"}
+    others = {EXAMPLES / "platform", EXAMPLES / "as-is", EXAMPLES / "monitoring"}
     assert {path for path in EXAMPLES.rglob("*.yaml") if path.parent not in others} <= covered
 
 
@@ -318,3 +319,18 @@ def _shuffled(data: object, shuffle: random.Random) -> object:
     if isinstance(data, list):
         return [_shuffled(item, shuffle) for item in data]
     return data
+
+
+def test_the_shop_is_watched_as_the_policy_file_of_its_monitoring_says() -> None:
+    made = compile_workload([EXAMPLES / "shop"], policy=EXAMPLES / "monitoring" / "policy.yaml")
+    assert [each.message for each in made.diagnostics] == []
+    assert made.plan is not None
+    texts = {file.path: file.text for file in made.files}
+    first, last = made.plan.number(Scope("beat", ""), "telemetry_port"), 0.0
+    for worker in made.plan.scopes("worker"):
+        ports = made.plan.value(worker, "telemetry_ports")
+        assert isinstance(ports, list)
+        last = max(last, float(str(ports[1])))
+    scraped = re.findall(r"shop-1\.internal:(\d+)", texts["prometheus/shop.scrape.yaml"])
+    assert {int(port) for port in scraped} - {9808} == {*range(int(first), int(last) + 1)}
+    assert "alertmanager/shop.yaml" in texts

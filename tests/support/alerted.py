@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.error import URLError
+from urllib.parse import quote
 from urllib.request import urlopen
 
 from processes import running, wait_until
@@ -140,12 +141,11 @@ class Stack:
             late.add_note(f"these fire: {sorted(seen)}")
             raise
 
-    def value(self, query: str) -> float | None:
-        """The value of an instant query with one result; None without a result."""
-        result = self._get(f"/api/v1/query?query={query}")["result"]
-        return float(result[0]["value"][1]) if result else None
+    def series(self, selector: str) -> list[dict[str, str]]:
+        """The labels of each series that a selector selects."""
+        return self._get(f"/api/v1/series?match[]={quote(selector)}")
 
-    def _get(self, path: str) -> dict:
+    def _get(self, path: str) -> Any:
         with urlopen(f"{self.url}{path}", timeout=10) as answer:
             return json.load(answer)["data"]
 

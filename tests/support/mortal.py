@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,6 +41,17 @@ class Mortal:
         """Kill it with all its processes, and wait for their end."""
         os.killpg(self._pid, signal.SIGKILL)
         self._stack.close()
+
+    def ctl(self, *words: str) -> None:
+        """Run a command of `rabbitmqctl`; `CalledProcessError` if it fails."""
+        command = [
+            *_rabbitmq_program("rabbitmqctl", RABBITMQ[0]),
+            "-n",
+            self._environment["RABBITMQ_NODENAME"],
+        ]
+        subprocess.run(
+            [*command, *words], env=dict(self._environment), check=True, capture_output=True, timeout=60
+        )
 
     def close(self) -> None:
         """Stop it for good."""

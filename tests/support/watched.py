@@ -1,0 +1,264 @@
+"""A service whose monitoring is tested: real workers, beat, broker and exporter, and ways to break them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from subprocess import Popen
+
+import redis
+from alerted import Neighbor, People, Stack, stack
+from compiled import configured_app
+from kombu import Connection, Producer
+from mortal import Mortal, mortal
+from places import SUPPORT
+from processes import running, stop, wait_until
+from servers import HOST, free_port
+from tools import needs
+from workloads import workload
+
+from policycompiler import output
+from policycompiler.compiler import compile_workload
+
+WORKLOAD = """
+service: shop
+app: watched_app:app
+owner: platform
+broker: {{transport: {transport}, url: "${{CELERY_BROKER_URL}}"{version}}}
+results: {{backend: none}}
+defaults: {{idempotent: true, runtime: {{p50: 10ms, p99: 5s}}}}
+tasks:
+  shop.mail: {{latency: interactive, queue: mail, owner: storefront}}
+  shop.pay: {{latency: standard, queue: pay, owner: payments, payload: 1KiB}}
+  shop.tick: {{latency: standard, queue: ticks}}
+  shop.tock: {{latency: standard, queue: ticks}}
+queues: {{pay: {{dead_letter: true}}}}
+workers:
+  mail: {{queues: [mail], concurrency: 1, pool: threads, stop_timeout: 10s}}
+  rest: {{queues: [pay, ticks], concurrency: 2, pool: threads, stop_timeout: 10s}}
+schedules:
+  often: {{task: shop.tick, every: 1s}}
+  rarely: {{task: shop.tock, every: 2s}}
+"""
+POLICY = """\
+version: 1
+parameters:
+  metric-sources: {{sources: [telemetry, {source}]}}
+  telemetry: {{bind: 127.0.0.1, first_port: {first_port}}}
+  scraping: {{interval: 1s, addresses: {{{source}: ["{address}"]}}}}
+  alerts:
+    minute: 1
+    patience: 3m
+    schedule_slack: 5m
+    broker_matchers: {{app: shop}}
+    telemetry_matchers: {{app: shop}}
+  notifications:
+    receivers:
+      pager: {{webhook: {{url: "{people}/pager"}}}}
+      storefront: {{webhook: {{url: "{people}/storefront"}}}}
+      payments: {{webhook: {{url: "{people}/payments"}}}}
+    teams:
+      platform: {{critical: pager, warning: pager}}
+      storefront: {{critical: storefront, warning: storefront}}
+      payments: {{critical: payments, warning: payments}}
+    default: pager
+    group_wait: 1s
+    group_interval: 1s
+"""
+"""A minute of the alerts lasts a second."""
+QUEUES = ("mail", "pay", "pay.dead", "ticks", "shop.standard.io")
+PROCESSES = ("mail", "rest", "shop.standard.io", "beat")
+MANY = 20_000
+
+
+class Shop:
+    """The processes of the service."""
+
+    source, transport, version, broker_name = "redis-exporter", "redis", "", "redis"
+    lengths = "redis_key_size"
+    processes: tuple[str, ...] = (*PROCESSES, "exporter")
+
+    def __init__(self, folder: Path, broker: Mortal, address: str) -> None:
+        self.folder, self.build, self.broker, self.address = folder, folder / "build", broker, address
+        self.app = configured_app(self.build, {"CELERY_BROKER_URL": broker.url})
+        self._stacks: dict[str, ExitStack] = {}
+        self._running: dict[str, Popen[bytes]] = {}
+
+    @staticmethod
+    def prepare(folder: Path, address: str) -> None:
+        """Write what the broker reads when it starts."""
+
+    def start(self, name: str, **variables: str) -> None:
+        """Start a worker, beat or the exporter."""
+        command = self.exporter() if name == "exporter" else ["sh", self.build / f"launch/{name}.sh"]
+        own = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": f"{self.build}:{SUPPORT}",
+            "CELERY_BROKER_URL": self.broker.url,
+            "REDIS_ADDR": self.broker.url,
+            **variables,
+        }
+        processes = self._stacks[name] = ExitStack()
+        log = self.folder / f"{name}.log"
+        self._running[name] = processes.enter_context(
+            running(command, log=log, environment=own, folder=self.folder)
+        )
+
+    def stop(self, name: str, number: int = signal.SIGTERM) -> None:
+        """End a process, and what it started."""
+        stop(self._running[name], number=number)
+        self._stacks[name].close()
+
+    def kill(self, name: str) -> None:
+        """Kill a process."""
+        self.stop(name, signal.SIGKILL)
+
+    def restart(self, name: str, **variables: str) -> None:
+        """Stop a process, and start it again."""
+        self.stop(name)
+        self.start(name, **variables)
+
+    def close(self) -> None:
+        """End all of them."""
+        for processes in self._stacks.values():
+            processes.close()
+
+    def exporter(self) -> list[str | Path]:
+        """The command of the exporter."""
+        keys = ",".join(f"db0={key}" for key in QUEUES)
+        listen = f"--web.listen-address={self.address}"
+        return [needs("prometheus-redis-exporter"), listen, f"--check-single-keys={keys}"]
+
+    def pay(self, times: int, *, fails: bool) -> None:
+        """Send payments; every second one fails, or the only one."""
+        for number in range(times):
+            self.app.send_task("shop.pay", args=[int(fails and number % 2 == 0)])
+
+    def let_many_wait(self) -> None:
+        """A run holds the slot, and behind it wait many messages with the time of their publication."""
+        with self.client() as client:
+            self.app.send_task("shop.mail", args=[4])
+            self.app.send_task("shop.mail", args=[0.02])
+            wait_until(lambda: bool(client.llen("mail")), "a message waits")
+            message = client.lindex("mail", 0)
+            pipe = client.pipeline(transaction=False)
+            for _ in range(MANY):
+                pipe.lpush("mail", message)
+            pipe.execute()
+
+    def drop(self, queue: str) -> None:
+        """Delete the messages of a queue."""
+        with self.client() as client:
+            client.delete(queue)
+
+    def fill(self) -> None:
+        """Leave the broker hardly any memory."""
+        with self.client() as client:
+            used = int(client.info("memory")["used_memory"])
+        self.limit(str(int(used / 0.97)))
+
+    def limit(self, size: str = "1gb") -> None:
+        """Set the memory of the broker."""
+        with self.client() as client:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", size)
+
+    def client(self) -> redis.Redis:
+        """A client of the broker."""
+        return redis.Redis.from_url(self.broker.url)
+
+
+class RabbitShop(Shop):
+    """The same on RabbitMQ, which Prometheus scrapes itself."""
+
+    source, transport, version, broker_name = "rabbitmq", "rabbitmq", ', version: "3.10"', "rabbitmq 3.10"
+    lengths = "rabbitmq_detailed_queue_messages_ready"
+    processes = PROCESSES
+
+    @staticmethod
+    def prepare(folder: Path, address: str) -> None:
+        """The plugin, its port, and fresh numbers every second."""
+        host, _, port = address.partition(":")
+        (folder / "enabled_plugins").write_text("[rabbitmq_prometheus].")
+        (folder / "conf.d").mkdir()
+        (folder / "conf.d/prometheus.conf").write_text(
+            f"prometheus.tcp.ip = {host}\nprometheus.tcp.port = {port}\ncollect_statistics_interval = 1000\n"
+        )
+
+    def let_many_wait(self) -> None:
+        """As on Redis."""
+        self.app.send_task("shop.mail", args=[4])
+        with Connection(self.broker.url) as connection:
+            queue = self.app.amqp.queues["mail"](connection.default_channel)
+            self.app.send_task("shop.mail", args=[0.02])
+            message = None
+
+            def one_waits() -> bool:
+                nonlocal message
+                message = message or queue.get()
+                return message is not None
+
+            wait_until(one_waits, "a message waits")
+            producer = Producer(connection.channel())
+            for _ in range(MANY):
+                producer.publish(
+                    message.body,
+                    routing_key="mail",
+                    headers=message.headers,
+                    content_type=message.content_type,
+                    content_encoding=message.content_encoding,
+                    **{key: message.properties[key] for key in ("correlation_id", "reply_to")},
+                )
+
+    def drop(self, queue: str) -> None:
+        """As on Redis."""
+        with Connection(self.broker.url) as connection:
+            connection.default_channel.queue_purge(queue)
+
+    def fill(self) -> None:
+        """As on Redis."""
+        self._watermark("absolute", "1MiB")
+
+    def limit(self, size: str = "0.6") -> None:
+        """As on Redis: a share of the machine's memory."""
+        self._watermark(size)
+
+    def _watermark(self, *words: str) -> None:
+        self.broker.ctl("set_vm_memory_high_watermark", *words)
+
+
+@contextmanager
+def watched(kind: type[Shop], folder: Path) -> Iterator[tuple[Shop, Stack]]:
+    """The service and its monitoring, running and quiet."""
+    address, people, neighbor = f"{HOST}:{free_port()}", People(), Neighbor()
+    text = WORKLOAD.format(transport=kind.transport, version=kind.version)
+    (folder / "workload.yaml").write_text(workload(text))
+    (folder / "policy.yaml").write_text(
+        POLICY.format(source=kind.source, first_port=free_port(), address=address, people=people.url)
+    )
+    made = compile_workload([folder / "workload.yaml"], policy=folder / "policy.yaml")
+    assert made.plan is not None, [each.message for each in made.diagnostics]
+    output.write(folder / "build", [*made.files, output.manifest_file(made.files, {}, "0")])
+    with ExitStack() as everything:
+        everything.callback(people.close)
+        everything.callback(neighbor.close)
+        (folder / "broker").mkdir()
+        kind.prepare(folder / "broker", address)
+        broker = everything.enter_context(mortal(kind.broker_name, folder / "broker"))
+        shop = kind(folder, broker, address)
+        everything.callback(shop.close)
+        shop.limit()
+        for name in kind.processes:
+            shop.start(name)
+        watching = everything.enter_context(stack(folder, folder / "build", "shop", people, neighbor))
+        for selector, least in (
+            ("policycompiler_worker_consumes{service='shop'}", 4),
+            ("policycompiler_beat_last_tick_timestamp_seconds{service='shop'}", 1),
+            (f"{kind.lengths}{{app='shop'}}", len(QUEUES)),
+        ):
+            wait_until(lambda s=selector, n=least: len(watching.series(s)) >= n, f"{least} of {selector}")
+        yield shop, watching
