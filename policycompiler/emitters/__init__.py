@@ -38,6 +38,8 @@ TARGETS = (
     "supervisor",
     "prometheus",
     "alertmanager",
+    "runbook",
+    "grafana",
     "env",
     "compose",
     "kubernetes",
@@ -47,7 +49,7 @@ TARGETS = (
 """Each is the emitter's module and its ID."""
 
 PLAN_FILE = "plan_file"
-_FOR_PEOPLE = frozenset({"routing", "plan"})
+_FOR_PEOPLE = frozenset({"routing", "plan", "runbook"})
 """Targets that also show what is left to Celery; all others tell processes what to do."""
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from policycompiler.emitters.base import OutputFile, Raw, Reading, json_text, one_line
+from policycompiler.emitters.base import OutputFile, Raw, Reading, json_text
+from policycompiler.emitters.markdown import code, markdown_text
 from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, Plan, Scope, Value
 from policycompiler.plan.entries import pattern_order
@@ -15,9 +15,6 @@ from policycompiler.quantities import duration
 ID = "routing"
 
 FORMAT = 1
-
-_MARKDOWN = re.compile(r"([\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])|^[#+-]|:(?=//)|(?i:(?<=www))\.)")
-"""Characters that Markdown would interpret inside a line; the hyphen of `shop-team` is none."""
 
 
 class _Row(NamedTuple):
@@ -91,17 +88,12 @@ def _markdown(plan: Reading) -> OutputFile:
     external = [_external(plan, scope) for scope in plan.scopes("queue") if plan.value(scope, "external")]
     context = {
         "service": plan.value(APP, "service"),
-        "default_queue": _code(plan.text(APP, "task_default_queue")),
+        "default_queue": code(plan.text(APP, "task_default_queue")),
         "queues": queues,
         "external": external,
         "assumed": any(plan.get(scope, "limits_assumed") for scope in plan.scopes("task")),
     }
     return plan.file("ROUTING.md", render("routing/ROUTING.md.j2", markdown_text, context))
-
-
-def markdown_text(value: object) -> str:
-    """Text that Markdown shows unchanged; raises on anything but text on one line."""
-    return _MARKDOWN.sub(r"\\\1", one_line(value))
 
 
 def _queue(plan: Reading, scope: Scope) -> _Queue:
@@ -110,12 +102,12 @@ def _queue(plan: Reading, scope: Scope) -> _Queue:
     owner = plan.get(scope, "owner")
     promise = f"{wait}; owner {owner}" if owner else wait
     rows = [_row(plan, Scope("task", name)) for name in plan.texts(scope, "tasks")]
-    return _Queue(_code(scope.name), promise, _workers(plan, scope), rows)
+    return _Queue(code(scope.name), promise, _workers(plan, scope), rows)
 
 
 def _workers(plan: Reading, queue: Scope) -> Raw:
     """The workers of a queue, with the numbers of their processes and slots."""
-    told = [f"{_code(name)} ({_size(plan, Scope('worker', name))})" for name in plan.texts(queue, "workers")]
+    told = [f"{code(name)} ({_size(plan, Scope('worker', name))})" for name in plan.texts(queue, "workers")]
     return Raw(", ".join(told))
 
 
@@ -136,7 +128,7 @@ def _counted(slots: float) -> str:
 
 def _external(plan: Reading, scope: Scope) -> _External:
     tasks = [Scope("task", name) for name in plan.texts(scope, "tasks")]
-    return _External(_code(scope.name), [(_code(task.name), _fate(plan, task)) for task in tasks])
+    return _External(code(scope.name), [(code(task.name), _fate(plan, task)) for task in tasks])
 
 
 def _fate(plan: Reading, task: Scope) -> str:
@@ -156,9 +148,9 @@ def _row(plan: Reading, scope: Scope) -> _Row:
         delivery = "at least once" if plan.value(scope, "options.acks_late") else "at most once"
         limits = _limits(plan, scope)
     owner, description = plan.get(scope, "owner"), plan.get(scope, "description")
-    name = _code(scope.name)
+    name = code(scope.name)
     if plan.get(scope, "renamed_from"):
-        name = Raw(f"{name}, formerly {', '.join(map(_code, plan.texts(scope, 'renamed_from')))}")
+        name = Raw(f"{name}, formerly {', '.join(map(code, plan.texts(scope, 'renamed_from')))}")
     return _Row(name, str(owner or "not declared"), runtime, delivery, limits, str(description or ""))
 
 
@@ -169,8 +161,3 @@ def _limits(plan: Reading, scope: Scope) -> str:
         return "none"
     text = " / ".join("none" if limit is None else duration(limit) for limit in limits)
     return f"{text}, assumed" if plan.get(scope, "limits_assumed") else text
-
-
-def _code(name: str) -> Raw:
-    """A name as a code span; names hold no backtick and no pipe."""
-    return Raw(f"`{name}`")

@@ -32,6 +32,7 @@ class Signal(StrEnum):
     TICK = "the ticks of beat"
     BEAT_START = "the start of beat"
     DISPATCH = "the sends of each schedule"
+    LAST_SUCCESS = "the last success of each task"
     MEMORY = "the memory of the broker"
     MEMORY_LIMIT = "the memory limit of the broker"
     MEMORY_ALARM = "the memory alarm of the broker"
@@ -90,6 +91,7 @@ _TELEMETRY = {
     Signal.WAIT: _of_telemetry("task_wait_seconds", buckets=True),
     Signal.RUN: _of_telemetry("task_run_seconds", buckets=True),
     Signal.PAYLOAD: _of_telemetry("payload_over_bound_total"),
+    Signal.LAST_SUCCESS: Metric("policycompiler_task_last_success_timestamp_seconds", "", "task"),
     Signal.PLAN: Metric("policycompiler_plan_info"),
     Signal.TICK: Metric("policycompiler_beat_last_tick_timestamp_seconds"),
     Signal.BEAT_START: Metric("policycompiler_beat_started_timestamp_seconds"),

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import yaml
 
-from policycompiler.reality import alertmanager_lints, broker_lints, definitions, lints, manifests
+from policycompiler.reality import alertmanager_lints, broker_lints, dashboards, definitions, lints, manifests
 from policycompiler.reality.manifests import tools
 from policycompiler.reality.problem import Problem
 
@@ -366,6 +366,7 @@ CHECKERS = (
     Checker("lint", "python", ("rabbitmq/rabbitmq.conf",), broker_lints.rabbitmq),
     Checker("redis", "redis-server", ("redis/redis.conf",), broker_lints.starts_redis),
     Checker("lint", "python", ("redis/redis.conf",), broker_lints.redis),
+    Checker("lint", "python", ("grafana/*.dashboard.json",), dashboards.lint),
     Checker("promtool check", "promtool", ("prometheus/*.rules.yaml",), _rules),
     Checker("promtool config", "promtool", ("prometheus/*.scrape.yaml",), _scrapes),
     Checker("promtool test", "promtool", ("prometheus/*tests.yaml",), _rule_tests),

@@ -509,7 +509,16 @@ class TestCompile:
         written = {path.relative_to("build").parts[0] for path in Path("build").rglob("*")}
         assert written == {
             *("celeryconfig.py", "routing.json", "ROUTING.md", "launch", "Procfile", "systemd"),
-            *("supervisor", "prometheus", "redis", "plan.json", "manifest.json", ".env.example"),
+            *(
+                "supervisor",
+                "prometheus",
+                "RUNBOOK.md",
+                "grafana",
+                "redis",
+                "plan.json",
+                "manifest.json",
+                ".env.example",
+            ),
         }
         assert json.loads(Path("build/manifest.json").read_text("utf-8"))["format"] == 1
 

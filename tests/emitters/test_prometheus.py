@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,11 +10,9 @@ import pytest
 import yaml
 from plans import plan_of
 from prometheus_client.utils import floatToGoString
-from tools import needs
+from watched_plans import SOURCES, files, promtool, rules_of, with_sources
 
-from policycompiler.compiler import compile_workload
 from policycompiler.emitters import prometheus
-from policycompiler.emitters.base import OutputFile
 from policycompiler.emitters.prometheus import template_text
 from policycompiler.emitters.prometheus.courses import CAUSES
 from policycompiler.emitters.prometheus.kinds import KINDS
@@ -124,15 +121,6 @@ PLANS = {
 }
 
 
-def files(plan: Plan) -> tuple[list[OutputFile], list[OutputFile]]:
-    """The files of rules, and those of tests."""
-    made = list(prometheus.emit(plan))
-    assert all(file.path.endswith((".rules.yaml", ".tests.yaml")) for file in made)
-    return [each for each in made if each.path.endswith(".rules.yaml")], [
-        each for each in made if each.path.endswith(".tests.yaml")
-    ]
-
-
 def written(folder: Path, plan: Plan) -> tuple[list[Path], list[Path]]:
     """The same, written."""
     rules, tests = files(plan)
@@ -150,16 +138,6 @@ def changed(paths: list[Path], change: Callable[[str], str]) -> int:
         path.write_text(change(text), "utf-8")
         count += change(text) != text
     return count
-
-
-def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [needs("promtool"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
-def rules_of(plan: Plan) -> list[dict[str, object]]:
-    documents = [yaml.safe_load(file.text) for file in files(plan)[0]]
-    return [rule for document in documents for group in document["groups"] for rule in group["rules"]]
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
@@ -384,41 +362,6 @@ def test_matchers_tell_the_series_of_this_service_from_others(transport, tmp_pat
         selectors = re.findall(r"(?:up|[a-z]+_[a-z_]+)\{([^}]*)\}", str(rule["expr"]))
         assert selectors
         assert all('job="shop", cluster="eu"' in found for found in selectors), rule["expr"]
-
-
-SOURCES = {
-    "redis": ("celery-exporter", "redis-exporter"),
-    "telemetry on redis": ("telemetry", "redis-exporter", "celery-exporter"),
-    "flower on rabbitmq": ("flower", "rabbitmq"),
-    "telemetry on rabbitmq": ("telemetry", "rabbitmq"),
-}
-WORKLOAD = """
-version: 1
-service: shop
-app: shop.app:app
-broker: {{transport: {transport}, url: "${{B}}"{version}}}
-owner: storefront
-tasks:
-  shop.a:
-    {{queue: q, runtime: {{p50: 1s, p99: 3s}}, rate: 5/s, retry: {{on: [ValueError], max: 1, max_delay: 1m}},
-     critical: true, payload: 10KiB, renamed_from: [shop.old]}}
-  shop.b.*: {{queue: q, runtime: 5s}}
-  shop.c: {{latency: standard, idempotent: true, queue: z}}
-queues: {{q: {{dead_letter: true}}}}
-schedules: {{often: {{task: shop.a, every: 1m}}, weekly: {{task: shop.c, cron: "0 3 * * 1"}}}}
-"""
-
-
-def with_sources(folder: Path, names: tuple[str, ...]) -> Plan:
-    """A plan that the policies made, with the alerts of these sources."""
-    transport = "rabbitmq" if "rabbitmq" in names else "redis"
-    version = ', version: "3.13"' if transport == "rabbitmq" else ""
-    (folder / "workload.yaml").write_text(WORKLOAD.format(transport=transport, version=version), "utf-8")
-    sources = f"{{metric-sources: {{sources: [{', '.join(names)}]}}}}"
-    (folder / "policy.yaml").write_text(f"version: 1\nparameters: {sources}\n", "utf-8")
-    made = compile_workload([folder / "workload.yaml"], policy=folder / "policy.yaml")
-    assert made.plan is not None, [each.message for each in made.diagnostics]
-    return made.plan
 
 
 @pytest.mark.parametrize("names", SOURCES.values(), ids=SOURCES)

@@ -6,8 +6,9 @@ import jinja2
 import pytest
 from jinja2 import Environment, FileSystemLoader, ModuleLoader, UndefinedError, nodes
 
-from policycompiler.emitters import launch, redis, routing, supervisor, systemd
+from policycompiler.emitters import launch, redis, supervisor, systemd
 from policycompiler.emitters.base import Raw, one_line, shipped
+from policycompiler.emitters.markdown import markdown_text
 from policycompiler.emitters.python import python_literal
 from policycompiler.emitters.syntax import OPTIONS, compiled_folder
 from policycompiler.emitters.templates import environment
@@ -32,7 +33,8 @@ ALLOWED = (
 
 QUOTES = {
     "celeryconfig": python_literal,
-    "routing": routing.markdown_text,
+    "routing": markdown_text,
+    "runbook": markdown_text,
     "launch": launch.quote,
     "systemd": systemd.quote,
     "supervisor": supervisor.quote,

@@ -87,7 +87,7 @@ def shared() -> Path:
     for parent in ROOT.parents:
         if (found := parent / "shared" / "data").is_dir():
             return found
-    pytest.skip("the schemas of KEDA and of the Prometheus Operator are not beside this checkout")
+    pytest.skip("the schemas of other projects are not beside this checkout")
 
 
 def judge(document: dict[str, Any]) -> None:

@@ -13,8 +13,6 @@ from policycompiler.plan import APP, Plan, Scope
 Object: TypeAlias = dict[str, object]
 
 _LABEL = "app.kubernetes.io"
-_SELECTING = ("name", "instance", "component")
-"""A selector cannot change later, so it has only the labels that never do."""
 MANAGER = "policycompiler"
 APPLICATION = "celery"
 """The value of the label `name`. A Service of the team that selects by the name of its own application must
@@ -43,10 +41,10 @@ def labels(plan: Plan, instance: str, component: str) -> dict[str, str]:
     return {f"{_LABEL}/{key}": value for key, value in found.items()}
 
 
-def selector(plan: Plan, instance: str, component: str) -> dict[str, str]:
-    """The labels that find the pods of an object."""
-    found = labels(plan, instance, component)
-    return {f"{_LABEL}/{key}": found[f"{_LABEL}/{key}"] for key in _SELECTING}
+def selector(instance: str, component: str) -> dict[str, str]:
+    """The labels that find the pods of an object: it cannot change later, so it has those that never do."""
+    found = {"name": APPLICATION, "instance": instance, "component": component}
+    return {f"{_LABEL}/{key}": value for key, value in found.items()}
 
 
 def of_service(plan: Plan) -> dict[str, str]:

@@ -65,7 +65,7 @@ def _deployment(
     volumes: list[Object] = [{"name": "tmp", "emptyDir": {}}]
     spec: Object = {
         "replicas": 1,
-        "selector": {"matchLabels": selector(plan, name, part)},
+        "selector": {"matchLabels": selector(name, part)},
         # Two exporters at once would count each task twice.
         "strategy": {"type": "Recreate"},
         "template": pods.template(plan, labels(plan, name, part), [container], volumes, None),
@@ -96,7 +96,7 @@ def _key(plan: Plan, key: str) -> Object:
 def _service(plan: Plan, part: str, port: int) -> Object:
     name = part_name(plan, part)
     spec: Object = {
-        "selector": selector(plan, name, part),
+        "selector": selector(name, part),
         "ports": [{"name": _port_name(part), "port": port, "targetPort": _port_name(part)}],
     }
     return made("Service", "v1", name, labels(plan, name, part), spec=spec)
@@ -107,7 +107,7 @@ def _monitor(plan: Plan) -> Object:
     spec: Object = {
         # The alert rules expect the job `celery-exporter`, which is the component.
         "jobLabel": "app.kubernetes.io/component",
-        "selector": {"matchLabels": selector(plan, name, EXPORTER)},
+        "selector": {"matchLabels": selector(name, EXPORTER)},
         "endpoints": [
             {
                 "port": _port_name(EXPORTER),
@@ -130,7 +130,7 @@ def network_policies(plan: Plan) -> list[Object]:
     if "exporter_image" in plan.keys(APP):
         exporter_name = part_name(plan, EXPORTER)
         metrics: Object = {
-            "podSelector": {"matchLabels": selector(plan, exporter_name, EXPORTER)},
+            "podSelector": {"matchLabels": selector(exporter_name, EXPORTER)},
             "policyTypes": ["Ingress"],
             "ingress": [{"ports": [{"protocol": "TCP", "port": METRICS_PORT}]}],
         }

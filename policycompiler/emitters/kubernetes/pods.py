@@ -55,7 +55,7 @@ def worker(plan: Plan, scope: Scope) -> Object:
         mounts.append({"name": "shm", "mountPath": SHARED_MEMORY})
     container["volumeMounts"] = mounts
     grace = whole_seconds(plan, scope, "stop_timeout_seconds")
-    spec: Object = {"selector": {"matchLabels": selector(plan, name, WORKER)}}
+    spec: Object = {"selector": {"matchLabels": selector(name, WORKER)}}
     if not scaling.is_scaled(plan, scope):
         spec = {"replicas": int(plan.number(scope, "replicas")), **spec}
     if not plan.value(scope, "alive_probe"):
@@ -76,7 +76,7 @@ def disruption_budget(plan: Plan, scope: Scope) -> Object:
     spec: Object = {
         "maxUnavailable": 1,
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        "selector": {"matchLabels": selector(plan, name, WORKER)},
+        "selector": {"matchLabels": selector(name, WORKER)},
     }
     return made("PodDisruptionBudget", "policy/v1", name, labels(plan, name, WORKER), spec=spec)
 
@@ -102,7 +102,7 @@ def beat(plan: Plan) -> Object:
     grace = whole_seconds(plan, BEAT, "stop_timeout_seconds")
     spec: Object = {
         "replicas": 1,
-        "selector": {"matchLabels": selector(plan, name, BEAT_PART)},
+        "selector": {"matchLabels": selector(name, BEAT_PART)},
         "strategy": {"type": "Recreate"},
         "template": template(plan, labels(plan, name, BEAT_PART), [container], volumes, grace),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ from policycompiler.plan import APP, Plan, Scope
 
 MINUTE_SECONDS = 60
 """All times of alerts are whole minutes."""
+SELECTING = ("queue", "schedule", "task", "other_tasks", "earlier_names", "tasks", "nodes", "lists")
+"""The keys of an alert that select its series."""
 
 
 class Alert(NamedTuple):
@@ -48,31 +50,54 @@ class Alert(NamedTuple):
 
 def read(plan: Plan, scope: Scope, labels: Mapping[str, str]) -> Alert:
     """An alert with the labels of its rule."""
-    matchers = plan.get(scope, "matchers")
-    return Alert(
-        name=plan.text(scope, "alert"),
+    return measured(plan, scope)._replace(
         labels=labels,
-        sources=_texts(plan, scope, "sources"),
         for_seconds=int(_number(plan, scope, "for_seconds")),
         summary=plan.text(scope, "summary"),
         description=plan.text(scope, "description"),
-        service=plan.text(APP, "service"),
-        queue=_text(plan, scope, "queue"),
-        schedule=_text(plan, scope, "schedule"),
-        task=_text(plan, scope, "task"),
-        other_tasks=_texts(plan, scope, "other_tasks"),
-        earlier_names=_texts(plan, scope, "earlier_names"),
-        tasks=_texts(plan, scope, "tasks"),
-        nodes=_texts(plan, scope, "nodes"),
-        lists=_texts(plan, scope, "lists"),
+        runbook=_text(plan, scope, "runbook"),
+        minute_seconds=int(plan.number_if_any(APP, "alert_minute_seconds") or MINUTE_SECONDS),
+    )
+
+
+def measured(plan: Plan, scope: Scope) -> Alert:
+    """An alert as far as its expression depends on it: without texts and without patience."""
+    return selected(plan, scope)._replace(
         threshold=_number(plan, scope, "threshold"),
         minimum=int(_number(plan, scope, "minimum")),
         window_seconds=int(_number(plan, scope, "window_seconds")),
         short_window_seconds=int(_number(plan, scope, "short_window_seconds")),
         bound_seconds=_number(plan, scope, "bound_seconds"),
-        runbook=_text(plan, scope, "runbook"),
+    )
+
+
+def selected(plan: Plan, scope: Scope, keys: Collection[str] = SELECTING) -> Alert:
+    """An alert as far as the selectors of its series depend on these keys: without numbers."""
+
+    def text(key: str) -> str:
+        return _text(plan, scope, key) if key in keys else ""
+
+    def texts(key: str) -> tuple[str, ...]:
+        return _texts(plan, scope, key) if key in keys else ()
+
+    matchers = plan.get(scope, "matchers")
+    return Alert(
+        name=plan.text(scope, "alert"),
+        labels={},
+        sources=_texts(plan, scope, "sources"),
+        for_seconds=0,
+        summary="",
+        description="",
+        service=plan.text(APP, "service"),
+        queue=text("queue"),
+        schedule=text("schedule"),
+        task=text("task"),
+        other_tasks=texts("other_tasks"),
+        earlier_names=texts("earlier_names"),
+        tasks=texts("tasks"),
+        nodes=texts("nodes"),
+        lists=texts("lists"),
         matchers=_matchers(matchers) if isinstance(matchers, dict) else {},
-        minute_seconds=int(plan.number_if_any(APP, "alert_minute_seconds") or MINUTE_SECONDS),
     )
 
 

@@ -38,12 +38,11 @@ def jobs(plan: Plan) -> Iterator[dict[str, object]]:
     if plan.find(APP, "metric_sources") is None:
         return
     for name in plan.texts(APP, "metric_sources"):
-        targets = _targets(plan, SOURCES[name])
-        if targets:
-            yield from (_job(plan, scrape, targets) for scrape in SOURCES[name].scrapes)
+        if addresses := targets(plan, SOURCES[name]):
+            yield from (_job(plan, scrape, addresses) for scrape in SOURCES[name].scrapes)
 
 
-def _job(plan: Plan, scrape: Scrape, targets: list[str]) -> dict[str, object]:
+def _job(plan: Plan, scrape: Scrape, addresses: list[str]) -> dict[str, object]:
     service = plan.text(APP, "service")
     interval: float = scrape.interval_seconds
     if plan.find(APP, "scrape_interval_seconds"):
@@ -54,11 +53,12 @@ def _job(plan: Plan, scrape: Scrape, targets: list[str]) -> dict[str, object]:
         "scrape_timeout": duration(min(interval, scrape.timeout_seconds)),
         "metrics_path": scrape.path,
         **({"params": {"family": [*scrape.families]}} if scrape.families else {}),
-        "static_configs": [{"targets": targets, "labels": {"app": service, "job": scrape.job}}],
+        "static_configs": [{"targets": addresses, "labels": {"app": service, "job": scrape.job}}],
     }
 
 
-def _targets(plan: Plan, source: Source) -> list[str]:
+def targets(plan: Plan, source: Source) -> list[str]:
+    """The addresses of a source: those of the policy file, or the processes of the service."""
     found = plan.get(APP, "scrape_targets")
     assert found is None or isinstance(found, dict)
     given = (found or {}).get(source.name)

@@ -23,7 +23,7 @@ def test_it_decides_an_alert_whole():
         f"{SCOPE}/description": (
             "A run of shop.a failed within the last 15 min and is not retried. The "
             "workload declares this task critical: each failure matters. First: "
-            "journalctl --unit=shop-worker-q@1.service --since=-1h --priority=warning."
+            "journalctl --unit=shop-worker-q@1.service --since=-1h."
         ),
         f"{SCOPE}/for_seconds": 0,
         f"{SCOPE}/queue": "q",

@@ -160,7 +160,8 @@ def decide(
     given = {**choices, **named, **_lists(plan, about, signals, chosen), **_told(tuned, alert, chosen)}
     whole = _scaled(given, tuned)
     team, whose, of_team = _team(plan, queue, about.closely)
-    sourced: Value = [*dict.fromkeys(chosen)]
+    # Best first, as in the policy file: a rule reads the first of them that measures a signal.
+    sourced: Value = [name for name in sources(plan) if name in chosen]
     yield Decision(scope, "alert", alert, because, (cause,))
     shown = about.shown or (queue.name if queue else None)
     yield Decision(scope, "queue", shown, because, (cause,))

@@ -43,7 +43,8 @@ def read_log(plan: Plan, workers: Sequence[Scope]) -> str:
     if _in_containers(plan):
         return f"First: read the logs of {_named(workers)} since an hour ago {_LOGS}."
     units = " ".join(f"--unit={_unit(plan, worker)}" for worker in workers[:_MOST_NAMED])
-    return f"First: journalctl {units} --since=-1h --priority=warning."
+    # Not by priority: systemd gives one priority to all lines of Celery.
+    return f"First: journalctl {units} --since=-1h."
 
 
 def start_beat(plan: Plan) -> str:

@@ -1,0 +1,243 @@
+"""RUNBOOK.md, as readers of Markdown, the shell and the command line read it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from celery.bin.celery import celery as celery_command
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from places import EVERYTHING
+from plans import plan_of
+
+from policycompiler.cli import cli
+from policycompiler.compiler import compile_workload
+from policycompiler.emitters import compose, kubernetes, runbook, systemd
+from policycompiler.emitters.prometheus.kinds import KINDS
+from policycompiler.knowledge.runbook import ENTRIES, SYMPTOMS, Deed, Fact
+from policycompiler.plan import APP, Plan
+
+WORKLOAD = """
+version: 1
+service: shop
+app: shop.app:app
+broker: {{transport: {transport}, url: "${{B}}"{version}}}
+owner: storefront
+{deploy}
+tasks:
+  shop.a:
+    {{queue: "high $1 `x", runtime: {{p50: 1s, p99: 3s}}, rate: 5/s, critical: true, payload: 10KiB,
+     retry: {{on: [ValueError], max: 1, max_delay: 1m}}, runbook: "https://wiki.example.com/a_b*c*"}}
+  shop.c: {{latency: standard, idempotent: true, queue: z}}
+queues: {{z: {{dead_letter: true}}}}
+schedules: {{often: {{task: shop.a, every: 1m}}, weekly: {{task: shop.c, cron: "0 3 * * 1"}}}}
+""".replace(" `x", "")
+TELEMETRY = "{metric-sources: {sources: [telemetry, celery-exporter, %s]}}"
+BASE = "https://wiki.example.com/RUNBOOK.md"
+
+
+def made(folder: Path, transport: str, *, deploy: str = "", base: str = "") -> Plan:
+    """A plan with telemetry, strange names, and every kind of alert that it can have."""
+    version = ', version: "3.13"' if transport == "rabbitmq" else ""
+    text = WORKLOAD.format(transport=transport, version=version, deploy=deploy)
+    (folder / "workload.yaml").write_text(text, "utf-8")
+    source = "rabbitmq" if transport == "rabbitmq" else "redis-exporter"
+    told = TELEMETRY % source
+    if base:
+        told = f'{told[:-1]}, runbooks: {{base: "{base}"}}}}'
+    (folder / "policy.yaml").write_text(f"version: 1\nparameters: {told}\n", "utf-8")
+    found = compile_workload([folder / "workload.yaml"], policy=folder / "policy.yaml", targets=())
+    assert found.plan is not None, [each.message for each in found.diagnostics]
+    return found.plan
+
+
+def text_of(given: Plan) -> str:
+    (file,) = runbook.emit(given)
+    assert file.path == "RUNBOOK.md"
+    return file.text
+
+
+IMAGE = 'deploy: {image: "registry.example/shop:1.4.2"}'
+CASES = {
+    "redis, units": ("redis", ""),
+    "redis, containers": ("redis", IMAGE),
+    "rabbitmq, units": ("rabbitmq", ""),
+}
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES)
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Plan:
+    transport, deploy = request.param
+    return made(tmp_path, transport, deploy=deploy)
+
+
+def tokens(text: str) -> list[Token]:
+    return MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
+
+
+def headings(text: str) -> list[str]:
+    """The texts of all headings."""
+    found = tokens(text)
+    return [after.content for each, after in pairwise(found) if each.type == "heading_open"]
+
+
+def anchor(heading: str) -> str:
+    """The address of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
+
+
+def inline(text: str) -> Iterator[Token]:
+    for token in tokens(text):
+        yield from token.children or ()
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each command in blocks for the shell, without a pipe's second half."""
+    for token in tokens(text):
+        if token.type == "fence" and token.info == "sh":
+            for line in token.content.splitlines():
+                if words := shlex.split(line, comments=True):
+                    yield words[: words.index("|")] if "|" in words else words
+
+
+def test_each_kind_of_alert_has_an_entry_that_says_everything():
+    assert set(ENTRIES) == set(KINDS)
+    for name, entry in ENTRIES.items():
+        assert entry.means, name
+        assert entry.limit, name
+        assert entry.looks, name
+        assert entry.causes, name
+        assert entry.never, name
+        assert entry.resolves, name
+
+
+def test_each_fact_and_each_deed_is_used():
+    deeds = {each for entry in ENTRIES.values() for each in (*entry.looks, *entry.fixes)}
+    deeds |= {each for symptom in SYMPTOMS for each in symptom.looks}
+    assert set(Deed) <= deeds
+    facts = {each.only for entry in ENTRIES.values() for each in (*entry.causes, *entry.never)}
+    facts |= {each.only for symptom in SYMPTOMS for each in symptom.reasons}
+    assert set(Fact) <= facts
+
+
+def test_a_plan_without_alerts_has_no_runbook():
+    empty = plan_of({"app": {"service": "shop", "broker_transport": "sqs"}})
+    assert list(runbook.emit(empty)) == []
+    assert runbook.missing(empty) == "the plan has no alerts"
+
+
+def test_each_alert_of_the_plan_has_its_section_and_no_other_has_one(case):
+    found = [each for each in headings(text_of(case)) if each in KINDS]
+    assert sorted(found) == sorted({case.text(scope, "alert") for scope in case.scopes("alert")})
+
+
+def test_every_link_inside_leads_to_a_heading_and_no_heading_is_there_twice(case):
+    text = text_of(case)
+    anchors = [anchor(each) for each in headings(text)]
+    assert len(anchors) == len(set(anchors))
+    links = [str(each.attrs["href"]) for each in inline(text) if each.type == "link_open"]
+    assert links
+    assert {each.removeprefix("#") for each in links if each.startswith("#")} <= set(anchors)
+    assert all(each.startswith("#") for each in links)
+
+
+def test_the_addresses_of_the_policy_lead_to_sections(tmp_path):
+    found = made(tmp_path, "redis", base=BASE)
+    anchors = {anchor(each) for each in headings(text_of(found))}
+    books = {str(found.get(scope, "runbook", "")) for scope in found.scopes("alert")}
+    ours = {each.removeprefix(f"{BASE}#") for each in books if each.startswith(BASE)}
+    assert ours
+    assert ours <= anchors
+
+
+def test_each_row_of_a_table_has_the_cells_of_its_head(case):
+    widths: list[int] = []
+    for token in tokens(text_of(case)):
+        if token.type == "table_open":
+            widths = []
+        if token.type == "tr_open":
+            widths.append(0)
+        if token.type in {"th_open", "td_open"}:
+            widths[-1] += 1
+        if token.type == "table_close":
+            assert len(widths) > 1
+            assert len(set(widths)) == 1
+
+
+def test_no_text_of_a_user_is_markup(case):
+    shown = [each.content for each in inline(text_of(case)) if each.type in {"text", "code_inline"}]
+    assert "high $1" in shown
+    assert any("https://wiki.example.com/a_b*c*" in each for each in shown)
+    assert not any(each.type in {"html_inline", "em_open"} for each in inline(text_of(case)))
+
+
+def test_every_table_of_alerts_has_each_alert_with_its_numbers(case):
+    text = text_of(case)
+    for scope in case.scopes("alert"):
+        section = text.partition(f"\n## {case.text(scope, 'alert')}\n")[2].partition("\n## ")[0]
+        rows = [line for line in section.splitlines() if line.startswith("|")]
+        queue = case.get(scope, "queue")
+        mine = [row for row in rows if queue is None or f"`{queue}`" in row]
+        assert mine, scope
+        assert any(case.text(scope, "severity") in row for row in mine)
+        threshold = case.get(scope, "threshold")
+        if "Backlog" in scope.name:
+            assert any(f"more than {threshold} messages" in row for row in mine)
+
+
+def test_every_command_is_one_that_its_program_takes(case):
+    found = list(commands(text_of(case)))
+    programs = {words[0] for words in found}
+    assert {"policycompiler", "export"} <= programs
+    known = {"policycompiler", "celery", "export", "systemctl", "journalctl", "kubectl", "docker", "curl"}
+    assert programs - known <= {"redis-cli", "rabbitmqctl", "rabbitmq-diagnostics", "df"}
+    for words in found:
+        if words[0] == "policycompiler":
+            parsed(cli, words)
+        elif "celery" in words:
+            parsed(celery_command, words[words.index("celery") :])
+
+
+def parsed(group: click.Command, words: list[str]) -> None:
+    """Let click read a command line without a run of it; raises on an unknown command or option."""
+    command, rest = group, [str(EVERYTHING) if word == "$BUILD" else word for word in words[1:]]
+    if rest[0] == "--app":
+        # Celery imports the application when it reads this option.
+        rest = rest[2:]
+    while True:
+        context = command.make_context(command.name, rest)
+        rest = [*context._protected_args, *context.args]
+        if not isinstance(command, click.Group):
+            assert rest == []
+            return
+        _, found, rest = command.resolve_command(context, rest)
+        assert found is not None, words
+        command = found
+
+
+def test_every_unit_that_is_named_is_a_file_of_the_plan(case):
+    files = {Path(file.path).name for file in systemd.emit(case)}
+    text = text_of(case)
+    named = {f"{each}@.service" for each in re.findall(r"([\w.-]+-worker-[\w.-]+)@", text)}
+    named |= set(re.findall(r"[\w.-]+-beat\.service", text))
+    assert bool(named) == (case.get(APP, "image") is None)
+    assert named <= files
+
+
+def test_every_container_that_is_named_is_an_object_of_the_plan(case):
+    text = text_of(case)
+    deployments = set(re.findall(r"deployment/([\w.-]+)", text))
+    services = {each for found in re.findall(r"docker compose exec (\S+)", text) for each in found.split()}
+    assert bool(deployments) == bool(services) == (case.get(APP, "image") is not None)
+    objects = [yaml.safe_load_all(file.text) for file in kubernetes.emit(case) if file.path.endswith(".yaml")]
+    names = {each["metadata"]["name"] for found in objects for each in found if each["kind"] == "Deployment"}
+    assert deployments <= names
+    for file in compose.emit(case):
+        assert services <= set(yaml.safe_load(file.text)["services"])
