@@ -13,6 +13,7 @@ from typing import TypeAlias
 from policycompiler.emitters import containers, exporters
 from policycompiler.emitters.base import OutputFile, Reading, one_line, yaml_text
 from policycompiler.emitters.commands import name, variable, whole_seconds
+from policycompiler.emitters.exporters import Exporter
 from policycompiler.plan import APP, BEAT, Plan, Scope
 
 ID = "compose"
@@ -59,8 +60,8 @@ def _file(plan: Reading) -> OutputFile:
         services[f"worker-{name(worker.name)}"] = _worker(plan, worker, label)
     if plan.scopes("beat"):
         services[BEAT.kind] = _beat(plan, label)
-    if plan.find(APP, "exporter_image"):
-        services["exporter"] = _exporter(plan)
+    for exporter in exporters.in_containers(plan):
+        services[exporter.part] = _exporter(plan, exporter)
     if plan.find(APP, "flower_image"):
         services["flower"] = _flower(plan)
     volumes = [each for each in (BROKER, BEAT_VOLUME) if each in services]
@@ -176,14 +177,14 @@ def _broker(plan: Plan) -> Service:
     return service
 
 
-def _exporter(plan: Plan) -> Service:
+def _exporter(plan: Plan, exporter: Exporter) -> Service:
     return {
-        "image": plan.text(APP, "exporter_image"),
+        "image": plan.text(APP, exporter.image),
         "restart": "unless-stopped",
         "security_opt": [*_NO_PRIVILEGES],
         "env_file": [_secrets(plan)],
-        "command": [text(word) for word in exporters.options(plan)],
-        "ports": ["127.0.0.1:9808:9808"],
+        "command": [text(word) for word in exporter.options(plan)],
+        "ports": [f"127.0.0.1:{exporter.port}:{exporter.port}"],
     }
 
 

@@ -1,34 +1,78 @@
-"""How celery-exporter is started: the same options for every target.
+"""How exporters are started: the same options for every target, and the URL of the broker in a variable.
 
-It gets the URL of the broker in a variable, because every user of a host can read a command. It knows only
-queues that a worker has consumed, so it is told all names, with those of dead letters. On Redis it counts
-only messages of the first priority.
+Every user of a host can read a command, so no command has the URL.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
 
-from policycompiler.emitters.commands import variable
-from policycompiler.plan import APP, Plan
+from policycompiler.emitters.commands import comment, variable
+from policycompiler.knowledge.metric_sources import CELERY_EXPORTER, REDIS_EXPORTER, Source
+from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan.queue_lists import queue_lists
 
-URL = "CE_BROKER_URL"
-"""The variable with the URL: click reads each option from `CE_` and its name."""
 RETRY_SECONDS = 5
-"""By default it exits when the broker does."""
-_START = "from src.cli import cli; cli(auto_envvar_prefix='CE')"
-"""The package `prometheus-exporter-celery` has no command of its own."""
+"""By default celery-exporter exits when the broker does."""
 
 
-def options(plan: Plan) -> list[str]:
-    """The options as words."""
-    words = ["--retry-interval", str(RETRY_SECONDS)]
-    prefix = plan.get(APP, "exporter_key_prefix")
-    if prefix is not None:
-        # It reads values as JSON where it can, so that `7` is no text.
-        words += ["--broker-transport-option", f"global_keyprefix={json.dumps(str(prefix))}"]
-    queues = queue_names(plan)
-    return [*words, "-Q", ",".join(queues)] if queues else words
+@dataclass(frozen=True, kw_only=True)
+class Exporter:
+    """An exporter that we start.
+
+    `part` is its name in Compose and in units. `image` and `program` are the keys of the plan that ask for a
+    container, and for units on hosts. `url` is the variable with the URL of the broker. `words` come between
+    the program and its `options`. `measures` and `copies`, what a second one does, are for people.
+    """
+
+    source: Source
+    part: str
+    image: str
+    program: str
+    url: str
+    options: Callable[[Plan], list[str]]
+    words: tuple[str, ...] = ()
+    measures: str
+    copies: str
+
+    @property
+    def port(self) -> int:
+        """The port of its metrics."""
+        assert self.source.port is not None
+        return self.source.port
+
+
+def in_containers(plan: Plan) -> Iterator[Exporter]:
+    """Those that containers include."""
+    return (each for each in EXPORTERS if plan.find(APP, each.image))
+
+
+def on_hosts(plan: Plan) -> Iterator[Exporter]:
+    """Those that units start."""
+    return (each for each in EXPORTERS if plan.find(APP, each.program))
+
+
+def command(plan: Plan, exporter: Exporter) -> list[str]:
+    """The command on a host, where the variable of the workers has the URL."""
+    words = [plan.text(APP, exporter.program), *exporter.words, *exporter.options(plan)]
+    found = plan.get(APP, "broker_url_variable")
+    shown = f"${{{variable(str(found))}}}" if found else ""
+    return ["/bin/sh", "-c", f'{exporter.url}="{shown}" exec "$@"', "sh", *words] if found else words
+
+
+def environment(plan: Plan, exporter: Exporter) -> dict[str, str]:
+    """The variable with the URL, if the workload has the URL itself."""
+    url = plan.get(APP, "broker_url")
+    return {} if url is None else {exporter.url: str(url)}
+
+
+def comments(exporter: Exporter) -> dict[str, str]:
+    """What the comments of units say about it."""
+    told = {"label": exporter.source.label, "measures": exporter.measures, "copies": exporter.copies}
+    return {key: comment(text) for key, text in told.items()}
 
 
 def queue_names(plan: Plan) -> list[str]:
@@ -38,15 +82,51 @@ def queue_names(plan: Plan) -> list[str]:
     return sorted({*(queue.name for queue in queues), *(str(name) for name in dead if name is not None)})
 
 
-def on_host(plan: Plan) -> list[str]:
-    """The command on a host, where the variable of the workers has the URL."""
-    command = [plan.text(APP, "exporter_python"), "-c", _START, *options(plan)]
-    found = plan.get(APP, "broker_url_variable")
-    shown = f"${{{variable(str(found))}}}" if found else ""
-    return ["/bin/sh", "-c", f'{URL}="{shown}" exec "$@"', "sh", *command] if found else command
+def _of_celery(plan: Plan) -> list[str]:
+    """It knows only queues that a worker has consumed, so it is told all names."""
+    words = ["--retry-interval", str(RETRY_SECONDS)]
+    prefix = plan.get(APP, "exporter_key_prefix")
+    if prefix is not None:
+        # It reads values as JSON where it can, so that `7` is no text.
+        words += ["--broker-transport-option", f"global_keyprefix={json.dumps(str(prefix))}"]
+    queues = queue_names(plan)
+    return [*words, "-Q", ",".join(queues)] if queues else words
 
 
-def environment(plan: Plan) -> dict[str, str]:
-    """The variable with the URL, if the workload has the URL itself."""
-    url = plan.get(APP, "broker_url")
-    return {} if url is None else {URL: str(url)}
+def _of_redis(plan: Plan) -> list[str]:
+    """Each list of each queue, and the hash with the messages that workers hold."""
+    given = plan.get(APP, "broker_transport_options")
+    options = given if isinstance(given, dict) else {}
+    held = f"{options.get('global_keyprefix') or ''}{options.get('unacked_key') or 'unacked'}"
+    lists = [key for name in queue_names(plan) for key in queue_lists(plan, Scope("queue", name))]
+    database = int(plan.number(APP, "redis_exporter_database"))
+    # It decodes keys as parts of a URL, so a comma or a control character in a key is no problem.
+    keys = (f"db{database}={quote(key, safe=':')}" for key in (*lists, held))
+    return ["-check-single-keys", ",".join(keys)]
+
+
+EXPORTERS = (
+    Exporter(
+        source=CELERY_EXPORTER,
+        part="exporter",
+        image="exporter_image",
+        program="exporter_python",
+        # click reads each option from `CE_` and its name.
+        url="CE_BROKER_URL",
+        options=_of_celery,
+        # The package `prometheus-exporter-celery` has no command of its own.
+        words=("-c", "from src.cli import cli; cli(auto_envvar_prefix='CE')"),
+        measures="metrics of tasks and queues for Prometheus",
+        copies="Run exactly one of a service: two count each task twice.",
+    ),
+    Exporter(
+        source=REDIS_EXPORTER,
+        part="redis-exporter",
+        image="redis_exporter_image",
+        program="redis_exporter",
+        url="REDIS_ADDR",
+        options=_of_redis,
+        measures="metrics of Redis and of each queue for Prometheus",
+        copies="One of a service is enough.",
+    ),
+)

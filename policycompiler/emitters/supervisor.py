@@ -29,6 +29,7 @@ from policycompiler.emitters.commands import (
     worker_environment,
     worker_facts,
 )
+from policycompiler.emitters.exporters import Exporter
 from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, BEAT, Plan, Scope
 
@@ -48,8 +49,8 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
     """
     for host in hosts(plan):
         yield _programs(Reading(plan), host)
-    if plan.find(APP, "exporter_python"):
-        yield _exporter(Reading(plan))
+    for exporter in exporters.on_hosts(plan):
+        yield _exporter(Reading(plan), exporter)
 
 
 def _programs(reading: Reading, host: Scope | None) -> OutputFile:
@@ -76,15 +77,20 @@ def _programs(reading: Reading, host: Scope | None) -> OutputFile:
     return reading.file(f"supervisor/{folder_of(host)}{service}.conf", text)
 
 
-def _exporter(reading: Reading) -> OutputFile:
+def _exporter(reading: Reading, exporter: Exporter) -> OutputFile:
     service = name(reading.text(APP, "service"))
-    url = [f"{key}={url}" for key, url in exporters.environment(reading).items()]
-    executable, *arguments = [*(["env", *url] if url else []), *exporters.on_host(reading)]
-    content = {"service": service, "program": name(f"{service}-exporter"), "start_retries": START_RETRIES}
-    text = render(
-        "supervisor/exporter.conf", quote, {**content, "executable": executable, "arguments": arguments}
-    )
-    return reading.file(f"supervisor/{service}-exporter.conf", text)
+    url = [f"{key}={url}" for key, url in exporters.environment(reading, exporter).items()]
+    executable, *arguments = [*(["env", *url] if url else []), *exporters.command(reading, exporter)]
+    content = {
+        "service": service,
+        **exporters.comments(exporter),
+        "program": name(f"{service}-{exporter.part}"),
+        "start_retries": START_RETRIES,
+        "executable": executable,
+        "arguments": arguments,
+    }
+    text = render("supervisor/exporter.conf", quote, content)
+    return reading.file(f"supervisor/{service}-{exporter.part}.conf", text)
 
 
 def quote(value: object) -> str:

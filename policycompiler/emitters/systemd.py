@@ -29,6 +29,7 @@ from policycompiler.emitters.commands import (
     worker_environment,
     worker_facts,
 )
+from policycompiler.emitters.exporters import Exporter
 from policycompiler.emitters.templates import render
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.quantities import size
@@ -50,8 +51,8 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         if runs_beat(plan, host):
             yield _beat(_because_of(plan, host, "beat"), host)
         yield _target(Reading(plan), host)
-    if plan.find(APP, "exporter_python"):
-        yield _exporter(Reading(plan))
+    for exporter in exporters.on_hosts(plan):
+        yield _exporter(Reading(plan), exporter)
 
 
 def _because_of(plan: Plan, host: Scope | None, key: str) -> Reading:
@@ -150,24 +151,26 @@ def _beat(plan: Reading, host: Scope | None) -> OutputFile:
     return plan.file(f"systemd/{folder_of(host)}{service}-beat.service", text)
 
 
-def _exporter(plan: Reading) -> OutputFile:
+def _exporter(plan: Reading, exporter: Exporter) -> OutputFile:
     service = name(plan.text(APP, "service"))
-    executable, *arguments = exporters.on_host(plan)
+    executable, *arguments = exporters.command(plan, exporter)
+    variables = exporters.environment(plan, exporter)
     text = render(
         "systemd/exporter.service",
         quote,
         {
             "service": service,
+            **exporters.comments(exporter),
             "user": _line(plan.text(APP, "user")),
             "environment_file": _line(plan.text(APP, "environment_file")),
             "required": plan.get(APP, "broker_url_variable"),
             "restart_seconds": RESTART_SECONDS,
-            "environment": [Raw(_quote(f"{key}={url}")) for key, url in exporters.environment(plan).items()],
+            "environment": [Raw(_quote(f"{key}={url}")) for key, url in variables.items()],
             "executable": _executable(executable),
             "arguments": arguments,
         },
     )
-    return plan.file(f"systemd/{service}-exporter.service", text)
+    return plan.file(f"systemd/{service}-{exporter.part}.service", text)
 
 
 def _target(plan: Reading, host: Scope | None) -> OutputFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from policycompiler.emitters import exporters
 from policycompiler.emitters.commands import (
     TELEMETRY_PORTS,
     TELEMETRY_WORKER,
@@ -70,8 +71,8 @@ def _slots(plan: Plan) -> Iterator[Variable]:
 def _parts(plan: Plan) -> Iterator[Variable]:
     """What the containers beside workers and beat read, under names of their own."""
     url, read = _url(plan)
-    if plan.find(APP, "exporter_image"):
-        yield Variable("CE_BROKER_URL", "URL of the broker, for celery-exporter", url, read)
+    for exporter in exporters.in_containers(plan):
+        yield Variable(exporter.url, f"URL of the broker, for {exporter.source.label}", url, read)
     if plan.find(APP, "flower_image"):
         yield Variable("CELERY_BROKER_URL", "URL of the broker, for Flower", url, read)
         yield Variable("FLOWER_BASIC_AUTH", "user:password of Flower's page", "")

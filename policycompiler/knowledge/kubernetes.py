@@ -17,7 +17,6 @@ KEDA, HPA = "keda", "hpa"
 
 WORKER = "worker"
 BEAT = "beat"
-EXPORTER = "celery-exporter"
 FLOWER = "flower"
 CONFIGURATION = "celeryconfig"
 SCALING = "keda"

@@ -7,7 +7,7 @@ from pydantic import Field
 from policycompiler.model.part import Part, shown_as
 from policycompiler.model.units import Folder, Image, Label, UserName
 
-Included = Literal["broker", "exporter", "flower", "monitors", "network-policy", "rules"]
+Included = Literal["broker", "exporter", "flower", "monitors", "network-policy", "redis-exporter", "rules"]
 
 
 class Deploy(Part):
@@ -29,8 +29,8 @@ class Deploy(Part):
     )
     include: list[Included] | None = Field(
         None,
-        description="optional parts of containers: broker (Compose), exporter, flower; monitors, rules and "
-        "network-policy (Kubernetes)",
+        description="optional parts of containers: broker (Compose), exporter, redis-exporter, flower; "
+        "monitors, rules and network-policy (Kubernetes)",
         examples=[["exporter", "flower"]],
     )
     user: UserName | None = Field(None, description="user of the processes on hosts")

@@ -1,11 +1,13 @@
-"""How celery-exporter is started: by every target with the same options, and by hand with the real one."""
+"""How exporters are started: by every target with the same options, and by hand with the real ones."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import subprocess
+from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import unquote
 from urllib.request import urlopen
 
 import pytest
@@ -24,14 +26,19 @@ version: 1
 service: shop
 app: shop.app:app
 broker: {transport: redis, url: "${BROKER}", options: {global_keyprefix: "7"}}
-deploy: {image: "registry.example/shop:1"}
+deploy: {image: "registry.example/shop:1", include: [exporter, redis-exporter]}
 tasks:
   shop.pay: {queue: orders, idempotent: true}
-  shop.mail: {queue: "high $priority%"}
+  shop.mail: {queue: "high $priority%", priority: 6}
 queues: {orders: {dead_letter: true}}
 """
 QUEUES = "high $priority%,orders,orders.dead,shop.standard.io"
-OPTIONS = ["--retry-interval", "5", "--broker-transport-option", 'global_keyprefix="7"', "-Q", QUEUES]
+CELERY_OPTIONS = ["--retry-interval", "5", "--broker-transport-option", 'global_keyprefix="7"', "-Q", QUEUES]
+STEPS = [f"7high%20%24priority%25{step}" for step in ("", *(f"%06%16{number}" for number in range(1, 10)))]
+KEYS = [*STEPS, "7orders", "7orders.dead", "7shop.standard.io", "7unacked"]
+REDIS_OPTIONS = ["-check-single-keys", ",".join(f"db2={key}" for key in KEYS)]
+OPTIONS = {"exporter": CELERY_OPTIONS, "redis-exporter": REDIS_OPTIONS}
+REDIS_PROGRAM = "/usr/bin/prometheus-redis-exporter"
 
 
 @pytest.fixture
@@ -39,7 +46,11 @@ def made(tmp_path) -> Compilation:
     (tmp_path / "shop.yaml").write_text(WORKLOAD, "utf-8")
     policy = tmp_path / "policy.yaml"
     python = of_exporters("python")
-    policy.write_text(f"version: 1\nparameters: {{scraping: {{exporter_python: {python}}}}}\n", "utf-8")
+    parameters = {
+        "scraping": {"exporter_python": python},
+        "redis-exporter": {"program": REDIS_PROGRAM, "database": 2},
+    }
+    policy.write_text(yaml.safe_dump({"version": 1, "parameters": parameters}), "utf-8")
     compiled = compile_workload([tmp_path / "shop.yaml"], policy=policy)
     assert not compiled.failed, compiled.diagnostics
     return compiled
@@ -49,10 +60,10 @@ def text(made: Compilation, path: str) -> str:
     return next(each.text for each in made.files if each.path == path)
 
 
-def unit_command(made: Compilation) -> list[str]:
+def unit_command(made: Compilation, part: str) -> list[str]:
     line = next(
         line
-        for line in text(made, "systemd/shop-exporter.service").splitlines()
+        for line in text(made, f"systemd/shop-{part}.service").splitlines()
         if line.startswith("ExecStart=")
     )
     return [
@@ -60,21 +71,18 @@ def unit_command(made: Compilation) -> list[str]:
     ]
 
 
-def test_every_target_starts_it_with_the_same_options(made):
-    assert unit_command(made)[-len(OPTIONS) :] == OPTIONS
-    program = text(made, "supervisor/shop-exporter.conf")
+@pytest.mark.parametrize(("part", "name"), [("exporter", "celery-exporter"), ("redis-exporter",) * 2])
+def test_every_target_starts_it_with_the_same_options(made, part, name):
+    options = OPTIONS[part]
+    assert unit_command(made, part)[-len(options) :] == options
+    program = text(made, f"supervisor/shop-{part}.conf")
     command = re.search(r"(?m)^command=(.*)$", program)[1].replace("%%", "%")
-    assert shlex.split(command) == unit_command(made)
+    assert shlex.split(command) == unit_command(made, part)
     compose = yaml.safe_load(text(made, "compose.yaml"))
-    assert [word.replace("$$", "$") for word in compose["services"]["exporter"]["command"]] == OPTIONS
-    (pod,) = (
-        each
-        for path in {file.path for file in made.files if file.path.startswith("kubernetes/base/")}
-        for each in yaml.safe_load_all(text(made, path) if path.endswith(".yaml") else "")
-        if each and each["kind"] == "Deployment" and "exporter" in each["metadata"]["name"]
-    )
+    assert [word.replace("$$", "$") for word in compose["services"][part]["command"]] == options
+    pod, *_ = yaml.safe_load_all(text(made, f"kubernetes/base/shop-{name}.yaml"))
     arguments = pod["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert [word.replace("$$", "$") for word in arguments] == OPTIONS
+    assert [word.replace("$$", "$") for word in arguments] == options
 
 
 def test_without_the_parameter_no_unit_starts_it(tmp_path):
@@ -86,19 +94,22 @@ def test_without_the_parameter_no_unit_starts_it(tmp_path):
 def test_the_readers_of_the_files_accept_them(made, tmp_path):
     build = tmp_path / "build"
     write(build, [*made.files, manifest_file(made.files, made.sources, "0")])
-    paths = ["systemd/shop-exporter.service", "supervisor/shop-exporter.conf", "compose.yaml"]
+    units = [f"systemd/shop-{part}.service" for part in OPTIONS]
+    paths = [*units, *(f"supervisor/shop-{part}.conf" for part in OPTIONS), "compose.yaml"]
     assert check(build, paths, {"BROKER": "redis://127.0.0.1/0"}).problems == ()
 
 
 @pytest.mark.server
-def test_the_command_of_the_unit_shows_every_queue_and_no_url(made, tmp_path):
+def test_celery_exporter_shows_every_queue_and_no_url(made, tmp_path):
     port = free_port()
     with redis_server(tmp_path) as url:
         environment = {"BROKER": url, "CE_HOST": HOST, "CE_PORT": str(port), "PATH": "/usr/bin:/bin"}
         command = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in environment.items())]
         with redis.Redis.from_url(url) as client:
             client.rpush("7orders.dead", "a dead letter")
-        with running([*command, *unit_command(made)], log=tmp_path / "log", folder=tmp_path) as process:
+        with running(
+            [*command, *unit_command(made, "exporter")], log=tmp_path / "log", folder=tmp_path
+        ) as process:
             wait_until(lambda: bool(scraped(port)), "it answers", process=process, log=tmp_path / "log")
             lengths = dict(re.findall(r'(?m)^celery_queue_length{queue_name="(.*)"} (.*)$', scraped(port)))
             shown = subprocess.run(
@@ -110,6 +121,32 @@ def test_the_command_of_the_unit_shows_every_queue_and_no_url(made, tmp_path):
     assert lengths == {**dict.fromkeys(QUEUES.split(","), "0.0"), "orders.dead": "1.0"}
     assert "src.cli" in shown
     assert "redis://" not in shown.partition("src.cli")[2]
+
+
+@pytest.mark.server
+def test_redis_exporter_counts_every_priority_below_the_prefix_and_shows_no_url(made, tmp_path):
+    port = free_port()
+    with redis_server(tmp_path) as server:
+        url = f"{server.rpartition('/')[0]}/2"
+        with redis.Redis.from_url(url) as client:
+            client.rpush("7high $priority%\x06\x166", "urgent", "urgent")
+            client.rpush("7orders.dead", "a dead letter")
+            client.hset("7unacked", "tag", "held")
+            client.rpush("orders", "of another prefix")
+        environment = {"BROKER": url, "REDIS_EXPORTER_WEB_LISTEN_ADDRESS": f"{HOST}:{port}"}
+        command = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in environment.items())]
+        command += unit_command(made, "redis-exporter")
+        with running(command, log=tmp_path / "log", folder=tmp_path) as process:
+            wait_until(lambda: bool(scraped(port)), "it answers", process=process, log=tmp_path / "log")
+            found = re.findall(r'(?m)^redis_key_size{db="db2",key="(.*)"} (.*)$', scraped(port))
+            shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    counted = {"high $priority%\x06\x166": "2", "orders.dead": "1", "unacked": "1"}
+    assert dict(found) == {
+        **{unquote(key): "0" for key in KEYS},
+        **{f"7{key}": size for key, size in counted.items()},
+    }
+    assert b"-check-single-keys" in shown
+    assert b"redis://" not in shown
 
 
 def scraped(port: int) -> str:

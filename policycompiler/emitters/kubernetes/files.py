@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from policycompiler.emitters import containers
+from policycompiler.emitters import containers, exporters
 from policycompiler.emitters.base import OutputFile, Reading, yaml_text
 from policycompiler.emitters.commands import comment
 from policycompiler.emitters.kubernetes import parts, pods, scaling
 from policycompiler.emitters.kubernetes.objects import MANAGER, Object, labels, part_name
 from policycompiler.knowledge.kubernetes import BEAT as BEAT_PART
-from policycompiler.knowledge.kubernetes import CONFIGURATION, EXPORTER, FLOWER, NETWORK, RULES, SCALING
+from policycompiler.knowledge.kubernetes import CONFIGURATION, FLOWER, NETWORK, RULES, SCALING
 from policycompiler.plan import APP, Plan, Scope
 
 KUSTOMIZATION = "kustomization.yaml"
@@ -35,10 +35,11 @@ def components(plan: Plan) -> Iterator[Component]:
         yield _beat(Reading(plan))
     if plan.find(APP, "scaler_secrets") is not None:
         yield _authentication(Reading(plan))
-    if plan.find(APP, "exporter_image") is not None:
+    for exporter in exporters.in_containers(plan):
         reading = Reading(plan)
-        says = "celery-exporter: metrics of tasks and queues for Prometheus."
-        yield Component(part_name(reading, EXPORTER), says, parts.exporter(reading), reading)
+        says = f"{exporter.source.label}: {exporter.measures}."
+        found = parts.exporter(reading, exporter)
+        yield Component(part_name(reading, exporter.source.name), says, found, reading)
     if plan.find(APP, "flower_image") is not None:
         reading = Reading(plan)
         says = f"Flower: kubectl port-forward service/{part_name(reading, FLOWER)} {parts.FLOWER_PORT}"

@@ -1,9 +1,10 @@
-"""The optional parts: celery-exporter, Flower, a NetworkPolicy, and objects of the Prometheus Operator."""
+"""The optional parts: exporters, Flower, a NetworkPolicy, and objects of the Prometheus Operator."""
 
 from __future__ import annotations
 
 from policycompiler.emitters import exporters, prometheus
 from policycompiler.emitters.commands import variable as variable_name
+from policycompiler.emitters.exporters import Exporter
 from policycompiler.emitters.kubernetes import pods
 from policycompiler.emitters.kubernetes.objects import (
     Object,
@@ -14,49 +15,54 @@ from policycompiler.emitters.kubernetes.objects import (
     selector,
     text,
 )
-from policycompiler.knowledge.kubernetes import EXPORTER, FLOWER, NETWORK, RULES
+from policycompiler.knowledge.kubernetes import FLOWER, NETWORK, RULES
+from policycompiler.knowledge.metric_sources import Source
 from policycompiler.plan import APP, Plan
 
-METRICS_PORT, FLOWER_PORT = 9808, 5555
-_BROKER_FOR = {EXPORTER: exporters.URL, FLOWER: "CELERY_BROKER_URL"}
-"""The variable with the URL of the broker."""
+FLOWER_PORT = 5555
+_NETWORKING, _OPERATOR = "networking.k8s.io/v1", "monitoring.coreos.com/v1"
+_METRICS, _PAGES = "metrics", "http"
 _LOGIN = "FLOWER_BASIC_AUTH"
-_SCRAPE = {"interval": "30s", "scrapeTimeout": "15s"}
-"""An answer of celery-exporter takes at least 2 s."""
 
 
-def exporter(plan: Plan) -> list[Object]:
-    """celery-exporter, its Service, and with the Prometheus Operator the monitor of the Service."""
-    arguments = [text(word) for word in exporters.options(plan)]
-    found = [
-        _deployment(plan, EXPORTER, plan.text(APP, "exporter_image"), arguments, METRICS_PORT, []),
-        _service(plan, EXPORTER, METRICS_PORT),
+def exporter(plan: Plan, found: Exporter) -> list[Object]:
+    """An exporter, its Service, and with the Prometheus Operator the monitor of the Service."""
+    container: Object = {
+        "image": plan.text(APP, found.image),
+        "args": [text(word) for word in found.options(plan)],
+        "env": [_broker(plan, found.url)],
+    }
+    name = found.source.name
+    objects = [
+        _deployment(plan, name, container, _METRICS, found.port),
+        _service(plan, name, _METRICS, found.port),
     ]
-    if plan.get(APP, "monitors"):
-        found.append(_monitor(plan))
-    return found
+    return [*objects, _monitor(plan, found)] if plan.get(APP, "monitors") else objects
 
 
 def flower(plan: Plan) -> list[Object]:
     """Flower and its Service; `kubectl port-forward` reaches it. It does not start without a password."""
-    login: list[Object] = [{"name": _LOGIN, "valueFrom": _key(plan, _LOGIN)}]
-    command = ["celery", "flower", f"--port={FLOWER_PORT}"]
+    container: Object = {
+        "image": plan.text(APP, "flower_image"),
+        "args": ["celery", "flower", f"--port={FLOWER_PORT}"],
+        "env": [
+            _broker(plan, "CELERY_BROKER_URL"),
+            {"name": _LOGIN, "valueFrom": _key(plan, _LOGIN)},
+        ],
+    }
     return [
-        _deployment(plan, FLOWER, plan.text(APP, "flower_image"), command, FLOWER_PORT, login),
-        _service(plan, FLOWER, FLOWER_PORT),
+        _deployment(plan, FLOWER, container, _PAGES, FLOWER_PORT),
+        _service(plan, FLOWER, _PAGES, FLOWER_PORT),
     ]
 
 
-def _deployment(
-    plan: Plan, part: str, image: str, arguments: list[str], port: int, environment: list[Object]
-) -> Object:
+def _deployment(plan: Plan, part: str, program: Object, port_name: str, port: int) -> Object:
+    """One pod: `program` is the image with its arguments and its environment."""
     name = part_name(plan, part)
     container: Object = {
         "name": part,
-        "image": image,
-        "args": arguments,
-        "env": [_broker(plan, _BROKER_FOR[part]), *environment],
-        "ports": [{"name": _port_name(part), "containerPort": port}],
+        **program,
+        "ports": [{"name": port_name, "containerPort": port}],
         "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 10},
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
         "securityContext": pods.privileges(),
@@ -71,10 +77,6 @@ def _deployment(
         "template": pods.template(plan, labels(plan, name, part), [container], volumes, None),
     }
     return made("Deployment", "apps/v1", name, labels(plan, name, part), spec=spec)
-
-
-def _port_name(part: str) -> str:
-    return "metrics" if part == EXPORTER else "http"
 
 
 def _broker(plan: Plan, variable: str) -> Object:
@@ -93,49 +95,56 @@ def _key(plan: Plan, key: str) -> Object:
     return {"secretKeyRef": {"name": plan.text(APP, "secret_name"), "key": str(key)}}
 
 
-def _service(plan: Plan, part: str, port: int) -> Object:
+def _service(plan: Plan, part: str, port_name: str, port: int) -> Object:
     name = part_name(plan, part)
     spec: Object = {
         "selector": selector(name, part),
-        "ports": [{"name": _port_name(part), "port": port, "targetPort": _port_name(part)}],
+        "ports": [{"name": port_name, "port": port, "targetPort": port_name}],
     }
     return made("Service", "v1", name, labels(plan, name, part), spec=spec)
 
 
-def _monitor(plan: Plan) -> Object:
-    name = part_name(plan, EXPORTER)
+def _monitor(plan: Plan, found: Exporter) -> Object:
+    part = found.source.name
+    name = part_name(plan, part)
     spec: Object = {
-        # The alert rules expect the job `celery-exporter`, which is the component.
-        "jobLabel": "app.kubernetes.io/component",
-        "selector": {"matchLabels": selector(name, EXPORTER)},
-        "endpoints": [
-            {
-                "port": _port_name(EXPORTER),
-                **_SCRAPE,
-                "relabelings": [{"targetLabel": "app", "replacement": plan.text(APP, "service")}],
-            }
+        "selector": {"matchLabels": selector(name, part)},
+        "endpoints": [_endpoint(plan, found.source)],
+    }
+    return made("ServiceMonitor", _OPERATOR, name, labels(plan, name, part), spec=spec)
+
+
+def _endpoint(plan: Plan, source: Source) -> Object:
+    """How Prometheus scrapes a source, with the labels that the alert rules select."""
+    (scrape,) = source.scrapes
+    return {
+        "port": _METRICS,
+        "interval": f"{scrape.interval_seconds}s",
+        "scrapeTimeout": f"{scrape.timeout_seconds}s",
+        "relabelings": [
+            {"targetLabel": "app", "replacement": plan.text(APP, "service")},
+            {"targetLabel": "job", "replacement": scrape.job},
         ],
     }
-    return made("ServiceMonitor", "monitoring.coreos.com/v1", name, labels(plan, name, EXPORTER), spec=spec)
 
 
 def network_policies(plan: Plan) -> list[Object]:
-    """Nobody connects to the pods, besides Prometheus to the exporter.
+    """Nobody connects to the pods, besides Prometheus to the exporters.
 
     Connections of pods to others stay as they are: tasks call systems that no workload names.
     """
     name = part_name(plan, NETWORK)
     every: Object = {"podSelector": {"matchLabels": of_service(plan)}, "policyTypes": ["Ingress"]}
-    found = [made("NetworkPolicy", "networking.k8s.io/v1", name, labels(plan, name, NETWORK), spec=every)]
-    if "exporter_image" in plan.keys(APP):
-        exporter_name = part_name(plan, EXPORTER)
+    found = [made("NetworkPolicy", _NETWORKING, name, labels(plan, name, NETWORK), spec=every)]
+    for each in exporters.in_containers(plan):
+        part = each.source.name
+        own = part_name(plan, part)
         metrics: Object = {
-            "podSelector": {"matchLabels": selector(exporter_name, EXPORTER)},
+            "podSelector": {"matchLabels": selector(own, part)},
             "policyTypes": ["Ingress"],
-            "ingress": [{"ports": [{"protocol": "TCP", "port": METRICS_PORT}]}],
+            "ingress": [{"ports": [{"protocol": "TCP", "port": each.port}]}],
         }
-        labeled = labels(plan, exporter_name, EXPORTER)
-        found.append(made("NetworkPolicy", "networking.k8s.io/v1", exporter_name, labeled, spec=metrics))
+        found.append(made("NetworkPolicy", _NETWORKING, own, labels(plan, own, part), spec=metrics))
     return found
 
 
@@ -144,7 +153,7 @@ def rules(plan: Plan) -> Object:
     name = part_name(plan, RULES)
     return made(
         "PrometheusRule",
-        "monitoring.coreos.com/v1",
+        _OPERATOR,
         name,
         labels(plan, name, RULES),
         spec=prometheus.rules(plan),

@@ -40,6 +40,9 @@ KEYS = (
     _beside("prometheus_rules", Type.FLAG, "Kubernetes: give the alert rules to the Prometheus Operator"),
     _beside("broker_image", Type.TEXT, "Compose: image of the broker, if it is a part"),
     _beside("exporter_image", Type.TEXT, "containers: image of celery-exporter, if it is a part"),
+    _beside("redis_exporter_image", Type.TEXT, "containers: image of redis_exporter, if it is a part"),
+    _beside("redis_exporter", Type.TEXT, "path of redis_exporter on a host, if units start it"),
+    _beside("redis_exporter_database", Type.NUMBER, "Redis: database that redis_exporter reads"),
     _beside("flower_image", Type.TEXT, "containers: image of Flower, if it is a part"),
     Key("beat", "cpu_request_cores", Type.NUMBER, _INSTALLATION, _PEOPLE, "containers: cores", Unit.CORES),
     Key(

@@ -9,12 +9,21 @@ from policycompiler.policies.platform import (
     installation,
     kubernetes_objects,
     platform_rules,
+    redis_exporter,
     scaler,
     scaling,
 )
 from policycompiler.policies.policy import Policy
 
-DECIDERS: tuple[Policy, ...] = (installation, containers, kubernetes_objects, scaler, scaling, hosts)
+DECIDERS: tuple[Policy, ...] = (
+    installation,
+    containers,
+    redis_exporter,
+    kubernetes_objects,
+    scaler,
+    scaling,
+    hosts,
+)
 
 CHECKS: tuple[Policy, ...] = (
     platform_rules,

@@ -59,6 +59,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, warning
+from policycompiler.knowledge.metric_sources import REDIS_EXPORTER
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.units import Image
 from policycompiler.plan import (
@@ -194,9 +195,12 @@ def _without_effect(plan: Plan, parts: Sequence[object]) -> dict[str, str]:
     elif plan.find(APP, "broker_url_variable") is None:
         why["broker"] = "no variable has the URL of the broker, so the processes would use another broker"
     if plan.broker.metrics is None:
-        why |= dict.fromkeys(("exporter", "monitors"), f"celery-exporter does not support {label}")
-    elif "exporter" not in parts:
-        why["monitors"] = "there is no `exporter` that Prometheus could scrape"
+        why["exporter"] = f"celery-exporter does not support {label}"
+    measured = plan.texts(APP, "metric_sources") if plan.find(APP, "metric_sources") else []
+    if REDIS_EXPORTER.name not in measured:
+        why[REDIS_EXPORTER.name] = f"{REDIS_EXPORTER.label} is no source of metrics of this service"
+    if not {"exporter", REDIS_EXPORTER.name} & set(map(str, parts)) - set(why):
+        why["monitors"] = "there is no exporter that Prometheus could scrape"
     return {part: reason for part, reason in why.items() if part in parts}
 
 
