@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from policycompiler.emitters.commands import name
 from policycompiler.emitters.kubernetes.objects import part_name, selector
-from policycompiler.knowledge.kubernetes import BEAT, EXPORTER, WORKER
+from policycompiler.knowledge.kubernetes import BEAT, WORKER
+from policycompiler.knowledge.metric_sources import CELERY_EXPORTER
 from policycompiler.knowledge.runbook import Deed
 from policycompiler.plan import APP, Plan, Scope
 
@@ -24,7 +25,7 @@ def kubernetes(plan: Plan, deed: Deed | str, workers: Sequence[Scope]) -> list[s
     if deed in (Deed.BEAT_STATE, Deed.BEAT_LOGS, Deed.BEAT_RESTART):
         names, component = [part_name(plan, BEAT)], BEAT
     if deed in (Deed.EXPORTER_STATE, Deed.EXPORTER_RESTART):
-        names, component = [part_name(plan, EXPORTER)], EXPORTER
+        names, component = [part_name(plan, CELERY_EXPORTER.name)], CELERY_EXPORTER.name
     return [f"{kubectl} {_of(deed, each, component)}" for each in names]
 
 
