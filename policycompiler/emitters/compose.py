@@ -117,6 +117,7 @@ def _worker(plan: Plan, worker: Scope, label: dict[str, str]) -> Service:
     service["environment"] = {
         key: text(value) for key, value in containers.worker_variables(plan, worker).items()
     }
+    service |= _telemetry(plan, worker)
     service["stop_grace_period"] = f"{whole_seconds(plan, worker, 'stop_timeout_seconds')}s"
     service["healthcheck"] = _health(plan, worker)
     deploy: dict[str, object] = {"replicas": int(plan.number(worker, "replicas"))}
@@ -124,6 +125,16 @@ def _worker(plan: Plan, worker: Scope, label: dict[str, str]) -> Service:
         deploy["resources"] = {"limits": limits}
     service["deploy"] = deploy
     return service
+
+
+def _telemetry(plan: Plan, scope: Scope) -> Service:
+    """Each replica gets a free port of the range, so the ports on the host are those of the scrape jobs."""
+    ports = containers.telemetry_ports(plan, scope)
+    if ports is None:
+        return {}
+    first, last = ports
+    on_host = str(first) if first == last else f"{first}-{last}"
+    return {"ports": [f"127.0.0.1:{on_host}:{first}"]}
 
 
 def _health(plan: Plan, worker: Scope) -> Service:
@@ -147,6 +158,7 @@ def _beat(plan: Plan, label: dict[str, str]) -> Service:
     service = _application(plan, label)
     service["command"] = containers.beat_words(plan, text)
     service["environment"] = {key: text(value) for key, value in containers.beat_variables(plan).items()}
+    service |= _telemetry(plan, BEAT)
     service["stop_grace_period"] = f"{whole_seconds(plan, BEAT, 'stop_timeout_seconds')}s"
     service["healthcheck"] = {"disable": True}
     # The time of each last run survives a new container. Every user may write in this folder of an image.

@@ -19,7 +19,7 @@ from policycompiler.emitters.commands import (
     worker_command,
     worker_environment,
 )
-from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan import APP, BEAT, Plan, Scope
 
 CONFIGURATION = "celeryconfig.py"
 SCHEDULE = "/var/tmp/celerybeat-schedule"  # noqa: S108 - in a container of its own
@@ -73,6 +73,18 @@ def worker_variables(plan: Plan, worker: Scope) -> dict[str, str]:
 def beat_variables(plan: Plan) -> dict[str, str]:
     """The environment of beat, without secrets."""
     return {**{str(key): value for key, value in beat_environment(plan)}, **_paths(plan)}
+
+
+def telemetry_ports(plan: Plan, scope: Scope) -> tuple[int, int] | None:
+    """The first and the last port that a worker or beat may have on one host; None without telemetry.
+
+    In a container of its own a process has the first one.
+    """
+    found = plan.get(scope, "telemetry_port" if scope.kind == BEAT.kind else "telemetry_ports")
+    if found is None:
+        return None
+    first, *_, last = [*found, *found] if isinstance(found, list) else [found, found]
+    return int(str(first)), int(str(last))
 
 
 def _paths(plan: Plan) -> dict[str, str]:
