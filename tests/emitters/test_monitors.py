@@ -121,7 +121,8 @@ def test_compose_opens_the_ports_of_the_scrape_jobs_on_this_host_alone(tmp_path,
     of_text(WORKLOAD, tmp_path)
     made = compile_workload([tmp_path / "workload.yaml"], policy=policy)
     write(tmp_path / "build", [*made.files, manifest_file(made.files, made.sources, "0")])
-    (tmp_path / "build" / "shop-celery.env").touch()
+    for file in ("shop-celery", "shop-celery-exporter", "shop-celery-redis-exporter"):
+        (tmp_path / "build" / f"{file}.env").touch()
     command = [needs("docker-compose"), "--file", tmp_path / "build" / "compose.yaml", "config"]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     opened = {
