@@ -16,12 +16,14 @@ from policycompiler.emitters.commands import (
     Target,
     beat_command,
     beat_environment,
+    name,
     worker_command,
     worker_environment,
 )
-from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan import APP, BEAT, Plan, Scope
 
 CONFIGURATION = "celeryconfig.py"
+FLOWER = "flower"
 SCHEDULE = "/var/tmp/celerybeat-schedule"  # noqa: S108 - in a container of its own
 """Every image has this folder, and every user may write there."""
 ALIVE_VARIABLE = "CELERY_ALIVE_FILE"
@@ -73,6 +75,26 @@ def worker_variables(plan: Plan, worker: Scope) -> dict[str, str]:
 def beat_variables(plan: Plan) -> dict[str, str]:
     """The environment of beat, without secrets."""
     return {**{str(key): value for key, value in beat_environment(plan)}, **_paths(plan)}
+
+
+def environment_file(plan: Plan, part: str = "") -> str:
+    """The environment file of Compose: that of the application, or of a `part` beside it.
+
+    A part is a program of others, so it must not see the secrets of the application.
+    """
+    return f"{name(plan.text(APP, 'secret_name'))}{part and f'-{part}'}.env"
+
+
+def telemetry_ports(plan: Plan, scope: Scope) -> tuple[int, int] | None:
+    """The first and the last port that a worker or beat may have on one host; None without telemetry.
+
+    In a container of its own a process has the first one.
+    """
+    found = plan.get(scope, "telemetry_port" if scope.kind == BEAT.kind else "telemetry_ports")
+    if found is None:
+        return None
+    first, *_, last = [*found, *found] if isinstance(found, list) else [found, found]
+    return int(str(first)), int(str(last))
 
 
 def _paths(plan: Plan) -> dict[str, str]:

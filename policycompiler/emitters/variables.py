@@ -12,7 +12,7 @@ from policycompiler.emitters.commands import (
     required_variables,
     variable,
 )
-from policycompiler.emitters.containers import ALIVE_VARIABLE
+from policycompiler.emitters.containers import ALIVE_VARIABLE, FLOWER, environment_file
 from policycompiler.plan import APP, Plan, Scope
 
 Read = tuple[tuple[Scope, str], ...]
@@ -70,12 +70,20 @@ def _slots(plan: Plan) -> Iterator[Variable]:
 
 def _parts(plan: Plan) -> Iterator[Variable]:
     """What the containers beside workers and beat read, under names of their own."""
-    url, read = _url(plan)
+    url, inside = _url(plan)
+    read: Read = (*inside, (APP, "secret_name"))
     for exporter in exporters.in_containers(plan):
-        yield Variable(exporter.url, f"URL of the broker, for {exporter.source.label}", url, read)
+        file = environment_file(plan, exporter.part)
+        purpose = f"URL of the broker, for {exporter.source.label}; for Compose in {file}"
+        yield Variable(exporter.url, purpose, url, read)
     if plan.find(APP, "flower_image"):
-        yield Variable("CELERY_BROKER_URL", "URL of the broker, for Flower", url, read)
-        yield Variable("FLOWER_BASIC_AUTH", "user:password of Flower's page", "")
+        file = environment_file(plan, FLOWER)
+        yield Variable(
+            "CELERY_BROKER_URL", f"URL of the broker, for Flower; for Compose in {file}", url, read
+        )
+        yield Variable(
+            "FLOWER_BASIC_AUTH", f"user:password of Flower's page; for Compose in {file}", "", read
+        )
 
 
 def _optional(plan: Plan) -> Iterator[Variable]:

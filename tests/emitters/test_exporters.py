@@ -16,6 +16,7 @@ import yaml
 from newer import of_exporters
 from processes import running, wait_until
 from servers import HOST, free_port, redis_server
+from tools import needs
 
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.output import manifest_file, write
@@ -26,7 +27,7 @@ version: 1
 service: shop
 app: shop.app:app
 broker: {transport: redis, url: "${BROKER}", options: {global_keyprefix: "7"}}
-deploy: {image: "registry.example/shop:1", include: [exporter, redis-exporter]}
+deploy: {image: "registry.example/shop:1", include: [exporter, redis-exporter, flower]}
 tasks:
   shop.pay: {queue: orders, idempotent: true}
   shop.mail: {queue: "high $priority%", priority: 6}
@@ -97,6 +98,31 @@ def test_the_readers_of_the_files_accept_them(made, tmp_path):
     units = [f"systemd/shop-{part}.service" for part in OPTIONS]
     paths = [*units, *(f"supervisor/shop-{part}.conf" for part in OPTIONS), "compose.yaml"]
     assert check(build, paths, {"BROKER": "redis://127.0.0.1/0"}).problems == ()
+
+
+def test_in_compose_programs_of_others_get_their_own_variables_unchanged_and_no_secret_of_the_application(
+    made, tmp_path
+):
+    write(tmp_path, [*made.files, manifest_file(made.files, made.sources, "0")])
+    own = {
+        "exporter": {"CE_BROKER_URL": "redis://:pa$word%21@broker/0"},
+        "redis-exporter": {"REDIS_ADDR": "redis://:pa${word}@broker/0"},
+        "flower": {"CELERY_BROKER_URL": "redis://broker/0", "FLOWER_BASIC_AUTH": "a:b$c"},
+    }
+    files = {"": {"BROKER": "redis://broker/0", "PAYMENT_KEY": "a secret"}}
+    files |= {f"-{part}": variables for part, variables in own.items()}
+    for suffix, variables in files.items():
+        text = "".join(f"{key}={value}\n" for key, value in variables.items())
+        (tmp_path / f"shop-celery{suffix}.env").write_text(text, "utf-8")
+    command = [needs("docker-compose"), "--file", tmp_path / "compose.yaml", "config"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    # It shows each `$` of a value as `$$`.
+    services = yaml.safe_load(shown.replace("$$", "$"))["services"]
+    assert {part: services[part]["environment"] for part in own} == own
+    assert services["worker-orders"]["environment"].items() >= files[""].items()
+    example = (tmp_path / ".env.example").read_text("utf-8")
+    told = re.findall(r"for Compose in (\S+)", example)
+    assert {*told} == {f"shop-celery-{part}.env" for part in own}
 
 
 @pytest.mark.server

@@ -23,6 +23,7 @@ _CRDS = {
     "ScaledObject": "keda/keda.sh_scaledobjects.yaml",
     "TriggerAuthentication": "keda/keda.sh_triggerauthentications.yaml",
     "ServiceMonitor": "prometheus-operator/servicemonitors.yaml",
+    "PodMonitor": "prometheus-operator/podmonitors.yaml",
     "PrometheusRule": "prometheus-operator/prometheusrules.yaml",
 }
 _HEAD = "version: 1\nservice: shop\napp: shop.celery_app:app\nowner: shop\n"
@@ -30,9 +31,11 @@ REDIS = "broker: {transport: redis, url: '${CELERY_BROKER_URL}', version: '7.2'}
 IMAGE = "registry.example/shop:1.4.2"
 
 
-def compiled(source: Path, folder: Path, *, environment: str | None = None) -> Path:
+def compiled(
+    source: Path, folder: Path, *, environment: str | None = None, policy: Path | None = None
+) -> Path:
     """The folder with the manifests of a workload."""
-    compilation = compile_workload([source], environment=environment, targets=["kubernetes"])
+    compilation = compile_workload([source], environment=environment, policy=policy, targets=["kubernetes"])
     assert not compilation.failed, compilation.diagnostics
     files = [*compilation.files, output.manifest_file(compilation.files, compilation.sources, "0")]
     written = output.write(folder, files)
@@ -40,12 +43,19 @@ def compiled(source: Path, folder: Path, *, environment: str | None = None) -> P
     return folder / "kubernetes"
 
 
-def of_text(text: str, folder: Path, *, environment: str | None = None, broker: str = REDIS) -> Path:
+def of_text(
+    text: str,
+    folder: Path,
+    *,
+    environment: str | None = None,
+    broker: str = REDIS,
+    policy: Path | None = None,
+) -> Path:
     """The folder with the manifests of a workload with this text; it has an image."""
     source = folder / "workload.yaml"
     deploy = "" if "deploy:" in text else f"deploy: {{image: '{IMAGE}'}}\n"
     source.write_text(_HEAD + broker + deploy + text, "utf-8")
-    return compiled(source, folder / f"build-{environment}", environment=environment)
+    return compiled(source, folder / f"build-{environment}", environment=environment, policy=policy)
 
 
 def rendered(folder: Path) -> list[dict[str, Any]]:

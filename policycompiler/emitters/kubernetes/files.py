@@ -8,10 +8,10 @@ from typing import NamedTuple
 from policycompiler.emitters import containers, exporters
 from policycompiler.emitters.base import OutputFile, Reading, yaml_text
 from policycompiler.emitters.commands import comment
-from policycompiler.emitters.kubernetes import parts, pods, scaling
+from policycompiler.emitters.kubernetes import monitors, parts, pods, scaling
 from policycompiler.emitters.kubernetes.objects import MANAGER, Object, labels, part_name
 from policycompiler.knowledge.kubernetes import BEAT as BEAT_PART
-from policycompiler.knowledge.kubernetes import CONFIGURATION, FLOWER, NETWORK, RULES, SCALING
+from policycompiler.knowledge.kubernetes import CONFIGURATION, FLOWER, NETWORK, RULES, SCALING, TELEMETRY
 from policycompiler.plan import APP, Plan, Scope
 
 KUSTOMIZATION = "kustomization.yaml"
@@ -40,6 +40,11 @@ def components(plan: Plan) -> Iterator[Component]:
         says = f"{exporter.source.label}: {exporter.measures}."
         found = parts.exporter(reading, exporter)
         yield Component(part_name(reading, exporter.source.name), says, found, reading)
+    if plan.get(APP, "monitors") and plan.find(APP, "telemetry_bind") is not None:
+        reading = Reading(plan)
+        reading.value(APP, "monitors")
+        says = "The telemetry of workers and of beat, for the Prometheus Operator."
+        yield Component(part_name(reading, TELEMETRY), says, [monitors.of_processes(reading)], reading)
     if plan.find(APP, "flower_image") is not None:
         reading = Reading(plan)
         says = f"Flower: kubectl port-forward service/{part_name(reading, FLOWER)} {parts.FLOWER_PORT}"
@@ -48,7 +53,7 @@ def components(plan: Plan) -> Iterator[Component]:
         reading = Reading(plan)
         reading.value(APP, "network_policy")
         says = "Nobody connects to these pods, besides Prometheus. Connections to others are not limited."
-        yield Component(part_name(reading, NETWORK), says, parts.network_policies(reading), reading)
+        yield Component(part_name(reading, NETWORK), says, monitors.network_policies(reading), reading)
     if plan.get(APP, "prometheus_rules") and plan.scopes("alert"):
         reading = Reading(plan)
         reading.value(APP, "prometheus_rules")
@@ -88,7 +93,7 @@ def _authentication(plan: Reading) -> Component:
 def base(plan: Plan, folder: str) -> Iterator[OutputFile]:
     """The files of a folder that Kustomize renders."""
     listing = Reading(plan)
-    for key in ("network_policy", "prometheus_rules"):
+    for key in ("network_policy", "prometheus_rules", "monitors"):
         listing.get(APP, key)
     names = []
     for each in components(plan):

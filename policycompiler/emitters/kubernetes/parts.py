@@ -1,27 +1,24 @@
-"""The optional parts: exporters, Flower, a NetworkPolicy, and objects of the Prometheus Operator."""
+"""The optional parts: exporters, Flower, and the alert rules for the Prometheus Operator."""
 
 from __future__ import annotations
 
-from policycompiler.emitters import exporters, prometheus
+from policycompiler.emitters import prometheus
 from policycompiler.emitters.commands import variable as variable_name
 from policycompiler.emitters.exporters import Exporter
-from policycompiler.emitters.kubernetes import pods
+from policycompiler.emitters.kubernetes import monitors, pods
 from policycompiler.emitters.kubernetes.objects import (
     Object,
     labels,
     made,
-    of_service,
     part_name,
     selector,
     text,
 )
-from policycompiler.knowledge.kubernetes import FLOWER, NETWORK, RULES
-from policycompiler.knowledge.metric_sources import Source
+from policycompiler.knowledge.kubernetes import FLOWER, RULES
 from policycompiler.plan import APP, Plan
 
 FLOWER_PORT = 5555
-_NETWORKING, _OPERATOR = "networking.k8s.io/v1", "monitoring.coreos.com/v1"
-_METRICS, _PAGES = "metrics", "http"
+_PAGES = "http"
 _LOGIN = "FLOWER_BASIC_AUTH"
 
 
@@ -34,10 +31,10 @@ def exporter(plan: Plan, found: Exporter) -> list[Object]:
     }
     name = found.source.name
     objects = [
-        _deployment(plan, name, container, _METRICS, found.port),
-        _service(plan, name, _METRICS, found.port),
+        _deployment(plan, name, container, monitors.PORT, found.port),
+        _service(plan, name, monitors.PORT, found.port),
     ]
-    return [*objects, _monitor(plan, found)] if plan.get(APP, "monitors") else objects
+    return [*objects, monitors.of_exporter(plan, found)] if plan.get(APP, "monitors") else objects
 
 
 def flower(plan: Plan) -> list[Object]:
@@ -104,56 +101,12 @@ def _service(plan: Plan, part: str, port_name: str, port: int) -> Object:
     return made("Service", "v1", name, labels(plan, name, part), spec=spec)
 
 
-def _monitor(plan: Plan, found: Exporter) -> Object:
-    part = found.source.name
-    name = part_name(plan, part)
-    spec: Object = {
-        "selector": {"matchLabels": selector(name, part)},
-        "endpoints": [_endpoint(plan, found.source)],
-    }
-    return made("ServiceMonitor", _OPERATOR, name, labels(plan, name, part), spec=spec)
-
-
-def _endpoint(plan: Plan, source: Source) -> Object:
-    """How Prometheus scrapes a source, with the labels that the alert rules select."""
-    (scrape,) = source.scrapes
-    return {
-        "port": _METRICS,
-        "interval": f"{scrape.interval_seconds}s",
-        "scrapeTimeout": f"{scrape.timeout_seconds}s",
-        "relabelings": [
-            {"targetLabel": "app", "replacement": plan.text(APP, "service")},
-            {"targetLabel": "job", "replacement": scrape.job},
-        ],
-    }
-
-
-def network_policies(plan: Plan) -> list[Object]:
-    """Nobody connects to the pods, besides Prometheus to the exporters.
-
-    Connections of pods to others stay as they are: tasks call systems that no workload names.
-    """
-    name = part_name(plan, NETWORK)
-    every: Object = {"podSelector": {"matchLabels": of_service(plan)}, "policyTypes": ["Ingress"]}
-    found = [made("NetworkPolicy", _NETWORKING, name, labels(plan, name, NETWORK), spec=every)]
-    for each in exporters.in_containers(plan):
-        part = each.source.name
-        own = part_name(plan, part)
-        metrics: Object = {
-            "podSelector": {"matchLabels": selector(own, part)},
-            "policyTypes": ["Ingress"],
-            "ingress": [{"ports": [{"protocol": "TCP", "port": each.port}]}],
-        }
-        found.append(made("NetworkPolicy", _NETWORKING, own, labels(plan, own, part), spec=metrics))
-    return found
-
-
 def rules(plan: Plan) -> Object:
     """The alert rules of the target `prometheus`, for the Prometheus Operator."""
     name = part_name(plan, RULES)
     return made(
         "PrometheusRule",
-        _OPERATOR,
+        monitors.OPERATOR,
         name,
         labels(plan, name, RULES),
         spec=prometheus.rules(plan),

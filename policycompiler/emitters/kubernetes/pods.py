@@ -26,7 +26,7 @@ from policycompiler.emitters.kubernetes.objects import (
 )
 from policycompiler.knowledge import pools
 from policycompiler.knowledge.kubernetes import BEAT as BEAT_PART
-from policycompiler.knowledge.kubernetes import CONFIGURATION, WORKER
+from policycompiler.knowledge.kubernetes import CONFIGURATION, TELEMETRY, WORKER
 from policycompiler.plan import APP, BEAT, Plan, Scope
 
 TEMPORARY = "/tmp"  # noqa: S108 - in a container of its own
@@ -46,6 +46,7 @@ def worker(plan: Plan, scope: Scope) -> Object:
     )
     container["env"] = variables(containers.worker_variables(plan, scope))
     container["resources"] = _resources(plan, scope)
+    container |= _telemetry(plan, scope)
     container |= _probes(plan, scope)
     memory = _has_processes(plan, scope)
     volumes: list[Object] = [_configuration(plan), {"name": "tmp", "emptyDir": {}}]
@@ -88,6 +89,7 @@ def beat(plan: Plan) -> Object:
     container["command"] = containers.beat_words(plan, text)
     container["env"] = variables(containers.beat_variables(plan))
     container["resources"] = _resources(plan, BEAT)
+    container |= _telemetry(plan, BEAT)
     volumes: list[Object] = [_configuration(plan), {"name": "tmp", "emptyDir": {}}]
     mounts: list[Object] = [_configuration_mount(plan), {"name": "tmp", "mountPath": TEMPORARY}]
     if plan.find(BEAT, "schedule_volume_bytes") is not None:
@@ -166,6 +168,12 @@ def _container(plan: Plan, name: str) -> Object:
         "envFrom": [{"secretRef": {"name": plan.text(APP, "secret_name")}}],
         "securityContext": privileges(),
     }
+
+
+def _telemetry(plan: Plan, scope: Scope) -> Object:
+    """The port of the metrics, by whose name Prometheus finds it."""
+    ports = containers.telemetry_ports(plan, scope)
+    return {} if ports is None else {"ports": [{"name": TELEMETRY, "containerPort": ports[0]}]}
 
 
 def _configuration(plan: Plan) -> Object:

@@ -36,7 +36,7 @@ KEYS = (
     _beside("scaler_fields", Type.MAPPING, "KEDA: fields that all triggers share"),
     _beside("scaler_secrets", Type.MAPPING, "KEDA: keys of the Secret that it reads, by its own fields"),
     _beside("network_policy", Type.FLAG, "Kubernetes: limit the connections of the processes"),
-    _beside("monitors", Type.FLAG, "Kubernetes: let the Prometheus Operator scrape celery-exporter"),
+    _beside("monitors", Type.FLAG, "Kubernetes: let the Prometheus Operator scrape exporters and telemetry"),
     _beside("prometheus_rules", Type.FLAG, "Kubernetes: give the alert rules to the Prometheus Operator"),
     _beside("broker_image", Type.TEXT, "Compose: image of the broker, if it is a part"),
     _beside("exporter_image", Type.TEXT, "containers: image of celery-exporter, if it is a part"),

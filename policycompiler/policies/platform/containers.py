@@ -59,7 +59,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, warning
-from policycompiler.knowledge.metric_sources import REDIS_EXPORTER
+from policycompiler.knowledge.metric_sources import REDIS_EXPORTER, TELEMETRY
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.units import Image
 from policycompiler.plan import (
@@ -199,8 +199,9 @@ def _without_effect(plan: Plan, parts: Sequence[object]) -> dict[str, str]:
     measured = plan.texts(APP, "metric_sources") if plan.find(APP, "metric_sources") else []
     if REDIS_EXPORTER.name not in measured:
         why[REDIS_EXPORTER.name] = f"{REDIS_EXPORTER.label} is no source of metrics of this service"
-    if not {"exporter", REDIS_EXPORTER.name} & set(map(str, parts)) - set(why):
-        why["monitors"] = "there is no exporter that Prometheus could scrape"
+    scraped = {"exporter", REDIS_EXPORTER.name} & set(map(str, parts)) - set(why)
+    if not scraped and TELEMETRY.name not in measured:
+        why["monitors"] = "there is neither an exporter nor telemetry that Prometheus could scrape"
     return {part: reason for part, reason in why.items() if part in parts}
 
 

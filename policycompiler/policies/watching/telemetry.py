@@ -28,6 +28,12 @@ Refuses:
         policy: parameters: {metric-sources: {sources: [telemetry]}, telemetry: {first_port: 65533}}
         fires: tasks: {shop.a: {latency: interactive}, shop.b: {latency: batch}}
         silent: tasks: {shop.a: {}}
+    PC979 telemetry-loopback: bind to an address that others reach, or deploy no containers.
+        policy: parameters: {metric-sources: {sources: [telemetry]}, telemetry: {bind: "127.0.0.1"}}
+        fires:
+            deploy: {image: "registry.example/shop:1.4.2"}
+            tasks: {shop.a: {}}
+        silent: tasks: {shop.a: {}}
 
 Parameters:
     `bind`: the address on which processes serve their metrics; "0.0.0.0".
@@ -41,17 +47,20 @@ from typing import Annotated
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, error
+from policycompiler.diagnostics import Diagnostic, error, warning
 from policycompiler.knowledge.metric_sources import TELEMETRY
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Origin, Plan, Scope, Value
-from policycompiler.policies.policy import parameter
+from policycompiler.policies.policy import deployed, parameter
 
 NAME = "telemetry"
 
 TELEMETRY_PORTS_SHORT = error("PC971", "telemetry-ports-short")
+TELEMETRY_LOOPBACK = warning("PC979", "telemetry-loopback")
 
 LAST_PORT = 65535
+LOOPBACK = ("127.0.0.1", "::1")
+"""The addresses that only processes of the same host, or of the same container, reach."""
 MOST_BUCKETS = 16
 """Each task in each queue has so many series for its waits, and as many for its runs."""
 LADDER: list[Value] = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400]
@@ -80,13 +89,15 @@ class Parameters(PolicyParameters):
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
     """Buckets for all processes, and ports for each of them."""
-    del spec
     sources = Derived(APP, "metric_sources")
     chosen = plan.get(APP, "metric_sources")
     if not isinstance(chosen, list) or TELEMETRY.name not in chosen:
         return
     because = "Prometheus mostly runs on another machine; metrics have no arguments of tasks"
     yield Decision(APP, "telemetry_bind", tuned.bind, because, (parameter(NAME, "bind", tuned.bind), sources))
+    if deployed(spec, "image") and tuned.bind in LOOPBACK:
+        message = f"nobody can scrape telemetry on {tuned.bind}: it is an address inside of each container"
+        yield TELEMETRY_LOOPBACK.at((), message, help="remove `bind` of the policy telemetry")
     yield from _buckets(plan)
     yield from _ports(plan, tuned.first_port)
 

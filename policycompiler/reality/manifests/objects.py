@@ -24,6 +24,7 @@ VERSIONS: Mapping[str, str] = {
     "Service": "v1",
     "NetworkPolicy": "networking.k8s.io/v1",
     "ServiceMonitor": "monitoring.coreos.com/v1",
+    "PodMonitor": "monitoring.coreos.com/v1",
     "PrometheusRule": "monitoring.coreos.com/v1",
     LIST: "kustomize.config.k8s.io/v1beta1",
 }

@@ -30,6 +30,8 @@ def problems(documents: Sequence[Document]) -> Iterator[Problem]:
             yield from _service(each, spec, pods)
         elif each.kind == "ServiceMonitor":
             yield from _monitor(each, spec, documents)
+        elif each.kind == "PodMonitor":
+            yield from _pod_monitor(each, spec, pods)
         elif each.kind == "Deployment":
             yield from _claims(each, documents)
 
@@ -74,11 +76,7 @@ def _service(each: Document, spec: Fields, pods: Sequence[Fields]) -> Iterator[P
     if not chosen:
         yield each.problem("its selector matches no pods")
         return
-    names = {
-        str(port.get("name"))
-        for container in entries(mapping(chosen[0].get("spec")).get("containers"))
-        for port in entries(container.get("ports"))
-    }
+    names = _port_names(chosen[0])
     for port in entries(spec.get("ports")):
         if str(port.get("targetPort")) not in names:
             yield each.problem(f"its pods have no port `{port.get('targetPort')}`")
@@ -94,6 +92,22 @@ def _monitor(each: Document, spec: Fields, documents: Sequence[Document]) -> Ite
     for endpoint in entries(spec.get("endpoints")):
         if str(endpoint.get("port")) not in names:
             yield each.problem(f"the Service has no port `{endpoint.get('port')}`")
+
+
+def _pod_monitor(each: Document, spec: Fields, pods: Sequence[Fields]) -> Iterator[Problem]:
+    chosen = mapping(mapping(spec.get("selector")).get("matchLabels"))
+    names = {name for pod in pods if _selects(chosen, pod) for name in _port_names(pod)}
+    for endpoint in entries(spec.get("podMetricsEndpoints")):
+        if str(endpoint.get("port")) not in names:
+            yield each.problem(f"no pod that it selects has a port `{endpoint.get('port')}`")
+
+
+def _port_names(pod: Fields) -> set[str]:
+    return {
+        str(port.get("name"))
+        for container in entries(mapping(pod.get("spec")).get("containers"))
+        for port in entries(container.get("ports"))
+    }
 
 
 def _claims(each: Document, documents: Sequence[Document]) -> Iterator[Problem]:

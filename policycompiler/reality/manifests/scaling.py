@@ -112,7 +112,7 @@ def _network(spec: Fields) -> Iterator[str]:
 
 
 def _monitor(spec: Fields) -> Iterator[str]:
-    for endpoint in entries(spec.get("endpoints")):
+    for endpoint in (*entries(spec.get("endpoints")), *entries(spec.get("podMetricsEndpoints"))):
         for key in ("interval", "scrapeTimeout"):
             if not _DURATION.fullmatch(str(endpoint.get(key))):
                 yield f"`{key}` is `{endpoint.get(key)}`; write a duration such as `30s`"
@@ -136,5 +136,6 @@ _CHECKS: Mapping[str, Callable[[Fields], Iterator[str]]] = {
     "ScaledObject": _by_messages,
     "NetworkPolicy": _network,
     "ServiceMonitor": _monitor,
+    "PodMonitor": _monitor,
     "PrometheusRule": _rules,
 }
