@@ -20,6 +20,7 @@ from policycompiler.plan import APP, Plan, Scope
 MOST_WORKERS = 5
 """A section names so many workers; the table of processes has all."""
 _MOST_INSTANCES = 3
+_SHOW_STATUS = "--silent --show-error --output /dev/null --write-out '%{http_code}\\n'"
 _FOLDER = '"$BUILD"'
 
 _OWN: Mapping[Deed, str] = {
@@ -80,7 +81,7 @@ def _sources(plan: Plan) -> Iterator[str]:
             path = f"{scrape.path}?{query}" if query else scrape.path
             for target in scrapes.targets(plan, source)[:MOST_WORKERS]:
                 address = shlex.quote(f"http://{target}{path}")
-                yield f"curl --fail --silent --show-error --max-time 15 {address} | head -1"
+                yield f"curl {_SHOW_STATUS} --max-time 15 {address}  # {source.label}"
 
 
 def _inspect(book: Book, words: str, workers: Sequence[Scope]) -> Iterator[str]:
@@ -119,9 +120,17 @@ def _units(plan: Plan, deed: Deed, workers: Sequence[Scope]) -> Iterator[str]:
     elif deed in (Deed.BEAT_STATE, Deed.BEAT_RESTART):
         verb = "status" if deed is Deed.BEAT_STATE else "restart"
         yield from _on_hosts(plan, lambda host: [f"systemctl {verb} {beat}"] if runs_beat(plan, host) else [])
+    elif deed is Deed.MORE:
+        yield from _on_hosts(plan, lambda host: _one_more(plan, host, workers))
     else:
         verb = "start" if deed is Deed.START else "restart"
         yield from _on_hosts(plan, lambda host: _instances(plan, host, verb, workers))
+
+
+def _one_more(plan: Plan, host: Scope | None, workers: Sequence[Scope]) -> list[str]:
+    service, counts = name(plan.text(APP, "service")), processes(plan, host)
+    units = ((f"{service}-worker-{name(each.name)}@", counts.get(each)) for each in workers)
+    return [f"systemctl start {shlex.quote(f'{unit}{count + 1}.service')}" for unit, count in units if count]
 
 
 def all_units(service: str, worker: Scope) -> str:

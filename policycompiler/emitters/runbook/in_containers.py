@@ -26,6 +26,10 @@ def kubernetes(plan: Plan, deed: Deed | str, workers: Sequence[Scope]) -> list[s
         names, component = [part_name(plan, BEAT)], BEAT
     if deed in (Deed.EXPORTER_STATE, Deed.EXPORTER_RESTART):
         names, component = [part_name(plan, CELERY_EXPORTER.name)], CELERY_EXPORTER.name
+    if deed is Deed.MORE:
+        most = [int(plan.number(worker, "replicas")) + 1 for worker in workers]
+        counted = zip(names, most, strict=True)
+        return [f"{kubectl} scale deployment/{each} --replicas={number}" for each, number in counted]
     return [f"{kubectl} {_of(deed, each, component)}" for each in names]
 
 
@@ -44,7 +48,6 @@ def _of(deed: Deed, deployment: str, component: str) -> str:
 
 def compose(plan: Plan, deed: Deed | str, workers: Sequence[Scope]) -> list[str]:
     """The commands for Compose, in the folder with `compose.yaml`."""
-    del plan
     names = [f"worker-{name(worker.name)}" for worker in workers]
     if not isinstance(deed, Deed):
         return [f"docker compose exec {names[0]} {deed}"]
@@ -53,13 +56,19 @@ def compose(plan: Plan, deed: Deed | str, workers: Sequence[Scope]) -> list[str]
     if deed in (Deed.EXPORTER_STATE, Deed.EXPORTER_RESTART):
         names = ["exporter"]
     told = " ".join(names)
-    if deed in _STATES:
-        return [f"docker compose ps --all {told}"]
-    if deed in (Deed.LOGS, Deed.BEAT_LOGS):
-        return [f"docker compose logs --since=1h {told}"]
     if deed is Deed.KILLS:
         ids = f"$(docker compose ps --all --quiet {told})"
         return [f"docker inspect --format '{{{{.Name}}}} {{{{.State.OOMKilled}}}}' {ids}"]
-    if deed in (Deed.START, Deed.BEAT_RESTART, Deed.EXPORTER_RESTART):
-        return [f"docker compose up --detach {told}"]
-    return [f"docker compose restart {told}"]
+    if deed in _STATES:
+        verb = "ps --all"
+    elif deed in (Deed.LOGS, Deed.BEAT_LOGS):
+        verb = "logs --since=1h"
+    elif deed is Deed.MORE:
+        most = (int(plan.number(worker, "replicas")) + 1 for worker in workers)
+        counted = zip(names, most, strict=True)
+        verb = " ".join(["up --detach", *(f"--scale {each}={number}" for each, number in counted)])
+    elif deed in (Deed.START, Deed.BEAT_RESTART, Deed.EXPORTER_RESTART):
+        verb = "up --detach"
+    else:
+        verb = "restart"
+    return [f"docker compose {verb} {told}"]

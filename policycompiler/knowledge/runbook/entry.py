@@ -26,6 +26,7 @@ class Deed(StrEnum):
     PROCESSES = "state of the worker processes"
     LOGS = "logs of the workers"
     START = "start the workers"
+    MORE = "one more process of each worker, at once; look at the memory of the host first"
     RESTART = "restart the workers; running tasks may finish first"
     KILLS = "processes that the kernel killed for lack of memory"
     BEAT_STATE = "state of beat"

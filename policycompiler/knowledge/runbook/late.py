@@ -14,7 +14,8 @@ _CAUSES = (
     Cause("Worker processes are missing.", "See CeleryWorkersBelowMinimum, then start them."),
     Cause(
         "Runs take longer than before: a database or another system is slow.",
-        "Compare the starts in the list of running tasks with the clock. Fix the slow system.",
+        "`time_start` in the list of running tasks is in seconds: compare it with `date +%s`. "
+        "Fix the slow system. If it is well again, watch whether the queue gets shorter, and wait.",
     ),
     Cause(
         "Long tasks share the queue with short ones.",
@@ -48,7 +49,7 @@ BACKLOG = Entry(
     limit="more than {threshold} messages",
     looks=(Deed.STATUS, Deed.RUNS, Deed.RESERVED),
     causes=_CAUSES,
-    fixes=(Deed.PROCESSES, Deed.START),
+    fixes=(Deed.PROCESSES, Deed.MORE),
     never=_NEVER,
     resolves="The queue is at its threshold or below.",
 )

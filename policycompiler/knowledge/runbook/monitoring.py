@@ -9,10 +9,21 @@ _TARGETS = "Prometheus shows the address and the last error under Status, Target
 BROKER_DOWN = Entry(
     means="The broker does not answer. No task can be sent, and no waiting task starts. Running tasks go on.",
     limit="the broker does not answer",
-    looks=(Deed.BROKER,),
+    looks=(
+        Deed.BROKER,
+        "systemctl list-units --all 'redis*' 'valkey*' 'rabbitmq*'",
+        "df --human-readable",
+        "free --human",
+    ),
     causes=(
-        Cause("The process of the broker has ended, or restarts again and again.", "Read its log, start it."),
-        Cause("Its disk or its memory is full.", "Free disk space, or give it more memory. Then start it."),
+        Cause(
+            "The process of the broker has ended, or restarts again and again.",
+            "Find its unit with the second command, read its log with `journalctl --unit`, and start it.",
+        ),
+        Cause(
+            "Its disk or its memory is full.",
+            "Delete old logs and packages, not the data of the broker. Then start it.",
+        ),
         Cause(
             "A firewall, a DNS name, a password or a certificate changed.",
             "Run the command above from the host of a worker, and correct the connection.",
@@ -59,7 +70,7 @@ EXPORTER_DOWN = Entry(
         ),
     ),
     fixes=(Deed.EXPORTER_RESTART, Deed.SOURCES),
-    never=(Never("Do not read silence as health: backlogs and failures cannot fire an alert now."),),
+    never=(Never("Do not read silence as health: the alerts whose label `source` has it cannot fire now."),),
     resolves="Prometheus scrapes the source again.",
 )
 

@@ -11,7 +11,8 @@ _RELEASE = Cause(
 )
 _DEPENDENCY = Cause(
     "A database or another system that the tasks call is down or slow.",
-    "The exception in the log names it. Fix that system first.",
+    "The exception in the log names it. Call its owner. Switch it off in the application if you can, "
+    "and wait.",
 )
 _NO_RETRY_STORM = Never(
     "Do not raise the number of retries while the other system is down: that adds load and backlog."
@@ -68,7 +69,9 @@ UNREGISTERED = Entry(
     limit="one message within {window}",
     looks=(Deed.REGISTERED, Deed.LOGS, Deed.DIFFERENCES),
     causes=(
-        Cause("Publishers are newer than the workers.", "Deploy the workers now."),
+        Cause(
+            "Publishers are newer than the workers.", "Roll the publishers back, or deploy the workers now."
+        ),
         Cause(
             "The module of the task is not imported by the worker.",
             "Add it to `imports` or `include` of the app, and deploy.",

@@ -37,13 +37,23 @@ NOT_SENT = Entry(
             "Beat still runs an older plan without the schedule, or with other times.",
             "Deploy the compiled files, and restart beat.",
         ),
+        Cause(
+            "A wrong plan was deployed. If `BUILD` is that plan, `verify` finds no difference.",
+            "Compare it with the plan before: `policycompiler diff`. Deploy the right one, and restart beat.",
+        ),
         Cause("A row of the scheduler's store was disabled or deleted.", "Enable it in that store."),
         Cause("The send fails: the log of beat has the error.", "Fix what it names, often the broker."),
         Cause("Time zone or clock of the host is wrong.", "Correct it, then restart beat."),
     ),
     fixes=(Deed.DIFFERENCES, Deed.BEAT_RESTART),
-    never=(_ONE_BEAT, _BY_HAND),
-    resolves="Beat sends the schedule.",
+    never=(
+        _ONE_BEAT,
+        _BY_HAND,
+        Never(
+            "Do not trust the end of the alert after a restart of beat: look for the next send in `status`."
+        ),
+    ),
+    resolves="Beat sends the schedule. It does not make up for sends that it missed.",
 )
 MISSED = Entry(
     means="The task of the schedule has not started, although it was due.",

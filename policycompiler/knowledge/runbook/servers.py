@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from policycompiler.knowledge.runbook.entry import Cause, Deed, Entry, Fact, Never
 
-_REDIS = (Deed.BROKER, "redis-cli info memory", "redis-cli --bigkeys", Deed.STATUS)
+_REDIS = (Deed.BROKER, "redis-cli info memory", "redis-cli info keyspace", "redis-cli --memkeys", Deed.STATUS)
 _RABBITMQ = (
     Deed.BROKER,
     "rabbitmq-diagnostics alarms",
@@ -17,8 +17,11 @@ _KEYS = Never("Do not delete keys or run FLUSHDB: queues, bindings and unacknowl
 _QUEUES = Never("Do not purge or delete queues to get memory back: their tasks would be lost.")
 _FILLED = (
     Cause("A backlog fills the memory.", "Start more workers. Stop the publisher that sends too much."),
+    Cause(
+        "Another application shares the server: the largest keys are not those of the queues.",
+        "Its owner stops what fills it. Later, give the broker a server of its own.",
+    ),
     Cause("Results fill the memory: keys `celery-task-meta-*`.", "Shorten `result_expires`.", Fact.RESULTS),
-    Cause("Another application shares the server.", "Give the broker a server of its own."),
     Cause("Messages are larger than planned.", "Send references instead of data."),
 )
 
@@ -27,7 +30,12 @@ REDIS_MEMORY = Entry(
     limit="more than {share} of its memory limit",
     looks=_REDIS,
     causes=_FILLED,
-    fixes=("redis-cli config get maxmemory", "redis-cli config set maxmemory BYTES", Deed.START),
+    fixes=(
+        "free --human",
+        "redis-cli config get maxmemory",
+        "# only if the host has that much free memory, and as much again for a save",
+        "redis-cli config set maxmemory BYTES",
+    ),
     never=(_KEYS, Never("Do not set an eviction policy: Redis would delete whole queues.")),
     resolves="Redis uses a smaller share of its limit.",
 )

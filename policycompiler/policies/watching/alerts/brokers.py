@@ -67,8 +67,9 @@ def _memory(plan: Plan, prefix: str, tuned: Parameters, *, alarmed: bool) -> Ite
         }
         description = (
             f"{label} uses more than {100 * getattr(tuned, key):.3g}% of its memory limit. At the limit it "
-            "takes no more messages. First: policycompiler status shows the longest queues. Do not delete "
-            "queues: start more workers, or stop the publisher that sends too much."
+            "takes no more messages. First: policycompiler status shows the longest queues. "
+            "If they are short, something else fills the broker. "
+            "Do not delete queues: start more workers, or stop the publisher."
         )
         summary = f"{_service(plan)}: the memory of the broker is nearly full"
         yield from decide(plan, alert, About(), signals, choices, (summary, description), tuned)
