@@ -12,8 +12,7 @@ from urllib.parse import quote
 
 from policycompiler.emitters.commands import comment, variable
 from policycompiler.knowledge.metric_sources import CELERY_EXPORTER, REDIS_EXPORTER, Source
-from policycompiler.plan import APP, Plan, Scope
-from policycompiler.plan.queue_lists import queue_lists
+from policycompiler.plan import APP, Plan
 
 RETRY_SECONDS = 5
 """By default celery-exporter exits when the broker does."""
@@ -47,12 +46,12 @@ class Exporter:
 
 def in_containers(plan: Plan) -> Iterator[Exporter]:
     """Those that containers include."""
-    return (each for each in EXPORTERS if plan.find(APP, each.image))
+    return (each for each in EXPORTERS if each.image in plan.keys(APP))
 
 
 def on_hosts(plan: Plan) -> Iterator[Exporter]:
     """Those that units start."""
-    return (each for each in EXPORTERS if plan.find(APP, each.program))
+    return (each for each in EXPORTERS if each.program in plan.keys(APP))
 
 
 def command(plan: Plan, exporter: Exporter) -> list[str]:
@@ -94,14 +93,10 @@ def _of_celery(plan: Plan) -> list[str]:
 
 
 def _of_redis(plan: Plan) -> list[str]:
-    """Each list of each queue, and the hash with the messages that workers hold."""
-    given = plan.get(APP, "broker_transport_options")
-    options = given if isinstance(given, dict) else {}
-    held = f"{options.get('global_keyprefix') or ''}{options.get('unacked_key') or 'unacked'}"
-    lists = [key for name in queue_names(plan) for key in queue_lists(plan, Scope("queue", name))]
+    """It counts only the messages of keys that it is told."""
     database = int(plan.number(APP, "redis_exporter_database"))
     # It decodes keys as parts of a URL, so a comma or a control character in a key is no problem.
-    keys = (f"db{database}={quote(key, safe=':')}" for key in (*lists, held))
+    keys = (f"db{database}={quote(key, safe=':')}" for key in plan.texts(APP, "redis_exporter_keys"))
     return ["-check-single-keys", ",".join(keys)]
 
 

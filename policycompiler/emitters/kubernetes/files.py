@@ -93,7 +93,8 @@ def _authentication(plan: Reading) -> Component:
 def base(plan: Plan, folder: str) -> Iterator[OutputFile]:
     """The files of a folder that Kustomize renders."""
     listing = Reading(plan)
-    for key in ("network_policy", "prometheus_rules", "monitors"):
+    measured = ("monitors",) if plan.find(APP, "telemetry_bind") is not None else ()
+    for key in ("network_policy", "prometheus_rules", *measured):
         listing.get(APP, key)
     names = []
     for each in components(plan):

@@ -42,6 +42,7 @@ KEYS = (
     _beside("exporter_image", Type.TEXT, "containers: image of celery-exporter, if it is a part"),
     _beside("redis_exporter_image", Type.TEXT, "containers: image of redis_exporter, if it is a part"),
     _beside("redis_exporter", Type.TEXT, "path of redis_exporter on a host, if units start it"),
+    _beside("redis_exporter_keys", Type.TEXTS, "Redis: keys whose messages redis_exporter counts"),
     _beside("redis_exporter_database", Type.NUMBER, "Redis: database that redis_exporter reads"),
     _beside("flower_image", Type.TEXT, "containers: image of Flower, if it is a part"),
     Key("beat", "cpu_request_cores", Type.NUMBER, _INSTALLATION, _PEOPLE, "containers: cores", Unit.CORES),

@@ -2,7 +2,8 @@
 
 Decides:
     If `app/metric_sources` has `redis-exporter`: `app/redis_exporter_image` if containers include it;
-    `app/redis_exporter` if the policy file names its program; `app/redis_exporter_database` with any of them.
+    `app/redis_exporter` if the policy file names its program; with any of them
+    `app/redis_exporter_database` and `app/redis_exporter_keys`.
 
 Because:
     redis_exporter counts only the messages of keys that its command names, and each priority of a queue has
@@ -16,6 +17,7 @@ Example:
 
     app/redis_exporter_image = "oliver006/redis_exporter:v1.88.0"
     app/redis_exporter_database = 0
+    app/redis_exporter_keys = ["shop.standard.io", "unacked"]
 
 Refuses:
     PC978 redis-exporter-sentinel: start redis_exporter yourself, with the address of the master.
@@ -46,7 +48,8 @@ from policycompiler.diagnostics import Diagnostic, warning
 from policycompiler.knowledge.metric_sources import REDIS_EXPORTER
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.units import Folder, Image
-from policycompiler.plan import APP, Decision, Derived, Origin, Plan
+from policycompiler.plan import APP, Decision, Derived, Origin, Plan, Scope, Value
+from policycompiler.plan.queue_lists import queue_lists
 from policycompiler.policies.policy import deployed, parameter
 
 NAME = "redis-exporter"
@@ -91,6 +94,7 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         yield Decision(APP, "redis_exporter", tuned.program, because, (program,))
     if contained or tuned.program is not None:
         yield _database(plan, tuned)
+        yield _keys(plan)
 
 
 def _sentinel(plan: Plan) -> Diagnostic:
@@ -100,6 +104,22 @@ def _sentinel(plan: Plan) -> Diagnostic:
         "start it yourself with the address of the master in REDIS_ADDR; docs/monitoring.md has its keys"
     )
     return REDIS_EXPORTER_SENTINEL.at(path, message, help=help_text)
+
+
+def _keys(plan: Plan) -> Decision:
+    """Each list of each queue, also of dead letters, and the hash with the messages that workers hold."""
+    queues = plan.scopes("queue")
+    dead = {str(name) for queue in queues if (name := plan.get(queue, "dead_letter_queue")) is not None}
+    names = sorted({*(queue.name for queue in queues), *dead})
+    given = plan.get(APP, "broker_transport_options")
+    options = given if isinstance(given, dict) else {}
+    held = f"{options.get('global_keyprefix') or ''}{options.get('unacked_key') or 'unacked'}"
+    keys: list[Value] = [key for name in names for key in queue_lists(plan, Scope("queue", name))]
+    because = "the messages of the service wait there, or are held by workers"
+    origins = [Derived(APP, "broker_transport")]
+    if given is not None:
+        origins.append(Derived(APP, "broker_transport_options"))
+    return Decision(APP, "redis_exporter_keys", [*keys, held], because, tuple(origins))
 
 
 def _database(plan: Plan, tuned: Parameters) -> Decision:
