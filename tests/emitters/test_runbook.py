@@ -197,7 +197,7 @@ def test_every_command_is_one_that_its_program_takes(case):
     programs = {words[0] for words in found}
     assert {"policycompiler", "export"} <= programs
     known = {"policycompiler", "celery", "export", "systemctl", "journalctl", "kubectl", "docker", "curl"}
-    assert programs - known <= {"redis-cli", "rabbitmqctl", "rabbitmq-diagnostics", "df"}
+    assert programs - known <= {"redis-cli", "rabbitmqctl", "rabbitmq-diagnostics", "df", "free"}
     for words in found:
         if words[0] == "policycompiler":
             parsed(cli, words)
