@@ -273,7 +273,7 @@ def test_a_rule_reads_as_a_person_would_write_it():
             "team": "storefront",
             "queue": "mail",
             "source": "celery-exporter",
-            "inhibited_by": "service,worker,queue",
+            "inhibited_by": "service,worker,queue,waits,drain",
         },
         "annotations": {
             "summary": "CeleryQueueBacklog of mail",

@@ -146,6 +146,7 @@ def _tests_of(alerts: Sequence[Alert], every: int) -> Iterator[dict[str, object]
     """The promtool tests of alerts with one name: each course of events, for all their queues."""
     name, steps, step = alerts[0].name, steps_until_all_fire(alerts, every), alerts[0].minute_seconds
     soonest = min(alert.for_seconds for alert in alerts) - step
+    patience = ", ".join(map(duration, sorted({alert.for_seconds for alert in alerts})))
     cases: dict[str, list[tuple[Alert, Course]]] = {}
     for alert in alerts:
         for course in KINDS[name].courses(alert, steps):
@@ -161,7 +162,7 @@ def _tests_of(alerts: Sequence[Alert], every: int) -> Iterator[dict[str, object]
         if soonest >= 0:
             checks.insert(0, {"eval_time": duration(soonest), "alertname": name, "exp_alerts": []})
         yield {
-            "name": f"{name} {case}",
+            "name": f"{name} {case} (for {patience})",
             "interval": duration(step),
             "input_series": [{"series": series, "values": values} for series, values in series.items()],
             "alert_rule_test": checks,

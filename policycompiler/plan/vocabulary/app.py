@@ -177,7 +177,7 @@ FACTS = (
         "broker_transport",
         Type.TEXT,
         _BROKER,
-        readers(Reader.CONFIGURATION, Reader.ALERT),
+        _CONFIGURATION,
         f"kind of broker: {', '.join(f'`{name}`' for name in BROKERS)}",
     ),
     Key(

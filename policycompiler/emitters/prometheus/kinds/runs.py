@@ -77,9 +77,12 @@ def _share_courses(alert: Alert, steps: int, all_: str, good: str, what: str) ->
     some = math.floor(alert.threshold * _MANY / 2)
     seldom = {all_: growing(_MANY, steps), good: growing(_MANY - some, steps)}
     yield Course(f"stays silent when few are {what}", seldom)
+    if alert.short_window_seconds:
+        just = {all_: _ended(alert, _MANY, steps), good: steady(0, steps)}
+        yield Course(f"stays silent when {what} starts have just ended", just)
     recent = max(2, alert.window_seconds // alert.minute_seconds // 2)
     few = {
-        all_: f"{steady(0, steps - recent - 1)} {steady(alert.minimum // 2, recent)}",
+        all_: f"{steady(0, steps - recent - 1)} {steady(math.ceil(alert.minimum / 2), recent)}",
         good: steady(0, steps),
     }
     yield Course(f"stays silent when all of a few runs are {what}", few)
@@ -88,6 +91,12 @@ def _share_courses(alert: Alert, steps: int, all_: str, good: str, what: str) ->
         good: steady(0, steps),
     }
     yield Course(f"stays silent when they were {what} long ago", ended)
+
+
+def _ended(alert: Alert, each: int, steps: int) -> str:
+    """A counter that no longer counts since a little more than the short window."""
+    clean = math.ceil(alert.short_window_seconds / alert.minute_seconds) + 3
+    return f"{growing(each, steps - clean)} {steady(each * (steps - clean), clean - 1)}"
 
 
 def _example(found: Series, **more: str) -> str:
@@ -130,8 +139,11 @@ def _failure_courses(alert: Alert, steps: int) -> Iterator[Course]:
     successes = math.ceil(2 / alert.threshold) - 1
     seldom = {**failing, succeeded: growing(successes * enough, steps)}
     yield Course("stays silent at half the failure rate", seldom)
+    if alert.short_window_seconds:
+        # The long window still has them, and the short one is clean.
+        yield Course("stays silent when failures have just ended", {failed: _ended(alert, enough, steps)})
     recent = max(2, window // 2)
-    few = {failed: f"{steady(0, steps - recent - 1)} {steady(alert.minimum // 2, recent)}"}
+    few = {failed: f"{steady(0, steps - recent - 1)} {steady(math.ceil(alert.minimum / 2), recent)}"}
     yield Course("stays silent when all of a few runs fail", few)
 
 
@@ -190,6 +202,9 @@ def _retries_courses(alert: Alert, steps: int) -> Iterator[Course]:
     few = {started: runs, retried: growing(math.floor(alert.threshold / 2 * _MANY), steps)}
     yield Course("stays silent when few runs are retries", few)
     yield Course("stays silent without retries", {started: runs})
+    recent = max(2, alert.window_seconds // alert.minute_seconds // 2)
+    jump = f"{steady(0, steps - recent - 1)} {steady(math.ceil(alert.minimum / 2), recent)}"
+    yield Course("stays silent when all of a few runs are retries", {started: jump, retried: jump})
 
 
 def _slow(alert: Alert) -> str:

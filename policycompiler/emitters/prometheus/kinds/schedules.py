@@ -65,13 +65,14 @@ def _silent(alert: Alert, signal: Signal, names: Sequence[str] = ()) -> str:
 def _no_event(alert: Alert, signal: Signal, names: Sequence[str], steps: int) -> Iterator[Course]:
     """Courses in which a counter stops for a window, never exists, or counts in each window."""
     scraped = up(alert, source(alert, signal)).example(instance="any:9808")
-    counter, window = _counter(series(alert, signal, names)), window_steps(alert)
+    each: list[Sequence[str]] = [[name] for name in names] or [[]]
+    counters, window = [_counter(series(alert, signal, name)) for name in each], window_steps(alert)
     heard = {scraped: steady(1, steps)}
-    ceased = {**heard, counter: f"4 {steady(5, steps - 1)}"}
+    ceased = {**heard, **dict.fromkeys(counters, f"4 {steady(5, steps - 1)}")}
     yield Course("fires when events stop", ceased, NO_LABELS)
     yield Course("fires when no event was ever counted", heard, NO_LABELS)
-    yield Course("stays silent while events come in time", {**heard, counter: rare(steps, window)})
-    first = {**heard, counter: late(1, steps, window)}
+    yield Course("stays silent while events come in time", {**ceased, counters[-1]: rare(steps, window)})
+    first = {**heard, counters[0]: late(1, steps, window)}
     yield Course("stays silent when the first event has just come", first)
     yield Course("stays silent when the source is down", {scraped: steady(0, steps)})
 

@@ -73,7 +73,7 @@ Refuses:
         policy: parameters: {metric-sources: {sources: [redis-exporter]}}
         fires: tasks: {shop.a: {}}
         silent:
-            broker: {transport: memory}
+            broker: {transport: memory, url: "memory://"}
             tasks: {shop.a: {}}
 
 Parameters:

@@ -23,6 +23,8 @@ NOTE = "info"
 """Nobody is called; the alert explains others."""
 NO_TEAM = None
 """Neither the queue nor the service declares an owner."""
+AT_ONCE = 0
+"""Seconds of patience with what does not go away by waiting."""
 MINUTE_SECONDS = 60
 """All times of alerts are whole minutes."""
 _TIMES = ("for_seconds", "window_seconds", "short_window_seconds")
@@ -90,7 +92,7 @@ def patience(tuned: Parameters, because: str) -> Choice:
 
 def at_once(because: str) -> Choice:
     """No patience: the problem does not go away by waiting."""
-    return constant("AT_ONCE", 0, because)
+    return constant("AT_ONCE", AT_ONCE, because)
 
 
 def severity(plan: Plan, queue: Scope, tuned: Parameters) -> Choice:

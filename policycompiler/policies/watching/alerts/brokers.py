@@ -56,12 +56,14 @@ def _few_scrapes() -> Choice:
 
 def _memory(plan: Plan, prefix: str, tuned: Parameters, *, alarmed: bool) -> Iterator[Found]:
     label, signals = plan.broker.label, (Signal.MEMORY, Signal.MEMORY_LIMIT)
-    shares = [(f"{prefix}MemoryHigh", "memory_share", TICKET, "there is still memory")]
+    shares = [(f"{prefix}MemoryHigh", "memory_share", "TICKET", TICKET, "there is still memory")]
     if not alarmed:
-        shares.append((f"{prefix}MemoryCritical", "memory_critical_share", PAGE, "soon no task can be sent"))
-    for alert, key, level, why in shares:
+        shares.append(
+            (f"{prefix}MemoryCritical", "memory_critical_share", "PAGE", PAGE, "soon no task can be sent")
+        )
+    for alert, key, name, level, why in shares:
         choices = {
-            "severity": constant("LEVEL", level, why),
+            "severity": constant(name, level, why),
             "for_seconds": _few_scrapes(),
             "threshold": tuned_choice(tuned, key, "the limit is near"),
         }

@@ -6,7 +6,8 @@ the Site Reliability Workbook: at 14.4, two percent of the budget of 30 days are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from policycompiler.knowledge.signals import Signal
@@ -35,36 +36,38 @@ LATE_WINDOW_SECONDS = 600
 class Burn(NamedTuple):
     """How fast a budget may burn: times its steady rate, over two windows, for some time."""
 
-    suffix: str
     factor: float
     long_seconds: int
     short_seconds: int
     for_seconds: int
 
 
-BURNS = (Burn("Fast", 14.4, 3600, 300, 120), Burn("Slow", 6, 21600, 1800, 900))
-
-
-def _because(burn: Burn, what: str) -> str:
-    return f"at {burn.factor:g} times the objective, the budget of {what} for 30 days ends too soon"
+FAST = "Fast"
+BURNS: Mapping[str, Burn] = MappingProxyType(
+    {FAST: Burn(14.4, 3600, 300, 120), "Slow": Burn(6.0, 21600, 1800, 900)}
+)
 
 
 def _choices(
-    plan: Plan, queue: Queue, burn: Burn, tuned: Parameters, key: str, what: str
+    plan: Plan, queue: Queue, name: str, tuned: Parameters, key: str, what: str
 ) -> dict[str, Choice]:
     """What the alerts of both budgets share; `key` is the parameter of the objective."""
-    factor = Constant("BURNS", burn.factor)
+    burn, own = BURNS[name], f"BURNS.{name}"
     threshold = round(burn.factor * (1 - getattr(tuned, key)), 6)
-    windows = "two windows make the alert fire soon and end soon"
+    because = f"at {burn.factor:g} times the objective, the budget of {what} for 30 days ends too soon"
+    factor, windows = (
+        Constant(f"{own}.factor", burn.factor),
+        "two windows make the alert fire soon and end soon",
+    )
     return {
         "severity": severity(plan, queue.scope, tuned)
-        if burn is BURNS[0]
+        if name == FAST
         else constant("TICKET", TICKET, "the budget lasts for days"),
-        "for_seconds": constant("BURNS", burn.for_seconds, "the windows already wait"),
-        "threshold": Choice(threshold, _because(burn, what), (factor, origin(tuned, key))),
+        "for_seconds": constant(f"{own}.for_seconds", burn.for_seconds, "the windows already wait"),
+        "threshold": Choice(threshold, because, (factor, origin(tuned, key))),
         "minimum": tuned_choice(tuned, "least_runs", "a share of fewer runs is not meaningful"),
-        "window_seconds": constant("BURNS", burn.long_seconds, windows),
-        "short_window_seconds": constant("BURNS", burn.short_seconds, windows),
+        "window_seconds": constant(f"{own}.long_seconds", burn.long_seconds, windows),
+        "short_window_seconds": constant(f"{own}.short_seconds", burn.short_seconds, windows),
     }
 
 
@@ -93,9 +96,9 @@ def late_starts(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
     )
     summary = f"Runs of queue {name} start late"
     yield from decide(plan, "CeleryQueueWaitHigh", about, signals, choices, (summary, description), tuned)
-    for burn in BURNS:
+    for suffix, burn in BURNS.items():
         burnt = {
-            **_choices(plan, queue, burn, tuned, "wait_objective", "late starts"),
+            **_choices(plan, queue, suffix, tuned, "wait_objective", "late starts"),
             "bound_seconds": choices["bound_seconds"],
         }
         description = (
@@ -104,20 +107,20 @@ def late_starts(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
             f"{burn.factor:g} times too fast. {look(plan)}"
         )
         summary = f"Queue {name} misses its latency objective"
-        alert = f"CeleryQueueWaitBudget{burn.suffix}"
+        alert = f"CeleryQueueWaitBudget{suffix}"
         yield from decide(plan, alert, about, signals, burnt, (summary, description), tuned)
 
 
 def failed_runs(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
     """More runs fail than the objective allows."""
     name = queue.scope.name
-    for burn in BURNS:
-        choices = _choices(plan, queue, burn, tuned, "success_objective", "failures")
+    for suffix, burn in BURNS.items():
+        choices = _choices(plan, queue, suffix, tuned, "success_objective", "failures")
         description = (
             f"The objective of queue {name} is {100 * tuned.success_objective:g}% of runs without a failure. "
             f"In the last {span(choices['window_seconds'])} failures used its budget {burn.factor:g} times "
             f"too fast. {read_log(plan, queue.workers)}"
         )
         summary = f"Queue {name} misses its success objective"
-        alert, signals = f"CeleryTaskErrorBudget{burn.suffix}", (Signal.FAILED, Signal.SUCCEEDED)
+        alert, signals = f"CeleryTaskErrorBudget{suffix}", (Signal.FAILED, Signal.SUCCEEDED)
         yield from decide(plan, alert, About(queue.scope), signals, choices, (summary, description), tuned)
