@@ -22,6 +22,7 @@ LABELS = frozenset(
         "queue",
         "schedule",
         "severity",
+        "source",
         "task",
         "team",
         "worker",

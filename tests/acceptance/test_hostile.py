@@ -273,9 +273,9 @@ def test_systemd_hands_every_text_on(build, tmp_path):
 
 def test_prometheus_takes_the_rules(build):
     for name in ("rules", "tests"):
-        assert yaml.safe_load((build / f"prometheus/shop.{name}.yaml").read_text("utf-8"))
+        assert yaml.safe_load((build / f"prometheus/shop.queues.{name}.yaml").read_text("utf-8"))
     found = subprocess.run(
-        [needs("promtool"), "check", "rules", build / "prometheus/shop.queues.rules.yaml"],
+        [needs("promtool"), "check", "rules", *(build / "prometheus").glob("*.rules.yaml")],
         capture_output=True,
         text=True,
         check=False,

@@ -110,7 +110,6 @@ FAULTS = (
 )
 ON_RABBITMQ = (
     KILLED,
-    LATE,
     DEAD,
     FAULTS[8]._replace(alert="RabbitMQMemoryAlarm"),
     FAULTS[9]._replace(also=frozenset({"CeleryTelemetryDown"})),

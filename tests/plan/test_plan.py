@@ -141,7 +141,7 @@ _NOT_HERE = {
     "beat": {"telemetry_port"},
     "worker": {"telemetry_ports"},
     "queue": {"broker_policy"},
-    "alert": {"matchers", "other_tasks"},
+    "alert": {"other_tasks", "lists"},
     "task": {"mandatory", "sent_as"},
 }
 """Of policy files, of workloads with less or of newer brokers, of patterns, of queues of other apps; and what

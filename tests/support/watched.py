@@ -13,7 +13,7 @@ from subprocess import Popen
 import redis
 from alerted import Neighbor, People, Stack, stack
 from compiled import configured_app
-from kombu import Connection, Producer
+from kombu import Connection
 from mortal import Mortal, mortal
 from places import SUPPORT
 from processes import running, stop, wait_until
@@ -54,8 +54,6 @@ parameters:
     minute: 1
     patience: 3m
     schedule_slack: 5m
-    broker_matchers: {{app: shop}}
-    telemetry_matchers: {{app: shop}}
   notifications:
     receivers:
       pager: {{webhook: {{url: "{people}/pager"}}}}
@@ -188,31 +186,6 @@ class RabbitShop(Shop):
         (folder / "conf.d/prometheus.conf").write_text(
             f"prometheus.tcp.ip = {host}\nprometheus.tcp.port = {port}\ncollect_statistics_interval = 1000\n"
         )
-
-    def let_many_wait(self) -> None:
-        """As on Redis."""
-        self.app.send_task("shop.mail", args=[4])
-        with Connection(self.broker.url) as connection:
-            queue = self.app.amqp.queues["mail"](connection.default_channel)
-            self.app.send_task("shop.mail", args=[0.02])
-            message = None
-
-            def one_waits() -> bool:
-                nonlocal message
-                message = message or queue.get()
-                return message is not None
-
-            wait_until(one_waits, "a message waits")
-            producer = Producer(connection.channel())
-            for _ in range(MANY):
-                producer.publish(
-                    message.body,
-                    routing_key="mail",
-                    headers=message.headers,
-                    content_type=message.content_type,
-                    content_encoding=message.content_encoding,
-                    **{key: message.properties[key] for key in ("correlation_id", "reply_to")},
-                )
 
     def drop(self, queue: str) -> None:
         """As on Redis."""

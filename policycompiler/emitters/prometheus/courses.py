@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from policycompiler.emitters.prometheus.alert import Alert
 
-MOST_EVALUATIONS = 60
+MOST_EVALUATIONS = 24
 """In one course, about: with a window of hours, rules are evaluated less often so that tests take seconds."""
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 

@@ -557,6 +557,18 @@ def test_a_policy_file_sets_selectors_numbers_and_severities(tmp_path):
     assert 'celery_queue_length{job=\\"exporters\\", cluster=\\"eu\\", queue_name=\\"q\\"}' in rules
 
 
+def test_targets_of_the_scrape_jobs_are_told_from_those_of_other_services(tmp_path):
+    (tmp_path / "workload.yaml").write_text(workload("tasks: {shop.a: {queue: q}}"))
+    (tmp_path / "policy.yaml").write_text(
+        'version: 1\nparameters:\n  scraping: {addresses: {redis-exporter: ["cache:9121"]}}\n'
+        "  alerts: {exporter_matchers: {cluster: eu}}\n"
+    )
+    plan = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml").plan
+    memory, backlog = Scope("alert", "RedisBrokerMemoryHigh"), Scope("alert", "CeleryQueueBacklog:q")
+    assert plan.value(memory, "matchers") == {"redis-exporter": {"app": "shop"}}
+    assert plan.value(backlog, "matchers") == {"celery-exporter": {"cluster": "eu"}}
+
+
 def test_a_shorter_minute_shortens_all_times(tmp_path):
     (tmp_path / "workload.yaml").write_text(workload("tasks: {shop.a: {queue: q}}"))
     (tmp_path / "policy.yaml").write_text("version: 1\nparameters: {alerts: {minute: 2}}\n")

@@ -13,6 +13,12 @@ THEIRS = (
     "queues: {theirs: {external: true}}\n"
 )
 PLAIN = "tasks: {shop.a: {queue: q}}\n"
+OF_SERVICE = (
+    *("CeleryBrokerDown", "CeleryExporterDown:celery-exporter", "CeleryExporterDown:redis-exporter"),
+    *("CeleryTaskUnregistered", "CeleryWorkerLost", "RedisBrokerEvicting", "RedisBrokerMemoryCritical"),
+    *("RedisBrokerMemoryHigh", "RedisBrokerNoMaxmemory", "RedisBrokerUnsafePolicy"),
+)
+"""The alerts whose summary names the service."""
 
 
 def redis(more: str) -> str:
@@ -412,8 +418,7 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
             "manual installation app/service",
             "ordered queue-removed queue:shop.standard.io",
             "ordered task-moved app/task_default_queue",
-            "safe alert-changed alert:CeleryBrokerDown/summary",
-            "safe alert-changed alert:CeleryExporterDown/summary",
+            *(f"safe alert-changed alert:{each}/summary" for each in OF_SERVICE),
         },
     ),
     "broker pin": (PLAIN, pins("broker_pool_limit: 5") + PLAIN, {"safe broker app/broker_pool_limit"}),
@@ -613,6 +618,7 @@ CASES: dict[str, tuple[str, str, set[str]]] = {
             # A day has an hour more when the clocks go back.
             "safe alert-changed alert:CeleryBeatDown/for_seconds",
             "safe alert-changed alert:CeleryScheduleMissed:s/for_seconds",
+            "safe alert-changed alert:CeleryScheduleUnsuccessful:s/for_seconds",
         },
     ),
     "interval for cron": (

@@ -24,7 +24,8 @@ Because:
 
     A rule reads the first source in the policy file that measures what it compares. A rule without a source
     would never fire, so it does not exist, and the plan names it. Broadcast queues and queues of other apps
-    have no alerts. Without task events, celery-exporter and Flower count no runs.
+    have no alerts. Without task events, celery-exporter and Flower count no runs. If the policy file says
+    where a source is, the scrape jobs give its series the label `app`, and the rules select it.
 
     Beat sends no events of its own. The telemetry shows its ticks and its sends. Without it, the alert fires
     when no scheduled task was sent for longer than the most frequent schedule allows. A schedule is missed

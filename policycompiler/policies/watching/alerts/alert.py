@@ -159,7 +159,8 @@ def decide(
         named = _named(plan, queue, signals, chosen)
     if named is None:
         return
-    given = {**choices, **named, **_lists(plan, about, signals, chosen), **_told(tuned, alert, chosen)}
+    lists = _lists(plan, about, signals, chosen)
+    given = {**choices, **named, **lists, **_told(plan, tuned, alert, chosen)}
     whole = _scaled(given, tuned)
     team, whose, of_team = _team(plan, queue, about.closely)
     # Best first, as in the policy file: a rule reads the first of them that measures a signal.
@@ -233,7 +234,7 @@ def _scaled(choices: Mapping[str, Choice], tuned: Parameters) -> dict[str, Choic
     return scaled
 
 
-def _told(tuned: Parameters, alert: str, chosen: Sequence[str]) -> dict[str, Choice]:
+def _told(plan: Plan, tuned: Parameters, alert: str, chosen: Sequence[str]) -> dict[str, Choice]:
     """What the policy file sets for an alert: its severity, and labels that select this service."""
     told = {}
     if alert in tuned.severities:
@@ -247,10 +248,22 @@ def _told(tuned: Parameters, alert: str, chosen: Sequence[str]) -> dict[str, Cho
         if labels:
             matchers[source] = labels
             origins.append(Parameter(("parameters", NAME, key), labels))
+        elif addresses := _addresses(plan, source):
+            matchers[source] = {"app": plan.text(APP, "service")}
+            origins += (addresses, Derived(APP, "service"))
     if matchers:
         whose = "these labels select the metrics of this service"
         told["matchers"] = Choice(matchers, whose, tuple(origins))
     return told
+
+
+def _addresses(plan: Plan, source: str) -> Origin | None:
+    """Where the policy file says the addresses of a source: its targets then have the label `app`."""
+    targets = plan.find(APP, "scrape_targets")
+    for origin_ in targets.origins if targets is not None else ():
+        if isinstance(origin_, Parameter) and isinstance(origin_.value, dict) and source in origin_.value:
+            return origin_
+    return None
 
 
 def _team(plan: Plan, queue: Scope | None, closely: Sequence[Scope]) -> tuple[Value, str, tuple[Origin, ...]]:
