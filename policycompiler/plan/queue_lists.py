@@ -28,12 +28,12 @@ def queue_lists(plan: Plan, queue: Scope) -> list[str]:
 
 def _has_priorities(plan: Plan, queue: Scope, *, pinned: bool) -> bool:
     """Whether messages of a queue have several priorities. Pinned steps may be for publishers elsewhere."""
-    schedules = [each for each in plan.scopes("schedule") if plan.get(each, "options.priority")]
     own = {*plan.texts(queue, "tasks")} if plan.find(queue, "tasks") else set()
-    tasks = [task.name for task in plan.scopes("task") if plan.find(task, "options.priority")]
+    schedules = (each for each in plan.scopes("schedule") if plan.get(each, "options.priority"))
+    # There are thousands of tasks, and each queue asks several times: only its own are looked at.
     return bool(
-        own.intersection(tasks)
+        plan.find(APP, "task_default_priority")
+        or any(plan.find(Scope("task", name), "options.priority") for name in own)
         or own.intersection(plan.text(each, "task") for each in schedules)
-        or plan.find(APP, "task_default_priority")
-        or (pinned and not tasks)
+        or (pinned and not any(plan.find(task, "options.priority") for task in plan.scopes("task")))
     )
