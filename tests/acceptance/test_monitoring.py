@@ -112,7 +112,7 @@ ON_RABBITMQ = (
     KILLED,
     DEAD,
     FAULTS[8]._replace(alert="RabbitMQMemoryAlarm"),
-    FAULTS[9]._replace(also=frozenset({"CeleryTelemetryDown"})),
+    FAULTS[9],
 )
 
 
