@@ -236,7 +236,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _stalled_courses,
             _SAYS_MESSAGES,
             inhibits="queue",
-            inhibited_by=("service", "worker"),
+            inhibited_by=("service", "memory", "worker"),
         ),
         "CeleryQueueBacklog": Kind(
             "queues",

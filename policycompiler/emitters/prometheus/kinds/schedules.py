@@ -111,27 +111,32 @@ def _unsuccessful_courses(alert: Alert, steps: int) -> Iterator[Course]:
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "CeleryBeatDown": Kind(
-            "schedules", _beat_down, _beat_down_courses, inhibits="schedule", inhibited_by=("service",)
+            "schedules",
+            _beat_down,
+            _beat_down_courses,
+            inhibits="schedule",
+            # A broker without memory makes beat wait in the middle of a tick, or refuses what it sends.
+            inhibited_by=("service", "memory"),
         ),
         "CeleryScheduleNotSent": Kind(
             "schedules",
             _not_sent,
             _not_sent_courses,
             inhibits="unsent",
-            inhibited_by=("service", "schedule"),
+            inhibited_by=("service", "memory", "schedule"),
         ),
         "CeleryScheduleMissed": Kind(
             "schedules",
             _missed,
             _missed_courses,
             inhibits="missed",
-            inhibited_by=("service", "worker", "schedule", "unsent"),
+            inhibited_by=("service", "memory", "worker", "schedule", "unsent"),
         ),
         "CeleryScheduleUnsuccessful": Kind(
             "schedules",
             _unsuccessful,
             _unsuccessful_courses,
-            inhibited_by=("service", "worker", "schedule", "unsent", "missed", "failures"),
+            inhibited_by=("service", "memory", "worker", "schedule", "unsent", "missed", "failures"),
         ),
     }
 )
