@@ -12,13 +12,14 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, kw_only=True)
 class Scrape:
-    """A job of Prometheus: where a source answers, and how long an answer may take."""
+    """A job of Prometheus: where a source answers, how long an answer takes at least and may take."""
 
     job: str
     path: str = "/metrics"
     families: tuple[str, ...] = ()
     interval_seconds: int = 15
     timeout_seconds: int = 10
+    answer_seconds: float = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ CELERY_EXPORTER = Source(
     reads_events=True,
     port=9808,
     # It waits twice for answers of workers, each time 1 s.
-    scrapes=(Scrape(job="celery-exporter", interval_seconds=30, timeout_seconds=15),),
+    scrapes=(Scrape(job="celery-exporter", interval_seconds=30, timeout_seconds=15, answer_seconds=2),),
 )
 FLOWER = Source(
     name="flower",

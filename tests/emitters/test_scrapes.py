@@ -25,7 +25,7 @@ from policycompiler.knowledge.metric_sources import SOURCES
 from policycompiler.plan import BEAT, Plan, Scope, Value, scope_from_text
 
 SHOP = ROOT / "examples/shop"
-EVERY_SOURCE = "{metric-sources: {sources: [telemetry, celery-exporter, flower, redis-exporter, rabbitmq]}%s}"
+EVERY_SOURCE = "telemetry, celery-exporter, flower, redis-exporter, rabbitmq"
 
 
 def with_ports(plan: Plan, ports: Mapping[Scope, Value]) -> Plan:
@@ -38,9 +38,13 @@ def with_ports(plan: Plan, ports: Mapping[Scope, Value]) -> Plan:
     return Plan(settings)
 
 
-def scraped(folder: Path, environment: str | None = None, more: str = "") -> dict[str, dict]:
+def scraped(
+    folder: Path, environment: str | None = None, more: str = "", sources: str = EVERY_SOURCE
+) -> dict[str, dict]:
     policy = folder / "policy.yaml"
-    policy.write_text(f"version: 1\nparameters: {EVERY_SOURCE % more}\n", "utf-8")
+    policy.write_text(
+        f"version: 1\nparameters: {{metric-sources: {{sources: [{sources}]}}{more}}}\n", "utf-8"
+    )
     made = compile_workload([SHOP], policy=policy, environment=environment)
     text = next(each.text for each in made.files if each.path == "prometheus/shop.scrape.yaml")
     (folder / "prometheus.yml").write_text(text, "utf-8")
@@ -99,6 +103,29 @@ def test_addresses_of_a_source_of_another_broker_are_found(tmp_path):
     assert [each.name for each in found] == ["addresses-unused"]
 
 
+@pytest.mark.parametrize(
+    ("interval", "source", "expected"),
+    [
+        ("2s", "celery-exporter", ["interval-too-short"]),
+        ("3s", "celery-exporter", []),
+        ("1s", "redis-exporter", []),
+        ("2m", "redis-exporter", []),
+        ("121s", "redis-exporter", ["interval-too-long"]),
+    ],
+)
+def test_an_interval_in_which_no_answer_comes_or_samples_are_forgotten_is_found(
+    interval, source, expected, tmp_path
+):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "version: 1\nparameters:\n"
+        f"  metric-sources: {{sources: [{source}]}}\n  scraping: {{interval: {interval}}}\n",
+        "utf-8",
+    )
+    found = compile_workload([SHOP], policy=policy, targets=()).diagnostics
+    assert [each.name for each in found if each.name.startswith("interval-")] == expected
+
+
 def test_each_process_with_telemetry_is_scraped_on_its_host():
     plan = plan_of(
         {
@@ -133,7 +160,8 @@ def test_the_families_of_the_detailed_job_have_messages_and_consumers(release):
 @pytest.mark.server
 def test_in_prometheus_the_series_have_the_job_and_the_service(tmp_path):
     port = free_port()
-    scraped(tmp_path, more=f', scraping: {{interval: 1s, addresses: {{flower: ["{HOST}:{port}"]}}}}')
+    more = f', scraping: {{interval: 1s, addresses: {{flower: ["{HOST}:{port}"]}}}}'
+    scraped(tmp_path, more=more, sources="flower")
     where = [f"--web.listen-address={HOST}:{port}", f"--storage.tsdb.path={tmp_path / 'data'}"]
     command = [needs("prometheus"), f"--config.file={tmp_path / 'prometheus.yml'}", *where]
     url = f"http://{HOST}:{port}/api/v1/query?query=up%7Bjob=%22flower%22,app=%22shop%22%7D"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -74,7 +75,10 @@ MANY = 20_000
 
 
 class Shop:
-    """The processes of the service."""
+    """The processes of the service. One that ends by itself is started again, as a supervisor does it.
+
+    With Celery 5.7 a worker on Redis sometimes ends with an error when its broker does.
+    """
 
     source, transport, version, broker_name = "redis-exporter", "redis", "", "redis"
     lengths = "redis_key_size"
@@ -85,6 +89,15 @@ class Shop:
         self.app = configured_app(self.build, {"CELERY_BROKER_URL": broker.url})
         self._stacks: dict[str, ExitStack] = {}
         self._running: dict[str, Popen[bytes]] = {}
+        self._lock, self._closed = threading.RLock(), threading.Event()
+        threading.Thread(target=self._supervise, daemon=True).start()
+
+    def _supervise(self) -> None:
+        while not self._closed.wait(0.2):
+            with self._lock:
+                ended = [name for name, process in self._running.items() if process.poll() is not None]
+                for name in ended:
+                    self.restart(name)
 
     @staticmethod
     def prepare(folder: Path, address: str) -> None:
@@ -102,14 +115,16 @@ class Shop:
         }
         processes = self._stacks[name] = ExitStack()
         log = self.folder / f"{name}.log"
-        self._running[name] = processes.enter_context(
-            running(command, log=log, environment=own, folder=self.folder)
-        )
+        with self._lock:
+            self._running[name] = processes.enter_context(
+                running(command, log=log, environment=own, folder=self.folder)
+            )
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> None:
-        """End a process, and what it started."""
-        stop(self._running[name], number=number)
-        self._stacks[name].close()
+        """End a process, and what it started; it stays down."""
+        with self._lock:
+            stop(self._running.pop(name), number=number)
+            self._stacks.pop(name).close()
 
     def kill(self, name: str) -> None:
         """Kill a process."""
@@ -122,6 +137,9 @@ class Shop:
 
     def close(self) -> None:
         """End all of them."""
+        self._closed.set()
+        with self._lock:
+            self._running.clear()
         for processes in self._stacks.values():
             processes.close()
 

@@ -16,6 +16,10 @@ Example:
     app/scrape_targets = {"celery-exporter": ["127.0.0.1:9808"], "redis-exporter": ["127.0.0.1:9121"]}
 
 Refuses:
+    PC974 interval-too-short: set `interval` to more than the source needs for an answer, or leave it out.
+        when: a source needs more time for an answer than there is between two scrapes.
+    PC981 interval-too-long: set `interval` to 2 min or less.
+        when: more than 2 min are between two scrapes, so alerts go out by mistake or not at all.
     PC977 addresses-unused: add the source to `sources` of the policy metric-sources, or remove its addresses.
         when: the policy file has addresses of a source that does not measure this service.
 
@@ -27,26 +31,31 @@ Parameters:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pydantic import Field
 
-from policycompiler.diagnostics import Diagnostic, info
+from policycompiler.diagnostics import Diagnostic, error, info, warning
 from policycompiler.knowledge.metric_sources import CELERY_EXPORTER, SOURCES
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.units import Folder, HostAndPort, PositiveDuration
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Value
 from policycompiler.policies.policy import parameter
+from policycompiler.quantities import duration
 
 NAME = "scraping"
 
 ADDRESSES_UNUSED = info("PC977", "addresses-unused")
+INTERVAL_TOO_SHORT = error("PC974", "interval-too-short")
+INTERVAL_TOO_LONG = warning("PC981", "interval-too-long")
 
 SourceName = Literal["telemetry", "celery-exporter", "flower", "redis-exporter", "rabbitmq"]
 
 BESIDE = "127.0.0.1"
 """The host of an exporter that the policy file gives no address."""
+MOST_INTERVAL_SECONDS = 120
+"""Prometheus forgets a sample after 5 min, and its makers advise 2 min at most, so that one may be lost."""
 
 
 class Parameters(PolicyParameters):
@@ -89,8 +98,27 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         because = "the policy file sets the time between two scrapes"
         origin = parameter(NAME, "interval", tuned.interval)
         yield Decision(APP, "scrape_interval_seconds", tuned.interval, because, (origin,))
+        yield from _unfit(sources, tuned.interval)
     if CELERY_EXPORTER.name in sources:
         yield from _exporter(plan, tuned)
+
+
+def _unfit(sources: Sequence[str], interval: float) -> Iterator[Diagnostic]:
+    """Whether answers come in time, and often enough."""
+    for name in sources:
+        least = max(each.answer_seconds for each in SOURCES[name].scrapes)
+        if interval <= least:
+            yield INTERVAL_TOO_SHORT.at(
+                (),
+                f"the policy file lets Prometheus scrape every {duration(interval)}, but "
+                f"{SOURCES[name].label} needs {duration(least)} for an answer",
+            )
+    if interval > MOST_INTERVAL_SECONDS:
+        yield INTERVAL_TOO_LONG.at(
+            (),
+            f"the policy file lets Prometheus scrape every {duration(interval)}, but it forgets samples "
+            "after 5 min",
+        )
 
 
 def _exporter(plan: Plan, tuned: Parameters) -> Iterator[Decision]:
