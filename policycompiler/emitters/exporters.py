@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from policycompiler.emitters.commands import comment, variable
-from policycompiler.knowledge.metric_sources import CELERY_EXPORTER, REDIS_EXPORTER, Source
+from policycompiler.knowledge.metric_sources import CELERY_EXPORTER, FLOWER, REDIS_EXPORTER, Source
 from policycompiler.plan import APP, Plan
 
+BESIDE = "127.0.0.1"
 RETRY_SECONDS = 5
 """By default celery-exporter exits when the broker does."""
 
@@ -23,15 +24,16 @@ class Exporter:
     """An exporter that we start.
 
     `part` is its name in Compose and in units. `image` and `program` are the keys of the plan that ask for a
-    container, and for units on hosts. `url` is the variable with the URL of the broker. `words` come between
-    the program and its `options`. `measures` and `copies`, what a second one does, are for people.
+    container, and for units on hosts. `url` is the variable with the URL of the broker. One with neither is a
+    command of the application, which has its settings. `words` come between the program and its `options`.
+    `measures` and `copies`, what a second one does, are for people.
     """
 
     source: Source
     part: str
-    image: str
+    image: str = ""
     program: str
-    url: str
+    url: str = ""
     options: Callable[[Plan], list[str]]
     words: tuple[str, ...] = ()
     measures: str
@@ -57,14 +59,14 @@ def on_hosts(plan: Plan) -> Iterator[Exporter]:
 def command(plan: Plan, exporter: Exporter) -> list[str]:
     """The command on a host, where the variable of the workers has the URL."""
     words = [plan.text(APP, exporter.program), *exporter.words, *exporter.options(plan)]
-    found = plan.get(APP, "broker_url_variable")
+    found = plan.get(APP, "broker_url_variable") if exporter.url else None
     shown = f"${{{variable(str(found))}}}" if found else ""
     return ["/bin/sh", "-c", f'{exporter.url}="{shown}" exec "$@"', "sh", *words] if found else words
 
 
 def environment(plan: Plan, exporter: Exporter) -> dict[str, str]:
     """The variable with the URL, if the workload has the URL itself."""
-    url = plan.get(APP, "broker_url")
+    url = plan.get(APP, "broker_url") if exporter.url else None
     return {} if url is None else {exporter.url: str(url)}
 
 
@@ -100,6 +102,11 @@ def _of_redis(plan: Plan) -> list[str]:
     return ["-check-single-keys", ",".join(keys)]
 
 
+def _of_flower(plan: Plan) -> list[str]:
+    """Its page has no password, so only this host reaches it."""
+    return ["--app", plan.text(APP, "app"), "flower", f"--address={BESIDE}", f"--port={FLOWER.port}"]
+
+
 EXPORTERS = (
     Exporter(
         source=CELERY_EXPORTER,
@@ -123,5 +130,13 @@ EXPORTERS = (
         options=_of_redis,
         measures="metrics of Redis and of each queue for Prometheus",
         copies="One of a service is enough.",
+    ),
+    Exporter(
+        source=FLOWER,
+        part="flower",
+        program="flower_celery",
+        options=_of_flower,
+        measures="a page about tasks and workers, and metrics of tasks for Prometheus",
+        copies="Run exactly one of a service: two count each task twice.",
     ),
 )

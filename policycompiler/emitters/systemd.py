@@ -162,6 +162,8 @@ def _exporter(plan: Reading, exporter: Exporter) -> OutputFile:
             "service": service,
             **exporters.comments(exporter),
             "user": _line(plan.text(APP, "user")),
+            # Without a variable of its own it is a command of the application.
+            "working_directory": "" if exporter.url else _line(plan.text(APP, "working_directory")),
             "environment_file": _line(plan.text(APP, "environment_file")),
             "required": plan.get(APP, "broker_url_variable"),
             "restart_seconds": RESTART_SECONDS,

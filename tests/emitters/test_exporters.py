@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 import redis
 import yaml
+from compiled import configured_app
 from newer import of_exporters
 from processes import running, wait_until
 from servers import HOST, free_port, redis_server
@@ -48,7 +50,8 @@ def made(tmp_path) -> Compilation:
     policy = tmp_path / "policy.yaml"
     python = of_exporters("python")
     parameters = {
-        "scraping": {"exporter_python": python},
+        "metric-sources": {"sources": ["celery-exporter", "redis-exporter", "flower"]},
+        "scraping": {"exporter_python": python, "flower_celery": of_exporters("celery")},
         "redis-exporter": {"program": REDIS_PROGRAM, "database": 2},
     }
     policy.write_text(yaml.safe_dump({"version": 1, "parameters": parameters}), "utf-8")
@@ -90,13 +93,15 @@ def test_without_the_parameter_no_unit_starts_it(tmp_path):
     (tmp_path / "shop.yaml").write_text(WORKLOAD, "utf-8")
     paths = {each.path for each in compile_workload([tmp_path / "shop.yaml"]).files}
     assert not {path for path in paths if path.endswith(("-exporter.service", "-exporter.conf"))}
+    assert not {path for path in paths if "flower" in path and not path.startswith("kubernetes/")}
 
 
 def test_the_readers_of_the_files_accept_them(made, tmp_path):
     build = tmp_path / "build"
     write(build, [*made.files, manifest_file(made.files, made.sources, "0")])
-    units = [f"systemd/shop-{part}.service" for part in OPTIONS]
-    paths = [*units, *(f"supervisor/shop-{part}.conf" for part in OPTIONS), "compose.yaml"]
+    parts = [*OPTIONS, "flower"]
+    units = [f"systemd/shop-{part}.service" for part in parts]
+    paths = [*units, *(f"supervisor/shop-{part}.conf" for part in parts), "compose.yaml"]
     assert check(build, paths, {"BROKER": "redis://127.0.0.1/0"}).problems == ()
 
 
@@ -173,6 +178,33 @@ def test_redis_exporter_counts_every_priority_below_the_prefix_and_shows_no_url(
     }
     assert b"-check-single-keys" in shown
     assert b"redis://" not in shown
+
+
+@pytest.mark.server
+def test_flower_hears_of_tasks_below_the_prefix_and_only_its_host_reaches_it(made, tmp_path):
+    """It is a command of the application, which has all settings."""
+    build, port = tmp_path / "build", free_port()
+    write(build, [*made.files, manifest_file(made.files, made.sources, "0")])
+    (build / "shop").mkdir()
+    (build / "shop/app.py").write_text(
+        'from celery import Celery\n\napp = Celery("shop")\napp.config_from_object("celeryconfig")\n', "utf-8"
+    )
+    unit = text(made, "systemd/shop-flower.service")
+    assert "WorkingDirectory=/opt/shop\n" in unit
+    words = unit_command(made, "flower")
+    assert "--address=127.0.0.1" in words
+    with redis_server(tmp_path) as url:
+        own = {"BROKER": url, "PYTHONPATH": str(build), "PATH": os.environ["PATH"], "FLOWER_PORT": str(port)}
+        words = [word for word in words if not word.startswith("--port=")]
+        with running(words, log=tmp_path / "log", environment=own, folder=build) as process:
+            wait_until(lambda: bool(scraped(port)), "it answers", process=process, log=tmp_path / "log")
+            app = configured_app(build, {"BROKER": url})
+
+            def is_heard() -> bool:
+                app.send_task("shop.pay")
+                return 'type="task-sent"' in scraped(port)
+
+            wait_until(is_heard, "a task is heard of", process=process, log=tmp_path / "log")
 
 
 def scraped(port: int) -> str:

@@ -113,6 +113,14 @@ FACTS = (
     ),
     Key(
         "app",
+        "flower_celery",
+        Type.TEXT,
+        ChangeKind.ALERT,
+        readers(Reader.PEOPLE),
+        "path of a `celery` beside Flower on a host, if units start Flower",
+    ),
+    Key(
+        "app",
         "scrape_targets",
         Type.MAPPING,
         ChangeKind.ALERT,

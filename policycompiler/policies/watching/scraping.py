@@ -2,13 +2,13 @@
 
 Decides:
     `app/scrape_targets`; `app/scrape_interval_seconds` and `app/exporter_python` if the policy file sets
-    them; `app/exporter_key_prefix` if the keys of Redis have a prefix.
+    them; so also `app/flower_celery`; `app/exporter_key_prefix` if the keys of Redis have a prefix.
 
 Because:
     The alert rules select series by the names of jobs, so the configuration of these jobs belongs to the
     rules. Nobody but the platform team knows where its exporters run. Without addresses, each exporter is
-    expected beside Prometheus on its default port. Units for celery-exporter are only for hosts where it is
-    installed, and the policy file says where.
+    expected beside Prometheus on its default port. Units for celery-exporter and Flower are only for hosts
+    where they are installed, and the policy file says where.
 
 Example:
     tasks: {shop.mail.send: {}}
@@ -27,6 +27,7 @@ Parameters:
     `addresses`: the addresses of each source; if a source has none, its default port on 127.0.0.1; {}.
     `interval`: the time between two scrapes; if null, 30s for celery-exporter and 15s for others; null.
     `exporter_python`: path of the Python with celery-exporter; if set, systemd and supervisor start it; null.
+    `flower_celery`: path of a `celery` beside Flower; if set, systemd and supervisor start Flower; null.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from typing import Literal
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, error, info, warning
-from policycompiler.knowledge.metric_sources import CELERY_EXPORTER, SOURCES
+from policycompiler.knowledge.metric_sources import CELERY_EXPORTER, FLOWER, SOURCES
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.model.units import Folder, HostAndPort, PositiveDuration
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Parameter, Plan, Value
@@ -73,6 +74,10 @@ class Parameters(PolicyParameters):
         None,
         description="path of the Python with celery-exporter; if set, systemd and supervisor start it",
     )
+    flower_celery: Folder | None = Field(
+        None,
+        description="path of a `celery` beside Flower; if set, systemd and supervisor start Flower",
+    )
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
@@ -101,6 +106,10 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
         yield from _unfit(sources, tuned.interval)
     if CELERY_EXPORTER.name in sources:
         yield from _exporter(plan, tuned)
+    if FLOWER.name in sources and tuned.flower_celery is not None:
+        because = "Flower is installed there, and units start it"
+        celery = parameter(NAME, "flower_celery", tuned.flower_celery)
+        yield Decision(APP, "flower_celery", tuned.flower_celery, because, (celery,))
 
 
 def _unfit(sources: Sequence[str], interval: float) -> Iterator[Diagnostic]:
