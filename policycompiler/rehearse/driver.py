@@ -12,11 +12,10 @@ import os
 import sys
 import time
 
-sys.path[0] = os.getcwd()
-
 
 def main() -> None:
     """Send all probes, and note each as sent or refused."""
+    sys.path[0] = os.getcwd()
     from celery.app.utils import find_app
     from celery.beat import Scheduler
 
