@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.representer import SafeRepresenter
+from yaml.resolver import Resolver
 
 from policycompiler.plan import Plan, Scope, Setting, Value
 
@@ -118,48 +121,33 @@ def json_text(data: Value | Mapping[str, object]) -> str:
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-class _Key(str):
-    """A key that every YAML reader reads as the same text without quotes."""
-
-    __slots__ = ()
-
-
 _PLAIN_KEY = re.compile(r"[a-z][a-z]+(_[a-z]+|[A-Z][a-z]+)*")
 _OTHER_THAN_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
-
-
-class _QuotedDumper(yaml.CSafeDumper):
-    """Every text double-quoted: other YAML readers read `1e3`, `0o17` or `y` as another type.
-
-    Keys that are plain words have no quotes.
-    """
-
-    def ignore_aliases(self, data: object) -> bool:
-        """Repeat shared data instead of writing anchors."""
-        del data
-        return True
-
-
-_QuotedDumper.add_representer(
-    _Key, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text))
-)
-_QuotedDumper.add_representer(
-    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
-)
-
-
-def _with_plain_keys(data: object) -> object:
-    if isinstance(data, Mapping):
-        return {_key(key): _with_plain_keys(value) for key, value in data.items()}
-    return [_with_plain_keys(each) for each in data] if isinstance(data, list) else data
-
-
-def _key(text: str) -> str:
-    return _Key(text) if _PLAIN_KEY.fullmatch(text) and text not in _OTHER_THAN_TEXT else text
+_OTHERS = SafeRepresenter()
 
 
 def yaml_text(data: Mapping[str, object] | list[object]) -> str:
-    """YAML in the order given, one line a value."""
-    return yaml.dump(
-        _with_plain_keys(data), Dumper=_QuotedDumper, sort_keys=False, width=2**20, allow_unicode=True
-    )
+    """YAML in the order given, one line a value, and no anchors.
+
+    Every text is double-quoted: other YAML readers read `1e3`, `0o17` or `y` as another type. Only keys that
+    are plain words have no quotes.
+    """
+    # Of the time that `yaml.dump` needs, half is for the nodes.
+    return yaml.serialize(_node(data), Dumper=yaml.CSafeDumper, width=2**20, allow_unicode=True)
+
+
+def _node(data: object) -> Node:
+    if isinstance(data, str):
+        return ScalarNode(Resolver.DEFAULT_SCALAR_TAG, data, style='"')
+    if isinstance(data, Mapping):
+        pairs = [(_key(key), _node(value)) for key, value in data.items()]
+        return MappingNode(Resolver.DEFAULT_MAPPING_TAG, pairs, flow_style=False)
+    if isinstance(data, list | tuple):
+        return SequenceNode(Resolver.DEFAULT_SEQUENCE_TAG, [_node(each) for each in data], flow_style=False)
+    return _OTHERS.represent_data(data)
+
+
+def _key(text: str) -> Node:
+    """A key that every YAML reader reads as the same text."""
+    plain = _PLAIN_KEY.fullmatch(text) and text not in _OTHER_THAN_TEXT
+    return ScalarNode(Resolver.DEFAULT_SCALAR_TAG, text, style=None if plain else '"')
