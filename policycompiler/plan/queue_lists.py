@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from policycompiler.knowledge.brokers import Levels
+from bisect import bisect
+
+from policycompiler.knowledge.brokers import PRIORITY_STEPS, Levels
 from policycompiler.plan import APP, Plan, Scope
 
-KOMBU_STEPS = [0, 3, 6, 9]
-"""The steps of priority that kombu uses on Redis if `priority_steps` is not set."""
 SEPARATOR = "\x06\x16"
 """What kombu puts between the name of a queue and a step, if `sep` is not set."""
+
+
+def priority_steps(plan: Plan) -> list[int]:
+    """On Redis, the steps of priority that have a list of their own. A policy refuses other than numbers."""
+    options = plan.get(APP, "broker_transport_options")
+    found = options.get("priority_steps") if isinstance(options, dict) else None
+    given = found if isinstance(found, list) else []
+    return [step for step in given if isinstance(step, int)] or [*PRIORITY_STEPS]
+
+
+def priority_step(plan: Plan, priority: float) -> int:
+    """On Redis, the step whose list takes messages of a priority, as kombu chooses it."""
+    steps = priority_steps(plan)
+    return steps[bisect(steps, priority) - 1]
 
 
 def queue_lists(plan: Plan, queue: Scope) -> list[str]:
@@ -18,12 +32,10 @@ def queue_lists(plan: Plan, queue: Scope) -> list[str]:
     given = plan.get(APP, "broker_transport_options")
     options = given if isinstance(given, dict) else {}
     name = f"{options.get('global_keyprefix') or ''}{queue.name}"
-    found = options.get("priority_steps")
-    steps = [int(str(step)) for step in found] if isinstance(found, list) and found else KOMBU_STEPS
-    if not _has_priorities(plan, queue, pinned=found is not None):
+    if not _has_priorities(plan, queue, pinned="priority_steps" in options):
         return [name]
     separator = str(options.get("sep") or SEPARATOR)
-    return [name if not step else f"{name}{separator}{step}" for step in steps]
+    return [name if not step else f"{name}{separator}{step}" for step in priority_steps(plan)]
 
 
 def _has_priorities(plan: Plan, queue: Scope, *, pinned: bool) -> bool:

@@ -13,6 +13,7 @@ from celery.utils.nodenames import default_nodename, gethostname, host_format
 from kombu import Queue
 from kombu.transport.redis import PRIORITY_STEPS
 
+from policycompiler.knowledge import brokers
 from policycompiler.knowledge.celery_defaults import (
     BEAT_LOG_LEVEL,
     EFFECTS,
@@ -24,7 +25,6 @@ from policycompiler.knowledge.celery_defaults import (
     has_setting,
     of_setting,
 )
-from policycompiler.policies.broker.priorities import CELERYS_STEPS
 from policycompiler.policies.written.celery_defaults import _SETTINGS
 
 VERSION = ".".join(celery.__version__.split(".")[:2])
@@ -126,7 +126,7 @@ def test_a_queue_that_celery_creates_has_an_exchange_of_its_own_and_a_declared_o
 
 
 def test_the_priority_steps_of_redis():
-    assert CELERYS_STEPS == PRIORITY_STEPS
+    assert [*brokers.PRIORITY_STEPS] == PRIORITY_STEPS
 
 
 def test_a_worker_counts_the_cores_for_auto():

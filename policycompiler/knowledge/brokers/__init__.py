@@ -17,6 +17,7 @@ from policycompiler.knowledge.brokers.broker import (
 
 __all__ = [
     "BROKERS",
+    "PRIORITY_STEPS",
     "Bindings",
     "Broker",
     "DeadLetters",
@@ -30,6 +31,8 @@ __all__ = [
     "scaler",
 ]
 
+PRIORITY_STEPS = (0, 3, 6, 9)
+"""What kombu takes for `priority_steps` on Redis if nobody sets it (kombu.transport.redis)."""
 BROKERS: dict[str, Broker] = {
     "redis": redis.BROKER,
     "rabbitmq": rabbitmq.BROKER,

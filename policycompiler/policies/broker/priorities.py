@@ -78,7 +78,7 @@ from typing import NamedTuple, TypeAlias
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, warning
 from policycompiler.knowledge import pairs
-from policycompiler.knowledge.brokers import Levels, broker
+from policycompiler.knowledge.brokers import PRIORITY_STEPS, Levels, broker
 from policycompiler.knowledge.pairs import Feature
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Origin, Plan, Scope, Setting, Value, Written
@@ -98,8 +98,6 @@ LEVELS = 10
 """One level for each priority; RabbitMQ advises against more."""
 ARGUMENT = "x-max-priority"
 """The highest level of a classic queue on RabbitMQ."""
-CELERYS_STEPS = [0, 3, 6, 9]
-"""The default of `priority_steps` (kombu.transport.redis)."""
 STEPS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 """Each priority that a publisher may send has its own list, even if a queue's levels change later."""
 
@@ -178,7 +176,7 @@ def _on_redis(
     elif not asked:
         return {}
     elif pinned is None and plan.as_is(APP) and not _declares_levels(asked.values()):
-        steps = CELERYS_STEPS
+        steps = [*PRIORITY_STEPS]
     elif pinned is None:
         yield _with_steps(plan, [origin for _, origin in asked.values()])
     else:

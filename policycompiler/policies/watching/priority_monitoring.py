@@ -30,14 +30,13 @@ Parameters:
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, warning
 from policycompiler.knowledge.brokers import Levels
 from policycompiler.model import Workload
-from policycompiler.plan import APP, Plan, Scope, Written
-from policycompiler.plan.queue_lists import KOMBU_STEPS
+from policycompiler.plan import Plan, Scope, Written
+from policycompiler.plan.queue_lists import priority_step
 
 NAME = "priority-monitoring"
 
@@ -52,8 +51,6 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
     del spec
     if plan.broker.levels is not Levels.LISTS:
         return
-    options = plan.get(APP, "broker_transport_options")
-    steps = _steps(options.get("priority_steps") if isinstance(options, dict) else None)
     for queue in plan.scopes("queue"):
         alert = Scope("alert", f"{BACKLOG}:{queue.name}")
         # A source that counts each list has their names from the plan.
@@ -62,17 +59,10 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
         unseen: dict[int, Scope] = {}
         for task in (Scope("task", name) for name in plan.texts(queue, "tasks")):
             number = plan.get(task, "options.priority")
-            if isinstance(number, int) and (step := steps[bisect(steps, number) - 1]):
+            if isinstance(number, int) and (step := priority_step(plan, number)):
                 unseen.setdefault(step, task)
         if unseen:
             yield _finding(plan, queue, sorted(unseen), unseen[min(unseen)])
-
-
-def _steps(steps: object) -> list[int]:
-    """The steps of the transport; another policy refuses a value that is no list of numbers."""
-    if isinstance(steps, list) and steps and all(type(step) is int for step in steps):
-        return steps
-    return KOMBU_STEPS
 
 
 def _finding(plan: Plan, queue: Scope, unseen: list[int], task: Scope) -> Diagnostic:

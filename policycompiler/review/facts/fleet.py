@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections.abc import Iterable
 
 from policycompiler.knowledge.backoff import all_waits_seconds, longest_wait_seconds
 from policycompiler.plan import APP, Plan, Scope, Value
 
-PRIORITY_STEPS: list[float] = [0, 3, 6, 9]
-"""The defaults of kombu; on Redis each step is a list of its own."""
 DEFAULT_CONTENT = "json"
 
 
@@ -135,18 +132,6 @@ def content_type(name: str) -> str:
     from kombu.serialization import registry  # noqa: PLC0415
 
     return str(registry.name_to_type.get(name, name))
-
-
-def priority_steps(plan: Plan) -> list[float]:
-    """On Redis, the steps that have a list of their own."""
-    found = _list(transport_option(plan, "priority_steps"))
-    return [step for step in found if isinstance(step, int | float)] or PRIORITY_STEPS
-
-
-def priority_step(plan: Plan, priority: float) -> float:
-    """On Redis, the step whose list takes messages of a priority, as kombu chooses it."""
-    steps = priority_steps(plan)
-    return steps[bisect(steps, priority) - 1]
 
 
 def transport_option(plan: Plan, key: str) -> Value:

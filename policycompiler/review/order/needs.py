@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from policycompiler.knowledge.brokers import Levels
 from policycompiler.plan import APP, BEAT, Plan, Scope
+from policycompiler.plan.queue_lists import priority_steps
 from policycompiler.review.facts import fleet, patience
 from policycompiler.review.facts.both_plans import BothPlans, both_plans, sent_to
 from policycompiler.review.order import need
@@ -182,7 +183,7 @@ def _new_arguments(old: Plan, new: Plan, facts: BothPlans) -> Iterator[str]:
 def _new_levels(old: Plan, new: Plan, facts: BothPlans) -> Iterable[str]:
     if new.broker.levels is not Levels.LISTS or facts.elsewhere:
         return ()
-    return () if fleet.priority_steps(old) == fleet.priority_steps(new) else ("priority_steps",)
+    return () if priority_steps(old) == priority_steps(new) else ("priority_steps",)
 
 
 def _longer_hold(old: Plan, new: Plan, facts: BothPlans) -> Iterable[str]:

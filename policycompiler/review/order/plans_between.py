@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policycompiler.plan import APP, Derived, Origin, Plan, Scope, Setting, Value
+from policycompiler.plan.queue_lists import priority_steps
 from policycompiler.review.facts import fleet
 from policycompiler.review.order import need
 from policycompiler.review.order.needs import Needs
@@ -37,7 +38,7 @@ def overlap(old: Plan, new: Plan, found: Needs) -> Plan:
     if found.find(need.SHORTER_HOLD):
         _with_timeout_of(old, between)
     if found.find(need.NEW_LEVELS):
-        steps: list[Value] = [*sorted({*fleet.priority_steps(old), *fleet.priority_steps(new)})]
+        steps: list[Value] = [*sorted({*priority_steps(old), *priority_steps(new)})]
         said = [plan.find(APP, _OPTIONS) for plan in (old, new)]
         _with_option(
             between, "priority_steps", steps, "the queues hold messages of old and new levels", *said

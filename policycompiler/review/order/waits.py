@@ -12,6 +12,7 @@ from typing import NamedTuple
 from policycompiler.plan import APP, Plan, Scope
 from policycompiler.plan.fingerprint import fingerprint
 from policycompiler.plan.node_names import pattern
+from policycompiler.plan.queue_lists import priority_steps
 from policycompiler.review.conditions import (
     Action,
     Condition,
@@ -165,7 +166,7 @@ def move_levels(old: Plan, new: Stage, queues: Iterable[str]) -> Iterator[Action
     Waiting is not enough: a stopping worker returns its messages to the lists of its own levels.
     """
     names = _stored(new, queues)
-    going = {*fleet.priority_steps(old)} - {*fleet.priority_steps(new.plan)}
+    going = {*priority_steps(old)} - {*priority_steps(new.plan)}
     if going and names and _of(new).reads:
         yield MoveLevels(plan=new.kept_in, queues=names, levels=tuple(sorted(going)))
 
