@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from policycompiler import emitters
 from policycompiler.plan import APP, BEAT, Plan, Scope
+from policycompiler.plan.queue_lists import priority_steps
 from policycompiler.review import Class, Review, Step
 from policycompiler.review.conditions import (
     Action,
@@ -263,7 +264,7 @@ def _waiting(at: Deployment, pending: Iterable[Sent]) -> Iterator[Broken]:
         if each.queue not in takers.keys() | external:
             yield Broken("nobody consumes", f"{each.task} in {each.queue}")
         for worker in takers.get(each.queue, []):
-            if missing := set(each.levels) - set(fleet.priority_steps(at.workers[worker])):
+            if missing := set(each.levels) - set(priority_steps(at.workers[worker])):
                 yield Broken("a level that nobody looks into", f"{sorted(missing)} by {worker}")
 
 
@@ -476,4 +477,4 @@ def _message(plan: Plan, task: Scope, name: str, queue: str, content: object) ->
 
 def _levels(plan: Plan) -> tuple[float, ...]:
     on_redis = plan.get(APP, "broker_transport") == "redis"
-    return tuple(sorted(fleet.priority_steps(plan))) if on_redis else ()
+    return tuple(sorted(priority_steps(plan))) if on_redis else ()
