@@ -49,9 +49,9 @@ class ScheduleNow(NamedTuple):
 class Status(NamedTuple):
     """The state.
 
-    `workers` is None if they cannot be asked; `unasked` says why, and is empty if this kind of broker does not
-    transport remote control. `beats` is the number of beats that show themselves, None if
-    that is unknown. `strangers` are the nodes of no worker of the plan.
+    `workers` is None if they cannot be asked; `unasked` says why, and is empty if this kind of broker does
+    not transport remote control. `beats` is the number of beats that show themselves, None if that is
+    unknown. `strangers` are the nodes of no worker of the plan.
     """
 
     service: str
