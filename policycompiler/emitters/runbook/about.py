@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from policycompiler.emitters import exporters
-from policycompiler.emitters.containers import has_containers
 from policycompiler.emitters.exporters import Exporter
 from policycompiler.knowledge.metric_sources import SOURCES, Source
 from policycompiler.plan import APP, Plan, Scope
@@ -19,9 +17,8 @@ class About(NamedTuple):
     sources: Sequence[Source]
     schedules: Sequence[Scope]
 
-    def exporters(self, plan: Plan) -> list[Exporter]:
-        """The exporters among the sources that the plan starts."""
-        started = exporters.in_containers(plan) if has_containers(plan) else exporters.on_hosts(plan)
+    def among(self, started: Iterable[Exporter]) -> list[Exporter]:
+        """The exporters that are sources of the section."""
         return [each for each in started if each.source in self.sources]
 
 

@@ -17,7 +17,7 @@ from policycompiler.emitters.runbook.facts import Book
 from policycompiler.emitters.runbook.in_containers import compose, kubernetes
 from policycompiler.emitters.runbook.on_hosts import schedule_file, units
 from policycompiler.knowledge.runbook import Command, Deed, Fact
-from policycompiler.plan import APP, BEAT, Plan, Scope
+from policycompiler.plan import APP, BEAT, Scope
 
 MOST_WORKERS = 5
 """A section names so many workers; the table of processes has all."""
@@ -104,19 +104,22 @@ def _schedules(book: Book, _: About) -> Iterator[str]:
 
 def _sends(book: Book, about: About) -> Iterator[str]:
     for schedule in about.schedules[:MOST_WORKERS]:
-        yield from _celery(book, _call(book.plan, schedule), about, f"  # schedule {comment(schedule.name)}")
+        yield from _celery(book, _call(book, schedule), about, f"  # schedule {comment(schedule.name)}")
 
 
-def _call(plan: Plan, schedule: Scope) -> str:
+def _call(book: Book, schedule: Scope) -> str:
     """The words of `celery` that send the task of a schedule: to the same queue, with the same arguments."""
-    task, options = plan.text(schedule, "task"), plan.get(schedule, "options", {})
-    assert isinstance(options, dict)
+    plan, task = book.plan, book.plan.text(schedule, "task")
     words = ["call", task]
     for key in ("args", "kwargs"):
         if given := plan.get(schedule, key):
             words += [f"--{key}", json.dumps(given, sort_keys=True)]
-    queue = options.get("queue") or plan.get(Scope("task", task), "queue")
-    return shlex.join([*words, "--queue", str(queue)] if queue else words)
+    # Only what the line shows is read.
+    if queue := book.chosen.get(schedule):
+        plan.find(schedule, "options")
+    else:
+        queue = str(plan.get(Scope("task", task), "queue", ""))
+    return shlex.join([*words, "--queue", queue] if queue else words)
 
 
 def _sources(book: Book, about: About) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from policycompiler.emitters.base import Raw, Reading
@@ -14,7 +14,7 @@ from policycompiler.emitters.prometheus.kinds import KINDS
 from policycompiler.knowledge import pools
 from policycompiler.knowledge.metric_sources import SOURCES, Source
 from policycompiler.knowledge.runbook import Fact
-from policycompiler.plan import APP, Plan
+from policycompiler.plan import APP, Plan, Scope
 from policycompiler.quantities import duration
 
 _ALERTS = re.compile(rf"\b({'|'.join(sorted(KINDS, key=len, reverse=True))})\b")
@@ -23,13 +23,15 @@ _ALERTS = re.compile(rf"\b({'|'.join(sorted(KINDS, key=len, reverse=True))})\b")
 class Book(NamedTuple):
     """A plan, its facts, the names of its alerts, and what stands for `{word}` in a text of the knowledge.
 
-    Only what the file shows is read from `plan`.
+    Only what the file shows is read from `plan`, so each of `words` is asked when a text has it. `chosen` are
+    the queues that schedules name in their options.
     """
 
     plan: Reading
     facts: frozenset[Fact]
     alerts: frozenset[str]
-    words: Mapping[str, str]
+    words: Mapping[str, Callable[[], str]]
+    chosen: Mapping[Scope, str]
 
     def applies(self, only: Fact | None) -> bool:
         """Whether a cause applies to the plan."""
@@ -41,12 +43,13 @@ class Book(NamedTuple):
         events = {Fact.EVENTS} if any(each.reads_events for each in sources) else set()
         facts = (self.facts - {Fact.EVENTS}) | events | ({Fact.TOLD_QUEUES} if told else set())
         counters = " or ".join(f"{each.label} (`{each.queue_option}`)" for each in told)
-        return self._replace(facts=facts, words={**self.words, "counters": counters})
+        return self._replace(facts=facts, words={**self.words, "counters": lambda: counters})
 
     def filled(self, text: str) -> str:
         """A text of the knowledge with the words of the plan."""
-        for word, told in self.words.items():
-            text = text.replace(f"{{{word}}}", told)
+        for word, ask in self.words.items():
+            if f"{{{word}}}" in text:
+                text = text.replace(f"{{{word}}}", ask())
         return text
 
     def text(self, text: str) -> Raw:
@@ -62,10 +65,19 @@ def opened(plan: Plan) -> Book:
     reading = Reading(plan)
     alerts = frozenset(reading.text(scope, "alert") for scope in plan.scopes("alert"))
     known = frozenset((*_of_broker(plan), *_of_workers(plan), *_of_service(plan)))
-    words = {"url": _url(reading), "memory": str(reading.get(APP, "server.maxmemory", "BYTES"))}
-    if Fact.REDELIVERY in known:
-        words["visibility"] = _visibility(reading)
-    return Book(reading, known, alerts, words)
+    words: dict[str, Callable[[], str]] = {
+        "url": lambda: _url(reading),
+        "memory": lambda: str(reading.get(APP, "server.maxmemory", "BYTES")),
+        "visibility": lambda: _visibility(reading),
+    }
+    return Book(reading, known, alerts, words, dict(_chosen(plan)))
+
+
+def _chosen(plan: Plan) -> Iterator[tuple[Scope, str]]:
+    for schedule in plan.scopes("schedule"):
+        options = plan.get(schedule, "options")
+        if isinstance(options, dict) and (queue := options.get("queue")):
+            yield schedule, str(queue)
 
 
 def _url(plan: Plan) -> str:

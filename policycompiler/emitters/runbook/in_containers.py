@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from policycompiler.emitters import exporters
 from policycompiler.emitters.commands import name
 from policycompiler.emitters.kubernetes.objects import part_name, selector
 from policycompiler.emitters.runbook.about import About
@@ -30,7 +31,7 @@ def kubernetes(
     if deed in _OF_BEAT:
         return [f"{kubectl} {_of(deed, part_name(plan, BEAT), BEAT)}"]
     if deed in _OF_EXPORTER:
-        names = [each.source.name for each in about.exporters(plan)]
+        names = [each.source.name for each in about.among(exporters.in_containers(plan))]
         return [f"{kubectl} {_of(deed, part_name(plan, each), each)}" for each in names]
     found = []
     for worker in workers:
@@ -67,7 +68,7 @@ def compose(plan: Plan, deed: Deed | str, about: About, workers: Sequence[Scope]
     if deed in _OF_BEAT:
         return [_composed(deed, "beat")]
     if deed in _OF_EXPORTER:
-        return [_composed(deed, each.part) for each in about.exporters(plan)]
+        return [_composed(deed, each.part) for each in about.among(exporters.in_containers(plan))]
     return [
         _composed(deed, _service(worker), int(plan.number(worker, "replicas"))) + label(worker)
         for worker in workers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 
+from policycompiler.emitters import exporters
 from policycompiler.emitters.commands import hosts, name, processes, runs_beat
 from policycompiler.emitters.runbook.about import About
 from policycompiler.knowledge.runbook import Deed
@@ -39,7 +40,8 @@ def units(plan: Plan, deed: Deed, about: About, workers: Sequence[Scope], label:
         yield "journalctl --dmesg --since=-1d | grep --ignore-case --extended-regexp 'out of memory|oom-kill'"
     elif deed in (Deed.EXPORTER_STATE, Deed.EXPORTER_RESTART):
         yield from (
-            f"systemctl {_VERBS[deed]} {service}-{each.part}.service" for each in about.exporters(plan)
+            f"systemctl {_VERBS[deed]} {service}-{each.part}.service"
+            for each in about.among(exporters.on_hosts(plan))
         )
     elif deed in (Deed.BEAT_LOGS, Deed.SENDS):
         yield from _on_hosts(plan, lambda host: [_log(deed, beat)] if runs_beat(plan, host) else [])
