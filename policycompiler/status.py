@@ -59,6 +59,7 @@ def _state(plan: Plan, found: Live, stored: Iterable[Firing], now: datetime) -> 
         tuple(_schedules(plan, firings, now)),
         (answering or int(bool(broker.beat_lock))) if known else None,
         tuple(node.name for node in nodes.get("", ())),
+        found.unasked,
     )
 
 

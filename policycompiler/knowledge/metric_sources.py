@@ -32,7 +32,8 @@ class Source:
     series have the label `service`. `queue_job` scrapes the metrics of single queues, if another job does.
     `matchers` is the parameter of the policy `alerts` with the labels of its series.
     `alert_prefix` begins the names of alerts on the broker. One that `fails_with_broker` has no metrics while
-    the broker is down. `port` is the one on which it listens by default, None if the plan has the ports.
+    the broker is down. `queue_option` is its option with the queues that it counts, empty if it counts all.
+    `port` is the one on which it listens by default, None if the plan has the ports.
     `scrapes` are its jobs.
     """
 
@@ -48,6 +49,7 @@ class Source:
     queue_job: str = ""
     alert_prefix: str = ""
     fails_with_broker: bool = False
+    queue_option: str = ""
 
 
 TELEMETRY = Source(
@@ -66,6 +68,7 @@ CELERY_EXPORTER = Source(
     label="celery-exporter",
     job="celery-exporter",
     fails_with_broker=True,
+    queue_option="-Q",
     matchers="exporter_matchers",
     broker=None,
     reads_events=True,
@@ -90,6 +93,7 @@ REDIS_EXPORTER = Source(
     matchers="broker_matchers",
     broker="redis",
     alert_prefix="RedisBroker",
+    queue_option="-check-single-keys",
     reads_events=False,
     port=9121,
     scrapes=(Scrape(job="redis"),),

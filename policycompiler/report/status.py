@@ -49,8 +49,9 @@ class ScheduleNow(NamedTuple):
 class Status(NamedTuple):
     """The state.
 
-    `workers` is None if they cannot be asked. `beats` is the number of beats that show themselves, None if
-    that is unknown. `strangers` are the nodes of no worker of the plan.
+    `workers` is None if they cannot be asked; `unasked` says why, and is empty if this kind of broker does
+    not transport remote control. `beats` is the number of beats that show themselves, None if that is
+    unknown. `strangers` are the nodes of no worker of the plan.
     """
 
     service: str
@@ -59,6 +60,7 @@ class Status(NamedTuple):
     schedules: tuple[ScheduleNow, ...]
     beats: int | None
     strangers: tuple[str, ...]
+    unasked: str = ""
 
 
 def status_text(status: Status, now: datetime) -> str:
@@ -100,7 +102,8 @@ def _schedules(status: Status, now: datetime) -> Iterator[tuple[str, ...]]:
 
 def _notes(status: Status) -> Iterator[str]:
     if status.workers is None:
-        yield "workers: unknown, because this broker does not transport remote control"
+        why = status.unasked or "this broker does not transport remote control"
+        yield clean(f"workers: unknown, because {why}")
     elif missing := [each.name for each in status.workers if each.seen < each.expected]:
         yield clean(f"too few replicas: {', '.join(missing)}")
     if status.strangers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -37,7 +38,9 @@ tasks:
      retry: {{on: [ValueError], max: 1, max_delay: 1m}}, runbook: "https://wiki.example.com/a_b*c*"}}
   shop.c: {{latency: standard, idempotent: true, queue: z}}
 queues: {{z: {{dead_letter: true}}}}
-schedules: {{often: {{task: shop.a, every: 1m}}, weekly: {{task: shop.c, cron: "0 3 * * 1"}}}}
+schedules:
+  often: {{task: shop.a, every: 1m}}
+  weekly: {{task: shop.c, cron: "0 3 * * 1", args: [1, "a b"], kwargs: {{k: "it's"}}}}
 """.replace(" `x", "")
 TELEMETRY = "{metric-sources: {sources: [telemetry, celery-exporter, %s]}}"
 BASE = "https://wiki.example.com/RUNBOOK.md"
@@ -197,7 +200,8 @@ def test_every_command_is_one_that_its_program_takes(case):
     programs = {words[0] for words in found}
     assert {"policycompiler", "export"} <= programs
     known = {"policycompiler", "celery", "export", "systemctl", "journalctl", "kubectl", "docker", "curl"}
-    assert programs - known <= {"redis-cli", "rabbitmqctl", "rabbitmq-diagnostics", "df", "free"}
+    known |= {"systemd-run", "redis-cli", "rabbitmqctl", "rabbitmq-diagnostics"}
+    assert programs - known <= {"df", "free"}
     for words in found:
         if words[0] == "policycompiler":
             parsed(cli, words)
@@ -241,3 +245,87 @@ def test_every_container_that_is_named_is_an_object_of_the_plan(case):
     assert deployments <= names
     for file in compose.emit(case):
         assert services <= set(yaml.safe_load(file.text)["services"])
+
+
+def section(text: str, name: str) -> str:
+    """The text of one section of an alert."""
+    return text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+DEPLOY = "deploy: {user: celery, directory: /srv/shop, environment_file: /etc/shop.env}"
+
+
+def test_a_shell_has_the_user_the_folder_and_the_variables_of_the_units(tmp_path):
+    found = made(tmp_path, "redis", deploy=DEPLOY)
+    (words,) = [words for words in commands(text_of(found)) if words[0] == "systemd-run"]
+    (unit,) = [file.text for file in systemd.emit(found) if "worker-z" in file.path]
+    told = dict(word.lstrip("-").split("=", 1) for word in words if "=" in word)
+    of_unit = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line)
+    assert told["uid"] == of_unit["User"] == "celery"
+    assert told["working-directory"] == of_unit["WorkingDirectory"] == "/srv/shop"
+    assert told["property"] == f"EnvironmentFile={of_unit['EnvironmentFile']}"
+    assert told["setenv"].removeprefix("PATH=").split(":")[0] == "/srv/shop/venv/bin"
+
+
+def test_a_client_asks_the_broker_of_the_workers_and_no_other_on_its_host(case):
+    found = [words for words in commands(text_of(case)) if words[0] == "redis-cli"]
+    assert bool(found) == (case.text(APP, "broker_transport") == "redis")
+    assert all(words[1:3] == ["-u", "$B"] for words in found)
+
+
+def test_no_pattern_hides_a_unit_that_is_stopped(case):
+    """`systemctl` matches a pattern only with the units that are loaded (systemctl(1), "PATTERN")."""
+    verbs = {"status", "start", "restart"}
+    found = [words for words in commands(text_of(case)) if words[0] == "systemctl" and verbs & set(words)]
+    assert not any("*" in word for words in found for word in words)
+
+
+def test_lines_about_workers_name_their_queues_where_a_section_has_several(case):
+    lines = [
+        line
+        for line in section(text_of(case), "CeleryQueueNoConsumer").splitlines()
+        if re.match(r"systemctl (start|restart)|docker compose (up|restart)|kubectl .* rollout", line)
+    ]
+    queues = {queue.name for queue in case.scopes("queue") if case.find(queue, "workers")}
+    assert {line.rpartition("  # ")[2] for line in lines} == queues
+
+
+def test_dead_letters_lead_to_the_workers_that_made_them(case):
+    text = section(text_of(case), "CeleryDeadLetterGrowth")
+    assert "`z.dead`, worker `z`" in text
+    assert "worker-z" in text
+    assert "standard" not in text
+
+
+def test_a_missed_task_is_sent_as_its_schedule_sends_it(case):
+    text = section(text_of(case), "CeleryScheduleMissed")
+    sent = [words for words in commands(text) if "call" in words and "shop.c" in words]
+    assert sent
+    for words in sent:
+        options = words[words.index("shop.c") + 1 :]
+        told = dict(zip(options[::2], options[1::2], strict=True))
+        assert json.loads(told["--args"]) == [1, "a b"]
+        assert json.loads(told["--kwargs"]) == {"k": "it's"}
+        assert told["--queue"] == "z"
+
+
+@pytest.mark.parametrize(
+    ("source", "option"), [("celery-exporter", "`-Q`"), ("redis-exporter", "`-check-single-keys`")]
+)
+def test_a_missing_metric_is_explained_by_the_source_that_counts(tmp_path, source, option):
+    text = WORKLOAD.format(transport="redis", version="", deploy="")
+    (tmp_path / "workload.yaml").write_text(text, "utf-8")
+    rules = f"version: 1\nparameters: {{metric-sources: {{sources: [telemetry, {source}]}}}}\n"
+    (tmp_path / "policy.yaml").write_text(rules, "utf-8")
+    found = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml", targets=())
+    assert found.plan is not None
+    told = section(text_of(found.plan), "CeleryQueueMetricMissing")
+    assert re.findall(r"`-[\w-]+`", told) == [option]
+
+
+def test_the_file_of_beat_is_the_one_that_its_unit_writes(tmp_path):
+    found = made(tmp_path, "redis")
+    (unit,) = [file.text for file in systemd.emit(found) if file.path.endswith("beat.service")]
+    paths = re.findall(r"--schedule-file (\S+)", text_of(found))
+    assert paths
+    assert all(path in unit for path in paths)

@@ -252,6 +252,19 @@ def test_messages_that_wait_tell_their_names_and_their_senders(demo, client):
     assert told["beats"] is None
 
 
+def test_a_status_says_why_it_knows_no_worker(demo, client):
+    client.config_set("maxmemory", 1)
+    try:
+        found = demo.look()
+    finally:
+        client.config_set("maxmemory", 0)
+    now = datetime.now(UTC)
+    text = status_text(state(Side("demo", plan_in(demo.build)), found, (), now), now)
+    (told,) = [line for line in text.splitlines() if line.startswith("workers: ")]
+    assert told.startswith("workers: unknown, because ")
+    assert "maxmemory" in told
+
+
 def test_redbeat_shows_its_entries_and_its_lock(demo, client):
     pytest.importorskip("redbeat")
     changes = {

@@ -12,7 +12,8 @@ from policycompiler.emitters.base import OutputFile, Raw
 from policycompiler.emitters.markdown import markdown_text
 from policycompiler.emitters.prometheus.alert import measured
 from policycompiler.emitters.prometheus.kinds import KINDS
-from policycompiler.emitters.runbook import rows
+from policycompiler.emitters.runbook import place, rows
+from policycompiler.emitters.runbook.about import everything, of_alerts
 from policycompiler.emitters.runbook.commands import MOST_WORKERS, shell
 from policycompiler.emitters.runbook.facts import Book, opened
 from policycompiler.emitters.templates import render
@@ -66,11 +67,12 @@ def _file(book: Book) -> OutputFile:
     workers = plan.scopes("worker")
     context = {
         "service": plan.text(APP, "service"),
-        "transport": plan.broker.label,
         "sources": ", ".join(plan.texts(APP, "metric_sources")),
-        "answers": _block(shell(book, [Deed.ANSWERS, Deed.STATUS], workers)),
+        "where": place.where(book),
+        "prepare": _block([*place.prepare(book), "export BUILD=build"]),
+        "answers": _block(shell(book, [Deed.ANSWERS, Deed.STATUS], everything(plan))),
         "most": MOST_WORKERS if len(workers) > MOST_WORKERS else 0,
-        "symptoms": [_symptom(book, symptom) for symptom in SYMPTOMS],
+        "symptoms": [found for symptom in SYMPTOMS if (found := _symptom(book, symptom)).rows],
         "processes": [_cells(*each) for each in rows.of_processes(book)],
         "index": [_index(plan, section.name, kinds[section.name]) for section in sections],
         "sections": sections,
@@ -93,7 +95,7 @@ def _symptom(book: Book, symptom: Symptom) -> _Table:
         for each in symptom.reasons
         if book.applies(each.only)
     ]
-    looks = shell(book, symptom.looks, book.plan.scopes("worker"))
+    looks = shell(book, symptom.looks, everything(book.plan))
     return _Table(symptom.name, Raw(symptom.name.lower().replace(" ", "-")), _block(looks), rows)
 
 
@@ -104,7 +106,8 @@ def _index(plan: Plan, name: str, scopes: list[Scope]) -> Raw:
 
 def _section(book: Book, name: str, scopes: list[Scope]) -> _Section:
     plan, entry = book.plan, ENTRIES[name]
-    workers = _workers(plan, scopes)
+    about = of_alerts(plan, scopes)
+    book = book.of(about.sources)
     first = measured(plan, scopes[0])
     return _Section(
         name=Raw(name),
@@ -112,23 +115,13 @@ def _section(book: Book, name: str, scopes: list[Scope]) -> _Section:
         table=[_cells(*cells) for cells in rows.of_alerts(plan, scopes, entry.limit)],
         query=Raw(KINDS[name].expression(first)),
         several=len(scopes) > 1,
-        looks=_block(shell(book, entry.looks, workers)),
+        looks=_block(shell(book, entry.looks, about)),
         causes=[
             Raw(f"**{book.text(cause.text)}** {book.text(cause.fix)}")
             for cause in entry.causes
             if book.applies(cause.only)
         ],
-        fixes=_block(shell(book, entry.fixes, workers)),
+        fixes=_block(shell(book, entry.fixes, about)),
         never=[book.text(each.text) for each in entry.never if book.applies(each.only)],
         resolves=book.text(entry.resolves),
     )
-
-
-def _workers(plan: Plan, scopes: list[Scope]) -> list[Scope]:
-    """The workers of the queues of alerts; all workers, if an alert is about the service."""
-    found: dict[Scope, None] = {}
-    for scope in scopes:
-        queue = Scope("queue", str(plan.get(scope, "queue")))
-        if plan.find(queue, "workers"):
-            found.update((Scope("worker", name), None) for name in plan.texts(queue, "workers"))
-    return [*found] or [*plan.scopes("worker")]

@@ -5,21 +5,22 @@ Units are started by systemd. In containers, each command is written for Kuberne
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import urlencode
 
-from policycompiler.emitters.commands import hosts, name, processes, runs_beat
+from policycompiler.emitters.commands import comment
 from policycompiler.emitters.prometheus import scrapes
+from policycompiler.emitters.runbook.about import About
 from policycompiler.emitters.runbook.facts import Book
 from policycompiler.emitters.runbook.in_containers import compose, kubernetes
-from policycompiler.knowledge.metric_sources import SOURCES
+from policycompiler.emitters.runbook.on_hosts import schedule_file, units
 from policycompiler.knowledge.runbook import Command, Deed, Fact
-from policycompiler.plan import APP, Plan, Scope
+from policycompiler.plan import APP, BEAT, Scope
 
 MOST_WORKERS = 5
 """A section names so many workers; the table of processes has all."""
-_MOST_INSTANCES = 3
 _SHOW_STATUS = "--silent --show-error --output /dev/null --write-out '%{http_code}\\n'"
 _FOLDER = '"$BUILD"'
 
@@ -27,9 +28,11 @@ _OWN: Mapping[Deed, str] = {
     Deed.STATUS: "status {}",
     Deed.DIFFERENCES: "verify {} --live",
     Deed.LETTERS: "dead-letters list {}",
+    Deed.SHOW: "dead-letters show {} --limit 10",
     Deed.REPLAY: "dead-letters replay {} --all --dry-run",
+    Deed.DROP: "dead-letters drop {} --reason expired --dry-run",
 }
-_OF_EXPORTER = (Deed.EXPORTER_STATE, Deed.EXPORTER_RESTART)
+_OF_LETTERS = (Deed.LETTERS, Deed.SHOW, Deed.REPLAY, Deed.DROP)
 INSPECT: Mapping[Deed, str] = {
     Deed.ANSWERS: "inspect ping",
     Deed.RUNS: "inspect active",
@@ -39,43 +42,90 @@ INSPECT: Mapping[Deed, str] = {
     Deed.REGISTERED: "inspect registered",
 }
 """Commands of Celery that need remote control."""
+_CHOICE = (Deed.PROCESSES, Deed.LOGS, Deed.FAILURES, Deed.START, Deed.MORE, Deed.RESTART)
+"""Commands with a line for each worker."""
 
 
-def shell(book: Book, commands: Sequence[Command], workers: Sequence[Scope]) -> list[str]:
+def shell(book: Book, commands: Sequence[Command], about: About) -> list[str]:
     """Lines for the shell; each command of the plan is below a comment that says what it does."""
     lines: list[str] = []
     for command in commands:
         if not isinstance(command, Deed):
-            lines.append(command)
-        elif found := [*_of(book, command, workers[:MOST_WORKERS])]:
-            lines += [f"# {command.value}", *found]
+            lines.append(book.filled(command))
+        elif found := [*_of(book, command, about)]:
+            chosen = command in _CHOICE and _several(about)
+            lines += [f"# {command.value}{' (only the lines of your queue)' if chosen else ''}", *found]
     return lines
 
 
-def _of(book: Book, deed: Deed, workers: Sequence[Scope]) -> Iterator[str]:
-    plan, needs_letters = book.plan, deed in (Deed.LETTERS, Deed.REPLAY)
+def _several(about: About) -> bool:
+    """Whether the section is about queues of several workers."""
+    return len(about.workers) > 1 and any(about.workers.values())
+
+
+def _of(book: Book, deed: Deed, about: About) -> Iterator[str]:
+    plan, workers = book.plan, [*about.workers][:MOST_WORKERS]
     if deed in _OWN:
-        if not needs_letters or book.applies(Fact.LETTERS):
+        if deed not in _OF_LETTERS or book.applies(Fact.LETTERS):
             yield f"policycompiler {_OWN[deed].format(_FOLDER)}"
-    elif deed is Deed.BROKER:
-        if plan.broker.metrics is not None:
-            yield plan.broker.metrics.ping
-    elif deed is Deed.SOURCES:
-        yield from _sources(plan)
-    elif deed in _OF_EXPORTER and not book.applies(Fact.EXPORTER):
-        return
+    elif deed in _WRITTEN:
+        yield from _WRITTEN[deed](book, about)
     elif deed in INSPECT:
-        yield from _inspect(book, INSPECT[deed], workers)
+        if book.applies(Fact.CONTROL):
+            yield from _celery(book, INSPECT[deed], about)
     elif book.applies(Fact.CONTAINERS):
-        yield from _both(lambda each: each(plan, deed, workers))
+        label = _labels(about)
+        yield from _both(lambda each: each(plan, deed, about, workers, label))
     else:
-        yield from _units(plan, deed, workers)
+        yield from units(plan, deed, about, workers, _labels(about))
 
 
-def _sources(plan: Plan) -> Iterator[str]:
+def _labels(about: About) -> Callable[[Scope], str]:
+    """The queues of a worker as a comment, where a section is about several workers."""
+    if not _several(about):
+        return lambda _: ""
+    return lambda worker: f"  # {', '.join(map(comment, about.workers[worker]))}"
+
+
+def _broker(book: Book, _: About) -> Iterator[str]:
+    if book.plan.broker.metrics is not None:
+        yield book.filled(book.plan.broker.metrics.ping)
+
+
+def _schedules(book: Book, _: About) -> Iterator[str]:
+    """The status with the last sends; beat's own file is only read where the plan knows its place."""
+    plan = book.plan
+    if not plan.scopes("beat"):
+        return
+    in_file = book.applies(Fact.UNITS) and plan.get(BEAT, "store", "file") == "file"
+    option = f" --schedule-file {schedule_file(plan)}  # beat writes it every 3 min" if in_file else ""
+    yield f"policycompiler status {_FOLDER}{option}"
+
+
+def _sends(book: Book, about: About) -> Iterator[str]:
+    for schedule in about.schedules[:MOST_WORKERS]:
+        yield from _celery(book, _call(book, schedule), about, f"  # schedule {comment(schedule.name)}")
+
+
+def _call(book: Book, schedule: Scope) -> str:
+    """The words of `celery` that send the task of a schedule: to the same queue, with the same arguments."""
+    plan, task = book.plan, book.plan.text(schedule, "task")
+    words = ["call", task]
+    for key in ("args", "kwargs"):
+        if given := plan.get(schedule, key):
+            words += [f"--{key}", json.dumps(given, sort_keys=True)]
+    # Only what the line shows is read.
+    if queue := book.chosen.get(schedule):
+        plan.find(schedule, "options")
+    else:
+        queue = str(plan.get(Scope("task", task), "queue", ""))
+    return shlex.join([*words, "--queue", queue] if queue else words)
+
+
+def _sources(book: Book, about: About) -> Iterator[str]:
     """A request to each address that Prometheus scrapes; a worker has many, so only the first few."""
-    for name_ in plan.texts(APP, "metric_sources"):
-        source = SOURCES[name_]
+    plan = book.plan
+    for source in about.sources:
         for scrape in source.scrapes:
             query = urlencode([("family", family) for family in scrape.families])
             path = f"{scrape.path}?{query}" if query else scrape.path
@@ -84,14 +134,12 @@ def _sources(plan: Plan) -> Iterator[str]:
                 yield f"curl {_SHOW_STATUS} --max-time 15 {address}  # {source.label}"
 
 
-def _inspect(book: Book, words: str, workers: Sequence[Scope]) -> Iterator[str]:
-    """A question to all workers, which any process of the application may ask."""
-    if not book.applies(Fact.CONTROL):
-        return
-    plan = book.plan
-    celery = f"celery --app {shlex.quote(str(plan.get(APP, 'app', 'APP')))} {words}"
+def _celery(book: Book, words: str, about: About, end: str = "") -> Iterator[str]:
+    """A command of Celery, which any process of the application may run."""
+    plan, workers = book.plan, [*about.workers]
+    celery = f"celery --app {shlex.quote(str(plan.get(APP, 'app', 'APP')))} {words}{end}"
     if book.applies(Fact.CONTAINERS) and workers:
-        yield from _both(lambda each: each(plan, celery, workers))
+        yield from _both(lambda each: each(plan, celery, about, workers, lambda _: ""))
     else:
         yield celery
 
@@ -103,60 +151,10 @@ def _both(write: Callable[[Callable[..., list[str]]], list[str]]) -> Iterator[st
             yield from lines
 
 
-def _units(plan: Plan, deed: Deed, workers: Sequence[Scope]) -> Iterator[str]:
-    service = name(plan.text(APP, "service"))
-    beat, every = f"{service}-beat.service", [shlex.quote(all_units(service, each)) for each in workers]
-    if deed is Deed.KILLS:
-        yield "journalctl --dmesg --since=-1d | grep --ignore-case --extended-regexp 'out of memory|oom-kill'"
-    elif deed is Deed.PROCESSES:
-        yield from (f"systemctl status {each}" for each in every)
-    elif deed is Deed.LOGS:
-        yield from (f"journalctl --unit={each} --since=-1h --no-pager" for each in every)
-    elif deed is Deed.BEAT_LOGS:
-        yield f"journalctl --unit={beat} --since=-1h --no-pager"
-    elif deed in _OF_EXPORTER:
-        verb = "status" if deed is Deed.EXPORTER_STATE else "restart"
-        yield f"systemctl {verb} {service}-exporter.service"
-    elif deed in (Deed.BEAT_STATE, Deed.BEAT_RESTART):
-        verb = "status" if deed is Deed.BEAT_STATE else "restart"
-        yield from _on_hosts(plan, lambda host: [f"systemctl {verb} {beat}"] if runs_beat(plan, host) else [])
-    elif deed is Deed.MORE:
-        yield from _on_hosts(plan, lambda host: _one_more(plan, host, workers))
-    else:
-        verb = "start" if deed is Deed.START else "restart"
-        yield from _on_hosts(plan, lambda host: _instances(plan, host, verb, workers))
-
-
-def _one_more(plan: Plan, host: Scope | None, workers: Sequence[Scope]) -> list[str]:
-    service, counts = name(plan.text(APP, "service")), processes(plan, host)
-    units = ((f"{service}-worker-{name(each.name)}@", counts.get(each)) for each in workers)
-    return [f"systemctl start {shlex.quote(f'{unit}{count + 1}.service')}" for unit, count in units if count]
-
-
-def all_units(service: str, worker: Scope) -> str:
-    """A pattern for the units of a worker."""
-    return f"{service}-worker-{name(worker.name)}@*.service"
-
-
-def _instances(plan: Plan, host: Scope | None, verb: str, workers: Sequence[Scope]) -> list[str]:
-    service, counts = name(plan.text(APP, "service")), processes(plan, host)
-    return [
-        f"systemctl {verb} {_numbered(f'{service}-worker-{name(worker.name)}@', counts[worker])}"
-        for worker in workers
-        if counts.get(worker)
-    ]
-
-
-def _numbered(unit: str, count: int) -> str:
-    if count > _MOST_INSTANCES:
-        return f"{unit}{{1..{count}}}.service"
-    return " ".join(f"{unit}{number}.service" for number in range(1, count + 1))
-
-
-def _on_hosts(plan: Plan, lines: Callable[[Scope | None], list[str]]) -> Iterator[str]:
-    """Lines for each host, below its name if the plan has hosts."""
-    for host in hosts(plan):
-        if found := lines(host):
-            if host is not None:
-                yield f"# on {name(host.name)}:"
-            yield from found
+_WRITTEN: Mapping[Deed, Callable[[Book, About], Iterator[str]]] = {
+    Deed.BROKER: _broker,
+    Deed.SCHEDULES: _schedules,
+    Deed.SEND: _sends,
+    Deed.SOURCES: _sources,
+}
+"""What writes the lines of a command that is of no worker."""

@@ -8,8 +8,9 @@ from string import Formatter
 from policycompiler.emitters.commands import hosts, name, processes, runs_beat
 from policycompiler.emitters.kubernetes.objects import part_name
 from policycompiler.emitters.markdown import code, joined, markdown_text
-from policycompiler.emitters.runbook.commands import all_units
+from policycompiler.emitters.runbook.about import workers_of
 from policycompiler.emitters.runbook.facts import Book
+from policycompiler.emitters.runbook.on_hosts import all_units
 from policycompiler.knowledge.kubernetes import BEAT as BEAT_PART
 from policycompiler.knowledge.runbook import Fact
 from policycompiler.plan import APP, Plan, Scope
@@ -42,9 +43,8 @@ def subject(plan: Plan, scope: Scope) -> str:
     """What an alert is about: a schedule, a task, a queue with its workers, or the service."""
     names = {key: plan.get(scope, key) for key in ("schedule", "task", "queue")}
     about = [f"{key} {code(str(name))}" for key, name in names.items() if name is not None]
-    queue = Scope("queue", str(names["queue"]))
-    workers = plan.texts(queue, "workers") if plan.find(queue, "workers") else []
-    return ", ".join((*about, *(f"worker {code(each)}" for each in workers))) or "the service"
+    workers = workers_of(plan, str(names["queue"]))
+    return ", ".join((*about, *(f"worker {code(each.name)}" for each in workers))) or "the service"
 
 
 _SECONDS = {"seconds": "threshold", "bound": "bound_seconds", "window": "window_seconds"}

@@ -80,7 +80,9 @@ class Redelivery:
 class Metrics:
     """How Prometheus monitors the broker: the job that scrapes it, and a command to check it by hand.
 
-    `up` is the gauge of an exporter between the two, None if Prometheus scrapes the broker directly.
+    `up` is the gauge of an exporter between the two, None if Prometheus scrapes the broker directly. `ping`
+    is the command; `{url}` in it stands for the URL of the broker, because such a client asks a server on
+    its own host otherwise. A command without it runs on the host of the broker.
     """
 
     job: str
@@ -164,6 +166,7 @@ class Broker:
     `arguments` are the queue arguments that have an effect, None for all. `expiring` are the arguments that
     drop waiting messages. `quorum_queues`: the broker has quorum queues. `evicts`: the broker keeps all
     messages in memory, and its configuration decides whether it deletes queues when the memory is full.
+    `blocks`: it reads nothing from publishers while memory or disk is short, so a send hangs.
 
     Messages: `durable`: a waiting message survives a restart of all processes. `modes`: the broker
     distinguishes transient from persistent messages. `confirms`: it confirms accepted messages.
@@ -200,6 +203,7 @@ class Broker:
     expiring: frozenset[str]
     quorum_queues: bool
     evicts: bool
+    blocks: bool
     durable: bool
     modes: bool
     confirms: bool

@@ -19,6 +19,7 @@ BROKER = Broker(
     expiring=frozenset(),
     quorum_queues=False,
     evicts=False,
+    blocks=False,
     durable=False,
     modes=False,
     confirms=False,

@@ -30,6 +30,7 @@ BROKER = Broker(
     expiring=frozenset({"x-expires", "x-message-ttl", "x-max-length", "x-max-length-bytes"}),
     quorum_queues=True,
     evicts=False,
+    blocks=True,
     durable=True,
     modes=True,
     confirms=True,

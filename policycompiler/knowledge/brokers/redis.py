@@ -31,6 +31,7 @@ BROKER = Broker(
     expiring=frozenset({"x-expires"}),
     quorum_queues=False,
     evicts=True,
+    blocks=False,
     durable=True,
     modes=False,
     confirms=False,
@@ -53,7 +54,7 @@ BROKER = Broker(
     socket_timeout=True,
     disables_prefetch=True,
     tls=REDIS_TLS,
-    metrics=Metrics(job="redis", up="redis_up", ping="redis-cli ping"),
+    metrics=Metrics(job="redis", up="redis_up", ping="redis-cli -u {url} ping"),
     container=Container(
         image="redis",
         version="7.2",

@@ -21,6 +21,7 @@ BROKER = Broker(
     expiring=frozenset(),
     quorum_queues=False,
     evicts=False,
+    blocks=False,
     durable=True,
     modes=False,
     confirms=False,

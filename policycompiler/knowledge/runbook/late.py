@@ -9,7 +9,8 @@ from policycompiler.knowledge.runbook.entry import Cause, Deed, Entry, Fact, Nev
 _CAUSES = (
     Cause(
         "More tasks arrive than the slots can run.",
-        "Raise `replicas` of the worker in the workload and deploy. Stop a publisher that sends by mistake.",
+        "Raise `replicas` of the worker in the workload and deploy. Stop a publisher that sends by mistake: "
+        "the header `origin` of a message is `genPID@HOST` of the process that sent it.",
     ),
     Cause("Worker processes are missing.", "See CeleryWorkersBelowMinimum, then start them."),
     Cause(
@@ -39,6 +40,11 @@ _NEVER = (
         "where no other worker can take them."
     ),
     Never("Do not raise the slots without a look at memory: each slot of prefork is a process."),
+    Never(
+        "Do not start more than one process of a worker above the plan: the telemetry has a port for one "
+        "more. Others work, but nobody counts what they start.",
+        Fact.TELEMETRY_PORTS,
+    ),
     Never(
         "Do not kill workers with SIGKILL: their messages return only after {visibility}.", Fact.REDELIVERY
     ),

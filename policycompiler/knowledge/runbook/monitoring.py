@@ -11,6 +11,7 @@ BROKER_DOWN = Entry(
     limit="the broker does not answer",
     looks=(
         Deed.BROKER,
+        "# on the host of the broker",
         "systemctl list-units --all 'redis*' 'valkey*' 'rabbitmq*'",
         "df --human-readable",
         "free --human",
@@ -18,7 +19,7 @@ BROKER_DOWN = Entry(
     causes=(
         Cause(
             "The process of the broker has ended, or restarts again and again.",
-            "Find its unit with the second command, read its log with `journalctl --unit`, and start it.",
+            "Find its unit with `list-units`, read its log with `journalctl --unit`, and start it.",
         ),
         Cause(
             "Its disk or its memory is full.",
@@ -55,6 +56,11 @@ EXPORTER_DOWN = Entry(
         Cause("The broker is down.", "See CeleryBrokerDown.", Fact.EVENTS),
         Cause("The process of the source has ended.", "Start it, and read its log."),
         Cause(
+            "Somebody started it by hand without its queues: it answers, and counts too little.",
+            "Give it all queues of the plan: {counters}.",
+            Fact.TOLD_QUEUES,
+        ),
+        Cause(
             "celery-exporter was installed with a Celery or redis-py that it does not support.",
             "Its log has the error. Install it into an environment of its own.",
             Fact.EXPORTER,
@@ -85,8 +91,9 @@ TELEMETRY_DOWN = Entry(
             "Read the last lines of the logs. Roll back, or set the variable.",
         ),
         Cause(
-            f"Workers answer, but Prometheus cannot reach their ports. {_TARGETS}.",
-            "Correct the targets or the firewall.",
+            "Workers answer, but Prometheus cannot reach their ports.",
+            "Correct the targets or the firewall. Each worker has one spare port, which need not answer. "
+            f"{_TARGETS}.",
         ),
     ),
     fixes=(Deed.LOGS, Deed.START),

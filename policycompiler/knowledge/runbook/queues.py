@@ -27,15 +27,23 @@ _GONE = (
     Cause("They cannot reach the broker, and others can.", "Check the network of their host."),
 )
 
+_CANCELED = Cause(
+    "`cancel_consumer` was sent: the worker answers without the queue, and its log has `Canceling queue`.",
+    "Restart it. Do not send `add_consumer` without `--destination`: all workers would consume the queue.",
+    Fact.CONTROL,
+)
+
 NO_CONSUMER = Entry(
     means="No worker process consumes the queue. Its messages wait, and nothing starts.",
     limit="fewer than 1 worker process",
     looks=(Deed.STATUS, Deed.CONSUMED, Deed.PROCESSES),
     causes=(
         *_GONE,
+        _CANCELED,
         Cause(
             "A worker runs, but its list of queues lacks this one.",
-            "Compare its `--queues` with the plan, deploy the compiled files, and restart it.",
+            "Compare its `--queues` with the plan, deploy the compiled files, and restart it. "
+            "A start does nothing to a worker that runs.",
         ),
         Cause(
             "A solo worker runs a long task, and does not answer meanwhile.",
@@ -43,7 +51,7 @@ NO_CONSUMER = Entry(
             Fact.SOLO,
         ),
     ),
-    fixes=(Deed.LOGS, Deed.START),
+    fixes=(Deed.LOGS, Deed.START, Deed.RESTART),
     never=(_PURGE, _OTHER_QUEUE),
     resolves="One worker process consumes the queue and has been seen by the source.",
 )
@@ -60,11 +68,7 @@ STALLED = Entry(
             "A worker no longer consumes after the broker came back, although it answers.",
             "Restart it.",
         ),
-        Cause(
-            "`cancel_consumer` was sent: the worker does not list the queue.",
-            "Restart the worker, or send `add_consumer`.",
-            Fact.CONTROL,
-        ),
+        _CANCELED,
         Cause(
             "Messages with a countdown fill the prefetched slots.",
             "Look for them in the list of countdowns. Send them to a queue of their own.",
@@ -121,18 +125,25 @@ METRIC_MISSING = Entry(
     looks=(Deed.STATUS,),
     causes=(
         Cause(
-            "celery-exporter was started without this queue in `-Q`.",
-            "Start it with all queues of the plan.",
-            Fact.EVENTS,
+            "The source was started without this queue in its option.",
+            "Start it with all queues of the plan: {counters}.",
+            Fact.TOLD_QUEUES,
         ),
         Cause(
-            "The queue does not exist in the broker.", "Start a worker of the queue: it declares the queue."
+            "The queue does not exist in the broker.",
+            "Start a worker of the queue: it declares the queue.",
+            Fact.DECLARED,
         ),
         Cause(
-            "The name of the queue changed in the workload.", "Deploy exporter, workers and rules together."
+            "The source looks at another server, database or virtual host than the workers.",
+            "Compare its URL with that of the workers.",
+        ),
+        Cause(
+            "The name of the queue changed in the workload.",
+            "Deploy workers, rules and the source of metrics together.",
         ),
     ),
-    fixes=(Deed.DIFFERENCES, Deed.START),
+    fixes=(Deed.EXPORTER_STATE, Deed.EXPORTER_RESTART, Deed.DIFFERENCES, Deed.START),
     never=(Never("Do not read the missing metric as an empty queue."),),
     resolves="A source shows the length of the queue.",
 )
@@ -164,11 +175,11 @@ UNACKED = Entry(
 DEAD_LETTERS = Entry(
     means="Tasks failed for good, and their messages are kept. Nothing runs them again.",
     limit="more messages than {window} ago",
-    looks=(Deed.LETTERS, Deed.LOGS),
+    looks=(Deed.LETTERS, Deed.SHOW, Deed.FAILURES),
     causes=(
         Cause(
             "The code fails for certain arguments.",
-            "Read the exceptions, fix and deploy the code. Then replay.",
+            "Other runs of the task succeed. Read the exceptions, fix and deploy the code. Then replay.",
         ),
         Cause("Another system was down for longer than all retries.", "Wait until it is back. Then replay."),
         Cause(
@@ -184,7 +195,7 @@ DEAD_LETTERS = Entry(
             "Deploy the workers, then replay.",
         ),
     ),
-    fixes=(Deed.REPLAY,),
+    fixes=(Deed.REPLAY, Deed.DROP),
     never=(
         Never("Do not replay before the cause is fixed: the letters come back."),
         Never("Do not replay tasks that may not run twice without a check of what they did."),

@@ -21,14 +21,17 @@ _NO_RETRY_STORM = Never(
 FAILURE_RATE = Entry(
     means="Too large a share of the runs of the queue fails for good. Runs that are retried do not count.",
     limit="more than {share} of at least {minimum} runs fail within {window}",
-    looks=(Deed.LOGS, Deed.STATUS),
+    looks=(Deed.FAILURES, Deed.LETTERS, Deed.SHOW, Deed.STATUS),
     causes=(
         _RELEASE,
         _DEPENDENCY,
         Cause("Runs are killed at their time limit.", "See CeleryTaskKilled."),
         Cause("A publisher sends wrong arguments.", "Fix the publisher: the workers cannot."),
     ),
-    fixes=(Deed.RESTART,),
+    fixes=(
+        "# a restart alone heals nothing: first deploy the repaired code, or the release before",
+        Deed.RESTART,
+    ),
     never=(
         Never("Do not stop the workers only to stop the failures: the healthy tasks would be late."),
         Never("Do not replay dead letters before the cause is fixed.", Fact.LETTERS),
@@ -48,7 +51,7 @@ ERROR_BUDGET = replace(
 NEW_FAILURE = Entry(
     means="A run of a critical task failed for good. The workload says that each failure matters.",
     limit="one failure within {window}",
-    looks=(Deed.LOGS,),
+    looks=(Deed.FAILURES, Deed.LETTERS),
     causes=(
         _DEPENDENCY,
         _RELEASE,
@@ -57,7 +60,7 @@ NEW_FAILURE = Entry(
         ),
         Cause("The run was killed.", "See CeleryTaskKilled."),
     ),
-    fixes=(Deed.LETTERS, Deed.REPLAY),
+    fixes=(Deed.SHOW, Deed.REPLAY),
     never=(
         Never("Do not run the task again before you know how far it came, unless it may run twice."),
         Never("Do not wait for a retry: there is none left."),

@@ -6,7 +6,13 @@ from dataclasses import replace
 
 from policycompiler.knowledge.runbook.entry import Cause, Deed, Entry, Fact, Never
 
-_REDIS = (Deed.BROKER, "redis-cli info memory", "redis-cli info keyspace", "redis-cli --memkeys", Deed.STATUS)
+_REDIS = (
+    Deed.BROKER,
+    "redis-cli -u {url} info memory",
+    "redis-cli -u {url} info keyspace",
+    "redis-cli -u {url} --memkeys",
+    Deed.STATUS,
+)
 _RABBITMQ = (
     Deed.BROKER,
     "rabbitmq-diagnostics alarms",
@@ -24,17 +30,30 @@ _FILLED = (
     Cause("Results fill the memory: keys `celery-task-meta-*`.", "Shorten `result_expires`.", Fact.RESULTS),
     Cause("Messages are larger than planned.", "Send references instead of data."),
 )
+_LOWERED = (
+    Cause(
+        "The limit is too low: queues are short and keys are small, or `maxmemory` is less than {memory}.",
+        "Somebody lowered it, or it came from an old file. Set it to {memory}, also in the file of Redis.",
+        Fact.MEMORY_LIMIT,
+    ),
+    Cause(
+        "The limit is too low: queues are short and keys are small.",
+        "Somebody lowered it, or it came from an old file. Raise it, also in the file of Redis.",
+        Fact.NO_MEMORY_LIMIT,
+    ),
+)
 
 REDIS_MEMORY = Entry(
     means="Redis is near its memory limit. At the limit, publishers get an error and no task is sent.",
     limit="more than {share} of its memory limit",
     looks=_REDIS,
-    causes=_FILLED,
+    causes=(*_FILLED, *_LOWERED),
     fixes=(
+        "redis-cli -u {url} config get maxmemory",
+        "# on the host of Redis: only if it has that much free memory, and as much again for a save",
         "free --human",
-        "redis-cli config get maxmemory",
-        "# only if the host has that much free memory, and as much again for a save",
-        "redis-cli config set maxmemory BYTES",
+        "redis-cli -u {url} config set maxmemory {memory}",
+        "redis-cli -u {url} config rewrite",
     ),
     never=(_KEYS, Never("Do not set an eviction policy: Redis would delete whole queues.")),
     resolves="Redis uses a smaller share of its limit.",
@@ -42,33 +61,48 @@ REDIS_MEMORY = Entry(
 REDIS_UNLIMITED = Entry(
     means="Redis has no memory limit. The alert on its memory cannot fire, and the kernel may kill Redis.",
     limit="no limit",
-    looks=("redis-cli config get maxmemory",),
-    causes=(Cause("`maxmemory` was never set.", "Set the number of `redis/redis.conf` in this folder."),),
-    fixes=("redis-cli config set maxmemory BYTES", "redis-cli config rewrite"),
+    looks=("redis-cli -u {url} config get maxmemory",),
+    causes=(
+        Cause("`maxmemory` was never set.", "Set {memory}, as `redis/redis.conf` does.", Fact.MEMORY_LIMIT),
+        Cause(
+            "`maxmemory` was never set.",
+            "Set less than half of the host's memory: a save may need as much again. "
+            "The plan has a number only if each task declares `rate` and `payload`.",
+            Fact.NO_MEMORY_LIMIT,
+        ),
+        Cause(
+            "It was set by a command, and Redis was restarted.", "Set it again, then run `config rewrite`."
+        ),
+    ),
+    fixes=("redis-cli -u {url} config set maxmemory {memory}", "redis-cli -u {url} config rewrite"),
     never=(Never("Do not set a limit below the present use: publishers would get errors at once."),),
     resolves="Redis has a limit.",
 )
 REDIS_EVICTING = Entry(
     means="Redis deletes keys because its memory is full. Queues and bindings of Celery are such keys.",
     limit="one deleted key within {window}",
-    looks=("redis-cli config get maxmemory-policy", "redis-cli info stats", *_REDIS),
+    looks=("redis-cli -u {url} config get maxmemory-policy", "redis-cli -u {url} info stats", *_REDIS),
     causes=(
         Cause("`maxmemory-policy` is not `noeviction`.", "Set it now, before you look for the cause."),
         *_FILLED,
     ),
-    fixes=("redis-cli config set maxmemory-policy noeviction", "redis-cli config rewrite", Deed.STATUS),
+    fixes=(
+        "redis-cli -u {url} config set maxmemory-policy noeviction",
+        "redis-cli -u {url} config rewrite",
+        Deed.STATUS,
+    ),
     never=(_KEYS, Never("Do not restart Redis before its policy is set: it would delete again.")),
     resolves="No key was deleted within the window. Deleted messages are lost: compare them with your data.",
 )
 REDIS_POLICY = Entry(
     means="With full memory, Redis will delete keys, and queues are keys.",
     limit="`maxmemory-policy` is not `noeviction`",
-    looks=("redis-cli config get maxmemory-policy",),
+    looks=("redis-cli -u {url} config get maxmemory-policy",),
     causes=(
         Cause("The server was set up as a cache.", "Change its policy, or use a server of its own."),
         Cause("It was restarted with an old configuration file.", "Write the setting into that file."),
     ),
-    fixes=("redis-cli config set maxmemory-policy noeviction", "redis-cli config rewrite"),
+    fixes=("redis-cli -u {url} config set maxmemory-policy noeviction", "redis-cli -u {url} config rewrite"),
     never=(
         Never("Do not use `volatile-lru` as a compromise: results have a time to live, and would disappear."),
     ),

@@ -3,48 +3,8 @@
 from __future__ import annotations
 
 from policycompiler.knowledge.runbook.entry import Deed, Fact, Reason, Symptom
+from policycompiler.knowledge.runbook.unsent import NEVER_RUNS, PUBLISHER, SCHEDULE
 
-NEVER_RUNS = Symptom(
-    "A task never runs",
-    (Deed.STATUS, Deed.CONSUMED, Deed.SCHEDULED),
-    (
-        Reason(
-            "No worker consumes its queue",
-            "a queue without workers in `status`",
-            "See CeleryQueueNoConsumer.",
-        ),
-        Reason(
-            "It was sent to another queue: a `queue` in the call or the decorator wins over the routes",
-            "messages in a queue that is not in the plan",
-            "Remove that `queue`, or declare the queue in the workload.",
-        ),
-        Reason(
-            "The publisher uses another broker, database or key prefix",
-            "no message anywhere after a send",
-            "Give the publisher the same variables and the compiled `celeryconfig.py`.",
-        ),
-        Reason(
-            "The worker does not know the task, and discards it",
-            "`Received unregistered task` in the log",
-            "See CeleryTaskUnregistered.",
-        ),
-        Reason(
-            "It expired or was revoked before its start",
-            "`Discarding revoked task` in the log",
-            "Fix the backlog, or send with a longer `expires`.",
-        ),
-        Reason(
-            "It has a countdown or an ETA", "it is in the list of countdowns", "Wait, or send it without one."
-        ),
-        Reason("Beat does not run", "old last runs in `status`", "See CeleryBeatDown.", Fact.BEAT),
-        Reason(
-            "A killed worker held it",
-            "it was prefetched, and its worker is gone",
-            "Wait {visibility}: then another worker gets it.",
-            Fact.REDELIVERY,
-        ),
-    ),
-)
 RUNS_TWICE = Symptom(
     "A task runs twice",
     (Deed.RUNS, Deed.DIFFERENCES),
@@ -113,9 +73,14 @@ PENDING = Symptom(
             Fact.RESULTS,
         ),
         Reason(
-            "Its process was killed, and the message goes back to the queue",
+            "Its child process was killed, and the message goes back to the queue",
             "`WorkerLostError` or signal 9 in the log",
             'See "A worker is out of memory".',
+        ),
+        Reason(
+            "The whole worker or its host was killed: nobody stored a result",
+            "the log has `received` for the id, then the start of a new process",
+            "With late acknowledgment, it runs again. Without, it is lost: send it again.",
         ),
     ),
 )
@@ -177,7 +142,10 @@ LATE = Symptom(
             "Messages with a higher priority pass it", "younger tasks start first", "Use a queue of its own."
         ),
         Reason(
-            "The schedule was sent late", "the last send in `status`", "See CeleryScheduleMissed.", Fact.BEAT
+            "The schedule was sent late",
+            "`Sending due task` in the log of beat",
+            'See "A schedule did not run".',
+            Fact.BEAT,
         ),
     ),
 )
@@ -219,6 +187,43 @@ LIMIT = Symptom(
         ),
     ),
 )
-
-SYMPTOMS = (NEVER_RUNS, RUNS_TWICE, PENDING, MEMORY, LATE, LIMIT)
+FAILS = Symptom(
+    "A task fails",
+    (Deed.FAILURES, Deed.LETTERS, Deed.SHOW),
+    (
+        Reason(
+            "The code or another system fails",
+            "`raised unexpected` with the exception",
+            "See CeleryTaskFailureRate.",
+        ),
+        Reason(
+            "It reached its time limit",
+            "`SoftTimeLimitExceeded` or `Hard time limit`",
+            "See CeleryTaskKilled.",
+        ),
+        Reason("Its process was killed", "`WorkerLostError`", 'See "A worker is out of memory".'),
+        Reason(
+            "All retries are used up",
+            "`MaxRetriesExceededError`, or the exception of the last retry",
+            "Fix what the exception names. Then send it again.",
+        ),
+        Reason(
+            "Its arguments do not fit the function",
+            "`TypeError` with the name of the function",
+            "Publisher and worker run different releases: deploy both.",
+        ),
+        Reason(
+            "The worker refuses the format of the message",
+            "`ContentDisallowed`",
+            "Give publisher and worker the same compiled `celeryconfig.py`.",
+        ),
+        Reason(
+            "Its message is kept as a dead letter",
+            "it is in the list",
+            "See CeleryDeadLetterGrowth.",
+            Fact.LETTERS,
+        ),
+    ),
+)
+SYMPTOMS = (PUBLISHER, NEVER_RUNS, FAILS, RUNS_TWICE, LATE, SCHEDULE, PENDING, MEMORY, LIMIT)
 """The triage table, in this order."""

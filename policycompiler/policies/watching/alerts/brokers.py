@@ -70,7 +70,7 @@ def _memory(plan: Plan, prefix: str, tuned: Parameters, *, alarmed: bool) -> Ite
         description = (
             f"{label} uses more than {100 * getattr(tuned, key):.3g}% of its memory limit. At the limit it "
             "takes no more messages. First: policycompiler status shows the longest queues. "
-            "If they are short, something else fills the broker. "
+            "If they are short, something else fills the broker, or its limit was lowered. "
             "Do not delete queues: start more workers, or stop the publisher."
         )
         summary = f"{_service(plan)}: the memory of the broker is nearly full"

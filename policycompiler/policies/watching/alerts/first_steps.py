@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from policycompiler.knowledge.brokers import broker
 from policycompiler.plan import APP, Plan, Scope
 
 _MOST_NAMED = 3
@@ -55,11 +54,13 @@ def start_beat(plan: Plan) -> str:
     return f"First: systemctl start {unit} on the host of beat, then journalctl --unit={unit} --lines=100."
 
 
-def ask_broker(transport: str) -> str:
-    """How to see whether the broker runs."""
-    metrics = broker(transport).metrics
-    assert metrics is not None, transport
-    return f"First: {metrics.ping} on the broker's host."
+def ask_broker(plan: Plan) -> str:
+    """How to see whether the broker answers: by its URL, or on its host."""
+    metrics = plan.broker.metrics
+    assert metrics is not None, plan.broker.label
+    if "{url}" not in metrics.ping:
+        return f"First: {metrics.ping} on the broker's host."
+    return f"First: {metrics.ping.format(url='URL')}, with the URL that the workers have."
 
 
 def _in_containers(plan: Plan) -> bool:

@@ -155,8 +155,8 @@ def not_sent(plan: Plan, each: Watched, tuned: Parameters) -> Iterator[Found]:
     }
     description = (
         f"Beat has not sent schedule {each.scope.name} for {span(choices['window_seconds'])}. "
-        "It was removed or disabled, or its times changed. First: policycompiler status shows the schedules "
-        "that beat knows. If it is missing, deploy the plan that has it, and restart beat."
+        "It was removed or disabled, or its times changed. First: the log of beat has `Sending due task` and "
+        "the name for each send. If it has only others, deploy the plan that has this one, and restart beat."
     )
     summary = f"Schedule {each.scope.name} was not sent"
     about = About(closely=(each.scope, each.task))

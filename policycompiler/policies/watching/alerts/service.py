@@ -100,10 +100,8 @@ def broker_down(plan: Plan, tuned: Parameters) -> Iterator[Found]:
             "BROKER_PATIENCE_SECONDS", BROKER_PATIENCE_SECONDS, "a single failed scrape is not an outage"
         ),
     }
-    transport = plan.text(APP, "broker_transport")
     description = (
-        f"{plan.broker.label} is unreachable. Without the broker no task is sent or run. "
-        f"{ask_broker(transport)}"
+        f"{plan.broker.label} is unreachable. Without the broker no task is sent or run. {ask_broker(plan)}"
     )
     summary = f"{plan.text(APP, 'service')}: the broker is down"
     yield from decide(
