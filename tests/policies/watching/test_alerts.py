@@ -557,6 +557,18 @@ def test_a_policy_file_sets_selectors_numbers_and_severities(tmp_path):
     assert 'celery_queue_length{job=\\"exporters\\", cluster=\\"eu\\", queue_name=\\"q\\"}' in rules
 
 
+def test_a_description_never_rounds_a_share_up_to_all(tmp_path):
+    (tmp_path / "workload.yaml").write_text(workload("tasks: {shop.a: {queue: q}}"))
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\nparameters: {alerts: {failed_share: 0.9999, success_objective: 0.99999}}\n"
+    )
+    plan = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml").plan
+    texts = [plan.text(each, "description") for each in plan.scopes("alert")]
+    assert not any("100%" in text for text in texts)
+    assert any("More than 99.99% of the runs" in text for text in texts)
+    assert any("is 99.999% of runs without a failure" in text for text in texts)
+
+
 def test_targets_of_the_scrape_jobs_are_told_from_those_of_other_services(tmp_path):
     (tmp_path / "workload.yaml").write_text(workload("tasks: {shop.a: {queue: q}}"))
     (tmp_path / "policy.yaml").write_text(
@@ -590,6 +602,15 @@ def test_a_shorter_minute_shortens_all_times(tmp_path):
         "severities: {CeleryQueueBackLog: info}",
         "exporter_matchers: {1a: x}",
         "severities: {CeleryBeatDown: 'A b'}",
+        "telemetry_matchers: {service: other}",
+        "exporter_matchers: {__name__: up}",
+        "exporter_matchers: {queue_name: q}",
+        "broker_matchers: {key: q}",
+        "flower_matchers: {type: x}",
+        "failed_share: 0.00001",
+        "success_objective: 0.999999",
+        "memory_share: 0.96",
+        "patience: 1h",
     ],
 )
 def test_a_parameter_that_no_rule_could_have_is_refused(parameters, tmp_path):
