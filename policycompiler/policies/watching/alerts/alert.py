@@ -244,7 +244,8 @@ def _told(plan: Plan, tuned: Parameters, alert: str, chosen: Sequence[str]) -> d
     matchers, origins = dict[str, Value](), list[Origin]()
     for source in dict.fromkeys(chosen):
         key = SOURCES[source].matchers
-        labels: Value = dict(getattr(tuned, key))
+        # A plan file sorts them, and rules that are made from it must have the same order.
+        labels: Value = dict(sorted(getattr(tuned, key).items()))
         if labels:
             matchers[source] = labels
             origins.append(Parameter(("parameters", NAME, key), labels))
