@@ -183,6 +183,8 @@ def test_a_mistake_is_found(build, old, new, finder):
             "absolute path",
         ),
         ("\n      a: {webhook: {url: 'https://user:pass@example.com'}}", " {}", "a", "credentials"),
+        ("\n      a: {webhook: {url: 'http:///hook'}}", " {}", "a", "and a host"),
+        ("\n      a: {webhook: {url: 'http://a/%zz'}}", " {}", "a", "and a host"),
         ("\n      a: {webhook: {}}", " {}", "a", "either `url` or `url_file`"),
         ("\n      a: {}", " {}", "a", "at least one of"),
         (RECEIVERS, " {storefront: {critical: pagr}}", "mail", "no receiver `pagr`"),
@@ -196,6 +198,18 @@ def test_a_secret_or_a_wrong_name_is_refused(receivers, teams, default, message,
     words = [f"{each.message} {each.help}" for each in found.diagnostics]
     assert any(message in each for each in words), words
     assert not any("0123456789abcdef" in each for each in words if "absolute path" not in message)
+
+
+def test_amtool_accepts_times_of_less_than_a_second(tmp_path):
+    times = '"mail"\n    group_wait: 1ms\n    group_interval: 300ms\n    repeat_interval: 1500ms'
+    made = told(tmp_path, default=times)
+    assert not made.failed, made.diagnostics
+    text = next(file.text for file in made.files if file.path == PATHS[1])
+    assert 'group_wait: "1s"' in text
+    assert 'repeat_interval: "2s"' in text
+    (tmp_path / "alertmanager.yaml").write_text(text, "utf-8")
+    command = [needs("amtool"), "check-config", tmp_path / "alertmanager.yaml"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 def test_a_team_that_nobody_tells_and_a_receiver_without_a_team_are_found(tmp_path):
