@@ -569,6 +569,40 @@ def test_a_description_never_rounds_a_share_up_to_all(tmp_path):
     assert any("is 99.999% of runs without a failure" in text for text in texts)
 
 
+PATTERNS = """
+tasks:
+  "*": {queue: q, runtime: 1s, critical: true}
+  shop.*: {queue: z, runtime: 1m}
+  shop.a.*: {queue: z, runtime: 1s}
+  shop.b: {queue: z, runtime: 1m}
+"""
+
+
+@pytest.mark.parametrize("source", ["telemetry", "flower"])
+def test_a_pattern_does_not_count_runs_of_tasks_that_have_their_own_entries(source, tmp_path):
+    (tmp_path / "workload.yaml").write_text(workload(PATTERNS))
+    (tmp_path / "policy.yaml").write_text(
+        f"version: 1\nparameters: {{metric-sources: {{sources: [{source}]}}}}\n"
+    )
+    plan = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml").plan
+    hidden = {
+        (
+            plan.text(scope, "alert"),
+            plan.text(scope, "queue"),
+            *sorted(plan.texts(scope, "tasks")),
+        ): plan.texts(scope, "other_tasks")
+        for scope in plan.scopes("alert")
+        if plan.find(scope, "other_tasks") and plan.find(scope, "tasks")
+    }
+    high, mine = "CeleryTaskRuntimeHigh", ["shop.*", "shop.a.*", "shop.b"]
+    if source == "telemetry":
+        assert hidden == {(high, "q", "*"): mine, (high, "z", "shop.*", "shop.b"): ["shop.a.*"]}
+    else:
+        assert hidden[("CeleryTaskFailureRate", "q", "*")] == mine
+        assert not any(queue == "z" for alert, queue, *_ in hidden if alert == "CeleryTaskFailureRate")
+    assert plan.texts(Scope("alert", "CeleryTaskNewFailure:*"), "other_tasks") == mine
+
+
 def test_targets_of_the_scrape_jobs_are_told_from_those_of_other_services(tmp_path):
     (tmp_path / "workload.yaml").write_text(workload("tasks: {shop.a: {queue: q}}"))
     (tmp_path / "policy.yaml").write_text(

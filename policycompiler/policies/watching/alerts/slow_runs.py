@@ -18,6 +18,7 @@ from policycompiler.policies.watching.alerts.alert import (
     Unseen,
     constant,
     decide,
+    others,
     patience,
     sources,
     tuned_choice,
@@ -72,6 +73,7 @@ def _alert(plan: Plan, queue: Queue, bound: float, tasks: list[Scope], tuned: Pa
         ),
         "bound_seconds": Choice(bound, "the first bound not below the declared 99th percentile", origins),
         "tasks": Choice(names, "these tasks declare a run time with this bound", origins),
+        **others(plan, [task.name for task in tasks], origins),
     }
     name = queue.scope.name
     description = (
