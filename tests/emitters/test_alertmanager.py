@@ -9,6 +9,7 @@ import pytest
 import yaml
 from places import ROOT
 from tools import needs
+from workloads import workload
 
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.output import manifest_file, write
@@ -198,6 +199,20 @@ def test_a_secret_or_a_wrong_name_is_refused(receivers, teams, default, message,
     words = [f"{each.message} {each.help}" for each in found.diagnostics]
     assert any(message in each for each in words), words
     assert not any("0123456789abcdef" in each for each in words if "absolute path" not in message)
+
+
+def test_the_team_of_a_schedule_is_found_where_it_is_written(tmp_path):
+    source = tmp_path / "workload.yaml"
+    source.write_text(
+        workload("tasks: {shop.a: {}}\nschedules: {s: {task: shop.a, every: 1h, owner: nights}}"), "utf-8"
+    )
+    policy = tmp_path / "policy.yaml"
+    receivers = "{receivers: {a: {pagerduty: {routing_key_file: /k}}}, default: a}"
+    policy.write_text(f"version: 1\nparameters: {{notifications: {receivers}}}\n", "utf-8")
+    found = compile_workload([source], policy=policy, targets=()).diagnostics
+    assert [(each.name, each.path) for each in found if each.code == "PC975"] == [
+        ("team-without-receiver", ("schedules", "s", "owner"))
+    ]
 
 
 def test_amtool_accepts_times_of_less_than_a_second(tmp_path):

@@ -128,6 +128,12 @@ def _decision(key: str, parameter: str, value: Value, because: str) -> Decision:
 
 def _owner(spec: Workload, team: str) -> SpecPath:
     """Where the workload names a team first."""
-    tasks = (name for name, task in spec.tasks.items() if task.owner == team)
-    named = next(tasks, None)
-    return ("owner",) if spec.owner == team or named is None else ("tasks", named, "owner")
+    if spec.owner == team:
+        return ("owner",)
+    places = (
+        (section, name, "owner")
+        for section, entries in (("tasks", spec.tasks), ("schedules", spec.schedules))
+        for name, entry in entries.items()
+        if entry.owner == team
+    )
+    return next(places, ("owner",))
