@@ -89,7 +89,8 @@ class Parameters(PolicyParameters):
         60, description="a queue with a latency target up to this pages a person when its tasks do not run"
     )
     patience: PositiveDuration = Field(
-        300, description="how long a problem must last before its alert fires; a restart is over by then"
+        300,
+        description="how long a problem must last before its alert fires: a restart or more, up to 30m",
     )
     backlog_floor: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         10, description="a queue with fewer messages has no backlog"
