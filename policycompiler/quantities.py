@@ -34,6 +34,11 @@ def number(value: float) -> str:
     return str(int(value)) if value == int(value) else str(value)
 
 
+def share(value: float) -> str:
+    """A share for people: `5%`, `99.95%`; never rounded up to the whole."""
+    return f"{100 * value:.10g}%"
+
+
 def size(count: int) -> str:
     """Bytes for people: `1.5 GiB`."""
     for unit, least in _SIZES:

@@ -84,7 +84,7 @@ def configuration(plan: Plan) -> dict[str, object]:
     default = plan.text(APP, "notification_default")
     receivers = _mapping(plan, "notification_receivers")
     times = {
-        key: duration(int(plan.number(APP, f"notification_{key}_seconds")))
+        key: duration(plan.number(APP, f"notification_{key}_seconds"))
         for key in ("group_wait", "group_interval", "repeat_interval")
     }
     of_service = {

@@ -10,6 +10,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from policycompiler.knowledge.metric_sources import SOURCES
+
 
 class Signal(StrEnum):
     """Something that a rule compares. The value says it in a sentence."""
@@ -152,3 +154,11 @@ SIGNALS: Mapping[str, Mapping[Signal, Metric]] = MappingProxyType(
 def source_of(signal: Signal, sources: Sequence[str]) -> str | None:
     """The first of these sources that has a signal."""
     return next((source for source in sources if signal in SIGNALS[source]), None)
+
+
+def selected_labels(source: str) -> frozenset[str]:
+    """The labels of a source whose values a rule selects: names, outcomes, buckets, and the service."""
+    metrics = SIGNALS[source].values()
+    names = {label for each in metrics for label in (each.queue, each.task, *each.labels) if label}
+    buckets = {"le"} if any(each.buckets != () for each in metrics) else set()
+    return frozenset(names | buckets | ({"service"} if SOURCES[source].in_workers else set()))

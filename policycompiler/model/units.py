@@ -274,8 +274,9 @@ def _check_date(value: object) -> object:
 _DATE_SCHEMA: JsonDict = {"pattern": r"^\d{4}-\d{2}-\d{2}$", "examples": ["2027-03-31"]}
 Date = Annotated[str, BeforeValidator(_check_date), Field(json_schema_extra=_DATE_SCHEMA)]
 WebAddress = _matching(
-    r"https?://[^\s\"'<>\\^`{|}@]{1,500}",
-    "a web address starts with http:// or https:// and contains no credentials",
+    r"https?://(\[[0-9A-Fa-f:.]{2,45}\]|[^\s\"'<>\\^`{|}@/?#:\[\]%]{1,253})(:[0-9]{1,5})?"
+    r"([/?#]([^\s\"'<>\\^`{|}@%]|%[0-9A-Fa-f]{2}){0,500})?",
+    "a web address starts with http:// or https:// and a host, and contains no credentials",
     ["https://wiki.example.com/runbooks/mail"],
 )
 Namespace = _matching(
@@ -300,8 +301,9 @@ AlertSeverity = _matching(
     ["critical", "warning"],
 )
 HostAndPort = _matching(
-    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?:[0-9]{1,5}",
-    "write a host and a port, such as `exporter:9808`",
+    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?"
+    r":([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])",
+    "write a host and a port from 1 to 65535, such as `exporter:9808`",
     ["exporter:9808"],
 )
 Label = _matching(

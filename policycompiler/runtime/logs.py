@@ -16,7 +16,7 @@ from typing import Any
 
 from celery import signals
 from celery._state import get_current_task
-from celery.utils.log import ColorFormatter
+from celery.utils.log import ColorFormatter, get_multiprocessing_logger
 
 _BODIES = ("The full contents of the message", " [type:", "\nbody: ")
 """Where Celery's messages about unreadable messages begin to quote them."""
@@ -40,9 +40,12 @@ def _name_worker(sender: Any = None, **_: Any) -> None:
 
 
 def _format(logger: Logger, **_: Any) -> None:
-    for handler in logger.handlers:
-        if isinstance(handler.formatter, ColorFormatter):
-            handler.setFormatter(JsonLines())
+    # Celery tells nobody about the logger of pools, which reports killed processes.
+    pools = get_multiprocessing_logger()
+    for each in (logger, *([] if pools is None else [pools])):
+        for handler in each.handlers:
+            if isinstance(handler.formatter, ColorFormatter):
+                handler.setFormatter(JsonLines())
 
 
 class JsonLines(Formatter):

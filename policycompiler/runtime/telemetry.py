@@ -118,6 +118,26 @@ def _start(app: Any, worker: str) -> None:
     _state["metrics"] = _quietly(_Metrics, client, app, worker)
 
 
+def _in_memory(kind: Any) -> Any:
+    """A kind of metric with values in this process alone.
+
+    With `PROMETHEUS_MULTIPROC_DIR`, prometheus_client keeps values in files, which the
+    application's own endpoint shows, and which each process of a pool begins at 0.
+    """
+    values: Any = import_module("prometheus_client.values")
+
+    class InMemory(kind):  # type: ignore[misc]
+        def _metric_init(self) -> None:
+            chosen = values.ValueClass
+            try:
+                values.ValueClass = values.MutexValue
+                super()._metric_init()
+            finally:
+                values.ValueClass = chosen
+
+    return InMemory
+
+
 class _Metrics:
     """The metrics of this process, in a registry of their own."""
 
@@ -158,7 +178,8 @@ class _Metrics:
         options = {} if buckets is None else {"buckets": buckets}
         names = ("service", *labels)
         full = f"policycompiler_{name}"
-        return kind(full, says, names, registry=self.registry, **options)
+        own = _in_memory(kind)
+        return own(full, says, names, registry=self.registry, **options)
 
     def _gauge(self, name: str, says: str, *labels: str) -> Any:
         return self._made(self.client.Gauge, name, says, labels)

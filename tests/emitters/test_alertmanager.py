@@ -9,6 +9,7 @@ import pytest
 import yaml
 from places import ROOT
 from tools import needs
+from workloads import workload
 
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.output import manifest_file, write
@@ -183,6 +184,8 @@ def test_a_mistake_is_found(build, old, new, finder):
             "absolute path",
         ),
         ("\n      a: {webhook: {url: 'https://user:pass@example.com'}}", " {}", "a", "credentials"),
+        ("\n      a: {webhook: {url: 'http:///hook'}}", " {}", "a", "and a host"),
+        ("\n      a: {webhook: {url: 'http://a/%zz'}}", " {}", "a", "and a host"),
         ("\n      a: {webhook: {}}", " {}", "a", "either `url` or `url_file`"),
         ("\n      a: {}", " {}", "a", "at least one of"),
         (RECEIVERS, " {storefront: {critical: pagr}}", "mail", "no receiver `pagr`"),
@@ -196,6 +199,32 @@ def test_a_secret_or_a_wrong_name_is_refused(receivers, teams, default, message,
     words = [f"{each.message} {each.help}" for each in found.diagnostics]
     assert any(message in each for each in words), words
     assert not any("0123456789abcdef" in each for each in words if "absolute path" not in message)
+
+
+def test_the_team_of_a_schedule_is_found_where_it_is_written(tmp_path):
+    source = tmp_path / "workload.yaml"
+    source.write_text(
+        workload("tasks: {shop.a: {}}\nschedules: {s: {task: shop.a, every: 1h, owner: nights}}"), "utf-8"
+    )
+    policy = tmp_path / "policy.yaml"
+    receivers = "{receivers: {a: {pagerduty: {routing_key_file: /k}}}, default: a}"
+    policy.write_text(f"version: 1\nparameters: {{notifications: {receivers}}}\n", "utf-8")
+    found = compile_workload([source], policy=policy, targets=()).diagnostics
+    assert [(each.name, each.path) for each in found if each.code == "PC975"] == [
+        ("team-without-receiver", ("schedules", "s", "owner"))
+    ]
+
+
+def test_amtool_accepts_times_of_less_than_a_second(tmp_path):
+    times = '"mail"\n    group_wait: 1ms\n    group_interval: 300ms\n    repeat_interval: 1500ms'
+    made = told(tmp_path, default=times)
+    assert not made.failed, made.diagnostics
+    text = next(file.text for file in made.files if file.path == PATHS[1])
+    assert 'group_wait: "1s"' in text
+    assert 'repeat_interval: "2s"' in text
+    (tmp_path / "alertmanager.yaml").write_text(text, "utf-8")
+    command = [needs("amtool"), "check-config", tmp_path / "alertmanager.yaml"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 def test_a_team_that_nobody_tells_and_a_receiver_without_a_team_are_found(tmp_path):

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from places import EVERYTHING, EVERYTHING_ELSE
 from plans import changed, plan_of
+from workloads import workload
 
 from policycompiler import emitters
 from policycompiler.compiler import compile_workload
 from policycompiler.emitters.base import MODE_FILE, OutputFile
 from policycompiler.plan import Plan
+from policycompiler.plan.file import from_json, to_json
 
 NOTHING = plan_of({"app": {"service": "shop"}})
 
@@ -36,6 +39,39 @@ def use(monkeypatch: pytest.MonkeyPatch, **emits: object) -> tuple[str, ...]:
     monkeypatch.setattr(emitters, "TARGETS", tuple(emits))
     monkeypatch.setattr(emitters, "emitter", found.__getitem__)
     return tuple(emits)
+
+
+def read(path: str, text: str) -> object:
+    """What a program reads in a file."""
+    return yaml.safe_load(text) if path.endswith((".yaml", ".json")) else text
+
+
+def test_the_plan_file_gives_the_same_files_whatever_the_order_in_the_policy_file(tmp_path):
+    (tmp_path / "workload.yaml").write_text(
+        workload("owner: shop\nbroker: {transport: redis, url: '${B}'}\ntasks: {shop.a: {critical: true}}"),
+        "utf-8",
+    )
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\nparameters:\n"
+        "  metric-sources: {sources: [telemetry, redis-exporter, celery-exporter]}\n"
+        "  scraping: {addresses: {redis-exporter: ['b:2', 'a:1'], celery-exporter: ['c:1']}}\n"
+        "  alerts: {telemetry_matchers: {z: x, a: y}, broker_matchers: {zone: a, cluster: b}}\n"
+        "  notifications:\n"
+        "    receivers:\n"
+        "      z: {mail: {to: a@b, sender: a@b, smarthost: 'm:25'}, slack: {api_url_file: /u, channel: c}}\n"
+        "      a: {pagerduty: {routing_key_file: /k}}\n"
+        "    teams: {shop: {warning: z, critical: a}}\n"
+        "    default: z\n",
+        "utf-8",
+    )
+    made = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml")
+    assert not made.failed, made.diagnostics
+    targets = ("prometheus", "alertmanager", "grafana")
+    again = emitters.emit(from_json(to_json(made.plan)), targets)
+    texts = {file.path: file.text for file in made.files}
+    assert len(again) > 10
+    for file in again:
+        assert read(file.path, file.text) == read(file.path, texts[file.path]), file.path
 
 
 def test_a_bug_in_an_emitter_goes_up_and_names_it(monkeypatch):

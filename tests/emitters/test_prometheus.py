@@ -21,6 +21,18 @@ from policycompiler.plan import Plan, Value
 
 HOSTILE = "a\"b\\c$1{{ .Labels }}}}{{`é`}} #:'\u2028\x85\t\nz{"
 
+LEAST = (
+    "{failed_share: 0.0001, late_share: 0.0001, retried_share: 0.0001, memory_share: 0.0001, least_runs: 1, "
+    "memory_critical_share: 0.12345678, patience: 1ms, backlog_floor: 1, wait_objective: 0.94, "
+    "success_objective: 0.94, schedule_slack: 1ms}"
+)
+MOST = (
+    "{failed_share: 0.9999, late_share: 0.9999, retried_share: 0.9999, memory_share: 0.9998, "
+    "memory_critical_share: 0.9999, least_runs: 1000000, patience: 30m, backlog_floor: 10000000, "
+    "wait_objective: 0.99999, success_objective: 0.99999, schedule_slack: 30d}"
+)
+"""Parameters of alerts at their limits."""
+
 QUEUE_ALERTS: Mapping[str, Mapping[str, Value]] = {
     "CeleryQueueNoConsumer": {"severity": "critical", "for_seconds": 360},
     "CeleryQueueBacklog": {"severity": "warning", "for_seconds": 300, "threshold": 60},
@@ -368,6 +380,20 @@ def test_matchers_tell_the_series_of_this_service_from_others(transport, tmp_pat
 def test_the_rules_of_all_sources_fire_and_stay_silent(names, tmp_path):
     compiled = with_sources(tmp_path, names)
     rules, tests = written(tmp_path, compiled)
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *rules)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    tested = promtool("test", "rules", *tests)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [LEAST, MOST, "{broker_matchers: {z: 'a\"b', job: ''}, exporter_matchers: {cluster: '{{ $x }}'}}"],
+    ids=["least", "most", "odd matchers"],
+)
+def test_the_rules_fire_and_stay_silent_at_the_limits_of_their_parameters(parameters, tmp_path):
+    names = ("telemetry", "celery-exporter", "redis-exporter")
+    rules, tests = written(tmp_path, with_sources(tmp_path, names, parameters))
     checked = promtool("check", "rules", "--lint=all", "--lint-fatal", *rules)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     tested = promtool("test", "rules", *tests)

@@ -94,6 +94,16 @@ def test_addresses_of_the_policy_file_replace_the_default(tmp_path):
     assert found["shop-redis"]["static_configs"][0]["targets"] == ["127.0.0.1:9121"]
 
 
+@pytest.mark.parametrize("addresses", ["[]", '["a:0"]', '["a:65536"]', '["a"]'])
+def test_addresses_that_nobody_can_scrape_are_refused(addresses, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        f"version: 1\nparameters: {{scraping: {{addresses: {{flower: {addresses}}}}}}}\n", "utf-8"
+    )
+    found = compile_workload([SHOP], policy=policy, targets=()).diagnostics
+    assert [each.code for each in found] == ["PC104"]
+
+
 def test_addresses_of_a_source_of_another_broker_are_found(tmp_path):
     policy = tmp_path / "policy.yaml"
     policy.write_text(

@@ -301,7 +301,7 @@ REFUSED = [
         Found(
             "invalid-value",
             "1:27",
-            "a web address starts with http:// or https:// and contains no credentials",
+            "a web address starts with http:// or https:// and a host, and contains no credentials",
             "",
         ),
     ),

@@ -130,6 +130,8 @@ def test_a_placeholder_of_xargs_is_no_queue(tmp_path):
         ('eval "celery -A w worker -Q a"', {}, "`eval`"),
         ("ssh -p s3cret host 'celery -A w worker -Q a'", {}, "`ssh`"),
         ("echo 'starting the celery worker'", {}, "no command"),
+        ("exec celery worker -Q '<a>(b)' -n '&&' && x", {"queues": ["<a>(b)"], "node_name": "&&"}, ""),
+        ("celery worker -Q time", {"queues": ["time"]}, ""),
         ("make run", {}, "no command"),
         ("echo celery; sh -c", {}, "no command"),
         ("cat > x <<EOF\ncelery -A hidden worker\nEOF\ncelery worker -Q a", {"queues": ["a"]}, ""),

@@ -20,7 +20,10 @@ from policycompiler.runtime import logs
 
 POOLS = ("prefork", "threads")
 SECRET = "swordfish"
+STOPPED = "\nworker: "
+"""Celery's handler of a signal writes these words itself."""
 APP = """\
+import os
 from celery import Celery
 from celery.utils.log import get_task_logger
 app = Celery("shop", config_source="celeryconfig")
@@ -28,6 +31,9 @@ app = Celery("shop", config_source="celeryconfig")
 def say(number, password):
     get_task_logger(__name__).warning('said "%s"\\nand a {"line": %d}', "quoted", number)
     print(f"printed {number}")
+@app.task(name="shop.lost")
+def lost():
+    os._exit(3)
 @app.task(name="shop.again", bind=True)
 def again(self, password):
     if not self.request.retries:
@@ -47,8 +53,9 @@ def test_it_imports_nothing_of_ours_and_no_other_library():
 
 
 def lines(log: Path) -> list[dict]:
-    """The lines after the banner, each of which must be JSON."""
-    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    """The lines since the first one of the log, each of which must be JSON until the worker stops."""
+    text = log.read_text().partition(STOPPED)[0]
+    return [json.loads(line) for line in text[text.index("{") :].splitlines()]
 
 
 @pytest.mark.server
@@ -76,6 +83,8 @@ def test_lines_of_each_pool_are_whole_and_name_their_task(tmp_path):
                 app.send_task("shop.say", [number, SECRET], task_id=f"{pool}-{number}", queue=pool)
             app.send_task("shop.again", kwargs={"password": SECRET}, task_id=f"{pool}-again", queue=pool)
             app.send_task("nobody.knows", [SECRET], queue=pool)
+            if pool == "prefork":
+                app.send_task("shop.lost", queue=pool)
             words = ("--queues", pool, "--pool", pool, "--concurrency", "4", "--hostname", f"{pool}@host")
             log = tmp_path / f"{pool}.log"
             stack.enter_context(running([*celery, *words], log=log, folder=tmp_path, environment=environment))
@@ -88,7 +97,10 @@ def test_lines_of_each_pool_are_whole_and_name_their_task(tmp_path):
 
 def has_ended(log: Path) -> bool:
     text = log.read_text()
-    return "raised unexpected" in text and "unregistered" in text and text.count("succeeded") == 4
+    lost = log.stem != "prefork" or "exited with" in text
+    return (
+        lost and "raised unexpected: ValueError" in text and "unreg" in text and text.count("succeeded") == 4
+    )
 
 
 def check(pool: str, log: Path) -> None:
@@ -103,9 +115,11 @@ def check(pool: str, log: Path) -> None:
         assert own.items() <= line.items()
     printed = {line["message"]: line["id"] for line in found if line["message"].startswith("printed")}
     assert printed == {f"printed {number}": f"{pool}-{number}" for number in range(4)}
-    [failed] = [line for line in found if "raised unexpected" in line["message"]]
+    [failed] = [line for line in found if "raised unexpected: ValueError" in line["message"]]
     assert (failed["id"], failed["retries"], failed["task"]) == (f"{pool}-again", 1, "shop.again")
     assert failed["exception"].splitlines()[-1] == "ValueError: no"
     received = [line for line in found if line["message"].endswith("received")]
-    assert {line["task"] for line in received} == {"shop.say", "shop.again"}
+    assert {line["task"] for line in received} - {"shop.lost"} == {"shop.say", "shop.again"}
+    gone = [line["level"] for line in found if "exited with 'exitcode 3'" in line["message"]]
+    assert gone == (["ERROR"] if pool == "prefork" else [])
     assert all({"time", "level", "logger", "message", "worker"} <= line.keys() for line in found)

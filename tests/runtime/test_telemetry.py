@@ -12,6 +12,7 @@ from time import monotonic, time
 from types import SimpleNamespace
 from urllib.request import urlopen
 
+import prometheus_client
 import pytest
 from celery import Celery, signals
 from celery.exceptions import ImproperlyConfigured, Retry, WorkerLostError
@@ -192,6 +193,21 @@ def test_a_retry_and_a_publish_with_the_old_protocol_are_stamped_anew(app, monke
         assert not any(telemetry.HEADER in str(name) for name in receivers)
     finally:
         signals.before_task_publish.disconnect(dispatch_uid=f"{telemetry.HEADER}-_stamp")
+
+
+def test_the_files_with_metrics_of_the_application_have_none_of_its_own(app, monkeypatch, tmp_path):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(prometheus_client.values, "ValueClass", prometheus_client.values.MultiProcessValue())
+    monkeypatch.setattr(telemetry, "_state", {"told": telemetry.Told(**TOLD)})
+    metrics = telemetry._state["metrics"] = telemetry._Metrics(telemetry._client(), app, "mail")
+    run = telemetry._Run(request())
+    run.end("succeeded")
+    labels = {"task": "shop.small", "queue": "direct", "outcome": "succeeded"}
+    assert value(metrics, "task_outcomes_total", **labels) == 1
+    assert not list(tmp_path.iterdir())
+    theirs = prometheus_client.Counter("theirs", "Of the application.", registry=None)
+    theirs.inc()
+    assert [each.name.partition("_")[0] for each in tmp_path.iterdir()] == ["counter"]
 
 
 def test_an_error_in_it_is_logged_once_and_the_request_goes_on(app, metrics, caplog):

@@ -36,12 +36,12 @@ schedules: {{often: {{task: shop.a, every: 1m}}, weekly: {{task: shop.c, cron: "
 """
 
 
-def with_sources(folder: Path, names: tuple[str, ...]) -> Plan:
-    """A plan that the policies made, with the alerts of these sources."""
+def with_sources(folder: Path, names: tuple[str, ...], alerts: str = "{}") -> Plan:
+    """A plan that the policies made, with the alerts of these sources and with parameters of alerts."""
     transport = "rabbitmq" if "rabbitmq" in names else "redis"
     version = ', version: "3.13"' if transport == "rabbitmq" else ""
     (folder / "workload.yaml").write_text(WORKLOAD.format(transport=transport, version=version), "utf-8")
-    sources = f"{{metric-sources: {{sources: [{', '.join(names)}]}}}}"
+    sources = f"{{metric-sources: {{sources: [{', '.join(names)}]}}, alerts: {alerts}}}"
     (folder / "policy.yaml").write_text(f"version: 1\nparameters: {sources}\n", "utf-8")
     made = compile_workload([folder / "workload.yaml"], policy=folder / "policy.yaml")
     assert made.plan is not None, [each.message for each in made.diagnostics]

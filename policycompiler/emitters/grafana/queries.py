@@ -15,7 +15,7 @@ RATE = "$__rate_interval"
 _RATE_HOLE = "[1s]"
 
 
-OF_QUEUES = ("queue", "lists", "tasks")
+OF_QUEUES = ("queue", "lists", "tasks", "other_tasks")
 """The keys of alerts on queues that select their series."""
 
 

@@ -172,7 +172,8 @@ def _tests_of(alerts: Sequence[Alert], every: int) -> Iterator[dict[str, object]
 def _fired(alert: Alert, labels: Mapping[str, str], value: str) -> dict[str, object]:
     sentence, _ = KINDS[alert.name].says
     return {
-        "exp_labels": {**labels, **alert.labels},
+        # To Prometheus, a label without a value is no label.
+        "exp_labels": {name: value for name, value in {**labels, **alert.labels}.items() if value},
         "exp_annotations": {
             "summary": alert.summary,
             "description": _description(alert.description, sentence, value),

@@ -107,7 +107,10 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
             )
             help_text = f"add the team to `teams:` of the parameters of {NAME}"
             yield TEAM_WITHOUT_RECEIVER.at(_owner(spec, team), message, help=help_text)
-    routes: Value = {team: dict(tuned.teams[team]) for team in sorted(severities) if team in tuned.teams}
+    # A plan file sorts them, and routes that are made from it must have the same order.
+    routes: Value = {
+        team: dict(sorted(tuned.teams[team].items())) for team in sorted(severities) if team in tuned.teams
+    }
     of_teams = [tuned.teams[team] for team in severities if team in tuned.teams]
     names = sorted({str(tuned.default), *(name for of_team in of_teams for name in of_team.values())})
     receivers: Value = {name: tuned.receivers[name].model_dump(exclude_none=True) for name in names}
@@ -125,6 +128,12 @@ def _decision(key: str, parameter: str, value: Value, because: str) -> Decision:
 
 def _owner(spec: Workload, team: str) -> SpecPath:
     """Where the workload names a team first."""
-    tasks = (name for name, task in spec.tasks.items() if task.owner == team)
-    named = next(tasks, None)
-    return ("owner",) if spec.owner == team or named is None else ("tasks", named, "owner")
+    if spec.owner == team:
+        return ("owner",)
+    places = (
+        (section, name, "owner")
+        for section, entries in (("tasks", spec.tasks), ("schedules", spec.schedules))
+        for name, entry in entries.items()
+        if entry.owner == team
+    )
+    return next(places, ("owner",))

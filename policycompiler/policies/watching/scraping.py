@@ -33,7 +33,7 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -62,7 +62,7 @@ MOST_INTERVAL_SECONDS = 120
 class Parameters(PolicyParameters):
     """The parameters of the policy."""
 
-    addresses: dict[SourceName, list[HostAndPort]] = Field(
+    addresses: dict[SourceName, Annotated[list[HostAndPort], Field(min_length=1)]] = Field(
         default_factory=dict,
         description="addresses of each source; if a source has none, its default port on 127.0.0.1",
     )

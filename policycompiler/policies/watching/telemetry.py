@@ -43,13 +43,15 @@ Parameters:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from policycompiler.diagnostics import Diagnostic, error, warning
-from policycompiler.knowledge.metric_sources import TELEMETRY
+from policycompiler.knowledge.metric_sources import SOURCES, TELEMETRY
 from policycompiler.model import PolicyParameters, Workload
+from policycompiler.model.units import refuse
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Origin, Plan, Scope, Value
 from policycompiler.policies.policy import deployed, parameter
 
@@ -85,6 +87,16 @@ class Parameters(PolicyParameters):
     first_port: Annotated[int, Field(ge=1024, le=LAST_PORT)] = Field(
         9540, description="the port of beat; workers have the next ones"
     )
+
+    @field_validator("bind")
+    @classmethod
+    def _is_an_address(cls, bind: str) -> str:
+        try:
+            ip_address(bind)
+        except ValueError:
+            message = "write an IP address of the host, such as 10.0.0.5 or ::1"
+            raise refuse(message) from None
+        return bind
 
 
 def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
@@ -147,11 +159,24 @@ def _ports(plan: Plan, first: int) -> Iterator[Decision | Diagnostic]:
     for worker in plan.scopes("worker"):
         width = int(plan.number(worker, "replicas")) + SPARE_PORTS
         because = "each of its processes needs a port, and one more process may start while another stops"
-        origins = (origin, Derived(worker, "replicas"), Constant("SPARE_PORTS", SPARE_PORTS))
+        origins: tuple[Origin, ...] = (
+            *(origin, Derived(worker, "replicas")),
+            Constant("SPARE_PORTS", SPARE_PORTS),
+        )
+        if passed := [port for port in _of_exporters(plan) if free <= port < free + width]:
+            because += f"; port {passed[-1]} is that of an exporter"
+            origins = (*origins, Derived(APP, "metric_sources"))
+            free = passed[-1] + 1
         yield Decision(worker, "telemetry_ports", [free, free + width - 1], because, origins)
         free += width
     if free - 1 > LAST_PORT:
         yield _short(plan.scopes("worker")[0], first, free - 1 - LAST_PORT)
+
+
+def _of_exporters(plan: Plan) -> list[int]:
+    """The ports on which the other sources listen, often on the same host."""
+    ports = (SOURCES[name].port for name in plan.texts(APP, "metric_sources"))
+    return sorted(port for port in ports if port is not None)
 
 
 def _short(worker: Scope, first: int, missing: int) -> Diagnostic:

@@ -11,7 +11,13 @@ from policycompiler.reality.commands.invocation import Environment, Invocation, 
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(:?[-=?+])([^{}]*))?\}|(\w+))")
 _OPERATORS = frozenset({"&&", "||", ";", "|", "&", "(", ")", "{", "}", ";;"})
-_COMMENT = re.compile(r"""('[^']*'|"(?:\\.|[^"\\])*"|\\.)|(?<![^\s;&|()])#.*""")
+_KEYWORDS = frozenset({"then", "do", "else", "if", "exec", "time", "nohup", "!"})
+_QUOTED = r"""('[^']*'|"(?:\\.|[^"\\])*"|\\.)"""
+_COMMENT = re.compile(rf"{_QUOTED}|(?<![^\s;&|()])#.*")
+_SPECIAL = "<>|&;(){}!"
+_HIDDEN = {ord(sign): 0xF0000 + at for at, sign in enumerate(_SPECIAL)}
+_SHOWN = {code: sign for sign, code in _HIDDEN.items()}
+"""Characters for private use stand for those that have no meaning within quotes."""
 _PARENTHESIS = re.compile(r"[()]")
 _MOST_EXPANSIONS, _MOST_CHARACTERS = 10, 100_000
 _SHELLS = {
@@ -146,12 +152,13 @@ def _without_comment(line: str) -> str:
 
 def _simple_commands(line: str) -> Iterator[list[str]]:
     """The simple commands of a line, each as words."""
-    lexer = shlex.shlex(_without_comment(line), posix=True, punctuation_chars=True)
+    hidden = re.sub(_QUOTED, lambda found: found[0].translate(_HIDDEN), _without_comment(line))
+    lexer = shlex.shlex(hidden, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
     words: list[str] = []
     for word in lexer:
-        if word in _OPERATORS or word in ("then", "do", "else", "if", "exec", "time", "nohup", "!"):
+        if word in _OPERATORS or (word in _KEYWORDS and not _calls_celery(words)):
             if words:
                 yield words
             words = []
@@ -159,9 +166,14 @@ def _simple_commands(line: str) -> Iterator[list[str]]:
             # A redirection; its target is the next word, which no command reads.
             words.append("\0redirection")
         else:
-            words.append(word)
+            words.append(word.translate(_SHOWN))
     if words:
         yield words
+
+
+def _calls_celery(words: list[str]) -> bool:
+    """Whether the next words are those of Celery: a queue may have the name of a keyword."""
+    return any(word.rpartition("/")[2] in {"celery", "celeryd"} for word in words)
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:

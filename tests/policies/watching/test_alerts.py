@@ -557,6 +557,52 @@ def test_a_policy_file_sets_selectors_numbers_and_severities(tmp_path):
     assert 'celery_queue_length{job=\\"exporters\\", cluster=\\"eu\\", queue_name=\\"q\\"}' in rules
 
 
+def test_a_description_never_rounds_a_share_up_to_all(tmp_path):
+    (tmp_path / "workload.yaml").write_text(workload("tasks: {shop.a: {queue: q}}"))
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\nparameters: {alerts: {failed_share: 0.9999, success_objective: 0.99999}}\n"
+    )
+    plan = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml").plan
+    texts = [plan.text(each, "description") for each in plan.scopes("alert")]
+    assert not any("100%" in text for text in texts)
+    assert any("More than 99.99% of the runs" in text for text in texts)
+    assert any("is 99.999% of runs without a failure" in text for text in texts)
+
+
+PATTERNS = """
+tasks:
+  "*": {queue: q, runtime: 1s, critical: true}
+  shop.*: {queue: z, runtime: 1m}
+  shop.a.*: {queue: z, runtime: 1s}
+  shop.b: {queue: z, runtime: 1m}
+"""
+
+
+@pytest.mark.parametrize("source", ["telemetry", "flower"])
+def test_a_pattern_does_not_count_runs_of_tasks_that_have_their_own_entries(source, tmp_path):
+    (tmp_path / "workload.yaml").write_text(workload(PATTERNS))
+    (tmp_path / "policy.yaml").write_text(
+        f"version: 1\nparameters: {{metric-sources: {{sources: [{source}]}}}}\n"
+    )
+    plan = compile_workload([tmp_path / "workload.yaml"], policy=tmp_path / "policy.yaml").plan
+    hidden = {
+        (
+            plan.text(scope, "alert"),
+            plan.text(scope, "queue"),
+            *sorted(plan.texts(scope, "tasks")),
+        ): plan.texts(scope, "other_tasks")
+        for scope in plan.scopes("alert")
+        if plan.find(scope, "other_tasks") and plan.find(scope, "tasks")
+    }
+    high, mine = "CeleryTaskRuntimeHigh", ["shop.*", "shop.a.*", "shop.b"]
+    if source == "telemetry":
+        assert hidden == {(high, "q", "*"): mine, (high, "z", "shop.*", "shop.b"): ["shop.a.*"]}
+    else:
+        assert hidden[("CeleryTaskFailureRate", "q", "*")] == mine
+        assert not any(queue == "z" for alert, queue, *_ in hidden if alert == "CeleryTaskFailureRate")
+    assert plan.texts(Scope("alert", "CeleryTaskNewFailure:*"), "other_tasks") == mine
+
+
 def test_targets_of_the_scrape_jobs_are_told_from_those_of_other_services(tmp_path):
     (tmp_path / "workload.yaml").write_text(workload("tasks: {shop.a: {queue: q}}"))
     (tmp_path / "policy.yaml").write_text(
@@ -590,6 +636,15 @@ def test_a_shorter_minute_shortens_all_times(tmp_path):
         "severities: {CeleryQueueBackLog: info}",
         "exporter_matchers: {1a: x}",
         "severities: {CeleryBeatDown: 'A b'}",
+        "telemetry_matchers: {service: other}",
+        "exporter_matchers: {__name__: up}",
+        "exporter_matchers: {queue_name: q}",
+        "broker_matchers: {key: q}",
+        "flower_matchers: {type: x}",
+        "failed_share: 0.00001",
+        "success_objective: 0.999999",
+        "memory_share: 0.96",
+        "patience: 1h",
     ],
 )
 def test_a_parameter_that_no_rule_could_have_is_refused(parameters, tmp_path):

@@ -50,3 +50,17 @@ def test_many_promises_all_stay_and_many_run_times_are_thinned():
     found = _thinned({30.0}, {number / 10 for number in range(1, 500)})
     assert len(found) == MOST_BUCKETS
     assert 30 in found
+
+
+def test_no_worker_has_the_port_of_an_exporter():
+    sources = "metric-sources: {sources: [celery-exporter, telemetry]}"
+    settings = plan(THREE, f"version: 1\nparameters: {{{sources}, telemetry: {{first_port: 9805}}}}\n")
+    ports = {scope.name: settings.value(scope, "telemetry_ports") for scope in settings.scopes("worker")}
+    assert {name: ports[name] for name in "ab"} == {"a": [9806, 9807], "b": [9809, 9812]}
+
+
+@pytest.mark.parametrize(("bind", "codes"), [("999.1:1", ["PC104"]), ("10.0.0.256", ["PC104"]), ("::1", [])])
+def test_an_address_is_one_of_ip(bind, codes):
+    platform = f'version: 1\nparameters: {{metric-sources: {{sources: [telemetry]}}, telemetry: {{bind: "{bind}"}}}}\n'
+    found = compiled(workload(THREE), platform).diagnostics
+    assert [each.code for each in found if each.severity == "error"] == codes

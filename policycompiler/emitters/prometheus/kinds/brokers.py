@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -22,9 +23,10 @@ def _memory(alert: Alert) -> str:
 def _memory_courses(alert: Alert, steps: int) -> Iterator[Course]:
     used, most = (series(alert, each).example(**_INSTANCE) for each in (Signal.MEMORY, Signal.MEMORY_LIMIT))
     share = (1 + alert.threshold) / 2
-    full = {used: steady(round(10_000 * share), steps), most: steady(10_000, steps)}
-    yield Course("fires near the limit", full, {}, f"{round(10_000 * share) / 100:.4g}%")
-    half = {used: steady(round(10_000 * alert.threshold), steps), most: steady(10_000, steps)}
+    above = math.ceil(10_000 * share)
+    full = {used: steady(above, steps), most: steady(10_000, steps)}
+    yield Course("fires near the limit", full, {}, f"{above / 100:.4g}%")
+    half = {used: steady(math.floor(10_000 * alert.threshold), steps), most: steady(10_000, steps)}
     yield Course("stays silent at the threshold", half)
     yield Course("stays silent without a limit", {used: steady(10_000, steps), most: steady(0, steps)})
 

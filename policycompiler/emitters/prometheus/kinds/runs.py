@@ -31,7 +31,7 @@ from policycompiler.emitters.prometheus.series import (
 from policycompiler.knowledge.signals import Signal
 
 _MANY = 1000
-"""More runs in each step than any alert needs."""
+"""More runs in each step than most alerts need."""
 
 
 def _late_share(alert: Alert, seconds: int) -> str:
@@ -69,25 +69,36 @@ def _wait_courses(alert: Alert, steps: int) -> Iterator[Course]:
     yield from _share_courses(alert, steps, all_, in_time, "late")
 
 
+def _many(alert: Alert) -> int:
+    """Runs in each step: as many as the alert needs, and enough that twice its share of them is above it."""
+    return max(_MANY, alert.minimum, math.ceil(2 / alert.threshold))
+
+
+def _few(alert: Alert) -> int:
+    """Runs in a window, too few for the alert, although `increase` sees up to twice as many."""
+    return alert.minimum // 2
+
+
 def _share_courses(alert: Alert, steps: int, all_: str, good: str, what: str) -> Iterator[Course]:
     """Courses of a share of bad runs: twice the threshold or all of them, half of it, and of few runs."""
-    bad = math.floor(min(2 * alert.threshold, 1) * _MANY)
-    often = {all_: growing(_MANY, steps), good: growing(_MANY - bad, steps)}
-    yield Course(f"fires when many are {what}", often, NO_LABELS, f"{100 * bad / _MANY:.4g}%")
-    some = math.floor(alert.threshold * _MANY / 2)
-    seldom = {all_: growing(_MANY, steps), good: growing(_MANY - some, steps)}
+    many = _many(alert)
+    bad = math.floor(min(2 * alert.threshold, 1) * many)
+    often = {all_: growing(many, steps), good: growing(many - bad, steps)}
+    yield Course(f"fires when many are {what}", often, NO_LABELS, f"{100 * bad / many:.4g}%")
+    some = math.floor(alert.threshold * many / 2)
+    seldom = {all_: growing(many, steps), good: growing(many - some, steps)}
     yield Course(f"stays silent when few are {what}", seldom)
     if alert.short_window_seconds:
-        just = {all_: _ended(alert, _MANY, steps), good: steady(0, steps)}
+        just = {all_: _ended(alert, many, steps), good: steady(0, steps)}
         yield Course(f"stays silent when {what} starts have just ended", just)
     recent = max(2, alert.window_seconds // alert.minute_seconds // 2)
     few = {
-        all_: f"{steady(0, steps - recent - 1)} {steady(math.ceil(alert.minimum / 2), recent)}",
+        all_: f"{steady(0, steps - recent - 1)} {steady(_few(alert), recent)}",
         good: steady(0, steps),
     }
     yield Course(f"stays silent when all of a few runs are {what}", few)
     ended = {
-        all_: f"{growing(_MANY, 1)} {steady(2 * _MANY, steps - 2)}",
+        all_: f"{growing(many, 1)} {steady(2 * many, steps - 2)}",
         good: steady(0, steps),
     }
     yield Course(f"stays silent when they were {what} long ago", ended)
@@ -143,7 +154,7 @@ def _failure_courses(alert: Alert, steps: int) -> Iterator[Course]:
         # The long window still has them, and the short one is clean.
         yield Course("stays silent when failures have just ended", {failed: _ended(alert, enough, steps)})
     recent = max(2, window // 2)
-    few = {failed: f"{steady(0, steps - recent - 1)} {steady(math.ceil(alert.minimum / 2), recent)}"}
+    few = {failed: f"{steady(0, steps - recent - 1)} {steady(_few(alert), recent)}"}
     yield Course("stays silent when all of a few runs fail", few)
 
 
@@ -195,15 +206,16 @@ def _retries(alert: Alert) -> str:
 
 def _retries_courses(alert: Alert, steps: int) -> Iterator[Course]:
     retried, started = (_example(series(alert, each)) for each in (Signal.RETRIED, Signal.STARTED))
-    runs = growing(_MANY, steps)
-    again = math.ceil((1 + alert.threshold) / 2 * _MANY)
-    many = {started: runs, retried: growing(again, steps)}
-    yield Course("fires when most runs are retries", many, NO_LABELS, f"{100 * again / _MANY:.4g}%")
-    few = {started: runs, retried: growing(math.floor(alert.threshold / 2 * _MANY), steps)}
+    many = _many(alert)
+    runs = growing(many, steps)
+    again = math.ceil((1 + alert.threshold) / 2 * many)
+    most = {started: runs, retried: growing(again, steps)}
+    yield Course("fires when most runs are retries", most, NO_LABELS, f"{100 * again / many:.4g}%")
+    few = {started: runs, retried: growing(math.floor(alert.threshold / 2 * many), steps)}
     yield Course("stays silent when few runs are retries", few)
     yield Course("stays silent without retries", {started: runs})
     recent = max(2, alert.window_seconds // alert.minute_seconds // 2)
-    jump = f"{steady(0, steps - recent - 1)} {steady(math.ceil(alert.minimum / 2), recent)}"
+    jump = f"{steady(0, steps - recent - 1)} {steady(_few(alert), recent)}"
     yield Course("stays silent when all of a few runs are retries", {started: jump, retried: jump})
 
 

@@ -84,7 +84,7 @@ Parameters:
     `flower_matchers`: labels that select this service's Flower, besides its job; {}.
     `severities`: severities that replace the default ones, by alert name; {}.
     `urgent_wait`: a queue with a latency target up to this pages a person when it has stopped; 1m.
-    `patience`: the shortest time that a problem must last before its alert fires; 5m.
+    `patience`: the shortest time that a problem must last before its alert fires, at most 30m; 5m.
     `backlog_floor`: a queue with fewer messages has no backlog; 10.
     `failed_share`: the share of failed runs of a queue above which an alert fires; 0.05.
     `least_runs`: an alert on a share of runs needs at least this many runs; 20.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeAlias
 
 from policycompiler.knowledge.metric_sources import SOURCES
@@ -203,9 +204,27 @@ def _named(
     metrics = (SIGNALS[source][signal] for signal, source in zip(signals, chosen, strict=True))
     if queue is None or all(each.queue or not each.task for each in metrics):
         return {}
-    names: Value = [*plan.texts(queue, "tasks")]
-    because = "the source does not name the queue of a task"
-    return {"tasks": Choice(names, because, (Derived(queue, "tasks"),))} if names else None
+    names = plan.texts(queue, "tasks")
+    because, origins = "the source does not name the queue of a task", (Derived(queue, "tasks"),)
+    shown: Value = [*names]
+    return {"tasks": Choice(shown, because, origins), **others(plan, names, origins)} if names else None
+
+
+def others(plan: Plan, names: Sequence[str], origins: tuple[Origin, ...]) -> dict[str, Choice]:
+    """The declared tasks that a pattern among the names includes, although they have entries of their own."""
+    patterns = [name for name in names if "*" in name]
+    if not patterns:
+        return {}
+    found: Value = [
+        task.name
+        for task in plan.scopes("task")
+        if task.name not in names
+        and any(fnmatchcase(task.name, pattern) for pattern in patterns)
+        # One that includes another name of the alert would hide it.
+        and not any(fnmatchcase(name, task.name) for name in names)
+    ]
+    because = "these tasks match a pattern but have their own entries"
+    return {"other_tasks": Choice(found, because, origins)} if found else {}
 
 
 def _lists(plan: Plan, about: About, signals: Sequence[Signal], chosen: Sequence[str]) -> dict[str, Choice]:
@@ -244,7 +263,8 @@ def _told(plan: Plan, tuned: Parameters, alert: str, chosen: Sequence[str]) -> d
     matchers, origins = dict[str, Value](), list[Origin]()
     for source in dict.fromkeys(chosen):
         key = SOURCES[source].matchers
-        labels: Value = dict(getattr(tuned, key))
+        # A plan file sorts them, and rules that are made from it must have the same order.
+        labels: Value = dict(sorted(getattr(tuned, key).items()))
         if labels:
             matchers[source] = labels
             origins.append(Parameter(("parameters", NAME, key), labels))

@@ -22,6 +22,7 @@ from policycompiler.policies.watching.alerts.alert import (
     tuned_choice,
 )
 from policycompiler.policies.watching.alerts.tuned import Parameters
+from policycompiler.quantities import share
 
 MEMORY_PATIENCE_SECONDS = 120
 """Four scrapes: a full broker refuses messages."""
@@ -68,7 +69,7 @@ def _memory(plan: Plan, prefix: str, tuned: Parameters, *, alarmed: bool) -> Ite
             "threshold": tuned_choice(tuned, key, "the limit is near"),
         }
         description = (
-            f"{label} uses more than {100 * getattr(tuned, key):.3g}% of its memory limit. At the limit it "
+            f"{label} uses more than {share(getattr(tuned, key))} of its memory limit. At the limit it "
             "takes no more messages. First: policycompiler status shows the longest queues. "
             "If they are short, something else fills the broker, or its limit was lowered. "
             "Do not delete queues: start more workers, or stop the publisher."

@@ -27,7 +27,7 @@ from policycompiler.policies.watching.alerts.alert import (
 from policycompiler.policies.watching.alerts.first_steps import look, read_log
 from policycompiler.policies.watching.alerts.queues import Queue
 from policycompiler.policies.watching.alerts.tuned import Parameters, origin
-from policycompiler.quantities import duration
+from policycompiler.quantities import duration, share
 
 LATE_WINDOW_SECONDS = 600
 """Twenty scrapes, so that a share exists even if some scrapes fail."""
@@ -91,7 +91,7 @@ def late_starts(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
         "bound_seconds": _bound(queue.scope, promise),
     }
     description = (
-        f"More than {100 * tuned.late_share:.3g}% of the runs of queue {name} started later than "
+        f"More than {share(tuned.late_share)} of the runs of queue {name} started later than "
         f"{duration(promise)} after they were sent. {look(plan)}"
     )
     summary = f"Runs of queue {name} start late"
@@ -102,7 +102,7 @@ def late_starts(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
             "bound_seconds": choices["bound_seconds"],
         }
         description = (
-            f"The objective of queue {name} is {100 * tuned.wait_objective:g}% of starts within "
+            f"The objective of queue {name} is {share(tuned.wait_objective)} of starts within "
             f"{duration(promise)}. In the last {span(burnt['window_seconds'])} late starts used its budget "
             f"{burn.factor:g} times too fast. {look(plan)}"
         )
@@ -117,7 +117,7 @@ def failed_runs(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
     for suffix, burn in BURNS.items():
         choices = _choices(plan, queue, suffix, tuned, "success_objective", "failures")
         description = (
-            f"The objective of queue {name} is {100 * tuned.success_objective:g}% of runs without a failure. "
+            f"The objective of queue {name} is {share(tuned.success_objective)} of runs without a failure. "
             f"In the last {span(choices['window_seconds'])} failures used its budget {burn.factor:g} times "
             f"too fast. {read_log(plan, queue.workers)}"
         )

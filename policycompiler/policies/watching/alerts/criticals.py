@@ -7,11 +7,10 @@ money. A pattern covers all tasks that it matches, except tasks with their own e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from policycompiler.knowledge.metric_sources import SOURCES
 from policycompiler.knowledge.signals import Signal, source_of
-from policycompiler.plan import Derived, Plan, Scope, Value
+from policycompiler.plan import Derived, Plan, Scope
 from policycompiler.policies.watching.alerts.alert import (
     PAGE,
     About,
@@ -20,6 +19,7 @@ from policycompiler.policies.watching.alerts.alert import (
     at_once,
     constant,
     decide,
+    others,
     sources,
     span,
 )
@@ -62,12 +62,7 @@ def failed(plan: Plan, task: Scope, tuned: Parameters) -> Iterator[Found]:
         because = "runs with an earlier name are counted under that name"
         origin = Derived(task, "renamed_from")
         choices["earlier_names"] = Choice(plan.value(task, "renamed_from"), because, (origin,))
-    if "*" in task.name:
-        names = (each.name for each in plan.scopes("task") if each != task)
-        others: list[Value] = [*sorted(name for name in names if fnmatchcase(name, task.name))]
-        if others:
-            because = "these tasks match the pattern but have their own entries"
-            choices["other_tasks"] = Choice(others, because, (cause,))
+    choices |= others(plan, [task.name], (cause,))
     of = f"of a task that matches {task.name} " if "*" in task.name else f"of {task.name} "
     description = (
         f"A run {of}failed within the last {span(choices['window_seconds'])} and is not retried. "

@@ -25,7 +25,7 @@ from policycompiler.policies.watching.alerts.alert import (
 from policycompiler.policies.watching.alerts.first_steps import read_log, restart
 from policycompiler.policies.watching.alerts.queues import Queue, longest_run, positive
 from policycompiler.policies.watching.alerts.tuned import Parameters, origin
-from policycompiler.quantities import duration
+from policycompiler.quantities import duration, share
 
 SHORTEST_WINDOW_SECONDS = 600
 """Twenty scrapes, so that a rate exists even if some scrapes fail."""
@@ -70,7 +70,7 @@ def failure_rate(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]
         "window_seconds": _failures_window(plan, queue, tuned),
     }
     description = (
-        f"More than {100 * tuned.failed_share:.3g}% of the runs of queue {queue.scope.name} failed within "
+        f"More than {share(tuned.failed_share)} of the runs of queue {queue.scope.name} failed within "
         f"{span(choices['window_seconds'])} (at least {tuned.least_runs} runs). "
         f"{read_log(plan, queue.workers)}"
     )
@@ -116,7 +116,7 @@ def retry_storm(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
     }
     name = queue.scope.name
     description = (
-        f"More than {100 * threshold:.3g}% of the runs of queue {name} are retries. "
+        f"More than {share(threshold)} of the runs of queue {name} are retries. "
         f"Something that its tasks call is down or slow. {read_log(plan, queue.workers)}"
     )
     summary = f"Most runs of queue {name} are retries"

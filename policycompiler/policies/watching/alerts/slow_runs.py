@@ -18,6 +18,7 @@ from policycompiler.policies.watching.alerts.alert import (
     Unseen,
     constant,
     decide,
+    others,
     patience,
     sources,
     tuned_choice,
@@ -25,7 +26,7 @@ from policycompiler.policies.watching.alerts.alert import (
 from policycompiler.policies.watching.alerts.first_steps import look
 from policycompiler.policies.watching.alerts.queues import Queue, positive
 from policycompiler.policies.watching.alerts.tuned import Parameters
-from policycompiler.quantities import duration
+from policycompiler.quantities import duration, share
 
 SLOW_WINDOW_SECONDS = 3600
 """Long enough that tasks of a few runs a minute have a share."""
@@ -72,10 +73,11 @@ def _alert(plan: Plan, queue: Queue, bound: float, tasks: list[Scope], tuned: Pa
         ),
         "bound_seconds": Choice(bound, "the first bound not below the declared 99th percentile", origins),
         "tasks": Choice(names, "these tasks declare a run time with this bound", origins),
+        **others(plan, [task.name for task in tasks], origins),
     }
     name = queue.scope.name
     description = (
-        f"More than {100 * tuned.late_share:.3g}% of the runs of a task of queue {name} took longer than "
+        f"More than {share(tuned.late_share)} of the runs of a task of queue {name} took longer than "
         f"{duration(bound)}. Its declared 99th percentile is not more, and limits, slots and alerts follow "
         f"from it. {look(plan)} Then correct `runtime` in the workload, or the task."
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from policycompiler.knowledge.metric_sources import SOURCES
+from policycompiler.knowledge.signals import selected_labels
 from policycompiler.model import PolicyParameters
-from policycompiler.model.units import AlertSeverity, LabelName, PositiveDuration, Text
+from policycompiler.model.units import AlertSeverity, LabelName, PositiveDuration, Text, refuse
 from policycompiler.plan import Origin
 from policycompiler.policies.policy import parameter
 
@@ -56,7 +58,11 @@ AlertName = Literal[
     "RedisBrokerUnsafePolicy",
 ]
 
-Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+LONGEST_PATIENCE_SECONDS = 1800
+"""Half of the window in which a lost worker process is seen: with more than the window nothing fires."""
+Share: TypeAlias = Annotated[float, Field(ge=0.0001, le=0.9999)]
+Objective: TypeAlias = Annotated[float, Field(ge=0.94, le=0.99999)]
+"""With less, the fastest burn exceeds all runs; with more, a month has 26 s for failures."""
 
 
 class Parameters(PolicyParameters):
@@ -83,7 +89,8 @@ class Parameters(PolicyParameters):
         60, description="a queue with a latency target up to this pages a person when its tasks do not run"
     )
     patience: PositiveDuration = Field(
-        300, description="how long a problem must last before its alert fires; a restart is over by then"
+        300,
+        description="how long a problem must last before its alert fires: a restart or more, up to 30m",
     )
     backlog_floor: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         10, description="a queue with fewer messages has no backlog"
@@ -100,10 +107,10 @@ class Parameters(PolicyParameters):
     retried_share: Share = Field(
         0.5, description="an alert fires when a larger share of a queue's runs are retries"
     )
-    wait_objective: Annotated[float, Field(ge=0.94, lt=1)] = Field(
+    wait_objective: Objective = Field(
         0.99, description="the share of runs that must start within the latency target, over 30 days"
     )
-    success_objective: Annotated[float, Field(ge=0.94, lt=1)] = Field(
+    success_objective: Objective = Field(
         0.99, description="the share of runs that must succeed, over 30 days"
     )
     memory_share: Share = Field(
@@ -118,6 +125,31 @@ class Parameters(PolicyParameters):
     schedule_slack: PositiveDuration = Field(
         600, description="how late a scheduled task may start before its schedule is missed"
     )
+
+    @field_validator("patience")
+    @classmethod
+    def _sees_the_start(cls, patience: float) -> float:
+        if patience > LONGEST_PATIENCE_SECONDS:
+            raise refuse("write at most 30m: some alerts see one hour, and a problem must begin in it")
+        return patience
+
+    @field_validator(*sorted({each.matchers for each in SOURCES.values()}))
+    @classmethod
+    def _adds_labels(cls, labels: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        """A matcher may replace the job, but none of the labels that the rules need themselves."""
+        own = {"__name__"}.union(
+            *(selected_labels(name) for name, each in SOURCES.items() if each.matchers == info.field_name)
+        )
+        if taken := sorted(own & labels.keys()):
+            message = f"`{taken[0]}` is a label that the rules select themselves; choose another one"
+            raise refuse(message)
+        return labels
+
+    @model_validator(mode="after")
+    def _pages_later(self) -> Parameters:
+        if self.memory_critical_share <= self.memory_share:
+            raise refuse("`memory_critical_share` must be more than `memory_share`")
+        return self
 
 
 DEFAULTS = Parameters.model_construct()
