@@ -6,6 +6,35 @@ Pure: no file, clock or configuration.
 from __future__ import annotations
 
 from policycompiler.sizing.erlang import erlang_b, erlang_c
+from policycompiler.sizing.line import CELERY_SECONDS, Line
 from policycompiler.sizing.services import Service, constant, exponential, lognormal, mixture
+from policycompiler.sizing.sizes import (
+    CAUTION,
+    Held,
+    Promise,
+    drain_seconds,
+    held_by,
+    largest_rate,
+    last_start_seconds,
+    smallest_slots,
+)
 
-__all__ = ["Service", "constant", "erlang_b", "erlang_c", "exponential", "lognormal", "mixture"]
+__all__ = [
+    "CAUTION",
+    "CELERY_SECONDS",
+    "Held",
+    "Line",
+    "Promise",
+    "Service",
+    "constant",
+    "drain_seconds",
+    "erlang_b",
+    "erlang_c",
+    "exponential",
+    "held_by",
+    "largest_rate",
+    "last_start_seconds",
+    "lognormal",
+    "mixture",
+    "smallest_slots",
+]
