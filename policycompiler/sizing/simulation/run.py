@@ -17,8 +17,8 @@ class Outcome(NamedTuple):
     """What a simulation measured.
 
     `flows` has the waits by the name of the flow, `queues` by queue. A wait lasts from the arrival of the
-    message to the start of its run. `last_start` is the second at which the last run started. `slots` is the mean
-    number of open slots of each worker.
+    message to the start of its run. `last_start` is the second at which the last run started. `slots` is the
+    mean number of open slots of each worker.
     """
 
     flows: Mapping[str, Waits]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator
+from itertools import repeat
 from random import Random
 from typing import NamedTuple
 
@@ -59,9 +60,9 @@ class Constant(NamedTuple):
 
     seconds: float
 
-    def draw(self, _: Random) -> float:
-        """One run time in seconds."""
-        return self.seconds
+    def times(self, _: Random) -> Iterator[float]:
+        """The run times in seconds, without end."""
+        return repeat(self.seconds)
 
     @property
     def service(self) -> Service:
@@ -74,9 +75,11 @@ class Exponential(NamedTuple):
 
     mean: float
 
-    def draw(self, random: Random) -> float:
-        """One run time in seconds."""
-        return random.expovariate(1 / self.mean)
+    def times(self, random: Random) -> Iterator[float]:
+        """The run times in seconds, without end."""
+        rate = 1 / self.mean
+        while True:
+            yield random.expovariate(rate)
 
     @property
     def service(self) -> Service:
@@ -91,11 +94,12 @@ class LogNormal(NamedTuple):
     p99: float
     limit: float | None = None
 
-    def draw(self, random: Random) -> float:
-        """One run time in seconds."""
-        sigma = run_times(self.p50, self.p99).sigma
-        seconds = min(self.p50, self.p99) * math.exp(random.gauss(0, sigma))
-        return min(seconds, self.limit) if self.limit else seconds
+    def times(self, random: Random) -> Iterator[float]:
+        """The run times in seconds, without end."""
+        mu, sigma = math.log(min(self.p50, self.p99)), run_times(self.p50, self.p99).sigma
+        longest = self.limit or math.inf
+        while True:
+            yield min(math.exp(random.gauss(mu, sigma)), longest)
 
     @property
     def service(self) -> Service:
@@ -138,13 +142,12 @@ def messages(flows: tuple[Flow, ...], seconds: float, seed: int) -> Iterator[Mes
 
 
 def _of_flow(number: int, flow: Flow, seconds: float, seed: int) -> Iterator[Message]:
-    runs = Random(f"{seed}/{flow.name}/runs")  # noqa: S311 - reproducible, and no secret
+    runs = flow.run_time.times(Random(f"{seed}/{flow.name}/runs"))  # noqa: S311 - no secret
     sources = (
         source.times(Random(f"{seed}/{flow.name}/{place}"))  # noqa: S311
         for place, source in enumerate(flow.arrivals)
     )
-    draw = flow.run_time.draw
     for arrived in heapq.merge(*sources):
         if arrived >= seconds:
             break
-        yield Message(arrived, number, draw(runs))
+        yield Message(arrived, number, next(runs))
