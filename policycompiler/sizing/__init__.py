@@ -10,6 +10,7 @@ from policycompiler.sizing.line import CELERY_SECONDS, Line
 from policycompiler.sizing.services import Service, constant, exponential, lognormal, mixture
 from policycompiler.sizing.sizes import (
     CAUTION,
+    SHARE_CAUTION,
     Held,
     Promise,
     drain_seconds,
@@ -22,6 +23,7 @@ from policycompiler.sizing.sizes import (
 __all__ = [
     "CAUTION",
     "CELERY_SECONDS",
+    "SHARE_CAUTION",
     "Held",
     "Line",
     "Promise",
