@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policycompiler.sizing import erlang_b, erlang_c
@@ -105,6 +105,7 @@ def test_the_ends():
         erlang_c(1, -1)
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.integers(1, 5000), st.floats(0.001, 6000))
 def test_more_servers_help_and_more_load_harms(servers: int, load: float):
     for formula in (erlang_b, erlang_c):

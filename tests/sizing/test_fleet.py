@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policycompiler.sizing import Line, drain_seconds, held_by, last_start_seconds
@@ -51,6 +51,7 @@ FLOWS = st.lists(st.tuples(st.floats(0.1, 3), RUNS), min_size=1, max_size=3).map
 )
 
 
+@settings(derandomize=True, deadline=None)
 @given(
     FLOWS,
     st.lists(st.integers(1, 4), min_size=1, max_size=4),
@@ -65,6 +66,7 @@ def test_workers_that_reserve_nothing_are_one_ideal_queue(flows, sizes, seed, br
     )
 
 
+@settings(derandomize=True, deadline=None)
 @given(FLOWS, st.integers(1, 6), st.integers(0, 5), st.booleans(), st.integers(0, 9))
 def test_one_worker_is_an_ideal_queue_whatever_it_reserves(flows, slots, multiplier, late, seed):
     worker = Worker(("q",), slots, multiplier, late)

@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policycompiler.sizing import Line, Service, constant, exponential, lognormal
@@ -120,6 +120,7 @@ def test_the_shape_has_the_variation(variation: float):
     )
 
 
+@settings(derandomize=True, deadline=None)
 @given(
     st.sampled_from(SERVICES),
     st.integers(1, 300),
@@ -142,6 +143,7 @@ def test_waits_grow_with_traffic_and_fall_with_slots(
         assert wait(more_slots) <= wait(line) * (1 + 1e-9) <= wait(more_traffic) * (1 + 1e-8)
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.sampled_from(SERVICES), st.integers(1, 50), st.floats(0.3, 0.95), st.floats(0.9, 0.999))
 def test_the_share_beyond_a_quantile(service: Service, slots: int, utilization: float, share: float):
     line = Line(slots * utilization / service.mean, service, slots)

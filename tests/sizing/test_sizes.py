@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policycompiler.sizing import (
@@ -40,6 +40,7 @@ PROMISES = st.builds(
 )
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.floats(0.01, 60), SERVICES, PROMISES)
 def test_the_smallest_size_is_the_first_that_keeps_the_promise(load: float, service, promise: Promise):
     rate = load / service.mean
@@ -47,6 +48,7 @@ def test_the_smallest_size_is_the_first_that_keeps_the_promise(load: float, serv
     assert found == next(slots for slots in range(1, 10_000) if promise.holds(Line(rate, service, slots)))
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.integers(1, 100), SERVICES, PROMISES)
 def test_the_largest_rate_is_where_the_promise_breaks(slots: int, service, promise: Promise):
     rate = largest_rate(service, slots, promise)
