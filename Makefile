@@ -96,9 +96,10 @@ celery-versions: ## read the settings and options of each Celery from its packag
 knowledge: ## run tests/knowledge on each of the last Celery versions; needs Redis and RabbitMQ
 	$(PYTHON) .ci/knowledge_by_version.py
 
-bench: install ## speed and memory of a compile, and of a worker with telemetry, as ratios
+bench: install ## speed and memory of a compile, and of a worker with telemetry, as ratios; sizes and simulations
 	$(BIN)/python tests/speed/bench.py
 	$(BIN)/python tests/speed/telemetry.py
+	$(BIN)/python tests/speed/sizes.py
 
 clean: ## remove everything that can be generated again
 	rm -rf $(VENV) .venv-newest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
