@@ -18,7 +18,7 @@ from policycompiler.knowledge.signals import SIGNALS
 
 pytestmark = pytest.mark.server
 
-QUIET_SECONDS = 60
+QUIET_SECONDS = 120
 
 
 class Fault(NamedTuple):

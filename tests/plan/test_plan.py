@@ -136,7 +136,7 @@ _NOT_HERE = {
     "app": {
         *("policies", "broker_memory_bytes", "broker_policy_priority", "log_format", "traces"),
         *("telemetry_bind", "telemetry_wait_buckets", "telemetry_run_buckets"),
-        *("exporter_key_prefix", "alert_minute_seconds"),
+        *("exporter_key_prefix", "alert_minute_seconds", "flower_celery"),
     },
     "beat": {"telemetry_port"},
     "worker": {"telemetry_ports"},

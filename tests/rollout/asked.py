@@ -47,8 +47,8 @@ class Asked(NamedTuple):
         return {**os.environ, **self.broker.environment, "PATH": here}
 
     def wait(self, *words: str, **variables: str) -> CompletedProcess[str]:
-        """`policycompiler wait` for what may hold at once; it looks twice at most."""
-        return self.command("wait", *words, "--timeout", "1s", "--interval", "1s", **variables)
+        """`policycompiler wait` for what may hold at once; it looks twice at most, unless the words say more."""
+        return self.command("wait", "--timeout", "1s", "--interval", "1s", *words, **variables)
 
     def command(self, *words: str, **variables: str) -> CompletedProcess[str]:
         """A command in the folder above the output, to its end."""

@@ -62,16 +62,24 @@ def found(mistakes: Mistakes, folder: Path) -> Iterator[tuple[Mistake, list[str]
         text = path.read_text("utf-8")
         assert mistake.old in text, mistake
         path.write_text(text.replace(mistake.old, mistake.new, 1), "utf-8")
-        yield mistake, finders(made.plan, build, names)
+        yield mistake, finders(made.plan, build, names, mistake.file or mistakes.file)
         path.write_text(text, "utf-8")
 
 
-def finders(plan: Plan, build: Path, names: list[str]) -> list[str]:
-    """The names of the checkers that find something in a compiled folder."""
+def finders(plan: Plan, build: Path, names: list[str], only: str = "") -> list[str]:
+    """The names of the checkers that find something in a compiled folder.
+
+    With the name of the `only` file that is not as compiled, no program reads others for nothing: it reads that
+    file, the rules' tests, and the lists of files. The lints compare files, so they read all.
+    """
     variables = files.variables(plan)
     found = set()
+    topic = only.removesuffix(".rules.yaml")
+    read = [
+        each for each in names if not only or each.startswith(topic) or each.endswith("/kustomization.yaml")
+    ]
     for checker in CHECKERS:
-        program, own = checker.found(), checker.files(names)
+        program, own = checker.found(), checker.files(names if checker.name == "lint" else read)
         if own and program is not None and [*checker.judge(program, build, own, variables)]:
             found.add(checker.name)
     if [*agreement.findings(plan, build, names)] or [*documents.findings(plan, build, names, variables)]:

@@ -251,5 +251,9 @@ def watched(kind: type[Shop], folder: Path) -> Iterator[tuple[Shop, Stack]]:
             ("policycompiler_beat_last_tick_timestamp_seconds{service='shop'}", 1),
             (f"{kind.lengths}{{app='shop'}}", len(QUEUES)),
         ):
-            wait_until(lambda s=selector, n=least: len(watching.series(s)) >= n, f"{least} of {selector}")
+            wait_until(
+                lambda s=selector, n=least: len(watching.series(s)) >= n,
+                f"{least} of {selector}",
+                seconds=120,
+            )
         yield shop, watching
