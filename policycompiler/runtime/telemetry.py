@@ -193,21 +193,22 @@ class _Metrics:
 
     def queue_of(self, info: Any) -> str:
         """The queue that a message came from, as the app calls it."""
-        exchange, key = ((info or {}).get(x) or "" for x in ("exchange", "routing_key"))
-        queues = self.app.amqp.queues
-        if not exchange and key in queues.consume_from:
-            return str(queues.consume_from[key].alias or key)
-        address = exchange, key
-        if address not in self.addresses:
+        info = info or {}
+        address = info.get("exchange") or "", info.get("routing_key") or ""
+        found = self.addresses.get(address)
+        if found is None:
             if len(self.addresses) >= _MOST_ADDRESSES:
                 self.addresses.clear()
-            self.addresses[address] = self._bound(exchange, key)
-        return self.addresses[address]
+            found = self.addresses[address] = self._bound(*address)
+        return found
 
     def _bound(self, exchange: str, key: str) -> str:
+        queues = self.app.amqp.queues.consume_from
+        if not exchange and key in queues:
+            return str(queues[key].alias or key)
         delayed = exchange.startswith(_DELAYED)
         key = key.split(".", _DELAY_BITS)[-1] if delayed else key
-        for name, queue in self.app.amqp.queues.consume_from.items():
+        for name, queue in queues.items():
             there = delayed or queue.exchange.name == exchange
             if there and (_fits(queue, key) or (delayed and key == name)):
                 return str(queue.alias or name)
@@ -316,6 +317,9 @@ def _bound_of(bounds: Mapping[str, int | None], task: str) -> int | None:
 class _Run:
     """A message that the worker has received, and what happened to it."""
 
+    # Of the cost of telemetry, the objects of each message are half.
+    __slots__ = ("again", "ended", "series", "started", "stored")
+
     def __init__(self, request: Any) -> None:
         metrics = _state["metrics"]
         queue = metrics.queue_of(request.delivery_info)
@@ -389,6 +393,8 @@ def _observed(base: Any) -> Any:  # noqa: C901 - a class, whose methods are simp
     """A class of requests that is measured, derived from that of the application."""
 
     class Observed(base):  # type: ignore[misc]
+        __slots__ = ("_telemetry",)
+
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self._telemetry = _quietly(_Run, self)
