@@ -9,6 +9,7 @@ from typing import NamedTuple
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard
 from policycompiler.plan import Plan, Scope
+from policycompiler.plan.processes import sharing, slots_of
 
 _PINS = ("concurrency", "autoscale", "replicas")
 
@@ -57,7 +58,7 @@ def overloaded(plan: Plan) -> Iterator[Hazard]:
 
 def loads(plan: Plan) -> Iterator[Load]:
     """The load of each group of workers with a pinned worker."""
-    for workers in _groups(plan):
+    for workers in sharing(plan):
         pins = (plan.written(worker, key) for worker in workers for key in _PINS)
         pin = next((path for path in pins if path is not None), None)
         if pin is None:
@@ -66,20 +67,6 @@ def loads(plan: Plan) -> Iterator[Load]:
         slots = sum(slots_of(plan, worker) * plan.number(worker, "replicas") for worker in workers)
         if tasks and slots:
             yield Load(tuple(workers), tuple(sorted(tasks)), load, slots, pin)
-
-
-def _groups(plan: Plan) -> list[list[Scope]]:
-    """Workers that share a queue, directly or through others: they share one load."""
-    group_of = {worker.name: {worker.name} for worker in plan.scopes("worker")}
-    for queue in plan.scopes("queue"):
-        merged: set[str] = set()
-        for name in plan.texts(queue, "workers"):
-            # A plan between two other plans may name a worker that it does not have.
-            merged |= group_of.get(name, set())
-        for name in merged:
-            group_of[name] = merged
-    groups = {min(group): group for group in group_of.values()}
-    return [[Scope("worker", name) for name in sorted(groups[first])] for first in sorted(groups)]
 
 
 def _load(plan: Plan, workers: list[Scope]) -> tuple[float, set[str]]:
@@ -96,11 +83,3 @@ def _load(plan: Plan, workers: list[Scope]) -> tuple[float, set[str]]:
                 load += rate * runtime
                 tasks.add(task.name)
     return load, tasks
-
-
-def slots_of(plan: Plan, worker: Scope) -> float:
-    """The largest number of slots of one worker process."""
-    bounds = plan.get(worker, "autoscale")
-    if isinstance(bounds, dict):
-        return max(number for number in bounds.values() if isinstance(number, int))
-    return plan.number(worker, "concurrency")

@@ -44,10 +44,11 @@ from typing import Annotated
 from pydantic import Field
 
 from policycompiler.diagnostics import Diagnostic, Related, warning
-from policycompiler.hazards.load import loads, slots_of
+from policycompiler.hazards.load import loads
 from policycompiler.knowledge import pools
 from policycompiler.model import PolicyParameters, Workload
 from policycompiler.plan import Plan, Scope
+from policycompiler.plan.processes import slots_of
 from policycompiler.quantities import size as size_text
 
 NAME = "capacity"
