@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+PARENT_BYTES = 104857600
+"""The first process of a worker: about 50 MB for Celery alone, twice that with an application."""
+
 
 class Pool(NamedTuple):
     """A kind of pool.
@@ -14,7 +17,8 @@ class Pool(NamedTuple):
     continues while tasks run, so it sends heartbeats and answers remote control. `autoscales`: its slots
     can change. `processes`: each run has its own process. `green`: it patches the standard library.
     `slots`: it runs several tasks at once.
-    `maintained`: its library is still developed, and Celery's extra installs it.
+    `maintained`: its library is still developed, and Celery's extra installs it. `slot_bytes`: the memory of
+    a slot without an application, beside `PARENT_BYTES`.
     """
 
     hard: bool
@@ -27,6 +31,7 @@ class Pool(NamedTuple):
     green: bool
     slots: bool
     maintained: bool
+    slot_bytes: int
 
     @property
     def shares_process(self) -> bool:
@@ -39,6 +44,8 @@ class Pool(NamedTuple):
         return not self.shares_process
 
 
+# `slot_bytes` was measured with busy workers of Celery 5.7 on Redis: the growth of the proportional set size
+# from 4 to 50 slots of prefork, and from 16 to 100 slots of the other pools.
 POOLS = {
     "prefork": Pool(
         hard=True,
@@ -51,6 +58,7 @@ POOLS = {
         green=False,
         slots=True,
         maintained=True,
+        slot_bytes=22 * 2**20,
     ),
     "threads": Pool(
         hard=False,
@@ -63,6 +71,7 @@ POOLS = {
         green=False,
         slots=True,
         maintained=True,
+        slot_bytes=100 * 2**10,
     ),
     "gevent": Pool(
         hard=True,
@@ -75,6 +84,7 @@ POOLS = {
         green=True,
         slots=True,
         maintained=True,
+        slot_bytes=64 * 2**10,
     ),
     "eventlet": Pool(
         hard=False,
@@ -87,6 +97,7 @@ POOLS = {
         green=True,
         slots=True,
         maintained=False,
+        slot_bytes=64 * 2**10,
     ),
     "solo": Pool(
         hard=False,
@@ -99,6 +110,7 @@ POOLS = {
         green=False,
         slots=False,
         maintained=True,
+        slot_bytes=0,
     ),
 }
 """By Celery's names."""

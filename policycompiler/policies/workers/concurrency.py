@@ -88,8 +88,8 @@ ABSURD_CAPACITY = warning("PC642", "absurd-capacity", Profile.MINIMAL)
 
 MEMORY = "memory_bytes"
 """The memory of a worker process, and of one run of a task."""
-PARENT_BYTES = 104857600
-"""The parent process of the pool: about 50 MB for Celery alone, twice that with an application."""
+PARENT_BYTES = pools.PARENT_BYTES
+"""The parent process of the pool."""
 REPLICAS = 1
 """One worker process, unless its slots require more."""
 
