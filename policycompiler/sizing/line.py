@@ -67,16 +67,21 @@ class Line(NamedTuple):
     @property
     def mean_delay(self) -> float:
         """The mean wait, in seconds, of those messages that find all slots busy."""
-        slots, busy, service = self.slots, self.utilization, self.service
-        if busy >= 1:
+        if self.utilization >= 1:
             return math.inf
-        exponential = service.mean / (slots * (1 - busy))
-        if not busy:
-            return exponential
+        if not self.utilization:
+            return self.service.mean / self.slots
+        equal, exponential = self.extreme_delays
+        return self.service.variation * exponential + (1 - self.service.variation) * equal
+
+    @property
+    def extreme_delays(self) -> tuple[float, float]:
+        """The same if runs were equal, and if they were exponential; for a utilization between 0 and 1."""
+        slots, busy = self.slots, self.utilization
+        exponential = self.service.mean / (slots * (1 - busy))
         correction = (1 - busy) * (slots - 1) * (math.sqrt(4 + 5 * slots) - 2) / (16 * busy * slots)
         # At very low loads the correction would make equal runs wait longer than exponential ones.
-        equal = exponential / 2 * (1 + min(correction, 1))
-        return service.variation * exponential + (1 - service.variation) * equal
+        return exponential / 2 * (1 + min(correction, 1)), exponential
 
     @property
     def mean_waiting(self) -> float:
@@ -92,7 +97,7 @@ class Line(NamedTuple):
         share = self.waiting_share
         if share in (0, 1) or seconds < 0:
             return share if seconds >= 0 else 1.0
-        shape, scale = self._delays()
+        shape, scale = self.tail
         return share * math.exp(-math.pow(seconds / scale, shape))
 
     def wait_quantile(self, share: float) -> float:
@@ -102,10 +107,11 @@ class Line(NamedTuple):
             return math.inf
         if waiting <= 1 - share:
             return 0.0
-        shape, scale = self._delays()
+        shape, scale = self.tail
         return scale * math.pow(math.log(waiting / (1 - share)), 1 / shape)
 
-    def _delays(self) -> tuple[float, float]:
+    @property
+    def tail(self) -> tuple[float, float]:
         """Shape, and scale in seconds, of the waits of messages that find all slots busy.
 
         Such a message waits for the rest of one run and for a geometric number of others, as if one fast slot

@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from statistics import NormalDist
 from typing import NamedTuple
 
-from policycompiler.runs import run_times
+from policycompiler.runs import Z99, run_times
+
+WIDEST = 2 * Z99
+"""The largest spread: above it the mean would exceed p99, an estimate without a basis."""
 
 _NORMAL = NormalDist()
 
@@ -54,10 +57,12 @@ def lognormal(p50: float | None, p99: float, limit: float | None = None) -> Serv
 
     Args:
         p50: half of the runs finish within this time. Without it, `runs.py` estimates the mean from p99.
+            A p99 of more than 50,000 times p50 counts as one of 50,000 times p50.
         p99: 99 of 100 runs finish within this time. A value up to p50 means runs of equal length.
         limit: the hard time limit. A longer run holds its slot until then and is killed.
     """
     runs = run_times(p50, p99)
+    runs = runs._replace(sigma=min(runs.sigma, WIDEST))
     median, sigma = runs.exceeded_by(0.5), runs.sigma
     if not sigma:
         return constant(min(median, limit or math.inf))
