@@ -63,7 +63,7 @@ class _Decided(NamedTuple):
     diagnostics: list[Diagnostic]
 
 
-def compile_workload(
+def compile_workload(  # noqa: PLR0913 - named arguments, each with a default
     sources: Iterable[Path],
     *,
     environment: str | None = None,
@@ -72,15 +72,16 @@ def compile_workload(
     targets: Sequence[str] | None = None,
     today: date | None = None,
     apply_waivers: bool = True,
+    what_if: model.WhatIf = model.AS_WRITTEN,
     root: Path = Path(),
 ) -> Compilation:
     """Compile workload files and folders, in memory; nothing is written.
 
     `environment` names the overlay of `environments:` to apply, `policy` the policy file and `baseline` the
     findings to hide. `targets` are the wanted kinds of output, by default those of the policy file; an empty
-    list stops after the plan. `today` decides which waivers have expired. The names of sources and policy
-    file, which findings show, are relative to `root`. Every mistake of a user is a diagnostic; an exception
-    is a bug.
+    list stops after the plan. `today` decides which waivers have expired. `what_if` changes the workload
+    before it is checked. The names of sources and policy file, which findings show, are relative to `root`.
+    Every mistake of a user is a diagnostic; an exception is a bug.
     """
     paths = load.find_sources(sources, leave_out=policy, root=root)
     rules = read_rules(policy, baseline, root)
@@ -91,8 +92,12 @@ def compile_workload(
         nothing = load.load([])[0].beside(rules.file)
         return Compilation(nothing, None, [], rules.refused, hashes, misruled=True)
     # Without any file there are no findings, not even about missing keys.
-    readable = bool(paths) and not any(finding.severity is Severity.ERROR for finding in unread)
-    waivers, plan, found = _decide(document, rules) if readable else _Decided((), None, [])
+    readable = bool(paths) and not _has_error(unread)
+    if readable:
+        document, refused = model.supposed(document, what_if)
+        readable, unread = not _has_error(refused), [*unread, *refused]
+    decided = _decide(document, rules, what_if.rate_factor) if readable else _Decided((), None, [])
+    waivers, plan, found = decided
     # A waiver ends with the local day.
     day = today or date.today()  # noqa: DTZ011
 
@@ -119,6 +124,10 @@ def compile_workload(
     return compilation if compilation.failed else compilation._replace(files=files)
 
 
+def _has_error(findings: Iterable[Diagnostic]) -> bool:
+    return any(finding.severity is Severity.ERROR for finding in findings)
+
+
 def _environments(
     document: load.Document, rules: Rules, judged: Callable[..., Verdict]
 ) -> tuple[dict[str, Plan], list[Diagnostic]]:
@@ -138,9 +147,12 @@ def _environments(
     return plans, refused
 
 
-def _decide(document: load.Document, rules: Rules) -> _Decided:
+def _decide(document: load.Document, rules: Rules, rate_factor: float = 1) -> _Decided:
     workload, malformed = model.parse(document)
     if workload is None:
         return _Decided((), None, malformed)
-    plan, objections = policies.decide(workload.under(rules.policy), rules.tuning)
+    workload = workload.under(rules.policy)
+    if rate_factor != 1:
+        workload = workload.with_traffic(rate_factor)
+    plan, objections = policies.decide(workload, rules.tuning)
     return _Decided(workload.waivers, plan, [*malformed, *objections])

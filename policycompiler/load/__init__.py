@@ -23,7 +23,7 @@ from policycompiler.load.files import (
 )
 from policycompiler.load.git import RevisionError
 from policycompiler.load.marks import Data, Mapped, Mark, lines_of, place_in
-from policycompiler.load.merge import UNKNOWN_ENVIRONMENT, merged, with_environment
+from policycompiler.load.merge import UNKNOWN_ENVIRONMENT, merge_patch, merged, with_environment
 from policycompiler.load.parse import parse
 from policycompiler.load.revision import Extract, at_revision
 
@@ -44,6 +44,7 @@ __all__ = [
     "lines_of",
     "load",
     "load_one",
+    "merge_patch",
     "parse",
     "place_in",
     "read_bounded",

@@ -51,7 +51,7 @@ def with_environment(
         patch = patches.get(environment) if isinstance(patches, dict) else None
         if isinstance(patch, dict):
             patch_mark = mark.children["environments"].children[environment]
-            patched.append(_merge_patch((data, mark), patch, patch_mark))
+            patched.append(merge_patch((data, mark), patch, patch_mark))
         else:
             # Nothing to change; the model refuses a patch of the wrong form.
             patched.append((data, mark))
@@ -69,7 +69,8 @@ def _environments_place(parsed: Sequence[tuple[Mapped, Mark]]) -> Place:
     return parsed[0][1].place if parsed else Place("", 1, 1)
 
 
-def _merge_patch(target: tuple[Data, Mark] | None, patch: Mapped, patch_mark: Mark) -> tuple[Mapped, Mark]:
+def merge_patch(target: tuple[Data, Mark] | None, patch: Mapped, patch_mark: Mark) -> tuple[Mapped, Mark]:
+    """The target with a JSON merge patch (RFC 7386) applied, and the places of its values."""
     data: Mapped = {}
     marks: dict[str | int, Mark] = {}
     base = patch_mark
@@ -83,7 +84,7 @@ def _merge_patch(target: tuple[Data, Mark] | None, patch: Mapped, patch_mark: Ma
             marks.pop(key, None)
         elif isinstance(value, dict):
             old = (data[key], marks[key]) if key in data else None
-            data[key], marks[key] = _merge_patch(old, value, patch_mark.children[key])
+            data[key], marks[key] = merge_patch(old, value, patch_mark.children[key])
         else:
             data[key], marks[key] = value, patch_mark.children[key]
     return data, base._replace(children=marks)

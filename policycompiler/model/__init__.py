@@ -3,6 +3,7 @@
 from policycompiler.model.parse import checked, parse, parse_policy_file, schema_text, workload_schema
 from policycompiler.model.policy_file import PolicyFile, PolicyParameters
 from policycompiler.model.units import is_name
+from policycompiler.model.what_if import AS_WRITTEN, WhatIf, supposed
 from policycompiler.model.workload import Workload
 from policycompiler.model.workload.queues import Queue
 from policycompiler.model.workload.schedules import Schedule
@@ -11,6 +12,7 @@ from policycompiler.model.workload.waivers import Waiver
 from policycompiler.model.workload.workers import Worker, WorkerOptions
 
 __all__ = [
+    "AS_WRITTEN",
     "PolicyFile",
     "PolicyParameters",
     "Queue",
@@ -19,6 +21,7 @@ __all__ = [
     "Schedule",
     "TaskFields",
     "Waiver",
+    "WhatIf",
     "Worker",
     "WorkerOptions",
     "Workload",
@@ -27,5 +30,6 @@ __all__ = [
     "parse",
     "parse_policy_file",
     "schema_text",
+    "supposed",
     "workload_schema",
 ]

@@ -80,6 +80,22 @@ class Workload(Sections):
         same._platform = platform  # noqa: SLF001 - its own
         return same
 
+    def with_traffic(self, factor: float) -> "Workload":
+        """The same workload with all rates multiplied."""
+        return self.model_copy(
+            update={"tasks": {name: _with_rates(task, factor) for name, task in self.tasks.items()}}
+        )
+
+
+def _with_rates(task: TaskFields, factor: float) -> TaskFields:
+    rate = task.rate
+    if rate is None:
+        return task
+    peak = None if rate.peak is None else rate.peak * factor
+    return task.model_copy(
+        update={"rate": rate.model_copy(update={"mean": rate.mean * factor, "peak": peak})}
+    )
+
 
 class FileOwn(Part):
     """The parts that belong to one file and are never merged."""
