@@ -38,6 +38,7 @@ COMMANDS = {
     "rehearse": "rehearse:rehearse",
     "report": "report:report",
     "schema": "schema:schema",
+    "size": "size:size",
     "status": "status:status",
     "test-policy": "test_policy:test_policy",
     "verify": "verify:verify",

@@ -112,6 +112,11 @@ def for_answers(command: Command) -> Command:
     return _with_run(command, _env, _policy, answer_format, _color)
 
 
+def for_sizes(command: Command) -> Command:
+    """The options of `size`, which answers a question."""
+    return _with_run(command, _env, _policy, _output_format(_ANSWERS, _FOR_WHOM, "--format"), _color)
+
+
 page_file = click.option(
     "-o",
     "--output",
@@ -129,13 +134,20 @@ def for_pages(command: Command) -> Command:
     return _with_run(command, _env, _policy, _baseline, *_judging, quiet)
 
 
-def _output_format(formats: Sequence[str], help_text: str) -> Callable[[Command], Command]:
+def _output_format(formats: Sequence[str], help_text: str, *more_names: str) -> Callable[[Command], Command]:
     return click.option(
-        "--output-format", type=click.Choice(formats), default=formats[0], show_default=True, help=help_text
+        *("--output-format", *more_names, "output_format"),
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help=help_text,
     )
 
 
-answer_format = _output_format(("full", "json"), "Format for people or for machines.")
+_ANSWERS = ("full", "json")
+_FOR_WHOM = "Format for people or for machines."
+
+answer_format = _output_format(_ANSWERS, _FOR_WHOM)
 
 
 def _with_run(command: Command, *options: Callable[[Command], Command]) -> Command:

@@ -14,6 +14,7 @@ from policycompiler import __version__, interrupts, report
 from policycompiler.cli.options import Run
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.diagnostics import Diagnostic
+from policycompiler.model import AS_WRITTEN, WhatIf
 
 EXIT_FINDINGS = 1
 EXIT_MISRULED = 2
@@ -22,11 +23,17 @@ EXIT_NO_SOURCES = 3
 
 
 def compiled(
-    paths: tuple[Path, ...], run: Run, targets: tuple[str, ...] | None = (), *, aside: bool = False
+    paths: tuple[Path, ...],
+    run: Run,
+    targets: tuple[str, ...] | None = (),
+    *,
+    aside: bool = False,
+    what_if: WhatIf = AS_WRITTEN,
 ) -> Compilation:
     """Compile the sources of the command line or of the project. Ends the program when there are none.
 
     `targets` are the targets to generate, by default none; None stands for those of the policy file.
+    `what_if` changes the workload before it is checked.
     """
     compilation = compile_workload(
         paths or run.project.sources,
@@ -36,6 +43,7 @@ def compiled(
         targets=targets,
         today=run.today,
         apply_waivers=run.apply_waivers,
+        what_if=what_if,
     )
     refuse_unread(compilation, run, aside=aside)
     return compilation

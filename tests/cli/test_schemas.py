@@ -27,7 +27,9 @@ def schema(what: str) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("what", ["workload", "policy", "plan", "findings", "diff", "status", "dead-letters"])
+@pytest.mark.parametrize(
+    "what", ["workload", "policy", "plan", "findings", "diff", "status", "dead-letters", "size"]
+)
 def test_the_schema_that_is_printed_is_the_one_in_the_repository(what: str) -> None:
     assert schema(what) == json.loads((ROOT / "schemas" / f"{what}.schema.json").read_text())
 
