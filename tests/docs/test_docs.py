@@ -170,6 +170,26 @@ def test_the_explanation_on_the_page_of_commands_is_what_explain_prints(
     assert printed.output == shown, "run `make docs`"
 
 
+@pytest.mark.parametrize("name", ["commands.md", "sizing-model.md"])
+def test_the_table_of_the_page_of_commands_is_what_size_prints(
+    name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.chdir(ROOT)
+    page = ROOT / "docs" / name
+    text = page.read_text("utf-8")
+
+    def printed(shown: re.Match[str]) -> str:
+        output = CliRunner().invoke(cli, shlex.split(shown[1])).output
+        return f"```console\n$ policycompiler {shown[1]}\n{output}```"
+
+    now, count = re.subn(r"```console\n\$ policycompiler (size .*)\n[^`]*```", printed, text)
+    assert count > 0
+    if request.config.getoption("--update-golden"):
+        page.write_text(now, "utf-8")
+        text = now
+    assert now == text, "run `make docs`"
+
+
 def test_the_finding_in_the_readme_is_what_check_prints(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
