@@ -65,6 +65,8 @@ class WorkerLine(NamedTuple):
     `processes` are the most that run, and `slots_each` the most slots of one of them. `promise_seconds` is
     the shortest wait that one of its queues promises. `declared_bytes` is the largest declared memory of a
     run. `autoscale` bounds the slots of a process, and `scaling` the processes, if a platform changes them.
+    `prefetches` says that one of several processes takes more messages than it runs, so others wait behind
+    them; the mathematics leaves this out.
     """
 
     worker: str
@@ -80,6 +82,7 @@ class WorkerLine(NamedTuple):
     declared_bytes: int | None = None
     autoscale: tuple[int, int] | None = None
     scaling: tuple[int, int] | None = None
+    prefetches: bool = False
 
     @property
     def slots(self) -> int:
@@ -152,6 +155,7 @@ def _of_group(plan: Plan, group: Sequence[Scope]) -> Iterator[WorkerLine]:
     processes = {worker: int(plan.number(worker, "replicas")) for worker in group}
     slots = {worker: int(slots_of(plan, worker)) for worker in group}
     whole = sum(processes[worker] * slots[worker] for worker in group)
+    several = sum(processes.values()) > 1
     for worker in group:
         queues = tuple(plan.texts(worker, "queues"))
         promises = (plan.number_if_any(Scope("queue", name), "queue_wait_seconds") for name in queues)
@@ -172,6 +176,7 @@ def _of_group(plan: Plan, group: Sequence[Scope]) -> Iterator[WorkerLine]:
             max((int(size) for size in sizes if size is not None), default=None),
             _bounds(plan, worker, "autoscale"),
             _bounds(plan, worker, "scaling"),
+            several and _prefetches(plan, worker),
         )
 
 
@@ -204,6 +209,11 @@ def _flow(plan: Plan, task: Scope, queue: str, copies: int, *, enforced: bool) -
         limit = plan.number_if_any(task, key) if of_task else plan.number_if_any(APP, "task_time_limit")
     service = None if p99 is None else lognormal(p50, p99, limit or None)
     return Flow(task.name, queue, rate, service, limit or None, copies)
+
+
+def _prefetches(plan: Plan, worker: Scope) -> bool:
+    """Whether a process takes more than one message for each slot, or any number of them (0)."""
+    return not plan.get(worker, "disable_prefetch") and plan.get(worker, "prefetch_multiplier", 1) != 1
 
 
 def _bounds(plan: Plan, worker: Scope, key: str) -> tuple[int, int] | None:

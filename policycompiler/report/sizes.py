@@ -77,6 +77,8 @@ def _notes(each: WorkerLine) -> Iterator[str]:
         yield f"{about_it}{missing(each)}"
         return
     yield from (f"{about_it}{note}" for note in _broken(each))
+    if each.prefetches:
+        yield f"{about_it}its processes prefetch messages while others are free, so real waits can be longer"
     if each.beside:
         shared = f"shares queues with {_some(each.beside)}"
         yield f"{about_it}{shared}; the waits are those of all their messages on {each.all_slots} slots"

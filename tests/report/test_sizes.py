@@ -182,6 +182,23 @@ def test_several_queues_and_bounds_are_told():
     assert "one: shares queues with two; the waits are those of all their messages on" in told
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("replicas: 2, options: {prefetch_multiplier: 4}", True),
+        ("replicas: 2, options: {prefetch_multiplier: 0}", True),
+        ("replicas: 2, options: {prefetch_multiplier: 1}", False),
+        ("replicas: 1, options: {prefetch_multiplier: 4}", False),
+    ],
+)
+def test_prefetching_processes_are_told(fields: str, *, told: bool):
+    shown = text(f"""
+        tasks: {{shop.a: {{queue: q, runtime: 1s, rate: 1/s}}}}
+        workers: {{q: {{concurrency: 4, {fields}}}}}
+    """)
+    assert ("q: its processes prefetch messages while others are free" in shown) is told
+
+
 def test_an_unknown_worker_has_a_name_close_to_it():
     with pytest.raises(UnknownWorkerError, match="no worker `serach`; did you mean `search`"):
         steps("tasks: {shop.a: {queue: search}}", "serach")

@@ -83,3 +83,9 @@ def test_a_limit_only_takes_away(p50: float, spread: float, of_p99: float):
     # Moments of a positive variable grow (Lyapunov).
     roots = [moment ** (1 / power) for power, moment in enumerate(cut, 1)]
     assert all(low <= high * (1 + 1e-9) for low, high in pairwise(roots))
+
+
+def test_an_absurd_spread_has_moments_and_a_mean_of_p99_at_most():
+    service = lognormal(1e-6, 1e9)
+    assert all(map(math.isfinite, service))
+    assert service.mean == pytest.approx(1e9, rel=1e-3)
