@@ -3,10 +3,11 @@
 Two prefork workers of two slots each take tasks that do nothing: the worst case, because a task that works
 longer hides the cost. Each round gives the same messages to one of them, in turns, while the other one waits:
 other load on the machine falls on both. The metrics are read each 5 s, more often than most Prometheus
-servers do it. Prints the medians of both, in tasks per second and in ms of CPU time for each task, and the
-median of the ratios of neighbors.
+servers do it. Two workers with the same code differ by up to 10 %, each for all of its life, so there are
+several pairs. Then the same for tasks that wait some milliseconds. Prints the medians of both sides, in tasks
+per second and in ms of CPU time for each task, and the median of the ratios of all pairs.
 
-`telemetry.py 9 4000` measures 9 rounds of 4000 tasks.
+`telemetry.py 9 4000` measures 9 pairs, and in each round 4000 tasks.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ import redis
 from processes import running
 from servers import HOST, free_port, redis_server
 
-ROUNDS, TASKS = 15, 1500
+PAIRS, TASKS = 7, 1000
+ROUNDS = 4
+RUN_SECONDS = (0, 0.005)
 SCRAPE_SECONDS = 5
 AIM = 1.03
 """What a ratio should be at most. On a busy machine the CPU time says more than the throughput."""
@@ -49,13 +52,15 @@ version: 1
 parameters: {metric-sources: {sources: [SOURCE]}, telemetry: {bind: 127.0.0.1, first_port: FIRST}}
 """
 APP = """\
+import time
 from celery import Celery
 app = Celery("bench", config_source="celeryconfig")
 @app.task(name="bench.nothing")
-def nothing(number):
-    pass
+def nothing(seconds):
+    if seconds:
+        time.sleep(seconds)
 """
-FILL = "import sys, bench_app; [bench_app.nothing.delay(n) for n in range(int(sys.argv[1]))]"
+FILL = "import sys, bench_app; [bench_app.nothing.delay(float(sys.argv[2])) for n in range(int(sys.argv[1]))]"
 SIDES = {"without": "celery-exporter", "with": "telemetry"}
 
 
@@ -86,11 +91,12 @@ def build(folder: Path, source: str, port: int) -> Path:
 
 
 @contextmanager
-def started(where: Path, url: str, tasks: int) -> Iterator[Side]:
+def started(where: Path, url: str, tasks: int, run_seconds: float) -> Iterator[Side]:
     """A worker that has run each message once, so it is warm."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "CELERY_BROKER_URL": url, "PYTHONPATH": str(where)}
-    subprocess.run([sys.executable, "-c", FILL, str(tasks)], env=environment, cwd=where, check=True)
+    fill = [sys.executable, "-c", FILL, str(tasks), str(run_seconds)]
+    subprocess.run(fill, env=environment, cwd=where, check=True)
     # No process is replaced, so all of the CPU time can be seen.
     command = ["sh", "launch/q.sh", "--prefetch-multiplier", "10", "--max-tasks-per-child", "10000000"]
     log, options = where / "worker.log", {"folder": where, "environment": environment, "stop_seconds": 60}
@@ -132,39 +138,54 @@ def scraping(port: int, over: threading.Event) -> None:
 
 def main() -> None:
     """Measure and print."""
-    rounds, tasks = [int(each) for each in sys.argv[1:]] or (ROUNDS, TASKS)
+    pairs, tasks = [int(each) for each in sys.argv[1:]] or (PAIRS, TASKS)
+    for run_seconds in RUN_SECONDS:
+        sys.stdout.write(f"tasks of {1000 * run_seconds:g} ms\n")
+        told([pair(tasks, run_seconds) for _ in range(pairs)])
+
+
+def pair(tasks: int, run_seconds: float) -> dict[str, Round]:
+    """The medians of two fresh workers."""
     found: dict[str, list[Round]] = {name: [] for name in SIDES}
     with tempfile.TemporaryDirectory() as name, redis_server(Path(name)) as url, ExitStack() as stack:
         first, over = free_port(), threading.Event()
         launch = Path(name) / "with" / "build" / "launch" / "q.sh"
         both = {
             side: stack.enter_context(
-                started(build(Path(name) / side, source, first), f"{url.rpartition('/')[0]}/{number}", tasks)
+                started(
+                    build(Path(name) / side, source, first),
+                    f"{url.rpartition('/')[0]}/{number}",
+                    tasks,
+                    run_seconds,
+                )
             )
             for number, (side, source) in enumerate(SIDES.items())
         }
         [port] = re.findall(r"CELERY_TELEMETRY_PORTS=(\d+)", launch.read_text("utf-8"))
         prometheus = threading.Thread(target=scraping, args=(int(port), over))
         prometheus.start()
-        for number in range(rounds):
+        for number in range(ROUNDS):
             for side in [*both][:: 1 if number % 2 else -1]:
                 found[side].append(measured(both[side]))
         over.set()
         prometheus.join()
-    told(found)
+    return {
+        side: Round(*map(statistics.median, zip(*several, strict=True))) for side, several in found.items()
+    }
 
 
-def told(found: dict[str, list[Round]]) -> None:
+def told(found: list[dict[str, Round]]) -> None:
     """Print the figures."""
     lines = [
-        f"{side} telemetry: {statistics.median(each.throughput for each in several):.0f} tasks/s, "
-        f"{statistics.median(each.cpu_ms for each in several):.2f} ms of CPU time a task"
-        for side, several in found.items()
+        f"{side} telemetry: {statistics.median(each[side].throughput for each in found):.0f} tasks/s, "
+        f"{statistics.median(each[side].cpu_ms for each in found):.2f} ms of CPU time a task"
+        for side in SIDES
     ]
-    pairs = [*zip(found["without"], found["with"], strict=True)]
-    ratio = statistics.median(without.throughput / with_.throughput for without, with_ in pairs)
-    cpu = statistics.median(with_.cpu_ms / without.cpu_ms for without, with_ in pairs)
+    ratio = statistics.median(each["without"].throughput / each["with"].throughput for each in found)
+    ratios = sorted(each["with"].cpu_ms / each["without"].cpu_ms for each in found)
+    cpu = statistics.median(ratios)
     lines += [
+        f"CPU time of each pair, with / without: {' '.join(f'{each:.2f}' for each in ratios)}",
         f"{'throughput without / with telemetry':45} {ratio:8.2f}   at most {AIM:g}",
         f"{'CPU time with / without telemetry':45} {cpu:8.2f}   at most {AIM:g}",
     ]
