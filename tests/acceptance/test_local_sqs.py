@@ -159,8 +159,9 @@ def test_local_sqs_takes_the_settings_and_runs_delayed_and_retried_tasks(shop):
 def test_local_sqs_gives_the_message_of_a_killed_worker_to_another_after_the_timeout(shop):
     with shop.worker() as first:
         shop.send("shop.slow")
-        wait_until(lambda: shop.notes == ["start"], "it has begun", seconds=60)
+        wait_until(lambda: "start" in shop.notes, "it has begun", seconds=60)
         first.kill()
     with shop.worker():
         wait_until(lambda: "end" in shop.notes, "another worker ran it", seconds=90)
-    assert shop.notes == ["start", "start", "end"]
+    # A message that a worker of another test left behind may come meanwhile, too.
+    assert [note for note in shop.notes if note in {"start", "end"}] == ["start", "start", "end"]

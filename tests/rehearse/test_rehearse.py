@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -253,7 +254,10 @@ def test_a_rehearsal_that_is_ended_leaves_nothing(tmp_path, number):
 
     def workers_run() -> bool:
         started[:] = psutil.Process(process.pid).children(recursive=True)
-        return any("worker" in " ".join(each.cmdline()) for each in started if each.is_running())
+        # One that has just ended has no command any more.
+        with suppress(psutil.Error):
+            return any("worker" in " ".join(each.cmdline()) for each in started if each.is_running())
+        return False
 
     wait_until(workers_run, "workers", seconds=60)
     process.send_signal(number)
