@@ -19,7 +19,7 @@ from compiled import configured_app
 from kombu import Connection, Queue
 from processes import running, wait_until
 from prometheus_client.parser import text_string_to_metric_families
-from servers import HOST, free_port, rabbitmq_server, redis_server
+from servers import HOST, first_of_free_ports, rabbitmq_server, redis_server
 from workloads import workload
 
 from policycompiler import __version__, output
@@ -165,7 +165,7 @@ class Stage:
     """The compiled output with the application beside it, and the processes that it starts."""
 
     def __init__(self, folder: Path, url: str, pool: str) -> None:
-        self.folder, self.url, self.first = folder, url, free_port()
+        self.folder, self.url, self.first = folder, url, first_of_free_ports(8)
         transport = "rabbitmq" if url.startswith("amqp") else "redis"
         text = (
             dedent(WORKLOAD)

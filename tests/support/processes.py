@@ -64,7 +64,7 @@ def wait_until(
     predicate: Callable[[], bool],
     what: str,
     *,
-    seconds: float = 30,
+    seconds: float = 90,
     process: Popen[bytes] | None = None,
     log: Path | None = None,
 ) -> None:

@@ -18,7 +18,7 @@ from kombu import Connection
 from mortal import Mortal, mortal
 from places import SUPPORT
 from processes import running, stop, wait_until
-from servers import HOST, free_port
+from servers import HOST, first_of_free_ports, free_port
 from tools import needs
 from workloads import workload
 
@@ -229,7 +229,9 @@ def watched(kind: type[Shop], folder: Path) -> Iterator[tuple[Shop, Stack]]:
     text = WORKLOAD.format(transport=kind.transport, version=kind.version)
     (folder / "workload.yaml").write_text(workload(text))
     (folder / "policy.yaml").write_text(
-        POLICY.format(source=kind.source, first_port=free_port(), address=address, people=people.url)
+        POLICY.format(
+            source=kind.source, first_port=first_of_free_ports(12), address=address, people=people.url
+        )
     )
     made = compile_workload([folder / "workload.yaml"], policy=folder / "policy.yaml")
     assert made.plan is not None, [each.message for each in made.diagnostics]
