@@ -199,7 +199,10 @@ class _Metrics:
         if found is None:
             if len(self.addresses) >= _MOST_ADDRESSES:
                 self.addresses.clear()
-            found = self.addresses[address] = self._bound(*address)
+            found = self._bound(*address)
+            # A worker may begin to consume another queue while it runs.
+            if found != OTHER:
+                self.addresses[address] = found
         return found
 
     def _bound(self, exchange: str, key: str) -> str:
@@ -317,7 +320,6 @@ def _bound_of(bounds: Mapping[str, int | None], task: str) -> int | None:
 class _Run:
     """A message that the worker has received, and what happened to it."""
 
-    # Of the cost of telemetry, the objects of each message are half.
     __slots__ = ("again", "ended", "series", "started", "stored")
 
     def __init__(self, request: Any) -> None:
