@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+ENDLESS = "endless"
+_MOST_PLACES = 12
 _SIZES = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
@@ -27,6 +31,31 @@ def written(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:g}ms"
     return duration(seconds).replace(" min", "m").replace(" h", "h").replace(" d", "d").replace(" s", "s")
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A number with so many digits and without an exponent: `13.4`, `0.000579`, `1,250`."""
+    if value in (0, math.inf):
+        return "0" if not value else ENDLESS
+    places = min(max(digits - 1 - math.floor(math.log10(abs(value))), 0), _MOST_PLACES)
+    text = f"{value:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def percent(value: float) -> str:
+    """A share for people; never rounded down to nothing or up to the whole."""
+    if math.isinf(value):
+        return ENDLESS
+    whole = round(value * 100)
+    if not whole and value:
+        return "under 1%"
+    return "over 99%" if whole == 100 and value < 1 else f"{whole}%"  # noqa: PLR2004
+
+
+def counted(count: float, noun: str) -> str:
+    """A number with its noun: `1 slot`, `1,432 slots`, `2 processes`."""
+    plural = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{figure(count)} {noun}{plural}"
 
 
 def number(value: float) -> str:

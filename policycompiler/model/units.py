@@ -76,12 +76,28 @@ def parse_rate(value: object) -> int | float:
     return _whole(float(match[1]) / _SECONDS[match[2]])
 
 
+def parse_positive_rate(value: object) -> int | float:
+    """Like `parse_rate`, but more than 0."""
+    rate = parse_rate(value)
+    if rate <= 0:
+        raise refuse("the rate must be more than 0")
+    return rate
+
+
 def parse_size(value: object) -> int:
     """Bytes of `64KiB`, `10MB` or `2GiB`."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise refuse("not a size; write a size such as 64KiB, 10MB or 2GiB")
     return int(float(match[1]) * _BYTES[match[2]])
+
+
+def parse_positive_size(value: object) -> int:
+    """Like `parse_size`, but at least 1 byte."""
+    size = parse_size(value)
+    if size <= 0:
+        raise refuse("the size must be at least 1B")
+    return size
 
 
 def _quantity(
@@ -101,14 +117,16 @@ Duration = Annotated[
 PositiveDuration = Annotated[
     int | float, _quantity(parse_positive_duration, _DURATION_PATTERN, _DURATION_EXAMPLES, Field(gt=0))
 ]
-Rate = Annotated[
-    int | float,
-    _quantity(parse_rate, r"^\d+(\.\d+)?/(s|m|h|d)$", ["10/s", "600/m", "5/h", "100/d"]),
-]
-Size = Annotated[
-    int,
-    _quantity(parse_size, r"^\d+(\.\d+)?(B|[KMGT]i?B)$", ["64KiB", "10MB", "2GiB"]),
-]
+_RATE_PATTERN = r"^\d+(\.\d+)?/(s|m|h|d)$"
+_RATE_EXAMPLES = ["10/s", "600/m", "5/h", "100/d"]
+
+Rate = Annotated[int | float, _quantity(parse_rate, _RATE_PATTERN, _RATE_EXAMPLES)]
+PositiveRate = Annotated[int | float, _quantity(parse_positive_rate, _RATE_PATTERN, _RATE_EXAMPLES)]
+_SIZE_PATTERN = r"^\d+(\.\d+)?(B|[KMGT]i?B)$"
+_SIZE_EXAMPLES = ["64KiB", "10MB", "2GiB"]
+
+Size = Annotated[int, _quantity(parse_size, _SIZE_PATTERN, _SIZE_EXAMPLES)]
+PositiveSize = Annotated[int, _quantity(parse_positive_size, _SIZE_PATTERN, _SIZE_EXAMPLES)]
 
 
 def _one_line(value: object) -> object:
@@ -218,6 +236,11 @@ NodeName = _matching(
     f"write a name ({_LETTERS}), or a whole node name such as `search@%h`, with Celery's %h, %n, %d and %i",
     ["search", "search@%h"],
 )
+StoreAddress = _matching(
+    r"\$\{[A-Za-z_][A-Za-z0-9_]{0,99}\}",
+    "write one environment variable, such as `${CELERY_GUARD_STORE_URL}`",
+    ["${CELERY_GUARD_STORE_URL}"],
+)
 TaskName = _matching(
     r"[A-Za-z_][A-Za-z0-9_.:/@-]{0,254}",
     f"a task name has 1 to 255 {_TASK_LETTERS}, and starts with a letter or `_`",
@@ -232,6 +255,12 @@ DottedName = _matching(
     r"[A-Za-z_]\w{0,63}(\.[A-Za-z_]\w{0,63}){0,15}",
     "write a dotted Python name such as `smtplib.SMTPServerDisconnected`",
     ["ConnectionError", "smtplib.SMTPServerDisconnected"],
+    python=True,
+)
+KeyPath = _matching(
+    r"[A-Za-z_]\w{0,63}(\.\w{1,64}){0,7}",
+    "write an argument of the task such as `payment_id`, or a dotted path in one: `order.payment_id`",
+    ["payment_id", "order.payment_id"],
     python=True,
 )
 ObjectPath = _matching(
