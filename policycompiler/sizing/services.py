@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -25,6 +26,14 @@ class Service(NamedTuple):
     mean: float
     square: float
     cube: float
+
+    def longer(self, seconds: float) -> Service:
+        """The same runs, each longer by a fixed time."""
+        return Service(
+            self.mean + seconds,
+            self.square + 2 * seconds * self.mean + seconds**2,
+            self.cube + 3 * seconds * self.square + 3 * seconds**2 * self.mean + seconds**3,
+        )
 
     @property
     def variation(self) -> float:
@@ -52,6 +61,7 @@ def exponential(mean: float) -> Service:
     return Service(mean, 2 * mean**2, 6 * mean**3)
 
 
+@lru_cache(maxsize=1 << 12)
 def lognormal(p50: float | None, p99: float, limit: float | None = None) -> Service:
     """The log-normal run times through both percentiles, in seconds.
 

@@ -103,6 +103,22 @@ def last_start_seconds(messages: float, line: Line) -> float:
     return _backlog(messages, line) * line.service.mean / line.slots if line.slots else math.inf
 
 
+def slots_for_burst(messages: float, line: Line, seconds: float) -> int:
+    """The smallest number of slots with which the last of many messages starts within a time above 0."""
+    if messages <= 1:
+        return 1
+    found = max(math.ceil(line.load), 1)
+    step = 1
+    while last_start_seconds(messages, line._replace(slots=found)) > seconds:
+        found, step = found + step, step * 2
+    short = max(found - step // 2, 0)
+    while found - short > 1:
+        middle = (short + found) // 2
+        late = last_start_seconds(messages, line._replace(slots=middle)) > seconds
+        short, found = (middle, found) if late else (short, middle)
+    return found
+
+
 def drain_seconds(messages: float, line: Line) -> float:
     """The mean time until the backlog of many messages that arrive at once is gone.
 
