@@ -17,17 +17,17 @@ EXAMPLE = (DATA / "language.yaml").read_text("utf-8")
 
 FIELDS = {
     "WorkloadFile": "version service app owner celery broker results defaults tasks queues workers schedules "
-    "beat hosts deploy waivers environments",
+    "beat hosts budget dependencies store deploy waivers environments",
     "Celery": "version namespace settings",
     "Broker": "transport url version visibility_timeout options",
     "Results": "backend url keep",
-    "TaskFields": "latency work idempotent runtime rate burst memory retry result payload expires priority "
+    "TaskFields": "latency work idempotent runtime rate burst memory connections needs idempotency_key calls retry result payload expires priority "
     "queue call_time_queues max_countdown external canvas owner critical renamed_from description runbook "
     "policies options",
     "Runtime": "p50 p99",
     "Arrivals": "mean peak",
     "Retry": "on max delay max_delay jitter",
-    "Queue": "type dead_letter priorities broadcast external exchange exchange_type routing_key arguments "
+    "Queue": "type dead_letter priorities bound broadcast external exchange exchange_type routing_key arguments "
     "consumer_arguments",
     "Worker": "queues pool concurrency replicas memory cores stop_timeout options node_name app command_prefix "
     "environment",
@@ -39,6 +39,12 @@ FIELDS = {
     "Solar": "event latitude longitude",
     "Beat": "app scheduler store host",
     "Host": "cores memory workers",
+    "Budget": "cores memory connections",
+    "Store": "url",
+    "Dependency": "rate burst hold breaker on_store_error",
+    "Breaker": "failures within open_for probes on",
+    "IdempotencyKey": "key keep duplicate on_store_error",
+    "Payload": "max enforce",
     "Waiver": "finding at reason owner expires",
 }
 """Every public name of the language; they change only with `version`."""
@@ -102,8 +108,8 @@ REFUSED = [
             "1:18",
             "unknown key `zzz`",
             (
-                "allowed: burst, call_time_queues, canvas, critical, description, expires, "
-                "external, idempotent, latency, max_countdown, memory, options, owner, payload, "
+                "allowed: burst, call_time_queues, calls, canvas, connections, critical, description, expires, "
+                "external, idempotency_key, idempotent, latency, max_countdown, memory, needs, options, owner, payload, "
                 "policies, priority, queue, rate, renamed_from, result, retry, runbook, runtime, work"
             ),
         ),

@@ -22,11 +22,12 @@ from policycompiler.model.units import (
     WholeNumber,
 )
 from policycompiler.model.workload.app import Broker, Celery, Results
+from policycompiler.model.workload.guards import Dependency, Store
 from policycompiler.model.workload.queues import Queue
 from policycompiler.model.workload.schedules import Beat, Schedule
 from policycompiler.model.workload.tasks import Task, TaskFields
 from policycompiler.model.workload.waivers import AnyWaiver
-from policycompiler.model.workload.workers import Host, Worker
+from policycompiler.model.workload.workers import Budget, Host, Worker
 
 
 class Sections(Part):
@@ -46,6 +47,13 @@ class Sections(Part):
     beat: Beat | None = Field(None, description="beat, the process that sends periodic tasks")
     hosts: dict[Name, Host] = Field(
         default_factory=dict, description="machines and the workers that they run"
+    )
+    dependencies: dict[Name, Dependency] = Field(
+        default_factory=dict, description="what tasks call, with the limits that all workers share"
+    )
+    store: Store | None = Field(None, description="Redis of the guards: keys, breakers and rates")
+    budget: Budget | None = Field(
+        None, description="what all workers together may take, such as the quota of a namespace"
     )
     deploy: Deploy | None = Field(None, description="where and how the processes run")
     waivers: list[AnyWaiver] = Field(

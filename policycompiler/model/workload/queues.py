@@ -19,6 +19,9 @@ class Queue(Part):
         None, description="number of priority levels"
     )
     broadcast: bool | None = Field(None, description="every worker receives every message")
+    bound: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
+        None, description="messages in the queue above which publishers are refused"
+    )
     external: bool | None = Field(None, description="true: another app consumes the queue or publishes to it")
     exchange: QueueName | None = Field(None, description="AMQP exchange")
     exchange_type: Literal["direct", "topic", "fanout"] | None = Field(None, description="AMQP exchange type")

@@ -23,6 +23,10 @@ from policycompiler.model.units import (
     WholeNumber,
     refuse,
 )
+from policycompiler.model.workload.guards import Key, LargestMessage
+
+Need = Literal["time_limit", "soft_time_limit", "terminate", "recycling", "no_patching"]
+"""What a task relies on a pool for."""
 
 
 class Runtime(Part):
@@ -168,6 +172,15 @@ class TaskFields(Part):
         None, description="number of messages that arrive at once"
     )
     memory: Size | None = Field(None, description="peak resident memory of one run")
+    connections: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        None, description="connections to the database of `budget.connections` that one run holds"
+    )
+    needs: list[Need] | None = Field(
+        None,
+        description="capabilities of the pool that the task relies on: `time_limit`, `soft_time_limit`, "
+        "`terminate` (revoke with terminate), `recycling` (child processes that are replaced), "
+        "`no_patching` (a library that breaks under gevent)",
+    )
     retry: Annotated[
         Retry | None,
         BeforeValidator(_retry_or_none, json_schema_input_type=Literal["none"] | Retry | None),
@@ -179,7 +192,16 @@ class TaskFields(Part):
     result: Literal["ignore", "keep"] | None = Field(
         None, description="keep: a program reads the return value; ignore: no program does"
     )
-    payload: Size | None = Field(None, description="size of the largest message")
+    payload: LargestMessage = Field(
+        None, description="size of the largest message; {max, enforce: true} refuses larger ones"
+    )
+    idempotency_key: Key = Field(
+        None,
+        description="argument that names an effect; messages with the same value have the effect once",
+    )
+    calls: list[Name] | None = Field(
+        None, description="entries of `dependencies` that the task calls", examples=[["stripe"]]
+    )
     expires: PositiveDuration | None = Field(
         None, description="workers discard a message that has waited longer than this"
     )

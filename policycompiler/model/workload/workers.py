@@ -197,6 +197,20 @@ class Worker(Part):
     )
 
 
+class Budget(Part):
+    """What all workers together may take, such as the quota of a namespace."""
+
+    model_config = shown_as({"cores": 16, "memory": "32GiB", "connections": 100})
+
+    cores: Annotated[float | None, BeforeValidator(_cores, json_schema_input_type=_Cores | None)] = Field(
+        None, description="processor cores"
+    )
+    memory: Size | None = Field(None, description="memory")
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="connections to the database that workers may hold at once"
+    )
+
+
 class Host(Part):
     """A machine with its capacity and its workers."""
 
