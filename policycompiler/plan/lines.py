@@ -5,30 +5,45 @@ The mathematics is in `sizing`; this module finds its numbers in a plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from policycompiler.knowledge import pools
-from policycompiler.plan import APP, Constant, Derived, Parameter, Plan, Scope, Written
+from policycompiler.plan import APP, Plan, Scope
 from policycompiler.plan.processes import sharing, slots_of
-from policycompiler.sizing import Line, Promise, Service, largest_rate, lognormal, mixture, smallest_slots
+from policycompiler.plan.teams import Team, teams
+from policycompiler.sizing import (
+    TURNAROUND_SECONDS,
+    Line,
+    Promise,
+    Service,
+    largest_rate,
+    lognormal,
+    mixture,
+    smallest_slots,
+)
 
 PROMISED_SHARE = 0.99
 """The share of messages that start within the latency target of their class (`queue_wait_p99`)."""
 MOST_BUSY = 0.95
 """A promise counts as broken above this share of busy slots, because 6% more traffic would fill them all."""
+_ROUNDING = 1e-9
 
 
 class Limit(StrEnum):
     """What decided the number of slots of a worker."""
 
     PINNED = "pinned"
+    WAIT = "wait"
     LOAD = "load"
     FEWEST = "fewest slots"
     UNDECLARED = "undeclared load"
     MEMORY = "memory"
     CORES = "cores"
+    CONNECTIONS = "connections"
+    RATE = "rate"
     ASSUMED = "assumed slots"
     POOL = "pool"
 
@@ -36,7 +51,8 @@ class Limit(StrEnum):
 class Flow(NamedTuple):
     """The messages of a task in a queue: how many a second at peak, and how long a run holds its slot.
 
-    None is not declared. Each message is run `copies` times: once, or by each process of a broadcast queue.
+    None is not declared. Each message brings `copies` runs to the line: 1, or the part that the line runs if
+    other workers, or other processes of a worker with a broadcast queue, run the rest.
     `limit` is the hard time limit in seconds, if there is one and the pool enforces it.
     """
 
@@ -45,7 +61,7 @@ class Flow(NamedTuple):
     rate: float | None
     service: Service | None
     limit: float | None = None
-    copies: int = 1
+    copies: float = 1
 
     @property
     def runs(self) -> float:
@@ -58,15 +74,37 @@ class Flow(NamedTuple):
         return [field for field, value in (("rate", self.rate), ("runtime", self.service)) if value is None]
 
 
+def together(flows: Iterable[Flow]) -> tuple[float, Service]:
+    """The rate of all messages whose run time is declared, and the mixture of their run times."""
+    parts = [(flow.runs, flow.service) for flow in flows if flow.service is not None]
+    return math.fsum(rate for rate, _ in parts), mixture(parts)
+
+
+def held(flows: Iterable[Flow]) -> tuple[float, Service]:
+    """The same with how long each run holds its slot: until the next run can begin."""
+    rate, service = together(flows)
+    return rate, service.longer(TURNAROUND_SECONDS) if rate else service
+
+
+def at_once(service: Service, slots: int, busy: float) -> Line:
+    """The line of messages that come at once, on slots of which so many are busy with others."""
+    longer = service.longer(TURNAROUND_SECONDS)
+    return Line(busy / longer.mean, longer, slots)
+
+
 class WorkerLine(NamedTuple):
     """A worker in the line of its queues.
 
-    `flows` and `all_slots` are those of the whole line: workers that share a queue (`beside`) share a line.
+    `flows` and `all_slots` are those of the whole line: workers that share queues (`beside`) share a line.
+    If they share only some, the line has those that run its most urgent queue, and their part of the load.
+    With a broadcast queue, the line is that of one process.
     `processes` are the most that run, and `slots_each` the most slots of one of them. `promise_seconds` is
-    the shortest wait that one of its queues promises. `declared_bytes` is the largest declared memory of a
-    run. `autoscale` bounds the slots of a process, and `scaling` the processes, if a platform changes them.
+    the shortest wait that one of its queues promises. `base_bytes` is the memory of a process without its
+    slots, and `slot_bytes` that of a slot; a plan of an earlier version has neither. `autoscale` bounds the
+    slots of a process, and `scaling` the processes, if a platform changes them.
     `prefetches` says that one of several processes takes more messages than it runs, so others wait behind
-    them; the mathematics leaves this out.
+    them; the mathematics leaves this out. `grows` says that more slots also take more of the load, from
+    workers that share only some of its queues.
     """
 
     worker: str
@@ -79,10 +117,12 @@ class WorkerLine(NamedTuple):
     beside: tuple[str, ...]
     promise_seconds: float | None
     limited_by: Limit
-    declared_bytes: int | None = None
+    base_bytes: int | None = None
+    slot_bytes: int | None = None
     autoscale: tuple[int, int] | None = None
     scaling: tuple[int, int] | None = None
     prefetches: bool = False
+    grows: bool = False
 
     @property
     def slots(self) -> int:
@@ -99,17 +139,22 @@ class WorkerLine(NamedTuple):
         """The line of the mixture of all its messages; None if a rate or a run time is not declared."""
         if not self.known:
             return None
-        parts = [(flow.runs, flow.service) for flow in self.flows if flow.service is not None]
-        return Line(sum(rate for rate, _ in parts), mixture(parts), self.all_slots)
+        return Line(*held(self.flows), self.all_slots)
+
+    @property
+    def busy(self) -> float:
+        """The busy share of its slots at peak, as far as rates and run times are declared."""
+        rate, service = held(self.flows)
+        return rate * service.mean / self.all_slots if self.all_slots else 0.0
 
     @property
     def load(self) -> float | None:
-        """The mean number of busy slots of this worker: its share of the load of the line."""
-        line = self.line
-        if line is None:
+        """The mean number of busy slots of this worker: its share of the load of the line, by slots."""
+        if not self.known:
             return None
+        rate, service = together(self.flows)
         share = self.slots / self.all_slots if self.all_slots else 1 / (len(self.beside) + 1)
-        return line.load * share
+        return rate * service.mean * share
 
     @property
     def promise(self) -> Promise | None:
@@ -122,7 +167,16 @@ class WorkerLine(NamedTuple):
     def fewest_slots(self) -> int | None:
         """The smallest number of slots of the whole line that keeps the promise; None if none is known."""
         line, promise = self.line, self.promise
-        return smallest_slots(line.rate, line.service, promise) if line and promise else None
+        if line is None or promise is None:
+            return None
+        slots = smallest_slots(line.rate, line.service, promise)
+        if not self.grows or slots is None or promise.holds(line) or line.utilization > MOST_BUSY:
+            return slots
+        # Careful: more slots take so much more load that they are as busy as now.
+        rate = line.rate / line.slots * (1 - _ROUNDING)
+        while not promise.holds(line._replace(rate=rate * slots, slots=slots)):
+            slots += 1 + slots // 16
+        return slots
 
     @property
     def breaks_at(self) -> float | None:
@@ -133,14 +187,11 @@ class WorkerLine(NamedTuple):
         return largest_rate(line.service, line.slots, promise) / line.rate
 
     @property
-    def memory_bytes(self) -> int:
-        """An estimate for all its processes: the first process of each, and its slots.
-
-        A slot needs as much as the largest declared run. Without a declaration, it needs what it needs
-        without an application.
-        """
-        each = max(pools.pool(self.pool).slot_bytes, self.declared_bytes or 0)
-        return self.processes * (pools.PARENT_BYTES + self.slots_each * each)
+    def memory_bytes(self) -> int | None:
+        """An estimate for all its processes with their slots; None if the plan has no estimate."""
+        if self.base_bytes is None or self.slot_bytes is None:
+            return None
+        return self.processes * (self.base_bytes + self.slots_each * self.slot_bytes)
 
 
 def worker_lines(plan: Plan) -> list[WorkerLine]:
@@ -149,54 +200,81 @@ def worker_lines(plan: Plan) -> list[WorkerLine]:
     return sorted(found, key=lambda each: each.worker)
 
 
+def sized(lines: Sequence[WorkerLine]) -> list[WorkerLine]:
+    """The lines whose slots the plan knows.
+
+    One without slots has no running worker, which is another hazard.
+    """
+    assumed = {each.worker for each in lines if each.limited_by is Limit.ASSUMED}
+    return [
+        each for each in lines if each.all_slots and not assumed.intersection((each.worker, *each.beside))
+    ]
+
+
 def _of_group(plan: Plan, group: Sequence[Scope]) -> Iterator[WorkerLine]:
-    """The workers of one line."""
-    flows = tuple(_flows(plan, group))
+    """The workers of one group."""
     processes = {worker: int(plan.number(worker, "replicas")) for worker in group}
-    slots = {worker: int(slots_of(plan, worker)) for worker in group}
-    whole = sum(processes[worker] * slots[worker] for worker in group)
+    flows = [*flows_of(plan, group)]
+    found = teams(plan, group, _loads(flows))
     several = sum(processes.values()) > 1
     for worker in group:
-        queues = tuple(plan.texts(worker, "queues"))
-        promises = (plan.number_if_any(Scope("queue", name), "queue_wait_seconds") for name in queues)
-        sizes = [
-            plan.number_if_any(Scope("task", name), "memory_bytes") for name in plan.texts(worker, "tasks")
-        ]
+        team = found[worker]
         yield WorkerLine(
             worker.name,
             plan.text(worker, "pool"),
-            queues,
+            tuple(plan.texts(worker, "queues")),
             processes[worker],
-            slots[worker],
-            flows,
-            whole,
-            tuple(other.name for other in group if other != worker),
-            min((seconds for seconds in promises if seconds is not None), default=None),
-            limit_of(plan, worker),
-            max((int(size) for size in sizes if size is not None), default=None),
+            int(slots_of(plan, worker)),
+            tuple(_run_by(team, flows)),
+            team.slots,
+            tuple(other.name for other in team.workers if other != worker),
+            urgent[0] if (urgent := most_urgent(plan, worker)) else None,
+            Limit(str(plan.get(worker, "sized_by", Limit.PINNED))),
+            _whole(plan, worker, "base_bytes"),
+            _whole(plan, worker, "slot_bytes"),
             _bounds(plan, worker, "autoscale"),
             _bounds(plan, worker, "scaling"),
             several and _prefetches(plan, worker),
+            team.grows,
         )
 
 
-def _flows(plan: Plan, group: Sequence[Scope]) -> Iterator[Flow]:
-    """The messages that the workers of a line get, by queue and task."""
+def _loads(flows: Iterable[Flow]) -> dict[str, float]:
+    """The slots that the messages of each queue keep busy."""
+    found: dict[str, float] = {}
+    for flow in flows:
+        rate, service = held([flow])
+        found[flow.queue] = found.get(flow.queue, 0) + rate * service.mean
+    return found
+
+
+def _run_by(team: Team, flows: Iterable[Flow]) -> Iterator[Flow]:
+    """The messages of a team."""
+    for flow in flows:
+        if flow.queue in team.copies:
+            yield flow._replace(copies=team.copies[flow.queue])
+
+
+def most_urgent(plan: Plan, worker: Scope) -> tuple[float, Scope] | None:
+    """The shortest wait that a queue of a worker promises, in seconds, and the queue."""
+    queues = [Scope("queue", name) for name in plan.texts(worker, "queues")]
+    promises = [(plan.number_if_any(queue, "queue_wait_seconds"), queue) for queue in queues]
+    return min(((seconds, queue) for seconds, queue in promises if seconds is not None), default=None)
+
+
+def flows_of(plan: Plan, group: Sequence[Scope]) -> Iterator[Flow]:
+    """The messages that workers get at peak, each once, by queue and task."""
     pools_of = {plan.text(worker, "pool") for worker in group}
     enforced = all(pools.pool(kind).hard for kind in pools_of)
     for name in sorted({name for worker in group for name in plan.texts(worker, "queues")}):
         queue = Scope("queue", name)
-        consumers = [worker for worker in group if name in plan.texts(worker, "queues")]
-        copies = 1
-        if plan.get(queue, "broadcast"):
-            copies = sum(int(plan.number(worker, "replicas")) for worker in consumers)
         for task in (Scope("task", each) for each in plan.texts(queue, "tasks")):
             # A publisher may choose further queues for a task, but its rate is declared once.
             if plan.value(task, "queue") == name and not plan.value(task, "external"):
-                yield _flow(plan, task, name, copies, enforced=enforced)
+                yield _flow(plan, task, name, enforced=enforced)
 
 
-def _flow(plan: Plan, task: Scope, queue: str, copies: int, *, enforced: bool) -> Flow:
+def _flow(plan: Plan, task: Scope, queue: str, *, enforced: bool) -> Flow:
     rate = plan.number_if_any(task, "rate_peak_per_second")
     if rate is None:
         rate = plan.number_if_any(task, "rate_mean_per_second")
@@ -207,13 +285,20 @@ def _flow(plan: Plan, task: Scope, queue: str, copies: int, *, enforced: bool) -
         key = "options.time_limit"
         of_task = plan.find(task, key) is not None
         limit = plan.number_if_any(task, key) if of_task else plan.number_if_any(APP, "task_time_limit")
-    service = None if p99 is None else lognormal(p50, p99, limit or None)
-    return Flow(task.name, queue, rate, service, limit or None, copies)
+    service = None
+    if p99 is not None:
+        service = lognormal(p50, p99, limit or None)
+    return Flow(task.name, queue, rate, service, limit or None)
 
 
 def _prefetches(plan: Plan, worker: Scope) -> bool:
     """Whether a process takes more than one message for each slot, or any number of them (0)."""
     return not plan.get(worker, "disable_prefetch") and plan.get(worker, "prefetch_multiplier", 1) != 1
+
+
+def _whole(plan: Plan, worker: Scope, key: str) -> int | None:
+    value = plan.number_if_any(worker, key)
+    return None if value is None else int(value)
 
 
 def _bounds(plan: Plan, worker: Scope, key: str) -> tuple[int, int] | None:
@@ -222,24 +307,3 @@ def _bounds(plan: Plan, worker: Scope, key: str) -> tuple[int, int] | None:
     if not isinstance(bounds, dict) or bounds["min"] == bounds["max"]:
         return None
     return int(str(bounds["min"])), int(str(bounds["max"]))
-
-
-def limit_of(plan: Plan, worker: Scope) -> Limit:
-    """What decided the slots of one process of a worker, from the origins of their number."""
-    setting = plan.find(worker, "autoscale") or plan.setting(worker, "concurrency")
-    parameters = {str(each.path[-1]): each.value for each in setting.origins if isinstance(each, Parameter)}
-    named = {each.name for each in setting.origins if isinstance(each, Constant)}
-    written = any(isinstance(each, Written) for each in setting.origins)
-    # Rounded up, so that all processes together have the fewest slots.
-    fewest = -(-int(str(parameters.get("fewest_slots", 0))) // max(int(plan.number(worker, "replicas")), 1))
-    possible = (
-        # Before pins, because the pool itself may be pinned.
-        (Limit.POOL, setting.origins[-1] == Derived(worker, "pool")),
-        (Limit.PINNED, plan.written(worker, setting.key) is not None),
-        (Limit.MEMORY, "PARENT_BYTES" in named),
-        (Limit.ASSUMED, "assumed_slots" in parameters),
-        (Limit.CORES, written),
-        (Limit.UNDECLARED, "busy_at_peak" not in parameters),
-        (Limit.FEWEST, slots_of(plan, worker) <= fewest),
-    )
-    return next((limit for limit, decided in possible if decided), Limit.LOAD)
