@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from hashlib import sha256
 
-from policycompiler.plan import APP, Plan, Scope, vocabulary
+from policycompiler.plan import Plan, Scope, vocabulary
 from policycompiler.plan.vocabulary import Reader
 
 SHOWN_AS = "policycompiler_plan"
@@ -35,9 +35,9 @@ def fingerprint(plan: Plan) -> str:
 
 
 def _scopes(plan: Plan) -> Iterator[Scope]:
-    yield APP
-    for kind in ("task", "queue"):
-        yield from sorted(plan.scopes(kind))
+    for kind in vocabulary.SCOPES:
+        if any(key.is_read_by(*_READERS) for key in vocabulary.declared(kind)):
+            yield from sorted(plan.scopes(kind))
 
 
 def _is_read(plan: Plan, scope: Scope, key: str) -> bool:

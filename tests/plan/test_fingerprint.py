@@ -64,12 +64,21 @@ def test_it_differs_exactly_where_workers_read_something_else(name, broker):
         ("workers: {q: {queues: [q], concurrency: 9}}\n", True),
         ("celery: {settings: {worker_proc_alive_timeout: 20}}\n", False),
         ("queues: {q: {consumer_arguments: {x-priority: 5}}}\n", False),
+        ("queues: {q: {bound: 9}}\n", False),
     ],
-    ids=["a schedule", "the command of a worker", "a setting", "a declaration"],
+    ids=["a schedule", "the command of a worker", "a setting", "a declaration", "a bound"],
 )
 def test_it_covers_what_the_file_says_to_workers(more, same):
     old, new = plan_of(RABBITMQ + PLAIN), plan_of(RABBITMQ + PLAIN + more)
     assert (fingerprint(old) == fingerprint(new)) == same == (read(old) == read(new))
+
+
+@pytest.mark.parametrize("more", ["rate: 6/s", "rate: 5/s, burst: 9", "rate: 5/s, breaker: {}"])
+def test_it_covers_dependencies(more):
+    plain = "tasks: {shop.a: {queue: q, runtime: 1s, calls: [stripe]}}\ndependencies: {stripe: {%s}}\n"
+    old, new = (plan_of(RABBITMQ + plain % each) for each in ("rate: 5/s", more))
+    assert fingerprint(old) != fingerprint(new)
+    assert read(old) != read(new)
 
 
 def test_a_reason_does_not_change_it_and_neither_does_the_plan_file():

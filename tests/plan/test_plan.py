@@ -141,7 +141,7 @@ _NOT_HERE = {
     "beat": {"telemetry_port"},
     "worker": {"telemetry_ports"},
     "queue": {"broker_policy"},
-    "alert": {"other_tasks", "lists"},
+    "alert": {"other_tasks", "lists", "dependency", "parks"},
     "task": {"mandatory", "sent_as"},
 }
 """Of policy files, of workloads with less or of newer brokers, of patterns, of queues of other apps; and what

@@ -10,12 +10,23 @@ from collections.abc import Iterator
 from functools import cache
 
 from policycompiler.knowledge import celery_settings
-from policycompiler.plan.vocabulary import alert, app, deployment, queue, schedule, task, worker
+from policycompiler.plan.vocabulary import alert, app, deployment, guard, queue, schedule, task, worker
 from policycompiler.plan.vocabulary.key import ChangeKind, Key, Reader, Type, Unit
 
 __all__ = ["SCOPES", "ChangeKind", "Key", "Reader", "Type", "Unit", "declared", "find"]
 
-SCOPES = ("app", "task", "queue", "worker", "schedule", "disabled_schedule", "beat", "host", "alert")
+SCOPES = (
+    "app",
+    "task",
+    "queue",
+    "worker",
+    "schedule",
+    "disabled_schedule",
+    "beat",
+    "host",
+    "dependency",
+    "alert",
+)
 """The kinds of scopes that settings belong to."""
 
 _ALL = (
@@ -25,6 +36,7 @@ _ALL = (
     *queue.KEYS,
     *worker.KEYS,
     *schedule.KEYS,
+    *guard.KEYS,
     *alert.KEYS,
 )
 _NAMED = {

@@ -31,6 +31,8 @@ KEYS = (
     _key("other_tasks", Type.TEXTS, "tasks that other alerts watch"),
     _key("schedule", Type.TEXT, "schedule that the alert watches"),
     _key("task", Type.TEXT, "for an alert about a single task: name of the task"),
+    _key("dependency", Type.TEXT, "for an alert about a breaker: name of the dependency"),
+    _key("parks", Type.FLAG, "true: runs of the queue may be parked, and such runs do not count"),
     _key("earlier_names", Type.TEXTS, "earlier names of that task"),
     _key(
         "matchers",

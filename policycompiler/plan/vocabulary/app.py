@@ -24,6 +24,14 @@ def _notification(name: str, type_: Type, says: str, unit: Unit | None = None) -
 FACTS = (
     Key(
         "app",
+        "budget",
+        Type.MAPPING,
+        ChangeKind.CAPACITY,
+        _PEOPLE,
+        "`cores`, `memory_bytes` and `connections` that all workers together may take, if declared",
+    ),
+    Key(
+        "app",
         "alerts_without_source",
         Type.MAPPING,
         ChangeKind.ALERT,

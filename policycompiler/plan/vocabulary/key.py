@@ -64,6 +64,8 @@ class ChangeKind(StrEnum):
     """What the broker itself is told."""
     CAPACITY = "capacity"
     DISABLED_SCHEDULE = "disabled_schedule-changed"
+    GUARD = "guard"
+    """What run-time code enforces: keys of effects, breakers, rates and bounds."""
     INSTALLATION = "installation"
     PLACEMENT = "placement"
     POLICIES = "policies"

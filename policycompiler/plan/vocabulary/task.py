@@ -176,6 +176,8 @@ KEYS = (
     _fact("runbook", Type.TEXT, "runbook for the person on call, if declared"),
     _fact("burst", Type.NUMBER, "number of messages that arrive at once, if declared"),
     _fact("memory_bytes", Type.NUMBER, "peak memory of one run, if declared", Unit.BYTES),
+    _fact("connections", Type.NUMBER, "connections to the database that one run holds, if declared"),
+    _fact("needs", Type.TEXTS, "what the task relies on its pool for, if declared"),
     _fact("payload_bytes", Type.NUMBER, "size of the largest message, if declared", Unit.BYTES),
     _fact("runtime_p50_seconds", Type.NUMBER, "median run time, if declared", Unit.SECONDS),
     _fact("runtime_p99_seconds", Type.NUMBER, "99th percentile of the run time, if declared", Unit.SECONDS),

@@ -21,6 +21,12 @@ def _beside(name: str, type_: Type, change: ChangeKind, says: str) -> Key:
     return Key("worker", name, type_, change, readers(Reader.PEOPLE), says)
 
 
+def _fact(name: str, says: str, unit: Unit | None = None) -> Key:
+    """What the size of a worker follows from; its number of slots says what changed."""
+    who = readers(Reader.PEOPLE)
+    return Key("worker", name, Type.NUMBER, ChangeKind.CAPACITY, who, says, unit, mirror=True)
+
+
 def _contained(name: str, says: str, unit: Unit) -> Key:
     who = readers(Reader.PEOPLE) if "request" in name else _COMMAND
     return Key("worker", name, Type.NUMBER, ChangeKind.WORKER_RESOURCES, who, says, unit)
@@ -55,6 +61,15 @@ KEYS = (
         ChangeKind.CAPACITY,
         "memory of one worker process, if pinned",
         Unit.BYTES,
+    ),
+    _fact("base_bytes", "memory of a worker process without its slots: an estimate", Unit.BYTES),
+    _fact("slot_bytes", "memory of a slot: an estimate", Unit.BYTES),
+    _fact("cores", "cores of one worker process, if declared", Unit.CORES),
+    _fact("slot_cores", "cores that a slot needs", Unit.CORES),
+    _fact("slot_connections", "connections to a database that a slot holds, if declared"),
+    _fact("slots_at_mean", "slots of all processes that the mean rates need, if fewer than at peak"),
+    _fact("sized_by", "what decided the number of slots: `wait`, `load`, `memory`, `pinned`, …")._replace(
+        type=Type.TEXT
     ),
     _sized("scaling", Type.MAPPING, 'Kubernetes: bounds of `replicas`, `{"min": 1, "max": 4}`')._replace(
         readers=readers(Reader.PEOPLE)
