@@ -62,9 +62,12 @@ class Told(NamedTuple):
 _state: dict[str, Any] = {}
 
 
-def observe(told: Mapping[str, Any]) -> None:
-    """Stamp messages; measure if this process is a worker or beat that has a port."""
-    _state["told"] = Told(**told)
+def observe(told: Mapping[str, Any], guarded: Any = None) -> None:
+    """Stamp messages; measure if this process is a worker or beat that has a port.
+
+    `guarded`: the guards, which have metrics of their own, and say what is parked.
+    """
+    _state.update(told=Told(**told), guarded=guarded)
     connected: list[tuple[Any, Callable[..., None]]] = [
         (signals.before_task_publish, _stamp)
     ]
@@ -278,7 +281,7 @@ class _Series:
     def __init__(self, metrics: _Metrics, task: str, queue: str) -> None:
         self.metrics, self.queue, told = metrics, queue, metrics.told
         self.labels = told.service, task, queue
-        ends = ["unregistered"] if task == UNKNOWN else _ENDS
+        ends = ["unregistered"] if task == UNKNOWN else [*_ENDS, *_parks()]
         kept = ["dead_lettered"] if queue in told.dead_letters else []
         if task != UNKNOWN:
             self.starts = metrics.starts.labels(*self.labels)
@@ -308,6 +311,11 @@ class _Series:
         self.ends[outcome].inc()
         if outcome in _DIES and not again and "dead_lettered" in self.ends:
             self.ends["dead_lettered"].inc()
+
+
+def _parks() -> tuple[str, ...]:
+    """The end of a run that guards have sent again for later."""
+    return () if _state.get("guarded") is None else ("parked",)
 
 
 def _bound_of(bounds: Mapping[str, int | None], task: str) -> int | None:
@@ -370,6 +378,8 @@ class _Run:
             self.ended = True
         elif isinstance(problem, exceptions.WorkerLostError) and self.stored:
             self.end("succeeded")
+        elif _parks() and _state["guarded"].parked(problem):
+            self.end("parked")
         else:
             kinds = (end for kind, end in _PROBLEMS if isinstance(problem, kind))
             self.end(next(kinds, "failed"))
@@ -469,6 +479,12 @@ def _prepare(sender: Any = None, **_: Any) -> None:
     _start(sender.app, environ.get(WORKER) or sender.hostname)
     if _state["metrics"] is not None:
         _quietly(_observe_tasks, sender.app)
+        _show_guards(sender.app)
+
+
+def _show_guards(*app: Any) -> None:
+    if _state.get("guarded") is not None:
+        _quietly(_state["guarded"].show, _state["metrics"].registry, *app)
 
 
 def _observe_tasks(app: Any) -> None:
@@ -541,6 +557,7 @@ def _watch_beat(sender: Any = None, **_: Any) -> None:
     if "metrics" not in _state:
         _start(sender.app, "beat")
         if _state["metrics"] is not None:
+            _show_guards()
             _quietly(_wrap, sender.scheduler, sender.app, _state["metrics"])
             _quietly(_serve, _state["metrics"])
 

@@ -9,6 +9,7 @@ go. A provider that the application has set before stays in use.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from os import environ
 from typing import Any
@@ -27,6 +28,30 @@ FLUSH_MILLISECONDS = 2000
 
 def trace(service: str) -> None:
     """Trace this process; the variables may give the service another name."""
+    if not _patches():
+        _set_up(service)
+        return
+
+    def later(**_: Any) -> None:
+        _set_up(service)
+
+    starts = signals.worker_init, signals.beat_init, signals.before_task_publish
+    for start in starts:
+        start.connect(later, weak=False, dispatch_uid="celeryconfig-traces-later")
+
+
+def _patches() -> bool:
+    """Whether gevent replaces modules just now: the SDK would wait for a thread.
+
+    When it looks for locks, it touches proxies of Celery. They load celeryconfig.py.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("os"):
+        return False
+    return not monkey.is_module_patched("queue")
+
+
+def _set_up(service: str) -> None:
     try:
         api = import_module("opentelemetry.trace")
         instrumentor = import_module(
