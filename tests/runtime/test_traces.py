@@ -28,7 +28,7 @@ from policycompiler.compiler import compile_workload
 from policycompiler.runtime import traces
 
 SECRET = "swordfish"
-POOLS = {"prefork": ["--max-tasks-per-child", "1"], "threads": []}
+POOLS = {"prefork": ["--max-tasks-per-child", "1"], "threads": [], "gevent": []}
 APP = """\
 from celery import Celery
 app = Celery("shop", config_source="celeryconfig")
@@ -128,7 +128,7 @@ def test_a_publisher_and_all_runs_that_follow_share_a_trace(tmp_path):
         workload("""
         broker: {transport: redis, url: "${CELERY_BROKER_URL}"}
         tasks: {shop.*: {queue: prefork}}
-        queues: {threads: {}}
+        queues: {threads: {}, gevent: {}}
         """)
     )
     policy = tmp_path / "policy.yaml"
