@@ -12,8 +12,8 @@ from policycompiler.knowledge.cron_dialects import FIELDS, Field
 DAY_SECONDS = 86400
 MINUTES = 60
 HOURS = 24
-_FIRST_DAY = date(2024, 1, 1)
-_DAYS = 2922
+FIRST_DAY = date(2024, 1, 1)
+DAYS = 2922
 """Eight years: they contain all lengths of a month, leap years, and each date on most weekdays."""
 
 
@@ -99,7 +99,7 @@ def _day_set(days: frozenset[int], months: frozenset[int], weekdays: frozenset[i
 @lru_cache(maxsize=1000)
 def _matching_days(days: frozenset[int], months: frozenset[int], weekdays: frozenset[int]) -> list[int]:
     """The days that match all three fields, as Celery requires; Unix cron requires only one of two."""
-    every = (_FIRST_DAY + timedelta(number) for number in range(_DAYS))
+    every = (FIRST_DAY + timedelta(number) for number in range(DAYS))
     return [
         number
         for number, day in enumerate(every)

@@ -34,7 +34,7 @@ class Source:
     `alert_prefix` begins the names of alerts on the broker. One that `fails_with_broker` has no metrics while
     the broker is down. `queue_option` is its option with the queues that it counts, empty if it counts all.
     `port` is the one on which it listens by default, None if the plan has the ports.
-    `scrapes` are its jobs.
+    `scrapes` are its jobs. `nameless` is what it calls a task whose name it does not know.
     """
 
     name: str
@@ -50,6 +50,14 @@ class Source:
     alert_prefix: str = ""
     fails_with_broker: bool = False
     queue_option: str = ""
+    nameless: str = ""
+
+    def own_labels(
+        self, service: str, matchers: Mapping[str, Mapping[str, str]], *, of_queue: bool = False
+    ) -> dict[str, str]:
+        """The labels of the series of a service: a matcher of the source may replace the default job."""
+        job = self.queue_job if of_queue and self.queue_job else self.job
+        return {**({"service": service} if self.in_workers else {"job": job}), **matchers.get(self.name, {})}
 
 
 TELEMETRY = Source(
@@ -60,6 +68,7 @@ TELEMETRY = Source(
     broker=None,
     reads_events=False,
     in_workers=True,
+    nameless="unknown",
     port=None,
     scrapes=(Scrape(job="celery-telemetry"),),
 )
@@ -69,6 +78,7 @@ CELERY_EXPORTER = Source(
     job="celery-exporter",
     fails_with_broker=True,
     queue_option="-Q",
+    nameless="None",
     matchers="exporter_matchers",
     broker=None,
     reads_events=True,

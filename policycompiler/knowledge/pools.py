@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-PARENT_BYTES = 104857600
-"""The first process of a worker: about 50 MB for Celery alone, twice that with an application."""
-
 
 class Pool(NamedTuple):
     """A kind of pool.
@@ -18,7 +15,7 @@ class Pool(NamedTuple):
     can change. `processes`: each run has its own process. `green`: it patches the standard library.
     `slots`: it runs several tasks at once.
     `maintained`: its library is still developed, and Celery's extra installs it. `slot_bytes`: the memory of
-    a slot without an application, beside `PARENT_BYTES`.
+    an idle slot without an application.
     """
 
     hard: bool

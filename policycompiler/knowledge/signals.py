@@ -43,6 +43,12 @@ class Signal(StrEnum):
     INSTANCE = "the settings of the broker"
     UNROUTABLE = "messages without a queue"
     BROKER_UP = "whether the broker answers its exporter"
+    PARKED = "runs that are parked"
+    HELD = "tasks that wait for a rate or a key"
+    BREAKER = "open breakers"
+    LOST_CLAIM = "runs that lost their claim"
+    POISONED = "tasks that failed after many lost runs"
+    STORE_UP = "whether workers reach the store of guards"
 
 
 class Metric(NamedTuple):
@@ -73,6 +79,10 @@ def _of_telemetry(name: str, *outcomes: str, buckets: bool = False) -> Metric:
     return Metric(f"policycompiler_{name}", "queue", "task", labels, None if buckets else ())
 
 
+def _of_guards(name: str, **labels: tuple[str, ...]) -> Metric:
+    return Metric(f"policycompiler_guard_{name}", "", "task", labels)
+
+
 def _of_exporter(name: str, *exceptions: str) -> Metric:
     labels = {"exception": exceptions} if exceptions else {}
     return Metric(f"celery_task_{name}_total", "queue_name", "name", labels)
@@ -98,6 +108,12 @@ _TELEMETRY = {
     Signal.TICK: Metric("policycompiler_beat_last_tick_timestamp_seconds"),
     Signal.BEAT_START: Metric("policycompiler_beat_started_timestamp_seconds"),
     Signal.DISPATCH: Metric("policycompiler_beat_last_dispatch_timestamp_seconds"),
+    Signal.PARKED: _of_telemetry("task_outcomes_total", "parked"),
+    Signal.HELD: _of_guards("parked_total", reason=("busy", "rate")),
+    Signal.LOST_CLAIM: _of_guards("lost_claims_total"),
+    Signal.POISONED: _of_guards("poisoned_total"),
+    Signal.BREAKER: Metric("policycompiler_guard_breaker_state", labels={"state": ("open",)}),
+    Signal.STORE_UP: Metric("policycompiler_guard_store_up"),
 }
 _CELERY_EXPORTER = {
     Signal.LENGTH: Metric("celery_queue_length", "queue_name"),
@@ -138,6 +154,14 @@ _RABBITMQ = {
     Signal.DISK_ALARM: Metric("rabbitmq_alarms_free_disk_space_watermark"),
     Signal.UNROUTABLE: Metric("rabbitmq_global_messages_unroutable_dropped_total"),
 }
+
+OF_GUARDS = frozenset(
+    {
+        *(Signal.PARKED, Signal.HELD, Signal.BREAKER),
+        *(Signal.LOST_CLAIM, Signal.POISONED, Signal.STORE_UP),
+    }
+)
+"""What only processes with guards can measure."""
 
 SIGNALS: Mapping[str, Mapping[Signal, Metric]] = MappingProxyType(
     {

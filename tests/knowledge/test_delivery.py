@@ -124,7 +124,7 @@ def test_sigterm_to_the_main_process_alone_finishes_running_tasks(on_redis, tmp_
     worker.send_signal(signal.SIGTERM)
     wait_until(lambda: "Warm shutdown" in lab.logs(), "the worker has heard", process=worker)
     (tmp_path / "release").touch()
-    assert worker.wait(30) == 0
+    assert worker.wait(90) == 0
     assert [end["state"] for end in lab.events("end", "hold")] == ["SUCCESS", "SUCCESS"]
 
 
@@ -138,7 +138,7 @@ def test_sigterm_to_the_whole_group_loses_running_tasks_and_no_exit_status_says_
         lab.send("hold", str(tmp_path / "release"))
     lab.wait_for("start", "hold", times=2)
     os.killpg(worker.pid, signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(90) == 0
     (tmp_path / "release").touch()
     assert [end["state"] for end in lab.events("end", "hold") if end["state"]] == []
     assert all_settled(database)

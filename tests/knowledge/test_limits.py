@@ -5,6 +5,8 @@ On it rest the policies time-limits, pool and recycling; stop-timeout builds on 
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from billiard.exceptions import TimeLimitExceeded
 from celery.exceptions import SoftTimeLimitExceeded
@@ -140,3 +142,27 @@ def test_threads_ignore_recycling_in_silence(on_redis):
         lab.send("quick")
     lab.wait_for("end", "quick", times=3)
     assert len({start["pid"] for start in lab.events("start", "quick")}) == 1
+
+
+RATE, BACKLOG, WATCHED_SECONDS = 20, 160, 4
+
+
+def test_a_rate_limit_of_celery_falls_to_one_task_a_second_with_a_backlog(on_redis):
+    """Finding PC994. A worker that fetches a single message at a time keeps the rate."""
+    for slots in (2, 1):
+        lab = on_redis(
+            task_annotations={"quick": {"rate_limit": f"{RATE}/s"}},
+            task_acks_late=True,
+            worker_prefetch_multiplier=1,
+            task_default_queue=f"slots {slots}",
+        )
+        for _ in range(BACKLOG):
+            lab.send("quick")
+        lab.worker(slots=slots)
+        # Up to here, both keep it.
+        lab.wait_for("end", "quick", times=2 * RATE)
+        if slots == 1:
+            lab.wait_for("end", "quick", times=BACKLOG)
+            continue
+        time.sleep(WATCHED_SECONDS)
+        assert len(lab.events("end", "quick")) < (2 + WATCHED_SECONDS / 2) * RATE

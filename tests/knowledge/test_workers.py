@@ -13,6 +13,7 @@ import signal
 import pytest
 from billiard import pool
 from billiard.exceptions import TimeLimitExceeded
+from celery import _state
 from processes import wait_until
 
 pytestmark = pytest.mark.server
@@ -51,7 +52,7 @@ def test_a_pool_of_threads_ends_with_its_worker_when_autoscale_would_grow_it(on_
         lab.send("hold", str(tmp_path / "release"))
     wait_until(lambda: "has no attribute 'grow'" in lab.logs(), "it has tried")
     (tmp_path / "release").touch()
-    assert worker.wait(30) != 0
+    assert worker.wait(90) != 0
 
 
 @pytest.mark.since("5.6")
@@ -83,7 +84,9 @@ def test_a_pool_in_the_settings_is_warned_of_also_beside_the_option(on_redis):
     assert "you *must use the -P* argument" in lab.logs()
 
 
-def test_no_number_of_slots_is_the_number_of_processors(on_redis):
+def test_no_number_of_slots_is_the_number_of_processors(on_redis, monkeypatch):
+    # A worker in this process forbids to wait for results, also in later tests.
+    monkeypatch.setattr(_state, "_task_join_will_block", _state._task_join_will_block)
     lab = on_redis(worker_concurrency=0)
     assert lab.app.WorkController(pool="solo", concurrency=0).concurrency == os.cpu_count()
 
@@ -123,6 +126,11 @@ def test_a_null_limit_of_a_task_gives_it_the_limit_of_the_settings(on_redis, red
     assert isinstance(result.result, TimeLimitExceeded)
 
 
+def knows_of_a_run(lab) -> bool:
+    """Whether the main process of a worker has heard of a run, which its child begins before."""
+    return any((lab.app.control.inspect(timeout=1).active() or {}).values())
+
+
 @pytest.mark.parametrize(("acks_late", "put_back"), [(True, 1), (False, 0)], ids=["late", "early"])
 def test_sigquit_puts_back_what_is_acknowledged_late_and_loses_the_rest(
     on_redis, database, tmp_path, acks_late, put_back
@@ -130,9 +138,9 @@ def test_sigquit_puts_back_what_is_acknowledged_late_and_loses_the_rest(
     lab = on_redis(task_annotations={"hold": {"acks_late": acks_late}})
     worker = lab.worker()
     lab.send("hold", str(tmp_path / "release"))
-    lab.wait_for("start", "hold")
+    wait_until(lambda: knows_of_a_run(lab), "the run is known")
     worker.send_signal(signal.SIGQUIT)
-    worker.wait(30)
+    worker.wait(90)
     assert (waiting(database), taken(database)) == (put_back, 0)
     assert [end["state"] for end in lab.events("end", "hold") if end["state"] == "SUCCESS"] == []
 
@@ -142,9 +150,9 @@ def test_sigterm_is_sigquit_where_the_environment_says_so(on_redis, database, tm
     lab = on_redis(task_annotations={"hold": {"acks_late": True}}, worker_soft_shutdown_timeout=1.0)
     worker = lab.worker(environment=COLD)
     lab.send("hold", str(tmp_path / "release"))
-    lab.wait_for("start", "hold")
+    wait_until(lambda: knows_of_a_run(lab), "the run is known")
     worker.send_signal(signal.SIGTERM)
-    worker.wait(30)
+    worker.wait(90)
     assert "Soft Shutdown" in lab.logs()
     assert (waiting(database), taken(database)) == (1, 0)
 
@@ -153,11 +161,11 @@ def test_without_that_sigterm_waits_whatever_the_soft_timeout_is(on_redis, datab
     lab = on_redis(task_annotations={"hold": {"acks_late": True}}, worker_soft_shutdown_timeout=0.1)
     worker = lab.worker()
     lab.send("hold", str(tmp_path / "release"))
-    lab.wait_for("start", "hold")
+    wait_until(lambda: knows_of_a_run(lab), "the run is known")
     worker.send_signal(signal.SIGTERM)
     wait_until(lambda: "Warm shutdown" in lab.logs(), "the worker has heard", process=worker)
     (tmp_path / "release").touch()
-    assert worker.wait(30) == 0
+    assert worker.wait(90) == 0
     assert [end["state"] for end in lab.events("end", "hold")] == ["SUCCESS"]
     assert (waiting(database), taken(database)) == (0, 0)
 
@@ -166,11 +174,11 @@ def test_a_soft_shutdown_lets_an_early_run_end_that_is_short_enough(on_redis, tm
     lab = on_redis(worker_soft_shutdown_timeout=4.0)
     worker = lab.worker(environment=COLD)
     lab.send("hold", str(tmp_path / "release"))
-    lab.wait_for("start", "hold")
+    wait_until(lambda: knows_of_a_run(lab), "the run is known")
     worker.send_signal(signal.SIGTERM)
     wait_until(lambda: "Soft Shutdown" in lab.logs(), "the worker has heard", process=worker)
     (tmp_path / "release").touch()
-    worker.wait(30)
+    worker.wait(90)
     assert [end["state"] for end in lab.events("end", "hold")] == ["SUCCESS"]
 
 

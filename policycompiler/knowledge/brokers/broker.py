@@ -184,6 +184,10 @@ class Broker:
     `container` is None if nobody runs the broker in a container. `scalers` are empty if KEDA cannot count
     its messages with what a workload says; the first that applies is used.
 
+    `counted`: a publisher can count the messages of a queue before each send. `client_connections` is how
+    many connections kombu's client of a process has by default; above it, an acknowledgment fails and its
+    message is redelivered. None: no limit.
+
     `folders` are the transport options for the folder to read from and the one to write to, None if there
     are none. `own_keys` are the keys under which kombu keeps its own data, beside the queues: the default key
     by the option that renames it.
@@ -225,6 +229,8 @@ class Broker:
     folders: tuple[str, str] | None
     own_keys: Mapping[str, str]
     place: Place
+    counted: bool = False
+    client_connections: int | None = None
 
     @property
     def shares_timeout(self) -> bool:

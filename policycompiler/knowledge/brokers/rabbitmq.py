@@ -75,6 +75,7 @@ BROKER = Broker(
     ),
     folders=None,
     own_keys={},
+    counted=True,
     place=Place(
         keeps={"host": None, "virtual_host": None},
         meets={},

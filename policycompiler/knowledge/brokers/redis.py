@@ -109,6 +109,9 @@ BROKER = Broker(
         "unacked_index_key": "unacked_index",
         "unacked_mutex_key": "unacked_mutex",
     },
+    counted=True,
+    # kombu.transport.redis.Channel.max_connections
+    client_connections=10,
     place=Place(
         keeps={"global_keyprefix": "", "sep": "\x06\x16", "master_name": None},
         meets={"fanout_prefix": True, "fanout_patterns": True, "sentinel_fanout_compat": False},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from policycompiler.knowledge.runbook import late, monitoring, queues, runs, schedules, servers
+from policycompiler.knowledge.runbook import guards, late, monitoring, queues, runs, schedules, servers
 from policycompiler.knowledge.runbook.entry import Cause, Command, Deed, Entry, Fact, Never, Reason, Symptom
 from policycompiler.knowledge.runbook.symptoms import SYMPTOMS
 
@@ -33,6 +33,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         **runs.ENTRIES,
         **schedules.ENTRIES,
         **servers.ENTRIES,
+        **guards.ENTRIES,
     }
 )
 """By the names of the alerts."""

@@ -2,8 +2,8 @@
 
 Texts are Markdown. The name of an alert in them becomes a link if the runbook has its section. Texts and
 commands have words of the plan: `{visibility}` is the visibility timeout, and `{url}` the URL of the broker
-for the shell. `{memory}` is the planned memory limit of the broker. `{counters}` are the sources of metrics
-that count only the queues that they are told.
+for the shell. `{store}` is that of the store of guards. `{memory}` is the planned memory limit of the broker.
+`{counters}` are the sources of metrics that count only the queues that they are told.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Deed(StrEnum):
     SENDS = "what beat has sent, and what it could not send"
     SEND = "only if it did not run: send the task of a schedule once"
     BEAT_RESTART = "start or restart beat"
+    BREAKERS = "state of the breaker, and until when it is open, in milliseconds since 1970"
     BROKER = "whether the broker answers"
     SOURCES = "whether the sources of metrics answer (200), on the host of Prometheus"
     EXPORTER_STATE = "state of the exporters"
@@ -51,6 +52,7 @@ class Fact(StrEnum):
     """Something that is true of a plan; a cause may apply only then."""
 
     BEAT = "beat sends schedules"
+    BREAKERS = "a dependency has a breaker"
     BLOCKS = "the broker blocks publishers at an alarm"
     CHILDREN = "a worker runs tasks in child processes"
     CONSUMER_TIMEOUT = "the broker closes a channel that holds a message for too long"
@@ -60,11 +62,13 @@ class Fact(StrEnum):
     EXPORTER = "the plan starts celery-exporter"
     EVENTS = "a source of metrics counts task events"
     IN_MEMORY = "the broker keeps all messages in memory"
+    KEYED = "a task has an idempotency key"
     LETTERS = "a queue has a dead-letter queue"
     MEMORY_LIMIT = "the plan computes the memory limit of the broker"
     NO_MEMORY_LIMIT = "the plan computes no memory limit of the broker"
     NO_LETTERS = "no queue has a dead-letter queue"
     NO_LIMITS = "a pool ignores time limits"
+    REFUSES = "publishers refuse large messages, or messages of full queues"
     REDELIVERY = "the broker redelivers a message after a time"
     RESULTS = "results are stored"
     SCALED = "a platform scales a worker"

@@ -218,6 +218,18 @@ FAILS = Symptom(
             "Give publisher and worker the same compiled `celeryconfig.py`.",
         ),
         Reason(
+            "Its key is missing, or an earlier message has the same key and other arguments",
+            "`KeyMissing` or `OtherArguments`",
+            "Correct the publisher: it gives each effect a key of its own.",
+            Fact.KEYED,
+        ),
+        Reason(
+            "Several of its runs ended without an outcome",
+            "`Poisoned`",
+            "See CeleryGuardPoisoned.",
+            Fact.KEYED,
+        ),
+        Reason(
             "Its message is kept as a dead letter",
             "it is in the list",
             "See CeleryDeadLetterGrowth.",

@@ -37,6 +37,12 @@ PUBLISHER = Symptom(
             Fact.DECLARED,
         ),
         Reason(
+            "Its message is too large, or its queue is full",
+            "`PayloadTooLarge` or `QueueFull`",
+            "Send a key instead of the data, or send later. Raise a bound only if workers keep up.",
+            Fact.REFUSES,
+        ),
+        Reason(
             "An argument cannot be serialized",
             "`EncodeError` or `not JSON serializable`",
             "Send plain data, such as a key instead of an object.",
@@ -82,6 +88,12 @@ NEVER_RUNS = Symptom(
         ),
         Reason(
             "A schedule should have sent it", "it has a schedule", 'See "A schedule did not run".', Fact.BEAT
+        ),
+        Reason(
+            "The breaker of what it calls is open, so it waits",
+            "`guards: pause queue` or `calls of` in the log",
+            "See CeleryBreakerOpen.",
+            Fact.BREAKERS,
         ),
         Reason(
             "A killed worker held it",
