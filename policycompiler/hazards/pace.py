@@ -42,7 +42,7 @@ def pace_of(plan: Plan, task: Scope, workers: list[str]) -> Pace | None:
     limit = limit_on(plan, task)
     if limit is None:
         return None
-    messages = max((_most_held(plan, Scope("worker", name)) for name in workers), default=0)
+    messages = max((most_held(plan, Scope("worker", name)) for name in workers), default=0)
     return Pace(limit, messages, messages * limit.apart) if messages else None
 
 
@@ -74,7 +74,7 @@ def limit_on(plan: Plan, task: Scope) -> Limit | None:
     return Limit(value, apart, origin, path)
 
 
-def _most_held(plan: Plan, worker: Scope) -> int:
+def most_held(plan: Plan, worker: Scope) -> int:
     """Messages of one process, also if prefetch is disabled; 0 if their number is unlimited."""
     bounds = plan.get(worker, "autoscale")
     slots = bounds["max"] if isinstance(bounds, dict) else plan.value(worker, "concurrency")

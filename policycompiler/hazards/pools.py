@@ -7,11 +7,23 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Related, SpecPath
 from policycompiler.hazards.hazard import Hazard
 from policycompiler.knowledge import pools
-from policycompiler.plan import Plan, Scope, Written
+from policycompiler.plan import APP, Plan, Scope, Written
 
 LIMITS = ("time_limit", "soft_time_limit")
+CELERY_WITH_SLOW_GREEN = (5, 7)
+"""Its synchronous loop, which green pools run, waits 0.1 s for events after every message."""
 MOST_RELATED = 5
 """Places that a finding shows; the others are counted."""
+
+
+def slowed_by_events(plan: Plan, pool: str) -> bool:
+    """Whether events would limit a worker with this pool to ten tasks a second."""
+    return (
+        plan.broker.heartbeats
+        and pools.pool(pool).green
+        and plan.version(APP, "celery_version") == CELERY_WITH_SLOW_GREEN
+        and plan.get(APP, "broker_heartbeat") != 0
+    )
 
 
 def unkept_limits(plan: Plan) -> Iterator[Hazard]:
