@@ -20,6 +20,7 @@ from policycompiler.hazards.delays import overlapping, refused, stalled
 from policycompiler.hazards.endless_runs import killed_again, put_back
 from policycompiler.hazards.expiries import expiries
 from policycompiler.hazards.external import external_tasks, unchecked_queues
+from policycompiler.hazards.guards import guards
 from policycompiler.hazards.hazard import EFFECTS, Effect, Hazard
 from policycompiler.hazards.load import overloaded
 from policycompiler.hazards.lost_connections import lost_connections
@@ -40,6 +41,7 @@ from policycompiler.hazards.stored_schedules import stored_schedules
 from policycompiler.hazards.time_limits import time_limits
 from policycompiler.hazards.unconsumed import unconsumed
 from policycompiler.hazards.visibility import held_too_long, hoarded
+from policycompiler.hazards.waits import waits
 from policycompiler.hazards.worker_starts import delayed_starve, worker_starts
 from policycompiler.plan import Plan
 
@@ -62,6 +64,7 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     external_tasks,
     fixed_size,
     given_up,
+    guards,
     held_too_long,
     hoarded,
     killed_again,
@@ -90,6 +93,7 @@ BOOK: tuple[Callable[[Plan], Iterator[Hazard]], ...] = (
     unkept_limits,
     unlimited_prefetch,
     version_pairs,
+    waits,
     worker_starts,
 )
 """Each chapter; the policy on its subject describes it."""

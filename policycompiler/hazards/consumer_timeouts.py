@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Related, SpecPath
+from policycompiler.hazards.countdowns import COUNTDOWN, countdown_of
 from policycompiler.hazards.hazard import Hazard, Makers
 from policycompiler.hazards.pace import HOLD_FEWER, hoarding, pace_of
 from policycompiler.hazards.queues import type_of
@@ -138,11 +139,9 @@ def _holds(plan: Plan, task: Scope, *, delays: bool) -> Iterator[_Hold]:
         yield _Hold(pace.seconds + run, "options.rate_limit", what, pace.limit.path, HOLD_FEWER)
     if delays:
         return
-    countdown = plan.number_if_any(task, "max_countdown_seconds")
-    if countdown is not None:
-        what = f"{task.name} may be sent with a countdown of"
+    if (counted := countdown_of(plan, task)) is not None:
         instead = "use a quorum queue, whose messages wait in the broker"
-        yield _Hold(countdown, "max_countdown_seconds", what, (*path, "max_countdown"), instead)
+        yield _Hold(counted.seconds, COUNTDOWN, counted.what, counted.path, instead)
     for key in ("options.retry_backoff_max", "options.default_retry_delay"):
         delay = plan.number_if_any(task, key)
         if delay is not None and key == "options.retry_backoff_max":

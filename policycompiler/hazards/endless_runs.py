@@ -25,7 +25,7 @@ def killed_again(plan: Plan) -> Iterator[Hazard]:
         counts = knows and plan.get(task, "options.retry_on_worker_lost") is not False
         if plan.get(queue, "broadcast") or not plan.get(task, "options.reject_on_worker_lost"):
             continue
-        if not counts and not counts_deliveries(plan, task):
+        if not counts and not counts_runs(plan, task):
             message = (
                 f"{task.name} is redelivered without end when it kills its process: nothing counts its "
                 "redeliveries"
@@ -42,7 +42,7 @@ def put_back(plan: Plan) -> Iterator[Hazard]:
     knows = plan.version(APP, "celery_version") >= FIRST_CELERY_THAT_COUNTS
     late = _late(plan)
     for task in late:
-        if knows and plan.get(task, TIMEOUT) is False and not counts_deliveries(plan, task):
+        if knows and plan.get(task, TIMEOUT) is False and not counts_runs(plan, task):
             yield _after_its_limit(plan, task)
     yield from _app_wide(plan, late, knows=knows)
 
@@ -52,9 +52,19 @@ def _late(plan: Plan) -> list[Scope]:
     return [task for task in own if plan.get(task, "options.acks_late")]
 
 
+def counts_runs(plan: Plan, task: Scope) -> bool:
+    """Whether something limits how often a message is run: its queue, or the record of its key."""
+    return record_counts(plan, task) or counts_deliveries(plan, task)
+
+
 def counts_deliveries(plan: Plan, task: Scope) -> bool:
     """Whether the queue of a task limits its deliveries."""
     return "x-delivery-limit" in arguments_of(plan, Scope("queue", plan.text(task, "queue")))
+
+
+def record_counts(plan: Plan, task: Scope) -> bool:
+    """Whether the record of a key counts lost runs; not if the task also runs without the store."""
+    return plan.get(task, "idempotency_on_store_error") == "wait"
 
 
 def _after_its_limit(plan: Plan, task: Scope) -> Hazard:
@@ -86,7 +96,7 @@ def _app_wide(plan: Plan, late: list[Scope], *, knows: bool) -> Iterator[Hazard]
         return
     for task in late:
         own = plan.find(task, TIMEOUT) is not None and knows
-        if not own and not counts_deliveries(plan, task):
+        if not own and not counts_runs(plan, task):
             message = (
                 f"`{setting}: false` redelivers late-acknowledged tasks without end when they are killed at "
                 f"their hard time limit, for instance {task.name}: nothing counts redeliveries"

@@ -28,7 +28,13 @@ class Effect(StrEnum):
 EFFECTS: Mapping[str, Effect] = {
     **dict.fromkeys(
         (
-            *("chord-expiry", "cold-stop-early-ack", "critical-task-dropped", "delayed-retry-lost"),
+            *(
+                "retries-refused",
+                "chord-expiry",
+                "cold-stop-early-ack",
+                "critical-task-dropped",
+                "delayed-retry-lost",
+            ),
             *("delivery-limit-drops", "delivery-limit-zero", "early-ack-must-not-lose"),
             *("expires-before-countdown", "expires-within-promise", "external-queue-unchecked"),
             *("external-task-consumed", "fanout-unkept", "limit-below-p99", "messages-transient"),
@@ -39,11 +45,11 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     **dict.fromkeys(
         (
-            *("binding-overlap", "broadcast-retried", "cancel-impossible"),
+            *("binding-overlap", "broadcast-guarded", "broadcast-retried", "cancel-impossible"),
             *("cancel-on-loss", "dlq-consumed", "eta-over-visibility", "late-ack-non-idempotent"),
             *("late-ack-run-over-visibility", "late-ack-undeclared", "legacy-ack-flag"),
             *("rate-limit-over-visibility", "reserve-over-visibility", "retry-delay-over-visibility"),
-            *("quorum-key-overlap", "retry-non-idempotent", "retry-undeclared"),
+            *("key-kept-short", "quorum-key-overlap", "retry-non-idempotent", "retry-undeclared"),
             *("schedule-fraction-dropped", "solo-heartbeat"),
             *("timeout-requeue-loop", "unacked-over-consumer-timeout", "reserve-over-consumer-timeout"),
             "worker-lost-loop",
@@ -63,16 +69,20 @@ EFFECTS: Mapping[str, Effect] = {
     **dict.fromkeys(("folders-apart", "queue-unconsumed"), Effect.STRANDED),
     **dict.fromkeys(
         (
+            "burst-not-drained",
             "capacity-short",
             "eta-classic-rabbit4",
             "eta-limit-starves",
+            "long-neighbor",
             "pool-cpu-green",
             "prefetch-unlimited",
+            "promise-unkept",
             "quorum-direct",
             "rabbitmq-version-unknown",
             "rate-limit-below-rate",
             "rate-limit-starves",
             "result-expiry-off",
+            "schedules-crowded",
             "soft-shutdown-missing",
         ),
         Effect.STARVED,
@@ -83,6 +93,7 @@ EFFECTS: Mapping[str, Effect] = {
                 "broker-connection-given-up",
                 "chord-ignore",
                 "delivery-limit-missing",
+                "duplicate-unanswered",
                 "hard-limit-missing",
                 "publish-retry-unbounded",
                 "sentinel-waits-forever",

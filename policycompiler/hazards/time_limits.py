@@ -64,19 +64,33 @@ def _below_p99(plan: Plan, scope: Scope) -> Iterator[Hazard]:
     p99 = plan.number_if_any(scope, "runtime_p99_seconds")
     if p99 is None:
         return
+    held, calls = _held(plan, scope)
     for key in reversed(OF_TASK):
         limit = seconds_of(plan, scope, key)
-        if limit is not None and limit < p99 and (path := plan.written(scope, key)) is not None:
+        if limit is not None and limit < p99 + held and (path := plan.written(scope, key)) is not None:
             which = "soft" if "soft" in key else "hard"
             message = (
                 f"the {which} time limit of {scope.name} is {duration(limit)}, but its p99 is "
-                f"{duration(p99)}: more than one run of a hundred fails"
+                f"{duration(p99)}{calls}: more than one run of a hundred fails"
             )
             related = (Related(("tasks", scope.name, "runtime"), f"p99 {duration(p99)}"),)
             help_text = "raise the limit, or correct the declared run time"
             settings = ((scope, key), (scope, "runtime_p99_seconds"))
             yield Hazard("limit-below-p99", settings, message, help_text, path, related)
             return
+
+
+def _held(plan: Plan, task: Scope) -> tuple[float, str]:
+    """How long a run may wait for its turns to call dependencies, and in words."""
+    called = [
+        Scope("dependency", name) for name in (plan.texts(task, "calls") if plan.find(task, "calls") else ())
+    ]
+    holds = {each.name: plan.number_if_any(each, "hold_seconds") or 0 for each in called}
+    waits = [name for name, seconds in holds.items() if seconds]
+    if not waits:
+        return 0.0, ""
+    seconds = sum(holds.values())
+    return seconds, f", after a wait of up to {duration(seconds)} for its turn to call {' and '.join(waits)}"
 
 
 def is_null(plan: Plan, scope: Scope, key: str, path: SpecPath) -> bool:

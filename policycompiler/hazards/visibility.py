@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from policycompiler.diagnostics import Related, SpecPath
+from policycompiler.hazards.countdowns import COUNTDOWN, countdown_of
 from policycompiler.hazards.hazard import Hazard
 from policycompiler.hazards.pace import HOLD_FEWER, Pace, hoarding, pace_of
 from policycompiler.knowledge.backoff import longest_wait_seconds
@@ -18,11 +19,10 @@ RATE_LIMIT = "rate-limit-over-visibility"
 TIMEOUT = "visibility_timeout_seconds"
 
 _DELAYS: Mapping[str, tuple[str, str, str]] = {
-    "max_countdown_seconds": ("{} may be sent with a countdown of", ETA, "max_countdown"),
     "options.retry_backoff_max": ("a retry of {} may wait", RETRY_DELAY, "retry"),
     "options.default_retry_delay": ("a retry of {} may wait", RETRY_DELAY, "retry"),
 }
-"""What makes a task wait: in words, the finding if it is too long, and the field that declares it."""
+"""What makes a retry wait: in words, the finding if it is too long, and the field that declares it."""
 
 MOST_RELATED = 5
 """Places that a finding shows; the others are counted."""
@@ -124,6 +124,13 @@ def task_holds(plan: Plan, name: str, waits: Mapping[Scope, Wait | None]) -> Ite
     if pace is not None:
         yield _paced(pace, name, one, limit)
     paced = pace.seconds if pace is not None and waits else 0.0
+    counted = countdown_of(plan, scope)
+    if counted is not None:
+        then, what = _then(paced, one, limit), f"{counted.what} {duration(counted.seconds)}"
+        total = counted.seconds + paced + one + limit
+        yield Hold(
+            total, Derived(scope, COUNTDOWN), ETA, f"{what}{then}" if then else counted.what, counted.path
+        )
     for key, (start, finding, field) in _DELAYS.items():
         delay = plan.number_if_any(scope, key)
         if delay and key == "options.retry_backoff_max":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from policycompiler.diagnostics import SpecPath
+from policycompiler.hazards.countdowns import COUNTDOWN, countdown_of
 from policycompiler.plan import Plan, Scope, Written
 
 SHORTEST_SECONDS = 1
@@ -22,9 +23,10 @@ class Delay(NamedTuple):
 
 
 def delays_of(plan: Plan, task: Scope) -> Iterator[Delay]:
-    """The declared countdown of a task and its declared waits before retries."""
+    """The countdown of a task, and its declared waits before retries."""
+    if (counted := countdown_of(plan, task)) is not None:
+        yield Delay(counted.seconds, counted.what, counted.path, COUNTDOWN)
     words = {
-        "max_countdown_seconds": f"{task.name} may be sent with a countdown of",
         "options.retry_backoff_max": f"a retry of {task.name} may wait",
         "options.default_retry_delay": f"a retry of {task.name} may wait",
     }
