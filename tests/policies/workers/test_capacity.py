@@ -36,7 +36,7 @@ REFUSES = {
                     "the declared load keeps 6.5 slots busy on average (rate times mean run time), and "
                     "worker q has 4 slots: 162% busy, so the backlog grows without end"
                 ),
-                "pin 10 slots or more, or remove the pin",
+                "pin 5 slots or more in each process, or remove the pin",
             ),
         ],
     ),
@@ -53,7 +53,7 @@ REFUSES = {
                     "the declared load keeps 6 slots busy on average (rate times mean run time), and the 2 "
                     "workers of these queues have 4 slots: 150% busy, so the backlog grows without end"
                 ),
-                "pin 9 slots or more, or remove the pin",
+                "pin 9 slots or more for these workers together, or remove the pin",
             ),
         ],
     ),
@@ -114,7 +114,7 @@ ACCEPTS = {
     "nothing is pinned": "tasks: {shop.a: {queue: q, runtime: {p50: 2s, p99: 2s}, rate: 30/s}}",
     "no rate": "tasks: {shop.a: {queue: q, runtime: 2h}}\nworkers: {q: {concurrency: 1}}",
     "every worker gets each message": (
-        "tasks: {shop.a: {queue: q, runtime: {p50: 2s, p99: 2s}, rate: 3/s}}\n"
+        "tasks: {shop.a: {queue: q, runtime: {p50: 2s, p99: 2s}, rate: 3/m}}\n"
         "queues: {q: {broadcast: true}}\n"
         "workers: {q: {concurrency: 1}}"
     ),

@@ -23,20 +23,20 @@ DECIDES = {
             ),
             "worker:q/replicas": (
                 2,
-                ("the load needs 4 slots, and the memory of one process, at 600 MiB a run, fits 3 slots"),
+                "the worker has 4 slots, and the memory of one process, at 650 MiB a slot, fits 2 slots",
             ),
         },
     ),
     "what fits into the memory of the processes that are pinned": (
         "tasks: {shop.a: {queue: q, memory: 600MiB}}\nworkers: {q: {memory: 2GiB, replicas: 1}}",
         {
-            "worker:q/concurrency": (3, "the memory of one process, at 600 MiB a run, fits 3 slots"),
+            "worker:q/concurrency": (2, "the memory of one process, at 650 MiB a slot, fits 2 slots"),
         },
     ),
     "at least one slot, whatever its memory": (
         "tasks: {shop.a: {queue: q, memory: 4GiB}}\nworkers: {q: {memory: 2GiB, replicas: 1}}",
         {
-            "worker:q/concurrency": (1, "the memory of one process, at 4 GiB a run, fits 1 slot"),
+            "worker:q/concurrency": (1, "the memory of one process, at 4.05 GiB a slot, fits 1 slot"),
         },
     ),
     "what is known of the peak": (
@@ -119,7 +119,7 @@ DECIDES = {
             ),
             "worker:shop.standard.io/replicas": (
                 4,
-                ("the load needs 100 slots, and one process has at most 32 slots"),
+                ("the worker has 100 slots, and one process has at most 32 slots"),
             ),
         },
     ),
@@ -179,7 +179,7 @@ LEADS_TO = {
     "memory": (
         "tasks: {shop.a: {queue: q, memory: 600MiB}}\nworkers: {q: {memory: 2GiB, replicas: 1}}",
         "worker:q/concurrency",
-        ["worker:q/memory_bytes", "task:shop.a/memory_bytes", "PARENT_BYTES"],
+        ["worker:q/memory_bytes", "worker:q/base_bytes", "worker:q/slot_bytes"],
     ),
     "the peak": (
         "tasks: {shop.a: {runtime: 1s, rate: {mean: 5/s, peak: 40/s}}}",
