@@ -31,7 +31,7 @@ STAYS_SILENT = {
     "pinned": ("tasks: {shop.a: {queue: q}}\nworkers: {q: {pool: solo}}", ["worker:q/pool"]),
 }
 LEADS_TO = {
-    "the policy": ("tasks: {shop.a: }", "worker:shop.standard.io/pool", ["POOL"]),
+    "the policy": ("tasks: {shop.a: }", "worker:shop.standard.io/pool", ["PREFORK"]),
 }
 REFUSES = {
     "no limit is kept": (
