@@ -7,7 +7,9 @@ from policycompiler.policies.written import (
     as_written,
     celery_defaults,
     declared_facts,
+    dependencies,
     given_twice,
+    idempotency_keys,
     inert_settings,
     known_celery,
     missing_declarations,
@@ -20,7 +22,9 @@ from policycompiler.policies.written import (
 DECIDERS: tuple[Policy, ...] = (
     as_written,
     celery_defaults,
+    dependencies,
     declared_facts,
+    idempotency_keys,
 )
 
 CHECKS: tuple[Policy, ...] = (

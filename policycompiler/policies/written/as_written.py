@@ -7,7 +7,7 @@ Decides:
     With `deploy.image`: `app/image`.
     Where pinned: `task:NAME/queue`; `queue:NAME/exchange`, `exchange_type`, `routing_key`,
     `consumer_arguments`, `broadcast`, `external`; `worker:NAME/pool`, `concurrency` or `autoscale`,
-    `replicas`, `scaling`, `memory_bytes`, `stop_timeout_seconds`, `command_prefix`, `environment`,
+    `replicas`, `scaling`, `memory_bytes`, `cores`, `stop_timeout_seconds`, `command_prefix`, `environment`,
     `prefetch_multiplier`, `max_tasks_per_child`, `max_memory_per_child`, `without_gossip`,
     `without_mingle`, `without_heartbeat`, `heartbeat_interval`, `optimization`, `disable_prefetch`,
     `log_level`, `time_limit`, `soft_time_limit`, `statedb`, `exclude_queues`, `app`,
@@ -73,6 +73,7 @@ _NULL_IS_NO_LIMIT = frozenset({"max_retries", "soft_time_limit", "time_limit"})
 _WORKER_FIELDS = {
     "pool": "pool",
     "memory": "memory_bytes",
+    "cores": "cores",
     "stop_timeout": "stop_timeout_seconds",
     "command_prefix": "command_prefix",
     "environment": "environment",

@@ -2,9 +2,9 @@
 
 Decides:
     For each task: `latency`, `work`, `idempotent`, `external`; and where declared `owner`,
-    `description`, `runbook`, `critical`, `canvas`, `memory_bytes`, `payload_bytes`, `burst`,
-    `runtime_p50_seconds`, `runtime_p99_seconds`, `runtime_mean_seconds`, `rate_mean_per_second`,
-    `rate_peak_per_second`, `max_countdown_seconds`.
+    `description`, `runbook`, `critical`, `canvas`, `memory_bytes`, `connections`, `needs`, `calls`,
+    `payload_bytes`, `burst`, `runtime_p50_seconds`, `runtime_p99_seconds`, `runtime_mean_seconds`,
+    `rate_mean_per_second`, `rate_peak_per_second`, `max_countdown_seconds`. For the app: `budget`.
 
 Because:
     All policies and targets must read the same fact. If a fact is not declared, the compiler assumes the
@@ -40,7 +40,7 @@ from collections.abc import Iterator
 from policycompiler.diagnostics import Diagnostic, SpecPath, did_you_mean, error
 from policycompiler.model import Runtime, TaskFields, Workload
 from policycompiler.model.classes import DEFAULT_CLASS, LatencyClasses
-from policycompiler.plan import Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 from policycompiler.plan.entries import entry_of
 from policycompiler.quantities import duration
 from policycompiler.runs import MEAN_OF_P99, Z99, run_times
@@ -58,6 +58,7 @@ DEFAULT_IDEMPOTENT = False
 DEFAULT_EXTERNAL = False
 """This app runs its declared tasks."""
 
+_KEYED = "its key names the effect, which happens once however often the message comes"
 _DECLARED = "the workload declares it"
 _UNDECLARED: dict[str, tuple[Value, str, str]] = {
     "latency": (
@@ -86,7 +87,7 @@ _Z99 = Constant("Z99", Z99)
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
     """Carry declared facts into the plan, and defaults for the facts that other policies need."""
-    del plan
+    yield from _budget(spec)
     delayed, classes = _delayed(spec), spec.latency_classes
     for name, task in spec.tasks.items():
         scope = Scope("task", name)
@@ -94,18 +95,50 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
         yield from _findings(task, path, classes)
         for key, (default, because, origins) in _DEFAULTS.items():
             value = getattr(task, key)
-            if value is None or (key == "latency" and value not in classes):
+            if key == "idempotent" and task.idempotency_key is not None:
+                yield Decision(scope, key, True, _KEYED, (Written((*path, "idempotency_key")),))  # noqa: FBT003
+            elif value is None or (key == "latency" and value not in classes):
                 yield Decision(scope, key, default, because, origins)
             else:
                 yield Decision(scope, key, value, _DECLARED, (Written((*path, key)),))
+        known = [each for each in task.calls or () if each in spec.dependencies]
+        if known and not task.external:
+            yield Decision(scope, "calls", [*known], _DECLARED, (Written((*path, "calls")),))
         for key, value, where in _facts(task):
             yield Decision(scope, key, value, _DECLARED, (Written((*path, *where)),))
         if task.runtime is not None:
             yield _mean(scope, task.runtime)
         waits = [(task.max_countdown, (*path, "max_countdown"))] if task.max_countdown is not None else []
         longest = max([*waits, *delayed.get(name, [])], default=None)
-        if longest is not None:
+        parked = _parked(plan, task)
+        if parked is not None and parked > (longest[0] if longest else 0):
+            because = (
+                "a guard may send its message again later: while a breaker is open, or another run goes on"
+            )
+            yield Decision(scope, "max_countdown_seconds", parked, because, (Derived(APP, "parking"),))
+        elif longest is not None:
             yield Decision(scope, "max_countdown_seconds", longest[0], _DECLARED, (Written(longest[1]),))
+
+
+def _parked(plan: Plan, task: TaskFields) -> float | None:
+    """The longest countdown with which a guard sends a message of a task again."""
+    parking = plan.get(APP, "parking")
+    if not isinstance(parking, dict) or task.external or not (task.calls or task.idempotency_key):
+        return None
+    return float(str(parking["longest_seconds"]))
+
+
+def _budget(spec: Workload) -> Iterator[Decision]:
+    """What all workers together may take."""
+    if spec.budget is None:
+        return
+    fields = {"cores": "cores", "memory_bytes": "memory", "connections": "connections"}
+    given = {
+        key: value for key, field in fields.items() if (value := getattr(spec.budget, field)) is not None
+    }
+    if given:
+        origins = tuple(Written(("budget", fields[key])) for key in given)
+        yield Decision(APP, "budget", {**given}, _DECLARED, origins)
 
 
 def _delayed(spec: Workload) -> dict[str, list[tuple[int | float, SpecPath]]]:
@@ -134,15 +167,21 @@ def _mean(scope: Scope, runtime: Runtime) -> Decision:
 
 
 def _facts(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:
-    for field in ("owner", "description", "runbook", "critical", "burst"):
+    for field in ("owner", "description", "runbook", "critical", "burst", "connections"):
         if (value := getattr(task, field)) is not None:
             yield field, value, (field,)
-    if task.canvas is not None:
-        yield "canvas", [*task.canvas], ("canvas",)
+    for field in ("canvas", "needs"):
+        if (values := getattr(task, field)) is not None:
+            yield field, [*values], (field,)
     if task.memory is not None:
         yield "memory_bytes", task.memory, ("memory",)
     if task.payload is not None:
-        yield "payload_bytes", task.payload, ("payload",)
+        yield "payload_bytes", task.payload.max, ("payload", "max")
+    yield from _pace(task)
+
+
+def _pace(task: TaskFields) -> Iterator[tuple[str, Value, SpecPath]]:
+    """How long its runs take, and how often it is sent."""
     if task.runtime is not None:
         yield "runtime_p99_seconds", task.runtime.p99, ("runtime", "p99")
         if task.runtime.p50 is not None:

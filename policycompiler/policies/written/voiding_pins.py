@@ -30,7 +30,7 @@ Refuses:
     PC270 rate-limits-disabled: remove the pin, or remove the rate limits.
         fires:
             celery: {settings: {worker_disable_rate_limits: true}}
-            tasks: {shop.a: {options: {rate_limit: 10/s}}}
+            tasks: {shop.a: {options: {rate_limit: 10/m}}}
         silent:
             celery: {settings: {worker_disable_rate_limits: true}}
             tasks: {shop.a: {}}
