@@ -282,7 +282,7 @@ def test_a_manual_names_every_key_that_its_policy_decides(policy):
     text = sections(policy)["Decides"]
     named = {word for span in re.findall(r"`([^`]+)`", text) for word in re.split(r"[/.: ]", span)}
     keys = {
-        setting.key.removeprefix("options.").removeprefix("arguments.").removeprefix("server.")
+        re.sub(r"^(options|arguments|server|store_server)\.", "", setting.key)
         for setting in settled()
         if setting.policy == policy.NAME and not pins_celerys_own(setting)
     }

@@ -12,6 +12,7 @@ from policycompiler.policies.limits import time_limits
 from policycompiler.policies.workers import (
     capacity,
     concurrency,
+    pool,
     prefetch,
     recycling,
     stop_timeout,
@@ -19,6 +20,8 @@ from policycompiler.policies.workers import (
 )
 
 BUSY = "tasks: {shop.a: {queue: q, runtime: {p50: 1s, p99: 1s}, rate: 7/s}}"
+URGENT = "tasks: {shop.a: {queue: q, latency: interactive, runtime: {p50: 400ms, p99: 900ms}, rate: 3/s}}"
+MANY = "tasks: {shop.a: {queue: q, runtime: {p50: 1s, p99: 1s}, rate: 70/s}}"
 SETS = {
     "more slots that a machine decides": (
         concurrency,
@@ -30,6 +33,48 @@ SETS = {
     "busier slots": (concurrency, {"busy_at_peak": 0.5}, BUSY, "worker:q/concurrency", 14),
     "a few slots at least": (concurrency, {"fewest_slots": 12}, BUSY, "worker:q/concurrency", 12),
     "smaller processes": (concurrency, {"most_slots": 5}, BUSY, "worker:q/replicas", 2),
+    "a larger margin": (
+        concurrency,
+        {"wait_margin": 10},
+        URGENT.replace("rate: 3/s", "rate: {mean: 3/s, peak: 3/s}"),
+        "worker:q/concurrency",
+        5,
+    ),
+    "a smaller reserve in one process": (
+        concurrency,
+        {"busy_at_peak_shared": 0.5},
+        MANY.replace("queue: q", "queue: q, work: io"),
+        "worker:q/concurrency",
+        140,
+    ),
+    "a larger margin without a peak": (
+        concurrency,
+        {"wait_margin_without_peak": 10},
+        URGENT,
+        "worker:q/concurrency",
+        5,
+    ),
+    "larger processes that share": (
+        concurrency,
+        {"most_slots_shared": 40},
+        f"{MANY}\nworkers: {{q: {{pool: threads}}}}",
+        "worker:q/replicas",
+        3,
+    ),
+    "fewer runs of a process": (
+        concurrency,
+        {"runs_per_second": 20},
+        f"{MANY}\nworkers: {{q: {{pool: threads}}}}",
+        "worker:q/replicas",
+        4,
+    ),
+    "autoscale": (
+        concurrency,
+        {"autoscale": True},
+        "tasks: {shop.a: {queue: q, runtime: {p50: 1s, p99: 1s}, rate: {mean: 1/s, peak: 7/s}}}",
+        "worker:q/autoscale",
+        {"min": 2, "max": 10},
+    ),
     "more slots that wait": (concurrency, {"slots_io": 9}, "queues: {q: {}}", "worker:q/concurrency", 9),
     "more slots that compute": (
         concurrency,
@@ -130,7 +175,9 @@ def decided(policy, parameters, fragment):
     """The plan and the names of the findings, first as it is and then with the parameters."""
     spec, refused = model.parse(document_of(workload(fragment)))
     assert (spec is not None, refused) == (True, [])
-    for tuning in ({}, {policy.NAME: tunable(policy)(**parameters)}):
+    # A pool that the policy chooses has parameters of its own.
+    chosen = {pool.NAME: pool.Parameters(up_to="gevent")}
+    for tuning in (chosen, {**chosen, policy.NAME: tunable(policy)(**parameters)}):
         plan, findings = decide(spec, tuning)
         yield plan, {finding.name for finding in findings}
 

@@ -105,7 +105,7 @@ from policycompiler.knowledge import celery_settings, pools
 from policycompiler.knowledge.brokers import Fanout
 from policycompiler.knowledge.clients import KEEPALIVE_NAMES
 from policycompiler.model import PolicyParameters, Workload
-from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Value, Written
+from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value, Written
 from policycompiler.policies.policy import parameter
 
 NAME = "broker-connection"
@@ -126,6 +126,8 @@ POOL_LIMIT = 10
 """Celery's default, for publishers with few threads."""
 MOST_CONNECTIONS = 100
 """More connections in one process do not make the broker faster."""
+SPARE_CONNECTIONS = 6
+"""Those of a worker beside its slots: it consumes, restores, sends events and answers remote control."""
 CANCEL_ON_LOSS = True
 """The worker cancels only late-acknowledged runs, which run again on another worker."""
 CONFIRM_PUBLISH = True
@@ -189,9 +191,7 @@ def _without_fanout(plan: Plan) -> Iterator[Decision | Diagnostic]:
 
 
 def _pool_limit(plan: Plan) -> Decision:
-    shared = [scope for scope in plan.scopes("worker") if pools.pool(plan.text(scope, "pool")).shares_process]
-    slots = [(value, scope) for scope in shared if isinstance(value := plan.get(scope, "concurrency"), int)]
-    most, scope = max(slots, default=(0, APP))
+    most, scope = _most_shared(plan)
     if most <= POOL_LIMIT:
         origins: tuple[Origin, ...] = (Constant("POOL_LIMIT", POOL_LIMIT),)
         because = f"{POOL_LIMIT} connections are enough for a process with few threads"
@@ -200,6 +200,13 @@ def _pool_limit(plan: Plan) -> Decision:
     origins = (Derived(scope, "concurrency"), Constant("MOST_CONNECTIONS", MOST_CONNECTIONS))
     because = f"up to {most} slots of one process may publish at once"
     return Decision(APP, "broker_pool_limit", limit, because, origins)
+
+
+def _most_shared(plan: Plan) -> tuple[int, Scope]:
+    """The most slots of a process that has them all, and its worker."""
+    shared = [scope for scope in plan.scopes("worker") if pools.pool(plan.text(scope, "pool")).shares_process]
+    slots = [(value, scope) for scope in shared if isinstance(value := plan.get(scope, "concurrency"), int)]
+    return max(slots, default=(0, APP))
 
 
 def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | Diagnostic]:
@@ -222,6 +229,15 @@ def _transport_options(spec: Workload, plan: Plan, tuned: Parameters) -> Iterato
         origins += (Constant("CONFIRM_PUBLISH", CONFIRM_PUBLISH),)
         reasons.append("a publisher gets an error if the broker did not accept its message")
     written = spec.broker.options or {}
+    most, scope = _most_shared(plan)
+    if (
+        known.client_connections is not None
+        and most > known.client_connections - SPARE_CONNECTIONS
+        and not as_is
+    ):
+        options["max_connections"] = most + SPARE_CONNECTIONS
+        origins += (Derived(scope, "concurrency"), Constant("SPARE_CONNECTIONS", SPARE_CONNECTIONS))
+        reasons.append(f"up to {most} slots of one process acknowledge at once")
     if known.socket_timeout:
         if "socket_timeout" not in written and not as_is:
             options["socket_timeout"] = tuned.socket_timeout_seconds

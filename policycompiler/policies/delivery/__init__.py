@@ -14,6 +14,7 @@ from policycompiler.policies.delivery import (
     late_acknowledgement,
     lost_connections,
     message_size,
+    refused_messages,
     result_expiry,
     results,
     retries,
@@ -34,6 +35,7 @@ DECIDERS: tuple[Policy, ...] = (
     chords,
     serialization,
     message_size,
+    refused_messages,
 )
 
 CHECKS: tuple[Policy, ...] = (

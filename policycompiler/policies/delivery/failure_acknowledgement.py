@@ -15,9 +15,9 @@ Because:
     (https://docs.celeryq.dev/en/stable/userguide/configuration.html#task-acks-on-failure).
 
     Celery before 5.7 has one flag for failures and hard limits. With it only the delivery limit of a quorum
-    queue stops the repetition; elsewhere the worker copies failures too. The message of an
-    early-acknowledged task is removed before the task runs. The worker copies it when the run fails, but
-    if the whole worker dies, nobody can.
+    queue, or the record of an `idempotency_key`, stops the repetition; elsewhere the worker copies failures
+    too. The message of an early-acknowledged task is removed before the task runs. The worker copies it when
+    the run fails, but if the whole worker dies, nobody can.
 
 Example:
     broker: {transport: rabbitmq, url: "${CELERY_BROKER_URL}"}
@@ -58,7 +58,7 @@ from collections.abc import Iterator
 
 from policycompiler.diagnostics import Diagnostic, Related, SpecPath, error, info
 from policycompiler.hazards.dead_letters import LETTERS, kept_queues
-from policycompiler.hazards.endless_runs import FIRST_CELERY_THAT_COUNTS, counts_deliveries, put_back
+from policycompiler.hazards.endless_runs import FIRST_CELERY_THAT_COUNTS, counts_runs, put_back
 from policycompiler.hazards.hazard import as_findings
 from policycompiler.knowledge.brokers import DeadLetters
 from policycompiler.model import Workload
@@ -104,7 +104,7 @@ def _rejected(plan: Plan, scope: Scope, queue: Scope, *, two_flags: bool) -> Ite
                 "an unacknowledged message is redelivered and killed at its hard limit again, without end"
             )
             yield Decision(scope, "options.acks_on_timeout", ACKS_ON_TIMEOUT, because, (*origins, timeout))
-    elif counts_deliveries(plan, scope) and not plan.as_is(scope):
+    elif counts_runs(plan, scope) and not plan.as_is(scope):
         version = Derived(APP, "celery_version")
         yield Decision(
             scope,

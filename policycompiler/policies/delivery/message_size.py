@@ -69,23 +69,23 @@ def apply(spec: Workload, plan: Plan, tuned: Parameters) -> Iterator[Decision | 
     key = "options.compression"
     for name, task in spec.tasks.items():
         scope, path = Scope("task", name), ("tasks", name, "payload")
-        if task.payload is None or task.payload <= min(tuned.large, tuned.largest):
+        if task.payload is None or task.payload.max <= min(tuned.large, tuned.largest):
             continue
-        too_large = task.payload > tuned.largest
+        too_large = task.payload.max > tuned.largest
         finding: Finding = PAYLOAD_TOO_LARGE if too_large else PAYLOAD_LARGE
         most = tuned.largest if too_large else tuned.large
         message = (
-            f"a message of {name} may have {_exact(task.payload)}, more than {_exact(most)}: the broker "
+            f"a message of {name} may have {_exact(task.payload.max)}, more than {_exact(most)}: the broker "
             "keeps every waiting message"
         )
         help_text = "store the data elsewhere and send its key, or correct `payload` if it is smaller"
         yield finding.at(path, message, help=help_text)
         pinned = plan.find(scope, key) or plan.get(APP, "task_compression")
         free = not pinned and not plan.value(scope, "external") and not plan.as_is(scope)
-        if task.payload > tuned.large and free:
+        if task.payload.max > tuned.large and free:
             large = parameter(NAME, "large", tuned.large)
             origins = (Derived(scope, "payload_bytes"), large, Constant("COMPRESSION", COMPRESSION))
-            because = f"its messages have up to {_exact(task.payload)}, more than {_exact(tuned.large)}"
+            because = f"its messages have up to {_exact(task.payload.max)}, more than {_exact(tuned.large)}"
             yield Decision(scope, key, COMPRESSION, because, origins)
 
 

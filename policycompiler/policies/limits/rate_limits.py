@@ -9,6 +9,9 @@ Because:
     limit count as prefetched. If all prefetched messages wait, the worker takes no other message, and other
     tasks wait although slots are free.
 
+    A peak above the limits is no finding: its messages wait until it is over, as a limit is meant to make
+    them. `size` says so.
+
     `task_default_rate_limit` applies separately to each task without its own limit. Celery reads its unit
     when a worker starts. With an unknown unit the worker fails to start with a KeyError
     (https://docs.celeryq.dev/en/stable/userguide/tasks.html#Task.rate_limit).

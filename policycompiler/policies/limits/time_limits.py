@@ -136,6 +136,7 @@ def _decided(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> Ite
     expected = _of_runs(spec, plan, scope, tuned)
     if expected is None:
         expected = _of_class(spec, plan.text(scope, "latency"), tuned)
+    expected = _held(plan, scope, expected)
     soft_pin, hard_pin = plan.find(scope, SOFT), plan.find(scope, HARD)
     soft, hard = _seconds(plan, scope, SOFT), _seconds(plan, scope, HARD)
     declared = measured or task.latency is not None
@@ -188,6 +189,18 @@ def _of_runs(spec: Workload, plan: Plan, scope: Scope, tuned: Parameters) -> _Li
             origins += (Constant("LEAST_SOFT_OVER_P99", LEAST_SOFT_OVER_P99),)
     rate = _rate(runs.share_over(soft), tuned)
     return _Limit(soft, f"{because}, and {rate} healthy runs take longer", origins)
+
+
+def _held(plan: Plan, scope: Scope, expected: _Limit) -> _Limit:
+    """A run that waits in its slot for its turn to call a dependency spends part of its limit there."""
+    called = plan.texts(scope, "calls") if plan.find(scope, "calls") else []
+    holds = [Derived(Scope("dependency", name), "hold_seconds") for name in called]
+    holds = [hold for hold in holds if plan.find(hold.scope, hold.key) is not None]
+    if not holds:
+        return expected
+    seconds = sum(plan.number(hold.scope, hold.key) for hold in holds)
+    because = f"{expected.because}; a run may wait {duration(seconds)} in its slot for its turn"
+    return _Limit(math.ceil(expected.seconds + seconds), because, (*expected.origins, *holds))
 
 
 def _patience(spec: Workload, plan: Plan, scope: Scope) -> _Limit | None:

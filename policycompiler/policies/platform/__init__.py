@@ -12,11 +12,13 @@ from policycompiler.policies.platform import (
     redis_exporter,
     scaler,
     scaling,
+    scaling_bounds,
 )
 from policycompiler.policies.policy import Policy
 
 DECIDERS: tuple[Policy, ...] = (
     installation,
+    scaling_bounds,
     containers,
     redis_exporter,
     kubernetes_objects,

@@ -139,8 +139,10 @@ from policycompiler.diagnostics import (
 )
 from policycompiler.model import Workload
 from policycompiler.plan import APP, BEAT, Constant, Decision, Derived, Plan, Scope, Written
+from policycompiler.plan.lines import Limit
 from policycompiler.plan.node_names import has_host
-from policycompiler.quantities import size
+from policycompiler.plan.processes import slots_of, taken_bytes
+from policycompiler.quantities import counted, size
 
 NAME = "hosts"
 
@@ -156,6 +158,7 @@ HOST_NODE_NAMES_EQUAL = warning("PC965", "host-node-names-equal")
 HOST_NAME_TAKEN = fatal("PC967", "host-name-taken")
 
 FIRST_HOST = "the first host by name"
+_UNSIZED = (Limit.PINNED, Limit.POOL, Limit.ASSUMED)
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision | Diagnostic]:
@@ -247,13 +250,20 @@ def _equal_names(spec: Workload, plan: Plan) -> Iterator[Diagnostic]:
 
 
 def _memory(plan: Plan, host: str, budget: float | None, placed: dict[Scope, int]) -> Iterator[Diagnostic]:
-    taken = sum(_bytes(plan, worker) * count for worker, count in placed.items())
+    # Slots that a policy chose follow from the estimates, so these count too.
+    chosen = any(str(plan.get(worker, "sized_by")) not in _UNSIZED for worker in placed)
+    each = {worker: _bytes(plan, worker) for worker in placed}
+    if chosen:
+        each = {worker: taken_bytes(plan, worker, int(slots_of(plan, worker))) for worker in placed}
+    taken = sum(each[worker] * count for worker, count in placed.items())
     if budget is not None and taken > budget:
         message = (
             f"the workers of host {host} may take {size(int(taken))}, "
             f"but the host has {size(int(budget))} of memory"
         )
-        help_text = f"place fewer worker processes on host {host}, or lower their memory budgets"
+        help_text = (
+            f"place fewer worker processes on host {host}, lower their memory budgets, or pin fewer slots"
+        )
         yield HOST_MEMORY_SHORT.at(("hosts", host, "memory"), message, help=help_text)
 
 
@@ -263,20 +273,23 @@ def _bytes(plan: Plan, worker: Scope) -> float:
     if budget is not None:
         return budget
     runs = (plan.number_if_any(Scope("task", name), "memory_bytes") for name in plan.texts(worker, "tasks"))
-    return _slots(plan, worker) * max((run for run in runs if run), default=0)
+    return slots_of(plan, worker) * max((run for run in runs if run), default=0)
 
 
 def _cores(plan: Plan, host: str, cores: int | None, placed: dict[Scope, int]) -> Iterator[Diagnostic]:
     """A slot needs a core only if all tasks of its worker compute."""
     computing = {
-        worker: int(_slots(plan, worker)) * count
+        worker: int(slots_of(plan, worker)) * count
         for worker, count in placed.items()
         if _computes(plan, worker)
     }
     taken = sum(computing.values())
     if cores is not None and taken > cores:
         names = ", ".join(sorted(worker.name for worker in computing))
-        message = f"{taken} slots compute at once on host {host} ({names}), but the host has {cores} cores"
+        message = (
+            f"{counted(taken, 'slot')} compute at once on host {host} ({names}), but the host has "
+            f"{counted(cores, 'core')}"
+        )
         help_text = f"place fewer worker processes on host {host}, or give them fewer slots"
         yield HOST_CORES_SHORT.at(("hosts", host, "cores"), message, help=help_text)
 
@@ -284,13 +297,6 @@ def _cores(plan: Plan, host: str, cores: int | None, placed: dict[Scope, int]) -
 def _computes(plan: Plan, worker: Scope) -> bool:
     tasks = [Scope("task", name) for name in plan.texts(worker, "tasks")]
     return bool(tasks) and all(plan.value(task, "work") == "cpu" for task in tasks)
-
-
-def _slots(plan: Plan, worker: Scope) -> float:
-    bounds = plan.get(worker, "autoscale")
-    if isinstance(bounds, dict):
-        return max(number for number in bounds.values() if isinstance(number, int))
-    return plan.number(worker, "concurrency")
 
 
 def _counts(spec: Workload, plan: Plan, workers: dict[str, Scope]) -> Iterator[Diagnostic]:

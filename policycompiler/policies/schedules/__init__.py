@@ -6,6 +6,7 @@ from policycompiler.policies.policy import Policy
 from policycompiler.policies.schedules import (
     beat,
     beat_store,
+    schedule_bursts,
     schedule_options,
     schedule_times,
     schedules,
@@ -21,5 +22,6 @@ DECIDERS: tuple[Policy, ...] = (
 
 CHECKS: tuple[Policy, ...] = (
     schedule_times,
+    schedule_bursts,
     stored_schedules,
 )

@@ -265,3 +265,32 @@ def test_it_refuses(fragment, findings):
 @pytest.mark.parametrize("fragment", ACCEPTS.values(), ids=ACCEPTS)
 def test_it_accepts(fragment):
     assert after(broker_connection, fragment, for_its_rabbitmq(fragment)).findings == []
+
+
+@pytest.mark.parametrize(
+    ("worker", "most"),
+    [
+        ("{pool: threads, concurrency: 50}", 56),
+        ("{pool: gevent, concurrency: 200}", 206),
+        # kombu's own 10 are enough.
+        ("{pool: threads, concurrency: 4}", None),
+        # Each slot is a process with a client of its own.
+        ("{pool: prefork, concurrency: 50}", None),
+    ],
+)
+def test_a_client_of_redis_has_a_connection_for_each_slot(worker: str, most: int | None):
+    """With fewer, acknowledgments fail, and their messages run again after the visibility timeout."""
+    fragment = f"queues: {{q: {{}}}}\nworkers: {{q: {worker}}}"
+    options = after(broker_connection, fragment).decided["app/broker_transport_options"][0]
+    assert isinstance(options, dict)
+    assert options.get("max_connections") == most
+
+
+def test_a_pinned_number_of_connections_stays():
+    fragment = (
+        'broker: {transport: redis, url: "${B}", options: {max_connections: 20}}\n'
+        "queues: {q: {}}\nworkers: {q: {pool: threads, concurrency: 50}}"
+    )
+    options = after(broker_connection, fragment).decided["app/broker_transport_options"][0]
+    assert isinstance(options, dict)
+    assert options["max_connections"] == 20

@@ -7,7 +7,51 @@ from workloads import Found, after, for_its_rabbitmq
 
 from policycompiler.policies.delivery import worker_lost
 
+COUNTED = "the record of its key counts lost runs, so the message returns at once and uses no retry"
 DECIDES = {
+    "the record of a key counts": (
+        "tasks: {shop.a: {idempotency_key: id}}",
+        {
+            "task:shop.a/options.reject_on_worker_lost": (True, COUNTED),
+            "task:shop.a/options.retry_on_worker_lost": (False, COUNTED),
+        },
+    ),
+    "the record of a key counts, whatever the Celery": (
+        "celery: {version: '5.6'}\ntasks: {shop.a: {idempotency_key: id}}",
+        {
+            "task:shop.a/options.reject_on_worker_lost": (True, COUNTED),
+            "task:shop.a/options.retry_on_worker_lost": None,
+        },
+    ),
+    "a queue that limits deliveries would drop it first": (
+        "broker: {transport: rabbitmq, url: '${U}'}\ntasks: {shop.a: {idempotency_key: id}}",
+        {
+            "task:shop.a/options.retry_on_worker_lost": (
+                True,
+                "the task is safe to run twice, so Celery retries a run whose process died, and counts it",
+            ),
+            "task:shop.a/options.reject_on_worker_lost": None,
+        },
+    ),
+    "to return it is pinned off": (
+        "tasks: {shop.a: {idempotency_key: id, options: {reject_on_worker_lost: false}}}",
+        {
+            "task:shop.a/options.retry_on_worker_lost": (
+                True,
+                "the task is safe to run twice, so Celery retries a run whose process died, and counts it",
+            ),
+        },
+    ),
+    "nothing counts a task that also runs without the store": (
+        "tasks: {shop.a: {idempotency_key: {key: id, on_store_error: run}}}",
+        {
+            "task:shop.a/options.retry_on_worker_lost": (
+                True,
+                "the task is safe to run twice, so Celery retries a run whose process died, and counts it",
+            ),
+            "task:shop.a/options.reject_on_worker_lost": None,
+        },
+    ),
     "Celery 5.7 retries and counts": (
         "tasks: {shop.a: {idempotent: true}}",
         {
@@ -68,6 +112,10 @@ DECIDES = {
     ),
 }
 STAYS_SILENT = {
+    "a pin of a task with a key": (
+        "tasks: {shop.a: {idempotency_key: id, options: {retry_on_worker_lost: true}}}",
+        ["task:shop.a/options.retry_on_worker_lost", "task:shop.a/options.reject_on_worker_lost"],
+    ),
     "a pinned number leaves the wait as it is": (
         "tasks: {shop.a: {idempotent: true, options: {max_retries: 5}}}",
         ["task:shop.a/options.default_retry_delay", "task:shop.a/options.max_retries"],
