@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.knowledge import pools
+from policycompiler.hazards.pools import slowed_by_events
 from policycompiler.model import Workload
 from policycompiler.plan import APP, Constant, Decision, Derived, Origin, Plan, Scope, Value
 
@@ -42,15 +42,13 @@ WITHOUT_MINGLE = False
 """A starting worker asks the other workers which tasks were revoked."""
 LOG_LEVEL = "INFO"
 """One log line for each run: the first place to look during an incident."""
-CELERY_WITH_SLOW_GREEN = (5, 7)
-"""Its synchronous loop, which green pools run, waits 0.1 s for events after every message."""
 
 
 def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
     """Turn events on where the broker transports them and the pool stays fast enough."""
     del spec
     carried = plan.broker.control
-    slowed = {scope for scope in plan.scopes("worker") if _slows(plan, scope)}
+    slowed = {scope for scope in plan.scopes("worker") if slowed_by_events(plan, plan.text(scope, "pool"))}
     transport: tuple[Origin, ...] = (Derived(APP, "broker_transport"),)
     because = (
         "celery-exporter and Flower require task events"
@@ -72,16 +70,6 @@ def apply(spec: Workload, plan: Plan) -> Iterator[Decision]:
         for key, value, why, origins in decided:
             if plan.find(scope, key) is None:
                 yield Decision(scope, key, value, why, origins)
-
-
-def _slows(plan: Plan, scope: Scope) -> bool:
-    """Whether events would limit this worker to ten tasks a second."""
-    return (
-        plan.broker.heartbeats
-        and pools.pool(plan.text(scope, "pool")).green
-        and plan.version(APP, "celery_version") == CELERY_WITH_SLOW_GREEN
-        and plan.get(APP, "broker_heartbeat") != 0
-    )
 
 
 def _flags(

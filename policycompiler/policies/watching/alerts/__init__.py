@@ -6,8 +6,9 @@ Decides:
     task `alert:CeleryTaskNewFailure:TASK`. Keys: `alert`, `sources`, `queue`, `team`, `severity`,
     `for_seconds`, `summary`, `description`, and if its expression uses them `threshold`, `minimum`,
     `window_seconds`, `short_window_seconds`, `bound_seconds`, `tasks`, `task`, `other_tasks`,
-    `earlier_names`, `schedule`, `nodes`, `lists`, `matchers`. `app/alerts_without_source` and
-    `app/alert_minute_seconds`.
+    `earlier_names`, `schedule`, `dependency`, `parks`, `nodes`, `lists`, `matchers`. For each dependency with
+    a breaker `alert:CeleryBreakerOpen:DEPENDENCY`, and for each task with a key `alert:NAME:TASK`.
+    `app/alerts_without_source` and `app/alert_minute_seconds`.
 
 Because:
     A queue has a backlog when it holds more messages than its workers can start within its latency target. A
@@ -35,6 +36,10 @@ Because:
 
     A failure rate does not work for a task that is sent twice a day, so each failure of a critical task has
     an alert. A run that will be retried has not failed yet.
+
+    A breaker that opens once has done its work. Its alert fires when probe after probe fails. Guards count in
+    the workers alone, so only the telemetry shows them. Task events do not tell a parked run from a retry.
+    So the alert on retries leaves parked runs out, and does not exist for such a queue without telemetry.
 
     Labels let Alertmanager send one page for one fault. `inhibits` names a cause, and a rule with it in
     `inhibited_by` stays quiet meanwhile.
@@ -90,6 +95,7 @@ Parameters:
     `least_runs`: an alert on a share of runs needs at least this many runs; 20.
     `late_share`: the share of runs that start late or take too long above which an alert fires; 0.05.
     `retried_share`: the share of retries in the runs of a queue above which an alert fires; 0.5.
+    `parked_share`: the share of runs that only wait for a rate or a key above which an alert fires; 0.8.
     `wait_objective`: the share of runs that must start within the latency target, over 30 days; 0.99.
     `success_objective`: the share of runs that must succeed, over 30 days; 0.99.
     `memory_share`: the share of its memory limit above which the broker has an alert; 0.8.
@@ -102,9 +108,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policycompiler.diagnostics import Diagnostic, info, warning
+from policycompiler.diagnostics import Diagnostic, SpecPath, info, warning
 from policycompiler.knowledge.metric_sources import SOURCES
-from policycompiler.knowledge.signals import SIGNALS, Signal, source_of
+from policycompiler.knowledge.signals import OF_GUARDS, SIGNALS, Signal, source_of
 from policycompiler.model import Workload
 from policycompiler.plan import APP, BEAT, Decision, Derived, Parameter, Plan
 from policycompiler.policies.watching.alerts.alert import MINUTE_SECONDS, Found, Unseen, sources
@@ -118,6 +124,12 @@ from policycompiler.policies.watching.alerts.backlogs import (
 from policycompiler.policies.watching.alerts.brokers import broker_alerts
 from policycompiler.policies.watching.alerts.budgets import failed_runs, late_starts
 from policycompiler.policies.watching.alerts.criticals import critical_tasks, deaf, failed
+from policycompiler.policies.watching.alerts.guards import (
+    breakers,
+    keys,
+    parked,
+    store_down,
+)
 from policycompiler.policies.watching.alerts.lost_workers import below_minimum, no_consumer
 from policycompiler.policies.watching.alerts.queues import watched_queues
 from policycompiler.policies.watching.alerts.runs import (
@@ -160,6 +172,9 @@ _OF_SERVICE = (
     broker_alerts,
     worker_lost,
     unregistered,
+    breakers,
+    store_down,
+    keys,
 )
 _OF_QUEUES = (
     no_consumer,
@@ -176,6 +191,7 @@ _OF_QUEUES = (
     retry_storm,
     slow_runs,
     payload_too_large,
+    parked,
 )
 _OF_SCHEDULES = (not_sent, missed, unsuccessful)
 
@@ -230,13 +246,20 @@ def _without_source(plan: Plan, unseen: dict[str, Signal]) -> Iterator[Decision 
     told = {alert: str(signal) for alert, signal in sorted(unseen.items())}
     cause = Derived(APP, "metric_sources")
     yield Decision(APP, "alerts_without_source", {**told}, because, (cause,))
+    path: SpecPath = ()
     chosen = plan.setting(APP, "metric_sources").origins
-    if any(isinstance(each, Parameter) for each in chosen):
+    if not any(isinstance(each, Parameter) for each in chosen):
+        # Without parks, the default sources would show an alert on retries.
+        parks = Signal.PARKED in unseen.values()
+        unseen = {name: signal for name, signal in unseen.items() if parks and signal in OF_GUARDS}
+        told = {name: str(signal) for name, signal in sorted(unseen.items())}
+        path = ("store",) if plan.find(APP, "guard_store_variable") else ()
+    if told:
         alerts = "an alert" if len(told) == 1 else f"{len(told)} alerts"
         message = f"no source of metrics shows {alerts}: {', '.join(told)}"
         able = sorted({name for signal in unseen.values() for name in _able(plan, signal)})
         help_text = f"name one of these sources in the policy file: {', '.join(able)}"
-        yield ALERT_WITHOUT_SOURCE.at((), message, help=help_text)
+        yield ALERT_WITHOUT_SOURCE.at(path, message, help=help_text, at_key=bool(path))
 
 
 def _able(plan: Plan, signal: Signal) -> list[str]:

@@ -146,7 +146,7 @@ def decide(
     """
     chosen = [*measured]
     for signal in signals:
-        found = source_of(signal, sources(plan))
+        found = source_of(signal, _trusted(plan, signal, about.queue))
         if found is None:
             yield Unseen(alert, signal)
             return
@@ -179,6 +179,22 @@ def decide(
     because = "the description gives the alert's numbers and the first step"
     numbers = tuple(Derived(scope, key) for key in given)
     yield Decision(scope, "description", description, because, numbers or (cause,))
+
+
+def _trusted(plan: Plan, signal: Signal, queue: Scope | None) -> list[str]:
+    """The sources of a signal, best first. A queue that guards pause has no consumer for a while.
+
+    Then only the processes themselves tell a pause from a lost worker.
+    """
+    found = sources(plan)
+    pauses = (plan.get(each, "pauses") for each in plan.scopes("dependency"))
+    if (
+        signal is Signal.WORKERS
+        and queue
+        and any(queue.name in each for each in pauses if isinstance(each, list))
+    ):
+        found.sort(key=lambda name: not SOURCES[name].in_workers)
+    return found
 
 
 def _cause(plan: Plan, queue: Scope | None) -> tuple[str, Derived]:

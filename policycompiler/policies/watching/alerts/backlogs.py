@@ -24,7 +24,7 @@ from policycompiler.policies.watching.alerts.alert import (
 from policycompiler.policies.watching.alerts.first_steps import look
 from policycompiler.policies.watching.alerts.queues import Queue, positive
 from policycompiler.policies.watching.alerts.tuned import Parameters, origin
-from policycompiler.quantities import duration
+from policycompiler.quantities import counted, duration
 
 ASSUMED_RUN_SECONDS = 10
 """For tasks without a declared run time, in this alert only. Most runs are shorter: tickets come early."""
@@ -59,8 +59,8 @@ def backlog(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
     }
     description = (
         f"Queue {queue.scope.name} has held more than {threshold.value} messages for "
-        f"{span(choices['for_seconds'])}. Its {slots:.3g} slots cannot start them within the latency target "
-        f"of {duration(promise)}. {look(plan)}"
+        f"{span(choices['for_seconds'])}. Its {counted(round(slots, 2), 'slot')} cannot start "
+        f"them within the latency target of {duration(promise)}. {look(plan)}"
     )
     summary = f"Queue {queue.scope.name} misses its latency target"
     signals = (Signal.LENGTH,)
@@ -163,7 +163,7 @@ def unacked(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
     if waits or not held:
         return
     threshold = math.ceil(UNACKED_FACTOR * held)
-    because = f"the workers reserve {held:.0f} messages at most"
+    because = f"the workers reserve {counted(round(held), 'message')} at most"
     choices = {
         "severity": constant("TICKET", TICKET, "the workers still start runs"),
         "for_seconds": Choice(
@@ -223,8 +223,8 @@ def _threshold(
     floor = tuned.backlog_floor
     threshold = max(floor, drained, burst)
     because = (
-        f"{slots:.3g} slots with runs of about {duration(float(f'{run:.2g}'))} start {drained} messages "
-        f"within the latency target of {duration(promise)}"
+        f"{counted(round(slots, 2), 'slot')} with runs of about {duration(float(f'{run:.2g}'))} start "
+        f"{counted(drained, 'message')} within the latency target of {duration(promise)}"
     )
     if drained < floor:
         because += f"; fewer than {floor} messages are no backlog"

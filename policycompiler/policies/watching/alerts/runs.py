@@ -67,7 +67,7 @@ def failure_rate(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]
         "minimum": Choice(
             tuned.least_runs, "a failure rate of fewer runs is not meaningful", (origin(tuned, "least_runs"),)
         ),
-        "window_seconds": _failures_window(plan, queue, tuned),
+        "window_seconds": failures_window(plan, queue, tuned),
     }
     description = (
         f"More than {share(tuned.failed_share)} of the runs of queue {queue.scope.name} failed within "
@@ -112,16 +112,32 @@ def retry_storm(plan: Plan, queue: Queue, tuned: Parameters) -> Iterator[Found]:
         "for_seconds": patience(tuned, "a short outage of a dependency is over by then"),
         "threshold": Choice(threshold, because, origins),
         "minimum": tuned_choice(tuned, "least_runs", "a share of fewer runs is not meaningful"),
-        "window_seconds": _failures_window(plan, queue, tuned),
+        "window_seconds": failures_window(plan, queue, tuned),
     }
+    signals: tuple[Signal, ...] = (Signal.RETRIED, Signal.STARTED)
+    if parking := [task for task in queue.tasks if may_park(plan, task)]:
+        keys = [
+            Derived(task, key)
+            for task in parking
+            for key in ("calls", "idempotency_key")
+            if plan.find(task, key)
+        ]
+        because = "a run that is parked has not failed, and will not use a retry"
+        choices["parks"] = Choice(value=True, because=because, origins=tuple(keys))
+        signals = (*signals, Signal.PARKED)
     name = queue.scope.name
     description = (
         f"More than {share(threshold)} of the runs of queue {name} are retries. "
         f"Something that its tasks call is down or slow. {read_log(plan, queue.workers)}"
     )
     summary = f"Most runs of queue {name} are retries"
-    about, signals = About(queue.scope), (Signal.RETRIED, Signal.STARTED)
-    yield from decide(plan, "CeleryTaskRetryStorm", about, signals, choices, (summary, description), tuned)
+    texts = (summary, description)
+    yield from decide(plan, "CeleryTaskRetryStorm", About(queue.scope), signals, choices, texts, tuned)
+
+
+def may_park(plan: Plan, task: Scope) -> bool:
+    """Whether guards may send a message of the task again for later."""
+    return bool(plan.get(task, "calls") or plan.get(task, "idempotency_key"))
 
 
 def _retries(plan: Plan, task: Scope) -> float:
@@ -188,7 +204,7 @@ def _starts_window(plan: Plan, queue: Queue) -> Choice:
     return Choice(window, because, origins)
 
 
-def _failures_window(plan: Plan, queue: Queue, tuned: Parameters) -> Choice:
+def failures_window(plan: Plan, queue: Queue, tuned: Parameters) -> Choice:
     """Long enough for so many runs that a failure rate is meaningful."""
     declared = [task for task in queue.tasks if positive(plan, task, "rate_mean_per_second")]
     if not declared:

@@ -17,9 +17,14 @@ NAME = "alerts"
 
 AlertName = Literal[
     "CeleryBeatDown",
+    "CeleryBreakerOpen",
     "CeleryBrokerDown",
     "CeleryDeadLetterGrowth",
     "CeleryExporterDown",
+    "CeleryGuardClaimLost",
+    "CeleryGuardParkRateHigh",
+    "CeleryGuardPoisoned",
+    "CeleryGuardStoreDown",
     "CeleryPayloadTooLarge",
     "CeleryPlansDiffer",
     "CeleryQueueBacklog",
@@ -106,6 +111,9 @@ class Parameters(PolicyParameters):
     )
     retried_share: Share = Field(
         0.5, description="an alert fires when a larger share of a queue's runs are retries"
+    )
+    parked_share: Share = Field(
+        0.8, description="an alert fires when a larger share of a queue's runs only wait for a rate or a key"
     )
     wait_objective: Objective = Field(
         0.99, description="the share of runs that must start within the latency target, over 30 days"
