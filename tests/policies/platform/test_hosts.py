@@ -34,7 +34,7 @@ REFUSES = {
                 "host-memory-short",
                 "3:23",
                 "the workers of host one may take 6 GiB, but the host has 4 GiB of memory",
-                "place fewer worker processes on host one, or lower their memory budgets",
+                "place fewer worker processes on host one, lower their memory budgets, or pin fewer slots",
             ),
         ],
     ),
