@@ -76,10 +76,18 @@ def beat_facts(plan: Plan, *, placed: bool = False) -> dict[str, object]:
     }
 
 
+URL_VARIABLES = {
+    "broker_url_variable": "broker",
+    "result_backend_variable": "result backend",
+    "guard_store_variable": "store of the guards",
+}
+"""The settings that name the variable of a URL, and what it is the URL of."""
+
+
 def required_variables(plan: Plan) -> list[RequiredVariable]:
-    """The variables with the URLs of broker and result backend; none if the workload has the URLs."""
+    """The variables with the URLs of broker, result backend and store; none if the workload has the URLs."""
     purposes: dict[str, list[str]] = {}
-    for key, purpose in (("broker_url_variable", "broker"), ("result_backend_variable", "result backend")):
+    for key, purpose in URL_VARIABLES.items():
         found = plan.get(APP, key)
         if found:
             purposes.setdefault(str(found), []).append(purpose)

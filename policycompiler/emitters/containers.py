@@ -116,6 +116,19 @@ def modules(plan: Plan) -> list[OutputFile]:
     return [*celeryconfig.emit(plan)]
 
 
+def items(plan: Plan) -> list[dict[str, object]]:
+    """Keys of a ConfigMap with their paths, if one of these files is in a folder: keys have none."""
+    # The manifest shows no setting of what it mounts, so nothing is noted.
+    if not celeryconfig.guards.told(Reading(plan)):
+        return []
+    return [{"key": key_of(each), "path": each.path} for each in modules(Reading(plan))]
+
+
+def key_of(module: OutputFile) -> str:
+    """The key of such a file in a ConfigMap, which has no folders."""
+    return module.path.replace("/", ".")
+
+
 def configuration_hash(reading: Reading) -> str:
     """A short hash of the settings: containers with another one must be replaced."""
     digest = sha256()

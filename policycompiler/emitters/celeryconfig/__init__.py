@@ -12,7 +12,7 @@ from pathlib import Path
 
 from policycompiler import runtime
 from policycompiler.emitters.base import MODE_FILE, OutputFile, Raw, Reading
-from policycompiler.emitters.celeryconfig import queues, schedules, settings, tasks, telemetry
+from policycompiler.emitters.celeryconfig import guards, queues, schedules, settings, tasks, telemetry
 from policycompiler.emitters.celeryconfig.imports import import_lines
 from policycompiler.emitters.python import python_literal
 from policycompiler.emitters.templates import render
@@ -21,15 +21,20 @@ from policycompiler.plan.fingerprint import SHOWN_AS, fingerprint
 
 ID = "celeryconfig"
 SHIPPED = {
-    "copies": ("dead_letters", "keep(_dead_letters)"),
-    "telemetry": ("telemetry", "observe(_telemetry)"),
-    "logs": ("logs", "write_json()"),
-    "traces": ("traces", "trace(_traced_service)"),
+    "guards": ("guards", "guard(_guards)", "_guarded = "),
+    "copies": ("dead_letters", "keep(_dead_letters)", ""),
+    "telemetry": ("telemetry", "observe(_telemetry)", ""),
+    "logs": ("logs", "write_json()", ""),
+    "traces": ("traces", "trace(_traced_service)", ""),
 }
-"""By the section that needs it: a module that processes load, and what the section calls.
+"""By the section that needs it: a module or package that processes load, what the section calls, and where
+it puts the result.
 
 Python 3.9 and Celery 5.3 can run them.
 """
+
+OF_GUARDS = ("telemetry", "observe(_telemetry, _guarded)", "")
+"""The metrics of a process whose tasks are guarded."""
 
 
 def emit(plan: Plan) -> Iterator[OutputFile]:
@@ -52,6 +57,7 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         for found in (exact, patterns)
     )
     annotated = of_names or of_patterns or not plan.as_is(APP)
+    guarded = guards.told(reading)
     content: dict[str, object] = {
         "service": Raw(reading.text(APP, "service")),
         "written_for": Raw(_written_for(reading)),
@@ -63,6 +69,8 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "queues": list(queues.declared(reading)),
         "exchanges": queues.any_has_an_exchange(reading),
         "dead_letters": queues.any_declares_dead_letters(reading),
+        "guards": guarded,
+        "router": guards.refuses_messages(guarded),
         "copies": queues.copies(reading),
         "telemetry": telemetry.told(reading),
         "logs": reading.get(APP, "log_format") == "json",
@@ -86,18 +94,17 @@ def emit(plan: Plan) -> Iterator[OutputFile]:
         "alive": plan.find(APP, "alive_file") is not None,
         "fingerprint": {SHOWN_AS: fingerprint(plan)},
     }
-    content["beside"] = {section: _loaded(*names) for section, names in SHIPPED.items()}
+    calls = {**SHIPPED, "telemetry": OF_GUARDS} if guarded else SHIPPED
+    content["beside"] = {section: _loaded(*names) for section, names in calls.items()}
     there = [section for section, value in content.items() if value]
     content["imports"] = import_lines(there)
     # Thousands of tasks share a few routes and options; compiling every line would need too much memory.
     proof = {**content, "routes": _each_once(routes), "annotations": _each_once(of_names)}
     compile(_module(proof), "celeryconfig.py", "exec", dont_inherit=True)
     yield reading.file("celeryconfig.py", _module(content))
-    for section, (module, _) in SHIPPED.items():
+    for section, (module, *_) in SHIPPED.items():
         if content[section]:
-            # The same text for every plan: it shows no setting.
-            text = Path(runtime.__file__).with_name(f"{module}.py").read_text("utf-8")
-            yield OutputFile(f"celeryconfig_{module}.py", text, MODE_FILE, ())
+            yield from _shipped(module)
 
 
 def _written_for(reading: Reading) -> str:
@@ -115,9 +122,18 @@ def _module(content: Mapping[str, object]) -> str:
     return render("celeryconfig/celeryconfig.py.j2", python_literal, content)
 
 
-def _loaded(module: str, call: str) -> Raw:
+def _shipped(module: str) -> Iterator[OutputFile]:
+    """A module, or the modules of a package. The same text for every plan: it shows no setting."""
+    here = Path(runtime.__file__).parent
+    files = sorted((here / module).glob("*.py")) or [here / f"{module}.py"]
+    for file in files:
+        path = file.relative_to(here).as_posix()
+        yield OutputFile(f"celeryconfig_{path}", file.read_text("utf-8"), MODE_FILE, ())
+
+
+def _loaded(module: str, call: str, result: str) -> Raw:
     """The lines that load a module from beside this one, and call its function."""
-    words = {"module": Raw(module), "call": Raw(call)}
+    words = {"module": Raw(module), "call": Raw(call), "result": Raw(result)}
     return Raw(render("celeryconfig/beside.py.j2", python_literal, words).rstrip("\n"))
 
 

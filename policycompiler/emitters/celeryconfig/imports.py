@@ -14,6 +14,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "exchanges": ("kombu.Exchange",),
         "broadcast": ("uuid.uuid4",),
         "annotations_name": ("logging.getLogger",),
+        "guards": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "copies": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "telemetry": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
         "logs": ("celery.exceptions.ImproperlyConfigured", "importlib.import_module"),
