@@ -78,7 +78,7 @@ def _file(plan: Reading) -> OutputFile:
 
 
 def _stem(module: OutputFile) -> str:
-    return module.path.removesuffix(".py")
+    return containers.key_of(module).removesuffix(".py")
 
 
 def _application(plan: Plan, label: dict[str, str]) -> Service:

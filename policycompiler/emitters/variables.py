@@ -9,6 +9,7 @@ from policycompiler.emitters import exporters
 from policycompiler.emitters.commands import (
     TELEMETRY_PORTS,
     TELEMETRY_WORKER,
+    URL_VARIABLES,
     required_variables,
     variable,
 )
@@ -41,7 +42,7 @@ def variables(plan: Plan) -> Iterator[Variable]:
             yield each
 
 
-_URLS = ("broker_url_variable", "result_backend_variable")
+_URLS = (*URL_VARIABLES,)
 
 
 def _urls(plan: Plan) -> Iterator[Variable]:

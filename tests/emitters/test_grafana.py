@@ -112,7 +112,16 @@ def test_every_metric_and_label_is_one_of_a_source(plan):
             metric, source = known[name.removesuffix("_bucket")]
             program = PROGRAMS[source]
             assert ("service" if program.in_workers else "job") in labels
-            own = {metric.queue, metric.task, *metric.labels, "job", "service", "le", "schedule"}
+            own = {
+                metric.queue,
+                metric.task,
+                *metric.labels,
+                "job",
+                "service",
+                "le",
+                "schedule",
+                "dependency",
+            }
             assert labels <= own, expression
 
 

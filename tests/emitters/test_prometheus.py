@@ -22,12 +22,12 @@ from policycompiler.plan import Plan, Value
 HOSTILE = "a\"b\\c$1{{ .Labels }}}}{{`é`}} #:'\u2028\x85\t\nz{"
 
 LEAST = (
-    "{failed_share: 0.0001, late_share: 0.0001, retried_share: 0.0001, memory_share: 0.0001, least_runs: 1, "
+    "{failed_share: 0.0001, late_share: 0.0001, retried_share: 0.0001, parked_share: 0.0001, memory_share: 0.0001, least_runs: 1, "
     "memory_critical_share: 0.12345678, patience: 1ms, backlog_floor: 1, wait_objective: 0.94, "
     "success_objective: 0.94, schedule_slack: 1ms}"
 )
 MOST = (
-    "{failed_share: 0.9999, late_share: 0.9999, retried_share: 0.9999, memory_share: 0.9998, "
+    "{failed_share: 0.9999, late_share: 0.9999, retried_share: 0.9999, parked_share: 0.9999, memory_share: 0.9998, "
     "memory_critical_share: 0.9999, least_runs: 1000000, patience: 30m, backlog_floor: 10000000, "
     "wait_objective: 0.99999, success_objective: 0.99999, schedule_slack: 30d}"
 )
@@ -248,6 +248,40 @@ def test_the_emitted_tests_of_critical_tasks_fail_when_rules_are_changed_so_that
     assert changed(rules, lambda text: text.replace(old, new))
     checked = promtool("check", "rules", *rules)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert promtool("test", "rules", *tests).returncode == 1
+
+
+PARKS_ARE_RETRIES = ('\\"parked\\"', '\\"rejected\\"')
+GUARD_MUTATIONS = {
+    "a probe that fails ends the alert": ("max_over_time(", "last_over_time("),
+    "another dependency counts": ('dependency=\\"stripe\\"', 'service=\\"shop\\"'),
+    "a breaker that has just opened is enough": ('for: "17m"', 'for: "10m"'),
+    "a breaker that was open long ago counts": ("[2m]", "[12m]"),
+    "all processes must miss the store": (
+        "count(policycompiler_guard_store_up",
+        "absent(policycompiler_guard_store_up",
+    ),
+    "some parks are enough": ("> 0.8", "> 0.3"),
+    "all runs must be parked": ("> 0.8", "> 1"),
+    "parks of breakers count": ('reason=~\\"busy|rate\\"', 'reason=~\\"busy|rate|breaker\\"'),
+    "a lost claim long ago counts": ("[15m]", "[3h]"),
+    "a park is a retry": PARKS_ARE_RETRIES,
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        *(pytest.param(*each, ("telemetry",), id=name) for name, each in GUARD_MUTATIONS.items()),
+        pytest.param(*PARKS_ARE_RETRIES, ("celery-exporter", "telemetry"), id="a park is a retry of events"),
+    ],
+)
+def test_the_emitted_tests_of_guards_fail_when_rules_are_changed_so_that(old, new, names, tmp_path):
+    rules, tests = written(tmp_path, with_sources(tmp_path, names))
+    topic = "tasks" if (old, new) == PARKS_ARE_RETRIES else "guards"
+    rules, tests = ([path for path in paths if f".{topic}." in path.name] for paths in (rules, tests))
+    assert changed(rules, lambda text: text.replace(old, new))
+    assert promtool("check", "rules", *rules).returncode == 0
     assert promtool("test", "rules", *tests).returncode == 1
 
 

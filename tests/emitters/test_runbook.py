@@ -24,6 +24,9 @@ from policycompiler.emitters import compose, kubernetes, runbook, systemd
 from policycompiler.emitters.prometheus.kinds import KINDS
 from policycompiler.knowledge.runbook import ENTRIES, SYMPTOMS, Deed, Fact
 from policycompiler.plan import APP, Plan
+from policycompiler.runtime.guards.breakers import Breaker
+from policycompiler.runtime.guards.store import Store
+from policycompiler.runtime.guards.told import Trip, told_of
 
 WORKLOAD = """
 version: 1
@@ -37,6 +40,9 @@ tasks:
     {{queue: "high $1 `x", runtime: {{p50: 1s, p99: 3s}}, rate: 5/s, critical: true, payload: 10KiB,
      retry: {{on: [ValueError], max: 1, max_delay: 1m}}, runbook: "https://wiki.example.com/a_b*c*"}}
   shop.c: {{latency: standard, idempotent: true, queue: z}}
+  shop.g: {{latency: standard, idempotency_key: name, calls: [stripe.eu], queue: z}}
+store: {{url: "${{S}}"}}
+dependencies: {{stripe.eu: {{rate: 5/s, breaker: {{}}}}}}
 queues: {{z: {{dead_letter: true}}}}
 schedules:
   often: {{task: shop.a, every: 1m}}
@@ -197,7 +203,8 @@ def test_every_table_of_alerts_has_each_alert_with_its_numbers(case):
 
 def test_every_command_is_one_that_its_program_takes(case):
     found = list(commands(text_of(case)))
-    programs = {words[0] for words in found}
+    # `timeout 5` runs what follows.
+    programs = {words[2] if words[0] == "timeout" else words[0] for words in found}
     assert {"policycompiler", "export"} <= programs
     known = {"policycompiler", "celery", "export", "systemctl", "journalctl", "kubectl", "docker", "curl"}
     known |= {"systemd-run", "redis-cli", "rabbitmqctl", "rabbitmq-diagnostics"}
@@ -269,8 +276,17 @@ def test_a_shell_has_the_user_the_folder_and_the_variables_of_the_units(tmp_path
 
 def test_a_client_asks_the_broker_of_the_workers_and_no_other_on_its_host(case):
     found = [words for words in commands(text_of(case)) if words[0] == "redis-cli"]
-    assert bool(found) == (case.text(APP, "broker_transport") == "redis")
-    assert all(words[1:3] == ["-u", "$B"] for words in found)
+    assert all(words[1] == "-u" for words in found)
+    on_redis = case.text(APP, "broker_transport") == "redis"
+    # The store of guards is a Redis as well.
+    assert {words[2] for words in found} == ({"$B", "$S"} if on_redis else {"$S"})
+
+
+def test_a_breaker_is_looked_up_under_the_name_that_workers_give_it(case):
+    names = told_of({"service": case.text(APP, "service")}).names
+    record = Breaker(Store(None), names, "stripe.eu", Trip(1, 1, 1)).keys[0]
+    text = section(text_of(case), "CeleryBreakerOpen")
+    assert ["redis-cli", "-u", "$S", "HGETALL", record] in list(commands(text))
 
 
 def test_no_pattern_hides_a_unit_that_is_stopped(case):

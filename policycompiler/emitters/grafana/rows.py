@@ -11,6 +11,7 @@ from policycompiler.emitters.grafana import queries
 from policycompiler.emitters.grafana.panel import WIDTH, Panel, Query, Row
 from policycompiler.emitters.grafana.queries import alerts, expression, legend, named, of_each
 from policycompiler.emitters.prometheus.alert import Alert
+from policycompiler.emitters.prometheus.kinds.guards import breaker
 from policycompiler.emitters.prometheus.series import Series, length, promql_string, series
 from policycompiler.knowledge.signals import Signal, source_of
 from policycompiler.plan import APP, Plan, Scope
@@ -32,6 +33,7 @@ def rows(plan: Plan) -> list[Row]:
         Row("Failures by task", [*_failures(plan)]),
         Row("Worker processes", [*_workers(plan)]),
         Row("Schedules", [*_beat(plan), *_sent(plan), *_succeeded(plan)]),
+        Row("Guards", [*_breakers(plan), *_parks(plan), *_store(plan)]),
         Row("Broker", [*_memory(plan), *_evicted(plan), *_alarms(plan)]),
     )
     return [row for row in found if row.panels]
@@ -208,6 +210,27 @@ def _ages(
     says = f"Time since then as a share of what the alert allows. {_measured_by(found)}"
     yield from _panels(f"{title}, of the time allowed", says, "percentunit", shares, (1,), "stat")
     yield from _panels(title, f"Time since then. {_measured_by(found)}", "s", ages)
+
+
+def _breakers(plan: Plan) -> Iterator[Panel]:
+    found = alerts(plan, "CeleryBreakerOpen", ("dependency",))
+    states = [Query(expression(f"max({breaker(alert)})"), legend(alert.dependency)) for _, alert in found]
+    says = f"1 while nobody calls the dependency. {_measured_by(found)}"
+    yield from _panels("Open breakers", says, "none", states, (1,))
+
+
+def _parks(plan: Plan) -> Iterator[Panel]:
+    found = alerts(plan, "CeleryGuardParkRateHigh")
+    says = f"Parks per second, for a rate or for a key that another run has. {_measured_by(found)}"
+    yield from _panels("Parked tasks", says, "ops", [*of_each(found, queries.rate(Signal.HELD))])
+
+
+def _store(plan: Plan) -> Iterator[Panel]:
+    for _, alert in (found := alerts(plan, "CeleryGuardStoreDown", ())):
+        missing = expression(f"count({series(alert, Signal.STORE_UP)} == 0) or vector(0)")
+        says = f"Worker processes that do not reach the store of guards. {_measured_by(found)}"
+        query = Query(missing, "without the store")
+        yield Panel("timeseries", "Store of guards", says, "short", [query], (1,))
 
 
 def _memory(plan: Plan) -> Iterator[Panel]:

@@ -113,7 +113,13 @@ def generator(plan: Plan, modules: Sequence[OutputFile], **more: object) -> Obje
     """What makes the ConfigMap of modules. An overlay repeats the options, or Kustomize drops them."""
     name = part_name(plan, CONFIGURATION)
     options: Object = {"labels": labels(plan, name, CONFIGURATION), "immutable": True}
-    return {"name": name, **more, "files": [each.path for each in modules], "options": options}
+    return {"name": name, **more, "files": [*map(_keyed, modules)], "options": options}
+
+
+def _keyed(module: OutputFile) -> str:
+    """A file of the ConfigMap; a file of a package has its folder in its key."""
+    key = containers.key_of(module)
+    return module.path if key == module.path else f"{key}={module.path}"
 
 
 def kustomization(

@@ -178,7 +178,8 @@ def _telemetry(plan: Plan, scope: Scope) -> Object:
 
 def _configuration(plan: Plan) -> Object:
     # Kustomize replaces the name by one with a hash of the content.
-    return {"name": "celeryconfig", "configMap": {"name": part_name(plan, CONFIGURATION)}}
+    items: Object = {"items": found} if (found := containers.items(plan)) else {}
+    return {"name": "celeryconfig", "configMap": {"name": part_name(plan, CONFIGURATION), **items}}
 
 
 def _configuration_mount(plan: Plan) -> Object:

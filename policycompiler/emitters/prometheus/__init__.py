@@ -27,7 +27,7 @@ from policycompiler.plan import APP, Plan, Scope
 
 ID = "prometheus"
 
-_TOPICS = ("monitoring", "broker", "queues", "waits", "workers", "tasks", "objectives", "schedules")
+_TOPICS = ("monitoring", "broker", "queues", "waits", "workers", "tasks", "objectives", "schedules", "guards")
 """The groups of rules. Each has a file of rules and one of tests, so that promtool has less to evaluate."""
 
 
@@ -76,7 +76,7 @@ def template_text(text: str) -> str:
 
 def _alert(plan: Plan, service: str, scope: Scope) -> Alert:
     labels = {"app": service, "severity": plan.text(scope, "severity")}
-    for key in ("team", "queue", "task", "schedule"):
+    for key in ("team", "queue", "task", "schedule", "dependency"):
         value = plan.get(scope, key)
         if value is not None:
             labels[key] = str(value)

@@ -10,7 +10,10 @@ from policycompiler.plan import APP, Plan, Scope
 
 MINUTE_SECONDS = 60
 """All times of alerts are whole minutes."""
-SELECTING = ("queue", "schedule", "task", "other_tasks", "earlier_names", "tasks", "nodes", "lists")
+SELECTING = (
+    *("queue", "schedule", "task", "other_tasks", "earlier_names", "tasks", "nodes", "lists"),
+    "dependency",
+)
 """The keys of an alert that select its series."""
 
 
@@ -20,7 +23,8 @@ class Alert(NamedTuple):
     `sources` are those whose metrics the rule reads, best first, and `matchers` has the labels that select
     this service's series in each of them. A `job` among them replaces the default job. `task` is a name or a
     pattern. The pattern does not include `other_tasks`, but runs with `earlier_names` count. `tasks` are all
-    tasks of an alert on several. `lists` are the lists in which the broker keeps messages of the queue.
+    tasks of an alert on several. If `parks`, the runs that are parked do not count. `lists` are the lists in
+    which the broker keeps messages of the queue.
     """
 
     name: str
@@ -38,6 +42,8 @@ class Alert(NamedTuple):
     tasks: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    dependency: str = ""
+    parks: bool = False
     threshold: float = 0
     minimum: int = 0
     window_seconds: int = 0
@@ -68,6 +74,7 @@ def measured(plan: Plan, scope: Scope) -> Alert:
         window_seconds=int(_number(plan, scope, "window_seconds")),
         short_window_seconds=int(_number(plan, scope, "short_window_seconds")),
         bound_seconds=_number(plan, scope, "bound_seconds"),
+        parks=plan.get(scope, "parks") is True,
     )
 
 
@@ -97,6 +104,7 @@ def selected(plan: Plan, scope: Scope, keys: Collection[str] = SELECTING) -> Ale
         tasks=texts("tasks"),
         nodes=texts("nodes"),
         lists=texts("lists"),
+        dependency=text("dependency"),
         matchers=_matchers(matchers) if isinstance(matchers, dict) else {},
     )
 

@@ -87,7 +87,7 @@ def series(alert: Alert, signal: Signal, names: Sequence[str] = ()) -> Series:
     With `names` of tasks or patterns, these tasks count, whatever their queue.
     """
     shown, its = metric(alert, signal), source(alert, signal)
-    own = _of_service(alert, its, of_queue=bool(shown.queue))
+    own = SOURCES[its].own_labels(alert.service, alert.matchers, of_queue=bool(shown.queue))
     if alert.task and not names:
         names = (alert.task, *alert.earlier_names)
     patterns: tuple[tuple[str, str], ...] = ()
@@ -111,14 +111,6 @@ def series(alert: Alert, signal: Signal, names: Sequence[str] = ()) -> Series:
 def _is_plain(regex: str, text: str) -> bool:
     """Whether a regular expression matches one text alone."""
     return regex == re.escape(text)
-
-
-def _of_service(alert: Alert, its: str, *, of_queue: bool) -> dict[str, str]:
-    """The labels that select the series of this service; a matcher may replace the default job."""
-    each = SOURCES[its]
-    job = each.queue_job if of_queue and each.queue_job else each.job
-    own = {"service": alert.service} if each.in_workers else {"job": job}
-    return {**own, **alert.matchers.get(its, {})}
 
 
 def up(alert: Alert, its: str, job: str = "") -> Series:

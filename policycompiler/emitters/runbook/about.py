@@ -11,11 +11,15 @@ from policycompiler.plan import APP, Plan, Scope
 
 
 class About(NamedTuple):
-    """The `workers` in their order, each with the queues of the section, none if it is about no queue."""
+    """The `workers` in their order, each with the queues of the section, none if it is about no queue.
+
+    `dependencies` are those whose breakers the section is about.
+    """
 
     workers: Mapping[Scope, Sequence[str]]
     sources: Sequence[Source]
     schedules: Sequence[Scope]
+    dependencies: Sequence[str] = ()
 
     def among(self, started: Iterable[Exporter]) -> list[Exporter]:
         """The exporters that are sources of the section."""
@@ -41,6 +45,7 @@ def of_alerts(plan: Plan, scopes: Sequence[Scope]) -> About:
         workers or everything(plan).workers,
         [SOURCES[name] for name in sources],
         [Scope("schedule", name) for name in schedules],
+        _unique(plan.get(scope, "dependency") for scope in scopes),
     )
 
 

@@ -92,6 +92,14 @@ def _broker(book: Book, _: About) -> Iterator[str]:
         yield book.filled(book.plan.broker.metrics.ping)
 
 
+def _breakers(book: Book, about: About) -> Iterator[str]:
+    """The records of the breakers; the package of guards names them so."""
+    service = book.plan.text(APP, "service")
+    for dependency in about.dependencies:
+        key = shlex.quote(f"{service}:breaker:{{{dependency}}}")
+        yield book.filled(f"redis-cli -u {{store}} HGETALL {key}")
+
+
 def _schedules(book: Book, _: About) -> Iterator[str]:
     """The status with the last sends; beat's own file is only read where the plan knows its place."""
     plan = book.plan
@@ -152,6 +160,7 @@ def _both(write: Callable[[Callable[..., list[str]]], list[str]]) -> Iterator[st
 
 
 _WRITTEN: Mapping[Deed, Callable[[Book, About], Iterator[str]]] = {
+    Deed.BREAKERS: _breakers,
     Deed.BROKER: _broker,
     Deed.SCHEDULES: _schedules,
     Deed.SEND: _sends,

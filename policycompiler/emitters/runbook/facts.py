@@ -67,6 +67,7 @@ def opened(plan: Plan) -> Book:
     known = frozenset((*_of_broker(plan), *_of_workers(plan), *_of_service(plan)))
     words: dict[str, Callable[[], str]] = {
         "url": lambda: _url(reading),
+        "store": lambda: f'"${variable(reading.text(APP, "guard_store_variable"))}"',
         "memory": lambda: str(reading.get(APP, "server.maxmemory", "BYTES")),
         "visibility": lambda: _visibility(reading),
     }
@@ -124,6 +125,15 @@ def _of_workers(plan: Plan) -> Iterator[Fact]:
             yield Fact.SCALED
 
 
+_OF_GUARDS = (
+    (Fact.BREAKERS, "dependency", "breaker"),
+    (Fact.KEYED, "task", "idempotency_key"),
+    (Fact.REFUSES, "task", "payload_enforced_bytes"),
+    (Fact.REFUSES, "queue", "bound_messages"),
+)
+"""What is true if the plan has such a setting."""
+
+
 def _of_service(plan: Plan) -> Iterator[Fact]:
     yield Fact.CONTAINERS if has_containers(plan) else Fact.UNITS
     if plan.scopes("beat"):
@@ -135,6 +145,9 @@ def _of_service(plan: Plan) -> Iterator[Fact]:
         yield Fact.EXPORTER
     if plan.get(APP, "result_backend_kind") is not None:
         yield Fact.RESULTS
+    yield from (
+        fact for fact, kind, key in _OF_GUARDS if any(plan.find(each, key) for each in plan.scopes(kind))
+    )
     kept = any(plan.get(queue, "dead_letter_queue") for queue in plan.scopes("queue"))
     yield Fact.LETTERS if kept else Fact.NO_LETTERS
     for name in plan.texts(APP, "metric_sources") if plan.find(APP, "metric_sources") else []:

@@ -24,7 +24,7 @@ _VERBS = {
 _SINCE = {Deed.SENDS: "-1d", Deed.FAILURES: "-1h", Deed.LOGS: "-1h", Deed.BEAT_LOGS: "-1h"}
 SEARCHED = {
     Deed.SENDS: "Sending due task|scheduled task",
-    Deed.FAILURES: "raised unexpected|raised expected|WorkerLostError|time limit",
+    Deed.FAILURES: "raised unexpected|raised expected|retry: |WorkerLostError|time limit",
 }
 """What is searched in a log (celery/beat.py, celery/app/trace.py and celery/concurrency of 5.7)."""
 

@@ -41,7 +41,7 @@ def _of_alert(plan: Plan, scope: Scope, limit: str) -> tuple[str, ...]:
 
 def subject(plan: Plan, scope: Scope) -> str:
     """What an alert is about: a schedule, a task, a queue with its workers, or the service."""
-    names = {key: plan.get(scope, key) for key in ("schedule", "task", "queue")}
+    names = {key: plan.get(scope, key) for key in ("schedule", "task", "dependency", "queue")}
     about = [f"{key} {code(str(name))}" for key, name in names.items() if name is not None]
     workers = workers_of(plan, str(names["queue"]))
     return ", ".join((*about, *(f"worker {code(each.name)}" for each in workers))) or "the service"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from policycompiler.emitters.prometheus.courses import Kind
-from policycompiler.emitters.prometheus.kinds import brokers, monitoring, queues, runs, schedules
+from policycompiler.emitters.prometheus.kinds import brokers, guards, monitoring, queues, runs, schedules
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {**monitoring.KINDS, **queues.KINDS, **runs.KINDS, **schedules.KINDS, **brokers.KINDS}
+    {**monitoring.KINDS, **queues.KINDS, **runs.KINDS, **schedules.KINDS, **brokers.KINDS, **guards.KINDS}
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from policycompiler.emitters.prometheus.alert import Alert
@@ -12,6 +12,7 @@ from policycompiler.emitters.prometheus.courses import (
     SHARE,
     TASK,
     Course,
+    Courses,
     Kind,
     counted,
     growing,
@@ -27,6 +28,7 @@ from policycompiler.emitters.prometheus.series import (
     metric,
     named,
     series,
+    source,
 )
 from policycompiler.knowledge.signals import Signal
 
@@ -63,25 +65,25 @@ def _wait_budget(alert: Alert) -> str:
 def _wait_courses(alert: Alert, steps: int) -> Iterator[Course]:
     waits = series(alert, Signal.WAIT)
     all_, in_time = (
-        _example(waits.suffixed("_count")),
-        _example(waits.suffixed("_bucket", le=bucket(alert.bound_seconds))),
+        example(waits.suffixed("_count")),
+        example(waits.suffixed("_bucket", le=bucket(alert.bound_seconds))),
     )
     yield from _share_courses(alert, steps, all_, in_time, "late")
 
 
-def _many(alert: Alert) -> int:
+def many_runs(alert: Alert) -> int:
     """Runs in each step: as many as the alert needs, and enough that twice its share of them is above it."""
     return max(_MANY, alert.minimum, math.ceil(2 / alert.threshold))
 
 
-def _few(alert: Alert) -> int:
+def few_runs(alert: Alert) -> int:
     """Runs in a window, too few for the alert, although `increase` sees up to twice as many."""
     return alert.minimum // 2
 
 
 def _share_courses(alert: Alert, steps: int, all_: str, good: str, what: str) -> Iterator[Course]:
     """Courses of a share of bad runs: twice the threshold or all of them, half of it, and of few runs."""
-    many = _many(alert)
+    many = many_runs(alert)
     bad = math.floor(min(2 * alert.threshold, 1) * many)
     often = {all_: growing(many, steps), good: growing(many - bad, steps)}
     yield Course(f"fires when many are {what}", often, NO_LABELS, f"{100 * bad / many:.4g}%")
@@ -93,7 +95,7 @@ def _share_courses(alert: Alert, steps: int, all_: str, good: str, what: str) ->
         yield Course(f"stays silent when {what} starts have just ended", just)
     recent = max(2, alert.window_seconds // alert.minute_seconds // 2)
     few = {
-        all_: f"{steady(0, steps - recent - 1)} {steady(_few(alert), recent)}",
+        all_: f"{steady(0, steps - recent - 1)} {steady(few_runs(alert), recent)}",
         good: steady(0, steps),
     }
     yield Course(f"stays silent when all of a few runs are {what}", few)
@@ -110,7 +112,7 @@ def _ended(alert: Alert, each: int, steps: int) -> str:
     return f"{growing(each, steps - clean)} {steady(each * (steps - clean), clean - 1)}"
 
 
-def _example(found: Series, **more: str) -> str:
+def example(found: Series, **more: str) -> str:
     """A series of one task in one process."""
     return found.example(**{"instance": "any:1", **more})
 
@@ -137,8 +139,8 @@ def _error_budget(alert: Alert) -> str:
 
 
 def _failure_courses(alert: Alert, steps: int) -> Iterator[Course]:
-    failed = _example(series(alert, Signal.FAILED))
-    succeeded = _example(series(alert, Signal.SUCCEEDED))
+    failed = example(series(alert, Signal.FAILED))
+    succeeded = example(series(alert, Signal.SUCCEEDED))
     window = alert.window_seconds // alert.minute_seconds
     enough = math.ceil(2 * alert.minimum / window)
     successes = max(0, math.floor(1 / (2 * alert.threshold)) - 1)
@@ -154,22 +156,36 @@ def _failure_courses(alert: Alert, steps: int) -> Iterator[Course]:
         # The long window still has them, and the short one is clean.
         yield Course("stays silent when failures have just ended", {failed: _ended(alert, enough, steps)})
     recent = max(2, window // 2)
-    few = {failed: f"{steady(0, steps - recent - 1)} {steady(_few(alert), recent)}"}
+    few = {failed: f"{steady(0, steps - recent - 1)} {steady(few_runs(alert), recent)}"}
     yield Course("stays silent when all of a few runs fail", few)
 
 
-def _new_failure(alert: Alert) -> str:
-    failed = series(alert, Signal.FAILED)
-    label = metric(alert, Signal.FAILED).task
-    return named(increased(failed, alert.window_seconds, by=label), label)
+def event_of_task(signal: Signal) -> Callable[[Alert], str]:
+    """A condition: something has happened to a task of the alert."""
+
+    def expression(alert: Alert) -> str:
+        label = metric(alert, signal).task
+        return named(increased(series(alert, signal), alert.window_seconds, by=label), label)
+
+    return expression
+
+
+def events_of_task(signal: Signal, what: str) -> Courses:
+    """Courses in which it happens."""
+
+    def courses(alert: Alert, steps: int) -> Iterator[Course]:
+        counter, label = series(alert, signal), metric(alert, signal).task
+        name = alert.task.replace("*", "any")
+        yield from counted(example(counter, **{label: name}), steps, what, {TASK_NAME: name}, name)
+
+    return courses
 
 
 def _new_failure_courses(alert: Alert, steps: int) -> Iterator[Course]:
+    yield from events_of_task(Signal.FAILED, "failure")(alert, steps)
     failed, label = series(alert, Signal.FAILED), metric(alert, Signal.FAILED).task
-    name = alert.task.replace("*", "any")
-    yield from counted(_example(failed, **{label: name}), steps, "failure", {TASK_NAME: name}, name)
     for earlier in alert.earlier_names:
-        again = {_example(failed, **{label: earlier}): f"{steady(1, steps - 3)} {steady(2, 2)}"}
+        again = {example(failed, **{label: earlier}): f"{steady(1, steps - 3)} {steady(2, 2)}"}
         yield Course("fires when the task fails with an earlier name", again, {TASK_NAME: earlier}, earlier)
 
 
@@ -178,7 +194,7 @@ def _killed(alert: Alert) -> str:
 
 
 def _killed_courses(alert: Alert, steps: int) -> Iterator[Course]:
-    yield from counted(_example(series(alert, Signal.KILLED)), steps, "killed run")
+    yield from counted(example(series(alert, Signal.KILLED)), steps, "killed run")
 
 
 def _unregistered(alert: Alert) -> str:
@@ -186,7 +202,7 @@ def _unregistered(alert: Alert) -> str:
 
 
 def _unregistered_courses(alert: Alert, steps: int) -> Iterator[Course]:
-    yield from counted(_example(series(alert, Signal.UNREGISTERED)), steps, "unknown task")
+    yield from counted(example(series(alert, Signal.UNREGISTERED)), steps, "unknown task")
 
 
 def _payload(alert: Alert) -> str:
@@ -194,19 +210,28 @@ def _payload(alert: Alert) -> str:
 
 
 def _payload_courses(alert: Alert, steps: int) -> Iterator[Course]:
-    yield from counted(_example(series(alert, Signal.PAYLOAD)), steps, "message above its size")
+    yield from counted(example(series(alert, Signal.PAYLOAD)), steps, "message above its size")
 
 
 def _retries(alert: Alert) -> str:
     retried, started = (
         increase(series(alert, signal), alert.window_seconds) for signal in (Signal.RETRIED, Signal.STARTED)
     )
+    if alert.parks:
+        parked = f"({increase(series(alert, Signal.PARKED), alert.window_seconds)} or 0 * {started})"
+        started = f"({started} - {parked})"
+        # Task events do not tell a park from a retry.
+        retried = f"({retried} - {parked})" if _parks_are_retries(alert) else retried
     return f"{retried} / ({started} >= {alert.minimum}) > {alert.threshold!r}"
 
 
+def _parks_are_retries(alert: Alert) -> bool:
+    return source(alert, Signal.RETRIED) != source(alert, Signal.PARKED)
+
+
 def _retries_courses(alert: Alert, steps: int) -> Iterator[Course]:
-    retried, started = (_example(series(alert, each)) for each in (Signal.RETRIED, Signal.STARTED))
-    many = _many(alert)
+    retried, started = (example(series(alert, each)) for each in (Signal.RETRIED, Signal.STARTED))
+    many = many_runs(alert)
     runs = growing(many, steps)
     again = math.ceil((1 + alert.threshold) / 2 * many)
     most = {started: runs, retried: growing(again, steps)}
@@ -215,8 +240,16 @@ def _retries_courses(alert: Alert, steps: int) -> Iterator[Course]:
     yield Course("stays silent when few runs are retries", few)
     yield Course("stays silent without retries", {started: runs})
     recent = max(2, alert.window_seconds // alert.minute_seconds // 2)
-    jump = f"{steady(0, steps - recent - 1)} {steady(_few(alert), recent)}"
+    jump = f"{steady(0, steps - recent - 1)} {steady(few_runs(alert), recent)}"
     yield Course("stays silent when all of a few runs are retries", {started: jump, retried: jump})
+    if alert.parks:
+        parked = example(series(alert, Signal.PARKED))
+        also = many if _parks_are_retries(alert) else 0
+        twice = {started: growing(2 * many, steps), parked: runs, retried: growing(again + also, steps)}
+        share = f"{100 * again / many:.4g}%"
+        yield Course("fires when most of the others are retries", twice, NO_LABELS, share)
+        only = {started: runs, parked: runs, retried: growing(also, steps)}
+        yield Course("stays silent when all runs are parked", only)
 
 
 def _slow(alert: Alert) -> str:
@@ -232,7 +265,7 @@ def _slow_courses(alert: Alert, steps: int) -> Iterator[Course]:
     runs, label = series(alert, Signal.RUN, alert.tasks), metric(alert, Signal.RUN).task
     name = alert.tasks[0].replace("*", "any")
     all_, in_time = (
-        _example(each, **{label: name})
+        example(each, **{label: name})
         for each in (runs.suffixed("_count"), runs.suffixed("_bucket", le=bucket(alert.bound_seconds)))
     )
     for course in _share_courses(alert, steps, all_, in_time, "slow"):
@@ -286,7 +319,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             ("Failure rate: {}.", SHARE),
             inhibited_by=("service", "failures"),
         ),
-        "CeleryTaskNewFailure": Kind("tasks", _new_failure, _new_failure_courses, ("Failed task: {}.", TASK)),
+        "CeleryTaskNewFailure": Kind(
+            "tasks", event_of_task(Signal.FAILED), _new_failure_courses, ("Failed task: {}.", TASK)
+        ),
         "CeleryTaskUnregistered": Kind("tasks", _unregistered, _unregistered_courses),
         "CeleryTaskKilled": Kind("tasks", _killed, _killed_courses, inhibited_by=("service",)),
         "CeleryTaskRetryStorm": Kind(
