@@ -6,6 +6,7 @@ from datetime import date
 
 from policycompiler.plan import Plan
 from policycompiler.review.differences.changes import changes
+from policycompiler.review.facts.lines import relined
 from policycompiler.review.facts.sizes import resized, total
 from policycompiler.review.order.needs import needs
 from policycompiler.review.order.steps import by_hand, rollout
@@ -22,4 +23,5 @@ def review(old: Plan, new: Plan, today: date | None = None) -> Review:
         return Review((), (), {})
     steps, phases = rollout(old, new, found)
     grown = resized(old, new)
-    return Review(told, (*by_hand(told, found), *steps), phases, grown, total(old, new) if grown else None)
+    whole = total(old, new) if grown else None
+    return Review(told, (*by_hand(old, told, found), *steps), phases, grown, whole, relined(old, new))

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from policycompiler.diagnostics import SpecPath
 from policycompiler.plan import Plan, Scope, Value
 from policycompiler.review.conditions import Action, Condition
+from policycompiler.review.facts.lines import Relined
 from policycompiler.review.facts.sizes import Resized
 
 Phase: TypeAlias = Literal["expand", "switch", "drain", "contract"]
@@ -125,6 +126,7 @@ class Review(NamedTuple):
 
     `phases` are the plans in between, by the folder that a step deploys. `resized` are the workers whose
     processes, slots or memory differ. `capacity` is that of all workers together, where any differs.
+    `relined` are the workers whose messages, slots or promise differ.
     """
 
     changes: tuple[Change, ...]
@@ -132,6 +134,7 @@ class Review(NamedTuple):
     phases: Mapping[str, Plan]
     resized: tuple[Resized, ...] = ()
     capacity: Resized | None = None
+    relined: tuple[Relined, ...] = ()
 
     @property
     def verdict(self) -> Class | None:

@@ -37,6 +37,8 @@ class Asks(StrEnum):
     """Beat stops before it starts on another host."""
     DELETE = "delete"
     """Something is deleted once the new plan runs."""
+    EMPTY = "empty"
+    """Messages already sent are gone before any new process starts; a person stops their publishers."""
 
 
 PHASES: Mapping[Asks, Phase] = {
@@ -48,6 +50,7 @@ PHASES: Mapping[Asks, Phase] = {
     Asks.STAND_IN: "expand",
     Asks.MOVE: "switch",
     Asks.DELETE: "contract",
+    Asks.EMPTY: "expand",
 }
 """The earliest phase of the step that each of these leads to."""
 
@@ -157,6 +160,14 @@ BEAT_MOVED = _kind(
     Asks.MOVE,
 )
 """Beat, where it moves to another host."""
+
+FORGOTTEN = _kind(
+    "forgotten",
+    "new workers do not find the records of {names}, so a message that comes again, or a parked duplicate, "
+    "repeats its effect",
+    Asks.EMPTY,
+)
+"""Tasks whose effects are remembered where new workers do not look."""
 
 
 class Need(NamedTuple):

@@ -205,6 +205,17 @@ def _is_raised(old: Plan, new: Plan) -> bool:
     return longest is None or longest >= before
 
 
+def _forgotten(old: Plan, new: Plan, facts: BothPlans) -> Iterator[str]:
+    """The name of a record begins with the service and the task; its end is the value of the key."""
+    moved = any(old.get(APP, key) != new.get(APP, key) for key in ("service", "guard_store_variable"))
+    for task in old.scopes("task"):
+        key, after = old.get(task, "idempotency_key"), facts.after.entry(task.name)
+        if key is None or after is None or not facts.after.runs(task.name):
+            continue
+        if moved or new.get(after, "idempotency_key") != key:
+            yield task.name
+
+
 _Finder: TypeAlias = Callable[[Plan, Plan, BothPlans], Iterable[str]]
 
 _FINDERS: tuple[tuple[Kind, _Finder], ...] = (
@@ -228,5 +239,6 @@ _FINDERS: tuple[tuple[Kind, _Finder], ...] = (
     (need.REPLACED, lambda _, __, facts: facts.replaced),
     (need.LEFT_ROW, lambda old, new, _: left_over(old, new)),
     (need.BEAT_MOVED, lambda old, new, _: (str(BEAT),) if is_moved(old, new) else ()),
+    (need.FORGOTTEN, _forgotten),
 )
 """What each kind of need covers, by the two plans; reasons appear in this order."""

@@ -50,10 +50,13 @@ def rollout(old: Plan, new: Plan, found: Needs) -> Rollout:
     return Rollout((*_steps(there), *_steps(back), *rows), there.phases | back.phases)
 
 
-def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
+def by_hand(old: Plan, changes: Iterable[Change], found: Needs) -> Iterator[Step]:
     """What a person must do or decide before the first deployment."""
+    forgotten = {(Scope("task", name), "idempotency_key") for name in found.names(need.FORGOTTEN)}
+    yield from _emptied(Stage(old, ""), found)
     later = {(Scope("queue", queue), "dead_letter_arguments") for queue in found.facts.replaced}
-    manual = [each for each in changes if each.risk is Class.MANUAL and (each.scope, each.key) not in later]
+    aside = later | forgotten
+    manual = [each for each in changes if each.risk is Class.MANUAL and (each.scope, each.key) not in aside]
     if manual:
         yield Step(
             "expand",
@@ -62,6 +65,26 @@ def by_hand(changes: Iterable[Change], found: Needs) -> Iterator[Step]:
             "revert it by hand",
             by_hand=True,
         )
+
+
+def _emptied(start: Stage, found: Needs) -> Iterator[Step]:
+    """Messages that new workers would run without their records."""
+    if (forgotten := found.find(need.FORGOTTEN)) is None:
+        return
+    names, consumed = sorted(forgotten.names), fleet.consumed(start.plan)
+    left = [
+        each
+        for name in names
+        for each in waits.until_none_of(start, name, found.facts.before.queues(name) & consumed)
+    ]
+    yield Step(
+        "expand",
+        f"stop what publishes {told(names)} until the switch; wait until no message of them is left",
+        f"{forgotten.sentence}; calls that repeat an earlier one still do",
+        "start the publishers again",
+        wait_for=tuple(dict.fromkeys(left)),
+        by_hand=True,
+    )
 
 
 def _steps(way: Way) -> Iterator[Step]:

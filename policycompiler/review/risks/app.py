@@ -9,6 +9,7 @@ from policycompiler.hazards.chords import BACKEND
 from policycompiler.plan import APP, BEAT, Plan, Value
 from policycompiler.quantities import duration
 from policycompiler.review.facts import fleet
+from policycompiler.review.order import need
 from policycompiler.review.outcome import Class
 from policycompiler.review.risks.tasks import expiring, rate_limited
 from policycompiler.review.risks.verdicts import UNKNOWN, At, Judged, Rule, is_local, lossy, manual, safe
@@ -70,10 +71,12 @@ def _differs(at: At, option: str, default: Value) -> bool:
 
 def _installation(at: At) -> Judged:
     if at.key == "service":
-        return manual(
+        because = (
             "all units and programs get new names: to restart a process, stop and disable its old unit "
             "before the new unit starts"
         )
+        forgotten = at.needs.find(need.FORGOTTEN)
+        return manual(f"{because}; {forgotten.sentence}" if forgotten else because)
     if at.key == "state_directory" and at.was is not None and at.now is not None:
         return manual("beat starts without its schedule file: copy the file while beat is stopped")
     if at.key in {"app", "namespace"}:

@@ -121,12 +121,12 @@ def _visibility(at: At) -> Judged:
 
 
 def _server(at: At) -> Judged:
-    if at.key == "server.maxmemory":
+    if at.key.endswith("server.maxmemory"):
         return manual(
-            "Redis refuses new messages above its `maxmemory`: before you load the new value, check with "
+            "Redis refuses whatever is new above its `maxmemory`: before you load the new value, check with "
             "`redis-cli INFO memory` that Redis uses less, and that the machine has the memory"
         )
-    return safe("processes do not read it; it takes effect when the broker loads its new configuration")
+    return safe("processes do not read it; it takes effect when the server loads its new configuration")
 
 
 RULES: dict[str, Rule] = {

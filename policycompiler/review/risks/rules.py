@@ -13,6 +13,7 @@ from policycompiler.review.order import need
 from policycompiler.review.outcome import Class
 from policycompiler.review.risks.app import RULES as RULES_OF_THE_APP
 from policycompiler.review.risks.broker import RULES as RULES_OF_BROKERS
+from policycompiler.review.risks.guards import RULES as RULES_OF_GUARDS
 from policycompiler.review.risks.other_apps import handed
 from policycompiler.review.risks.queues import RULES as RULES_OF_QUEUES
 from policycompiler.review.risks.queues import unattended
@@ -61,7 +62,9 @@ def _under_another_entry(at: At, other: str) -> Judged:
         *_differing(at, other),
     ]
     worst = max((each.risk for each in judged), key=lambda risk: risk.rank)
-    return Judged(worst, "; ".join(each.because for each in judged if each.risk is worst))
+    # What a person must do is told beside what is lost.
+    told = {worst, Class.MANUAL} if worst is Class.LOSSY else {worst}
+    return Judged(worst, "; ".join(each.because for each in judged if each.risk in told))
 
 
 def _differing(at: At, other: str) -> Iterator[Judged]:
@@ -159,6 +162,9 @@ _HARMLESS_KINDS = {
     "worker-prefetch": _START,
     "worker-added": "the worker consumes messages when it starts",
     **dict.fromkeys(("host-added", "host-removed", "placement"), _PLACEMENT),
+    **dict.fromkeys(
+        ("dependency-added", "dependency-removed"), "what it does to its tasks is told at their settings"
+    ),
     "disabled_schedule-added": "beat does not send a disabled schedule",
     "disabled_schedule-changed": "beat does not send a disabled schedule",
     "disabled_schedule-removed": "beat did not send the disabled schedule",
@@ -179,6 +185,7 @@ _RULES: dict[str, Rule] = {
     **RULES_OF_SCHEDULES,
     **RULES_OF_BROKERS,
     **RULES_OF_THE_APP,
+    **RULES_OF_GUARDS,
     "task-added": _task_added,
     "task-removed": _task_removed,
     "worker-removed": _worker_removed,

@@ -18,9 +18,18 @@ from policycompiler.review.risks.verdicts import UNKNOWN, At, Judged, Rule, loss
 
 
 def _task_renamed(at: At) -> Judged:
+    names = at.old.get(at.before, "renamed_from"), at.new.get(at.scope, "renamed_from")
+    was, now = ({*map(str, _list(each))} for each in names)
+    unknown = sorted(was - now)
+    if unknown and at.old.get(at.before, "idempotency_key") and at.new.get(at.scope, "idempotency_key"):
+        keep = duration(at.old.number(at.before, "idempotency_keep_seconds"))
+        return manual(
+            f"workers no longer find the records of {need.told(unknown)}, so a message that comes again "
+            f"repeats its effect: remove an earlier name when {keep} have passed since the last process that "
+            "sent it or ran it stopped"
+        )
     if at.key == "renamed_from" and at.scope.name not in at.facts.renamed:
-        names = [str(name) for name in _list(at.was)]
-        gone = ordered(at.needs.find(need.GONE, *names)) if names else None
+        gone = ordered(at.needs.find(need.GONE, *was)) if was else None
         return gone or safe("no process has sent another name")
     return ordered(at.needs.find(need.NEW_NAME, at.scope.name)) or safe("no process sends the new name")
 

@@ -16,6 +16,8 @@ KINDS = [each for each in vars(need).values() if isinstance(each, Kind)]
 
 YAML = "celery: {settings: {accept_content: [json, yaml]%s}}\n"
 A = "tasks: {shop.a: {queue: q}}\n"
+DEFAULT = "celery: {settings: {task_default_queue: q}}\n"
+KEYED = "tasks:\n  shop.a: {queue: q, idempotency_key: %s}\n"
 
 
 def redis(more: str) -> str:
@@ -121,6 +123,26 @@ CASES = {
         PAUSED % "1s",
         PAUSED % "4m",
         {},
+    ),
+    "another key": (KEYED % "id", KEYED % "order.id", {"forgotten": ["shop.a"]}),
+    "a key less": (KEYED % "id", A, {"forgotten": ["shop.a"]}),
+    "a key more": (A, KEYED % "id", {}),
+    "a key that is kept for longer": (KEYED % "id", KEYED % "{key: id, keep: 30d}", {}),
+    "another store": (
+        KEYED % "id",
+        'store: {url: "${MINE}"}\n' + KEYED % "id",
+        {"forgotten": ["shop.a"]},
+    ),
+    "another service": (
+        KEYED % "id" + DEFAULT,
+        "service: other\n" + KEYED % "id" + DEFAULT,
+        {"forgotten": ["shop.a"]},
+    ),
+    "another service without a key": (A + DEFAULT, "service: other\n" + A + DEFAULT, {}),
+    "a task with a key less": (
+        KEYED % "id" + "  shop.b: {queue: q}\n",
+        "tasks: {shop.b: {queue: q}}\n",
+        {"gone": ["shop.a"]},
     ),
     "a new schedule": (A, A + "schedules: {s: {task: shop.a, every: 1m, args: [1]}}\n", {}),
 }
