@@ -16,9 +16,10 @@ from policycompiler.findings.rules import Rules, read_rules
 from policycompiler.plan import Plan
 from policycompiler.reality import checkers
 from policycompiler.reality import code as codes
+from policycompiler.reality import guard_store as stores
 from policycompiler.reality import live as looks
 from policycompiler.sides import Side, complete
-from policycompiler.verify import code, files, live
+from policycompiler.verify import code, files, guard_store, live
 from policycompiler.verify.audit import audit
 
 Source: TypeAlias = Callable[[Plan], Iterable[Diagnostic]]
@@ -81,8 +82,14 @@ def of_code(
     return look
 
 
-def of_deployment(broker: str | None, management: str | None) -> Source:
-    """The running workers and the broker."""
-    return lambda plan: live.findings(
-        plan, looks.look(plan, os.environ, broker=broker, management=management)
-    )
+def of_deployment(broker: str | None, management: str | None, store: str | None = None) -> Source:
+    """The running workers, the broker, and the store of guards."""
+
+    def look(plan: Plan) -> Iterator[Diagnostic]:
+        seen = stores.look(plan, os.environ, url=store)
+        paused = guard_store.paused(plan, seen)
+        running = looks.look(plan, os.environ, broker=broker, management=management)
+        yield from live.findings(plan, running, paused)
+        yield from guard_store.findings(plan, seen)
+
+    return look

@@ -11,6 +11,7 @@ from policycompiler.verify import (
     code,
     files,
     fleet,
+    guard_store,
     nodes,
     queues,
     reach,
@@ -22,7 +23,7 @@ FINDINGS = tuple(
     found
     for module in (
         *(files, agreement, broker_files, code, audit, reach),
-        *(fleet, nodes, tasks, queues, servers, beats),
+        *(fleet, nodes, tasks, queues, servers, beats, guard_store),
     )
     for found in vars(module).values()
     if isinstance(found, Finding)

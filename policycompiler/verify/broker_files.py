@@ -21,8 +21,12 @@ BROKER_FILE_DISAGREES = error("PC927", "broker-file-disagrees")
 
 _HELP = "compile again"
 _DEFINITIONS = "rabbitmq/definitions.json"
-_LINES = {"rabbitmq/rabbitmq.conf": "=", "redis/redis.conf": " "}
-"""Files with a line for each `server.` key of the plan, and what is between key and value."""
+_LINES = {
+    "rabbitmq/rabbitmq.conf": ("server.", "="),
+    "redis/redis.conf": ("server.", " "),
+    "redis/guards.conf": ("store_server.", " "),
+}
+"""Files with a line for each key of the plan with a prefix, and what is between key and value."""
 _PERMISSIONS = "rabbitmq/permissions.sh"
 
 
@@ -40,16 +44,16 @@ def findings(plan: Plan, folder: Path, names: Iterable[str]) -> Iterator[Diagnos
 
 def _of_file(plan: Plan, name: str, text: str) -> Iterator[tuple[int, str]]:
     if name in _LINES:
-        yield from _lines(plan, text, _LINES[name])
+        yield from _lines(plan, text, *_LINES[name])
     elif name == _PERMISSIONS:
         yield from _permissions(plan, text)
     elif (found := read_if_sound(text)) is not None:
         yield from _definitions(plan, found)
 
 
-def _lines(plan: Plan, text: str, between: str) -> Iterator[tuple[int, str]]:
+def _lines(plan: Plan, text: str, prefix: str, between: str) -> Iterator[tuple[int, str]]:
     """Lines that the plan does not have, or has with another value; and lines that are gone."""
-    planned = {key: str(value) for key, value in plan.below(APP, "server.").items()}
+    planned = {key: str(value) for key, value in plan.below(APP, prefix).items()}
     seen = set()
     for at, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):

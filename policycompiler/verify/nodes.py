@@ -14,17 +14,21 @@ Refuses:
         when: a process runs another version of Celery than the plan is compiled for.
     PC854 worker-settings-differ: deploy the compiled `celeryconfig.py` and restart the worker.
         when: a process has other Celery settings than the plan.
+    PC896 worker-plan-differs: deploy the compiled files and restart the worker.
+        when: a process has read the `celeryconfig.py` of another plan. Its routes, queue declarations or
+        guards can differ too, which a process does not show.
     PC858 clock-skewed: synchronize the clock of the host, for instance with NTP.
         when: the clock of a worker differs from the clock of this host by more than 5 s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from policycompiler.diagnostics import Diagnostic, error, warning
 from policycompiler.knowledge import pools
 from policycompiler.plan import APP, Plan, Scope, Value, vocabulary
+from policycompiler.plan.fingerprint import fingerprint
 from policycompiler.plan.vocabulary import Reader
 from policycompiler.quantities import duration
 from policycompiler.reality.nodes import Node, Workers, multiplier
@@ -35,6 +39,7 @@ WORKER_POOL_DIFFERS = error("PC851", "worker-pool-differs")
 WORKER_FLAGS_DIFFER = warning("PC852", "worker-flags-differ")
 WORKER_VERSION_DIFFERS = warning("PC853", "worker-version-differs")
 WORKER_SETTINGS_DIFFER = warning("PC854", "worker-settings-differ")
+WORKER_PLAN_DIFFERS = warning("PC896", "worker-plan-differs")
 CLOCK_SKEWED = warning("PC858", "clock-skewed")
 
 SKEW_SECONDS = 5.0
@@ -44,18 +49,19 @@ MASKED = "********"
 _RESTART = "restart the worker with the compiled command"
 
 
-def findings(plan: Plan, found: Workers) -> Iterator[Diagnostic]:
-    """The differences of the processes of each planned worker."""
+def findings(plan: Plan, found: Workers, paused: Collection[str] = ()) -> Iterator[Diagnostic]:
+    """The differences of the processes of each planned worker; `paused` queues need no consumer now."""
     by_worker = found.of(plan)
     for scope in plan.scopes("worker"):
         nodes = by_worker[scope.name]
         for node in nodes:
-            yield from _queues(plan, scope, node)
+            yield from _queues(plan, scope, node, paused)
         for key, planned, values in _flags(plan, scope, nodes):
             yield from _flag(plan, scope, key, planned, values)
     ours = [node for worker, nodes in by_worker.items() for node in nodes if worker]
     yield from _versions(plan, ours)
     yield from _settings(plan, ours)
+    yield from _plans(plan, ours)
     for node in ours:
         if node.ahead_seconds is not None and abs(node.ahead_seconds) > SKEW_SECONDS:
             way = "ahead of" if node.ahead_seconds > 0 else "behind"
@@ -65,13 +71,13 @@ def findings(plan: Plan, found: Workers) -> Iterator[Diagnostic]:
             yield CLOCK_SKEWED.at(("workers",), message, help="synchronize the clocks, for instance with NTP")
 
 
-def _queues(plan: Plan, scope: Scope, node: Node) -> Iterator[Diagnostic]:
+def _queues(plan: Plan, scope: Scope, node: Node, paused: Collection[str]) -> Iterator[Diagnostic]:
     planned = set(plan.texts(scope, "queues"))
     broadcasts = {name for name in planned if plan.get(Scope("queue", name), "broadcast")}
     # A broadcast queue has a name of its own in each process: NAME.UUID.
     found = {each.name for each in node.queues}
     found = {next((name for name in broadcasts if each.startswith(f"{name}.")), each) for each in found}
-    if found == planned:
+    if found | planned.intersection(paused) == planned:
         return
     message = f"`{node.name}` consumes {listed(found) or 'nothing'}; planned: {listed(planned)}"
     yield WORKER_QUEUES_DIFFER.at(worker_path(plan, scope.name), message, help=_RESTART)
@@ -161,6 +167,20 @@ def _settings(plan: Plan, nodes: list[Node]) -> Iterator[Diagnostic]:
             help_text = "deploy the compiled `celeryconfig.py`, and restart the workers"
             path = app_path(plan, key, ("celery",))
             yield WORKER_SETTINGS_DIFFER.at(path, message, help=help_text)
+
+
+def _plans(plan: Plan, nodes: list[Node]) -> Iterator[Diagnostic]:
+    """The processes with the settings of another plan; files of others show no fingerprint."""
+    planned, found = fingerprint(plan), {node.name: node.plan for node in nodes if node.plan}
+    different = {name: shown for name, shown in found.items() if shown != planned}
+    if different:
+        plans = listed(set(different.values()))
+        message = (
+            f"{listed(different)} read the settings of plan {plans}; this is plan `{planned}`: its routes, "
+            "queues and guards can differ"
+        )
+        help_text = "deploy the compiled files, and restart the workers"
+        yield WORKER_PLAN_DIFFERS.at(("workers",), message, help=help_text)
 
 
 def _as_shown(planned: Value, found: Value) -> Value:

@@ -25,7 +25,7 @@ Refuses:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from policycompiler.diagnostics import Diagnostic, error, info, warning
 from policycompiler.plan import APP, Plan, Scope
@@ -47,12 +47,15 @@ QUEUE_VISIBILITY_DIFFERS = error("PC865", "queue-visibility-differs")
 BINDING_UNPLANNED = warning("PC871", "binding-unplanned")
 
 
-def findings(plan: Plan, broker: Seen, workers: Workers | None) -> Iterator[Diagnostic]:
-    """The differences of the queues on the broker."""
+def findings(
+    plan: Plan, broker: Seen, workers: Workers | None, paused: Collection[str] = ()
+) -> Iterator[Diagnostic]:
+    """The differences of the queues on the broker; `paused` ones need no consumer now."""
     for queue in broker.queues.values():
         yield from _declaration(plan, queue)
         if queue.exists:
-            yield from _consumers(plan, queue, workers)
+            if queue.name not in paused:
+                yield from _consumers(plan, queue, workers)
             yield from _unknown_tasks(plan, queue, workers)
     for name, queue in (broker.others or {}).items():
         if not (workers and workers.consuming(name)) and not queue.consumers:

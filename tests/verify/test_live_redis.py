@@ -126,6 +126,8 @@ class TestAsPlanned:
         (version,) = found["worker-version-differs"]
         assert version.endswith("; the plan is compiled for 5.6")
         assert any("`task_track_started` is none on" in each for each in found["worker-settings-differ"])
+        (plans,) = found["worker-plan-differs"]
+        assert plans.startswith(f"`{node('main')}`, `{node('other')}` read the settings of plan `")
         (options,) = found["task-options-differ"]
         assert options.startswith("demo.quick has `rate_limit` none on ")
         assert [each.split("messages of ")[1][:11] for each in found["task-unregistered"]] == ["demo.absent"]
@@ -195,6 +197,7 @@ def test_an_outdated_and_misrouted_worker_with_a_wrong_clock(demo, client, tmp_p
     assert found["worker-queues-differ"][0].endswith("consumes `elsewhere`; planned: `main`")
     assert found["queue-unserved"] == ["no worker consumes queue `main`; 1 message waits there"]
     assert any("demo.quick has `time_limit`" in each for each in found["task-options-differ"])
+    assert found["worker-plan-differs"][0].startswith(f"`{node('main')}` read the settings of plan `")
     assert "40 s ahead of" in found["clock-skewed"][0]
     assert found["beat-missing"] == ["no beat answers remote control, so no schedule runs"]
 
