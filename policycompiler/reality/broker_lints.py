@@ -22,7 +22,7 @@ _OF_REDIS = {
     "appendonly": ("yes",),
     "maxmemory-policy": ("noeviction",),
 }
-"""Lines of redis.conf without which messages are lost, and the values that keep them."""
+"""Lines without which messages and records of guards are lost, and the values that keep them."""
 _RIGHTS = 3
 WORDS = len(["rabbitmqctl", "set_permissions", "-p", "HOST", "USER", "CONFIGURE", "WRITE", "READ"])
 """The words of a command that sets rights."""
@@ -71,7 +71,7 @@ def _is_there(process: subprocess.Popen[bytes], socket: Path) -> bool:
 def redis(
     program: str, folder: Path, files: Sequence[str], variables: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Lines that Redis accepts although they lose messages."""
+    """Lines that Redis accepts although they lose messages or records."""
     del program, variables
     for file in files:
         lines = [
@@ -83,7 +83,7 @@ def redis(
             found = [(at, value.strip()) for at, name, value in lines if name.lower() == key]
             at, value = found[-1] if found else (1, "not set")
             if value not in wanted:
-                yield Problem(file, at, f"`{key}` is {value}, which loses messages: it must be `{wanted[0]}`")
+                yield Problem(file, at, f"`{key}` is {value}, which loses keys: it must be `{wanted[0]}`")
         seen: dict[str, int] = {}
         for at, name, value in lines:
             if name.lower() in seen:

@@ -43,7 +43,7 @@ def settings(paths: Iterable[Path]) -> Iterator[Setting]:
             yield from _run_times(_buckets(series), path.name)
             for name, value in _plain(series):
                 rates[name].append((value, path.name))
-        elif _is_flower(document):
+        elif is_flower(document):
             yield from _of_runs(document, path.name)
         else:
             message = f"{path}: neither an answer of Prometheus' API nor of Flower's `/api/tasks`"
@@ -75,7 +75,8 @@ def _is_prometheus(document: object) -> bool:
     )
 
 
-def _is_flower(document: object) -> bool:
+def is_flower(document: object) -> bool:
+    """Whether this is an answer of Flower's `/api/tasks`."""
     return isinstance(document, dict) and all(
         isinstance(each, dict) and "name" in each for each in document.values()
     )

@@ -42,7 +42,8 @@ class Node(NamedTuple):
     runs of a child process. `tasks` has the options of each registered task as text, without those that are
     None. `settings` are the Celery settings that somebody has set. `held` are the messages that it holds, and
     `handles` the names of their tasks and of those that it has run. `version` and `ahead_seconds`, how far
-    its clock is ahead of ours, come from heartbeats. `answers` is more than 1 if several processes have this
+    its clock is ahead of ours, come from heartbeats. `plan` is the fingerprint of the plan whose settings it
+    has read, empty if it shows none. `answers` is more than 1 if several processes have this
     name.
     """
 
@@ -62,6 +63,7 @@ class Node(NamedTuple):
     held: tuple[Held, ...] = ()
     version: str = ""
     ahead_seconds: float | None = None
+    plan: str = ""
     answers: int = 1
 
 

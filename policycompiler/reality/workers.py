@@ -11,6 +11,7 @@ from celery import Celery
 
 from policycompiler.knowledge import celery_settings
 from policycompiler.plan import Plan
+from policycompiler.plan.fingerprint import SHOWN_AS
 from policycompiler.plan.node_names import worker_of
 from policycompiler.reality import mailbox
 from policycompiler.reality.connection import Connected
@@ -44,8 +45,11 @@ def can_answer(plan: Plan) -> bool:
     return plan.broker.control and plan.broker.server in mailbox.BOXES
 
 
-def look(app: Celery, connection: Connected, plan: Plan) -> Workers:
-    """Ask all workers, and wait 3 to 5 s for the answers. The broker must be able to (`can_answer`)."""
+def look(app: Celery, connection: Connected, plan: Plan, server: str | None = None) -> Workers:
+    """Ask all workers, and wait 3 to 5 s for the answers. The broker must be able to (`can_answer`).
+
+    `server` is its kind, if it is not that of the plan.
+    """
     expected = {scope.name: int(plan.number(scope, "replicas")) for scope in plan.scopes("worker")}
 
     def enough(replies: list[Reply], _: list[Event], seconds: float) -> bool:
@@ -55,7 +59,7 @@ def look(app: Celery, connection: Connected, plan: Plan) -> Workers:
         answered = Counter(worker_of(plan, name) for name in names)
         return seconds >= SETTLED_SECONDS and all(answered[name] >= n for name, n in expected.items())
 
-    replies, events = mailbox.ask(app, connection, plan.broker.server, _COMMANDS, enough)
+    replies, events = mailbox.ask(app, connection, server or plan.broker.server, _COMMANDS, enough)
     return merged(replies, events)
 
 
@@ -102,6 +106,7 @@ def _node(name: str, given: Mapping[str, Any], event: Event | None, answers: int
         held=tuple(_held(held)),
         version=str(event.fields.get("sw_ver", "")) if event else "",
         ahead_seconds=_ahead(event) if event else None,
+        plan=str(stats.get(SHOWN_AS) or ""),
         answers=answers,
     )
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from policycompiler.reality.web import got
 
 TIMEOUT_SECONDS = 4
-LARGEST_BYTES = 64 * 1024 * 1024
 _COLUMNS = (
     "name,type,arguments,exclusive,messages_ready,messages_unacknowledged,consumers,head_message_timestamp"
 )
@@ -25,13 +24,6 @@ class Managed(NamedTuple):
     queues: Mapping[str, Mapping[str, Any]]
     bindings: tuple[tuple[str, str, str], ...]
     alarms: tuple[str, ...]
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    """The login must not go to another address."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
 
 
 def read(address: str, vhost: str, user: str | None, password: str | None) -> Managed | str:
@@ -54,6 +46,7 @@ def read(address: str, vhost: str, user: str | None, password: str | None) -> Ma
         bindings = _get(f"{base}/api/bindings/{place}", login)
         nodes = _get(f"{base}/api/nodes", login)
     except HTTPError as problem:
+        problem.close()
         return f"the management API at {base} (it answers {problem.code} {problem.reason})"
     except (URLError, HTTPException, OSError) as problem:
         return f"the management API at {base} ({getattr(problem, 'reason', None) or problem})"
@@ -77,10 +70,7 @@ def age(timestamp: float) -> float | None:
 
 
 def _get(url: str, login: tuple[str, str]) -> object:
-    token = b64encode(":".join(login).encode()).decode()
-    request = Request(url, headers={"Authorization": f"Basic {token}"})  # noqa: S310 - http or https
-    with build_opener(_NoRedirect).open(request, timeout=TIMEOUT_SECONDS) as answer:
-        found: object = json.loads(answer.read(LARGEST_BYTES))
+    found: object = json.loads(got(url, login, TIMEOUT_SECONDS))
     return found
 
 

@@ -6,7 +6,7 @@ Celery's own client would leave a binding or an exchange behind, and on Redis it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -58,8 +58,10 @@ def ask(
     server: str,
     commands: Mapping[str, Mapping[str, object]],
     enough: Callable[[list[Reply], list[Event], float], bool],
+    *,
+    nodes: Sequence[str] | None = None,
 ) -> tuple[list[Reply], list[Event]]:
-    """The replies of all nodes to these commands, and the events of workers meanwhile.
+    """The replies of these nodes, by default all, to these commands, and the events of workers meanwhile.
 
     It ends when `enough` says so, which gets the replies, the events, and the seconds since the question.
     """
@@ -71,7 +73,7 @@ def ask(
         tickets = {uuid(): command for command in commands}
         start = time.monotonic()
         for ticket, command in tickets.items():
-            _send(app, connection, box, command, commands[command], ticket)
+            _send(app, connection, box, command, commands[command], ticket, nodes)
         while not enough(replies, events, time.monotonic() - start):
             for headers, body in box.letters(0.2):
                 _sort(headers, body, tickets, replies, events)
@@ -85,12 +87,13 @@ def _send(
     command: str,
     arguments: Mapping[str, object],
     ticket: str,
+    nodes: Sequence[str] | None,
 ) -> None:
     """Broadcast a command in the form of `kombu.pidbox`, with our own address for replies."""
     message = {
         "method": command,
         "arguments": dict(arguments),
-        "destination": None,
+        "destination": None if nodes is None else list(nodes),
         "pattern": None,
         "matcher": None,
         "ticket": ticket,

@@ -25,7 +25,8 @@ def problems(
     named = texts(own.fields.get("resources"))
     named += [str(patch.get("path")) for patch in entries(own.fields.get("patches"))]
     generators = entries(own.fields.get("configMapGenerator"))
-    sources = [name for generator in generators for name in texts(generator.get("files"))]
+    # A source may have a key: `key=path`.
+    sources = [name.rpartition("=")[2] for generator in generators for name in texts(generator.get("files"))]
     for name in sorted({*named, *sources}):
         if not (folder / directory / name).exists():
             yield Problem(own.file, 1, f"`{name}` is not there")
