@@ -10,7 +10,7 @@ import difflib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ class Fixed(NamedTuple):
     findings: int
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
     """Text that replaces the text from `start` to `end`."""
 
     start: int
@@ -39,7 +39,7 @@ class _Span(NamedTuple):
     text: str
 
 
-class _Target(NamedTuple):
+class Target(NamedTuple):
     """A node with its key, if any, its parent, and its path in its own file."""
 
     node: yaml.Node
@@ -111,37 +111,39 @@ def _apply(document: Document, edit: Edit, texts: dict[str, str]) -> bool:
     name = mark.source.name
     before = texts.get(name, document.texts[name])
     # Earlier edits have moved the text: the place is found by its path in the file as it was.
-    original = next(_targets(document.texts[name], lambda target: _starts_at(target, mark)), None)
+    original = next(targets(document.texts[name], lambda target: starts_at(target, mark)), None)
     if original is None or original.path != edit.path:
         return False
-    target = next(_targets(before, lambda each: each.path == original.path), None)
+    target = next(targets(before, lambda each: each.path == original.path), None)
     if target is None:
         return isinstance(edit, Remove)
     span = _span(edit, target, before)
     if span is None:
         return False
     after = before[: span.start] + span.text + before[span.end :]
-    wanted = _edited(_data(before), edit, target.path)
-    if wanted is None or _data(after) != wanted:
+    wanted = _edited(data_of(before), edit, target.path)
+    if wanted is None or data_of(after) != wanted:
         return False
     texts[name] = after
     return True
 
 
-def _starts_at(target: _Target, mark: Mark) -> bool:
+def starts_at(target: Target, mark: Mark) -> bool:
+    """Whether a node is the value of a mark."""
     key_start = target.node.start_mark.index if target.key is None else target.key.start_mark.index
     return key_start == mark.key_start and target.node.start_mark.index == mark.start
 
 
-def _targets(text: str, wanted: Any) -> Iterator[_Target]:  # noqa: ANN401 - a predicate
+def targets(text: str, wanted: Callable[[Target], bool]) -> Iterator[Target]:
+    """The nodes of a text that are wanted."""
     root = yaml.compose(text, yaml.CSafeLoader)
     stack: list[tuple[yaml.Node | None, SpecPath]] = [(root, ())]
     while stack:
         node, path = stack.pop()
         if isinstance(node, yaml.MappingNode):
-            children = [_Target(value, key, node, (*path, key.value)) for key, value in node.value]
+            children = [Target(value, key, node, (*path, key.value)) for key, value in node.value]
         elif isinstance(node, yaml.SequenceNode):
-            children = [_Target(item, None, node, (*path, index)) for index, item in enumerate(node.value)]
+            children = [Target(item, None, node, (*path, index)) for index, item in enumerate(node.value)]
         else:
             continue
         for child in children:
@@ -150,21 +152,21 @@ def _targets(text: str, wanted: Any) -> Iterator[_Target]:  # noqa: ANN401 - a p
             stack.append((child.node, child.path))
 
 
-def _span(edit: Edit, target: _Target, text: str) -> _Span | None:
+def _span(edit: Edit, target: Target, text: str) -> Span | None:
     match edit:
         case Rename(_, key) if target.key is not None:
-            return _Span(target.key.start_mark.index, target.key.end_mark.index, _scalar(key))
+            return Span(target.key.start_mark.index, target.key.end_mark.index, _scalar(key))
         case Replace(_, value) if isinstance(target.node, yaml.ScalarNode) and target.node.style not in (
             "|",
             ">",
         ):
-            return _Span(target.node.start_mark.index, target.node.end_mark.index, _scalar(value))
+            return Span(target.node.start_mark.index, target.node.end_mark.index, _scalar(value))
         case Remove():
             return _flow_removal(target, text) if target.parent.flow_style else _block_removal(target, text)
     return None
 
 
-def _flow_removal(target: _Target, text: str) -> _Span:
+def _flow_removal(target: Target, text: str) -> Span:
     """The item with the comma and the blank after it, or before it if it is the last item."""
     start = (target.key or target.node).start_mark.index
     end = target.node.end_mark.index
@@ -173,14 +175,14 @@ def _flow_removal(target: _Target, text: str) -> _Span:
         end += behind.index(",") + 1
         while text[end : end + 1] == " ":
             end += 1
-        return _Span(start, end, "")
+        return Span(start, end, "")
     before = text[:start].rstrip(" \n")
     if before.endswith(","):
         start = len(before) - 1
-    return _Span(start, end, "")
+    return Span(start, end, "")
 
 
-def _block_removal(target: _Target, text: str) -> _Span | None:
+def _block_removal(target: Target, text: str) -> Span | None:
     """The lines of an item; None if they contain something else, or if nothing would be left."""
     if len(target.parent.value) == 1:
         return None
@@ -188,15 +190,15 @@ def _block_removal(target: _Target, text: str) -> _Span | None:
     lead = text[start : (target.key or target.node).start_mark.index]
     if lead.strip(" " if target.key is not None else " -"):
         return None
-    end = _end(target.node)
+    end = end_of(target.node)
     newline = text.find("\n", end)
     rest = text[end : newline if newline >= 0 else len(text)].strip()
     if rest and not rest.startswith("#"):
         return None
-    return _Span(start, newline + 1 if newline >= 0 else len(text), "")
+    return Span(start, newline + 1 if newline >= 0 else len(text), "")
 
 
-def _end(node: yaml.Node) -> int:
+def end_of(node: yaml.Node) -> int:
     """The end of the last text of a node: a block includes comments that belong to the next item."""
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
@@ -206,12 +208,13 @@ def _end(node: yaml.Node) -> int:
 
 
 def _scalar(value: str | float) -> str:
-    if isinstance(value, str) and value and set(value) <= _PLAIN and _data(f"x: {value}") == {"x": value}:
+    if isinstance(value, str) and value and set(value) <= _PLAIN and data_of(f"x: {value}") == {"x": value}:
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
-def _data(text: str) -> Data:
+def data_of(text: str) -> Data:
+    """The data of a text; None if it has findings."""
     findings: list[Diagnostic] = []
     data, _ = parse(text, "", findings)
     return None if findings else data
