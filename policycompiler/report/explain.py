@@ -39,7 +39,7 @@ _OPTIONS = "options."
 _PLACE = re.compile(r"\S+:\d+:\d+$")
 
 
-KINDS = ("app", "beat", "task", "queue", "worker", "schedule", "host", "alert")
+KINDS = ("app", "beat", "task", "queue", "worker", "schedule", "host", "dependency", "alert")
 """The scope kinds with which an address begins."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from policycompiler.report.annotations import told_with_help
@@ -19,6 +20,11 @@ def junit(report: Report) -> str:
     cases = [_case(report, finding) for finding in (*report.findings, *report.waived)]
     if not cases:
         cases = [ET.Element("testcase", classname=NAME, name="check")]
+    return suites_of(cases, summary(report))
+
+
+def suites_of(cases: Sequence[ET.Element], said: str) -> str:
+    """Test cases as a document, with a summary."""
     counts = {
         "name": NAME,
         "tests": str(len(cases)),
@@ -26,9 +32,10 @@ def junit(report: Report) -> str:
         "errors": "0",
     }
     suites = ET.Element("testsuites", counts)
-    suite = ET.SubElement(suites, "testsuite", {**counts, "skipped": str(len(report.waived))})
+    skipped = sum(case.find("skipped") is not None for case in cases)
+    suite = ET.SubElement(suites, "testsuite", {**counts, "skipped": str(skipped)})
     suite.extend(cases)
-    ET.SubElement(suite, "system-out").text = summary(report)
+    ET.SubElement(suite, "system-out").text = said
     ET.indent(suites)
     # ASCII, so that no control or bidirectional character reaches a terminal.
     text = ET.tostring(suites, encoding="us-ascii", xml_declaration=False).decode("ascii")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from policycompiler.quantities import duration
-from policycompiler.rehearse.outcome import Arrival, Outcome
+from policycompiler.rehearse.outcome import Arrival, Kill, Outage, Outcome, Pace
 from policycompiler.report.colors import Style, painted
 from policycompiler.report.text import clean, counted, table
 
@@ -20,6 +20,8 @@ def rehearsal_text(found: Outcome, *, color: bool = False) -> str:
         lines += ["", *_probes(found.arrivals)]
     if found.waits:
         lines += ["", *_waits(found)]
+    if found.guards:
+        lines += ["", *_guards(found.guards)]
     lines += ["", *(clean(f"not rehearsed: {each}") for each in found.notes)]
     lines += [clean(f"problem: {each}") for each in found.problems]
     return "\n".join([*lines, painted(_verdict(found), Style.HEADING, color=color)]) + "\n"
@@ -49,6 +51,31 @@ def _short(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
+def _guards(shown: Sequence[Outage | Pace | Kill]) -> list[str]:
+    rows = [("guard", "of", "what happened", "result")]
+    rows += [(*_shown(each), each.problem or "as planned") for each in shown]
+    return table(rows)
+
+
+def _shown(found: Outage | Pace | Kill) -> tuple[str, str, str]:
+    if isinstance(found, Outage):
+        said = f"down for {duration(found.seconds)}: {found.sent} messages made {found.calls} calls, and "
+        said += f"{found.failed or 'none'} failed"
+        if found.failed and not found.retries:
+            said += ", which are not retried"
+        return "breaker", found.dependency, said
+    if isinstance(found, Pace):
+        said = f"at most {counted(found.calls, 'call')} in a second, at {found.rate_per_second:g} per second"
+        return "rate", found.dependency, said
+    where = f"{found.worker} killed in {counted(found.running, 'run')}: " if found.running else ""
+    said = f"{where}{found.sent} messages with {found.keys} keys, "
+    once = found.keys - found.missing - found.repeated
+    said += f"{once} effects happened once"
+    if found.unguarded:
+        said += f", {found.unguarded} again after a kill between effect and record"
+    return "key", found.task, said
+
+
 def _verdict(found: Outcome) -> str:
     return "; ".join(_findings(found)) or "everything ran as planned, and nothing was lost"
 
@@ -57,6 +84,9 @@ def _findings(found: Outcome) -> Iterator[str]:
     astray = sum(1 for each in found.arrivals if each.problem)
     if astray:
         yield f"{counted(astray, 'probe')} did not run as planned"
+    shown = sum(1 for each in found.guards if each.problem)
+    if shown:
+        yield f"{counted(shown, 'guard')} did not do what was planned"
     if found.left:
         yield f"{counted(found.left, 'message')} did not end before the workers stopped"
     if found.problems:
@@ -73,6 +103,9 @@ def rehearsal_json(found: Outcome) -> str:
         },
         "probes": [each._asdict() for each in found.arrivals],
         "waits": [each._asdict() for each in found.waits],
+        "guards": [
+            {"guard": _shown(each)[0], **each._asdict(), "problem": each.problem} for each in found.guards
+        ],
         "left": found.left,
         "problems": list(found.problems),
         "notes": list(found.notes),

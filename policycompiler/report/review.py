@@ -17,6 +17,7 @@ from policycompiler.plan import Value
 from policycompiler.quantities import size
 from policycompiler.report.change_titles import kinds_counted, silent, value_in_words, when
 from policycompiler.report.located import answered, place_data
+from policycompiler.report.size_changes import size_changes_data
 from policycompiler.report.text import MASK, clean, counted, masked
 from policycompiler.report.values import masked_data
 from policycompiler.review import OUTPUT, Change, Class, Review, Step
@@ -242,6 +243,7 @@ def review_json(reviewed: Reviewed) -> str:
         **({"errors": errors} if errors else {}),
         "changes": [_change_data(reviewed, change) for change in review.changes],
         **({"capacity": _capacity_data(review, review.capacity)} if review.capacity else {}),
+        **({"sizes": sizes} if (sizes := size_changes_data(review)) else {}),
         "steps": [_step_data(step) for step in review.steps],
     }
     # ASCII, so that no control or bidirectional character reaches a terminal.

@@ -25,6 +25,8 @@ from policycompiler.report.review import (
     verdict,
     where,
 )
+from policycompiler.report.size_changes import size_rows
+from policycompiler.report.sizes import HEADER
 from policycompiler.report.step_commands import Line, runs, waits
 from policycompiler.report.text import clean, clipped, counted
 from policycompiler.review import Class, Review, Step
@@ -65,6 +67,7 @@ def review_markdown(reviewed: Reviewed) -> str:
         _safe_line(safe, more),
         _capacity_lines(review),
         _rollout_line(review.steps),
+        _size_table(review),
     ]
     room = LONGEST - sum(map(len, blocks))
     changes = fitting([_change(each, reviewed) for each in (*risky, *safe)], room // 2, "change")
@@ -78,6 +81,24 @@ def review_markdown(reviewed: Reviewed) -> str:
         "</details>",
     ]
     return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _size_table(review: Review) -> str:
+    """The sizes before → after, folded."""
+    rows = size_rows(review)
+    if not rows:
+        return ""
+    lines = [f"| {' | '.join(literal(clean(cell)) for cell in row)} |" for row in rows]
+    return "\n".join(
+        [
+            f"<details>\n<summary>Sizes of {counted(len(rows), 'worker')}: before → after</summary>\n",
+            f"| {' | '.join(HEADER)} |",
+            f"|{' --- |' * len(HEADER)}",
+            *fitting(lines, LONGEST // 4, "worker"),
+            "",
+            "</details>",
+        ]
+    )
 
 
 def no_review_markdown(name: str, old: str) -> str:

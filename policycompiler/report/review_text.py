@@ -23,8 +23,10 @@ from policycompiler.report.review import (
     where,
     worst,
 )
+from policycompiler.report.size_changes import size_rows
+from policycompiler.report.sizes import HEADER
 from policycompiler.report.step_commands import Line, runs, waits
-from policycompiler.report.text import clean
+from policycompiler.report.text import clean, table
 from policycompiler.review import Change, Class, Step
 
 _STYLES: Mapping[Class, Style] = {
@@ -59,6 +61,9 @@ def review_text(reviewed: Reviewed, *, color: bool = False, quiet: bool = False)
     if sizes := capacity(reviewed.review):
         heading = painted("capacity", Style.HEADING, color=color)
         blocks.append("\n".join([heading, *(f"  {line}" for line in sizes)]))
+    if rows := size_rows(reviewed.review):
+        heading = painted("sizes", Style.HEADING, color=color)
+        blocks.append("\n".join([heading, *(f"  {line}" for line in table([HEADER, *rows]))]))
     numbered = enumerate(reviewed.review.steps, 1)
     steps = [line for number, step in numbered for line in _step(number, step, color=color)]
     if steps:

@@ -6,23 +6,31 @@ import math
 from collections.abc import Iterator, Sequence
 
 from policycompiler.diagnostics import did_you_mean
-from policycompiler.knowledge import pools
 from policycompiler.model import WhatIf
 from policycompiler.plan import Plan, Scope
 from policycompiler.plan.lines import Flow, WorkerLine
-from policycompiler.quantities import duration, number, size
+from policycompiler.quantities import counted, duration, figure, number, percent, size
 from policycompiler.report.sizes import (
     SHARES,
     UNKNOWN,
     about,
-    figure,
+    limited,
     missing,
-    percent,
     supposed,
     times,
 )
-from policycompiler.report.text import clean, counted, table
-from policycompiler.sizing import CAUTION, CELERY_SECONDS, SHARE_CAUTION, Line, Promise, erlang_b
+from policycompiler.report.text import clean, table
+from policycompiler.sizing import (
+    CAUTION,
+    CELERY_SECONDS,
+    SHARE_CAUTION,
+    TURNAROUND_SECONDS,
+    Line,
+    Promise,
+    erlang_b,
+)
+
+_BETWEEN = "the load of the table of sizes leaves the time between runs out; busy slots and waits count it"
 
 
 class UnknownWorkerError(LookupError):
@@ -45,24 +53,27 @@ def steps_text(plan: Plan, lines: Sequence[WorkerLine], worker: str, what_if: Wh
     if line is None:
         blocks.append([f"  {missing(each)}"])
     else:
+        if line.rate:
+            blocks[-1].append(f"  {_BETWEEN}")
         blocks.append(["run times of all messages", *table(_mixture(each, line))])
         blocks.append(["waits", *_waits(line)])
         if each.promise is not None:
             blocks.append(["promise", *_promise(each, line, each.promise)])
-    blocks.append([*_memory(each)])
+    blocks.append([*limited(plan, each)])
+    blocks.append([*_memory(plan, each)])
     return "\n\n".join("\n".join(map(clean, block)) for block in blocks if block) + "\n"
 
 
 def _head(plan: Plan, each: WorkerLine) -> Iterator[str]:
     """The slots, and why there are that many."""
-    processes = "1 process" if each.processes == 1 else f"{each.processes} processes"
-    yield f"worker {each.worker}: {each.pool}, {processes} x {each.slots_each} slots = {each.slots} slots"
+    processes, slots = counted(each.processes, "process"), counted(each.slots_each, "slot")
+    yield f"worker {each.worker}: {each.pool}, {processes} x {slots} = {counted(each.slots, 'slot')}"
     scope = Scope("worker", each.worker)
     setting = plan.find(scope, "autoscale") or plan.setting(scope, "concurrency")
     yield f"  limited by {each.limited_by}: {setting.because}"
     if each.beside:
         others = ", ".join(each.beside)
-        yield f"  shares queues with {others}: one line with {each.all_slots} slots"
+        yield f"  shares queues with {others}: one line with {counted(each.all_slots, 'slot')}"
 
 
 def _load(each: WorkerLine) -> Iterator[tuple[str, ...]]:
@@ -78,6 +89,9 @@ def _load(each: WorkerLine) -> Iterator[tuple[str, ...]]:
             UNKNOWN if service is None or flow.rate is None else figure(flow.runs * service.mean),
         )
     if (line := each.line) is not None:
+        if line.rate:
+            between = f"{TURNAROUND_SECONDS} s"
+            yield "  between runs", figure(line.rate), between, "", figure(line.rate * TURNAROUND_SECONDS)
         yield "  together", figure(line.rate), "", "", figure(line.load)
 
 
@@ -86,7 +100,7 @@ def _rate(flow: Flow) -> str:
         return UNKNOWN
     if flow.copies == 1:
         return figure(flow.rate)
-    return f"{figure(flow.rate)} x {flow.copies} processes = {figure(flow.runs)}"
+    return f"{figure(flow.rate)}, a part of {figure(flow.copies, 3)} = {figure(flow.runs)}"
 
 
 def _mixture(each: WorkerLine, line: Line) -> Iterator[tuple[str, ...]]:
@@ -98,7 +112,9 @@ def _mixture(each: WorkerLine, line: Line) -> Iterator[tuple[str, ...]]:
     rate = figure(line.rate)
     yield "  mean", f"{figure(line.load)} busy slots / {rate} per second", f"= {figure(mean)} s"
     squares = " + ".join(
-        f"{figure(flow.runs)} x {figure(flow.service.square)}" for flow in each.flows if flow.service
+        f"{figure(flow.runs)} x {figure(flow.service.longer(TURNAROUND_SECONDS).square)}"
+        for flow in each.flows
+        if flow.service
     )
     few = f"({squares}) / {rate}" if len(each.flows) <= 4 else "mean of run time squared, by rate"  # noqa: PLR2004
     yield "  mean square", few, f"= {figure(square)} s²"
@@ -112,7 +128,7 @@ def _mixture(each: WorkerLine, line: Line) -> Iterator[tuple[str, ...]]:
 def _waits(line: Line) -> list[str]:
     """Erlang C, the mean wait, and the tail."""
     slots, load, busy = line.slots, line.load, line.utilization
-    rows = [("  utilization", f"{figure(load)} busy slots / {slots} slots", f"= {percent(busy)}")]
+    rows = [("  utilization", f"{figure(load)} busy slots / {counted(slots, 'slot')}", f"= {percent(busy)}")]
     if busy >= 1:
         return [
             *table(rows),
@@ -125,7 +141,7 @@ def _waits(line: Line) -> list[str]:
     variation = line.service.variation
     shape, scale = line.tail
     rows += [
-        ("  Erlang B", f"B({slots} slots, load {figure(load)})", f"= {figure(lost)}"),
+        ("  Erlang B", f"B({counted(slots, 'slot')}, load {figure(load)})", f"= {figure(lost)}"),
         (
             "  share that waits",
             f"Erlang C = {figure(lost)} / (1 - {figure(busy)} x (1 - {figure(lost)}))",
@@ -140,8 +156,9 @@ def _waits(line: Line) -> list[str]:
         (
             "",
             f"{figure(variation)} x {figure(exponential)} s + (1 - {figure(variation)}) x {figure(equal)} s",
-            f"= {figure(line.mean_delay)} s",
+            f"= {figure(line.mean_delay / line.relief)} s",
         ),
+        *_relief(line),
         (
             "  mean wait of all",
             f"{figure(waiting)} x {figure(line.mean_delay)} s",
@@ -162,6 +179,14 @@ def _waits(line: Line) -> list[str]:
     return table(rows)
 
 
+def _relief(line: Line) -> list[tuple[str, str, str]]:
+    """The factor for runs of which a few are very long."""
+    if line.relief == 1:
+        return []
+    how = f"long runs rarely hold all slots at once: x {figure(line.relief)}"
+    return [("", how, f"= {figure(line.mean_delay)} s")]
+
+
 def _promise(each: WorkerLine, line: Line, promise: Promise) -> list[str]:
     """Whether the promise holds, with which slots, and up to which traffic."""
     share = 1 - (1 - promise.share) / SHARE_CAUTION
@@ -180,7 +205,7 @@ def _promise(each: WorkerLine, line: Line, promise: Promise) -> list[str]:
         rate = factor * line.rate
         busy = percent(rate * line.service.mean / line.slots) if line.slots else "no slots"
         rows.append(
-            f"  breaks at {times(factor)} of this traffic: {figure(rate)} messages per second, {busy} busy"
+            f"  breaks at {times(factor)} of this traffic: {counted(rate, 'message')} per second, {busy} busy"
         )
     return rows
 
@@ -200,13 +225,13 @@ def _trial(line: Line, slots: int, promise: Promise, share: float) -> tuple[str,
     )
 
 
-def _memory(each: WorkerLine) -> Iterator[str]:
+def _memory(plan: Plan, each: WorkerLine) -> Iterator[str]:
     """The estimate of the memory, and what the steps leave out."""
-    slot = max(pools.pool(each.pool).slot_bytes, each.declared_bytes or 0)
-    parts = f"{each.processes} x ({size(pools.PARENT_BYTES)} + {each.slots_each} x {size(slot)})"
-    yield "memory (estimate)"
-    yield f"  {parts} = {size(each.memory_bytes)}"
-    if each.declared_bytes is None:
-        yield "  no task declares its memory, so a slot counts as much as one without an application"
+    if each.memory_bytes is not None:
+        base, slot = size(each.base_bytes or 0), size(each.slot_bytes or 0)
+        yield "memory (estimate)"
+        yield (f"  {each.processes} x ({base} + {each.slots_each} x {slot}) = {size(each.memory_bytes)}")
+        for key in ("base_bytes", "slot_bytes"):
+            yield f"  {key}: {plan.setting(Scope('worker', each.worker), key).because}"
     yield ""
     yield "Retries, bursts and countdowns are not counted: declare the rate at peak with its retries."

@@ -7,10 +7,15 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from policycompiler.hazards.pace import limit_on
+from policycompiler.hazards.rate_limits import exceeds, limit_of
+from policycompiler.knowledge.rate_limits import SECONDS_OF_UNITS
 from policycompiler.model import WhatIf
-from policycompiler.plan.lines import PROMISED_SHARE, WorkerLine
-from policycompiler.quantities import duration, size
-from policycompiler.report.text import clean, counted, table
+from policycompiler.plan import Plan, Scope
+from policycompiler.plan.lines import PROMISED_SHARE, Limit, WorkerLine
+from policycompiler.quantities import ENDLESS, counted, duration, figure, percent, size
+from policycompiler.report.size_totals import totals
+from policycompiler.report.text import clean, table
 
 FORMAT = 1
 HEADER = (
@@ -20,21 +25,20 @@ HEADER = (
 SHARES = (0.5, 0.95, PROMISED_SHARE)
 """The percentiles of the wait that are shown."""
 UNKNOWN = "?"
-_ENDLESS = "endless"
 _MOST_NAMED = 3
-_MOST_PLACES = 12
 _DIGITS = 6
 """Decimal places in JSON, so that every machine prints the same."""
 _ROUNDING = ((10, 0), (60, 1), (600, 10), (36_000, 60), (math.inf, 3600))
 """Below a number of seconds: the unit of a wait for people; 0 stands for two digits."""
 
 
-def sizes_text(lines: Sequence[WorkerLine], what_if: WhatIf) -> str:
-    """A line for each worker, then notes; `?` is unknown. Ends with a newline."""
-    notes = [note for each in lines for note in _notes(each)]
+def sizes_text(plan: Plan, lines: Sequence[WorkerLine], what_if: WhatIf) -> str:
+    """A line for each worker, what they take together, then notes; `?` is unknown. Ends with a newline."""
+    notes = [note for each in lines for note in (*_notes(each), *limited(plan, each))]
     blocks = [
         [*supposed(what_if)],
-        table([HEADER, *map(_row, lines)]) if lines else ["the workload has no workers"],
+        table([HEADER, *map(row, lines)]) if lines else ["the workload has no workers"],
+        [*totals(plan)],
         [clean(note) for note in notes],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -48,7 +52,8 @@ def supposed(what_if: WhatIf) -> Iterator[str]:
         yield clean(f"what if: {path} = {value}")
 
 
-def _row(each: WorkerLine) -> tuple[str, ...]:
+def row(each: WorkerLine) -> tuple[str, ...]:
+    """The cells of a worker below `HEADER`."""
     line, load, breaks = each.line, each.load, each.breaks_at
     waits = [UNKNOWN] * len(SHARES)
     if line is not None:
@@ -62,7 +67,7 @@ def _row(each: WorkerLine) -> tuple[str, ...]:
         *waits,
         UNKNOWN if each.promise_seconds is None else duration(each.promise_seconds),
         UNKNOWN if breaks is None else times(breaks),
-        size(each.memory_bytes),
+        UNKNOWN if each.memory_bytes is None else size(each.memory_bytes),
         each.limited_by,
     )
 
@@ -73,17 +78,38 @@ def _notes(each: WorkerLine) -> Iterator[str]:
     for bounds, what in ((each.scaling, "its processes are"), (each.autoscale, "the slots of a process are")):
         if bounds:
             yield f"{about_it}{what} {bounds[0]} to {bounds[1]}; the numbers are those of the most"
+    if each.limited_by is Limit.ASSUMED:
+        slots = counted(each.slots, "slot")
+        yield f"{about_it}a machine or a variable decides its slots; the numbers are those of {slots}"
     if not each.known:
         yield f"{about_it}{missing(each)}"
         return
-    yield from (f"{about_it}{note}" for note in _broken(each))
+    yield from (f"{about_it}{note}" for note in broken(each))
     if each.prefetches:
         yield f"{about_it}its processes prefetch messages while others are free, so real waits can be longer"
     if each.beside:
-        shared = f"shares queues with {_some(each.beside)}"
-        yield f"{about_it}{shared}; the waits are those of all their messages on {each.all_slots} slots"
+        shared, slots = f"shares queues with {_some(each.beside)}", counted(each.all_slots, "slot")
+        yield f"{about_it}{shared}; the waits are those of all their messages on {slots}"
     elif len({flow.queue for flow in each.flows}) > 1:
         yield f"{about_it}all its queues share its slots, so the waits are those of all its messages together"
+
+
+def limited(plan: Plan, each: WorkerLine) -> Iterator[str]:
+    """That tasks wait for Celery's rate limit too, which the waits of a line leave out."""
+    rates = {flow.task: flow.rate for flow in each.flows if limit_on(plan, Scope("task", flow.task))}
+    if not rates:
+        return
+    names = sorted(rates)
+    wait = "waits" if len(names) == 1 else "wait"
+    yield f"{each.worker}: {_some(names)} {wait} for Celery's rate limit too, which the numbers leave out"
+    for name in names:
+        limit, rate = limit_of(plan, Scope("task", name)), rates[name]
+        if limit is None or rate is None:
+            continue
+        arrivals = rate * SECONDS_OF_UNITS[limit.unit]
+        if exceeds(arrivals, limit.most):
+            peak = f"at peak {name} arrives at {figure(arrivals)}/{limit.unit}"
+            yield f"{each.worker}: {peak}, but {limit.together}: its queue grows"
 
 
 def missing(each: WorkerLine) -> str:
@@ -102,7 +128,7 @@ def _some(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
 
 
-def _broken(each: WorkerLine) -> Iterator[str]:
+def broken(each: WorkerLine) -> Iterator[str]:
     """That the promise does not hold, and how many slots it takes."""
     line, promise = each.line, each.promise
     if line is None or promise is None or promise.holds(line):
@@ -112,7 +138,8 @@ def _broken(each: WorkerLine) -> Iterator[str]:
     if slots is not None:
         kept = f"{counted(slots, 'slot')} would keep the promise of {duration(promise.seconds)}"
     if line.utilization >= 1:
-        busy = f"the load keeps {figure(line.load, 3)} slots busy, and there are {line.slots}"
+        are = "is" if line.slots == 1 else "are"
+        busy = f"the load keeps {figure(line.load, 3)} slots busy, and there {are} {line.slots:,}"
         yield f"{busy}, so the backlog grows without end; {kept}"
     elif line.utilization > promise.ceiling:
         yield f"{percent(line.utilization)} of the slots are busy, and little more traffic fills them; {kept}"
@@ -123,12 +150,13 @@ def _broken(each: WorkerLine) -> Iterator[str]:
 
 def sizes_json(lines: Sequence[WorkerLine]) -> str:
     """The same for machines: null is unknown, or a wait without end. Ends with a newline."""
-    return json.dumps({"format": FORMAT, "workers": [*map(_data, lines)]}, indent=2) + "\n"
+    return json.dumps({"format": FORMAT, "workers": [*map(line_data, lines)]}, indent=2) + "\n"
 
 
-def _data(each: WorkerLine) -> dict[str, Any]:
+def line_data(each: WorkerLine) -> dict[str, Any]:
+    """The numbers of a worker: null is unknown, or a wait without end."""
     line = each.line
-    waits = [None if line is None else _finite(line.wait_quantile(share)) for share in SHARES]
+    waits = [None if line is None else finite(line.wait_quantile(share)) for share in SHARES]
     return {
         "worker": each.worker,
         "queues": [*each.queues],
@@ -136,8 +164,8 @@ def _data(each: WorkerLine) -> dict[str, Any]:
         "replicas": each.processes,
         "concurrency": each.slots_each,
         "slots": each.slots,
-        "offered_load": _finite(each.load),
-        "utilization": None if line is None else _finite(line.utilization),
+        "offered_load": finite(each.load),
+        "utilization": None if line is None else finite(line.utilization),
         "wait_p50_seconds": waits[0],
         "wait_p95_seconds": waits[1],
         "wait_p99_seconds": waits[2],
@@ -147,27 +175,9 @@ def _data(each: WorkerLine) -> dict[str, Any]:
     }
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """A number for JSON; null for an infinite one."""
     return None if value is None or math.isinf(value) else round(value, _DIGITS)
-
-
-def figure(value: float, digits: int = 4) -> str:
-    """A number for people, without an exponent: `13.4`, `0.000579`, `1,250`."""
-    if value in (0, math.inf):
-        return "0" if not value else _ENDLESS
-    places = min(max(digits - 1 - math.floor(math.log10(abs(value))), 0), _MOST_PLACES)
-    text = f"{value:,.{places}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def percent(value: float) -> str:
-    """A share for people; never rounded down to nothing or up to the whole."""
-    if math.isinf(value):
-        return _ENDLESS
-    whole = round(value * 100)
-    if not whole and value:
-        return "under 1%"
-    return "over 99%" if whole == 100 and value < 1 else f"{whole}%"  # noqa: PLR2004
 
 
 def times(factor: float) -> str:
@@ -178,7 +188,7 @@ def times(factor: float) -> str:
 def about(seconds: float) -> str:
     """A wait for people: to the millisecond or two digits below 10 s, then to ever larger units."""
     if math.isinf(seconds):
-        return _ENDLESS
+        return ENDLESS
     unit = next(unit for below, unit in _ROUNDING if seconds < below)
     if unit:
         return duration(round(seconds / unit) * unit)

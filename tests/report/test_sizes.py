@@ -13,14 +13,16 @@ from workloads import compiled, workload
 from policycompiler.model import AS_WRITTEN
 from policycompiler.plan import Plan
 from policycompiler.plan.lines import worker_lines
+from policycompiler.quantities import figure, percent
 from policycompiler.report.size_steps import UnknownWorkerError, steps_text
-from policycompiler.report.sizes import about, figure, percent, sizes_json, sizes_text, times
+from policycompiler.report.sizes import about, sizes_json, sizes_text, times
 
 BY_HAND = """
 tasks: {shop.a: {latency: interactive, queue: q, runtime: {p50: 2s, p99: 2s}, rate: 1/s}}
 workers: {q: {concurrency: 4}}
 """
-RATE, MEAN, SLOTS = Fraction(1), Fraction(2), 4
+RATE, MEAN, SLOTS = Fraction(1), Fraction(2003, 1000), 4
+"""Each run of 2 s holds its slot 3 ms longer."""
 
 
 def plan(fragment: str) -> Plan:
@@ -37,7 +39,8 @@ def sized(fragment: str) -> dict[str, Any]:
 
 
 def text(fragment: str) -> str:
-    return sizes_text(worker_lines(plan(fragment)), AS_WRITTEN)
+    found = plan(fragment)
+    return sizes_text(found, worker_lines(found), AS_WRITTEN)
 
 
 def steps(fragment: str, worker: str = "q") -> str:
@@ -45,9 +48,8 @@ def steps(fragment: str, worker: str = "q") -> str:
     return steps_text(found, worker_lines(found), worker, AS_WRITTEN)
 
 
-def erlang_c() -> Fraction:
+def erlang_c(load: Fraction = RATE * MEAN) -> Fraction:
     """From the probabilities of the numbers of messages in an M/M/c queue."""
-    load = RATE * MEAN
     some_free = sum((load**k / math.factorial(k) for k in range(SLOTS)), Fraction(0))
     all_busy = load**SLOTS / math.factorial(SLOTS) * SLOTS / (SLOTS - load)
     return all_busy / (some_free + all_busy)
@@ -78,7 +80,7 @@ def quantile(late: float) -> float:
 
 def test_the_json_has_the_numbers_of_a_computation_by_hand():
     found = sized(BY_HAND)
-    assert erlang_c() == Fraction(4, 23)
+    assert erlang_c(Fraction(2)) == Fraction(4, 23)
     waits = [found.pop(f"wait_{each}_seconds") for each in ("p50", "p95", "p99")]
     assert waits == pytest.approx([0, quantile(0.05), quantile(0.01)], rel=1e-4)
     assert found == {
@@ -89,24 +91,24 @@ def test_the_json_has_the_numbers_of_a_computation_by_hand():
         "concurrency": 4,
         "slots": 4,
         "offered_load": 2,
-        "utilization": 0.5,
+        "utilization": 0.50075,
         "promise_seconds": 1,
-        "memory_bytes": (100 + 4 * 22) * 2**20,
+        "memory_bytes": (100 + 4 * 50) * 2**20,
         "limited_by": "pinned",
     }
 
 
 def test_the_steps_show_the_numbers_of_a_computation_by_hand():
     shown = steps(BY_HAND)
-    waiting, delay = float(erlang_c()), delay_of_equal_runs()
+    waiting, delay, a = float(erlang_c()), delay_of_equal_runs(), RATE * MEAN
     for wanted in (
         "worker q: prefork, 1 process x 4 slots = 4 slots",
         "= 50%",
         f"= {waiting:.4f}",
         f"= {delay:.4f} s",
         f"= {waiting * delay:.5f} s",
-        # 2 of 4 slots: Erlang B is (2^4 / 24) / (1 + 2 + 2 + 8/6 + 16/24).
-        f"= {float(Fraction(2, 3) / 7):.5f}",
+        # Erlang B is the share of the last state: (a^4 / 24) / (1 + a + a^2 / 2 + a^3 / 6 + a^4 / 24).
+        f"= {float(a**4 / 24 / sum(a**k / math.factorial(k) for k in range(5))):.4g}",
         f"= {about(quantile(0.01))}",
     ):
         assert wanted in shown, (wanted, shown)
@@ -132,8 +134,8 @@ def test_more_load_than_slots_is_a_wait_without_end():
     """
     found = sized(fragment)
     assert [found[f"wait_{each}_seconds"] for each in ("p50", "p95", "p99")] == [None, None, None]
-    assert found["utilization"] == 1.5
-    assert "q: the load keeps 6 slots busy, and there are 4, so the backlog grows without end; " in text(
+    assert found["utilization"] == 1.50225
+    assert "q: the load keeps 6.01 slots busy, and there are 4, so the backlog grows without end; " in text(
         fragment
     )
     assert "150%" in text(fragment)
@@ -230,3 +232,30 @@ def test_numbers_have_no_exponent_and_shares_are_not_rounded_to_the_whole():
         *("0%", "under 1%", "74%", "over 99%", "100%", "150%"),
     ]
     assert [times(x) for x in (0.5, 0.9999, 1.849, 1e9)] == ["0.5 x", "0.99 x", "1.84 x", "over 100 x"]
+
+
+BUDGETED = """
+    tasks: {shop.a: {queue: q, runtime: {p50: 1s, p99: 1s}, rate: 7/s, connections: 2}}
+    workers: {q: {concurrency: 10}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        # 10 slots in a process, beside the 4 slots of the default queue.
+        ("", ["all workers: 14 slots in 2 processes, 900 MiB of memory, 1.4 cores, 20 connections"]),
+        ("budget: {memory: 1GiB}", ["budget: 1 GiB of memory, 88% taken"]),
+        ("budget: {connections: 12345}", ["budget: 12,345 connections, under 1% taken"]),
+        ("budget: {cores: 1}", ["budget: 1 core, exceeded by 0.1 cores"]),
+    ],
+)
+def test_the_sum_of_all_workers_stands_beside_the_budget(budget: str, told: list[str]):
+    shown = text(BUDGETED + f"    {budget}").splitlines()
+    assert [line for line in told if line not in shown] == []
+
+
+def test_the_declared_cores_of_a_worker_count_without_an_image_too():
+    shown = text("workers: {q: {concurrency: 10, cores: 8}}\nqueues: {q: {}}\nbudget: {cores: 9}")
+    # Beside them the worker of the default queue takes 0.4.
+    assert "budget: 9 cores, 93% taken" in shown.splitlines()

@@ -8,10 +8,12 @@ from xml.etree.ElementTree import Element
 from policycompiler.plan import Scope
 from policycompiler.report.change_titles import following, likewise, silent, title
 from policycompiler.report.page.graph import Graph, Mark, Node, graph
-from policycompiler.report.page.html import Part, more, prose, scroll, section, tag
+from policycompiler.report.page.html import Part, more, prose, scroll, section, table, tag
 from policycompiler.report.page.picture import picture
 from policycompiler.report.page.subject import Before, Subject
 from policycompiler.report.review import Shown, answer_line, doubts, shown, verdict, where
+from policycompiler.report.size_changes import size_rows
+from policycompiler.report.sizes import HEADER
 from policycompiler.report.text import counted
 from policycompiler.review import Step
 
@@ -91,8 +93,17 @@ def changes(before: Before) -> Element:
         [tag("p", each, css="note") for each in doubts(reviewed) if each],
         tag("ul", [_change(before, each) for each in (*risky, *safe)], css="cards"),
         more_of_them,
+        _sizes(before),
         more([counted(len(steps), "rollout step")], tag("ol", steps)) if steps else None,
     )
+
+
+def _sizes(before: Before) -> Element | None:
+    """The workers whose sizes differ, before → after."""
+    rows = size_rows(before.reviewed.review)
+    if not rows:
+        return None
+    return tag("div", tag("h3", "Sizes"), table("Sizes before and after", HEADER, rows))
 
 
 def _change(before: Before, each: Shown) -> Element:
