@@ -1,27 +1,27 @@
 """Runs what was compiled on a private broker: its workers, its beat, and a probe through every way.
 
 The compiled launch scripts start real workers with the real settings, one process of each. A probe goes
-through every route and every entry of the schedule, then a burst for each latency class. Then the workers
-stop, and what was sent is compared with what ran.
+through every route and every entry of the schedule, then a burst for each latency class. Guards meet an
+outage and a killed worker. Then the workers stop, and what was sent is compared with what ran.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from policycompiler.emitters.base import OutputFile
 from policycompiler.knowledge import pools
 from policycompiler.plan import APP, BEAT, Plan, Scope
-from policycompiler.rehearse import brokers, probes, scenery
+from policycompiler.rehearse import brokers, guarded, probes, scenery, scenes
 from policycompiler.rehearse.brokers import PrivateBroker
-from policycompiler.rehearse.outcome import Arrival, Outcome, Waits
+from policycompiler.rehearse.fleet import Application, Fleet
+from policycompiler.rehearse.outcome import Arrival, Kill, Outage, Outcome, Pace, Waits
 from policycompiler.rehearse.probes import Burst, Probe
 from policycompiler.rehearse.processes import Stage, stage, until
 
@@ -30,17 +30,10 @@ _MOST_SLOTS = 4
 _READY_SECONDS, _RUN_SECONDS, _STOP_SECONDS = 40.0, 20.0, 20.0
 _FOR_RUN_SECONDS, _FOR_STOP_SECONDS = 10.0, 5.0
 """What the phases before leave for these at least."""
+_ALL_SECONDS = 50.0
+"""With the start and the end, a rehearsal takes less than a minute."""
 _NOT_RUN = "no worker ran it"
 _HERE = Path(__file__).parent
-_VARIABLES = ("broker_url_variable", "result_backend_variable")
-
-
-class Application(NamedTuple):
-    """The real app: its name, its interpreter, and the folder that has it. Without one, a stand-in runs."""
-
-    app: str
-    python: str
-    folder: Path
 
 
 class RehearsalError(Exception):
@@ -54,7 +47,8 @@ def rehearse(plan: Plan, files: Sequence[OutputFile], real: Application | None, 
             if url:
                 # The stage ends first, with all that could use the broker.
                 stack.enter_context(brokers.emptied(plan, url))
-            found = stack.enter_context(stage())
+            guards = scenes.SECONDS if plan.find(APP, "parking") is not None else 0
+            found = stack.enter_context(stage(_ALL_SECONDS + guards))
             python = real.python if real else sys.executable
             broker = brokers.own(url, found) if url else brokers.private(found, python)
             show = _Show(plan, found, broker, real)
@@ -69,37 +63,50 @@ class _Show:
 
     def __init__(self, plan: Plan, on: Stage, broker: PrivateBroker, real: Application | None) -> None:
         self._plan, self._stage, self._broker, self._real = plan, on, broker, real
-        self._records = on.folder / "records.jsonl"
-        self._workers = [each for each in plan.scopes("worker") if plan.number(each, "replicas")]
-        self._slots = {each.name: _slots(plan, each) for each in self._workers}
-        self._notes = list(_notes(plan, broker, real, self._slots))
+        workers = [each for each in plan.scopes("worker") if plan.number(each, "replicas")]
+        self._slots = {each.name: _slots(plan, each) for each in workers}
+        here = {name: slots for name, (slots, _) in self._slots.items()}
+        self._fleet = Fleet(plan, on, broker, real, here)
+        self._guards = plan.find(APP, "parking") is not None and broker.has_store
+        self._notes = list(_notes(plan, broker, real, self._slots, guards=self._guards))
         self._problems: list[str] = []
         self._registered: set[str] = set()
 
     def set_up(self, files: Sequence[OutputFile]) -> None:
         """Write the compiled files, and what the rehearsal adds."""
-        scenery.write(self._plan, files, self._broker, self._stage.folder, self._python)
+        folder = self._stage.folder
+        on = scenery.Guards.OF_APPLICATION if self._real else scenery.Guards.OF_STAND_IN
+        guards = on if self._guards else scenery.Guards.OFF
+        scenery.write(self._plan, files, self._broker, folder, self._fleet.python, guards=guards)
+        shutil.copy(_HERE / "recorder.py", folder / f"{scenery.RECORDER}.py")
+        if self._guards:
+            shutil.copy(_HERE / "guarded.py", folder / f"{scenery.GUARDED}.py")
         if self._real is None:
-            scenery.write_stand_in(self._plan, self._stage.folder)
+            scenery.write_stand_in(self._plan, folder)
 
     def run(self) -> Outcome:
         """Start, send, wait, stop, compare."""
         started = self._start_workers()
         self._start_beat()
         self._registered = {
-            name for each in _read(self._records) if each["event"] == "tasks" for name in each["names"]
+            name for each in self._fleet.records() if each["event"] == "tasks" for name in each["names"]
         }
         route: list[Probe] = []
         entries: list[Probe] = []
         bursts: list[Burst] = []
+        guards: list[Outage | Pace | Kill] = []
         # Without a worker, nothing that is sent says anything.
-        if len(started) == len(self._workers):
+        if len(started) == len(self._slots):
             route += probes.routes(self._plan, self._names())
             entries += probes.schedules(self._plan, start=1.0)
             bursts += probes.bursts(self._plan, self._share(), start=2.0)
             self._send([*route, *entries, *(each for burst in bursts for each in burst.probes)])
+        if self._guards and not self._problems:
+            guards += scenes.play(
+                self._fleet, scenes.guarded_tasks(self._plan, self._registered, self._slots)
+            )
         self._stop()
-        records = _read(self._records)
+        records = [each for each in self._fleet.records() if not _of_guards(each)]
         ran = {each["id"]: each for each in records if each["event"] == "run"}
         refused = {each["id"]: each["why"] for each in records if each["event"] == "refused"}
         times = {each["id"]: each["at"] for each in records if each["event"] == "sent"}
@@ -112,6 +119,7 @@ class _Show:
             len(set(times) - done),
             self._problems,
             self._notes,
+            guards,
         )
 
     def _share(self) -> float:
@@ -120,64 +128,26 @@ class _Show:
         planned = sum(planned for _, planned in self._slots.values())
         return min(1.0, here / max(1, planned))
 
-    @property
-    def _python(self) -> str:
-        return self._real.python if self._real else sys.executable
-
     # The processes -----------------------------------------------------------------------------------------
-
-    def _environment(self) -> dict[str, str]:
-        folder = self._stage.folder
-        modules = [str(folder), *([str(self._real.folder.resolve())] if self._real else [])]
-        urls = {"CELERY_BROKER_URL": self._broker.url, "CELERY_RESULT_BACKEND": self._broker.results}
-        for key, value in zip(_VARIABLES, (self._broker.url, self._broker.results), strict=True):
-            if variable := self._plan.get(APP, key):
-                urls[str(variable)] = value
-        return {
-            **os.environ,
-            "PATH": os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)]),
-            "PYTHONPATH": os.pathsep.join(modules),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "REHEARSAL_RECORDS": str(self._records),
-            **urls,
-        }
 
     def _start_workers(self) -> set[str]:
         """Start one process of each worker; the names of those that consume."""
-        for worker in self._workers:
-            here, _ = self._slots[worker.name]
-            words = ["sh", f"launch/{worker.name}.sh", "--include", scenery.RECORDER]
-            # The processes of different hosts or containers may share a name. The last one counts.
-            words += ["--hostname", f"{worker.name}@rehearsal"]
-            if not self._plan.find(worker, "autoscale"):
-                words += ["--concurrency", str(here)]
-            environment = self._environment() | {"REHEARSAL_WORKER": worker.name}
-            source = str(self._plan.get(worker, "concurrency_source", ""))
-            if source.startswith("${"):
-                # The launch script wants the variable with the number of slots.
-                environment.setdefault(source[2:-1], str(here))
-            self._stage.start(f"worker-{worker.name}", words, environment)
-        names = {worker.name for worker in self._workers}
-
-        def settled() -> bool:
-            return all(self._ended(name) for name in names - self._ready())
-
+        fleet = self._fleet
+        for name in self._slots:
+            fleet.start_worker(name)
         seconds = self._stage.allowed(_READY_SECONDS, reserved=_FOR_RUN_SECONDS + _FOR_STOP_SECONDS)
-        until(settled, seconds)
-        ready = self._ready()
-        loaded = {str(each["worker"]) for each in _read(self._records) if each["event"] == "tasks"}
-        for name in sorted(names - ready):
-            log = self._stage.log(f"worker-{name}")
+        ready = set(fleet.until_ready(seconds))
+        loaded = {str(each["worker"]) for each in fleet.records() if each["event"] == "tasks"}
+        for name in sorted(set(self._slots) - ready):
             late = "" if name in loaded else f"the application did not load within {seconds:.0f} s; "
-            why = log if self._ended(name) else f"{late}its log: {log}"
+            why = fleet.log(name) if fleet.ended(name) else f"{late}its log: {fleet.log(name)}"
             self._problems.append(f"worker `{name}` did not start: {why}")
+        if self._real and not loaded:
+            self._notes.append(
+                f"`--workdir` is the folder in which `celery -A {self._real.app}` finds the application, and "
+                "`--python` its interpreter"
+            )
         return ready
-
-    def _ended(self, worker: str) -> bool:
-        return self._stage.processes[f"worker-{worker}"].poll() is not None
-
-    def _ready(self) -> set[str]:
-        return {str(each["worker"]) for each in _read(self._records) if each["event"] == "ready"}
 
     def _start_beat(self) -> None:
         if not self._plan.scopes("beat"):
@@ -185,37 +155,24 @@ class _Show:
         if self._plan.get(BEAT, "store", "file") != "file":
             self._notes.append("beat was not started: its scheduler needs the application's store")
             return
-        self._stage.start("beat", ["sh", "launch/beat.sh"], self._environment())
+        self._fleet.start_beat()
 
     def _names(self) -> list[str]:
         """The names that patterns may declare: those of other entries are their own."""
         return [str(self._plan.get(each, "task")) for each in self._plan.scopes("schedule")]
 
     def _send(self, sent: Sequence[Probe]) -> None:
-        lines = self._stage.folder / "probes.jsonl"
-        lines.write_text(
-            "".join(each.line() for each in sorted(sent, key=lambda each: each.after)), encoding="utf-8"
-        )
-        app = self._real.app if self._real else scenery.APP
-        driver = self._stage.start(
-            "driver", [self._python, str(_HERE / "driver.py"), app, str(lines)], self._environment()
-        )
-
+        driver = self._fleet.send(sent)
         awaited = {each.id for each in sent if self._why_not(each) == _NOT_RUN}
 
         def all_over() -> bool:
-            records = _read(self._records)
-            over = {each["id"] for each in records if each["event"] in ("done", "refused")}
+            over = {each["id"] for each in self._fleet.records() if each["event"] in ("done", "refused")}
             return driver.poll() is not None and (awaited <= over or driver.returncode != 0)
 
         seconds = self._stage.allowed(_RUN_SECONDS, reserved=_FOR_STOP_SECONDS)
         until(all_over, seconds)
-        if driver.poll() is None:
-            loaded = any(each["event"] == "loaded" for each in _read(self._records))
-            late = "not all probes were sent" if loaded else "the application did not load to send the probes"
-            self._problems.append(f"{late} within {seconds:.0f} s; its log: {self._stage.log('driver')}")
-        elif driver.returncode:
-            self._problems.append(f"the probes were not sent: {self._stage.log('driver')}")
+        if why := self._fleet.why_not_sent(driver, seconds):
+            self._problems.append(why)
 
     def _stop(self) -> None:
         """Stop beat, then the workers, as a deployment does."""
@@ -224,9 +181,8 @@ class _Show:
             if ended is not None:
                 self._problems.append(f"beat ended with {ended}: {self._stage.log('beat')}")
             self._stage.stop(["beat"], self._stage.allowed(_STOP_SECONDS, reserved=_FOR_STOP_SECONDS / 2))
-        names = [name for name in self._stage.processes if name.startswith("worker-")]
-        for name in self._stage.stop(names, _STOP_SECONDS):
-            self._problems.append(f"worker `{name.removeprefix('worker-')}` did not stop in time")
+        for name in self._fleet.stop_workers(_STOP_SECONDS):
+            self._problems.append(f"worker `{name}` did not stop in time")
 
     def _why_not(self, probe: Probe) -> str:
         """Why no worker runs a probe."""
@@ -265,24 +221,32 @@ def _slots(plan: Plan, worker: Scope) -> tuple[int, int]:
 
 
 def _notes(
-    plan: Plan, broker: PrivateBroker, real: Application | None, slots: Mapping[str, tuple[int, int]]
+    plan: Plan,
+    broker: PrivateBroker,
+    real: Application | None,
+    slots: Mapping[str, tuple[int, int]],
+    *,
+    guards: bool,
 ) -> Iterator[str]:
     if plan.broker.server not in broker.url:
         yield f"the plan is for {plan.broker.label}; this was rehearsed on {broker.kind}"
     fewer = sorted(name for name, (here, planned) in slots.items() if here < planned)
     if fewer:
         yield f"all slots of {', '.join(fewer)}; fewer ran, with as much less load"
+    if guards:
+        yield "the declared times, slow rates and bounds of guards; here all fits into a minute"
+    elif plan.find(APP, "parking") is not None:
+        yield (
+            "the guards of tasks: they need `redis-server` and the package `redis`; "
+            "install `policycompiler[redis]`, and leave out --broker"
+        )
     yield (
         "the code of no task ran" if real else "a stand-in ran instead of the application; name it with --app"
     )
 
 
-def _read(records: Path) -> list[dict[str, Any]]:
-    if not records.exists():
-        return []
-    # The last line may be half written.
-    whole = records.read_text("utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+def _of_guards(record: Mapping[str, Any]) -> bool:
+    return str(record.get("id")).startswith(guarded.PREFIX)
 
 
 def _waits(burst: Burst, ran: Mapping[str, Any], sent: Mapping[str, float]) -> Waits:

@@ -28,6 +28,11 @@ class PrivateBroker(NamedTuple):
     results: str
     options: Mapping[str, Value]
 
+    @property
+    def has_store(self) -> bool:
+        """Whether guards can have their store where the results are."""
+        return self.results.startswith("redis:")
+
 
 @contextmanager
 def emptied(plan: Plan, url: str) -> Iterator[None]:
@@ -41,16 +46,14 @@ def emptied(plan: Plan, url: str) -> Iterator[None]:
 
     how = broker.emptiness(plan)
     if how is None:
-        message = f"--broker: {plan.broker.label} cannot show that it is empty; rehearse without --broker"
+        message = f"--broker: {plan.broker.label} cannot show that it is empty; leave out --broker"
         raise OSError(message)
     try:
         found = _ask(plan, url, how.content)
     except UnreachableError as problem:
         raise OSError(str(problem)) from None
     if found:
-        message = (
-            f"the broker of --broker is not empty: {found}; a rehearsal would take messages: {how.instead}"
-        )
+        message = f"the broker of --broker is not empty: {found}; its messages would be taken: {how.instead}"
         raise OSError(message)
     try:
         yield
@@ -58,7 +61,7 @@ def emptied(plan: Plan, url: str) -> Iterator[None]:
         try:
             _ask(plan, url, how.clear)
         except UnreachableError as problem:
-            message = f"what the rehearsal made on the broker may still be there: {problem}"
+            message = f"what was made on the broker may still be there: {problem}"
             raise OSError(message) from None
 
 

@@ -1,8 +1,8 @@
 """Sends the probes of a rehearsal, in the interpreter of the application.
 
 Usage: driver.py APP PROBES, where PROBES is a file with JSON lines: `id`, `after` (seconds from the start),
-and either `task` or `schedule`. It imports Celery and the standard library only. Probes are sent as the
-application sends them: by the name of a task, or as beat sends an entry of the schedule.
+and either `task` and `arguments`, or `schedule`. It imports Celery and the standard library only. Probes are
+sent as the application sends them: by the name of a task, or as beat sends an entry of the schedule.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
                 entry = scheduler.Entry(name=probe["schedule"], app=app, **fields)
                 scheduler.apply_async(entry, advance=False)
             else:
-                app.send_task(probe["task"], task_id=probe["id"])
+                app.send_task(probe["task"], kwargs=probe["arguments"], task_id=probe["id"])
         except Exception as problem:  # noqa: BLE001 - whatever a publish raises is the result of the probe
             cause = problem.__cause__ or problem
             note("refused", probe["id"], f"{type(cause).__name__}: {cause}")

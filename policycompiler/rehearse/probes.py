@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import ceil
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from policycompiler.plan import Plan, Scope
 
@@ -18,8 +19,8 @@ _PACE_SECONDS = 0.01
 class Probe(NamedTuple):
     """One message: what it is for, the task that it names, and the schedule that sends it, if one does.
 
-    `after` is when it is sent, in seconds from the start. Its identifier ends with the milliseconds that the
-    run takes.
+    `after` is when it is sent, in seconds from the start. `arguments` are given by name. The identifier of a
+    probe without any ends with the milliseconds that the run takes.
     """
 
     id: str
@@ -27,10 +28,12 @@ class Probe(NamedTuple):
     task: str
     schedule: str
     after: float
+    arguments: Mapping[str, Any] = MappingProxyType({})
 
     def line(self) -> str:
         """The probe for the driver."""
-        what = {"schedule": self.schedule} if self.schedule else {"task": self.task}
+        task = {"task": self.task, "arguments": dict(self.arguments)}
+        what = {"schedule": self.schedule} if self.schedule else task
         return json.dumps({"id": self.id, "after": self.after, **what}) + "\n"
 
 
@@ -38,13 +41,15 @@ def routes(plan: Plan, registered: Iterable[str]) -> Iterator[Probe]:
     """One probe for each task that runs here; for a pattern, one registered task that it declares."""
     names = sorted(registered)
     for number, scope in enumerate(plan.scopes("task")):
-        if plan.get(scope, "external"):
-            continue
-        name = scope.name
-        if "*" in name:
-            name = next((each for each in names if plan.entry(each) == scope), "")
-        if name:
+        if not plan.get(scope, "external") and (name := name_of(plan, scope, names)):
             yield Probe(f"route-{number}-0", "route", name, "", number * _PACE_SECONDS)
+
+
+def name_of(plan: Plan, scope: Scope, names: Iterable[str]) -> str:
+    """The name of a task; for a pattern, the first name that it declares, empty if there is none."""
+    if "*" not in scope.name:
+        return scope.name
+    return next((each for each in names if plan.entry(each) == scope), "")
 
 
 def schedules(plan: Plan, start: float) -> Iterator[Probe]:

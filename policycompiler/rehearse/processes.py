@@ -16,8 +16,6 @@ from pathlib import Path
 from subprocess import Popen
 
 _POLL_SECONDS = 0.05
-_ALL_SECONDS = 50.0
-"""With the start and the end, a rehearsal takes less than a minute."""
 _TEMPORARY = "tmp"
 _SAID_LINES = 3
 _TRACEBACK = "Traceback (most recent call last):"
@@ -32,9 +30,9 @@ class Stage:
     All that happens on it shares a time limit.
     """
 
-    def __init__(self, folder: Path, keeper: Popen[bytes]) -> None:
+    def __init__(self, folder: Path, keeper: Popen[bytes], seconds: float) -> None:
         self.folder = folder
-        self._end = time.monotonic() + _ALL_SECONDS
+        self._end = time.monotonic() + seconds
         self._keeper = keeper
         self.processes: dict[str, Popen[bytes]] = {}
 
@@ -69,6 +67,13 @@ class Stage:
         until(lambda: all(each.poll() is not None for each in ending), self.allowed(seconds))
         return [name for name in names if self.processes[name].poll() is None]
 
+    def kill(self, name: str) -> None:
+        """Kill a process and those that it has started."""
+        process = self.processes[name]
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
     def allowed(self, seconds: float, *, reserved: float = 0) -> float:
         """So many seconds, or what is left of the time without those reserved for later; not below 0."""
         return max(0.0, min(seconds, self._end - time.monotonic() - reserved))
@@ -102,8 +107,8 @@ def until(holds: Callable[[], bool], seconds: float) -> bool:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    """A stage that is empty afterwards: no process, no folder."""
+def stage(seconds: float) -> Iterator[Stage]:
+    """A stage for so long at most. It is empty afterwards: no process, no folder."""
     folder = Path(tempfile.mkdtemp(prefix="policycompiler-rehearsal-"))
     keeper = Popen(  # noqa: S603 - a program of this package
         [sys.executable, str(_KEEPER), str(folder)],
@@ -113,14 +118,12 @@ def stage() -> Iterator[Stage]:
         start_new_session=True,
     )
     (folder / _TEMPORARY).mkdir()
-    found = Stage(folder, keeper)
+    found = Stage(folder, keeper, seconds)
     try:
         yield found
     finally:
-        for process in found.processes.values():
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        for name in found.processes:
+            found.kill(name)
         assert keeper.stdin is not None
         keeper.stdin.close()
         keeper.wait()

@@ -52,6 +52,21 @@ def test_a_deployment_with_dead_letters_is_rehearsed(tmp_path):
     assert found.succeeded, found
 
 
+def test_without_a_redis_guards_are_off(tmp_path, monkeypatch):
+    """They have no store, and a probe has no arguments."""
+    monkeypatch.setattr("policycompiler.rehearse.brokers.shutil.which", lambda _: None)
+    text = (
+        "dependencies: {bank: {rate: 5/s, breaker: {open_for: 10s}}}\n"
+        "tasks: {tried.a: {queue: q, idempotency_key: id, calls: [bank], runtime: 1s}}\n"
+    )
+    found = rehearsed(compiled(tmp_path, text))
+    assert found.succeeded, found
+    assert found.guards == []
+    assert any(
+        "guards of tasks: they need `redis-server` and the package `redis`" in each for each in found.notes
+    )
+
+
 def test_each_way_of_the_shop_is_probed_and_nothing_is_left():
     needs("redis-server")
     process = command(EXAMPLES / "shop", "--output-format", "json")
@@ -128,6 +143,7 @@ def test_a_worker_that_cannot_start_is_a_problem_and_no_hang(tmp_path):
     assert "did not start" in problem
     assert "No module named 'tried'" in problem
     assert "\n" not in problem
+    assert any("`celery -A nowhere.app` finds the application" in each for each in found.notes)
     assert found.arrivals == []
 
 
@@ -201,16 +217,15 @@ def test_an_application_that_never_finishes_loading_is_named(tmp_path, monkeypat
     assert f"{words}; its log: it printed nothing" in found.problems
 
 
-def test_all_phases_share_a_time_limit(tmp_path, monkeypatch):
-    stage = Stage(tmp_path, None)
+def test_all_phases_share_a_time_limit(tmp_path):
+    stage = Stage(tmp_path, None, 50)
     assert stage.allowed(20) == 20
     assert 30 < stage.allowed(600, reserved=15) <= 35
-    monkeypatch.setattr("policycompiler.rehearse.processes._ALL_SECONDS", 0)
-    assert Stage(tmp_path, None).allowed(20) == 0
+    assert Stage(tmp_path, None, 0).allowed(20) == 0
 
 
 def test_a_banner_is_no_cause_and_an_exception_is(tmp_path):
-    stage = Stage(tmp_path, None)
+    stage = Stage(tmp_path, None, 50)
     log = tmp_path / "worker.log"
     banner = " -------------- a@b v5\n--- ***** ----- \n- ** ---------- [config]\n- *** --- * --- .> app: x\n"
     banner += " -------------- [queues]\n                .> one exchange=one(direct) key=one\n[tasks]\n  . tried.a\n"
