@@ -34,6 +34,7 @@ COMMANDS = {
     "finding": "finding:finding",
     "import": "import_:import_",
     "init": "init:init",
+    "load": "load:load",
     "policy": "policy:policy",
     "rehearse": "rehearse:rehearse",
     "report": "report:report",

@@ -117,6 +117,12 @@ def for_sizes(command: Command) -> Command:
     return _with_run(command, _env, _policy, _output_format(_ANSWERS, _FOR_WHOM, "--format"), _color)
 
 
+def for_load_tests(command: Command) -> Command:
+    """The options of `load`, whose answer is also a report for CI."""
+    formats = _output_format(("full", "json", "junit", "markdown"), "Format for people, machines or CI.")
+    return _with_run(command, _env, _policy, formats, _output_file, _color)
+
+
 page_file = click.option(
     "-o",
     "--output",

@@ -11,7 +11,8 @@ import click
 from policycompiler import rehearse as stage
 from policycompiler import report
 from policycompiler.cli import looking, options, running
-from policycompiler.rehearse import Application, RehearsalError
+from policycompiler.rehearse import RehearsalError
+from policycompiler.rehearse.fleet import Application
 from policycompiler.report.rehearsal import rehearsal_json, rehearsal_text
 
 _TARGETS = ("celeryconfig", "launch")
@@ -40,7 +41,8 @@ def rehearse(
     """Compile into a temporary folder, start the workers there, and send a probe through every way.
 
     Without --app, a stand-in with the declared tasks runs. With it, the real app is loaded, and the code of
-    no task runs. The private broker is Redis if it is installed, else the file system. Nothing is left.
+    no task runs. The private broker is Redis if it is installed, else the file system. There, guards of tasks
+    meet an outage of what they call, and a killed worker. Nothing is left.
 
     \b
     Example:

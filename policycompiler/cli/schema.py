@@ -6,7 +6,7 @@ import click
 
 from policycompiler.emitters.base import shipped
 
-WHAT = ("workload", "policy", "plan", "findings", "diff", "status", "dead-letters", "size")
+WHAT = ("workload", "policy", "plan", "findings", "diff", "status", "dead-letters", "size", "load")
 
 
 @click.command()

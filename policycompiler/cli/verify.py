@@ -29,6 +29,9 @@ from policycompiler.verify.files import MANIFEST
 @click.option("--live", is_flag=True, help="Look at the running workers and the broker.")
 @deployment
 @click.option(
+    "--store", metavar="URL", help="With --live: URL of the store of guards [default: as in the plan]."
+)
+@click.option(
     "--metrics",
     metavar="ADDRESS:PORT|FILE",
     help="Export the findings for Prometheus, at /metrics or in a file.",
@@ -41,6 +44,7 @@ def verify(
     require_all: bool,
     live: bool,
     deployment: Deployment,
+    store: str | None,
     metrics: str | None,
     run: options.Run,
 ) -> None:
@@ -49,7 +53,7 @@ def verify(
     BUILD is a compiled folder, a plan file, or workload sources. Waivers apply only to sources. Without
     BUILD, the sources of the project file are verified. A compiled folder alone: the real readers of its
     files judge them. With --app: the code of the application, loaded in its own interpreter. With --live: the
-    workers and the broker. With --watch, the findings are printed when they change.
+    workers, the broker, and the store of guards. With --watch, the findings are printed when they change.
 
     \b
     Examples:
@@ -75,7 +79,7 @@ def verify(
             )
         )
     if live:
-        sources.append(of_deployment(deployment.broker, deployment.management))
+        sources.append(of_deployment(deployment.broker, deployment.management, store))
     if not sources:
         raise click.UsageError("name a compiled folder, or what to compare with the plan: --app, --live")
     side = comparing.with_plan(comparing.side(build, run, run.project.sources), run)

@@ -57,6 +57,7 @@ def project(tmp_path, monkeypatch) -> None:
 
 
 LIVE = {each for each in examples() if each.startswith("status") or "--live" in each}
+MEASURED = {each for each in examples() if "--measured http" in each}
 
 
 @pytest.mark.usefixtures("project")
@@ -73,11 +74,22 @@ def test_an_example_that_looks_at_a_deployment_says_that_there_is_none(example, 
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("example", sorted(set(examples()) - LIVE))
+@pytest.mark.parametrize("example", sorted(MEASURED))
+def test_an_example_that_asks_prometheus_says_that_there_is_none(example):
+    assert "http://prometheus:9090" in example
+    words = shlex.split(example.replace("http://prometheus:9090", "http://127.0.0.1:1"))
+    done = CliRunner(catch_exceptions=False).invoke(cli, words, prog_name="policycompiler")
+    assert (done.exit_code, "does not answer" in done.stderr) == (1, True), done.output
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("example", sorted(set(examples()) - LIVE - MEASURED))
 def test_an_example_does_what_its_help_says(example):
     done = CliRunner(catch_exceptions=False).invoke(cli, shlex.split(example), prog_name="policycompiler")
-    if example.startswith(RUNNING):
-        missing = r"no steps in|has no queue|no queue of the plan keeps|the broker cannot be asked"
+    if example.startswith(RUNNING) or "--running" in example:
+        missing = (
+            r"no steps in|has no queue|no queue of the plan keeps|the broker cannot be asked|127.0.0.1:1: "
+        )
         assert (done.exit_code in (1, 2), bool(re.search(missing, done.stderr))) == (True, True), done.output
         return
     assert (done.exit_code, done.output == "") == (0, False), done.output

@@ -28,7 +28,7 @@ def schema(what: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    "what", ["workload", "policy", "plan", "findings", "diff", "status", "dead-letters", "size"]
+    "what", ["workload", "policy", "plan", "findings", "diff", "status", "dead-letters", "size", "load"]
 )
 def test_the_schema_that_is_printed_is_the_one_in_the_repository(what: str) -> None:
     assert schema(what) == json.loads((ROOT / "schemas" / f"{what}.schema.json").read_text())

@@ -78,7 +78,7 @@ def test_pinned_slots_stay_and_their_load_grows():
     pinned = ("--set", "workers.mail.concurrency=20")
     today, twice = sized(*pinned)["mail"], sized(*pinned, "--rate-factor", "2")["mail"]
     assert (today["slots"], twice["slots"]) == (20, 20)
-    assert (today["limited_by"], twice["utilization"], twice["wait_p99_seconds"]) == ("pinned", 1.4, None)
+    assert (today["limited_by"], twice["utilization"], twice["wait_p99_seconds"]) == ("pinned", 1.4021, None)
 
 
 @pytest.mark.parametrize(
@@ -192,3 +192,31 @@ def test_any_plan_has_sizes_and_steps(name: str):
     assert done.exit_code == 0, done.output
     for each in json.loads(done.stdout)["workers"]:
         assert run(str(source), "--explain", each["worker"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "peak", "told"),
+    [
+        ("", "8/s", []),
+        (", options: {rate_limit: 10/s}", "8/s", ["waits for Celery's rate limit too"]),
+        (
+            ", options: {rate_limit: 10/m}",
+            "8/s",
+            ["waits for Celery's rate limit too", "at peak s.a arrives at 480/m, but its one worker process"],
+        ),
+    ],
+)
+def test_a_rate_limit_is_told_beside_the_numbers(tmp_path: Path, limit: str, peak: str, told: list[str]):
+    path = tmp_path / "w.yaml"
+    path.write_text(
+        "version: 1\nservice: s\napp: s.a:app\nbroker: {transport: redis, url: '${B}'}\n"
+        "tasks: {s.a: {queue: q, latency: interactive, runtime: {p50: 500ms, p99: 800ms}, "
+        f"rate: {{mean: 5/m, peak: {peak}}}{limit}}}}}\n",
+        "utf-8",
+    )
+    for words in ((), ("--explain", "q")):
+        done = CliRunner(catch_exceptions=False).invoke(cli, ["size", str(path), *words])
+        assert done.exit_code == 0, done.output
+        assert ("rate limit" in done.stdout) == bool(told)
+        assert ("at peak s.a" in done.stdout) == (len(told) == 2)
+        assert all(each in done.stdout for each in told)
