@@ -15,14 +15,18 @@ from places import DATA, EVERYTHING, ROOT
 from policycompiler.compiler import Compilation, compile_workload
 from policycompiler.emitters.base import OutputFile
 from policycompiler.load import parse
+from policycompiler.model import WhatIf
 from policycompiler.plan import Constant, Derived, Parameter, Plan, Scope, Setting, Written
 from policycompiler.plan.file import from_json, to_json
+from policycompiler.plan.lines import worker_lines
 from policycompiler.report import render
 from policycompiler.report.explain import explain
 
 EXAMPLES = ROOT / "examples"
 SHOP = EXAMPLES / "shop"
 CONTAINERS = EXAMPLES / "containers"
+SIZING = EXAMPLES / "sizing"
+PAYMENTS = EXAMPLES / "payments"
 GOLDEN = DATA / "golden" / "shop"
 GOLDEN_CONTAINERS = DATA / "golden" / "containers"
 CASES = [
@@ -62,13 +66,45 @@ def test_every_yaml_of_the_examples_is_a_case() -> None:
         path for case in CASES for source in case.values[0] for path in (source, *source.rglob("*.yaml"))
     }
     # The platform's examples are tested by `test-policy`, those of an adoption under their policy file.
-    others = {EXAMPLES / "platform", EXAMPLES / "as-is", EXAMPLES / "monitoring"}
+    others = {EXAMPLES / "platform", EXAMPLES / "as-is", EXAMPLES / "monitoring", SIZING, PAYMENTS}
     assert {path for path in EXAMPLES.rglob("*.yaml") if path.parent not in others} <= covered
 
 
 @pytest.mark.parametrize(("sources", "environment"), CASES)
 def test_an_example_compiles_without_a_finding(sources: list[Path], environment: str | None) -> None:
     assert compiled(sources, environment).diagnostics == []
+
+
+def test_the_guarded_example_asks_for_telemetry_and_compiles_with_it(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: 1\nparameters: {metric-sources: {sources: [telemetry]}}\n", encoding="utf-8")
+    assert [each.name for each in compile_workload([PAYMENTS]).diagnostics] == ["alert-without-source"]
+    compilation = compile_workload([PAYMENTS], policy=policy)
+    missing = [each.name for each in compilation.diagnostics]
+    assert missing == ["alert-without-source"]
+    assert "CeleryBreakerOpen" not in compilation.diagnostics[0].message
+    assert "CeleryBreakerOpen" in texts(compilation.files)["prometheus/payments.guards.rules.yaml"][0]
+
+
+def test_the_sized_example_has_a_pool_for_each_kind_of_task_within_its_budget() -> None:
+    source = [SIZING / "workload.yaml"]
+    compilation = compile_workload(source, policy=SIZING / "policy.yaml")
+    assert compilation.diagnostics == []
+    lines = worker_lines(plan_of(compilation))
+    assert [(each.worker, each.pool, str(each.limited_by)) for each in lines] == [
+        ("weather.batch.cpu", "prefork", "load"),
+        ("weather.interactive.io", "gevent", "load"),
+        ("weather.standard.io", "prefork", "load"),
+    ]
+    assert sum(each.memory_bytes or 0 for each in lines) <= 3 * 2**30
+    assert sum(each.slots for each in lines if each.pool == "prefork") <= 20
+    tight = compile_workload(
+        source, policy=SIZING / "policy.yaml", what_if=WhatIf(values=(("budget.memory", "2GiB"),))
+    )
+    shown = {each.worker: each.limited_by for each in worker_lines(plan_of(tight))}
+    # What is less urgent gives up its reserve.
+    assert shown["weather.batch.cpu"] == "memory"
+    assert shown["weather.standard.io"] == "load"
 
 
 def test_the_compiled_shop_is_the_golden_one(request: pytest.FixtureRequest) -> None:
@@ -174,8 +210,12 @@ def test_explain_has_an_answer_for_every_setting(sources: list[Path], environmen
         assert setting.because in said
 
 
+SIZED = {"base_bytes", "cores", "sized_by", "slot_bytes", "slot_connections", "slot_cores", "slots_at_mean"}
+"""What `size` reads."""
 FACTS = {
     "app": {
+        "budget",
+        "guard_store_memory_bytes",
         "longest_hold_seconds",
         "longest_run_seconds",
         "owner",
@@ -183,15 +223,18 @@ FACTS = {
         "visibility_timeout_seconds",
     },
     "queue": {"consumer_timeout_seconds", "latency", "owner", "queue_wait_seconds", "type"},
+    "dependency": {"tasks"},
     "schedule": {"timezone"},
     "task": {
         "burst",
+        "connections",
         "critical",
         "idempotent",
         "latency",
         "longest_run_seconds",
         "max_countdown_seconds",
         "memory_bytes",
+        "needs",
         "payload_bytes",
         "policies",
         "rate_mean_per_second",
@@ -200,7 +243,7 @@ FACTS = {
         "work",
         "workers",
     },
-    "worker": {"tasks"},
+    "worker": {"tasks", *SIZED},
 }
 """What other settings follow from, or `explain` lists, and no file shows for every task by itself."""
 
@@ -229,6 +272,11 @@ def _is_read(plan: Plan, fact: Setting) -> bool:
         if isinstance(origin, Derived)
     }
     return (fact.scope.kind, fact.key) in keys or fact.key in {
+        *SIZED,
+        "budget",
+        "guard_store_memory_bytes",
+        "needs",
+        "tasks",
         "result_backend_kind",
         "work",
         "workers",

@@ -73,6 +73,20 @@ FAULTS = (
         lambda shop: shop.drop("pay.dead"),
     ),
     Fault(
+        "a dependency is down",
+        lambda shop: shop.call(),
+        "CeleryBreakerOpen",
+        "payments",
+        lambda shop: shop.close_breaker(),
+    ),
+    Fault(
+        "the store of guards is down",
+        lambda shop: shop.store.kill(),
+        "CeleryGuardStoreDown",
+        "pager",
+        lambda shop: shop.store.start(),
+    ),
+    Fault(
         "beat is stopped",
         lambda shop: shop.stop("beat"),
         "CeleryBeatDown",
@@ -111,8 +125,8 @@ FAULTS = (
 ON_RABBITMQ = (
     KILLED,
     DEAD,
-    FAULTS[8]._replace(alert="RabbitMQMemoryAlarm"),
-    FAULTS[9],
+    FAULTS[10]._replace(alert="RabbitMQMemoryAlarm"),
+    FAULTS[11],
 )
 
 

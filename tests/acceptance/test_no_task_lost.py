@@ -212,7 +212,7 @@ def test_a_killed_broker_that_comes_back_loses_nothing(kind, tmp_path):
             broker.kill()
             broker.start()
             load.runs(20)
-        load.all_late_end(VISIBILITY_SECONDS + 60)
+        load.all_late_end(VISIBILITY_SECONDS + 120)
     # RabbitMQ writes acknowledgments to disk some moments later, and Redis may be killed before it reads one.
     # Such a broker redelivers messages of tasks that have started, and no setting of Celery changes this.
     doubled = load.doubled()

@@ -21,13 +21,18 @@ pytestmark = pytest.mark.server
 DECLARED = "tasks: {shop.a: {rate: 10/s, payload: 2KiB}}\n"
 
 
+KEYED = DECLARED.replace("rate: 10/s", "rate: 10/s, idempotency_key: {key: id, keep: 1h}")
+
+
 @contextmanager
-def emitted(folder: Path, program: str, more: str = "") -> Iterator[tuple[str, redis.Redis]]:
+def emitted(
+    folder: Path, program: str, more: str = "", fragment: str = DECLARED, path: str = "redis/redis.conf"
+) -> Iterator[tuple[str, redis.Redis]]:
     """A server that has read the emitted lines, and then more."""
     source = folder / "workload.yaml"
-    source.write_text(workload(DECLARED))
+    source.write_text(workload(fragment))
     compilation = compile_workload([source], targets=["redis"])
-    (text,) = (file.text for file in compilation.files if file.path == "redis/redis.conf")
+    (text,) = (file.text for file in compilation.files if file.path == path)
     configuration = folder / "redis.conf"
     configuration.write_text(text + more)
     with (
@@ -59,6 +64,15 @@ def test_redis_starts_with_every_line(tmp_path, program):
         "databases": "16",
         "maxmemory": str(446 * 2**20),
     }
+
+
+@pytest.mark.parametrize("program", REDIS)
+def test_the_redis_of_guards_starts_with_every_line(tmp_path, program):
+    with emitted(tmp_path, program, fragment=KEYED, path="redis/guards.conf") as (_, client):
+        lines = ("maxmemory-policy", "appendonly", "appendfsync", "maxmemory")
+        found = [client.config_get(name)[name] for name in lines]
+    # 10 a second for an hour, 1.5 KiB each, and half of that as room.
+    assert found == ["noeviction", "yes", "everysec", str(80 * 2**20)]
 
 
 @pytest.mark.parametrize("program", REDIS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import witness
 from deployment import TRANSPORTS, Deployment, deployed
-from processes import stop
+from processes import stop, wait_until
 
 from policycompiler.plan import Scope
 
@@ -60,8 +60,10 @@ def test_term_to_the_whole_group_would_lose_them(tmp_path: Path):
     """The control: what the tests above would see of a stop that is done wrong."""
     with deployed("redis", tmp_path) as shop, shop.started([WORKER]) as (process,):
         ids = send_and_await_starts(shop, EARLY, EARLY)
+        # The worker acknowledges them when it hears of the runs, which its children begin before.
+        wait_until(lambda: shop.messages_left(WORKER) == 0, "both are acknowledged")
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        process.wait(90)
         assert len(shop.runs(ids)) == 2
         assert "SUCCESS" not in shop.outcomes(ids)
         assert shop.messages_left(WORKER) == 0
