@@ -10,6 +10,7 @@ import shlex
 import tomllib
 from functools import cache
 from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
@@ -188,6 +189,28 @@ def test_the_table_of_the_page_of_commands_is_what_size_prints(
         page.write_text(now, "utf-8")
         text = now
     assert now == text, "run `make docs`"
+
+
+def test_the_picture_of_sizes_is_what_size_draws(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Its texts, because another version of matplotlib may draw a line in other words."""
+    monkeypatch.chdir(ROOT)
+    page = ROOT / "docs" / "sizes.svg"
+    new = tmp_path / "sizes.svg"
+    assert CliRunner().invoke(cli, ["size", "examples/shop", "--plot", str(new)]).exit_code == 0
+    if request.config.getoption("--update-golden"):
+        page.write_bytes(new.read_bytes())
+    now, shown = (
+        [
+            "".join(each.itertext())
+            for each in ET.fromstring(path.read_text("utf-8")).iter()
+            if each.tag.endswith("}text")
+        ]
+        for path in (new, page)
+    )
+    assert len(now) > 50
+    assert now == shown, "run `make docs`"
 
 
 def test_the_finding_in_the_readme_is_what_check_prints(
