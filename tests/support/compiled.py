@@ -57,8 +57,10 @@ def read_plan(build: Path) -> Plan:
 def write_configuration(files: Iterable[OutputFile], folder: Path) -> None:
     """Write what Celery loads: `celeryconfig.py`, and what is shipped beside it."""
     for file in files:
-        if "/" not in file.path and file.path.endswith(".py"):
-            (folder / file.path).write_text(file.text, "utf-8")
+        if file.path.startswith("celeryconfig") and file.path.endswith(".py"):
+            path = folder / file.path
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(file.text, "utf-8")
 
 
 def configured_app(build: Path, variables: Mapping[str, str], *, namespace: str | None = None) -> Celery:

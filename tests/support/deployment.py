@@ -96,7 +96,7 @@ class Deployment:
                     process.send_signal(signal.SIGTERM)
                 for process in processes:
                     with suppress(subprocess.TimeoutExpired):
-                        process.wait(30)
+                        process.wait(90)
 
     def _running(self, script: str):
         arguments = [] if script == "beat" else ["-I", "witness,extra_tasks"]

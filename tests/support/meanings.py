@@ -57,12 +57,15 @@ def configuration(text: str) -> dict[str, object]:
             patch.setenv(name, f"memory://{name}")
         # What keeps dead letters is for workers.
         patch.setitem(sys.modules, "celeryconfig_dead_letters", SimpleNamespace(keep=lambda _: None))
+        # Nor is what guards do; what they are told is compared.
+        guarded = SimpleNamespace(serializer="guarded", route="refuses", annotate=lambda _: {})
+        patch.setitem(sys.modules, "celeryconfig_guards", SimpleNamespace(guard=lambda _: guarded))
         exec(compile(text, "celeryconfig.py", "exec"), values)
     # What it connects to Celery's signals is for the processes that load it, and this is none.
     for signal in (signals.worker_init, signals.worker_process_init):
         signal.disconnect(dispatch_uid="celeryconfig-renamed")
     signals.before_task_publish.disconnect(dispatch_uid="celeryconfig-sent-as")
-    told = {"_dead_letters", "_patterns", "_renamed", "_sent_as"}
+    told = {"_dead_letters", "_guards", "_patterns", "_renamed", "_sent_as"}
     return {
         name: plain(value)
         for name, value in values.items()

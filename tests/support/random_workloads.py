@@ -32,10 +32,14 @@ from places import ROOT
 
 from policycompiler import output
 from policycompiler.compiler import Compilation, compile_workload
+from policycompiler.model import AS_WRITTEN
 from policycompiler.plan import Plan
 from policycompiler.plan.file import from_json, to_json
+from policycompiler.plan.lines import worker_lines
 from policycompiler.report.explain import explain, explain_json
 from policycompiler.report.overview import overview
+from policycompiler.report.size_steps import steps_text
+from policycompiler.report.sizes import sizes_text
 from policycompiler.review import review
 
 PLAN_SCHEMA = Draft202012Validator(json.loads((ROOT / "schemas" / "plan.schema.json").read_text("utf-8")))
@@ -95,6 +99,7 @@ def workload(seed: int) -> Chosen:
         found["queues"] = {name: _queue(dice, transport) for name in queues}
         if dice.random() < 0.5:
             found["workers"] = {dice.choice([queues[0], "own"]): {"queues": queues, **_worker(dice)}}
+    found |= dice.some(0.3, budget=BUDGETS)
     if dice.random() < 0.5:
         found["schedules"] = {
             f"s{number}": _schedule(dice, names, queues) for number in range(dice.randint(1, 3))
@@ -103,6 +108,12 @@ def workload(seed: int) -> Chosen:
     return found
 
 
+BUDGETS: list[Chosen] = [
+    {"memory": "20MiB"},
+    {"memory": "4GiB", "cores": 0.5},
+    {"cores": 16, "connections": 10},
+    {"memory": "64GiB", "connections": 100_000},
+]
 SETTINGS: list[Chosen] = [
     {"timezone": "Europe/Paris"},
     {"task_time_limit": 900},
@@ -139,6 +150,7 @@ def _task(dice: _Dice, name: str, transport: str, queues: list[str]) -> Chosen:
         runtime=["300ms", "20s", {"p50": "300ms", "p99": "3s"}, {"p50": "1m", "p99": "20m"}, "2h"],
         rate=["1/m", "5/s", {"mean": "1/s", "peak": "20/s"}],
     )
+    found |= dice.some(0.1, connections=[0, 3], needs=[["recycling"], ["no_patching"]])
     found |= dice.some(
         0.15,
         burst=[10, 500],
@@ -199,8 +211,9 @@ def _worker(dice: _Dice) -> Chosen:
         0.3,
         pool=["prefork", "threads", "gevent", "solo"],
         concurrency=[1, 8, {"min": 1, "max": 4}],
-        replicas=[1, 3],
+        replicas=[1, 3, {"min": 1, "max": 4}],
         memory=["2GiB"],
+        cores=[0.5, 4],
         stop_timeout=["10h"],
         node_name=["n"],
         command_prefix=[["nice", "-n", "5"]],
@@ -257,6 +270,7 @@ def check(found: Compiled, folder: Path) -> None:
     """All that must hold; raises `WrongError`."""
     _same_bytes(found, folder)
     _plan(found)
+    _sized(found)
     _explained(found)
     _hold(review(found.plan, found.plan).changes == (), "a plan differs from itself")
     for path, text in found.files.items():
@@ -300,6 +314,28 @@ def _plan(found: Compiled) -> None:
     _hold(problem is None, f"the plan is not as its schema says: {problem}")
 
 
+def _sized(found: Compiled) -> None:
+    """What the workers take is within the budget, and promises are kept, or a finding tells."""
+    told = {(each.name, each.path) for each in found.compilation.diagnostics}
+    names = {name for name, _ in told}
+    lines = worker_lines(found.plan)
+    shown = sizes_text(found.plan, lines, AS_WRITTEN)
+    exceeded = {path[1] for name, path in told if name == "budget-exceeded"}
+    for part in found.data.get("budget", {}):
+        noun = "of memory" if part == "memory" else part.removesuffix("s")
+        rows = [row for row in shown.splitlines() if row.startswith("budget: ") and noun in row]
+        over = any("exceeded by" in row for row in rows)
+        _hold(not rows or over == (part in exceeded), f"size and check disagree about the budget of {part}")
+    for each in lines:
+        steps_text(found.plan, lines, each.worker, AS_WRITTEN)
+        kept = each.line is None or each.promise is None or not each.line.rate
+        kept = kept or not each.all_slots or each.promise.holds(each.line)
+        _hold(kept or bool(UNKEPT & names), f"nobody told that {each.worker} does not keep its promise")
+
+
+UNKEPT = {"promise-unkept", "capacity-short", "absurd-capacity"}
+
+
 def _explained(found: Compiled) -> None:
     document = found.compilation.document
     for setting in found.plan:
@@ -329,6 +365,11 @@ def loaded(found: Compiled) -> Iterator[Celery]:
             sys.modules, {"celeryconfig": module, "shop": types.ModuleType("shop"), "shop.errors": errors}
         ),
     ):
+        for path in found.files:
+            if path.startswith("celeryconfig_"):
+                shipped = types.ModuleType(path.removesuffix(".py"))
+                sys.modules[shipped.__name__] = shipped
+                exec(found.files[path], vars(shipped))
         exec(found.files["celeryconfig.py"], vars(module))
         app = Celery("reader", set_as_current=False)
         app.config_from_object(module, namespace=(found.data.get("celery") or {}).get("namespace") or None)

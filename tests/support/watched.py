@@ -30,6 +30,7 @@ service: shop
 app: watched_app:app
 owner: platform
 broker: {{transport: {transport}, url: "${{CELERY_BROKER_URL}}"{version}}}
+store: {{url: "${{CELERY_GUARD_STORE_URL}}"}}
 results: {{backend: none}}
 defaults: {{idempotent: true, runtime: {{p50: 10ms, p99: 5s}}}}
 tasks:
@@ -37,10 +38,14 @@ tasks:
   shop.pay: {{latency: standard, queue: pay, owner: payments, payload: 1KiB}}
   shop.tick: {{latency: standard, queue: ticks}}
   shop.tock: {{latency: standard, queue: ticks}}
+  shop.call: {{latency: standard, queue: calls, owner: payments, calls: [stripe], retry: none}}
+  shop.once: {{latency: standard, queue: calls, owner: payments, idempotency_key: key}}
+dependencies:
+  stripe: {{breaker: {{failures: 2, within: 60s, open_for: 60s, on: [ConnectionError]}}}}
 queues: {{pay: {{dead_letter: true}}}}
 workers:
   mail: {{queues: [mail], concurrency: 1, pool: threads, stop_timeout: 10s}}
-  rest: {{queues: [pay, ticks], concurrency: 2, pool: threads, stop_timeout: 10s}}
+  rest: {{queues: [pay, ticks, calls], concurrency: 2, pool: threads, stop_timeout: 10s}}
 schedules:
   often: {{task: shop.tick, every: 1s}}
   rarely: {{task: shop.tock, every: 2s}}
@@ -69,9 +74,11 @@ parameters:
     group_interval: 1s
 """
 """A minute of the alerts lasts a second."""
-QUEUES = ("mail", "pay", "pay.dead", "ticks", "shop.standard.io")
+QUEUES = ("mail", "pay", "pay.dead", "ticks", "calls", "shop.standard.io")
 PROCESSES = ("mail", "rest", "shop.standard.io", "beat")
 MANY = 20_000
+BALLAST_BYTES, ROOMY = 64 * 2**20, "1gb"
+"""What fills the memory of Redis for a test, and a limit far above it."""
 
 
 class Shop:
@@ -84,9 +91,11 @@ class Shop:
     lengths = "redis_key_size"
     processes: tuple[str, ...] = (*PROCESSES, "exporter")
 
-    def __init__(self, folder: Path, broker: Mortal, address: str) -> None:
+    def __init__(self, folder: Path, broker: Mortal, store: Mortal, address: str) -> None:
         self.folder, self.build, self.broker, self.address = folder, folder / "build", broker, address
-        self.app = configured_app(self.build, {"CELERY_BROKER_URL": broker.url})
+        self.store = store
+        self.urls = {"CELERY_BROKER_URL": broker.url, "CELERY_GUARD_STORE_URL": store.url}
+        self.app = configured_app(self.build, self.urls)
         self._stacks: dict[str, ExitStack] = {}
         self._running: dict[str, Popen[bytes]] = {}
         self._lock, self._closed = threading.RLock(), threading.Event()
@@ -109,7 +118,7 @@ class Shop:
         own = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": f"{self.build}:{SUPPORT}",
-            "CELERY_BROKER_URL": self.broker.url,
+            **self.urls,
             "REDIS_ADDR": self.broker.url,
             **variables,
         }
@@ -154,6 +163,16 @@ class Shop:
         for number in range(times):
             self.app.send_task("shop.pay", args=[int(fails and number % 2 == 0)])
 
+    def call(self) -> None:
+        """Fail so many calls of the dependency that its breaker opens."""
+        for _ in range(2):
+            self.app.send_task("shop.call", args=[1])
+
+    def close_breaker(self) -> None:
+        """Let the store forget the breaker: a test does not wait for a probe."""
+        with redis.Redis.from_url(self.store.url) as client:
+            client.delete("shop:breaker:{stripe}")
+
     def let_many_wait(self) -> None:
         """A run holds the slot, and behind it wait many messages with the time of their publication."""
         with self.client() as client:
@@ -172,16 +191,19 @@ class Shop:
             client.delete(queue)
 
     def fill(self) -> None:
-        """Leave the broker hardly any memory."""
+        """Leave the broker hardly any memory, but enough for the messages of a test: it is not full."""
         with self.client() as client:
+            client.setrange("ballast", BALLAST_BYTES, "x")
             used = int(client.info("memory")["used_memory"])
         self.limit(str(int(used / 0.97)))
 
-    def limit(self, size: str = "1gb") -> None:
+    def limit(self, size: str = ROOMY) -> None:
         """Set the memory of the broker."""
         with self.client() as client:
             client.config_set("maxmemory-policy", "noeviction")
             client.config_set("maxmemory", size)
+            if size == ROOMY:
+                client.delete("ballast")
 
     def client(self) -> redis.Redis:
         """A client of the broker."""
@@ -242,7 +264,9 @@ def watched(kind: type[Shop], folder: Path) -> Iterator[tuple[Shop, Stack]]:
         (folder / "broker").mkdir()
         kind.prepare(folder / "broker", address)
         broker = everything.enter_context(mortal(kind.broker_name, folder / "broker"))
-        shop = kind(folder, broker, address)
+        (folder / "store").mkdir()
+        store = everything.enter_context(mortal("redis", folder / "store"))
+        shop = kind(folder, broker, store, address)
         everything.callback(shop.close)
         shop.limit()
         for name in kind.processes:

@@ -25,6 +25,18 @@ def pay(fails=0):
         raise ConnectionError
 
 
+@app.task(name="shop.call")
+def call(fails=0):
+    """A call that may fail."""
+    if fails:
+        raise ConnectionError
+
+
+@app.task(name="shop.once")
+def once(key):
+    """A task with a key."""
+
+
 @app.task(name="shop.tick")
 def tick():
     """A task of a schedule."""

@@ -31,6 +31,9 @@ tasks:
      critical: true, payload: 10KiB, renamed_from: [shop.old]}}
   shop.b.*: {{queue: q, runtime: 5s}}
   shop.c: {{latency: standard, idempotent: true, queue: z}}
+  shop.g: {{queue: g, rate: 1/s, idempotency_key: name, calls: [stripe], retry: {{on: [ValueError], max: 1, max_delay: 1m}}}}
+store: {{url: "${{S}}"}}
+dependencies: {{stripe: {{rate: 5/s, breaker: {{open_for: 5m}}}}}}
 queues: {{q: {{dead_letter: true}}}}
 schedules: {{often: {{task: shop.a, every: 1m}}, weekly: {{task: shop.c, cron: "0 3 * * 1"}}}}
 """
