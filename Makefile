@@ -80,7 +80,7 @@ golden: install ## accept the output of the examples, and the recorded sentences
 docs: install ## write the pages made from code, the picture of the README, and the output that pages show
 	$(BIN)/python .ci/docs.py
 	$(BIN)/python .ci/first_minute.py
-	$(BIN)/pytest --update-golden tests/docs -k "review_page or page_of_commands_is"
+	$(BIN)/pytest --update-golden tests/docs -k "review_page or page_of_commands_is or picture_of_sizes"
 
 schema: install ## write the schemas of workload, policy file and plan from the model and the vocabulary
 	$(BIN)/python -c 'from policycompiler.model import workload_schema as s; print(s(), end="")' \
@@ -96,10 +96,13 @@ celery-versions: ## read the settings and options of each Celery from its packag
 knowledge: ## run tests/knowledge on each of the last Celery versions; needs Redis and RabbitMQ
 	$(PYTHON) .ci/knowledge_by_version.py
 
-bench: install ## speed and memory of a compile, and of a worker with telemetry, as ratios; sizes and simulations
+bench: install ## speed, memory, telemetry, guards, sizes; waits and throughput of real workers: 90 minutes on an idle machine
 	$(BIN)/python tests/speed/bench.py
 	$(BIN)/python tests/speed/telemetry.py
+	$(BIN)/python tests/speed/guards.py
 	$(BIN)/python tests/speed/sizes.py
+	$(BIN)/python tests/speed/waits.py
+	$(BIN)/python tests/speed/pools.py
 
 clean: ## remove everything that can be generated again
 	rm -rf $(VENV) .venv-newest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

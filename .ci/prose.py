@@ -28,6 +28,8 @@ READ = (
     *("tests/data/words/*.txt", "tests/data/golden/**/*.md"),
 )
 
+_SCRIPT = "redis.call("
+"""What only a script for Redis has, which is no prose."""
 _HOLE = "X"
 """The stand-in for a value in a sentence."""
 
@@ -81,7 +83,12 @@ def of_python(path: Path) -> Iterator[Prose]:
             text = "".join(
                 str(part.value) if isinstance(part, ast.Constant) else _HOLE for part in node.values
             )
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inner:
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in inner
+            and _SCRIPT not in node.value
+        ):
             text = node.value
         else:
             continue
