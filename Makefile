@@ -27,7 +27,8 @@ demo: $(VENV)/product ## compile examples/shop into build/, show the result, and
 	$(BIN)/policycompiler rehearse examples/shop
 
 test: lint install ## everything that CI runs, on the installed wheel with the recorded versions
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	rm -f .pytest_cache/v/cache/lastfailed
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder || .ci/alone $(BIN)/pytest
 
 quick: lint ## lint, and the tests that start no process, on the checkout: under a minute
 	PYTHONPATH=. $(BIN)/pytest -q -n auto $(QUICK)
