@@ -3,8 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The versions that the tests are known to pass with; a user's installation is not held to them.
 CONSTRAINTS := .ci/constraints.txt
-# More than twice the cores of the smallest machine: most tests of the slow rooms wait for servers.
-WORKERS ?= 5
+# Twice the cores of the smallest machine: most tests of the slow rooms wait for servers, which also need cores.
+WORKERS ?= 4
 
 # What people read, for the spelling.
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md docs examples policycompiler templates tests/data/words

@@ -1,7 +1,7 @@
 """What people hear of a fault: the right alert, at the right receiver, once, until it is repaired.
 
 Real workers, beat, broker, exporter, Prometheus and Alertmanager with the compiled files. A minute of the
-alerts lasts a second. Another service in the same Prometheus fails all the time, and nobody hears of it.
+alerts lasts two seconds. Another service in the same Prometheus fails all the time, and nobody hears of it.
 """
 
 from __future__ import annotations

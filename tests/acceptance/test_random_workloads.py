@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from random_workloads import check, compiled, workload
 
-SEEDS = 120
+SEEDS = 60
 PARTS = 4
 
 

@@ -14,7 +14,7 @@ from workloads import workload
 from policycompiler import emitters
 from policycompiler.compiler import compile_workload
 from policycompiler.emitters.base import MODE_FILE, OutputFile
-from policycompiler.plan import Plan
+from policycompiler.plan import Plan, Setting
 from policycompiler.plan.file import from_json, to_json
 
 NOTHING = plan_of({"app": {"service": "shop"}})
@@ -98,6 +98,14 @@ def texts(emitter: emitters.Emitter, plan: Plan) -> dict[str, str]:
     return {file.path: file.text for file in emitter.emit(plan)}
 
 
+def few_of_each_key(plan: Plan) -> list[Setting]:
+    """The settings of three scopes at most for each key: there are 53 alerts, with eight keys each."""
+    found: dict[tuple[str, str], list[Setting]] = {}
+    for setting in plan:
+        found.setdefault((setting.scope.kind, setting.key), []).append(setting)
+    return [same[place] for same in found.values() for place in sorted({0, len(same) // 2, len(same) - 1})]
+
+
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
 @pytest.mark.parametrize(
     "emitter", [emitters.emitter(name) for name in emitters.TARGETS], ids=emitters.TARGETS
@@ -108,7 +116,7 @@ def test_a_file_claims_those_settings_that_change_it_and_no_others(emitter, brok
     assert bool(files) == (emitter.ID not in ("rabbitmq", "redis") or broker == emitter.ID)
     claimed = {file.path: file.addresses for file in files}
     changing: dict[str, set[str]] = {file.path: set() for file in files}
-    for setting in plan:
+    for setting in few_of_each_key(plan):
         try:
             now = texts(emitter, changed(plan, setting))
         except (ValueError, LookupError, AssertionError):
@@ -121,6 +129,8 @@ def test_a_file_claims_those_settings_that_change_it_and_no_others(emitter, brok
         for file in files:
             if file.path in refused or (not refused and now.get(file.path) != file.text):
                 changing[file.path].add(setting.address)
-    for path, addresses in claimed.items():
+    tried = {setting.address for setting in few_of_each_key(plan)}
+    for path, claims in claimed.items():
+        addresses = claims & tried
         assert (path, addresses - changing[path]) == (path, set())
         assert (path, changing[path] - addresses) == (path, set())
