@@ -7,7 +7,7 @@ compiled files, because everybody can read `compose.yaml`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from policycompiler.emitters import containers, exporters
@@ -53,14 +53,15 @@ def _variable(found: str) -> str:
 
 def _file(plan: Reading) -> OutputFile:
     service = str(name(plan.text(APP, "service")))
-    label = {"policycompiler.celeryconfig": containers.configuration_hash(plan)}
+    modules = containers.modules(plan)
+    label = {"policycompiler.celeryconfig": containers.configuration_hash(plan, modules)}
     services: dict[str, Service] = {}
     if plan.find(APP, "broker_image"):
         services[BROKER] = _broker(plan)
     for worker in plan.scopes("worker"):
-        services[f"worker-{name(worker.name)}"] = _worker(plan, worker, label)
+        services[f"worker-{name(worker.name)}"] = _worker(plan, worker, label, modules)
     if plan.scopes("beat"):
-        services[BEAT.kind] = _beat(plan, label)
+        services[BEAT.kind] = _beat(plan, label, modules)
     for exporter in exporters.in_containers(plan):
         services[exporter.part] = _exporter(plan, exporter)
     if plan.find(APP, "flower_image"):
@@ -69,7 +70,7 @@ def _file(plan: Reading) -> OutputFile:
     document: dict[str, object] = {
         "name": service,
         "services": services,
-        "configs": {_stem(each): {"file": f"./{each.path}"} for each in containers.modules(plan)},
+        "configs": {_stem(each): {"file": f"./{each.path}"} for each in modules},
     }
     if volumes:
         document["volumes"] = {volume: {} for volume in volumes}
@@ -81,7 +82,7 @@ def _stem(module: OutputFile) -> str:
     return containers.key_of(module).removesuffix(".py")
 
 
-def _application(plan: Plan, label: dict[str, str]) -> Service:
+def _application(plan: Plan, label: dict[str, str], modules: Sequence[OutputFile]) -> Service:
     """What workers and beat share."""
     service: Service = {
         "image": plan.text(APP, "image"),
@@ -94,7 +95,7 @@ def _application(plan: Plan, label: dict[str, str]) -> Service:
         "env_file": [_secrets(plan)],
         "configs": [
             {"source": _stem(each), "target": f"{plan.text(APP, 'configuration_directory')}/{each.path}"}
-            for each in containers.modules(plan)
+            for each in modules
         ],
         "labels": {**label},
     }
@@ -108,8 +109,8 @@ def _secrets(plan: Plan, part: str = "") -> dict[str, object]:
     return {"path": f"./{containers.environment_file(plan, part)}", "required": True, "format": "raw"}
 
 
-def _worker(plan: Plan, worker: Scope, label: dict[str, str]) -> Service:
-    service = _application(plan, label)
+def _worker(plan: Plan, worker: Scope, label: dict[str, str], modules: Sequence[OutputFile]) -> Service:
+    service = _application(plan, label, modules)
     service["command"] = containers.worker_words(plan, worker, text, lambda found: _variable(variable(found)))
     service["environment"] = {
         key: text(value) for key, value in containers.worker_variables(plan, worker).items()
@@ -151,8 +152,8 @@ def _limits(plan: Plan, worker: Scope) -> dict[str, str]:
     return limits
 
 
-def _beat(plan: Plan, label: dict[str, str]) -> Service:
-    service = _application(plan, label)
+def _beat(plan: Plan, label: dict[str, str], modules: Sequence[OutputFile]) -> Service:
+    service = _application(plan, label, modules)
     service["command"] = containers.beat_words(plan, text)
     service["environment"] = {key: text(value) for key, value in containers.beat_variables(plan).items()}
     service |= _telemetry(plan, BEAT)

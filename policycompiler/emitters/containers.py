@@ -7,7 +7,7 @@ container distinguishes them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 from policycompiler.emitters import celeryconfig
@@ -116,12 +116,12 @@ def modules(plan: Plan) -> list[OutputFile]:
     return [*celeryconfig.emit(plan)]
 
 
-def items(plan: Plan) -> list[dict[str, object]]:
+def items(modules: Iterable[OutputFile]) -> list[dict[str, object]]:
     """Keys of a ConfigMap with their paths, if one of these files is in a folder: keys have none."""
-    # The manifest shows no setting of what it mounts, so nothing is noted.
-    if not celeryconfig.guards.told(Reading(plan)):
+    paths = {key_of(each): each.path for each in modules}
+    if all(key == path for key, path in paths.items()):
         return []
-    return [{"key": key_of(each), "path": each.path} for each in modules(Reading(plan))]
+    return [{"key": key, "path": path} for key, path in paths.items()]
 
 
 def key_of(module: OutputFile) -> str:
@@ -129,10 +129,10 @@ def key_of(module: OutputFile) -> str:
     return module.path.replace("/", ".")
 
 
-def configuration_hash(reading: Reading) -> str:
-    """A short hash of the settings: containers with another one must be replaced."""
+def configuration_hash(reading: Reading, modules: Iterable[OutputFile]) -> str:
+    """A short hash of these files: containers with another one must be replaced."""
     digest = sha256()
-    for found in modules(reading):
+    for found in modules:
         reading.note(found)
         digest.update(found.text.encode())
     return digest.hexdigest()[:16]

@@ -29,10 +29,12 @@ class Component(NamedTuple):
 
 def components(plan: Plan) -> Iterator[Component]:
     """All files with objects, in the order in which the folder lists them."""
+    # The objects of a pod show no setting of the files that it mounts, so nothing is noted.
+    volume = pods.configuration_volume(plan, containers.modules(plan))
     for worker in plan.scopes("worker"):
-        yield _worker(Reading(plan), worker)
+        yield _worker(Reading(plan), worker, volume)
     if plan.scopes("beat"):
-        yield _beat(Reading(plan))
+        yield _beat(Reading(plan), volume)
     if plan.find(APP, "scaler_secrets") is not None:
         yield _authentication(Reading(plan))
     for exporter in exporters.in_containers(plan):
@@ -61,17 +63,17 @@ def components(plan: Plan) -> Iterator[Component]:
         yield Component(part_name(reading, RULES), says, [parts.rules(reading)], reading)
 
 
-def _worker(plan: Reading, worker: Scope) -> Component:
-    objects = [pods.worker(plan, worker), pods.disruption_budget(plan, worker)]
+def _worker(plan: Reading, worker: Scope, volume: Object) -> Component:
+    objects = [pods.worker(plan, worker, volume), pods.disruption_budget(plan, worker)]
     if scaling.is_scaled(plan, worker):
         objects.append(scaling.autoscaler(plan, worker))
     says = f"Worker {worker.name}: {plan.text(worker, 'description')}."
     return Component(plan.text(worker, "kubernetes_name"), says, objects, plan)
 
 
-def _beat(plan: Reading) -> Component:
+def _beat(plan: Reading, volume: Object) -> Component:
     claim = pods.schedule_claim(plan)
-    objects = [pods.beat(plan), *([] if claim is None else [claim])]
+    objects = [pods.beat(plan, volume), *([] if claim is None else [claim])]
     return Component(part_name(plan, BEAT_PART), "Beat: sends periodic tasks.", objects, plan)
 
 

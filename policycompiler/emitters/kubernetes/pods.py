@@ -7,9 +7,10 @@ volumes: the profile `restricted` of Pod Security.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from policycompiler.emitters import containers
+from policycompiler.emitters.base import OutputFile
 from policycompiler.emitters.commands import variable as variable_name
 from policycompiler.emitters.commands import whole_seconds
 from policycompiler.emitters.kubernetes import scaling
@@ -37,7 +38,14 @@ _STABLE_SECONDS = 30
 """Without a probe, a pod must run this long to be ready, so a broken version replaces no other pod."""
 
 
-def worker(plan: Plan, scope: Scope) -> Object:
+def configuration_volume(plan: Plan, modules: Iterable[OutputFile]) -> Object:
+    """The volume with the files that processes load."""
+    items: Object = {"items": found} if (found := containers.items(modules)) else {}
+    # Kustomize replaces the name by one with a hash of the content.
+    return {"name": "celeryconfig", "configMap": {"name": part_name(plan, CONFIGURATION), **items}}
+
+
+def worker(plan: Plan, scope: Scope, configuration: Object) -> Object:
     """The Deployment of a worker. Without `replicas` an autoscaler owns their number."""
     name = plan.text(scope, "kubernetes_name")
     container = _container(plan, WORKER)
@@ -49,7 +57,7 @@ def worker(plan: Plan, scope: Scope) -> Object:
     container |= _telemetry(plan, scope)
     container |= _probes(plan, scope)
     memory = _has_processes(plan, scope)
-    volumes: list[Object] = [_configuration(plan), {"name": "tmp", "emptyDir": {}}]
+    volumes: list[Object] = [configuration, {"name": "tmp", "emptyDir": {}}]
     mounts: list[Object] = [_configuration_mount(plan), {"name": "tmp", "mountPath": TEMPORARY}]
     if memory:
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory"}})
@@ -82,7 +90,7 @@ def disruption_budget(plan: Plan, scope: Scope) -> Object:
     return made("PodDisruptionBudget", "policy/v1", name, labels(plan, name, WORKER), spec=spec)
 
 
-def beat(plan: Plan) -> Object:
+def beat(plan: Plan, configuration: Object) -> Object:
     """The Deployment of beat. The old pod ends before the new one starts, so there are never two."""
     name = part_name(plan, BEAT_PART)
     container = _container(plan, BEAT_PART)
@@ -90,7 +98,7 @@ def beat(plan: Plan) -> Object:
     container["env"] = variables(containers.beat_variables(plan))
     container["resources"] = _resources(plan, BEAT)
     container |= _telemetry(plan, BEAT)
-    volumes: list[Object] = [_configuration(plan), {"name": "tmp", "emptyDir": {}}]
+    volumes: list[Object] = [configuration, {"name": "tmp", "emptyDir": {}}]
     mounts: list[Object] = [_configuration_mount(plan), {"name": "tmp", "mountPath": TEMPORARY}]
     if plan.find(BEAT, "schedule_volume_bytes") is not None:
         kept = plan.value(BEAT, "schedule_volume_bytes")
@@ -174,12 +182,6 @@ def _telemetry(plan: Plan, scope: Scope) -> Object:
     """The port of the metrics, by whose name Prometheus finds it."""
     ports = containers.telemetry_ports(plan, scope)
     return {} if ports is None else {"ports": [{"name": TELEMETRY, "containerPort": ports[0]}]}
-
-
-def _configuration(plan: Plan) -> Object:
-    # Kustomize replaces the name by one with a hash of the content.
-    items: Object = {"items": found} if (found := containers.items(plan)) else {}
-    return {"name": "celeryconfig", "configMap": {"name": part_name(plan, CONFIGURATION), **items}}
 
 
 def _configuration_mount(plan: Plan) -> Object:
