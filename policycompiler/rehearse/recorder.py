@@ -49,6 +49,11 @@ def ready(**_: object) -> None:
     note(event="ready", worker=os.environ["REHEARSAL_WORKER"])
 
 
+def received(request: Any = None, **_: object) -> None:
+    """The worker has a message, and the broker knows of it."""
+    note(event="received", id=request.id)
+
+
 def ended(task_id: str = "", state: str = "", **_: object) -> None:
     """A task has ended for good, also if its code did not run."""
     if state != "RETRY":
@@ -87,4 +92,5 @@ def _stand_in(task: object) -> object:
 signals.celeryd_after_setup.connect(replace_all, weak=False)
 signals.worker_ready.connect(ready, weak=False)
 if guards is not None:
+    signals.task_received.connect(received, weak=False)
     signals.task_postrun.connect(ended, weak=False)

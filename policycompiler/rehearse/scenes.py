@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import ceil, inf
+from math import ceil
 from typing import Any, NamedTuple
 
 from policycompiler.plan import Plan, Scope
@@ -31,7 +31,7 @@ _WAVE, _WAVE_SECONDS = 4, guarded.RUN_SECONDS + 0.3
 _DUPLICATE_OF = 3
 """Of so many keys, one is sent twice."""
 _SETTLE_SECONDS = 25.0
-_YOUNG_SECONDS, _YOUNG_WAIT_SECONDS = 0.6 * guarded.RUN_SECONDS, 5.0
+_MIDDLE_SECONDS, _MIDDLE_WAIT_SECONDS = (0.2 * guarded.RUN_SECONDS, 0.6 * guarded.RUN_SECONDS), 5.0
 """A kill shall come in the middle of all runs; so long it waits for such a moment."""
 _OUTAGE, _KILL = f"{guarded.PREFIX}outage", f"{guarded.PREFIX}kill"
 
@@ -171,14 +171,11 @@ def _kill(fleet: Fleet, tasks: Sequence[Guarded]) -> Iterator[Kill]:
 
     def kill() -> None:
         nonlocal killed
-        in_time = until(
-            lambda: bool(_at_work(fleet, _YOUNG_SECONDS)), fleet.stage.allowed(_YOUNG_WAIT_SECONDS)
-        )
-        if runs := _at_work(fleet, _YOUNG_SECONDS if in_time else inf):
-            worker = max(runs, key=lambda name: len(runs[name]))
-            fleet.kill(worker)
-            killed = _Killed(worker, frozenset(map(_key, runs[worker])), time.time())
-            fleet.start_worker(worker)
+        moment = _in_the_middle(fleet)
+        if moment.runs:
+            fleet.kill(moment.worker)
+            killed = _Killed(moment.worker, frozenset(map(_key, moment.runs)), time.time())
+            fleet.start_worker(moment.worker)
 
     _send(fleet, probes, kill)
     records = fleet.records()
@@ -220,17 +217,45 @@ def _key(identifier: str) -> str:
     return identifier.rpartition(".")[0]
 
 
-def _at_work(fleet: Fleet, most_seconds: float) -> dict[str, list[str]]:
-    """The messages that each worker runs, once some have ended and if each run began so recently."""
-    records = [each for each in fleet.records() if str(each.get("id")).startswith(_KILL)]
-    ended = {each["id"] for each in records if each["event"] == "ended"}
-    running = [each for each in records if each["event"] == "run" and each["id"] not in ended]
-    if not ended or any(time.time() - each["at"] > most_seconds for each in running):
-        return {}
-    found: dict[str, list[str]] = {}
-    for each in running:
-        found.setdefault(each["worker"], []).append(each["id"])
+class _Moment(NamedTuple):
+    """The worker that runs most messages, and these. `calm`: no run begins or ends, and no message comes."""
+
+    worker: str = ""
+    runs: tuple[str, ...] = ()
+    calm: bool = False
+
+
+def _in_the_middle(fleet: Fleet) -> _Moment:
+    """A calm moment, or any with runs if none comes.
+
+    Redis loses a message if its worker is killed while it fetches it: no guard can prevent that.
+    """
+    found = _Moment()
+
+    def calm() -> bool:
+        nonlocal found
+        found = _now(fleet)
+        return found.calm
+
+    until(calm, fleet.stage.allowed(_MIDDLE_WAIT_SECONDS))
     return found
+
+
+def _now(fleet: Fleet) -> _Moment:
+    """What runs now, once some messages have ended."""
+    records = [each for each in fleet.records() if str(each.get("id")).startswith(_KILL)]
+    sent, received, ended = (
+        {each["id"] for each in records if each["event"] == event} for event in ("sent", "received", "ended")
+    )
+    running = [each for each in records if each["event"] == "run" and each["id"] not in ended]
+    if not ended or not running:
+        return _Moment()
+    worker, most = Counter(each["worker"] for each in running).most_common(1)[0]
+    shortest, longest = _MIDDLE_SECONDS
+    in_the_middle = all(shortest <= time.time() - each["at"] <= longest for each in running)
+    nothing_comes = sent <= received or most >= fleet.slots[worker]
+    runs = tuple(each["id"] for each in running if each["worker"] == worker)
+    return _Moment(worker, runs, in_the_middle and nothing_comes)
 
 
 # Both -------------------------------------------------------------------------------------------------------
