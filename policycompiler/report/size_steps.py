@@ -173,9 +173,12 @@ def _waits(line: Line) -> list[str]:
     for share in SHARES:
         late = 1 - share
         how = f"{figure(scale)} s x ln({figure(waiting)} / {figure(late)})^(1 / {figure(shape)})"
+        wait = line.wait_quantile(share)
         if waiting <= late:
             how = f"at most {figure(late)} of the messages wait"
-        rows.append((f"  p{100 * share:.0f}", how, f"= {about(line.wait_quantile(share))}"))
+        elif wait == line.least_wait(share):
+            how = f"longer than this formula has it: until one of {slots} runs ends"
+        rows.append((f"  p{100 * share:.0f}", how, f"= {about(wait)}"))
     return table(rows)
 
 

@@ -27,6 +27,8 @@ Measured: 2 to 5 ms in the mean, with prefork and threads of Celery 5.7 on Redis
 
 _MOST_UNEQUAL, _LONG, _GROWTH, _FREE = 2.0, 0.5, 0.4, 0.2
 """The constants of `relief`."""
+_SHORT = 0.7
+"""Waits up to this part of the mean wait of exponential runs are short ones (`least_wait`)."""
 _CLOSE = 1e-6
 _ROUNDS = 30
 
@@ -114,27 +116,33 @@ class Line(NamedTuple):
         """The mean number of messages that wait (Little's law); those that run are not counted."""
         return self.rate * self.mean_wait if self.rate else 0.0
 
-    def wait_exceeds(self, seconds: float) -> float:
-        """The share of messages that wait longer than this.
+    def wait_quantile(self, share: float) -> float:
+        """The wait in seconds that this share of the messages does not exceed, such as 0.99 for p99.
 
         The waits of those that wait at all follow a Weibull distribution: exponential for exponential runs,
         shorter tails for more equal runs, and longer tails for more different ones.
         """
-        share = self.waiting_share
-        if share in (0, 1) or seconds < 0:
-            return share if seconds >= 0 else 1.0
-        shape, scale = self.tail
-        return share * math.exp(-math.pow(seconds / scale, shape))
-
-    def wait_quantile(self, share: float) -> float:
-        """The wait in seconds that this share of the messages does not exceed, such as 0.99 for p99."""
         waiting = self.waiting_share
         if self.utilization >= 1:
             return math.inf
         if waiting <= 1 - share:
             return 0.0
         shape, scale = self.tail
-        return scale * math.pow(math.log(waiting / (1 - share)), 1 / shape)
+        return max(scale * math.pow(math.log(waiting / (1 - share)), 1 / shape), self.least_wait(share))
+
+    def least_wait(self, share: float) -> float:
+        """The seconds until one of the runs that hold all slots ends, for the share of `wait_quantile`.
+
+        0 for one slot, whose tail has it. It is the larger of two bounds that the tail does not keep,
+        compared with simulations. While a wait is short, slots become free as often as with exponential
+        runs of the same mean. And if a few long runs are most of the load, they hold all slots at once.
+        """
+        waiting = self.waiting_share
+        if self.slots == 1 or waiting <= 1 - share:
+            return 0.0
+        exponent = math.log(waiting / (1 - share))
+        longest = self.service.rest_exceeded_by(math.exp(-exponent / self.slots))
+        return max(longest, self.extreme_delays[1] * min(exponent, _SHORT) if self.tail[0] < 1 else 0.0)
 
     @property
     def tail(self) -> tuple[float, float]:

@@ -65,6 +65,14 @@ def test_the_rest_of_an_exponential_run_is_such_a_run():
     assert service.residual_variation == pytest.approx(1)
 
 
+def test_the_rest_of_runs_of_two_lengths():
+    service = mixture([(3, constant(1)), (1, constant(5))])
+    # Of a run seen at a random moment: 3 of 8 are short, so half of all take longer than another second.
+    assert [service.rest_exceeded_by(share) for share in (1, 0.5, 0.25, 0)] == pytest.approx([0, 1, 3, 5])
+    assert constant(4).rest_exceeded_by(0.25) == 3
+    assert constant(0).rest_exceeded_by(0.5) == 0
+
+
 def test_a_mixture_is_weighted_by_rate():
     service = mixture([(3, constant(1)), (1, constant(5)), (0, constant(1000))])
     assert service == Service(2, 7, 32)
@@ -89,3 +97,4 @@ def test_an_absurd_spread_has_moments_and_a_mean_of_p99_at_most():
     service = lognormal(1e-6, 1e9)
     assert all(map(math.isfinite, service))
     assert service.mean == pytest.approx(1e9, rel=1e-3)
+    assert 0 < service.rest_exceeded_by(0.01) < math.inf
