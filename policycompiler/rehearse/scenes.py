@@ -234,16 +234,16 @@ def _in_the_middle(fleet: Fleet) -> _Moment:
 
     def calm() -> bool:
         nonlocal found
-        found = _now(fleet)
+        found = _moment(fleet.records(), fleet.slots, time.time())
         return found.calm
 
     until(calm, fleet.stage.allowed(_MIDDLE_WAIT_SECONDS))
     return found
 
 
-def _now(fleet: Fleet) -> _Moment:
-    """What runs now, once some messages have ended."""
-    records = [each for each in fleet.records() if str(each.get("id")).startswith(_KILL)]
+def _moment(records: Iterable[Mapping[str, Any]], slots: Mapping[str, int], now: float) -> _Moment:
+    """What runs at this time, once some messages have ended."""
+    records = [each for each in records if str(each.get("id")).startswith(_KILL)]
     sent, received, ended = (
         {each["id"] for each in records if each["event"] == event} for event in ("sent", "received", "ended")
     )
@@ -252,8 +252,8 @@ def _now(fleet: Fleet) -> _Moment:
         return _Moment()
     worker, most = Counter(each["worker"] for each in running).most_common(1)[0]
     shortest, longest = _MIDDLE_SECONDS
-    in_the_middle = all(shortest <= time.time() - each["at"] <= longest for each in running)
-    nothing_comes = sent <= received or most >= fleet.slots[worker]
+    in_the_middle = all(shortest <= now - each["at"] <= longest for each in running)
+    nothing_comes = sent <= received or most >= slots[worker]
     runs = tuple(each["id"] for each in running if each["worker"] == worker)
     return _Moment(worker, runs, in_the_middle and nothing_comes)
 

@@ -16,7 +16,7 @@ from policycompiler.emitters.base import OutputFile
 from policycompiler.rehearse import guarded
 from policycompiler.rehearse.fleet import Application
 from policycompiler.rehearse.outcome import Kill, Outage, Pace
-from policycompiler.rehearse.scenes import _key, _Killed, guarded_tasks
+from policycompiler.rehearse.scenes import _key, _Killed, _moment, guarded_tasks
 
 
 @pytest.mark.server
@@ -158,6 +158,38 @@ def test_what_is_a_problem(found, problem):
 )
 def test_a_kill_explains_one_more_effect_of_what_it_interrupted(key, effects, explained):
     assert _Killed("w", frozenset({"k"}), 10.0).explains(key, effects) is explained
+
+
+SENT = {"guard-kill-0.0": 0.0, "guard-kill-1.0": 9.8}
+ENDED = {"guard-kill-0.0": 0.4}
+RUN = {"guard-kill-1.0": 9.85}
+
+
+@pytest.mark.parametrize(
+    ("noted", "calm"),
+    [
+        ({}, True),
+        ({"received": ENDED}, False),
+        ({"sent": {**SENT, "guard-kill-2.0": 9.99}}, False),
+        ({"sent": {**SENT, "guard-outage-2": 9.99}}, True),
+        ({"run": {"guard-kill-1.0": 9.97}}, False),
+        ({"run": {"guard-kill-1.0": 9.7}}, False),
+        ({"sent": {**SENT, "guard-kill-2.0": 9.99}, "run": {**RUN, "guard-kill-3.0": 9.85}}, True),
+    ],
+)
+def test_a_worker_is_killed_when_it_fetches_no_message(noted, calm):
+    told = {"sent": SENT, "received": SENT, "ended": ENDED, "run": RUN} | noted
+    records = [
+        {"event": event, "id": identifier, "at": at, "worker": "w"}
+        for event, found in told.items()
+        for identifier, at in found.items()
+    ]
+    found = _moment(records, {"w": 2}, 10.0)
+    assert (found.worker, sorted(found.runs), found.calm) == ("w", sorted(told["run"]), calm)
+
+
+def test_before_a_run_there_is_no_moment_for_a_kill():
+    assert _moment([], {"w": 2}, 10.0) == ("", (), False)
 
 
 def test_a_key_inside_of_an_argument_and_a_pattern(tmp_path: Path):
