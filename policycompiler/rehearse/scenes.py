@@ -31,8 +31,10 @@ _WAVE, _WAVE_SECONDS = 4, guarded.RUN_SECONDS + 0.3
 _DUPLICATE_OF = 3
 """Of so many keys, one is sent twice."""
 _SETTLE_SECONDS = 25.0
-_MIDDLE_SECONDS, _MIDDLE_WAIT_SECONDS = (0.2 * guarded.RUN_SECONDS, 0.6 * guarded.RUN_SECONDS), 5.0
+_MIDDLE_SECONDS, _MIDDLE_WAIT_SECONDS = (0.05 * guarded.RUN_SECONDS, 0.6 * guarded.RUN_SECONDS), 10.0
 """A kill shall come in the middle of all runs; so long it waits for such a moment."""
+_LATE = 0.7
+"""Once this part of the messages is sent, any moment with runs will do: a busy machine may have no other."""
 _OUTAGE, _KILL = f"{guarded.PREFIX}outage", f"{guarded.PREFIX}kill"
 
 
@@ -171,7 +173,7 @@ def _kill(fleet: Fleet, tasks: Sequence[Guarded]) -> Iterator[Kill]:
 
     def kill() -> None:
         nonlocal killed
-        moment = _in_the_middle(fleet)
+        moment = _in_the_middle(fleet, _LATE * len(probes))
         if moment.runs:
             fleet.kill(moment.worker)
             killed = _Killed(moment.worker, frozenset(map(_key, moment.runs)), time.time())
@@ -218,26 +220,30 @@ def _key(identifier: str) -> str:
 
 
 class _Moment(NamedTuple):
-    """The worker that runs most messages, and these. `calm`: no run begins or ends, and no message comes."""
+    """The worker that runs most messages, these, and how many were sent.
+
+    `calm`: no run begins or ends, and no message comes.
+    """
 
     worker: str = ""
     runs: tuple[str, ...] = ()
     calm: bool = False
+    sent: int = 0
 
 
-def _in_the_middle(fleet: Fleet) -> _Moment:
-    """A calm moment, or any with runs if none comes.
+def _in_the_middle(fleet: Fleet, late: float) -> _Moment:
+    """A calm moment, or any with runs once so many messages were sent.
 
     Redis loses a message if its worker is killed while it fetches it: no guard can prevent that.
     """
     found = _Moment()
 
-    def calm() -> bool:
+    def there() -> bool:
         nonlocal found
         found = _moment(fleet.records(), fleet.slots, time.time())
-        return found.calm
+        return found.calm or (found.sent >= late and bool(found.runs))
 
-    until(calm, fleet.stage.allowed(_MIDDLE_WAIT_SECONDS))
+    until(there, fleet.stage.allowed(_MIDDLE_WAIT_SECONDS))
     return found
 
 
@@ -255,7 +261,7 @@ def _moment(records: Iterable[Mapping[str, Any]], slots: Mapping[str, int], now:
     in_the_middle = all(shortest <= now - each["at"] <= longest for each in running)
     nothing_comes = sent <= received or most >= slots[worker]
     runs = tuple(each["id"] for each in running if each["worker"] == worker)
-    return _Moment(worker, runs, in_the_middle and nothing_comes)
+    return _Moment(worker, runs, in_the_middle and nothing_comes, len(sent))
 
 
 # Both -------------------------------------------------------------------------------------------------------
