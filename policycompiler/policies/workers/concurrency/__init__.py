@@ -241,7 +241,7 @@ def _each(
     pool = pools.pool(plan.text(worker, "pool"))
     fewest = each if least is None else math.ceil(least / processes)
     if tuned.autoscale and pool.autoscales and pool.processes and fewest < each:
-        because = f"the mean rates need {counted(fewest, 'slot')}, and at peak {because}"
+        because = f"the mean rates need {counted(fewest, 'slot')}, and {because}"
         origins = (*origins, Derived(worker, "slots_at_mean"), tuned.origin("autoscale"))
         return Decision(worker, "autoscale", {"min": fewest, "max": each}, because, origins)
     return Decision(worker, "concurrency", each, because, origins)
