@@ -128,7 +128,8 @@ class Line(NamedTuple):
         if waiting <= 1 - share:
             return 0.0
         shape, scale = self.tail
-        return max(scale * math.pow(math.log(waiting / (1 - share)), 1 / shape), self.least_wait(share))
+        exponent = math.log(waiting / (1 - share))
+        return max(scale * math.pow(exponent, 1 / shape), self._until_one_ends(exponent))
 
     def least_wait(self, share: float) -> float:
         """The seconds until one of the runs that hold all slots ends, for the share of `wait_quantile`.
@@ -138,11 +139,16 @@ class Line(NamedTuple):
         runs of the same mean. And if a few long runs are most of the load, they hold all slots at once.
         """
         waiting = self.waiting_share
-        if self.slots == 1 or waiting <= 1 - share:
+        return self._until_one_ends(math.log(waiting / (1 - share))) if waiting > 1 - share else 0.0
+
+    def _until_one_ends(self, exponent: float) -> float:
+        """Of the messages that wait, exp(-exponent) wait longer, as with exponential waits."""
+        if self.slots == 1:
             return 0.0
-        exponent = math.log(waiting / (1 - share))
         longest = self.service.rest_exceeded_by(math.exp(-exponent / self.slots))
-        return max(longest, self.extreme_delays[1] * min(exponent, _SHORT) if self.tail[0] < 1 else 0.0)
+        if self.service.residual_variation <= 1:
+            return longest
+        return max(longest, self.extreme_delays[1] * min(exponent, _SHORT))
 
     @property
     def tail(self) -> tuple[float, float]:

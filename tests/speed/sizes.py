@@ -23,7 +23,7 @@ from policycompiler.sizing import Promise, smallest_slots
 from policycompiler.sizing.simulation import Constant, Exponential, LogNormal
 
 CASES = 500
-SIZED, SIZED_SECONDS = 10_000, 0.5
+SIZED, SIZED_SECONDS = 10_000, 1.0
 SLOTS = (1, 2, 4, 8)
 UTILIZATIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
 RUN_TIMES = {
