@@ -7,7 +7,12 @@ late.
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
+from kombu import Connection
 from kombu.transport.redis import Channel
 from processes import wait_until
 
@@ -16,6 +21,29 @@ ONE_SECOND = {"visibility_timeout": 1, **QUICK_SWEEP}
 LATE = {"acks_late": True}
 SWEPT = pytest.mark.since("5.6", run=False)
 """The kombu before always sweeps every 100 s, which is too long to wait for."""
+
+
+KILLED_WHILE_IT_FETCHES = """\
+import os, signal, sys
+from kombu import Connection
+from kombu.transport.redis import QoS
+
+# The message has left its queue, and is not noted as held yet.
+QoS.append = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+with Connection(sys.argv[1]) as connection:
+    connection.SimpleQueue("fetched").get(timeout=30)
+"""
+
+
+@pytest.mark.server
+def test_who_is_killed_while_it_fetches_a_message_loses_it(redis_url, database):
+    """A rehearsal kills no worker at such a moment."""
+    with Connection(redis_url) as connection:
+        connection.SimpleQueue("fetched").put("message")
+    assert database.llen("fetched") == 1
+    command = [sys.executable, "-c", KILLED_WHILE_IT_FETCHES, redis_url]
+    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
+    assert (database.llen("fetched"), database.hlen("unacked")) == (0, 0)
 
 
 def test_the_timeout_is_an_hour_unless_said():
