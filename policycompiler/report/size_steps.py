@@ -177,7 +177,7 @@ def _waits(line: Line) -> list[str]:
         if waiting <= late:
             how = f"at most {figure(late)} of the messages wait"
         elif wait == line.least_wait(share):
-            how = f"longer than this formula has it: until one of {slots} runs ends"
+            how = f"until one of the {slots} runs ends: longer than the formula says"
         rows.append((f"  p{100 * share:.0f}", how, f"= {about(wait)}"))
     return table(rows)
 

@@ -66,6 +66,13 @@ def test_the_json_is_as_its_schema_says(option: str):
     ]
 
 
+def test_the_steps_say_which_wait_the_formula_makes_too_short():
+    lines = run(SHOP, "--explain", "shop.standard.cpu").output.splitlines()
+    p95, p99 = (next(line for line in lines if line.startswith(f"  {name} ")) for name in ("p95", "p99"))
+    assert "until one of the 2 runs ends: longer than the formula says" in p95
+    assert "until one of" not in p99
+
+
 def test_more_traffic_has_more_load_and_more_slots():
     today, twice = sized()["mail"], sized("--rate-factor", "2")["mail"]
     assert (today["offered_load"], twice["offered_load"]) == (14, 28)
